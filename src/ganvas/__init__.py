@@ -1,0 +1,38 @@
+"""ganvas: a workbench for generative adversarial networks.
+
+`ganvas.train("dcgan", "photos/", budget="10m")` trains, `ganvas.load(run).sample(64)` draws,
+`ganvas.metrics.kernel_distance(a, b)` judges. Everything is imported when first used: `import ganvas` itself is free.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .data.dataset import open_data
+    from .run.load import Run
+    from .run.train import train
+
+__all__ = ["Run", "__version__", "load", "open_data", "train"]
+
+_HOMES = {"train": "run.train", "Run": "run.load", "open_data": "data.dataset"}
+_PARTS = ("data", "metrics", "registry", "errors", "specs", "batches", "game", "engine", "systems", "run")
+
+
+def load(run: Any, *, which: str = "last", device: str = "cpu") -> Run:
+    """Open a trained run: `ganvas.load("runs/cxr").sample(64)`."""
+    from .run.load import Run
+
+    return Run(run, which=which, device=device)
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    if name in _PARTS:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,382 @@
+"""The command line: parses, calls, prints. What a command does lives elsewhere; nothing heavy is imported before it runs.
+
+Exit codes: 0 success, 2 a usage error with one line that says the fix, 1 a failed run, 130 or 143 an interrupted run that was
+saved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from . import __version__
+from .errors import GanvasError, did_you_mean
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for a wrong option, with the nearest right one."""
+
+    def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments"):
+            words = [w for w in message.split(": ", 1)[1].split() if w.startswith("-")]
+            if words:
+                options = [o for a in self._actions for o in a.option_strings]
+                word = words[0].split("=")[0]
+                raise GanvasError(f"unknown option '{word}'{did_you_mean(word, options)}; see  {self.prog} --help")
+            raise GanvasError(f"{message}; see  {self.prog} --help")
+        if "invalid choice" in message:
+            given = message.split("'")[1] if "'" in message else ""
+            known = [c for a in self._actions if isinstance(a, argparse._SubParsersAction) for c in a.choices]
+            if known:
+                raise GanvasError(f"unknown command '{given}'{did_you_mean(given, known)}; commands: {', '.join(known)}")
+        raise GanvasError(f"{message}; see  {self.prog} --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in words
+    try:
+        options = _parse(words)
+        code: int = options.run(options)
+        sys.stdout.flush()
+        return code
+    except GanvasError as error:
+        line = " ".join(str(error).split("\n"))
+        if as_json:
+            print(json.dumps({"error": line}))
+        print(f"ganvas: {line}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("ganvas: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away (`| head`): not an error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
+    parser = _build_parser()
+    options, rest = parser.parse_known_args(words)
+    if rest:
+        leaf = getattr(options, "leaf", parser)
+        leaf.error("unrecognized arguments: " + " ".join(rest))
+    if not hasattr(options, "run"):
+        parser.print_help()
+        raise SystemExit(0)
+    return options
+
+
+def _build_parser() -> _Parser:
+    parser = _Parser(
+        prog="ganvas",
+        description="A workbench for generative adversarial networks: train one on your own data, know whether to trust it, "
+        "put it to use.",
+        epilog="Start with:  ganvas demo     then:  ganvas train dcgan --data FOLDER --budget 10m",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ganvas {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def command(name: str, summary: str, run: Any, parent: Any = commands, **more: Any) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = parent.add_parser(name, help=summary, description=summary, allow_abbrev=False, **more)
+        made.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
+        made.set_defaults(run=run, leaf=made)
+        return made
+
+    _train_options(command("train", "train a system on data, or continue a run", _train))
+
+    sample = command("sample", "draw samples from a run, as files and a grid", _sample)
+    sample.add_argument("folder", metavar="RUN", type=Path)
+    sample.add_argument("-n", "--count", type=_count, default=64, help="how many (default 64)")
+    sample.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
+    sample.add_argument("--label", help="class, by name or number (systems that take labels)")
+    sample.add_argument("--out", type=Path, help="folder (default: RUN/generated)")
+    sample.add_argument("--depth", type=int, choices=(8, 16), help="bits per channel (default: the data's own)")
+    sample.add_argument("--format", help="png, tiff, webp, jpg, dicom, nifti, npz; csv for points (default: the data's own)")
+    sample.add_argument("--checkpoint", default="last", choices=("last", "previous", "best"), help="which weights (default last)")
+    sample.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+
+    command("systems", "list every system", _systems)
+    show = command("show", "tell all about one system: paper, settings, presets", _show)
+    show.add_argument("system", metavar="SYSTEM")
+
+    data = commands.add_parser("data", help="check data, make phantoms, list what can be read", allow_abbrev=False)
+    data.set_defaults(run=lambda options: _show_help(data), leaf=data)
+    actions = data.add_subparsers(title="commands", metavar="COMMAND")
+    check = command("check", "look through data before training: what is there, what is wrong", _data_check, actions)
+    check.add_argument("path", metavar="PATH")
+    check.add_argument("--strict", action="store_true", help="fail when a file cannot be read")
+    check.add_argument("--axis", type=int, choices=(0, 1, 2), help="axis along which volumes are sliced")
+    make = command("make", "write a phantom as files, with masks and facts beside the images", _data_make, actions)
+    make.add_argument("phantom", metavar="PHANTOM")
+    make.add_argument("-n", "--count", type=_count, default=100, help="how many (default 100)")
+    make.add_argument("--out", type=Path, required=True, help="folder")
+    make.add_argument("--seed", type=int, default=0)
+    make.add_argument("--size", default="64", help="64, or HEIGHTxWIDTH such as 96x64 (default 64)")
+    make.add_argument("--depth", type=int, choices=(8, 16), default=8)
+    make.add_argument("--format", default="png", help="png, tiff, dicom, nifti, npz; csv for points (default png)")
+    command("list", "list the phantoms and the file formats", _data_list, actions)
+
+    prove = command("prove", "test a system's own claim against a baseline, on real data or a phantom", _prove)
+    prove.add_argument("system", metavar="SYSTEM")
+    prove.add_argument("--data", type=Path, help="folder of data sets (default: $GANVAS_DATA; without it, phantoms)")
+    prove.add_argument("--out", type=Path, help="folder of the result (default: benchmarks/proofs/results)")
+    prove.add_argument("--seeds", type=_count, help="how many seeds (default: the proof's own)")
+    prove.add_argument("--quick", action="store_true", help="a form of about a minute, without a mark")
+
+    demo = command("demo", "train on simulated chest radiographs for 150 s and show the result", _demo)
+    demo.add_argument("--out", type=Path, help="run folder (default: runs/demo)")
+    demo.add_argument("--budget", default="150s", help="how long to train (default 150s)")
+
+    command("doctor", "what this machine has, what is missing, what speed to expect", _doctor)
+    return parser
+
+
+def _train_options(parser: argparse.ArgumentParser) -> None:
+    from .config import knobs
+    from .run.settings import Settings
+
+    parser.add_argument("system", metavar="SYSTEM", nargs="?", help="see: ganvas systems")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a setting of the system (see: ganvas show)")
+    parser.add_argument("--config", type=Path, help="YAML file of settings (a run's config.yaml will do)")
+    parser.add_argument("--out", type=Path, help="run folder (default: runs/SYSTEM-DATA-N)")
+    parser.add_argument("--resume", metavar="RUN", type=Path, help="continue this run")
+    parser.add_argument("--checkpoint", default="last", choices=("last", "previous"), help="from which checkpoint to resume")
+    parser.add_argument("--init-from", metavar="RUN", type=Path, help="start from this run's weights (fine-tune)")
+    parser.add_argument("--quiet", action="store_true", help="no live view")
+    for item in knobs(Settings):
+        name = "--" + item.name.replace("_", "-")
+        default = "" if item.default in (None, "", False) else f" (default {item.default})"
+        choices = f" [{', '.join(map(str, item.choices))}]" if item.choices else ""
+        if item.type == "true or false":
+            parser.add_argument(name, dest=item.name, action="store_const", const=True, help=item.help)
+        else:
+            label = item.name.upper() if item.type == "text" else "N"
+            parser.add_argument(name, dest=item.name, metavar=label, help=f"{item.help}{choices}{default}".replace("%", "%%"))
+
+
+def _count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    return number
+
+
+def _emit(options: argparse.Namespace, value: Any, lines: Sequence[str]) -> None:
+    if options.json:
+        print(json.dumps(value, indent=2, default=str))
+    else:
+        for line in lines:
+            print(line)
+
+
+def _show_help(parser: argparse.ArgumentParser) -> int:
+    parser.print_help()
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    from .config import knobs
+    from .run.settings import Settings
+
+    given = {k.name: getattr(options, k.name) for k in knobs(Settings) if getattr(options, k.name) is not None}
+    data = given.pop("data", None)
+    overrides = _key_values(options.set)
+    if options.config is not None and overrides:
+        raise GanvasError("--set and --config cannot be combined: put the setting into the file")
+    from .run.train import how_to_resume, train
+
+    result = train(
+        options.system,
+        data,
+        out=options.out,
+        config=options.config if options.config is not None else overrides,
+        resume=options.resume,
+        init_from=options.init_from,
+        which=options.checkpoint,
+        quiet=options.quiet,
+        say=lambda text: print(text, file=sys.stderr),
+        **given,
+    )
+    _emit(options, result, _after_training(result))
+    if result["stopped"] == "signal":
+        print(how_to_resume(result), file=sys.stderr)
+        return 128 + int(result["signal"] or 2)
+    return 0
+
+
+def _after_training(result: dict[str, Any]) -> list[str]:
+    if result["stopped"] == "signal":
+        return []
+    from .run.budget import describe_seconds
+
+    run = result["run"]
+    return [
+        f"trained {result['rounds']:,} rounds on {result['samples']:,} samples in {describe_seconds(result['seconds'])}",
+        f"look   {result['picture']}",
+        f"draw   ganvas sample {run} -n 64",
+        f"go on  ganvas train --resume {run} --budget {'20m' if result['stopped'] == 'budget' else '10m'}",
+    ]
+
+
+def _key_values(words: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise GanvasError(f"--set '{word}' is not KEY=VALUE, for example  --set width=32")
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def _sample(options: argparse.Namespace) -> int:
+    from .run.draw import draw
+
+    result = draw(
+        options.folder,
+        count=options.count,
+        seed=options.seed,
+        label=options.label,
+        out=options.out,
+        depth=options.depth,
+        format=options.format,
+        which=options.checkpoint,
+        device=options.device,
+    )
+    lines = [f"{result['count']} samples in {result['folder']}", f"look   {result['grid']}"]
+    _emit(options, result, lines)
+    return 0
+
+
+def _systems(options: argparse.Namespace) -> int:
+    from .registry import catalogue
+
+    cards = catalogue()
+    value = [
+        {"name": c.name, "task": c.task, "title": c.title, "year": c.year, "paper": c.paper, "data": list(c.data), "summary": c.summary}
+        for c in cards.values()
+    ]
+    width = max(len(n) for n in cards)
+    lines = []
+    for task in sorted({c.task for c in cards.values()}):
+        lines.append(f"{task}:")
+        lines += [
+            f"  {c.name:<{width}}  {c.year}  {'+'.join(c.data):<12}  {c.summary}" for c in cards.values() if c.task == task
+        ]
+    _emit(options, value, [*lines, "", "More about one:  ganvas show NAME"])
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    import dataclasses
+
+    from .config import knobs
+    from .registry import load_system
+
+    card, module, system = load_system(options.system)
+    settings = knobs(system.Config)  # type: ignore[attr-defined]
+    presets = {n: (p if isinstance(p, dict) else (p.__doc__ or "").strip()) for n, p in getattr(module, "PRESETS", {}).items()}
+    value = {
+        **{k: v for k, v in dataclasses.asdict(card).items() if k not in ("path", "module", "extra")},
+        "settings": [dataclasses.asdict(s) for s in settings],
+        "presets": presets,
+        "couples_batch": system.couples_batch,  # type: ignore[attr-defined]
+    }
+    lines = [f"{card.name}: {card.title} ({card.authors} {card.year}, {card.paper})", "", card.doc, "", "settings (--set KEY=VALUE):"]
+    width = max(len(s.name) for s in settings)
+    for item in settings:
+        limits = f" [{', '.join(map(str, item.choices))}]" if item.choices else ""
+        default = ",".join(map(str, item.default)) if isinstance(item.default, tuple) else item.default
+        lines.append(f"  {item.name:<{width}}  {item.help}{limits} (default {default if default != '' else 'none'})")
+    lines += ["", "presets (--preset NAME):"]
+    lines += [f"  {n:<{width}}  {p if isinstance(p, str) else ', '.join(f'{k}={v}' for k, v in p.items()) or 'the defaults'}" for n, p in presets.items()]
+    lines += ["", f"learns from: {' or '.join(card.data)} data;  try:  ganvas train {card.name} --data {'chest' if 'image' in card.data else 'patterns'} --budget 2m"]
+    _emit(options, value, lines)
+    return 0
+
+
+def _data_check(options: argparse.Namespace) -> int:
+    from .data.check import check
+
+    report = check(options.path, strict=options.strict, axis=options.axis)
+    _emit(options, report.to_dict(), report.lines())
+    return 0
+
+
+def _data_make(options: argparse.Namespace) -> int:
+    from .data.phantoms._files import write_phantom
+    from .run.settings import parse_size
+
+    size = parse_size(options.size)
+    result = write_phantom(
+        options.phantom, options.count, options.out, seed=options.seed, size=size or 64, depth=options.depth, format=options.format
+    )
+    value = {"phantom": options.phantom, "count": options.count, "folder": str(options.out), "files": len(result)}
+    _emit(options, value, [f"{options.count} records of '{options.phantom}' in {options.out} ({len(result)} files)"])
+    return 0
+
+
+def _data_list(options: argparse.Namespace) -> int:
+    from .data.phantoms import catalogue
+
+    phantoms = [
+        {"name": p.name, "kind": p.kind, "summary": p.summary, "variants": list(p.variants)} for p in catalogue().values()
+    ]
+    formats = {
+        "images": "PNG, JPEG, BMP, TIFF, WebP: 8 and 16 bit, 1 to 8 channels, any size",
+        "arrays": ".npy, .npz (images or x; labels)",
+        "medical": "DICOM (single and multi-frame), NIfTI (.nii, .nii.gz): pip install 'ganvas[medical]'",
+        "points": "CSV of x,y(,z); formula:sin(3*x)*x;x=-3..3",
+        "labels": "class sub-folders, labels.csv (file,label), groups.csv (file,group,split)",
+    }
+    lines = ["phantoms (worlds with known truth, --data NAME):"]
+    for phantom in phantoms:
+        lines.append(f"  {phantom['name']:<10} {phantom['summary']}")
+        if phantom["variants"]:
+            variants = ", ".join(f"{phantom['name']}:{v}" for v in phantom["variants"])
+            lines.append(f"  {'':<10} variants: {variants}")
+    lines += ["", "files (--data PATH):", *(f"  {k:<10} {v}" for k, v in formats.items())]
+    _emit(options, {"phantoms": phantoms, "formats": formats}, lines)
+    return 0
+
+
+def _prove(options: argparse.Namespace) -> int:
+    from .proofs import prove
+
+    root = options.data or (Path(os.environ["GANVAS_DATA"]) if os.environ.get("GANVAS_DATA") else None)
+    result = prove(
+        options.system, data=root, out=options.out, seeds=options.seeds, quick=options.quick,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    verdict = "no mark (quick form)" if result["passed"] is None else "passed" if result["passed"] else "NOT passed"
+    _emit(options, result, [f"{options.system}: {verdict}", f"claim  {result['claim']}", f"result {result['file']}"])
+    return 0 if result["passed"] is not False else 1
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from .run.demo import demo
+
+    result = demo(out=options.out, budget=options.budget, say=lambda text: print(text, file=sys.stderr, flush=True))
+    _emit(options, result, result["lines"])
+    return 0 if result["stopped"] != "signal" else 128 + int(result["signal"] or 2)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .doctor import examine, lines
+
+    report = examine()
+    _emit(options, report, lines(report))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

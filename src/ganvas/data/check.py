@@ -1,0 +1,424 @@
+"""`ganvas data check`: what a source holds and what may go wrong with it, before anything is trained.
+
+Works on folders that `open_data` would refuse (mixed sizes, nothing but damaged files) and changes nothing. Values of
+patient tags are never read into the report, only the names of tags that are filled in. Burned-in text is known from the
+tags alone: a page of pixels is not searched for letters. Not for the quality of samples.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DataError, MissingExtra
+from . import cache as caching
+from .listing import Listing, counted, list_files, natural, some
+from .resize import LUMINANCE, thumbnail
+from .splits import MOST, TWIN, twin_pairs
+
+if TYPE_CHECKING:
+    from .readers import Picture
+
+LISTED = 50
+"""At most this many pairs or files of a kind are listed; the counts are always complete."""
+
+PATIENT_TAGS = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge", "PatientAddress", "PatientComments",
+    "PatientTelephoneNumbers", "OtherPatientIDs", "OtherPatientNames", "EthnicGroup", "Occupation",
+    "InstitutionName", "InstitutionAddress", "ReferringPhysicianName", "PerformingPhysicianName", "OperatorsName",
+    "PhysiciansOfRecord", "RequestingPhysician", "AccessionNumber", "StudyID", "StudyDate", "StationName",
+    "DeviceSerialNumber",
+)  # fmt: skip
+"""Tags that name or help to find a patient (from the Basic Profile of DICOM PS3.15 Annex E)."""
+
+SAMPLED = 400  # pixels remembered of each picture, for the histogram
+
+
+@dataclass
+class CheckReport:
+    """What `check` found. Pairs are names of records; lists are cut at `LISTED`, counts are not.
+
+    sizes, depths, channels, labels: how many records of each. groups, group_source: how many groups a table or the
+    PatientID names (0 and "" if neither does). split: records per side of a `split` column. least, most: the extreme
+    values; percentiles: 0.1, 50 and 99.9; histogram: shares of 16 equal bins from least to most; saturated: shares of
+    pixels at or beyond the black and the white end of the range the files declare. train: lines to run next.
+    """
+
+    source: str
+    kind: str
+    files: int = 0
+    records: int = 0
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
+    depths: dict[str, int] = field(default_factory=dict)
+    channels: dict[str, int] = field(default_factory=dict)
+    labels: dict[str, int] = field(default_factory=dict)
+    groups: int = 0
+    group_source: str = ""
+    split: dict[str, int] = field(default_factory=dict)
+    least: float = 0.0
+    most: float = 0.0
+    percentiles: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    histogram: list[float] = field(default_factory=list)
+    saturated: tuple[float, float] = (0.0, 0.0)
+    exact_count: int = 0
+    exact: list[tuple[str, str]] = field(default_factory=list)
+    near_count: int = 0
+    near: list[tuple[str, str]] = field(default_factory=list)
+    leak_count: int = 0
+    leaks: list[tuple[str, str]] = field(default_factory=list)
+    burned_in: list[str] = field(default_factory=list)
+    burned_in_unknown: int = 0
+    patient_tags: dict[str, int] = field(default_factory=dict)
+    warnings: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    train: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """The report as text, most important last."""
+        out = [f"{self.source}: {self.records} {self.kind} in {counted(self.files, 'file')}"]
+
+        def row(name: str, text: str) -> None:
+            out.append(f"  {name:<12} {text}")
+
+        def listed(counts: dict[str, int], most: int = 8) -> str:
+            shown = ", ".join(f"{name} ({count})" for name, count in list(counts.items())[:most])
+            return shown + (f" and {len(counts) - most} more" if len(counts) > most else "")
+
+        for name, counts in (("size", self.sizes), ("depth", self.depths), ("channels", self.channels)):
+            if counts:
+                row(name, listed(counts))
+        if self.labels:
+            row("labels", listed(self.labels, 20))
+        if self.groups:
+            row("groups", f"{self.groups}, from {self.group_source}")
+        if self.split:
+            row("split", listed(self.split))
+        if self.histogram:
+            low, middle, high = self.percentiles
+            row("values", f"{self.least:g} to {self.most:g}; percentiles 0.1: {low:g}, 50: {middle:g}, 99.9: {high:g}")
+            tallest = max(self.histogram) or 1.0
+            row("histogram", "".join(" ▁▂▃▄▅▆▇█"[round(8 * share / tallest)] for share in self.histogram))
+            row("saturated", f"{self.saturated[0]:.1%} black, {self.saturated[1]:.1%} white")
+        row("duplicates", f"{self.exact_count} exact, {self.near_count} near")
+        for title, pairs in (("same as", self.exact), ("twin of", self.near)):
+            out += [f"    {a}  {title}  {b}" for a, b in pairs[:5]]
+        out += [f"  note: {note}" for note in self.notes]
+        out += [f"  note: {warning} ({some(names)})" for warning, names in self.warnings.items()]
+        if self.patient_tags:
+            out.append(f"  patient tags filled in: {listed(self.patient_tags, 30)}; none reaches a sample")
+        out += [f"  cannot be read: {name}: {reason}" for name, reason in self.unreadable[:LISTED]]
+        out += [f"  problem: {problem}" for problem in self.problems]
+        return out + [f"  next: {line}" for line in self.train]
+
+
+@dataclass
+class _Seen:
+    name: str
+    place: int
+    size: tuple[int, int]
+    colours: int
+    depth: int
+    plain: bool  # the file declares no range of values
+    least: float
+    most: float
+    black: float
+    white: float
+    sample: np.ndarray
+    thumb: np.ndarray
+    content: bytes
+    group: str | None
+    label: str | None
+    warnings: tuple[str, ...]
+
+
+def check(
+    source: str | Path | np.ndarray, *, strict: bool = False, axis: int | None = None, progress: bool = True
+) -> CheckReport:
+    """Look through a folder, file, array or phantom and report. Reads every file once and writes nothing.
+
+    Raises DataError when there is nothing at all to look at, when a table does not fit the files, and with `strict` for
+    the first unreadable file.
+    """
+    if isinstance(source, np.ndarray):
+        from .dataset import _rows
+
+        images = source[..., None] if source.ndim == 3 else source
+        if source.ndim == 2:
+            return _points(source, "the array")
+        if images.ndim != 4 or images.dtype not in (np.uint8, np.uint16, np.float32):
+            raise DataError(f"the array is {source.dtype} {source.shape}: give uint8, uint16 or float32 (N, H, W, C)")
+        listing = _alone(Path("the array"))
+        return _report("the array", listing, [_see(p, "record", 0) for p in _rows(images)], [], [])
+    path = Path(source).expanduser()
+    if not path.exists():
+        from .phantoms import is_phantom, make_phantom
+
+        if is_phantom(str(source)):
+            from .dataset import _rows
+
+            values = np.asarray(make_phantom(str(source), 200, 0, progress=progress).values)
+            if values.ndim == 2:
+                return _points(values, str(source))
+            images = values[..., None] if values.ndim == 3 else values
+            return _report(str(source), _alone(path), [_see(p, "record", 0) for p in _rows(images)], [], [])
+    if path.suffix.lower() == ".csv" and path.is_file():
+        from .readers import read_points
+
+        return _points(read_points(path)[0], str(source))
+    listing = list_files(path)
+    seen, unreadable, tags = [], [], []
+    for found, error, tag in _look(listing, axis, progress):
+        if error is not None:
+            if strict:
+                raise DataError(error[1])
+            unreadable.append(error)
+        seen += found
+        tags.append(tag)
+    return _report(str(source), listing, seen, unreadable, [tag for tag in tags if tag is not None])
+
+
+def _alone(path: Path) -> Listing:
+    return Listing(path, [path], [path.name], [None], [None], [None])
+
+
+def _look(listing: Listing, axis: int | None, progress: bool) -> Any:
+    """Yields (what was seen, (name, reason) or None, tags or None) for every file."""
+    from .readers import read
+
+    def work(place: int) -> tuple[list[_Seen], tuple[str, str] | None, dict[str, Any] | None]:
+        name, path = listing.names[place], listing.files[place]
+        found = []
+        try:
+            for picture in read(path, axis=axis):
+                found.append(_see(picture, name, place))
+            return found, None, _tags(path, name)
+        except MissingExtra:
+            raise
+        except DataError as error:
+            return [], (name, str(error)), None
+
+    yield from caching.in_parallel(work, list(range(len(listing.files))), what="checking", progress=progress)
+
+
+def _see(picture: Picture, name: str, place: int) -> _Seen:
+    import hashlib
+
+    pixels = picture.pixels
+    flat = pixels.reshape(-1)
+    low, high = picture.low, picture.high
+    plain = bool(np.isnan(low) or np.isnan(high))
+    if plain:
+        low, high = float(flat.min()), float(flat.max())
+    step = max(1, flat.size // SAMPLED)
+    body = hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16)
+    body.update(repr((pixels.shape, pixels.dtype.str)).encode())
+    many = picture.index > 0 or name == "record"
+    return _Seen(
+        f"{name}[{picture.index}]" if many else name, place, (pixels.shape[0], pixels.shape[1]), pixels.shape[2],
+        picture.depth, plain, float(flat.min()), float(flat.max()), float((flat <= low).mean()), float((flat >= high).mean()),
+        flat[::step].astype(np.float32), thumbnail(pixels).astype(np.float16), body.digest(), picture.group,
+        None if picture.label is None else str(picture.label), tuple(picture.warnings),
+    )  # fmt: skip
+
+
+def _tags(path: Path, name: str) -> dict[str, Any] | None:
+    """Which patient tags of a DICOM or NIfTI file are filled in, and what it says of burned-in text."""
+    from .dataset import _kind
+
+    kind = _kind(path)
+    if kind == "dicom":
+        import pydicom
+
+        header = pydicom.dcmread(
+            path, stop_before_pixels=True, force=True, specific_tags=[*PATIENT_TAGS, "BurnedInAnnotation"]
+        )
+        filled = [tag for tag in PATIENT_TAGS if str(header.get(tag) or "").strip()]
+        burned = str(header.get("BurnedInAnnotation") or "").strip().upper()
+        return {"name": name, "tags": filled, "burned": burned}
+    if kind == "nifti":
+        import nibabel
+
+        header = nibabel.load(path).header.structarr
+        named = "db_name" in header.dtype.names and bool(header["db_name"].item().strip(b"\0 "))
+        return {"name": name, "tags": ["db_name (NIfTI)"] if named else [], "burned": "NO"}
+    return None
+
+
+def _counts(values: Any) -> dict[str, int]:
+    return dict(Counter(values).most_common())
+
+
+def _report(
+    source: str, listing: Listing, seen: list[_Seen], unreadable: list[tuple[str, str]], tags: list[dict[str, Any]]
+) -> CheckReport:
+    report = CheckReport(source, "pictures", len(listing.files), len(seen), unreadable, notes=list(listing.notes))
+    for tag in tags:
+        for name in tag["tags"]:
+            report.patient_tags[name] = report.patient_tags.get(name, 0) + 1
+    report.burned_in = [tag["name"] for tag in tags if tag["burned"] == "YES"]
+    report.burned_in_unknown = sum(tag["burned"] not in ("YES", "NO") for tag in tags)
+    for item in seen:
+        for warning in item.warnings:
+            names = report.warnings.setdefault(warning, [])
+            if not names or names[-1] != listing.names[item.place]:
+                names.append(listing.names[item.place])
+    if not seen:
+        report.problems.append(
+            f"none of {counted(len(listing.files), 'file')} could be read: there is nothing to train on"
+        )
+        return report
+    report.sizes = _counts(f"{s.size[0]}x{s.size[1]}" for s in seen)
+    report.depths = _counts("float" if s.depth == 32 else f"{s.depth}-bit" for s in seen)
+    report.channels = _counts({1: "grey", 3: "colour"}.get(s.colours, f"{s.colours} channels") for s in seen)
+    labels = [s.label if listing.labels[s.place] is None else listing.labels[s.place] for s in seen]
+    if any(label is not None for label in labels):
+        counts = Counter("(none)" if label is None else label for label in labels)
+        report.labels = {name: counts[name] for name in sorted(counts, key=natural)}
+    _count_groups(report, listing, seen)
+    _values(report, seen)
+    _twins(report, listing, seen)
+    _judge(report, listing, seen)
+    return report
+
+
+def _count_groups(report: CheckReport, listing: Listing, seen: list[_Seen]) -> None:
+    tabled = {listing.groups[s.place] for s in seen} - {None}
+    patients = {s.group for s in seen} - {None}
+    if tabled:
+        report.groups, report.group_source = len(tabled), "groups.csv"
+    elif patients:
+        report.groups, report.group_source = len(patients), "PatientID (hashed)"
+    sides = Counter({True: "held out", False: "train", None: "not given"}[listing.heldout[s.place]] for s in seen)
+    if set(sides) != {"not given"}:
+        report.split = dict(sides)
+
+
+def _values(report: CheckReport, seen: list[_Seen]) -> None:
+    report.least, report.most = min(s.least for s in seen), max(s.most for s in seen)
+    # the same number from every picture, so that large ones do not outvote small ones
+    sample = np.concatenate([s.sample for s in seen])
+    low, middle, high = (float(v) for v in np.percentile(sample, (0.1, 50, 99.9)))
+    report.percentiles = (low, middle, high)
+    top = report.most if report.most > report.least else report.least + 1
+    bins = np.histogram(sample, 16, (report.least, top))[0]
+    report.histogram = [round(float(share), 5) for share in bins / bins.sum()]
+    report.saturated = (float(np.mean([s.black for s in seen])), float(np.mean([s.white for s in seen])))
+
+
+def _twins(report: CheckReport, listing: Listing, seen: list[_Seen]) -> None:
+    same: dict[bytes, list[int]] = {}
+    for i, item in enumerate(seen):
+        same.setdefault(item.content, []).append(i)
+    exact = [(first, other) for first, *others in same.values() for other in others]
+    report.exact_count = len(exact)
+    report.exact = [(seen[a].name, seen[b].name) for a, b in exact[:LISTED]]
+    if len(seen) > MOST:
+        report.notes.append(f"near duplicates were not looked for among {len(seen)} pictures (at most {MOST})")
+        near = []
+    else:
+        pairs = twin_pairs(_one_length([s.thumb for s in seen]), TWIN, most=1_000_000)
+        # neighbouring slices of one volume are alike and stay together anyway
+        near = [
+            (a, b)
+            for a, b in pairs.tolist()
+            if seen[a].content != seen[b].content and (seen[a].place != seen[b].place or len(listing.files) == 1)
+        ]
+    report.near_count = len(near)
+    report.near = [(seen[a].name, seen[b].name) for a, b in near[:LISTED]]
+    sides = listing.heldout
+    leaks = [(a, b) for a, b in exact + near if {sides[seen[a].place], sides[seen[b].place]} == {True, False}]
+    report.leak_count = len(leaks)
+    report.leaks = [(seen[a].name, seen[b].name) for a, b in leaks[:LISTED]]
+
+
+def _one_length(thumbs: list[np.ndarray]) -> np.ndarray:
+    """Thumbnails (N, D); where channel counts differ, colour is reduced to grey so that they compare."""
+    if len({thumb.size for thumb in thumbs}) == 1:
+        return np.stack(thumbs)
+    least = 32 * 32
+    out = np.zeros((len(thumbs), least), np.float16)
+    for i, thumb in enumerate(thumbs):
+        planes = thumb.astype(np.float32).reshape(-1, least)
+        grey = LUMINANCE @ planes if len(planes) == 3 else planes.mean(axis=0)
+        grey -= grey.mean()
+        length = float(np.linalg.norm(grey))
+        out[i] = grey / length if length > 1e-6 else 0
+    return out
+
+
+def _judge(report: CheckReport, listing: Listing, seen: list[_Seen]) -> None:
+    """Problems in words, and the command to run next."""
+    problems = report.problems
+    options = ""
+    if report.unreadable:
+        problems.append(
+            f"{len(report.unreadable)} of {counted(report.files, 'file')} cannot be read and will be skipped"
+        )
+    one_depth = len(report.depths) == 1 or ({s.depth for s in seen} == {16, 32} and all(s.plain for s in seen))
+    if not one_depth:
+        problems.append(f"depths are mixed ({', '.join(report.depths)}): convert to one, or use separate folders")
+    if len(report.channels) > 1:
+        options += " --channels 1"
+        problems.append(f"channels are mixed ({', '.join(report.channels)}): --channels 1 or 3 makes them alike")
+    smallest = min(min(s.size) for s in seen)
+    if len(report.sizes) > 1:
+        problems.append(f"{len(report.sizes)} sizes: --size brings them to one")
+    if len(report.sizes) > 1 or smallest > 128:
+        options += f" --size {64 if smallest < 128 else 128}"
+    if report.records < 100:
+        problems.append(
+            f"only {counted(report.records, 'picture')}: a network will learn them by heart; 500 or more are wanted"
+        )
+    if report.labels and min(report.labels.values()) < 20:
+        rare = [name for name, count in report.labels.items() if count < 20]
+        problems.append(f"labels with fewer than 20 pictures: {some(rare)}")
+    if "(none)" in report.labels:
+        problems.append("some pictures have a label and some have none")
+    if report.leak_count:
+        a, b = report.leaks[0]
+        problems.append(
+            f"{report.leak_count} pairs of equal or nearly equal pictures are divided by the split "
+            f"({a} and {b}): put them in one group"
+        )
+    if report.exact_count + report.near_count and not report.leak_count:
+        report.notes.append("duplicates are kept on one side of the split")
+    if report.most == report.least:
+        problems.append(f"every pixel has the value {report.most:g}: there is nothing to learn")
+    if report.burned_in:
+        problems.append(
+            f"burned-in text is declared in {counted(len(report.burned_in), 'file')} ({some(report.burned_in)}): a network can "
+            "learn to write it; take them out or blank the text"
+        )
+    if report.burned_in_unknown:
+        problems.append(
+            f"{counted(report.burned_in_unknown, 'DICOM file')} without a word on whether text is burned into the pixels: "
+            "look at some"
+        )
+    if one_depth:
+        report.train.append(f"ganvas train dcgan --data {quote(report.source)}{options}")
+        if len(report.labels) > 1 and "(none)" not in report.labels:
+            report.train.append(f"ganvas train cgan --data {quote(report.source)}{options}")
+
+
+def _points(points: np.ndarray, source: str) -> CheckReport:
+    report = CheckReport(source, "points", 1, len(points))
+    report.sizes = {f"{points.shape[1]} dimensions": len(points)}
+    report.least, report.most = float(points.min()), float(points.max())
+    low, middle, high = (float(v) for v in np.percentile(points, (0.1, 50, 99.9)))
+    report.percentiles = (low, middle, high)
+    report.exact_count = len(points) - len(np.unique(points, axis=0))
+    if len(points) < 100:
+        report.problems.append(f"only {counted(len(points), 'point')}: 500 or more are wanted")
+    report.train.append(f"ganvas train gan --data {quote(source)}")
+    return report

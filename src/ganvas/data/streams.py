@@ -1,0 +1,83 @@
+"""The training stream: endless shuffled batches from a data set, whose position is one number.
+
+Record k of the stream is entry k mod n of the permutation of epoch k div n, so batches run across epochs, none is smaller
+than the others, and any position can be returned to exactly. Several processes cut each batch into contiguous shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..batches import Batch, Noise, make_batch
+from ..errors import GanvasError, RunError
+from .dataset import Dataset
+
+
+class DatasetStream:
+    """Batches of a Dataset's training part.
+
+    batch_size: over all processes. seed: of the order. Raises GanvasError when the batch cannot be shared equally.
+    """
+
+    def __init__(self, dataset: Dataset, batch_size: int, *, seed: int = 0, world: int = 1) -> None:
+        if batch_size % world:
+            raise GanvasError(f"a batch of {batch_size} cannot be shared by {world} processes: use a multiple of {world}")
+        self.dataset = dataset
+        self.indices = dataset.train_indices()
+        if len(self.indices) == 0:
+            raise GanvasError(f"{dataset.source}: no record is left for training; lower --heldout")
+        self.seed = seed
+        self.position = 0
+        self._own_batch_size = batch_size
+        self.batch_size = batch_size
+        self._orders: dict[int, np.ndarray] = {}
+
+    def configure(self, batch_size: int | None = None) -> None:
+        """A phase's own batch size, or the run's."""
+        self.batch_size = self._own_batch_size if batch_size is None else batch_size
+
+    def _order(self, epoch: int) -> np.ndarray:
+        if epoch not in self._orders:
+            order = self.indices[np.random.default_rng([self.seed, epoch]).permutation(len(self.indices))]
+            self._orders = {k: v for k, v in self._orders.items() if k >= epoch - 1}
+            self._orders[epoch] = order
+        return self._orders[epoch]
+
+    def draw(self, noise: Noise) -> Batch:
+        """The next batch: this process's share, encoded on the noise's device.
+
+        Raises RunError when the cached data has vanished.
+        """
+        count = len(self.indices)
+        share = self.batch_size // noise.world
+        start = self.position + noise.rank * share
+        self.position += self.batch_size
+        places, chosen = start, []
+        while places < start + share:
+            epoch, offset = divmod(places, count)
+            take = min(count - offset, start + share - places)
+            chosen.append(self._order(epoch)[offset : offset + take])
+            places += take
+        rows = np.concatenate(chosen) if len(chosen) > 1 else chosen[0]
+        try:
+            values = self.dataset.values[rows]
+        except (OSError, ValueError, SystemError) as error:
+            raise RunError(f"{self.dataset.source}: the data vanished during training ({error})") from error
+        labels = None if self.dataset.labels is None else self.dataset.labels[rows]
+        return make_batch(values, labels, self.dataset.spec, noise)
+
+    def state(self) -> dict[str, Any]:
+        """The position; the order follows from the seed."""
+        return {"position": self.position, "records": len(self.indices)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue at a saved position. Raises RunError when the data has another number of records."""
+        if state["records"] != len(self.indices):
+            raise RunError(
+                f"{self.dataset.source}: the run was trained on {state['records']} records, now there are "
+                f"{len(self.indices)}: put the data back, or start a new run with --init-from"
+            )
+        self.position = state["position"]

@@ -1,0 +1,40 @@
+"""The errors a user can meet, each one line that says what was wrong, where, and what to do about it.
+
+Not for programming mistakes: those stay ordinary exceptions with a traceback. The command line prints the message of a
+`GanvasError` alone and ends with its `exit_code`.
+"""
+
+from __future__ import annotations
+
+
+class GanvasError(Exception):
+    """A usage error: an option, a name or a value that cannot be served. The command line exits with 2."""
+
+    exit_code = 2
+
+
+class DataError(GanvasError):
+    """Data that cannot be read or used: names the file and the fix. The command line exits with 2."""
+
+
+class MissingExtra(GanvasError):
+    """An optional package is not installed; the message is the `pip install` line that brings it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"this needs the package '{package}': run  pip install 'ganvas[{extra}]'")
+        self.package = package
+        self.extra = extra
+
+
+class RunError(GanvasError):
+    """A run that failed although it was asked for properly (disk full, folder gone, training diverged): exit code 1."""
+
+    exit_code = 1
+
+
+def did_you_mean(word: str, known: list[str] | tuple[str, ...]) -> str:
+    """`" (did you mean 'dcgan'?)"` when a known word is close to `word`, else an empty string."""
+    import difflib
+
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f" (did you mean '{close[0]}'?)" if close else ""

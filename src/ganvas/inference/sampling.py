@@ -1,0 +1,37 @@
+"""Drawing records from a system that offers `Samples`, in batches, reproducibly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ..batches import Noise
+from ..errors import GanvasError
+from ..game import System
+
+BATCH = 64
+
+
+def draw_samples(system: System, count: int, *, seed: int, labels: Tensor | None = None) -> Iterator[Tensor]:
+    """Records in the game's units, on the CPU, in pieces of at most 64: `count` in all.
+
+    Full batches are drawn and cut, so the first 10 of 1000 are the same records as 10 alone. labels: (count,) int64 or
+    None. The system must be in evaluation mode (`Engine.watching`). Raises GanvasError when it cannot sample.
+    """
+    from ..capabilities import Samples
+
+    if not isinstance(system, Samples):
+        raise GanvasError(f"{type(system).__name__} does not make samples")
+    parameter = next(system.parameters())
+    generator = torch.Generator(device=parameter.device).manual_seed(seed)
+    noise = Noise(generator, dtype=parameter.dtype)
+    for start in range(0, count, BATCH):
+        wanted = min(BATCH, count - start)
+        given = None
+        if labels is not None:
+            given = labels[start : start + wanted].to(parameter.device)
+            given = torch.cat([given, given[-1:].expand(BATCH - wanted)])
+        with torch.no_grad():
+            yield system.sample(BATCH, noise, given)[:wanted].float().cpu()

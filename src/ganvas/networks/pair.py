@@ -1,0 +1,27 @@
+"""The default pair of networks for whatever the data is, for systems that change the game and not the networks."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import nn
+
+from ..specs import ImageSpec
+from .convolutional import ConvolutionalDiscriminator, ConvolutionalGenerator
+from .perceptron import Perceptron
+
+
+def build_pair(spec: Any, config: Any, *, critic_norm: bool = True) -> tuple[nn.Module, nn.Module]:
+    """(generator, discriminator) for `spec`: convolutional for images, perceptrons for points.
+
+    config needs `latent` and `width`, and for points `layers`. critic_norm: BatchNorm in the image discriminator.
+    """
+    if isinstance(spec, ImageSpec):
+        generator = ConvolutionalGenerator(config.latent, spec.shape, config.width)
+        return generator, ConvolutionalDiscriminator(spec.shape, config.width, batch_norm=critic_norm)
+    size = math.prod(spec.shape)
+    return (
+        Perceptron(config.latent, size, width=config.width, layers=config.layers, shape=spec.shape),
+        Perceptron(size, 1, width=config.width, layers=config.layers),
+    )

@@ -1,0 +1,23 @@
+"""Gradient penalties: pure functions of a critic and points in its input space, in float32 whatever the precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def interpolation_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
+    """E (||grad critic(x^)||_2 - 1)^2 at x^ = x + share (G(z) - x). Gulrajani et al. 2017, eq. 3.
+
+    real, fake: (B, ...). share: (B,) uniform, one number a record. The norm runs over all values of a record.
+    """
+    with torch.autocast(real.device.type, enabled=False):
+        real, fake = real.detach(), fake.detach().to(real.dtype)
+        share = share.to(real.dtype).view(-1, *([1] * (real.dim() - 1)))
+        points = (real + share * (fake - real)).requires_grad_()
+        (gradient,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
+        # The small constant keeps the derivative of the root finite where the gradient is exactly zero.
+        norm = (gradient.flatten(1).square().sum(1) + 1e-12).sqrt()
+        return (norm - 1).square().mean()

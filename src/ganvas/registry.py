@@ -1,0 +1,126 @@
+"""Finds systems by file name: `systems/<task>/<name>.py`. Being there is being registered.
+
+The catalogue is read from the source text (docstring and the literal `CARD`), so listing costs no torch import. Third-party
+systems come by path (`ganvas train ./my_system.py`) or by the entry point group `ganvas.systems` (name -> module path).
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import GanvasError, did_you_mean
+
+CARD_KEYS = {"title", "authors", "year", "paper", "data", "summary", "aliases"}
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a system without running it.
+
+    name: as typed on the command line. task: its folder. data: kinds of data it learns (`image`, `points`).
+    presets: names, `auto` first. doc: the module docstring, the paper in ten lines.
+    """
+
+    name: str
+    task: str
+    path: Path
+    title: str = ""
+    authors: str = ""
+    year: int = 0
+    paper: str = ""
+    summary: str = ""
+    data: tuple[str, ...] = ("image",)
+    aliases: tuple[str, ...] = ()
+    doc: str = ""
+    module: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@functools.cache
+def catalogue() -> dict[str, Card]:
+    """Every system of ganvas and of installed third parties, by name."""
+    cards: dict[str, Card] = {}
+    root = Path(__file__).parent / "systems"
+    for path in sorted(root.glob("*/*.py")):
+        if not path.name.startswith("_"):
+            card = read_card(path, module=f"ganvas.systems.{path.parent.name}.{path.stem}")
+            cards[card.name] = card
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group="ganvas.systems"):
+        spec = importlib.util.find_spec(entry.value)
+        if spec is not None and spec.origin is not None:
+            card = read_card(Path(spec.origin), module=entry.value)
+            cards.setdefault(card.name, card)
+    return cards
+
+
+def read_card(path: Path, module: str = "") -> Card:
+    """The card of one system file, by parsing it. Raises GanvasError when it has no literal `CARD`."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, UnicodeDecodeError) as error:
+        raise GanvasError(f"{path}: not a readable Python file ({str(error).splitlines()[0]})") from error
+    values: dict[str, Any] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and [getattr(t, "id", "") for t in node.targets] == ["CARD"]:
+            try:
+                values = ast.literal_eval(node.value)
+            except ValueError as error:
+                raise GanvasError(f"{path}: CARD must be a literal dictionary") from error
+    if not values:
+        raise GanvasError(f"{path}: has no CARD = {{...}}; see CONTRIBUTING.md, 'Adding a system'")
+    known = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in CARD_KEYS}
+    extra = {k: v for k, v in values.items() if k not in CARD_KEYS}
+    name = path.stem.replace("_", "-")
+    return Card(name, path.parent.name, path, doc=ast.get_docstring(tree) or "", module=module, extra=extra, **known)
+
+
+def find(name: str) -> Card:
+    """The card of a system by name, alias or path. Raises GanvasError with the nearest name."""
+    if name.endswith(".py"):
+        if not Path(name).is_file():
+            raise GanvasError(f"{name}: no such system file")
+        return read_card(Path(name))
+    cards = catalogue()
+    key = name.lower().replace("_", "-")
+    by_alias = {alias: card for card in cards.values() for alias in card.aliases}
+    card = cards.get(key) or by_alias.get(key)
+    if card is None:
+        close = did_you_mean(key, [*cards, *by_alias])
+        raise GanvasError(f"unknown system '{name}'{close}; see  ganvas systems")
+    return card
+
+
+def load_module(card: Card) -> Any:
+    """Import the system's module (this imports torch)."""
+    if card.module:
+        return importlib.import_module(card.module)
+    module_name = f"ganvas_external_{card.path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, card.path)
+    if spec is None or spec.loader is None:
+        raise GanvasError(f"{card.path}: cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def load_system(name: str) -> tuple[Card, Any, type]:
+    """(card, module, System class) of a system. Raises GanvasError when the file defines none."""
+    from .game import System
+
+    card = find(name)
+    module = load_module(card)
+    own = [x for x in vars(module).values() if isinstance(x, type) and issubclass(x, System)]
+    own = [x for x in own if x.__module__ == module.__name__]
+    if not own:
+        raise GanvasError(f"{card.path}: defines no System")
+    return card, module, own[-1]

@@ -1,0 +1,125 @@
+"""Checkpoints: `checkpoints/last` and, beside it, `checkpoints/previous`.
+
+Each is a folder of `weights.safetensors` (every weight and buffer), `state.pt` (plain tensors and numbers, loaded with
+`weights_only=True`: nothing in a run can execute code) and `manifest.json` (sizes and sha256 of both). A new one is written
+aside and renamed into place, so at every moment one complete checkpoint exists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ..errors import RunError
+from .files import sync_folder, told, write_atomically
+
+FORMAT = 1
+FILES = ("weights.safetensors", "state.pt")
+
+
+def save(folder: Path, weights: dict[str, Any], state: dict[str, Any], summary: dict[str, Any]) -> None:
+    """Write a checkpoint below `folder` (`checkpoints/`) and make it `last`; the old `last` becomes `previous`.
+
+    Raises RunError in one line when it cannot be written; the old ones are intact then.
+    """
+    import safetensors.torch
+    import torch
+
+    incoming = folder / ".incoming"
+    with told(incoming):
+        shutil.rmtree(incoming, ignore_errors=True)
+        incoming.mkdir()
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    contents = {
+        FILES[0]: safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}),
+        FILES[1]: buffer.getvalue(),
+    }
+    manifest: dict[str, Any] = {"format": FORMAT, **summary, "files": {}}
+    for name, content in contents.items():
+        write_atomically(incoming / name, content)
+        manifest["files"][name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    # The manifest comes last: a folder with a true manifest is complete.
+    write_atomically(incoming / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+    with told(incoming):
+        _promote(folder)
+
+
+def _promote(folder: Path) -> None:
+    incoming, last, previous, outgoing = (folder / n for n in (".incoming", "last", "previous", ".outgoing"))
+    shutil.rmtree(outgoing, ignore_errors=True)
+    if last.exists():
+        if previous.exists():
+            os.rename(previous, outgoing)
+        os.rename(last, previous)
+    os.rename(incoming, last)
+    sync_folder(folder)
+    shutil.rmtree(outgoing, ignore_errors=True)
+
+
+def recover(folder: Path) -> None:
+    """Finish what a killed process left between two renames."""
+    last, incoming, previous, outgoing = (folder / n for n in ("last", ".incoming", "previous", ".outgoing"))
+    with told(folder):
+        if not last.exists() and incoming.exists() and _fault(incoming) is None:
+            _promote(folder)
+        if not previous.exists() and outgoing.exists():
+            os.rename(outgoing, previous)
+        if not last.exists() and previous.exists():
+            os.rename(previous, last)
+
+
+def _fault(checkpoint: Path) -> str | None:
+    """What is wrong with a checkpoint folder, or None."""
+    try:
+        manifest = json.loads((checkpoint / "manifest.json").read_text())
+        if manifest["format"] != FORMAT:
+            return f"has format {manifest['format']}, this version reads {FORMAT}"
+        for name in FILES:
+            content = (checkpoint / name).read_bytes()
+            facts = manifest["files"][name]
+            if len(content) != facts["bytes"]:
+                return f"{name} is truncated ({len(content)} of {facts['bytes']} bytes)"
+            if hashlib.sha256(content).hexdigest() != facts["sha256"]:
+                return f"{name} was changed since it was saved"
+    except FileNotFoundError as error:
+        return f"{Path(str(error.filename)).name} is missing"
+    except (OSError, ValueError, KeyError, TypeError, UnicodeDecodeError):
+        return "manifest.json is damaged"
+    return None
+
+
+def load(run: Path, which: str = "last") -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]] | None:
+    """(weights, state, manifest) of a run's checkpoint, on the CPU; None when the run has none yet.
+
+    Raises RunError naming the damaged file, and offering the other checkpoint when that one is sound.
+    """
+    import safetensors.torch
+    import torch
+
+    folder = run / "checkpoints"
+    if which == "last" and folder.is_dir() and os.access(folder, os.W_OK):
+        recover(folder)
+    checkpoint = folder / which
+    if not checkpoint.is_dir():
+        if which != "last":
+            raise RunError(f"{run} has no checkpoint '{which}'")
+        return None
+    fault = _fault(checkpoint)
+    if fault is None:
+        try:
+            weights = safetensors.torch.load((checkpoint / FILES[0]).read_bytes())
+            state = torch.load(checkpoint / FILES[1], map_location="cpu", weights_only=True)
+            return weights, state, json.loads((checkpoint / "manifest.json").read_text())
+        except Exception as error:  # a file that passes its checksum but not its reader was made by someone else
+            fault = f"cannot be read ({type(error).__name__})"
+    other = next((n for n in ("previous", "last") if n != which and (folder / n).is_dir()), None)
+    if other is not None and _fault(folder / other) is None:
+        where = json.loads((folder / other / "manifest.json").read_text()).get("round", "?")
+        raise RunError(f"{checkpoint}: {fault}. The one before it is sound (round {where}): add  --checkpoint {other}")
+    raise RunError(f"{checkpoint}: {fault}, and no other checkpoint is sound")

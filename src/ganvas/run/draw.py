@@ -1,0 +1,98 @@
+"""`ganvas sample`: records from a run, written as files of the data's own kind, with a grid to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import GanvasError, did_you_mean
+from ..specs import ImageSpec
+from .files import told, write_atomically
+from .load import Run
+from .pictures import save_grid
+
+FORMATS = ("png", "tiff", "webp", "jpg", "dicom", "nifti", "npz")
+GRID_MOST = 100
+
+
+def draw(
+    folder: Path,
+    *,
+    count: int = 64,
+    seed: int = 0,
+    label: str | None = None,
+    out: Path | None = None,
+    depth: int | None = None,
+    format: str | None = None,
+    which: str = "last",
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Draw `count` records and write them. Returns count, folder, files, grid, format, depth.
+
+    Raises GanvasError for an unknown label, a format that cannot hold the records, or a folder that is no run.
+    """
+    run = Run(folder, which=which, device=device)
+    spec = run.spec
+    is_image = isinstance(spec, ImageSpec)
+    known = FORMATS if is_image else ("csv", "npz")
+    chosen = format or (spec.format if isinstance(spec, ImageSpec) else "csv")
+    chosen = {"tif": "tiff", "jpeg": "jpg", "dcm": "dicom", "nii": "nifti"}.get(chosen.lower(), chosen.lower())
+    if chosen not in known:
+        raise GanvasError(f"--format '{format}' is not served{did_you_mean(chosen, list(known))}; formats: {', '.join(known)}")
+    if depth is not None and not is_image:
+        raise GanvasError("--depth is for images; this run makes points")
+    if depth is None and is_image and spec.depth == 32 and chosen not in ("tiff", "nifti", "npz"):
+        depth = 16  # float data cannot be kept in these formats
+    if chosen in ("jpg", "webp") and is_image:
+        if (depth or spec.depth) == 16:
+            raise GanvasError(f"{chosen} holds 8 bits: use --format png or tiff, or add --depth 8")
+    records = run.sample(count, seed=seed, label=label, depth=depth)
+    target = Path(out) if out is not None else run.record.path / "generated"
+    if target.exists() and not target.is_dir():
+        raise GanvasError(f"--out {target} is a file: name a folder")
+    with told(target):
+        target.mkdir(parents=True, exist_ok=True)
+    note = {"system": run.record.card.name, "ganvas": __version__, "seed": str(seed), "round": str(run.manifest.get("round", ""))}
+    if isinstance(spec, ImageSpec):
+        from dataclasses import replace
+
+        from ..data.writers import write_samples
+
+        kept = spec
+        if depth is not None and depth != spec.depth:
+            low, high = (0.0, 255.0) if depth == 8 else (0.0, 65535.0)
+            kept = replace(spec, depth=depth, low=low, high=high)
+        files = write_samples(records, kept, target, format=chosen, note=note, seed=seed)
+        picture = run.sample(min(count, GRID_MOST), seed=seed, label=label, depth=8)
+        grid_spec = replace(spec, depth=8, low=0.0, high=255.0)
+    else:
+        files = [_write_points(records, target, chosen)]
+        picture, grid_spec = records, spec  # type: ignore[assignment]
+    grid = target / "grid.png"
+    save_grid(grid, picture[:GRID_MOST] if is_image else picture, grid_spec)
+    return {
+        "count": count,
+        "folder": str(target),
+        "files": [str(f) for f in files],
+        "grid": str(grid),
+        "format": chosen,
+        "shape": list(records.shape[1:]),
+        "dtype": str(records.dtype),
+    }
+
+
+def _write_points(records: Any, target: Path, format: str) -> Path:
+    import io
+
+    import numpy as np
+
+    path = target / f"samples.{format}"
+    buffer = io.BytesIO()
+    if format == "npz":
+        np.savez_compressed(buffer, x=records)
+    else:
+        names = ",".join("xyzuvw"[i] if i < 6 else f"x{i}" for i in range(records.shape[1]))
+        np.savetxt(buffer, records, delimiter=",", header=names, comments="", fmt="%.6g")
+    write_atomically(path, buffer.getvalue())
+    return path

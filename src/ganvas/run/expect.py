@@ -1,0 +1,68 @@
+"""What a run will take: memory, disk and pace, said before it starts. An estimate, from one look at two records."""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import Any
+
+import torch
+
+from ..batches import Noise, make_batch
+from ..specs import ImageSpec, Spec
+from .budget import Budget
+
+PROCESS_BYTES = 400_000_000  # Python, torch and readers, before any network
+
+
+def expectation(engine: Any, spec: Spec, budget: Budget) -> str:
+    """One line for the user: parameters, expected memory, disk and time."""
+    parameters = sum(p.numel() for p in engine.system.parameters())
+    state = sum(t.numel() * t.element_size() for t in engine.system.state_dict().values())
+    size = engine.streams["data"].batch_size // engine.processes.world
+    activations, seconds = _measure(engine, spec)
+    # weights, gradients, two moments, and a copy of weights and moments for roll-backs
+    memory = PROCESS_BYTES + 7 * state + activations * size / engine.micro_batches
+    disk = 2 * 3 * state + 20_000_000
+    pace = f"about {max(1, budget.seconds / (seconds * size)):,.0f} rounds" if budget.seconds and seconds else ""
+    text = (
+        f"{parameters / 1e6:.2f} M parameters; expects {memory / 1e9:.1f} GB of memory, {disk / 1e6:.0f} MB of disk, "
+        f"{budget if budget != Budget() else 'no end: stop with Ctrl-C'}"
+    )
+    return f"{text} ({pace})" if pace and budget.seconds else text
+
+
+def _measure(engine: Any, spec: Spec) -> tuple[float, float]:
+    """(bytes kept for backward, seconds) per record of one round, on a copy of the system that is thrown away."""
+    import numpy as np
+
+    count = 8
+    device = engine.processes.device
+    system = copy.deepcopy(engine.system)
+    noise = Noise(torch.Generator(device=device), dtype=engine.dtype)
+    shape = (count, spec.height, spec.width, spec.channels) if isinstance(spec, ImageSpec) else (count, *spec.shape)
+    labels = np.zeros(count, np.int64) if spec.classes else None
+    batch = make_batch(np.zeros(shape, np.float32), labels, spec, noise).to(engine.dtype, engine.memory_format)
+    kept: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    most, spent, shared = 0.0, 0.0, {}  # type: ignore[var-annotated]
+    weights = sum(p.numel() * p.element_size() for p in system.parameters())
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        for turn in system.phases()[0].turns:
+            if turn.source != "data":
+                continue
+            owned = [p for p in system.parameters() if p.requires_grad]
+            kept.clear()
+            begin = time.perf_counter()
+            with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t), engine.processes.autocast(engine.precision):
+                total = sum(turn.objective(batch, engine.clock, shared).values())
+                torch.autograd.grad(total, owned, allow_unused=True, retain_graph=True)  # type: ignore[arg-type]
+            times = turn.times if isinstance(turn.times, int) else 1
+            spent += (time.perf_counter() - begin) * times
+            most = max(most, sum(kept.values()) - weights)
+    return max(0.0, most) * 1.5 / count, spent / count

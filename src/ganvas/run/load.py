@@ -1,0 +1,113 @@
+"""Opening a run that was trained: its settings, its system with weights, its samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config import build_config
+from ..errors import GanvasError, RunError, did_you_mean
+from ..registry import Card, find, load_system
+from ..specs import Spec, spec_from_dict
+from . import checkpoint
+from .settings import FILE, Settings, build_settings, read_yaml
+
+
+@dataclass
+class RunRecord:
+    """What `config.yaml` of a run says. Reading it imports no torch."""
+
+    path: Path
+    card: Card
+    settings: Settings
+    config: dict[str, Any]
+    spec: Spec
+    data: dict[str, Any]
+
+
+def read_run(path: Path | str) -> RunRecord:
+    """The settings of a run folder. Raises GanvasError when it is not one."""
+    path = Path(path)
+    if not path.exists():
+        raise GanvasError(f"{path}: no such run folder")
+    if not (path / FILE).is_file():
+        raise GanvasError(f"{path}: not a run folder (it has no {FILE}); runs are made by  ganvas train")
+    values = read_yaml(path / FILE)
+    try:
+        card = find(str(values["system"]))
+        spec = spec_from_dict(values["spec"])
+        settings = build_settings(values["run"], where=str(path / FILE))
+        return RunRecord(path, card, settings, dict(values["config"]), spec, dict(values["data"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise GanvasError(f"{path / FILE}: incomplete or changed by hand ({error})") from error
+
+
+def build_system(record: RunRecord) -> Any:
+    """The run's system with fresh weights, on the CPU."""
+    _, _, system_class = load_system(str(record.card.path) if not record.card.module else record.card.name)
+    config = build_config(system_class.Config, record.config, where=str(record.path / FILE))  # type: ignore[attr-defined]
+    return system_class(record.spec, config)
+
+
+def put_weights(system: Any, weights: dict[str, Any], where: Path) -> None:
+    """Load weights into a system. Raises RunError naming the first tensor that does not fit."""
+    own = system.state_dict()
+    for name in own.keys() | weights.keys():
+        if name not in own or name not in weights or own[name].shape != weights[name].shape:
+            raise RunError(f"{where}: its weights do not fit this system (first difference: '{name}')")
+    system.load_state_dict(weights)
+
+
+class Run:
+    """A trained run. `ganvas.load("runs/cxr").sample(64)` -> (64, H, W, C) array in file units."""
+
+    def __init__(self, path: Path | str, *, which: str = "last", device: str = "cpu") -> None:
+        from ..parallel import pick_device
+
+        self.record = read_run(path)
+        loaded = checkpoint.load(self.record.path, which)
+        if loaded is None:
+            raise RunError(f"{path} has no checkpoint yet: go on with  ganvas train --resume {path}")
+        weights, _, self.manifest = loaded
+        self.system = build_system(self.record)
+        if any(t.is_floating_point() and t.dtype.itemsize == 8 for t in weights.values()):
+            self.system.double()
+        put_weights(self.system, weights, self.record.path)
+        self.system.to(pick_device(device)).eval()
+        self.spec = self.record.spec
+
+    def sample(self, count: int, *, seed: int = 0, label: str | int | None = None, depth: int | None = None) -> Any:
+        """`count` new records in file units: images (N, H, W, C) in uint8/uint16/float32, points (N, D) float32.
+
+        label: a class name or index, for systems that take one. depth: 8, 16 or 32 bits, the data's own by default.
+        Raises GanvasError for a label the run does not know.
+        """
+        import numpy as np
+        import torch
+
+        from ..batches import decode
+        from ..inference.sampling import draw_samples
+
+        labels = None
+        if label is not None:
+            labels = torch.full((count,), self.class_index(label), dtype=torch.int64)
+        pieces = [decode(x, self.spec, depth) for x in draw_samples(self.system, count, seed=seed, labels=labels)]
+        return np.concatenate(pieces)
+
+    def class_index(self, label: str | int) -> int:
+        """The index of a class given by name or number. Raises GanvasError when the run has no such class."""
+        classes = self.spec.classes
+        if not classes:
+            raise GanvasError(f"{self.record.path}: its data had no labels, so --label means nothing here")
+        if getattr(self.system, "classes", 0) == 0:
+            raise GanvasError(f"'{self.record.card.name}' does not take labels: use cgan for samples of one class")
+        if str(label) in classes:
+            return classes.index(str(label))
+        if str(label).lstrip("-").isdigit():
+            if 0 <= int(label) < len(classes):
+                return int(label)
+            raise GanvasError(f"--label {label} is out of range: classes are 0 to {len(classes) - 1}")
+        raise GanvasError(
+            f"unknown label '{label}'{did_you_mean(str(label), list(classes))}; classes: {', '.join(classes)}"
+        )

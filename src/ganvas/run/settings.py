@@ -1,0 +1,89 @@
+"""The settings of a run, apart from those of its system: what `ganvas train` takes and `config.yaml` keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config import build_config, knob
+from ..errors import GanvasError
+from .files import write_atomically
+
+FILE = "config.yaml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every field is an option of `ganvas train` (`--micro-batches` is `micro_batches`)."""
+
+    data: str = knob("", "folder of images, .npz/.npy, DICOM, NIfTI, CSV of points, or a phantom (see: ganvas data list)")
+    preset: str = knob("auto", "named group of settings of the system (see: ganvas show SYSTEM)")
+    size: str | None = knob(None, "train at this size: 64, or 96x64 (height x width); default: what the data and budget suit")
+    channels: int | None = knob(None, "1 (grey) or 3 (colour), when the data mixes them", low=1, high=8)
+    fit: str = knob("crop", "how another aspect is met", choices=("crop", "pad", "stretch"))
+    axis: int | None = knob(None, "axis along which volumes are sliced", low=0, high=2)
+    heldout: float = knob(0.2, "share of the groups kept out of training, for judging", low=0.0, high=0.9)
+    phantom_count: int = knob(4000, "records to make when the data is a phantom", low=1, high=1_000_000)
+    strict: bool = knob(False, "refuse the data when one file cannot be read")
+    budget: str | None = knob(None, "10m, 90s, 2h (time); 50k (samples); 200r (rounds); none: until you stop it")
+    seed: int = knob(0, "of weights, order and noise", low=0, high=2**31 - 1)
+    device: str = knob("auto", "auto, cpu, cuda, cuda:N or mps")
+    processes: int = knob(1, "processes that share each batch", low=1, high=1024)
+    precision: str = knob("32", "number format", choices=("32", "bf16-mixed", "16-mixed", "64"))
+    micro_batches: int = knob(1, "pieces each batch is cut into, to save memory", low=1)
+    channels_last: str = knob("auto", "memory layout of images", choices=("auto", "on", "off"))
+    compile: bool = knob(False, "compile the networks with torch.compile (needs a C++ compiler)")
+    check_every: int = knob(32, "rounds between looks for NaN and infinity", low=1)
+    save_every: float = knob(30.0, "seconds between checkpoints", low=0.0)
+    sample_every: float = knob(30.0, "seconds between sample pictures; 0: only at the end", low=0.0)
+
+
+ANY_TIME = ("budget", "save_every", "sample_every")  # may differ when a run is resumed: they do not change the game
+
+
+def parse_size(text: str | None) -> int | tuple[int, int] | None:
+    """`64` -> 64, `96x64` -> (96, 64), None -> None. Raises GanvasError."""
+    if text is None:
+        return None
+    parts = text.lower().replace(",", "x").split("x")
+    try:
+        numbers = [int(p) for p in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2) or any(n < 1 for n in numbers):
+        raise GanvasError(f"--size '{text}' is not understood: use 64, or HEIGHTxWIDTH such as 96x64")
+    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+
+
+def build_settings(values: dict[str, Any], where: str = "") -> Settings:
+    """Settings from plain values; raises GanvasError in one line."""
+    settings = build_config(Settings, values, where=where)
+    parse_size(settings.size)
+    return settings
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping. Raises GanvasError naming the file and line."""
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise GanvasError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise GanvasError(f"{path}: cannot be read ({error})") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark else ""
+        raise GanvasError(f"{path}: not valid YAML{line}") from error
+    if not isinstance(values, dict):
+        raise GanvasError(f"{path}: expected 'key: value' lines")
+    return values
+
+
+def write_yaml(path: Path, values: dict[str, Any]) -> None:
+    """A mapping as YAML, atomically."""
+    import yaml
+
+    write_atomically(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode())

@@ -1,0 +1,69 @@
+"""What a data set is, in a few frozen fields: the `spec` that every system is built from. Free of torch.
+
+A spec says nothing of where the data lies or how much of it there is; that is `ganvas.data.Dataset`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """Images of one shape.
+
+    channels, height, width: pixels. depth: bits per channel of the files, 8, 16 or 32 (float).
+    low, high: the values in file units that map to -1 and +1 (0 and 255 for 8-bit images; a NIfTI volume keeps its own
+    robust range). classes: label names in index order, empty when unlabelled. spacing: millimetres per pixel
+    (row, column) where the files give it, already scaled for resizing. format: the file format samples are written in
+    when the user names none (`png`, `tiff`, `dicom`, `nifti`).
+    """
+
+    channels: int
+    height: int
+    width: int
+    depth: int = 8
+    low: float = 0.0
+    high: float = 255.0
+    classes: tuple[str, ...] = ()
+    spacing: tuple[float, float] | None = None
+    format: str = "png"
+    kind: str = "image"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        return (self.channels, self.height, self.width)
+
+
+@dataclass(frozen=True)
+class PointsSpec:
+    """Points in a few dimensions. `centre` and `scale` map file units to about [-1, 1]: (x - centre) / scale."""
+
+    dimensions: int
+    centre: tuple[float, ...] = ()
+    scale: float = 1.0
+    classes: tuple[str, ...] = ()
+    kind: str = "points"
+
+    @property
+    def shape(self) -> tuple[int]:
+        """(dimensions,)."""
+        return (self.dimensions,)
+
+
+Spec = ImageSpec | PointsSpec
+
+
+def spec_to_dict(spec: Spec) -> dict[str, Any]:
+    """Plain values, for YAML and JSON."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(spec).items()}
+
+
+def spec_from_dict(values: dict[str, Any]) -> Spec:
+    """The inverse of `spec_to_dict`. Raises ValueError for an unknown kind."""
+    kinds: dict[str, type[ImageSpec] | type[PointsSpec]] = {"image": ImageSpec, "points": PointsSpec}
+    if values.get("kind") not in kinds:
+        raise ValueError(f"unknown data kind {values.get('kind')!r}")
+    return kinds[values["kind"]](**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

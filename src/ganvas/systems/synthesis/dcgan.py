@@ -1,0 +1,114 @@
+"""Deep Convolutional GAN. Radford, Metz, Chintala, 2015, "Unsupervised Representation Learning with Deep Convolutional
+Generative Adversarial Networks" (ICLR 2016, arXiv 1511.06434).
+
+The guidelines that made convolutional GANs train: strided and transposed convolutions instead of pooling, BatchNorm in both
+networks (not on G's output, not on D's input), no hidden fully connected layers, ReLU in G with tanh at the end, leaky ReLU
+in D, Adam with beta1 = 0.5 and weights from N(0, 0.02). The loss is the non-saturating one of Goodfellow et al. 2014.
+
+Here for any size, aspect and number of channels; with a moving average of G, differentiable augmentation, and nonlinearity,
+BatchNorm, optimiser and rate of each player as settings (the questions of Belmekki et al. 2022).
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ganvas.batches import Image, Noise
+from ganvas.config import knob
+from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.networks.convolutional import ConvolutionalDiscriminator, ConvolutionalGenerator
+from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
+from ganvas.objectives.augmentation import POLICIES, augment
+from ganvas.optim import NAMES, optimiser
+
+CARD = {
+    "title": "Unsupervised Representation Learning with Deep Convolutional GANs (DCGAN)",
+    "authors": "Radford, Metz, Chintala",
+    "year": 2015,
+    "paper": "arXiv 1511.06434",
+    "summary": "convolutional GAN for images of any size, aspect, depth and number of channels",
+    "data": ["image"],
+}
+
+NONLINEARITIES = ("relu", "leaky-relu", "elu")
+
+
+@dataclass(frozen=True)
+class Config:
+    latent: int = knob(100, "size of the latent vector", low=1)
+    width: int = knob(64, "channels of the widest feature maps at full resolution; doubles inwards", low=1, high=1024)
+    generator_nonlinearity: str = knob("relu", "after each hidden layer of G", choices=NONLINEARITIES)
+    discriminator_nonlinearity: str = knob("leaky-relu", "after each hidden layer of D", choices=NONLINEARITIES)
+    generator_batch_norm: bool = knob(True, "BatchNorm in G")
+    discriminator_batch_norm: bool = knob(True, "BatchNorm in D")
+    optimiser: str = knob("adam", "optimiser of both players", choices=NAMES)
+    generator_rate: float = knob(2e-4, "learning rate of G", low=0.0)
+    discriminator_rate: float = knob(2e-4, "learning rate of D", low=0.0)
+    beta1: float = knob(0.5, "first beta of Adam, momentum of others", low=0.0, high=0.9999)
+    beta2: float = knob(0.999, "second beta of Adam", low=0.0, high=0.99999)
+    augment: tuple[str, ...] = knob((), "changes that D sees on real and fake alike", choices=POLICIES)
+    averaging: float = knob(0.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
+    batch_size: int = knob(128, "images in a batch", low=1)
+
+
+class Dcgan(System):
+    Config = Config
+    couples_batch = "BatchNorm: micro-batches and processes normalise over their own share"
+
+    def __init__(self, spec: Any, config: Config) -> None:
+        super().__init__(spec, config)
+        self.generator = ConvolutionalGenerator(
+            config.latent,
+            spec.shape,
+            config.width,
+            nonlinearity=config.generator_nonlinearity,
+            batch_norm=config.generator_batch_norm,
+        )
+        self.discriminator = ConvolutionalDiscriminator(
+            spec.shape,
+            config.width,
+            nonlinearity=config.discriminator_nonlinearity,
+            batch_norm=config.discriminator_batch_norm,
+        )
+        self.average = copy.deepcopy(self.generator)
+
+    def players(self) -> tuple[Player, ...]:
+        def rule(rate: float) -> Any:
+            return optimiser(self.config.optimiser, rate, beta1=self.config.beta1, beta2=self.config.beta2)
+
+        return (
+            Player("discriminator", ("discriminator",), rule(self.config.discriminator_rate)),
+            Player("generator", ("generator",), rule(self.config.generator_rate)),
+        )
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("play", (Turn("discriminator", self.discriminate), Turn("generator", self.fool))),)
+
+    def averages(self) -> tuple[Average, ...]:
+        return (Average("generator", "average", self.config.averaging),)
+
+    def discriminate(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
+        shared["fake"] = self._fake(batch)  # with its graph: the generator's turn goes on from here
+        real = self.discriminator(self._seen(batch.images, batch))  # real and fake apart: BatchNorm must not mix them
+        fake = self.discriminator(self._seen(shared["fake"].detach(), batch))
+        return {"real": real_is_real(real), "fake": fake_is_fake(fake)}
+
+    def fool(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
+        fake = shared.pop("fake") if "fake" in shared else self._fake(batch)
+        return {"fool": non_saturating(self.discriminator(self._seen(fake, batch)))}
+
+    def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
+        return self.average(noise.normal(count, self.config.latent))
+
+    def _fake(self, batch: Image) -> Tensor:
+        return self.generator(batch.noise.normal(len(batch), self.config.latent))
+
+    def _seen(self, images: Tensor, batch: Image) -> Tensor:
+        return augment(images, batch.noise, self.config.augment)
+
+
+PRESETS: dict[str, Any] = {"auto": {}, "paper": {}}
