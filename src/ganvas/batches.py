@@ -6,7 +6,7 @@ for reading files.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -67,8 +67,7 @@ class Batch:
     labels: Tensor | None
 
     def _tensors(self) -> dict[str, Tensor]:
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
     def __len__(self) -> int:
         return next(len(t) for name, t in reversed(self._tensors().items()))
@@ -88,8 +87,10 @@ class Batch:
         for name, value in self._tensors().items():
             if value.is_floating_point():
                 layout = memory_format if value.dim() == 4 else torch.preserve_format
-                changed[name] = value.to(dtype=dtype, memory_format=layout)
-        return replace(self, **changed)
+                moved = value.to(dtype=dtype, memory_format=layout)
+                if moved is not value:
+                    changed[name] = moved
+        return replace(self, **changed) if changed else self
 
 
 @dataclass

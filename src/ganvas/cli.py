@@ -52,8 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(json.dumps({"error": line}))
         print(f"ganvas: {line}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("ganvas: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        advice = f"; {interrupt}" if str(interrupt) else ""
+        print(f"ganvas: interrupted{advice}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output went away (`| head`): not an error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

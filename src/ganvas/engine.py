@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import math
+import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -18,7 +20,7 @@ from torch import Tensor, nn
 
 from .batches import Batch, Noise
 from .errors import GanvasError, RunError
-from .game import Clock, Phase, Player, Shared, System, Turn
+from .game import Clock, Phase, Player, Shared, System, Terms, Turn, constant_rate
 from .parallel import PRECISIONS, Processes
 
 INCIDENTS_ALLOWED = 2  # within INCIDENT_WINDOW rounds; one more ends the run
@@ -49,7 +51,7 @@ class Stream(Protocol):
 class Report:
     """What the Engine says every `check_every` rounds.
 
-    terms: mean of each term since the last report, as `player/term`. norms: last gradient norm of each player.
+    terms: mean of each term since the last report, as `player/term`. norms: gradient norm of each player's last move.
     incident: what was not finite and what was done about it, or None.
     """
 
@@ -131,7 +133,8 @@ class Engine:
         self.incidents: list[tuple[int, str]] = []
         self.played = 0  # rounds played, including those a roll-back took back
         self._phase = 0
-        self._ledger: list[tuple[str, list[str], list[Tensor], Tensor | None]] = []
+        self._ledger: list[tuple[str, Terms]] = []  # since the last look: who, and which terms
+        self._norms: dict[str, Tensor] = {}
         self._memory: dict[str, Any] | None = None
         self.system.train()
         self.streams["data"].configure(**self.phases[0].loader)
@@ -194,7 +197,10 @@ class Engine:
         self.clock = replace(
             self.clock, round=self.clock.round + 1, phase_round=self.clock.phase_round + 1, progress=self.progress
         )
-        report = self.settle() if self.clock.round % self.check_every == 0 else None
+        report = None
+        if self.clock.round % self.check_every == 0:
+            self._reduce_buffers()
+            report = self.settle()
         return self._turn_page(phase) or report
 
     def _deal(self, source: str) -> tuple[list[Batch], list[Shared]]:
@@ -210,38 +216,44 @@ class Engine:
 
     def _play(self, turn: Turn, pieces: list[Batch], shared: list[Shared]) -> None:
         seat = self.seats[turn.player]
-        scaler, optimiser = seat.scaler, seat.optimiser
-        rate = seat.player.rate(self.clock)
-        for group in optimiser.param_groups:
-            group["lr"] = group["initial_lr"] * rate
+        scaler, optimiser, player = seat.scaler, seat.optimiser, seat.player
+        if player.rate is not constant_rate:
+            rate = player.rate(self.clock)
+            for group in optimiser.param_groups:
+                group["lr"] = group["initial_lr"] * rate
         for piece, scraps in zip(pieces, shared, strict=True):
             with self.processes.autocast(self.precision):
                 terms = turn.objective(piece, self.clock, scraps)
-                total = sum(terms.values()) / len(pieces)
+                total = functools.reduce(operator.add, terms.values())
+            if len(pieces) > 1:
+                total = total / len(pieces)
             if scaler is not None:
                 total = scaler.scale(total)
             # Only the owner's parameters receive gradients; weight gradients that nobody uses are not even computed.
-            total.backward(inputs=seat.owned)  # type: ignore[union-attr]
-            self._ledger.append((turn.player, list(terms), [t.detach() for t in terms.values()], None))
-        gradients = [p.grad for p in seat.owned if p.grad is not None]
-        self.processes.average_(gradients)
+            total.backward(inputs=seat.owned)
+            # Detached: parts of the graph that this backward did not visit would keep their activations alive.
+            self._ledger.append((turn.player, {name: term.detach() for name, term in terms.items()}))
+        if self.processes.world > 1:
+            self.processes.average_([p.grad for p in seat.owned if p.grad is not None])
         if scaler is not None:
             scaler.unscale_(optimiser)
-        norms = torch._foreach_norm(gradients)
-        if seat.player.clip is not None:
-            norm = torch.linalg.vector_norm(torch.stack(norms))
-            torch._foreach_mul_(gradients, (seat.player.clip / (norm + 1e-6)).clamp(max=1.0))
+        looked_at = (self.clock.round + 1) % self.check_every == 0
+        if looked_at or player.clip is not None:
+            gradients = [p.grad for p in seat.owned if p.grad is not None]
+            norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+            if player.clip is not None:
+                torch._foreach_mul_(gradients, (player.clip / (norm + 1e-6)).clamp(max=1.0))
+            self._norms[turn.player] = norm
         if scaler is not None:  # an overflow of float16 is the scaler's business: it skips the step and scales down
             scaler.step(optimiser)
             scaler.update()
         else:
             optimiser.step()
-            player, names, values, _ = self._ledger[-1]
-            self._ledger[-1] = (player, names, values, norms)  # type: ignore[assignment]
-        optimiser.zero_grad(set_to_none=True)
-        if seat.player.after_step is not None:
+        for parameter in seat.owned:
+            parameter.grad = None
+        if player.after_step is not None:
             with torch.no_grad():
-                seat.player.after_step()
+                player.after_step()
 
     @torch.no_grad()
     def _follow(self, samples: int) -> None:
@@ -271,12 +283,10 @@ class Engine:
     def settle(self) -> Report:
         """Read the finite-flags now: report, and roll back to the last good state when something was not finite.
 
-        Buffers are made equal over the processes first. Raises Diverged on the third incident within 1000 rounds.
+        Changes nothing else, so it may be called at any time. Raises Diverged on the third incident within 1000 rounds.
         """
-        self._reduce_buffers()
         report, culprit = self._read_ledger()
-        if culprit is None and not self._weights_are_finite():
-            culprit = "a weight or buffer"
+        culprit = culprit or self._sick_weights()
         if self.processes.any(culprit is not None):
             report.incident = self._roll_back(culprit or "a term on another process")
             report.terms = {}
@@ -287,34 +297,36 @@ class Engine:
     def _read_ledger(self) -> tuple[Report, str | None]:
         report = Report(self.clock.round, self.clock.samples, self.clock.phase)
         ledger, self._ledger = self._ledger, []
+        norms, self._norms = self._norms, {}
         if not ledger:
             return report, None
-        flat = [value.reshape(()).float() for _, _, values, _ in ledger for value in values]
-        norms = [torch.stack(list(n)).float().norm() for _, _, _, n in ledger if n is not None]
-        numbers = iter(torch.stack(flat + norms).tolist())  # the one synchronisation
+        names = [(player, name) for player, terms in ledger for name in terms]
+        flat = [value.reshape(()).float() for _, terms in ledger for value in terms.values()]
+        numbers = torch.stack(flat + [n.float() for n in norms.values()]).tolist()  # the one synchronisation
         sums: dict[str, list[float]] = {}
         culprit: str | None = None
-        for player, names, _, _ in ledger:
-            for name in names:
-                number = next(numbers)
-                sums.setdefault(f"{player}/{name}", []).append(number)
-                if culprit is None and not math.isfinite(number) and self.precision != "16-mixed":
-                    culprit = f"term '{name}' of {player}"
-        for player, _, _, norm in ledger:
-            if norm is not None:
-                number = next(numbers)
-                report.norms[player] = number
-                if culprit is None and not math.isfinite(number):
-                    culprit = f"the gradient of {player}"
+        for (player, name), number in zip(names, numbers[: len(names)], strict=True):
+            sums.setdefault(f"{player}/{name}", []).append(number)
+            if culprit is None and not math.isfinite(number) and self.precision != "16-mixed":
+                culprit = f"term '{name}' of {player}"
         report.terms = {name: sum(values) / len(values) for name, values in sums.items()}
+        report.norms = dict(zip(norms, numbers[len(names) :], strict=True))
         return report, culprit
 
-    def _weights_are_finite(self) -> bool:
-        tensors = [t.detach() for t in (*self.system.parameters(), *self.system.buffers()) if t.is_floating_point()]
+    def _sick_weights(self) -> str | None:
+        """Whose weights are not finite. An infinite gradient ends up there with every optimiser, so none goes unseen."""
+        tensors = {n: t.detach() for n, t in self.system.state_dict().items() if t.is_floating_point() and t.numel()}
         if not tensors:
-            return True
-        norms = torch._foreach_norm(tensors, math.inf)
-        return bool(torch.isfinite(torch.stack([n.float() for n in norms])).all().item())
+            return None
+        peaks = torch.stack([n.float() for n in torch._foreach_norm(list(tensors.values()), math.inf)])
+        if bool(torch.isfinite(peaks).all().item()):
+            return None
+        sick = {name for name, peak in zip(tensors, peaks.tolist(), strict=True) if not math.isfinite(peak)}
+        for player, seat in self.seats.items():
+            found = next((name for name in seat.names if name in sick), None)
+            if found is not None:
+                return f"a gradient of {player} (it reached '{found}')"
+        return f"'{sorted(sick)[0]}'"
 
     def _live(self) -> dict[str, Tensor]:
         tensors = {f"system/{name}": t.detach() for name, t in self.system.state_dict().items()}
@@ -370,6 +382,7 @@ class Engine:
         return text
 
     def _reduce_buffers(self) -> None:
+        """Make buffers agree over the processes; at fixed rounds, because saving must not change the game."""
         if self.processes.world == 1:
             return
         rules = self.system.reductions()
@@ -433,6 +446,9 @@ class Engine:
         }
 
     def _rank_buffers(self) -> dict[str, Tensor]:
+        """What differs between processes: buffers kept per rank and, between two reductions, all of them."""
+        if self.processes.world > 1:
+            return dict(self.system.named_buffers())
         rules = [key for key, rule in self.system.reductions().items() if rule == "rank"]
         return {n: b for n, b in self.system.named_buffers() if any(n == k or n.endswith("." + k) for k in rules)}
 
@@ -470,6 +486,7 @@ class Engine:
         if own["cuda"] is not None and self.processes.device.type == "cuda":
             torch.cuda.set_rng_state(own["cuda"], self.processes.device)
         self._ledger.clear()
+        self._norms.clear()
         self._memory = None
         self._remember()
 

@@ -8,6 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import logging
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import sys
+import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -16,22 +24,29 @@ from torch import Tensor
 
 from .errors import GanvasError, RunError
 
-TIMEOUT_SECONDS = 60
+TIMEOUT_SECONDS = 60  # a process that is silent for so long is given up
+GRACE_SECONDS = 8.0  # for the others to end by themselves once one is gone
 PRECISIONS = ("32", "bf16-mixed", "16-mixed", "64")
+
+
+class Gone(RunError):
+    """One of several processes died or fell silent, for no reason that it could tell."""
 
 
 class Processes:
     """This process among its peers.
 
     rank, world: position and number of processes. device: where this one computes. fabric: Lightning Fabric when there
-    are several processes; one process needs no collectives and spares the import.
+    are several processes; one process needs no collectives and spares the import. line: connection to the parent process.
     """
 
-    def __init__(self, device: torch.device, rank: int = 0, world: int = 1, fabric: Any = None) -> None:
+    def __init__(self, device: torch.device, rank: int = 0, world: int = 1, fabric: Any = None, line: Any = None) -> None:
         self.device = device
         self.rank = rank
         self.world = world
         self.fabric = fabric
+        self.line = line
+        self._told: int | None = None
 
     @property
     def leads(self) -> bool:
@@ -89,13 +104,29 @@ class Processes:
         self._collective(lambda: torch.distributed.all_gather_object(collected, value))
         return collected
 
+    def wait(self) -> None:
+        """Return when every process has called this."""
+        if self.world > 1:
+            self._collective(self.fabric.barrier)
+
+    def told(self) -> int | None:
+        """The number of the signal that the parent process passed on; None before that, and with one process.
+
+        Raises RunError when the parent process is gone: a run that nobody can stop must not go on.
+        """
+        try:
+            while self.line is not None and self._told is None and self.line.poll():
+                self._told = self.line.recv()
+        except (EOFError, OSError) as error:
+            raise RunError("the process that started the training is gone") from error
+        return self._told
+
     def _collective(self, call: Callable[[], Any]) -> Any:
         try:
             return call()
         except RuntimeError as error:  # gloo and nccl raise RuntimeError when a peer is gone or silent
-            raise RunError(
-                f"process {self.rank} of {self.world} lost touch with another process (it ended or was silent for "
-                f"{TIMEOUT_SECONDS} s): resume with  ganvas train --resume RUN"
+            raise Gone(
+                f"process {self.rank} of {self.world} lost touch with another one (it ended, or was silent for {TIMEOUT_SECONDS} s)"
             ) from error
 
 
@@ -116,36 +147,151 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def _main(fabric: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    return function(Processes(fabric.device, fabric.global_rank, fabric.world_size, fabric), *arguments)
-
-
 def launch(function: Callable[..., Any], arguments: tuple[Any, ...], *, processes: int, device: str) -> Any:
     """Run `function(processes, *arguments)` in `processes` processes and return rank 0's (picklable) result.
 
-    With one process it is a plain call. Raises RunError when a process dies.
+    With one process it is a plain call. With several, SIGINT and SIGTERM reach this process alone, which passes the first
+    one on (`Processes.told`) and ends everything at the second. Raises what a process raised, GanvasError or RunError, in
+    one line, and Gone when a process dies; the others have ended by then.
     """
     place = pick_device(device)
     if processes == 1:
         return function(Processes(place), *arguments)
+    if place.type == "mps" or (place.type == "cuda" and processes > torch.cuda.device_count()):
+        found = torch.cuda.device_count() if place.type == "cuda" else 1
+        raise GanvasError(f"--processes {processes} needs as many devices, this machine has {found} {place.type}: use {found}")
+    if multiprocessing.parent_process() is not None:
+        raise GanvasError("training on several processes was started by one of them: put the call under  if __name__ == '__main__':")
+    with _Crew(processes, place.type, function, arguments) as crew:
+        return crew.result()
+
+
+class _Crew:
+    """The processes of one run, seen from the one that started them."""
+
+    def __init__(self, world: int, kind: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        from lightning_fabric.plugins.environments.lightning import find_free_network_port
+
+        context = multiprocessing.get_context("spawn")
+        port = find_free_network_port()
+        self.lines: list[Any] = []
+        self.members: list[Any] = []
+        self.signal: int | None = None
+        for rank in range(world):
+            here, there = context.Pipe()
+            self.lines.append(here)
+            self.members.append(
+                (context.Process(target=_member, args=(rank, world, kind, port, there, function, arguments)), there)
+            )
+
+    def __enter__(self) -> _Crew:
+        from multiprocessing import resource_tracker
+
+        resource_tracker.ensure_running()  # it meddles with the mask of blocked signals when it starts
+        self._old = {}
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(ValueError):  # not the main thread: the signals are someone else's then
+                self._old[number] = signal.signal(number, self._pass_on)
+        # Members are born with both signals blocked and leave them so: a Ctrl-C in the terminal reaches every process of
+        # the group, at any moment of their start, and only this one may act on it.
+        quiet = {"TORCH_CPP_LOG_LEVEL": "ERROR"} | ({"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {})
+        quiet = {key: value for key, value in quiet.items() if key not in os.environ}
+        mask = hasattr(signal, "pthread_sigmask")
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM)) if mask else None
+        os.environ.update(quiet)
+        try:
+            for process, line in self.members:
+                process.start()
+                line.close()  # the member has its own; what remains open here would hide its death
+        finally:
+            for key in quiet:
+                del os.environ[key]
+            if before is not None:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return self
+
+    def _pass_on(self, number: int, frame: Any) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+        for line in self.lines:
+            with contextlib.suppress(OSError):  # that one has ended
+                line.send(number)
+
+    def result(self) -> Any:
+        """Rank 0's result, once all have ended well."""
+        waiting = dict(zip(self.lines, range(len(self.lines)), strict=True))
+        answers: dict[int, Any] = {}
+        failures: list[tuple[int, int, str]] = []  # (how little it explains, exit code, line)
+        deadline: float | None = None
+        while waiting:
+            patience = None if deadline is None else max(0.0, deadline - time.monotonic())
+            ready = multiprocessing.connection.wait(list(waiting), patience)
+            if not ready:
+                break  # the others do not notice that one is gone
+            for line in ready:
+                rank = waiting.pop(line)  # type: ignore[call-overload]
+                try:
+                    kind, value = line.recv()  # type: ignore[union-attr]
+                except (EOFError, OSError):
+                    kind, value = "failed", (1, RunError.exit_code, self._epitaph(rank))
+                if kind == "done":
+                    answers[rank] = value
+                elif kind == "failed":
+                    failures.append(value)
+                else:
+                    raise RuntimeError(f"process {rank} of {len(self.lines)}:\n{value}")
+            if failures and deadline is None:
+                deadline = time.monotonic() + GRACE_SECONDS
+        if failures:
+            vague, code, text = min(failures)
+            raise (Gone if vague else RunError if code == RunError.exit_code else GanvasError)(text)
+        return answers[0]
+
+    def _epitaph(self, rank: int) -> str:
+        process = self.members[rank][0]
+        process.join(GRACE_SECONDS)
+        code = process.exitcode
+        how = f"killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+        return f"process {rank} of {len(self.lines)} died ({how})"
+
+    def __exit__(self, *exception: Any) -> None:
+        for process, _ in self.members:
+            if process.pid is not None:
+                if exception[0] is None:
+                    process.join(GRACE_SECONDS)
+                process.kill()
+                process.join()
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+
+
+def _member(
+    rank: int, world: int, kind: str, port: int, line: Any, function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> None:
+    """The life of one process of several: join the group, run the function, report to the parent."""
     from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import LightningEnvironment
     from lightning_fabric.strategies import DDPStrategy
 
-    strategy = DDPStrategy(
-        start_method="spawn",
-        process_group_backend="nccl" if place.type == "cuda" else "gloo",
-        timeout=datetime.timedelta(seconds=TIMEOUT_SECONDS),
-    )
-    fabric: Any = Fabric(accelerator=place.type, devices=processes, strategy=strategy)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    os.environ.update(LOCAL_RANK=str(rank), NODE_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     try:
-        return fabric.launch(_main, function, arguments)
-    except torch.multiprocessing.ProcessExitedException as error:
-        raise RunError(
-            f"process {error.error_index} of {processes} died ({error.signal_name or error.exit_code}): nothing saved "
-            "is damaged; resume with  ganvas train --resume RUN"
-        ) from error
-    except torch.multiprocessing.ProcessRaisedException as error:
-        line = next((x for x in reversed(str(error).strip().splitlines()) if x.strip()), "no message")
-        if "GanvasError" in line or "RunError" in line or "DataError" in line:
-            raise RunError(line.split(": ", 1)[-1]) from error
-        raise
+        strategy = DDPStrategy(
+            cluster_environment=LightningEnvironment(),
+            process_group_backend="nccl" if kind == "cuda" else "gloo",
+            timeout=datetime.timedelta(seconds=TIMEOUT_SECONDS),
+        )
+        fabric: Any = Fabric(accelerator=kind, devices=world, strategy=strategy)
+        fabric.launch()
+        result = function(Processes(fabric.device, rank, world, fabric, line), *arguments)
+        message: tuple[str, Any] = ("done", result if rank == 0 else None)
+    except GanvasError as error:
+        message = ("failed", (2 if isinstance(error, Gone) else 0, error.exit_code, str(error)))
+    except BaseException:
+        message = ("broke", traceback.format_exc())
+    with contextlib.suppress(OSError):  # the parent is gone: nobody is left to tell
+        line.send(message)
+    if message[0] != "done":
+        os._exit(1)  # a broken process group can hang on its way out
+    torch.distributed.destroy_process_group()

@@ -27,7 +27,7 @@ SECONDS = 10  # for one file
 EXTREMES = (0, 1, 2, 3, 7, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 
-def mutate(data: bytes, chance: random.Random, others: list[bytes]) -> bytes:
+def mutate(_: str, data: bytes, chance: random.Random, others: list[bytes]) -> bytes:
     """One to three random damages: bytes flipped, cut, inserted, doubled, header numbers overwritten, files mixed."""
     damaged = bytearray(data)
     for _ in range(chance.choice((1, 1, 1, 2, 3))):
@@ -64,12 +64,12 @@ def mutate(data: bytes, chance: random.Random, others: list[bytes]) -> bytes:
 def mutate_inside(name: str, data: bytes, chance: random.Random, others: list[bytes]) -> bytes:
     """Damage that checksums do not catch: inside a gzip or zip, or with the checksums of a PNG made right again."""
     if name.endswith(".gz"):
-        return gzip.compress(mutate(gzip.decompress(data), chance, others), 1, mtime=0)
+        return gzip.compress(mutate(name, gzip.decompress(data), chance, others), 1, mtime=0)
     if name.endswith(".npz"):
         archive, buffer = zipfile.ZipFile(io.BytesIO(data)), io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as target:
             for entry in archive.namelist():
-                target.writestr(entry, mutate(archive.read(entry), chance, others))
+                target.writestr(entry, mutate(name, archive.read(entry), chance, others))
         return buffer.getvalue()
     if name.endswith(".png"):
         parts, position = [data[:8]], 8
@@ -78,20 +78,21 @@ def mutate_inside(name: str, data: bytes, chance: random.Random, others: list[by
             word, body = data[position + 4 : position + 8], data[position + 8 : position + 8 + length]
             if word != b"IEND" and chance.random() < 0.5:
                 if word == b"IDAT" and chance.random() < 0.5:
-                    body = zlib.compress(mutate(zlib.decompress(body), chance, others))
+                    body = zlib.compress(mutate(name, zlib.decompress(body), chance, others))
                 else:
-                    body = mutate(body, chance, others)
+                    body = mutate(name, body, chance, others)
             parts.append(struct.pack(">I", len(body)) + word + body + struct.pack(">I", zlib.crc32(word + body)))
             position += 12 + length
         return b"".join(parts)
-    return mutate(data, chance, others)
+    return mutate(name, data, chance, others)
 
 
 def main(first: int, count: int) -> None:
-    """Read mutations `first` to `first + count`; prints the number of each before it is read, and a tally at the end."""
+    """Read mutations `first` to `first + count`; prints the number of each before it is read, then a tally."""
+    from tiny_files import every_kind
+
     from ganvas.data.readers import read, read_points
     from ganvas.errors import DataError
-    from tiny_files import every_kind
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     files = {**every_kind(), "points.csv": b"x,y\n1,2\n3.5,-4e2\n0,0.25\n"}
@@ -101,9 +102,9 @@ def main(first: int, count: int) -> None:
         for number in range(first, first + count):
             chance = random.Random(number)
             name = names[number % len(names)]
-            damage = mutate if chance.random() < 0.6 else lambda *rest: mutate_inside(name, *rest)
+            outside = chance.random() < 0.6
             path = Path(folder) / name
-            path.write_bytes(damage(files[name], chance, contents))
+            path.write_bytes((mutate if outside else mutate_inside)(name, files[name], chance, contents))
             print(number, name, end=" ", flush=True)
             faulthandler.dump_traceback_later(SECONDS, exit=True)
             try:

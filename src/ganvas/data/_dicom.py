@@ -126,18 +126,16 @@ def _frames(path: Path, dataset: Any, pydicom: Any, size: int, notes: list[str])
             f"is compressed as {_uid_name(syntax)}, which no decoder reads",
             "decompress it (dcmdjpeg, gdcmconv)",
         ) from None
-    plugin = ""
-    if str(syntax) in _codestreams.DECODER_DEPENDENCIES and _codestreams.is_available(str(syntax)):
-        if _PLUGIN not in decoder.available_plugins:
-            with contextlib.suppress(ValueError):  # another thread was faster
-                decoder.add_plugin(_PLUGIN, (_codestreams.__name__, "decode_frame"))
+    plugin = "pydicom" if syntax == pydicom.uid.RLELossless else ""
+    if str(syntax) in _codestreams.DECODER_DEPENDENCIES:
+        if not _codestreams.is_available(str(syntax)):
+            fix = "run  pip install -U imagecodecs  or decompress it (dcmdjpeg, gdcmconv)"
+            raise failure(path, f"is compressed as {_uid_name(syntax)}, which needs a codec of imagecodecs", fix)
+        # Never pydicom's choice of plugins: gdcm, where installed, aborts the whole process on damaged streams.
         plugin = _PLUGIN
-    if not decoder.is_available:
-        raise failure(
-            path,
-            f"is compressed as {_uid_name(syntax)}, which needs a codec",
-            "run  pip install imagecodecs  or decompress it (dcmdjpeg, gdcmconv)",
-        )
+        if plugin not in decoder.available_plugins:
+            with contextlib.suppress(ValueError):  # another thread was faster
+                decoder.add_plugin(plugin, (_codestreams.__name__, "decode_frame"))
     if not decoder.is_encapsulated and len(dataset.PixelData) < pydicom.pixels.utils.get_expected_length(dataset):
         raise failure(path, "ends before its pixels do", "it was cut off; copy it again")
     try:

@@ -25,7 +25,7 @@ FREE_CLAIM = 64 * 2**20  # bytes a header may claim whatever the size of its fil
 CLAIM_RATIO = 2000  # decoded bytes per byte of file beyond that: deflate reaches 1032, LZW on a blank page about 1400
 EXACT_FLOAT32 = 2**24  # integers up to here are exact in float32
 
-_LIBRARIES = ("pydicom", "tifffile", "nibabel.global", "PIL")
+_LOGGERS = tuple(logging.getLogger(name) for name in ("pydicom", "tifffile", "nibabel.global"))
 
 
 @dataclass
@@ -149,26 +149,34 @@ class _Quiet:
         self.lock = threading.Lock()
         self.readers = 0
         self.caught: warnings.catch_warnings[Any] | None = None
-        self.levels: list[int] = []
+        self.disabled: list[bool] = []
+        self.bomb_limit: int | None = None
 
     def __enter__(self) -> None:
         with self.lock:
             self.readers += 1
             if self.readers == 1:
+                from PIL import Image
+
+                self.bomb_limit = Image.MAX_IMAGE_PIXELS
+                Image.MAX_IMAGE_PIXELS = None  # `check_size` has a limit of its own, for every format
                 self.caught = warnings.catch_warnings()
                 self.caught.__enter__()
                 warnings.simplefilter("ignore")
-                self.levels = [logging.getLogger(name).level for name in _LIBRARIES]
-                for name in _LIBRARIES:
-                    logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+                self.disabled = [logger.disabled for logger in _LOGGERS]
+                for logger in _LOGGERS:
+                    logger.disabled = True
 
     def __exit__(self, *_: object) -> None:
         with self.lock:
             self.readers -= 1
             if self.readers == 0 and self.caught is not None:
+                from PIL import Image
+
+                Image.MAX_IMAGE_PIXELS = self.bomb_limit
                 self.caught.__exit__(None, None, None)
-                for name, level in zip(_LIBRARIES, self.levels, strict=True):
-                    logging.getLogger(name).setLevel(level)
+                for logger, disabled in zip(_LOGGERS, self.disabled, strict=True):
+                    logger.disabled = disabled
 
 
 _quiet = _Quiet()

@@ -45,6 +45,8 @@ def read_nifti(path: Path, axis: int | None) -> Iterator[Picture]:
     with opener(path, "rb") as stream:
         header = _header(path, nibabel, stream)
         raw = _voxels(path, header, stream, size, notes)
+    if math.isinf(header["scl_slope"]) or math.isinf(header["scl_inter"]):  # NaN means none
+        raise failure(path, "has an infinite scl_slope or scl_inter", "it is damaged; save it again")
     slope, intercept = header.get_slope_inter()
     scaled = slope is not None and (float(slope), float(intercept or 0)) != (1.0, 0.0)
     if raw.dtype.kind == "f" and not np.isfinite(raw).all():

@@ -20,6 +20,7 @@ import numpy as np
 from ._files import Picture, check_size, failure, orient, without_alpha
 
 _EXIF_ORIENTATION = 0x0112
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _PNG_BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}  # by colour type
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -27,7 +28,7 @@ _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 
 def sniff(head: bytes) -> str | None:
     """The format of a file by its first 132 bytes: PNG, JPEG, BMP, GIF, WEBP, TIFF, DICOM or None."""
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+    if head.startswith(_PNG_MAGIC):
         return "PNG"
     if head.startswith(b"\xff\xd8\xff"):
         return "JPEG"
@@ -106,9 +107,6 @@ def _read_png(path: Path, data: bytes) -> Picture:
     libpng warns on stderr or fills in where a file is not quite right, so it is handed a rebuilt one of known good
     parts (no colour profile, no text) after every checksum and the length of the picture data were checked here.
     """
-    import imagecodecs
-
-    notes: list[str] = []
     parts = _png_parts(path, data)
     header = parts.get(b"IHDR", b"")
     if len(header) != 13:
@@ -117,38 +115,60 @@ def _read_png(path: Path, data: bytes) -> Picture:
     if bits not in _PNG_BITS.get(colour, ()) or methods != [0, 0] or interlaced not in (0, 1):
         raise failure(path, "has a PNG header of no known kind", "it is damaged; copy it again")
     channels = _PNG_CHANNELS[colour]
-    check_size(path, height, width, channels, 2 if bits == 16 else 1, len(data))
-    if b"acTL" in parts:
-        notes.append("holds an animation: only its first picture is used")
-    orientation = _exif_orientation(parts[b"eXIf"]) if b"eXIf" in parts else 1
-
-    expected = _png_bytes(width, height, bits * channels, bool(interlaced))
-    inflater = zlib.decompressobj()
-    raw = inflater.decompress(parts.get(b"IDAT", b""), expected + 1)
+    # Packed pixels grow when they are unpacked to bytes
+    check_size(path, height, width, channels, max(1, bits // 8), len(data) * max(1, 8 // bits))
+    passes = _png_passes(width, height, bits * channels, bool(interlaced))
+    expected = sum(size for *_, size in passes)
+    raw = zlib.decompressobj().decompress(parts.get(b"IDAT", b""), expected + 1)
     if len(raw) < expected:
         raise failure(path, "ends before its picture does", "it was cut off; copy it again")
-    needed = [(b"IHDR", header)]
+    colours = _png_colours(path, parts, bits, colour)
+    if len(passes) == 1:
+        pixels = _png_decode(height, width, bits, colour, colours, raw[:expected])
+    else:  # each pass of an interlaced PNG is a small one of its own
+        parted, start = [], 0
+        for _, rows, columns, size in passes:
+            parted.append(_png_decode(rows, columns, bits, colour, colours, raw[start : start + size]))
+            start += size
+        pixels = np.empty((height, width, parted[0].shape[2]), parted[0].dtype)
+        for (grid, *_), part in zip(passes, parted, strict=True):
+            pixels[grid] = part
+    notes: list[str] = []
+    if pixels.shape[2] in (2, 4):
+        pixels, note = without_alpha(pixels)
+        notes.append(note)
+    palette = parts.get(b"PLTE", b"")
+    if colour == 3 and palette[0::3] == palette[1::3] == palette[2::3]:
+        pixels = pixels[..., :1]
+    if b"acTL" in parts:
+        notes.append("holds an animation: only its first picture is used")
+    return _finish(pixels, _exif_orientation(parts[b"eXIf"]) if b"eXIf" in parts else 1, notes)
+
+
+def _png_colours(path: Path, parts: dict[bytes, bytes], bits: int, colour: int) -> bytes:
+    """The palette and transparency chunks that the pixels need, checked."""
+    chunks = b""
     palette = parts.get(b"PLTE", b"")
     if colour == 3:
         if len(palette) % 3 or not 3 <= len(palette) <= 3 * 2**bits:
             raise failure(path, "has no usable palette", "it is damaged; save it again")
-        needed.append((b"PLTE", palette))
+        chunks += _chunk(b"PLTE", palette)
     if b"tRNS" in parts:
         clear = parts[b"tRNS"]
         if len(clear) != {0: 2, 2: 6}.get(colour) and not (colour == 3 and 3 <= 3 * len(clear) <= len(palette)):
             raise failure(path, "has an unusable list of transparent colours", "it is damaged; save it again")
-        needed.append((b"tRNS", clear))
-    needed += [(b"IDAT", zlib.compress(raw[:expected], 0)), (b"IEND", b"")]
-    pixels = np.asarray(imagecodecs.png_decode(data[:8] + b"".join(_chunk(name, body) for name, body in needed)))
-    if pixels.shape[:2] != (height, width) or pixels.dtype != (np.uint16 if bits == 16 else np.uint8):
-        raise failure(path, f"is a PNG that decodes to {pixels.dtype} {pixels.shape}", "save it again")
-    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    if pixels.shape[2] in (2, 4):
-        pixels, note = without_alpha(pixels)
-        notes.append(note)
-    if colour == 3 and palette[0::3] == palette[1::3] == palette[2::3]:
-        pixels = pixels[..., :1]
-    return _finish(pixels, orientation, notes)
+        chunks += _chunk(b"tRNS", clear)
+    return chunks
+
+
+def _png_decode(rows: int, columns: int, bits: int, colour: int, colours: bytes, raw: bytes) -> np.ndarray:
+    """Filtered rows of a PNG, not interlaced, as (rows, columns, C) uint8 or uint16; alpha last."""
+    import imagecodecs
+
+    head = _chunk(b"IHDR", struct.pack(">IIBBBBB", columns, rows, bits, colour, 0, 0, 0))
+    body = _chunk(b"IDAT", zlib.compress(raw, 0)) + _chunk(b"IEND", b"")
+    pixels: np.ndarray = imagecodecs.png_decode(_PNG_MAGIC + head + colours + body)
+    return pixels.reshape(rows, columns, -1)
 
 
 def _png_parts(path: Path, data: bytes) -> dict[bytes, bytes]:
@@ -173,14 +193,15 @@ def _png_parts(path: Path, data: bytes) -> dict[bytes, bytes]:
     return {name: b"".join(bodies) for name, bodies in parts.items()}
 
 
-def _png_bytes(width: int, height: int, bits: int, interlaced: bool) -> int:
-    """Bytes of filtered rows in a PNG of `bits` per pixel: a filter byte and the row, for each row of each pass."""
-    total = 0
+def _png_passes(width: int, height: int, bits: int, interlaced: bool) -> list[tuple[Any, int, int, int]]:
+    """The passes of a PNG of `bits` per pixel: (where its pixels belong, rows, columns, bytes of filtered rows)."""
+    passes: list[tuple[Any, int, int, int]] = []
     for left, top, across, down in _ADAM7 if interlaced else ((0, 0, 1, 1),):
         columns, rows = -(-(width - left) // across), -(-(height - top) // down)
         if columns > 0 and rows > 0:
-            total += rows * (1 + (columns * bits + 7) // 8)
-    return total
+            grid = (slice(top, None, down), slice(left, None, across))
+            passes.append((grid, rows, columns, rows * (1 + (columns * bits + 7) // 8)))
+    return passes
 
 
 def _chunk(name: bytes, body: bytes) -> bytes:

@@ -28,8 +28,11 @@ def read_tiff(path: Path) -> Iterator[Picture]:
 
     size = path.stat().st_size
     with tifffile.TiffFile(path) as file:
-        index = 0
+        index, seen = 0, set()
         for page in file.pages:
+            if page.offset in seen:
+                raise failure(path, "has pages that lead back to themselves", "it is damaged; save it again")
+            seen.add(page.offset)
             if not isinstance(page, tifffile.TiffPage):
                 page = page.aspage()
             if int(page.subfiletype) & 1:
@@ -78,10 +81,11 @@ def _values(path: Path, page: Any, pixels: np.ndarray, where: str, notes: list[s
         raise failure(path, f"has {pixels.dtype} values {where}", "save it with 8, 16 or 32 bits")
     top = 2**bits - 1
     if meaning == "PALETTE":
-        if page.colormap is None or pixels.shape[2] != 1:
+        colours = page.colormap
+        if colours is None or colours.shape[:-1] != (3,) or pixels.shape[2] != 1 or pixels.max() >= colours.shape[1]:
             raise failure(path, f"has no usable colour map {where}", "save it as RGB")
         # Colour maps hold 16 bits, but are 8-bit colours times 256 or 257 in every writer of note.
-        pixels = (page.colormap.T >> 8).astype(np.uint8)[pixels[..., 0]]
+        pixels = (colours.T >> 8).astype(np.uint8)[pixels[..., 0]]
         if (pixels == pixels[..., :1]).all(axis=-1).all():
             pixels = pixels[..., :1]
         return np.ascontiguousarray(pixels), 0.0, 255.0

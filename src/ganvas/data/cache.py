@@ -222,7 +222,10 @@ class Cache:
             writer.close()
             if folder.exists():
                 shutil.rmtree(folder, ignore_errors=True)
-        return Entry(self.entries / key)
+        entry, _ = self.open(key)
+        if entry is None:
+            raise RunError(f"{self.folder}: new cached data was removed at once: raise GANVAS_CACHE_LIMIT_GB")
+        return entry
 
     def _discard(self, folder: Path) -> None:
         """Out of the way in one step, then deleted: nobody sees half an entry."""
@@ -356,7 +359,10 @@ class Writer:
 
 
 class Entry:
-    """A finished entry, its `values` mapped. Raises ValueError or OSError when anything about it is not as written."""
+    """A finished entry: `values` mapped, the small `arrays` by name in memory, so that nothing is opened later.
+
+    Raises ValueError or OSError when anything about it is not as written.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -370,13 +376,14 @@ class Entry:
             if checksum(folder / name) != expected:
                 raise ValueError(f"{name} does not match its checksum")
         self.facts: dict[str, Any] = body["facts"]
+        self.arrays: dict[str, np.ndarray] = {
+            name.removesuffix(".npy"): np.load(folder / name, allow_pickle=False)
+            for name in body["files"]
+            if name.endswith(".npy")
+        }
         self.values: np.ndarray = np.memmap(
             folder / "values.bin", np.dtype(body["dtype"]), "r", shape=tuple(body["shape"])
         )
-
-    def array(self, name: str) -> np.ndarray:
-        """One of the small arrays, in memory."""
-        return np.load(self.folder / f"{name}.npy", allow_pickle=False)
 
 
 def checksum(path: Path, block: int = 1 << 20, most: int = 64) -> int:

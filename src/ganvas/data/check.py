@@ -162,12 +162,12 @@ def check(
         return _report("the array", listing, [_see(p, "record", 0) for p in _rows(images)], [], [])
     path = Path(source).expanduser()
     if not path.exists():
-        from .phantoms import is_phantom, make_phantom
+        from . import phantoms
 
-        if is_phantom(str(source)):
+        if phantoms.is_phantom(str(source)):
             from .dataset import _rows
 
-            values = np.asarray(make_phantom(str(source), 200, 0, progress=progress).values)
+            values = np.asarray(phantoms.make_phantom(str(source), 200, 0, progress=progress).values)
             if values.ndim == 2:
                 return _points(values, str(source))
             images = values[..., None] if values.ndim == 3 else values
@@ -226,7 +226,8 @@ def _see(picture: Picture, name: str, place: int) -> _Seen:
     many = picture.index > 0 or name == "record"
     return _Seen(
         f"{name}[{picture.index}]" if many else name, place, (pixels.shape[0], pixels.shape[1]), pixels.shape[2],
-        picture.depth, plain, float(flat.min()), float(flat.max()), float((flat <= low).mean()), float((flat >= high).mean()),
+        picture.depth, plain, float(flat.min()), float(flat.max()),
+        float((flat <= low).mean()), float((flat >= high).mean()),
         flat[::step].astype(np.float32), thumbnail(pixels).astype(np.float16), body.digest(), picture.group,
         None if picture.label is None else str(picture.label), tuple(picture.warnings),
     )  # fmt: skip
@@ -397,13 +398,13 @@ def _judge(report: CheckReport, listing: Listing, seen: list[_Seen]) -> None:
         problems.append(f"every pixel has the value {report.most:g}: there is nothing to learn")
     if report.burned_in:
         problems.append(
-            f"burned-in text is declared in {counted(len(report.burned_in), 'file')} ({some(report.burned_in)}): a network can "
-            "learn to write it; take them out or blank the text"
+            f"burned-in text is declared in {counted(len(report.burned_in), 'file')} ({some(report.burned_in)}): "
+            "a network can learn to write it; take them out or blank the text"
         )
     if report.burned_in_unknown:
         problems.append(
-            f"{counted(report.burned_in_unknown, 'DICOM file')} without a word on whether text is burned into the pixels: "
-            "look at some"
+            f"{counted(report.burned_in_unknown, 'DICOM file')} without a word on whether text is burned into the "
+            "pixels: look at some"
         )
     if one_depth:
         report.train.append(f"ganvas train dcgan --data {quote(report.source)}{options}")

@@ -111,8 +111,9 @@ def open_data(
             raise GanvasError(f"{name} {number} is out of range: give 1 or more")
     settings = {"size": wanted, "channels": channels, "fit": fit, "axis": axis}
     store = caching.Cache(cache)
+    notes: list[str] = []
     if isinstance(source, np.ndarray):
-        entry, notes = _from_array(source, settings, store, progress), []
+        entry = _from_array(source, settings, store, progress)
     else:
         entry, notes = _from_name(source, settings, store, phantom_count, seed, strict, progress, limit)
     where = "the array" if isinstance(source, np.ndarray) else str(source)
@@ -126,15 +127,15 @@ def _from_name(
     path = Path(source).expanduser()
     notes: list[str] = []
     if len(path.parts) == 1 or not path.exists():
-        from .phantoms import catalogue, is_phantom
+        from . import phantoms
 
-        if is_phantom(str(source)) and path.exists():
+        if phantoms.is_phantom(str(source)) and path.exists():
             notes.append(f"'{source}' is taken as the file or folder of that name, not as the phantom")
-        elif is_phantom(str(source)):
+        elif phantoms.is_phantom(str(source)):
             count = count if limit is None else min(count, limit)
             return _from_phantom(str(source), settings, store, count, seed, progress), notes
         elif not path.exists() and len(path.parts) == 1:
-            close = did_you_mean(str(source), list(catalogue()))
+            close = did_you_mean(str(source), list(phantoms.catalogue()))
             if close:
                 raise DataError(f"{source}: neither a file, a folder nor a phantom{close}: see  ganvas data list")
     if path.suffix.lower() == ".csv":
@@ -167,11 +168,14 @@ def _entry(store: caching.Cache, content_key: str, fill: Any) -> caching.Entry:
 def _from_files(
     listing: Listing, settings: dict[str, Any], store: caching.Cache, strict: bool, progress: bool
 ) -> caching.Entry:
-    key = [settings, listing.names]
-    content = _content_key(listing.files + listing.tables, key, store, progress)
+    files = listing.files + listing.tables
+    content, looks = _content_key(files, [settings, listing.names], store, progress)
 
     def fill(writer: caching.Writer) -> None:
         _fill(writer, listing, settings, progress, strict)
+        for before, after in zip(looks, _looks(files)[0], strict=True):
+            if before != after:  # the entry would carry the name of bytes it was not made from
+                raise DataError(f"{before[0]}: changed while it was being read: wait until it is complete")
 
     entry = _entry(store, content, fill)
     if strict and entry.facts["skipped"]:
@@ -180,22 +184,29 @@ def _from_files(
     return entry
 
 
-def _content_key(files: list[Path], key: list[Any], store: caching.Cache, progress: bool) -> str:
+def _looks(files: list[Path]) -> tuple[list[list[Any]], bool]:
     try:
-        looks, settled = caching.look(files)
+        return caching.look(files)
     except FileNotFoundError as error:
         raise DataError(f"{error.filename}: vanished while it was being opened: is another program at work?") from error
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be reached ({error.strerror})") from error
+
+
+def _content_key(
+    files: list[Path], key: list[Any], store: caching.Cache, progress: bool
+) -> tuple[str, list[list[Any]]]:
+    """The content key of files and settings, and how the files look."""
+    looks, settled = _looks(files)
     look_key = caching.digest("files", key, looks)
     known = store.recall(look_key)
     if known is not None:
-        return known
+        return known, looks
     sums = list(caching.in_parallel(caching.file_digest, files, what="reading", progress=progress))
     content = caching.digest("files", key, sums)
     if settled:
         store.remember(look_key, content)
-    return content
+    return content, looks
 
 
 def _from_array(array: np.ndarray, settings: dict[str, Any], store: caching.Cache, progress: bool) -> caching.Entry:
@@ -238,7 +249,7 @@ def _from_points(path: Path, store: caching.Cache) -> caching.Entry:
 
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    content = _content_key([path], ["points"], store, False)
+    content, _ = _content_key([path], ["points"], store, False)
     return _entry(store, content, lambda writer: _fill_points(writer, read_points(path)[0], None, ()))
 
 
@@ -710,9 +721,9 @@ def _finish(
 ) -> Dataset:
     facts = entry.facts
     values: np.ndarray = entry.values
-    labels = entry.array("labels") if facts["labelled"] else None
-    groups = entry.array("groups")
-    split = entry.array("split") if facts["split"] else None
+    labels = entry.arrays["labels"] if facts["labelled"] else None
+    groups = entry.arrays["groups"]
+    split = entry.arrays["split"] if facts["split"] else None
     spec = spec_from_dict(facts["spec"])
     notes = [*facts["notes"], *notes]
     if limit is not None and len(values) > limit:

@@ -6,6 +6,8 @@ memorisation look better than it is, so whole groups are held out. Not for cross
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 TWIN = 0.98
@@ -63,7 +65,9 @@ def twin_sets(thumbs: np.ndarray, threshold: float = TWIN, seed: int = 0) -> np.
     return parent
 
 
-def _blocks(thumbs: np.ndarray, threshold: float, seed: int, block: int = 2048):
+def _blocks(
+    thumbs: np.ndarray, threshold: float, seed: int, block: int = 2048
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields (pairs (K, 2), correlations (K,)) block by block."""
     n = len(thumbs)
     if n < 2:

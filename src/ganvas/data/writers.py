@@ -1,7 +1,8 @@
 """Writes samples as files that say they are synthetic: PNG, TIFF, WebP, JPEG, DICOM, NIfTI, `.npz`.
 
-Pixels are in file units (uint8, uint16 or float32, as `Picture.pixels`) and are stored without loss, except by JPEG.
-A format that cannot hold them is refused with the format that can. A file appears under its name only when it is complete. Not for real pictures: all is marked synthetic.
+Pixels are in file units (uint8, uint16 or float32, as `Picture.pixels`) and are stored without loss, except by JPEG and
+by DICOM of fractions. A format that cannot hold them is refused, with the name of one that can. A file appears under
+its name only when it is complete. Not for real pictures: all is marked synthetic.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ def write_samples(
 
     format: a key of `FORMATS`. note: what else to say of the samples (system, run, seed ...), stored in each file.
     seed: makes DICOM UIDs repeatable. labels: one per sample, indices into `spec.classes` or names; they go to
-    `labels.csv` (file, label) beside the pictures, into the file for `npz`. names: file names without suffix,
-    else sample-0001, sample-0002 ... `nifti` and `npz` make one file, `samples`, of all.
+    `labels.csv` (file, label) beside the pictures, for `nifti` to `slices.csv` (slice, label), for `npz` into the file.
+    names: file names without suffix, else sample-0001, sample-0002 ... `nifti` and `npz` make one file, `samples`.
 
     Raises GanvasError when the format cannot hold the pixels, RunError when the folder cannot be written.
     """
@@ -113,7 +114,7 @@ def write_samples(
         rows = csv.writer(table, lineterminator="\n")
         rows.writerow(["slice" if format == "nifti" else "file", "label"])
         rows.writerows(zip(entries, texts, strict=True))
-        _write(out / "labels.csv", table.getvalue().encode())
+        _write(out / ("slices.csv" if format == "nifti" else "labels.csv"), table.getvalue().encode())
     return written
 
 

@@ -37,7 +37,7 @@ def save(folder: Path, weights: dict[str, Any], state: dict[str, Any], summary: 
     buffer = io.BytesIO()
     torch.save(state, buffer)
     contents = {
-        FILES[0]: safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}),
+        FILES[0]: safetensors.torch.save(_apart(weights)),
         FILES[1]: buffer.getvalue(),
     }
     manifest: dict[str, Any] = {"format": FORMAT, **summary, "files": {}}
@@ -47,7 +47,20 @@ def save(folder: Path, weights: dict[str, Any], state: dict[str, Any], summary: 
     # The manifest comes last: a folder with a true manifest is complete.
     write_atomically(incoming / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
     with told(incoming):
+        sync_folder(incoming)
         _promote(folder)
+
+
+def _apart(weights: dict[str, Any]) -> dict[str, Any]:
+    """The tensors on the CPU, none sharing memory with another (safetensors refuses a network that has two names)."""
+    found: dict[str, Any] = {}
+    places: set[int] = set()
+    for name, tensor in weights.items():
+        plain = tensor.detach().cpu().contiguous()
+        place = plain.untyped_storage().data_ptr()
+        found[name] = plain.clone() if place in places else plain
+        places.add(place)
+    return found
 
 
 def _promote(folder: Path) -> None:

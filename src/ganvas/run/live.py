@@ -186,7 +186,7 @@ class Live:
 
         table = Table.grid(padding=(0, 2))
         for justify in ("left", "left", "right", "left", "left"):
-            table.add_column(no_wrap=True, overflow="ellipsis", justify=justify)  # type: ignore[arg-type]
+            table.add_column(no_wrap=True, overflow="ellipsis", justify=justify)
         players: dict[str, list[str]] = {}
         for name in seen.terms:
             players.setdefault(name.rpartition("/")[0], []).append(name)
@@ -269,12 +269,13 @@ class Trend:
             self.stride *= 2
 
     def drawn(self) -> str:
-        """At most `cells` block characters, oldest first, from the lowest to the highest value; a steady one lies in the middle."""
-        count = len(self.values)
+        """At most `cells` block characters, oldest first, from the lowest to the highest value; steady is in the middle."""
+        values = self.values + ([sum(self._open) / len(self._open)] if self._open else [])
+        count = len(values)
         cells = min(count, self.cells)
         means = []
         for i in range(cells):
-            piece = self.values[i * count // cells : (i + 1) * count // cells]
+            piece = values[i * count // cells : (i + 1) * count // cells]
             means.append(sum(piece) / len(piece))
         if not means:
             return ""

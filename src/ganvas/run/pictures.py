@@ -117,10 +117,14 @@ def _grid(pixels: np.ndarray, spec: ImageSpec, columns: int | None, labels: np.n
 
 
 def _square_columns(count: int, height: int, width: int) -> int:
-    """Columns that make the grid about square and leave few places empty."""
-    ideal = math.sqrt(max(1, count) * height / width)
-    choices = range(max(1, math.floor(ideal * 0.75)), max(1, math.ceil(ideal * 1.3)) + 1)
-    return min(choices, key=lambda c: (-(-count // c) * c - count, abs(c - ideal)))
+    """Columns that make the grid about square, rather wide than tall, and leave few places empty."""
+    ideal = 1.15 * math.sqrt(max(1, count) * height / width)
+
+    def cost(columns: int) -> float:
+        empty = -(-count // columns) * columns - count
+        return empty / max(1, count) + 0.5 * abs(math.log(columns / ideal))
+
+    return min(range(1, max(1, count) + 1), key=cost)
 
 
 def _name(spec: Spec, index: int) -> str:
@@ -205,7 +209,7 @@ def _panel(axes: Axes, points: np.ndarray, spec: PointsSpec, colour: str) -> Non
         axes.set_axisbelow(True)
         count = max(1, len(points))
         size, alpha = min(14.0, max(3.0, 9000 / count)), min(0.9, max(0.15, 900 / count))
-        axes.scatter(*shown[inside].T, s=size, c=colour, alpha=alpha, linewidths=0)
+        axes.scatter(shown[inside, 0], shown[inside, 1], s=size, c=colour, alpha=alpha, linewidths=0)
         if spec.dimensions > 2:
             axes.set_xlabel(f"dimension 1 of {spec.dimensions}", fontsize=8)
             axes.set_ylabel(f"dimension 2 of {spec.dimensions}", fontsize=8)

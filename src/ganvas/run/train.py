@@ -64,17 +64,25 @@ def train(
     if isinstance(config, str | Path):
         system, data, given, overrides = _from_file(Path(config), system, data, given)
     if resume is not None:
-        folder, keep = _resume(Path(resume), system, data, given, overrides, out, which), None
+        if init_from is not None:
+            raise GanvasError("--init-from cannot be combined with --resume: a resumed run has its own weights")
+        folder = _resume(Path(resume), system, data, given, overrides, out)
+        keep = None if data is None or isinstance(data, str | Path) else _same_data(read_run(folder), data)
     else:
         if system is None:
             raise GanvasError("which system? For example:  ganvas train dcgan --data photos/   (see: ganvas systems)")
         folder, keep = _prepare(system, data, given, overrides, out, init_from, quiet, say)
     record = read_run(folder)
-    from ..parallel import launch
+    from ..parallel import Gone, launch
 
     arguments = (str(folder), which, quiet, keep if record.settings.processes == 1 else None)
     count, device = record.settings.processes, record.settings.device
-    result: dict[str, Any] = launch(_play, arguments, processes=count, device=device)
+    try:
+        result: dict[str, Any] = launch(_play, arguments, processes=count, device=device)
+    except Gone as error:
+        raise RunError(f"{error}; what was saved is intact, go on with  ganvas train --resume {folder}") from error
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"go on with  ganvas train --resume {folder}") from None
     return result
 
 
@@ -99,7 +107,6 @@ def _resume(
     given: dict[str, Any],
     overrides: dict[str, Any],
     out: str | Path | None,
-    which: str,
 ) -> Path:
     """Check that a run may continue as asked, write down what may change, and return its folder."""
     record = read_run(folder)
@@ -107,16 +114,23 @@ def _resume(
         raise GanvasError("--out cannot be combined with --resume: the run goes on in its own folder")
     saved = dataclasses.asdict(record.settings)
     wanted = dataclasses.asdict(build_settings({**saved, **given}))
+    if parse_size(wanted["size"]) in _same_size(saved["size"]):
+        wanted["size"] = saved["size"]
     differences = [f"{k}: {saved[k]} -> {wanted[k]}" for k in saved if wanted[k] != saved[k] and k not in ANY_TIME]
     if system is not None:
         from ..registry import find
 
         if find(system).name != record.card.name:
             differences.insert(0, f"system: {record.card.name} -> {find(system).name}")
-    if data is not None and isinstance(data, str | Path) and str(data) != saved["data"]:
-        if Path(data).resolve() != Path(saved["data"]).resolve():
-            differences.insert(0, f"data: {saved['data']} -> {data}")
-    differences += [f"{k}: {record.config.get(k)} -> {v}" for k, v in overrides.items() if str(record.config.get(k)) != str(v)]
+    if data is not None:
+        name = str(data) if isinstance(data, str | Path) else "array"
+        if name != saved["data"] and Path(name).resolve() != Path(saved["data"]).resolve():
+            differences.insert(0, f"data: {saved['data']} -> {name}")
+    if overrides:
+        _, _, system_class = load_system(str(record.card.path) if not record.card.module else record.card.name)
+        config_class = system_class.Config  # type: ignore[attr-defined]
+        own, other = (vars(build_config(config_class, values)) for values in (record.config, {**record.config, **overrides}))
+        differences += [f"{k}: {own[k]} -> {other[k]}" for k in own if own[k] != other[k]]
     if differences:
         raise GanvasError(
             f"{folder} cannot be resumed under changed settings ({'; '.join(differences)}): leave them, or start a new "
@@ -128,6 +142,12 @@ def _resume(
         values["run"].update({k: wanted[k] for k in ANY_TIME})
         write_yaml(folder / FILE, values)
     return folder
+
+
+def _same_size(text: str | None) -> tuple[Any, ...]:
+    """Every way to say this size, parsed."""
+    size = parse_size(text)
+    return (size, size[0]) if isinstance(size, tuple) and size[0] == size[1] else (size,)
 
 
 def _prepare(
@@ -284,14 +304,23 @@ def _seed_from(source: Path, folder: Path, card: Card) -> None:
 
 
 class _Stop:
-    """SIGINT and SIGTERM end the run after the round in play; a second one ends it at once."""
+    """SIGINT and SIGTERM end the run after the round in play; a second one ends it at once.
 
-    def __init__(self) -> None:
-        self.signal: int | None = None
+    With several processes the parent receives them and tells.
+    """
+
+    def __init__(self, processes: Any) -> None:
+        self.processes = processes
+        self._signal: int | None = None
         self._old: dict[int, Any] = {}
 
+    @property
+    def signal(self) -> int | None:
+        """The number of the signal that came, or None."""
+        return self._signal or self.processes.told()
+
     def __enter__(self) -> _Stop:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM) if self.processes.world == 1 else ():
             try:
                 self._old[number] = signal.signal(number, self._note)
             except ValueError:  # not the main thread (a notebook's worker): the signals are someone else's then
@@ -299,9 +328,9 @@ class _Stop:
         return self
 
     def _note(self, number: int, frame: Any) -> None:
-        if self.signal is not None:
+        if self._signal is not None:
             raise KeyboardInterrupt
-        self.signal = number
+        self._signal = number
 
     def __exit__(self, *exception: Any) -> None:
         for number, handler in self._old.items():
@@ -319,7 +348,7 @@ def _play(processes: Any, folder_name: str, which: str, quiet: bool, dataset: An
         dataset = _reopen(record, processes)
     loop = _Loop(processes, folder, record, dataset, which, quiet)
     try:
-        with _Stop() as stop:
+        with _Stop(processes) as stop:
             return loop.run(stop)
     except torch.OutOfMemoryError as error:
         raise RunError(_memory_advice(settings)) from error
@@ -342,12 +371,22 @@ def _memory_advice(settings: Settings) -> str:
 
 def _reopen(record: RunRecord, processes: Any) -> Any:
     if record.settings.data == "array":
-        raise GanvasError(f"{record.path} was trained on an array in memory: resume it from Python with the same array")
+        raise GanvasError(
+            f"{record.path} was trained on an array in memory: resume it from Python,  ganvas.train(None, array, resume=...)"
+        )
     if not processes.leads:  # the first process fills the cache, the others read it
-        processes.fabric.barrier()
+        processes.wait()
     dataset = open_run_data(record.settings)
-    if processes.leads and processes.world > 1:
-        processes.fabric.barrier()
+    if processes.leads:
+        processes.wait()
+    return _unchanged(record, dataset)
+
+
+def _same_data(record: RunRecord, data: Any) -> Any:
+    return _unchanged(record, open_run_data(record.settings, source=data))
+
+
+def _unchanged(record: RunRecord, dataset: Any) -> Any:
     if dataset.fingerprint != record.data["fingerprint"]:
         raise GanvasError(
             f"{record.settings.data} has changed since {record.path} began: put the data back, or start a new run with "
@@ -392,8 +431,11 @@ class _Loop:
         if loaded is not None:
             weights, state, _ = loaded
             put_weights(self.system, weights, folder / "checkpoints" / which)
-            self.engine.restore(state["engine"])
-            self.seconds_before = state["seconds"]
+            try:
+                self.engine.restore(state["engine"])
+                self.seconds_before = float(state["seconds"])
+            except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
+                raise RunError(f"{folder / 'checkpoints' / which}: its state does not fit this system ({error!r:.80})") from error
         self.live: Any = None
         self.logs: Any = None
         if processes.leads:
@@ -417,7 +459,7 @@ class _Loop:
         save_cost = 0.0
         if self.live and settings.sample_every and engine.clock.round == 0:
             self.picture()
-        reason = self._decide(stop)
+        reason, _ = self._decide(stop, False)
         seen = (engine.clock.samples, time.perf_counter())
         reports: list[Any] = []
         while not reason:
@@ -432,15 +474,20 @@ class _Loop:
                 self._log(reports, (engine.clock.samples - seen[0]) / max(now - seen[1], 1e-9))
                 seen, last_log, reports = (engine.clock.samples, now), now, []
             # Saving may take at most a twentieth of the time, however large the networks are.
-            due = now - last_save >= max(settings.save_every, 20 * save_cost)
-            if self.processes.agree(due) if self.processes.world > 1 else due:
+            reason, due = self._decide(stop, now - last_save >= max(settings.save_every, 20 * save_cost))
+            if reason in ("budget", "game over"):
+                reports.append(engine.settle())
+                if reports[-1].incident:  # the last rounds were taken back: they are still to be played
+                    reason = ""
+                    if self.live:
+                        self.live.say(reports[-1].incident)
+            if due and not reason:
                 begin = time.perf_counter()
                 reports.append(self.save())
                 save_cost, last_save = time.perf_counter() - begin, time.perf_counter()
             if self.live and settings.sample_every and now - last_look >= settings.sample_every:
                 self.picture()
                 last_look = time.perf_counter()
-            reason = self._decide(stop)
         reports.append(self.save())
         picture = None
         if self.live:
@@ -461,8 +508,8 @@ class _Loop:
             "checkpoint": str(self.folder / "checkpoints" / "last"),
         }
 
-    def _decide(self, stop: _Stop) -> str:
-        """Why to stop now, or an empty string. All processes agree."""
+    def _decide(self, stop: _Stop, due: bool) -> tuple[str, bool]:
+        """(why to stop now, or an empty string; whether to save). The first process decides for all."""
         clock = self.engine.clock
         reason = ""
         if self.engine.over:
@@ -471,11 +518,8 @@ class _Loop:
             reason = "budget"
         elif stop.signal is not None:
             reason = "signal"
-        if self.processes.world == 1:
-            return reason
-        stopped = self.processes.any(reason == "signal")
-        agreed: str = self.processes.agree("signal" if stopped and not reason else reason)
-        return agreed
+        decision: tuple[str, bool] = self.processes.agree((reason, due))
+        return decision
 
     def save(self) -> Any:
         """Settle, and write a checkpoint. Returns the settling's report."""

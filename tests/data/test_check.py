@@ -1,0 +1,159 @@
+"""`data check`: what it counts, lists and advises, on small real files."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_sets import dicom, folder, picture, volume
+
+from ganvas.data.check import LISTED, CheckReport, check
+from ganvas.errors import DataError
+
+
+def said(report: CheckReport) -> str:
+    json.dumps(report.to_dict())
+    lines = report.lines()
+    assert all("\n" not in line for line in lines)
+    return "\n".join(lines)
+
+
+def test_counts_ranges_labels_and_the_next_step(tmp_path: Path) -> None:
+    names = [f"{label}/{i}.png" for label in ("cat", "dog") for i in range(60)]
+    report = check(folder(tmp_path / "a set", names))
+    assert (report.records, report.files, report.unreadable) == (120, 120, [])
+    assert report.sizes == {"24x24": 120} and report.depths == {"8-bit": 120} and report.channels == {"grey": 120}
+    assert report.labels == {"cat": 60, "dog": 60}
+    assert (report.least, report.most) == (0.0, 255.0) and sum(report.histogram) == pytest.approx(1, abs=1e-3)
+    assert report.exact_count == 0 and report.problems == []
+    assert report.train[0] == f"ganvas train dcgan --data '{tmp_path / 'a set'}'" and "cgan" in report.train[1]
+    assert "cat (60)" in said(report)
+
+
+def test_unreadable_files_are_listed_with_reasons_and_fatal_only_when_strict(tmp_path: Path) -> None:
+    root = folder(tmp_path / "set", [f"{i}.png" for i in range(3)])
+    (root / "text.png").write_text("no picture")
+    (root / "empty.jpg").touch()
+    report = check(root)
+    assert [name for name, _ in report.unreadable] == ["empty.jpg", "text.png"]
+    assert report.records == 3 and "text.png" in said(report)
+    with pytest.raises(DataError, match=r"empty\.jpg"):
+        check(root, strict=True)
+    for path in root.glob("?.png"):
+        path.unlink()
+    nothing = check(root)
+    assert nothing.records == 0 and "nothing to train on" in said(nothing) and nothing.train == []
+
+
+def test_exact_and_near_duplicates_are_told_apart_and_capped(tmp_path: Path) -> None:
+    root = folder(tmp_path / "set", [f"{i}.png" for i in range(10)])
+    Image.fromarray(picture(2)).save(root / "copy.bmp")
+    Image.fromarray((picture(4) * 0.7 + 20).astype(np.uint8)).save(root / "dim.png")
+    report = check(root)
+    assert report.exact == [("2.png", "copy.bmp")] and report.exact_count == 1
+    assert report.near == [("4.png", "dim.png")] and report.near_count == 1
+    many = tmp_path / "many"
+    many.mkdir()
+    for i in range(LISTED + 20):
+        Image.fromarray(picture(0)).save(many / f"{i}.png")
+    capped = check(many)
+    assert capped.exact_count == LISTED + 19 and len(capped.exact) == LISTED
+
+
+def test_twins_across_the_split_are_a_leak(tmp_path: Path) -> None:
+    root = folder(tmp_path / "set", [f"{i}.png" for i in range(6)])
+    Image.fromarray((picture(1) * 0.8 + 10).astype(np.uint8)).save(root / "again.png")
+    rows = [f"{i}.png,g{i},train" for i in range(6)] + ["again.png,other,heldout"]
+    (root / "groups.csv").write_text("\n".join(["file,group,split", *rows]))
+    report = check(root)
+    assert report.leak_count == 1 and report.leaks == [("1.png", "again.png")]
+    assert report.split == {"train": 6, "held out": 1} and (report.groups, report.group_source) == (7, "groups.csv")
+    assert "divided by the split" in said(report)
+    (root / "groups.csv").write_text("\n".join(["file,group,split", *rows]).replace("heldout", "train"))
+    assert check(root).leak_count == 0
+
+
+def test_mixed_folders_are_described_not_refused(tmp_path: Path) -> None:
+    import tifffile
+
+    root = folder(tmp_path / "set", ["a.png", "b.png"])
+    folder(root, ["wide.png"], (300, 500, 3))
+    report = check(root)
+    text = said(report)
+    assert report.sizes == {"24x24": 2, "300x500": 1} and report.channels == {"grey": 2, "colour": 1}
+    assert "--size 64" in report.train[0] and "--channels 1" in report.train[0] and "only 3 pictures" in text
+    tifffile.imwrite(root / "deep.tif", picture(3).astype(np.uint16) * 257)
+    deep = check(root)
+    assert any("depths are mixed" in problem for problem in deep.problems) and deep.train == []
+
+
+def test_an_empty_folder_and_a_wrong_table_are_errors_of_one_line(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for make in (tmp_path / "empty", tmp_path / "nowhere"):
+        with pytest.raises(DataError) as caught:
+            check(make)
+        assert "\n" not in str(caught.value)
+    root = folder(tmp_path / "set", ["a.png"])
+    (root / "labels.csv").write_text("file,label\nb.png,x\n")
+    with pytest.raises(DataError, match=r"b\.png"):
+        check(root)
+
+
+def test_dicom_burned_in_text_and_the_names_of_patient_tags(tmp_path: Path) -> None:
+    said_of = {"YES": 1, "NO": 2, "": 3}
+    for word, count in said_of.items():
+        for i in range(count):
+            pixels = picture(10 * count + i).astype(np.uint16) * 16
+            tags = {"PatientName": "Hidden^Henry", "PatientBirthDate": "19500101"}
+            if word:
+                tags["BurnedInAnnotation"] = word
+            dicom(tmp_path / "set" / f"{word or 'none'}{i}.dcm", pixels, f"hidden-id-{count}-{i}", **tags)
+    report = check(tmp_path / "set")
+    assert report.burned_in == ["YES0.dcm"] and report.burned_in_unknown == 3
+    assert report.patient_tags == {"PatientName": 6, "PatientID": 6, "PatientBirthDate": 6}
+    assert (report.groups, report.group_source) == (6, "PatientID (hashed)")
+    text = said(report) + json.dumps(report.to_dict())
+    assert "hidden" not in text.lower().replace("hashed", "") and "1950" not in text
+
+
+def test_volumes_of_both_signs_are_no_mixture(tmp_path: Path) -> None:
+    volume(tmp_path / "set" / "a.nii.gz", 1)
+    volume(tmp_path / "set" / "b.nii.gz", 2, -300)
+    report = check(tmp_path / "set")
+    assert report.records == 12 and report.files == 2
+    assert not any("depth" in problem for problem in report.problems) and report.train
+
+
+def test_arrays_and_points(tmp_path: Path) -> None:
+    images = np.stack([picture(i, (12, 12)) for i in range(5)])
+    assert check(images).records == 5
+    np.savez(tmp_path / "set.npz", images=images, labels=[0, 0, 1, 1, 1])
+    report = check(tmp_path / "set.npz")
+    assert report.labels == {"0": 2, "1": 3} and report.records == 5
+    (tmp_path / "p.csv").write_text("0,1\n1,2\n1,2\n")
+    points = check(tmp_path / "p.csv")
+    assert points.kind == "points" and points.records == 3 and points.exact_count == 1
+    assert "ganvas train gan" in said(points)
+
+
+def test_saturation_is_measured_against_the_declared_range(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    root.mkdir()
+    pixels = np.full((20, 20), 100, np.uint8)
+    pixels[:5] = 255
+    pixels[5:7] = 0
+    Image.fromarray(pixels).save(root / "a.png")
+    assert check(root).saturated == pytest.approx((0.1, 0.25))
+
+
+def test_real_radiographs_are_found_clean() -> None:
+    root = Path(os.environ.get("GANVAS_DATA", Path(__file__).parents[3] / "shared" / "data")) / "chest-xray"
+    if not root.is_dir():
+        pytest.skip("the real radiographs are not here")
+    report = check(root)
+    assert report.records == 786 and report.exact_count == 0 and report.leak_count == 0
+    assert report.split == {"train": 629, "held out": 157}

@@ -1,0 +1,108 @@
+"""Tiny data and short runs for the tests of the run, the command line and the processes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SMALL = {"width": 4, "latent": 3, "layers": 1, "batch_size": 8}
+"""Settings that make `gan` and `lsgan` as small as they get."""
+
+
+def pictures(count: int = 40, height: int = 10, width: int = 8, seed: int = 0) -> np.ndarray:
+    """(count, height, width) uint8 noise: no two are near twins."""
+    return np.random.default_rng(seed).integers(0, 256, (count, height, width), dtype=np.uint8)
+
+
+def picture_folder(folder: Path, count: int = 24, labels: tuple[str, ...] = (), side: int = 8) -> Path:
+    """A folder of PNG files, in one sub-folder a label if labels are given."""
+    from PIL import Image
+
+    for index, pixels in enumerate(pictures(count, side, side)):
+        place = folder / labels[index % len(labels)] if labels else folder
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(place / f"{index:03d}.png")
+    return folder
+
+
+def points_file(path: Path, count: int = 100) -> Path:
+    """A CSV of x,y points."""
+    points = np.random.default_rng(0).normal(size=(count, 2))
+    np.savetxt(path, points, delimiter=",", header="x,y", comments="")
+    return path
+
+
+def settings(**values: Any) -> list[str]:
+    """`--set key=value` words."""
+    return [word for key, value in {**SMALL, **values}.items() for word in ("--set", f"{key}={value}")]
+
+
+def environment() -> dict[str, str]:
+    """For child processes: the sources as they are here, one thread."""
+    source = str(Path(__file__).resolve().parents[1] / "src")
+    path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+
+
+def start(*words: Any, **options: Any) -> subprocess.Popen[str]:
+    """A real `ganvas` process with both outputs in pipes."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "ganvas", *map(str, words)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), **options,
+    )  # fmt: skip
+
+
+def ganvas(*words: Any, timeout: float = 120.0, **options: Any) -> subprocess.CompletedProcess[str]:
+    """A `ganvas` process, run to its end."""
+    process = start(*words, **options)
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def digests(run: Path, which: str = "last") -> dict[str, str]:
+    """sha256 of a checkpoint's weights, optimiser states and random numbers; its round as a string."""
+    import torch
+
+    from ganvas.run import checkpoint
+
+    loaded = checkpoint.load(Path(run), which)
+    assert loaded is not None, f"{run} has no checkpoint"
+    weights, state, _ = loaded
+    engine = state["engine"]
+    parts = {
+        "weights": weights,
+        "optimiser": {p: facts["optimiser"] for p, facts in engine["players"].items()},
+        "random": {"noise": engine["noise"], "ranks": engine["ranks"], "streams": engine["streams"]},
+    }
+
+    def feed(hasher: Any, value: Any) -> None:
+        if isinstance(value, dict):
+            for key in sorted(value, key=str):
+                hasher.update(str(key).encode())
+                feed(hasher, value[key])
+        elif isinstance(value, list | tuple):
+            for item in value:
+                feed(hasher, item)
+        elif isinstance(value, torch.Tensor):
+            hasher.update(str((value.dtype, tuple(value.shape))).encode())
+            hasher.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        else:
+            hasher.update(repr(value).encode())
+
+    found = {"round": str(engine["clock"]["round"])}
+    for name, value in parts.items():
+        hasher = hashlib.sha256()
+        feed(hasher, value)
+        found[name] = hasher.hexdigest()
+    return found
