@@ -142,9 +142,10 @@ def decode(tensor: Tensor, spec: Spec, depth: int | None = None) -> np.ndarray:
         low, high = (0.0, 255.0) if target == 8 else (0.0, 65535.0) if target == 16 else (spec.low, spec.high)
     values = unit.double().mul_(high - low).add_(low)
     if target == 32:
-        return values.float().cpu().numpy()
+        return np.ascontiguousarray(values.float().cpu().numpy())
     limit = 255 if target == 8 else 65535
-    return values.round_().clamp_(0, limit).cpu().numpy().astype(np.uint8 if target == 8 else np.uint16)
+    whole = values.round_().clamp_(0, limit).cpu().numpy()
+    return np.ascontiguousarray(whole.astype(np.uint8 if target == 8 else np.uint16))
 
 
 def make_batch(values: np.ndarray, labels: np.ndarray | None, spec: Spec, noise: Noise) -> Batch:

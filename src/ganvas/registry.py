@@ -52,14 +52,29 @@ def catalogue() -> dict[str, Card]:
         if not path.name.startswith("_"):
             card = read_card(path, module=f"ganvas.systems.{path.parent.name}.{path.stem}")
             cards[card.name] = card
+    for entry in _guests():
+        try:
+            card = _guest_card(entry)
+        except GanvasError:  # asked for by name it will say why
+            continue
+        cards.setdefault(card.name, card)
+    return cards
+
+
+def _guests() -> list[Any]:
     from importlib.metadata import entry_points
 
-    for entry in entry_points(group="ganvas.systems"):
+    return list(entry_points(group="ganvas.systems"))
+
+
+def _guest_card(entry: Any) -> Card:
+    try:
         spec = importlib.util.find_spec(entry.value)
-        if spec is not None and spec.origin is not None:
-            card = read_card(Path(spec.origin), module=entry.value)
-            cards.setdefault(card.name, card)
-    return cards
+    except (ImportError, ValueError):  # a parent package that does not exist or does not load
+        spec = None
+    if spec is None or spec.origin is None:
+        raise GanvasError(f"system '{entry.name}' of an installed package: its module {entry.value} is not there; install it again")
+    return read_card(Path(spec.origin), module=entry.value)
 
 
 def read_card(path: Path, module: str = "") -> Card:
@@ -75,6 +90,8 @@ def read_card(path: Path, module: str = "") -> Card:
                 values = ast.literal_eval(node.value)
             except ValueError as error:
                 raise GanvasError(f"{path}: CARD must be a literal dictionary") from error
+    if not isinstance(values, dict):
+        raise GanvasError(f"{path}: CARD must be a literal dictionary")
     if not values:
         raise GanvasError(f"{path}: has no CARD = {{...}}; see CONTRIBUTING.md, 'Adding a system'")
     known = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in CARD_KEYS}
@@ -94,13 +111,28 @@ def find(name: str) -> Card:
     by_alias = {alias: card for card in cards.values() for alias in card.aliases}
     card = cards.get(key) or by_alias.get(key)
     if card is None:
+        for entry in _guests():
+            if entry.name.lower().replace("_", "-") == key:
+                return _guest_card(entry)
         close = did_you_mean(key, [*cards, *by_alias])
         raise GanvasError(f"unknown system '{name}'{close}; see  ganvas systems")
     return card
 
 
 def load_module(card: Card) -> Any:
-    """Import the system's module (this imports torch)."""
+    """Import the system's module (this imports torch). Raises GanvasError when a third party's does not load."""
+    if card.module.startswith("ganvas."):
+        return importlib.import_module(card.module)
+    try:
+        return _load_guest(card)
+    except GanvasError:
+        raise
+    except Exception as error:  # it may raise whatever its code runs into
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise GanvasError(f"{card.path}: cannot be imported ({reason}): mend it, or install what it needs") from error
+
+
+def _load_guest(card: Card) -> Any:
     if card.module:
         return importlib.import_module(card.module)
     module_name = f"ganvas_external_{card.path.stem}"

@@ -140,6 +140,11 @@ def test_arrays_and_points(tmp_path: Path) -> None:
     assert "ganvas train gan" in said(points)
 
 
+def test_phantoms_are_described_too() -> None:
+    points = check("gaussians:ring")
+    assert points.kind == "points" and points.records == 200
+
+
 def test_saturation_is_measured_against_the_declared_range(tmp_path: Path) -> None:
     root = tmp_path / "set"
     root.mkdir()

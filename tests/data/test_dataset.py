@@ -344,6 +344,30 @@ def test_points_from_csv(tmp_path: Path) -> None:
     assert data.heldout.sum() == 40
 
 
+def test_phantoms_of_points_are_made_once_and_follow_the_seed(tmp_path: Path) -> None:
+    first, again, other = (open_data("patterns", phantom_count=300, seed=seed) for seed in (0, 0, 1))
+    assert isinstance(first.spec, PointsSpec) and len(first) == 300 and first.labels is not None
+    assert first.spec.classes == ("sine", "square", "parabola", "sawtooth", "circle")
+    assert np.array_equal(first.values, again.values) and not np.array_equal(first.values, other.values)
+    assert first.heldout.sum() == 60
+    assert len(open_data("formula:x**2", phantom_count=300, limit=40)) == 40
+    with pytest.raises(DataError, match="did you mean 'patterns'"):
+        open_data("paterns")
+
+
+def test_a_folder_named_like_a_phantom_wins_with_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder(tmp_path / "gaussians", ["a.png", "b.png"])
+    monkeypatch.chdir(tmp_path)
+    data = open_data("gaussians")
+    assert isinstance(data.spec, ImageSpec) and any("not as the phantom" in note for note in data.notes)
+
+
+def test_phantom_pictures_come_in_the_size_and_channels_asked_for() -> None:
+    data = open_data("chest", phantom_count=6, size=(48, 32), channels=3)
+    assert isinstance(data.spec, ImageSpec) and data.spec.shape == (3, 48, 32) and data.spec.depth == 8
+    assert data.values.std() > 20 and data.labels is not None and "normal" in data.spec.classes
+
+
 def test_limit_takes_that_many_of_all_classes(tmp_path: Path) -> None:
     root = folder(tmp_path / "set", [f"{label}/{i}.png" for label in "ab" for i in range(20)])
     data = open_data(root, limit=12)

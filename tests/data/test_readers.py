@@ -567,6 +567,15 @@ def tiff_loop() -> bytes:
     return bytes(data)
 
 
+def deflated_bomb() -> bytes:
+    """A deflated DICOM of 100 kB that would swell to 100 MB."""
+    data = dicom(np.zeros((3, 3), np.uint8), UIDS.DeflatedExplicitVRLittleEndian)
+    (length,) = struct.unpack_from("<I", data, 140)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    private = struct.pack("<HH2sHI", 0x0009, 0x1001, b"OB", 0, 100 << 20)  # one long element of zeros
+    return data[: 144 + length] + packer.compress(private) + packer.compress(bytes(100 << 20)) + packer.flush()
+
+
 def zip_bomb() -> bytes:
     buffer, head = io.BytesIO(), io.BytesIO()
     shape = (1, 4096, 2560, 8)
@@ -642,6 +651,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "text named dcm": ("a.dcm", b"hello there" * 30, "not a DICOM"),
     "dicom without pixels": ("a.dcm", dicom(DEEP)[:300], "no pixels|DICOM"),
     "cut dicom": ("a.dcm", dicom(DEEP)[:-100], "before its pixels do"),
+    "deflated dicom bomb": ("a.dcm", deflated_bomb(), "decompression bomb"),
     "dicom without rows": ("a.dcm", dicom(DEEP, Rows=None), "lacks the DICOM tag Rows"),
     "dicom without photometric": ("a.dcm", dicom(DEEP, PhotometricInterpretation=None), "PhotometricInterpretation"),
     "dicom of 32 bits": ("a.dcm", dicom(DEEP.astype(np.uint32)), "32 bits"),

@@ -250,6 +250,14 @@ def test_samples_of_every_format_come_back(tmp_path, name) -> None:
     assert not [path for path in (tmp_path / "out").iterdir() if path.name.endswith(".tmp")]
 
 
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "jpg"])
+def test_views_with_strides_are_written_as_they_look(tmp_path, name) -> None:
+    pixels = np.stack([ramp(height=8, width=10), 255 - ramp(height=8, width=10)])[:, ::-2, ::3]
+    paths = write_samples(pixels, spec_of(pixels), tmp_path, format=name, note={}, seed=1)
+    found = np.stack([picture.pixels[..., :1] for path in paths for picture in read(path)])
+    np.testing.assert_array_equal(found, pixels)
+
+
 def test_samples_take_names_and_enough_digits(tmp_path) -> None:
     pixels = ramp()[None].repeat(2, axis=0)
     paths = write_samples(pixels, spec_of(pixels), tmp_path, format="png", note={}, seed=1, names=("a", "b.c"))

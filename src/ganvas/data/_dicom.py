@@ -82,12 +82,9 @@ def _check_deflated(path: Path, data: bytes, pydicom: Any) -> None:
     """Refuse a deflated file that swells beyond reason, before pydicom inflates it in one go."""
     if data[128:132] != b"DICM" or _DEFLATED.encode() not in data[:1024]:
         return
-    stream = BytesIO(data)
-    stream.seek(132)
-    length = pydicom.filereader._read_file_meta_info(stream).get("FileMetaInformationGroupLength", 0)
-    stream.seek(144 + int(length))
+    length = int(pydicom.filereader.read_file_meta_info(path).get("FileMetaInformationGroupLength", 0))
     inflater, swollen = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    block = stream.read()
+    block = data[144 + length :]  # after preamble, magic word, the length's own element and the rest of group 2
     while block and not inflater.eof:
         swollen += len(inflater.decompress(block, 2**20))
         block = inflater.unconsumed_tail

@@ -167,11 +167,14 @@ def check(
         if phantoms.is_phantom(str(source)):
             from .dataset import _rows
 
-            values = np.asarray(phantoms.make_phantom(str(source), 200, 0, progress=progress).values)
-            if values.ndim == 2:
-                return _points(values, str(source))
-            images = values[..., None] if values.ndim == 3 else values
-            return _report(str(source), _alone(path), [_see(p, "record", 0) for p in _rows(images)], [], [])
+            with caching.busy(f"making 200 records of {source}", progress):
+                made = phantoms.make_phantom(str(source), 200)
+            if made.values.ndim == 2:
+                return _points(made.values, str(source))
+            pictures = list(_rows(made.values))
+            for picture, label in zip(pictures, [] if made.labels is None else made.labels, strict=False):
+                picture.label = made.classes[label]
+            return _report(str(source), _alone(path), [_see(p, "record", 0) for p in pictures], [], [])
     if path.suffix.lower() == ".csv" and path.is_file():
         from .readers import read_points
 

@@ -129,7 +129,7 @@ def _from_name(
     if len(path.parts) == 1 or not path.exists():
         from . import phantoms
 
-        if phantoms.is_phantom(str(source)) and path.exists():
+        if path.exists() and str(source) in phantoms.catalogue():
             notes.append(f"'{source}' is taken as the file or folder of that name, not as the phantom")
         elif phantoms.is_phantom(str(source)):
             count = count if limit is None else min(count, limit)
@@ -149,13 +149,16 @@ def _from_name(
     return entry, notes
 
 
-def _entry(store: caching.Cache, content_key: str, fill: Any) -> caching.Entry:
-    """The entry of this content, made if need be. Its facts carry the content key as the fingerprint."""
-    key = caching.digest(content_key, caching.code_digest(Path(__file__).parent))
+def _entry(store: caching.Cache, content_key: str, fill: Any, code: Path = Path(__file__).parent) -> caching.Entry:
+    """The entry of this content, made if need be by the modules in `code`.
+
+    Its facts carry the fingerprint of the content, whatever code read it.
+    """
+    key = caching.digest(content_key, caching.code_digest(code))
 
     def fill_and_sign(writer: caching.Writer) -> None:
         fill(writer)
-        writer.facts["fingerprint"] = content_key
+        writer.facts["fingerprint"] = caching.digest(content_key, writer.facts.get("made"))
 
     entry, note = store.open(key)
     if entry is None:
@@ -262,26 +265,21 @@ def _from_phantom(
     key = caching.digest("phantom", text, count, seed, settings)
 
     def fill(writer: caching.Writer) -> None:
-        options = {} if wanted is None else {"size": wanted[0] if wanted[0] == wanted[1] else wanted}
-        made = phantoms.make_phantom(text, count, seed, progress=progress, **options)
-        values = np.asarray(made.values)
-        labels = None if made.labels is None else np.asarray(made.labels, np.int64)
-        classes = tuple(made.classes or ())
-        if values.ndim == 2:
-            _fill_points(writer, values.astype(np.float32), labels, classes)
+        with caching.busy(f"making {count} records of {text}", progress):
+            made = phantoms.make_phantom(text, count, seed, **({} if wanted is None else {"size": wanted}))
+        # Other code may make other records under the same name and seed, which the fingerprint must show.
+        writer.facts["made"] = hashlib.sha256(np.ascontiguousarray(made.values).data).hexdigest()
+        if made.values.ndim == 2:
+            _fill_points(writer, made.values, made.labels, made.classes)
             return
-        depth = values.dtype.itemsize * 8
-        low, high = (0.0, 1.0) if depth == 32 else (0.0, float(2**depth - 1))
-        for pixels in values:
-            image = pixels if pixels.ndim == 3 else pixels[:, :, None]
-            if wanted is not None:
-                image, _ = resize(image, wanted, settings["fit"])
-            writer.row(image if settings["channels"] is None else convert_channels(image, settings["channels"]))
+        for pixels in made.values:
+            writer.row(pixels if settings["channels"] is None else convert_channels(pixels, settings["channels"]))
+        depth = made.values.dtype.itemsize * 8
         rows, columns, colours = writer.rows().shape[1:]
-        spec = ImageSpec(colours, rows, columns, depth, low, high, classes)
-        _conclude(writer, spec, labels, np.arange(len(values)), None, [])
+        spec = ImageSpec(colours, rows, columns, depth, 0.0, float(2**depth - 1), made.classes)
+        _conclude(writer, spec, made.labels, np.arange(count), None, [])
 
-    return _entry(store, key, fill)
+    return _entry(store, key, fill, Path(phantoms.__file__).parent)
 
 
 def _fill_points(

@@ -292,7 +292,8 @@ def _description(entries: list[tuple[str, str]]) -> str:
 def _png(pixels: np.ndarray, entries: list[tuple[str, str]]) -> bytes:
     import imagecodecs
 
-    data = bytes(imagecodecs.png_encode(pixels[..., 0] if pixels.shape[2] == 1 else pixels, level=6))
+    flat = np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)  # the encoder takes no strides
+    data = bytes(imagecodecs.png_encode(flat, level=6))
     texts = b""
     for key, value in entries:
         body = b"tEXt" + key.encode() + b"\0" + value.encode()

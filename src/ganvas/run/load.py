@@ -39,7 +39,7 @@ def read_run(path: Path | str) -> RunRecord:
         spec = spec_from_dict(values["spec"])
         settings = build_settings(values["run"], where=str(path / FILE))
         return RunRecord(path, card, settings, dict(values["config"]), spec, dict(values["data"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise GanvasError(f"{path / FILE}: incomplete or changed by hand ({error})") from error
 
 

@@ -1,131 +1,220 @@
-"""Phantoms: synthetic worlds with known truth, seeded and fast, for learning, testing and demonstrations.
+"""Phantoms: synthetic worlds with known truth, drawn from a name, a number and a seed.
 
-A phantom is named where data is named: `--data chest`, `--data patterns:sine`, `--data formula:sin(3*x)*x`. Not for reading
-files. Nothing heavy is imported before a phantom is made.
+For trying a system without data, for tests, and for measuring against a truth that is known exactly. Not for teaching
+anything about patients: the medical phantoms look like radiographs and MR slices, they are not a model of disease.
+
+A phantom is asked for by text: `chest`, `brain:t2`, `patterns:sine`, `gaussians:grid`, `formula:sin(3*x)*x;x=-3..3`.
+The same text, seed and number give the same samples; the first k of n samples are the same for every n.
+Importing this package is cheap: numpy and the drawing code load when a phantom is made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from ganvas.errors import DataError, did_you_mean
 
-from ...errors import DataError, did_you_mean
+if TYPE_CHECKING:
+    import numpy as np
+
+Progress = Callable[[int, int], None]
+"""Called with (samples made so far, samples asked for)."""
+
+LARGEST_SIDE = 4096
 
 
 @dataclass(frozen=True)
 class Phantom:
     """One entry of the catalogue.
 
-    kind: `image` or `points`. variants: what may follow the name after a colon. make: (variant, n, seed, size, depth) ->
-    PhantomData.
+    name: what stands before the colon. kind: `image` or `points`. summary: one line. variants: what may stand behind
+    the colon, empty for `formula`, whose rest is free text. make: `(variant or None, n, seed, size, depth, progress)`
+    to `PhantomData`; it imports the drawing code when called.
     """
 
     name: str
     kind: str
     summary: str
     variants: tuple[str, ...]
-    make: Callable[[str, int, int, tuple[int, int], int], PhantomData]
+    make: Callable[..., PhantomData]
 
 
 @dataclass
 class PhantomData:
-    """Records and what is true of them.
+    """What a phantom made.
 
-    values: images (N, H, W, C) uint8 or uint16, or points (N, D) float32. labels: (N,) int64 into `classes`, or None.
-    masks: name -> (N, H, W) uint8, 0 or 255. facts: one JSON-able dictionary a record.
+    values: images (N, H, W, C) uint8 or uint16, or points (N, D) float32. labels: (N,) int64 indices into `classes`,
+    or None. masks: name to (N, H, W) uint8, 1 inside. facts: one JSON-able dictionary per sample with the truth it was
+    drawn from, or an empty list.
     """
 
     values: np.ndarray
-    labels: np.ndarray | None = None
-    classes: tuple[str, ...] = ()
+    labels: np.ndarray | None
+    classes: tuple[str, ...]
     masks: dict[str, np.ndarray] = field(default_factory=dict)
     facts: list[dict[str, Any]] = field(default_factory=list)
 
 
-def _patterns(variant: str, n: int, seed: int, size: tuple[int, int], depth: int) -> PhantomData:
-    from .patterns import make
+def _lazy(module: str) -> Callable[..., PhantomData]:
+    def make(*args: Any) -> PhantomData:
+        made: PhantomData = import_module(f"{__name__}.{module}").make(*args)
+        return made
 
-    return make(variant, n, seed)
-
-
-def _formula(variant: str, n: int, seed: int, size: tuple[int, int], depth: int) -> PhantomData:
-    from .patterns import make_formula
-
-    return make_formula(variant, n, seed)
+    return make
 
 
-def _gaussians(variant: str, n: int, seed: int, size: tuple[int, int], depth: int) -> PhantomData:
-    from .gaussians import make
-
-    return make(variant, n, seed)
-
-
-def _chest(variant: str, n: int, seed: int, size: tuple[int, int], depth: int) -> PhantomData:
-    from .chest import make
-
-    return make(variant, n, seed, size, depth)
+def _lazy_formula(*args: Any) -> PhantomData:
+    made: PhantomData = import_module(f"{__name__}.patterns").make_formula(*args)
+    return made
 
 
-def _brain(variant: str, n: int, seed: int, size: tuple[int, int], depth: int) -> PhantomData:
-    from .brain import make
+PATTERNS = ("sine", "square", "parabola", "sawtooth", "circle")
+CHEST_CLASSES = ("normal", "nodule", "effusion", "cardiomegaly", "pneumothorax")
 
-    return make(variant, n, seed, size, depth)
-
-
-_CATALOGUE = (
-    Phantom(
-        "patterns", "points", "five 1-D patterns as points (x, y), one class each",
-        ("sine", "square", "parabola", "sawtooth", "circle"), _patterns,
-    ),
-    Phantom("formula", "points", "your own pattern: formula:sin(3*x)*x, or formula:x**2;x=-1..2", (), _formula),
-    Phantom("gaussians", "points", "2-D mixtures for counting modes", ("ring", "grid"), _gaussians),
-    Phantom(
-        "chest", "image", "simulated frontal chest radiographs with findings, masks and rules",
-        ("normal", "nodule", "effusion", "cardiomegaly", "pneumothorax"), _chest,
-    ),
-    Phantom("brain", "image", "simulated head MR slices, T1 and T2 of the same anatomy, some with a lesion", ("t1", "t2"), _brain),
-)  # fmt: skip
+_CATALOGUE = {
+    phantom.name: phantom
+    for phantom in (
+        Phantom(
+            "patterns",
+            "points",
+            "five curves in the plane (sine, square, parabola, sawtooth, circle), labelled",
+            PATTERNS,
+            _lazy("patterns"),
+        ),
+        Phantom(
+            "formula",
+            "points",
+            "your own curve y = f(x), as in formula:sin(3*x)*x;x=-3..3",
+            (),
+            _lazy_formula,
+        ),
+        Phantom(
+            "gaussians",
+            "points",
+            "mixtures of Gaussians for counting modes: 8 on a ring (the default) or a 5x5 grid",
+            ("ring", "grid"),
+            _lazy("gaussians"),
+        ),
+        Phantom(
+            "chest",
+            "image",
+            "simulated frontal chest radiographs with findings, lung, heart and finding masks",
+            CHEST_CLASSES,
+            _lazy("chest"),
+        ),
+        Phantom(
+            "brain",
+            "image",
+            "simulated head MR slices, T1 and T2 of the same anatomy, some with a lesion and its mask",
+            ("t1", "t2"),
+            _lazy("brain"),
+        ),
+    )
+}
 
 
 def catalogue() -> dict[str, Phantom]:
-    """Every phantom by name."""
-    return {p.name: p for p in _CATALOGUE}
+    """Every phantom by name, in the order to show them. Imports nothing heavy."""
+    return dict(_CATALOGUE)
 
 
 def is_phantom(text: str) -> bool:
-    """Whether `text` names a phantom. An existing path of that name wins."""
-    return text.split(":", 1)[0] in catalogue() and not Path(text).exists()
+    """Whether `text` asks for a phantom: a catalogue name, alone or before a colon, that is not an existing path."""
+    name = text.partition(":")[0]
+    if name not in _CATALOGUE:
+        return False
+    try:
+        return not Path(text).exists()
+    except (OSError, ValueError):  # too long for a path, or characters no path can hold
+        return True
+
+
+def _find(text: str) -> tuple[Phantom, str | None]:
+    name, colon, variant = text.partition(":")
+    if name not in _CATALOGUE:
+        known = list(_CATALOGUE)
+        raise DataError(f"unknown phantom '{name}'{did_you_mean(name, known)}; known are {', '.join(known)}")
+    phantom = _CATALOGUE[name]
+    if name == "formula":
+        if not variant.strip():
+            raise DataError("formula: nothing behind the colon; write one such as formula:sin(3*x)*x;x=-3..3")
+        return phantom, variant
+    if not colon:
+        return phantom, None
+    if variant not in phantom.variants:
+        raise DataError(
+            f"phantom '{name}' has no variant '{variant}'{did_you_mean(variant, phantom.variants)}; "
+            f"write '{name}' alone or with one of {', '.join(phantom.variants)}"
+        )
+    return phantom, variant
+
+
+def _whole(value: Any) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, bool)
 
 
 def make_phantom(
-    text: str, n: int, seed: int = 0, *, size: int | tuple[int, int] = 64, depth: int = 8, progress: Any = None
+    text: str,
+    n: int,
+    seed: int = 0,
+    *,
+    size: int | tuple[int, int] = 64,
+    depth: int = 8,
+    progress: Progress | None = None,
 ) -> PhantomData:
-    """`n` records of the phantom named by `text` (`chest`, `chest:nodule`, `patterns:sine`, `formula:x**2;x=-1..1`).
+    """Draw `n` samples of the phantom `text`.
 
-    size: of images, a side or (height, width). depth: 8 or 16 bits. progress: called with the number of records done.
-    The same text, n, seed, size and depth always give the same records.
-    Raises DataError for an unknown name or variant, a formula that cannot be read, or numbers out of range.
+    n: at least 1. seed: a whole number >= 0. size: pixels, one side or (height, width), 16 to 4096; images only.
+    depth: 8 or 16 bits; images only. progress: called with (made, asked for).
+
+    Raises DataError, in one line, for an unknown name or variant, a formula that cannot be read, and an `n`, `seed`,
+    `size` or `depth` out of range.
     """
-    name, _, variant = text.partition(":")
-    phantoms = catalogue()
-    if name not in phantoms:
-        raise DataError(f"unknown phantom '{name}'{did_you_mean(name, list(phantoms))}; phantoms: {', '.join(phantoms)}")
-    phantom = phantoms[name]
-    if variant and phantom.variants and variant not in phantom.variants:
-        close = did_you_mean(variant, list(phantom.variants))
-        raise DataError(f"phantom '{name}' has no variant '{variant}'{close}; variants: {', '.join(phantom.variants)}")
-    if n < 1:
-        raise DataError(f"phantom '{name}': {n} records cannot be made, ask for 1 or more")
-    height, width = (size, size) if isinstance(size, int) else size
-    if phantom.kind == "image" and not (16 <= height <= 2048 and 16 <= width <= 2048):
-        raise DataError(f"phantom '{name}': size {height}x{width} is out of range, use 16 to 2048")
+    phantom, variant = _find(text)
+    if not _whole(n) or n < 1:
+        raise DataError(f"phantom '{text}': the number of samples must be a whole number of at least 1, not {n!r}")
+    if not _whole(seed) or seed < 0:
+        raise DataError(f"phantom '{text}': the seed must be a whole number of at least 0, not {seed!r}")
+    sides = (size, size) if _whole(size) else size
+    if (
+        not isinstance(sides, (tuple, list))
+        or len(sides) != 2
+        or not all(_whole(side) and 16 <= side <= LARGEST_SIDE for side in sides)
+    ):
+        raise DataError(
+            f"phantom '{text}': size must be one side or (height, width) of 16 to {LARGEST_SIDE} pixels, not {size!r}"
+        )
     if depth not in (8, 16):
-        raise DataError(f"phantom '{name}': depth {depth} is not served, use 8 or 16")
-    made = phantom.make(variant, n, seed, (height, width), depth)
-    if progress is not None:
-        progress(n)
-    return made
+        raise DataError(f"phantom '{text}': depth must be 8 or 16 bits, not {depth!r}")
+    shape = (int(sides[0]), int(sides[1]))
+    return phantom.make(variant, int(n), int(seed), shape, int(depth), progress)
+
+
+def truth(text: str, n: int, seed: int = 0) -> np.ndarray:
+    """`n` true points (N, D) float32 of a points phantom, for evaluation.
+
+    Independent of what `make_phantom` draws with the same seed, so that nothing is judged by what it was trained on.
+    Raises DataError as `make_phantom` does, and for an image phantom.
+    """
+    phantom, _ = _find(text)
+    if phantom.kind != "points":
+        raise DataError(f"phantom '{text}' makes images, it has no true points; use make_phantom")
+    # An offset beyond any seed a person types keeps the two streams apart.
+    return make_phantom(text, n, seed + 2**40).values
+
+
+__all__ = [
+    "CHEST_CLASSES",
+    "LARGEST_SIDE",
+    "PATTERNS",
+    "Phantom",
+    "PhantomData",
+    "catalogue",
+    "is_phantom",
+    "make_phantom",
+    "truth",
+]

@@ -1,0 +1,115 @@
+"""Writing a phantom as files: images in class folders, masks beside them under `masks/`, what is true in `facts.jsonl`."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import DataError, did_you_mean
+from ...run.files import told, write_atomically
+from ...specs import ImageSpec
+from . import PhantomData, catalogue, make_phantom
+
+IMAGE_FORMATS = ("png", "tiff", "webp", "jpg", "dicom", "nifti", "npz")
+POINT_FORMATS = ("csv", "npz")
+
+
+def write_phantom(
+    text: str,
+    n: int,
+    out: Path,
+    *,
+    seed: int = 0,
+    size: int | tuple[int, int] = 64,
+    depth: int = 8,
+    format: str = "png",
+    spacing: tuple[float, float] | None = None,
+) -> list[Path]:
+    """Write `n` records of a phantom into `out` and return the files.
+
+    Images go into one folder a class; masks, as PNG, into `masks/` with the image's name; facts, one JSON line a record, into
+    `facts.jsonl` (`file` names the image). Points go into `points.csv`. Raises DataError for unknown names and formats and
+    for a folder that is not empty, RunError when it cannot be written.
+    """
+    name = text.partition(":")[0]
+    kind = catalogue()[name].kind if name in catalogue() else "image"
+    formats = POINT_FORMATS if kind == "points" else IMAGE_FORMATS
+    format = {"tif": "tiff", "jpeg": "jpg", "dcm": "dicom", "nii": "nifti"}.get(format.lower(), format.lower())
+    if kind == "points" and format == "png":  # the command line's default is for images
+        format = "csv"
+    if format not in formats:
+        raise DataError(f"format '{format}' is not served for '{name}'{did_you_mean(format, list(formats))}; formats: {', '.join(formats)}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out} is not an empty folder: choose a new one with --out")
+    made = make_phantom(text, n, seed, size=size, depth=depth)
+    with told(out):
+        out.mkdir(parents=True, exist_ok=True)
+    if kind == "points":
+        return _write_points(made, out, format)
+    note = {"phantom": text, "seed": str(seed)}
+    _, height, width, channels = made.values.shape
+    spec = ImageSpec(channels, height, width, depth, 0.0, 255.0 if depth == 8 else 65535.0, made.classes, spacing, format)
+    from ..writers import write_samples
+
+    files: list[Path] = []
+    order = np.arange(n)
+    labels = made.labels if made.labels is not None else np.zeros(n, np.int64)
+    folders = made.classes if made.labels is not None and made.classes else ("",)
+    facts: list[dict[str, Any]] = []
+    for index, folder in enumerate(folders):
+        rows = order[labels == index]
+        if len(rows) == 0:
+            continue
+        where = out / folder if folder else out
+        with told(where):
+            where.mkdir(parents=True, exist_ok=True)
+        names = tuple(f"{name}-{row:05d}" for row in rows)
+        written = write_samples(made.values[rows], spec, where, format=format, note=note, seed=seed + index, names=names)
+        files += written
+        single = len(written) == len(rows)
+        for place, row in enumerate(rows):
+            path = written[place] if single else written[0]
+            fact = {"file": path.relative_to(out).as_posix(), **({} if single else {"slice": place})}
+            facts.append(fact | (made.facts[row] if made.facts else {}) | ({"class": folder} if folder else {}))
+            files += _write_masks(made, int(row), out / "masks" / folder / f"{name}-{row:05d}")
+    lines = "".join(json.dumps(f) + "\n" for f in facts)
+    write_atomically(out / "facts.jsonl", lines.encode())
+    return [*files, out / "facts.jsonl"]
+
+
+def _write_masks(made: PhantomData, row: int, stem: Path) -> list[Path]:
+    """The masks of one record that are not empty, as PNG."""
+    from PIL import Image
+
+    files = []
+    for name, masks in made.masks.items():
+        if not masks[row].any():
+            continue
+        buffer = io.BytesIO()
+        Image.fromarray(masks[row]).save(buffer, format="PNG")
+        with told(stem.parent):
+            stem.parent.mkdir(parents=True, exist_ok=True)
+        files.append(stem.with_name(f"{stem.name}-{name}.png"))
+        write_atomically(files[-1], buffer.getvalue())
+    return files
+
+
+def _write_points(made: PhantomData, out: Path, format: str) -> list[Path]:
+    path = out / f"points.{format}"
+    buffer = io.BytesIO()
+    if format == "npz":
+        labels = {} if made.labels is None else {"labels": made.labels}
+        np.savez_compressed(buffer, x=made.values, **labels)  # type: ignore[arg-type]
+        write_atomically(path, buffer.getvalue())
+        return [path]
+    header = "x,y" + (",label" if made.labels is not None else "")
+    rows = [
+        ",".join(f"{v:.6g}" for v in point) + ("" if made.labels is None else f",{made.classes[made.labels[i]]}")
+        for i, point in enumerate(made.values)
+    ]
+    write_atomically(path, ("\n".join([header, *rows]) + "\n").encode())
+    return [path]
