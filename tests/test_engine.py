@@ -145,7 +145,7 @@ def test_a_stream_that_the_system_makes() -> None:
 def test_averages_have_a_half_life_in_samples() -> None:
     class Averaged(Game):
         def averages(self) -> tuple[Average, ...]:
-            return (Average("first", "average", 8.0),)
+            return (Average("first", "average", 8.0, ramp=math.inf),)
 
     game = Averaged()
     play(game, 2)  # first goes 1 -> 0 -> -1; each round is 4 samples, half a half-life

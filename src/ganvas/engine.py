@@ -260,6 +260,7 @@ class Engine:
         """Move the averages: after `half_life` samples half of what they were is left."""
         for average, source, target, exact_source, exact_target in self._averaged:
             half_life = average.half_life(self.clock) if callable(average.half_life) else average.half_life
+            half_life = min(half_life, average.ramp * self.clock.samples)
             weight = 1.0 - 0.5 ** (samples / half_life) if half_life > 0 else 1.0
             torch._foreach_lerp_(target, source, weight)
             if exact_target:

@@ -118,13 +118,15 @@ class Phase:
 class Average:
     """`target`, a sub-network that nobody owns, follows `source` as an exponential moving average.
 
-    half_life: in samples, a number or a function of the clock. Floating-point buffers (BatchNorm statistics) are averaged
-    like the weights, because statistics of today's weights do not fit yesterday's; integer buffers are copied.
+    half_life: in samples, a number or a function of the clock. ramp: while the game is young the half-life is at most this
+    share of the samples seen, so that the first weights are soon forgotten. Floating-point buffers (BatchNorm statistics)
+    are averaged like the weights, because statistics of today's weights do not fit yesterday's; integer buffers are copied.
     """
 
     source: str
     target: str
     half_life: float | Callable[[Clock], float]
+    ramp: float = 0.1
 
 
 class System(nn.Module):
@@ -137,6 +139,7 @@ class System(nn.Module):
 
     Config: ClassVar[type]
     data: ClassVar[tuple[str, ...]] = ("image",)  # the kinds of spec it can be built from
+    mixed_is_safe: ClassVar[bool] = False  # whether bfloat16 may be chosen for it unasked, because it was tried
     couples_batch: ClassVar[str] = ""  # why its loss is not a mean over records (BatchNorm, ...); empty when it is
 
     def __init__(self, spec: Any, config: Any) -> None:

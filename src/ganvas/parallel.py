@@ -130,8 +130,19 @@ class Processes:
             ) from error
 
 
-def pick_device(name: str) -> torch.device:
-    """`auto`, `cpu`, `cuda`, `cuda:1` or `mps` -> a device that exists. Raises GanvasError when it does not."""
+def pick_device(name: str, processes: int = 1) -> torch.device:
+    """`auto`, `cpu`, `cuda`, `cuda:1` or `mps` -> a device that exists, one for each process unless it is the CPU.
+
+    Raises GanvasError when it does not.
+    """
+    device = _device(name)
+    found = {"cpu": processes, "cuda": torch.cuda.device_count()}.get(device.type, 1)
+    if processes > found:
+        raise GanvasError(f"--processes {processes} needs as many {device.type} devices, this machine has {found}: use {found}")
+    return device
+
+
+def _device(name: str) -> torch.device:
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -154,12 +165,9 @@ def launch(function: Callable[..., Any], arguments: tuple[Any, ...], *, processe
     one on (`Processes.told`) and ends everything at the second. Raises what a process raised, GanvasError or RunError, in
     one line, and Gone when a process dies; the others have ended by then.
     """
-    place = pick_device(device)
+    place = pick_device(device, processes)
     if processes == 1:
         return function(Processes(place), *arguments)
-    if place.type == "mps" or (place.type == "cuda" and processes > torch.cuda.device_count()):
-        found = torch.cuda.device_count() if place.type == "cuda" else 1
-        raise GanvasError(f"--processes {processes} needs as many devices, this machine has {found} {place.type}: use {found}")
     if multiprocessing.parent_process() is not None:
         raise GanvasError("training on several processes was started by one of them: put the call under  if __name__ == '__main__':")
     with _Crew(processes, place.type, function, arguments) as crew:

@@ -22,29 +22,34 @@ def augment(images: Tensor, noise: Noise, policies: tuple[str, ...]) -> Tensor:
 
 
 def _color(images: Tensor, noise: Noise) -> Tensor:
-    """Brightness +-0.5, saturation x 0..2 (of colour images), contrast x 0.5..1.5."""
+    """Brightness +-0.25, contrast x 0.75..1.25, saturation x 0.5..1.5 (of colour images).
+
+    Half as strong as in the original: radiographs differ in little but brightness and contrast, and lose their difference
+    otherwise.
+    """
     count, channels = images.shape[:2]
     draw = noise.uniform(count, 3)[:, :, None, None, None]
-    images = images + (draw[:, 0] - 0.5)
+    images = images + (draw[:, 0] - 0.5) * 0.5
     if channels == 3:
         grey = images.mean(1, keepdim=True)
-        images = (images - grey) * (draw[:, 1] * 2) + grey
+        images = (images - grey) * (draw[:, 1] + 0.5) + grey
     mean = images.mean((1, 2, 3), keepdim=True)
-    return (images - mean) * (draw[:, 2] + 0.5) + mean
+    return (images - mean) * (draw[:, 2] * 0.5 + 0.75) + mean
 
 
 def _translation(images: Tensor, noise: Noise, ratio: float = 0.125) -> Tensor:
-    """A shift of up to an eighth of the size, black where nothing comes in."""
-    count, channels, height, width = images.shape
+    """A shift of up to an eighth of the size; the border is repeated where nothing comes in.
+
+    The original fills with zeros. A constant bar is a mark of its own, and generators have been seen to draw it.
+    """
+    count, _, height, width = images.shape
     rows, columns = round(height * ratio), round(width * ratio)
     down = noise.integers(2 * rows + 1, count)[:, None]
     right = noise.integers(2 * columns + 1, count)[:, None]
-    # Zero is mid-grey in [-1, 1]; the original does the same, and both real and fake show it.
-    padded = torch.nn.functional.pad(images, (columns, columns, rows, rows))
-    y = torch.arange(height, device=images.device)[None] + down
-    x = torch.arange(width, device=images.device)[None] + right
+    y = (torch.arange(height, device=images.device)[None] + down - rows).clamp(0, height - 1)
+    x = (torch.arange(width, device=images.device)[None] + right - columns).clamp(0, width - 1)
     record = torch.arange(count, device=images.device)[:, None, None]
-    return padded.permute(0, 2, 3, 1)[record, y[:, :, None], x[:, None, :]].permute(0, 3, 1, 2)
+    return images.permute(0, 2, 3, 1)[record, y[:, :, None], x[:, None, :]].permute(0, 3, 1, 2)
 
 
 def _cutout(images: Tensor, noise: Noise, ratio: float = 0.5) -> Tensor:

@@ -42,7 +42,7 @@ def draw(
         raise GanvasError(f"--format '{format}' is not served{did_you_mean(chosen, list(known))}; formats: {', '.join(known)}")
     if depth is not None and not is_image:
         raise GanvasError("--depth is for images; this run makes points")
-    if depth is None and is_image and spec.depth == 32 and chosen not in ("tiff", "nifti", "npz"):
+    if depth is None and is_image and spec.depth == 32 and chosen not in ("tiff", "dicom", "nifti", "npz"):
         depth = 16  # float data cannot be kept in these formats
     if chosen in ("jpg", "webp") and is_image:
         if (depth or spec.depth) == 16:

@@ -172,6 +172,9 @@ def _prepare(
     if in_memory and settings.processes > 1:
         raise GanvasError("arrays cannot be shared by several processes: save them with numpy.save and give the path")
     folder = _new_folder(card, settings.data, out)
+    from ..parallel import pick_device
+
+    pick_device(settings.device, settings.processes)
     dataset = open_run_data(settings, source=data if in_memory else None, progress=not quiet)
     spec = dataset.spec
     if spec.kind not in card.data:
@@ -180,7 +183,8 @@ def _prepare(
         say(f"note: {note}")
     _, module, system_class = load_system(name)
     count = len(dataset.train_indices())
-    values = _resolve_preset(module, settings, spec, count, budget, overrides, system_class.Config)  # type: ignore[attr-defined]
+    settings, speed = _resolve_numbers(settings, system_class, spec)
+    values = _resolve_preset(module, settings, spec, count, budget, overrides, system_class.Config, speed)  # type: ignore[attr-defined]
     config = build_config(system_class.Config, values, where=f"system {card.name}")  # type: ignore[attr-defined]
     _check_sharing(settings, config, count)
     resolved = dataclasses.asdict(settings)
@@ -239,7 +243,8 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
 
 
 def _resolve_preset(
-    module: Any, settings: Settings, spec: Any, records: int, budget: Budget, overrides: dict[str, Any], config_class: type
+    module: Any, settings: Settings, spec: Any, records: int, budget: Budget, overrides: dict[str, Any], config_class: type,
+    speed: float,
 ) -> dict[str, Any]:
     presets = getattr(module, "PRESETS", {})
     if settings.preset not in presets:
@@ -253,12 +258,25 @@ def _resolve_preset(
     if unknown:  # before any time is spent on measuring
         build_config(config_class, {unknown[0]: None})
     if callable(preset):
-        from ..doctor import convolution_speed
         from ..parallel import pick_device
 
-        device = pick_device(settings.device)
-        preset = preset(Situation(spec, records, budget.seconds, convolution_speed(device), device.type))
+        preset = preset(Situation(spec, records, budget.seconds, speed, pick_device(settings.device).type))
     return {**preset, **{k.replace("-", "_"): v for k, v in overrides.items()}}
+
+
+def _resolve_numbers(settings: Settings, system_class: Any, spec: Any) -> tuple[Settings, float]:
+    """Settle `auto` of precision and memory layout by measuring; also returns the speed of convolutions, in GFLOP/s."""
+    from ..doctor import fastest_numbers
+    from ..parallel import pick_device
+
+    if not isinstance(spec, ImageSpec):
+        chosen, layout, speed = "32", False, 0.0
+    else:
+        mixed = settings.precision == "bf16-mixed" or (settings.precision == "auto" and system_class.mixed_is_safe)
+        chosen, layout, speed = fastest_numbers(pick_device(settings.device), mixed=mixed)
+    precision = chosen if settings.precision == "auto" else settings.precision
+    channels_last = ("on" if layout else "off") if settings.channels_last == "auto" else settings.channels_last
+    return dataclasses.replace(settings, precision=precision, channels_last=channels_last), speed
 
 
 def _check_sharing(settings: Settings, config: Any, records: int) -> None:
@@ -416,7 +434,7 @@ class _Loop:
         loaded = checkpoint.load(folder, which)
         torch.manual_seed(settings.seed + 1_000_003 * (processes.rank + 1))
         self.seconds_before = 0.0
-        channels_last = settings.channels_last == "on" or (settings.channels_last == "auto" and processes.device.type == "cuda")
+        channels_last = settings.channels_last == "on"
         self.engine = Engine(
             self.system,
             {"data": DatasetStream(dataset, record.config["batch_size"], seed=settings.seed, world=processes.world)},

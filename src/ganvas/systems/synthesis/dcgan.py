@@ -18,7 +18,7 @@ from typing import Any
 from torch import Tensor
 
 from ganvas.batches import Image, Noise
-from ganvas.config import knob
+from ganvas.config import Situation, knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.convolutional import ConvolutionalDiscriminator, ConvolutionalGenerator
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
@@ -57,6 +57,7 @@ class Config:
 
 class Dcgan(System):
     Config = Config
+    mixed_is_safe = True
     couples_batch = "BatchNorm: micro-batches and processes normalise over their own share"
 
     def __init__(self, spec: Any, config: Config) -> None:
@@ -111,4 +112,26 @@ class Dcgan(System):
         return augment(images, batch.noise, self.config.augment)
 
 
-PRESETS: dict[str, Any] = {"auto": {}, "paper": {}}
+WORK_PER_IMAGE = 0.223 / 20**2  # GFLOP of one round for one 64x64 image, divided by the square of the width
+IMAGES_WANTED = {16: 0, 24: 50_000, 32: 80_000, 48: 600_000, 64: 1_500_000}  # width -> images it takes to pay off
+
+
+def auto(situation: Situation) -> dict[str, Any]:
+    """Small batches, augmentation and a moving average; the width is the largest whose learning the budget can pay for."""
+    spec = situation.spec
+    pixels = spec.height * spec.width / 64**2
+    seconds = 3600.0 if situation.seconds is None else situation.seconds
+    width = 16
+    for candidate, wanted in IMAGES_WANTED.items():
+        images = 0.7 * situation.speed * seconds / (WORK_PER_IMAGE * candidate**2 * pixels)
+        if images >= wanted:
+            width = candidate
+    return {
+        "width": width,
+        "batch_size": 16 if situation.device == "cpu" else 32,
+        "augment": ("color", "translation", "cutout") if situation.records < 20_000 else (),
+        "averaging": 5_000.0,
+    }
+
+
+PRESETS: dict[str, Any] = {"auto": auto, "paper": {"width": 128}}
