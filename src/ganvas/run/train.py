@@ -183,8 +183,11 @@ def _prepare(
         say(f"note: {note}")
     _, module, system_class = load_system(name)
     count = len(dataset.train_indices())
-    settings, speed = _resolve_numbers(settings, system_class, spec)
-    values = _resolve_preset(module, settings, spec, count, budget, overrides, system_class.Config, speed)  # type: ignore[attr-defined]
+    preset = _choose_preset(module, settings.preset, overrides, system_class.Config)  # type: ignore[attr-defined]
+    settings, speed = _resolve_numbers(settings, system_class, spec, callable(preset))
+    if callable(preset):
+        preset = preset(Situation(spec, count, budget.seconds, speed, pick_device(settings.device).type))
+    values = {**preset, **{k.replace("-", "_"): v for k, v in overrides.items()}}
     config = build_config(system_class.Config, values, where=f"system {card.name}")  # type: ignore[attr-defined]
     _check_sharing(settings, config, count)
     resolved = dataclasses.asdict(settings)
@@ -242,34 +245,27 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
     )
 
 
-def _resolve_preset(
-    module: Any, settings: Settings, spec: Any, records: int, budget: Budget, overrides: dict[str, Any], config_class: type,
-    speed: float,
-) -> dict[str, Any]:
+def _choose_preset(module: Any, name: str, overrides: dict[str, Any], config_class: type) -> Any:
+    """The preset of that name. Raises GanvasError when there is none, or for overrides that are no settings."""
     presets = getattr(module, "PRESETS", {})
-    if settings.preset not in presets:
-        if settings.preset == "auto":
-            return overrides
-        close = did_you_mean(settings.preset, list(presets))
-        raise GanvasError(f"unknown preset '{settings.preset}'{close}; presets: {', '.join(presets)}")
-    preset = presets[settings.preset]
+    if name not in presets and name != "auto":
+        raise GanvasError(f"unknown preset '{name}'{did_you_mean(name, list(presets))}; presets: {', '.join(presets)}")
     known = {k.name for k in knobs(config_class)}
     unknown = [k for k in overrides if k.replace("-", "_") not in known]
     if unknown:  # before any time is spent on measuring
         build_config(config_class, {unknown[0]: None})
-    if callable(preset):
-        from ..parallel import pick_device
-
-        preset = preset(Situation(spec, records, budget.seconds, speed, pick_device(settings.device).type))
-    return {**preset, **{k.replace("-", "_"): v for k, v in overrides.items()}}
+    return presets.get(name, {})
 
 
-def _resolve_numbers(settings: Settings, system_class: Any, spec: Any) -> tuple[Settings, float]:
-    """Settle `auto` of precision and memory layout by measuring; also returns the speed of convolutions, in GFLOP/s."""
+def _resolve_numbers(settings: Settings, system_class: Any, spec: Any, curious: bool) -> tuple[Settings, float]:
+    """Settle `auto` of precision and memory layout by measuring; also returns the speed of convolutions, in GFLOP/s.
+
+    curious: whether the speed will be looked at; it is not measured for nothing.
+    """
     from ..doctor import fastest_numbers
     from ..parallel import pick_device
 
-    if not isinstance(spec, ImageSpec):
+    if not isinstance(spec, ImageSpec) or not (curious or "auto" in (settings.precision, settings.channels_last)):
         chosen, layout, speed = "32", False, 0.0
     else:
         mixed = settings.precision == "bf16-mixed" or (settings.precision == "auto" and system_class.mixed_is_safe)

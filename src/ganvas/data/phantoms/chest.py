@@ -175,7 +175,9 @@ def _expose(attenuation: np.ndarray, r: _Draws, pixel: np.ndarray, b: Body) -> n
     return np.minimum(signal, 1)
 
 
-def make(variant: str, n: int, seed: int, size: tuple[int, int] = (64, 64), depth: int = 8) -> PhantomData:
+def make(
+    variant: str | None, n: int, seed: int, size: tuple[int, int] = (64, 64), depth: int = 8, progress: Any = None
+) -> PhantomData:
     height, width = size
     top = 255 if depth == 8 else 65535
     values = np.empty((n, height, width, 1), np.uint8 if depth == 8 else np.uint16)
