@@ -55,8 +55,8 @@ def commands(page: Path) -> list[list[str]]:
     lines = [line for block in blocks(page) for line in block.splitlines()]
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     lines += [found.replace("\n", " ") for found in re.findall(r"`([^`]+)`", prose)]
-    words = [shlex.split(line.removeprefix(".venv/bin/"), comments=True) for line in lines if re.match(r"(\.venv/bin/)?ganvas ", line)]
-    return [found[1:] for found in words]
+    lines = [line.removeprefix(".venv/bin/") for line in lines]
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("ganvas ")]
 
 
 COMMANDS = [(name_of(page), " ".join(words), words) for page in PAGES for words in commands(page)]
@@ -69,8 +69,14 @@ def test_there_are_pages_and_commands() -> None:
 
 @pytest.mark.parametrize(("page", "line", "words"), COMMANDS, ids=[f"{page}: {line}" for page, line, _ in COMMANDS])
 def test_commands_are_understood(page: str, line: str, words: list[str]) -> None:
-    options = _parse(words)  # raises GanvasError for what the command line would refuse
     command = words[0]
+    if words in (["show"], ["sample"], ["train"], ["prove"], ["data", "check"], ["data", "make"]):  # named, not to be typed
+        words = [*words, "--help"]
+    if words[-1] == "--help":
+        with pytest.raises(SystemExit):
+            _parse(words)
+        return
+    options = _parse(words)  # raises GanvasError for what the command line would refuse
     if command in ("show", "train", "prove") and options.system not in ("SYSTEM", "NAME", None):
         name = str(ROOT / options.system) if "/" in options.system else options.system
         if name != "my_gan.py":  # stands for the reader's own file
@@ -108,7 +114,7 @@ def test_the_site_knows_every_page() -> None:
     def files(nav: Any) -> list[str]:
         if isinstance(nav, str):
             return [nav]
-        return [file for item in nav for entry in (item.values() if isinstance(item, dict) else [item]) for file in files(entry)]
+        return [file for item in (nav.values() if isinstance(nav, dict) else nav) for file in files(item)]
 
     named = files(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
     there = [page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")]
@@ -182,7 +188,8 @@ def test_the_example_keeps_to_the_contract(tmp_path: Path) -> None:
     assert report.incident is None
     assert set(report.terms) == {"discriminator/real", "discriminator/fake", "generator/fool"}
     still = [name for name, value in system.state_dict().items() if torch.equal(before[name], value)]
-    assert still == [], "every weight of both players, and of the average, has moved"
+    # Within the margin the hinge pulls at D's last bias equally from both sides, so that one may rest.
+    assert set(still) <= {"discriminator.layers.2.bias"}, "the weights of both players, and of the average, have moved"
 
 
 # The sketches of docs/architecture.md
@@ -198,7 +205,7 @@ class _Sketch(System):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            if name.startswith("_"):
+            if "built" not in vars(self):
                 raise
 
             def left_out(*arguments: Any) -> Any:
@@ -232,19 +239,19 @@ def sketches() -> dict[str, type]:
 
 
 def test_there_is_a_sketch_of_every_game() -> None:
-    wanted = {"Dcgan", "WganGp", "StyleGan2", "CycleGan", "SrGan", "SeqGan", "ProGan", "InfoGan", "Pix2PixHd", "Gan3d", "AnoGan",
-              "Gon", "SemiSupervised"}  # fmt: skip
-    assert set(sketches()) == wanted
+    image = {"Dcgan", "WganGp", "StyleGan2", "CycleGan", "SrGan", "ProGan", "InfoGan", "Pix2PixHd"}
+    assert set(sketches()) == image | {"SeqGan", "Gan3d", "AnoGan", "Gon", "SemiSupervised"}
 
 
 @pytest.mark.parametrize("name", list(sketches()))
 def test_the_engine_accepts_every_sketch(name: str) -> None:
     """Players own networks that exist, turns belong to players and draw from streams, loader overrides are served."""
     board: Any = sketches()[name](None, SimpleNamespace())
+    board.built = True  # from here on, what is left out may be named
     needed = [n for player in board.players() for n in player.networks]
     needed += [n for average in board.averages() for n in (average.source, average.target)] + list(board.bystanders())
     for network in dict.fromkeys(needed):
-        board.add_module(network, nn.Linear(1, 1))
+        setattr(board, network, nn.Linear(1, 1))
     engine = Engine(board, {"data": _Stream(), "labelled": _Stream()})  # type: ignore[dict-item]
     buffers = dict(board.named_buffers())
     for buffer, rule in board.reductions().items():

@@ -304,9 +304,9 @@ class _Keeper:
             "more": outcome.more,
         }
         if task.seed == 0 and outcome.samples is not None:
-            labels = {} if outcome.labels is None else {"labels": outcome.labels}
+            labels = np.empty(0, np.int64) if outcome.labels is None else outcome.labels
             with told(self.folder):
-                np.savez_compressed(self._samples(arm), samples=outcome.samples, **labels)
+                np.savez_compressed(self._samples(arm), samples=outcome.samples, labels=labels)
         self.arms[f"{arm}/{task.seed}"] = record
         write_json(self.file, self.arms)
         shutil.rmtree(task.folder, ignore_errors=True)
@@ -320,7 +320,7 @@ class _Keeper:
         for arm in arms:
             if self._samples(arm).exists():
                 with np.load(self._samples(arm), allow_pickle=False) as held:
-                    found[arm] = (held["samples"], held["labels"] if "labels" in held else None)
+                    found[arm] = (held["samples"], held["labels"] if held["labels"].size else None)
         return found
 
     def _samples(self, arm: str) -> Path:

@@ -40,8 +40,7 @@ def draw(
     FigureCanvasAgg(figure)
     passed = {True: "passed", False: "NOT passed", None: "quick form, no mark"}[result["passed"]]
     figure.suptitle(fill(f"{result['system']}: {result['claim']} ({passed})", 60 * count), fontsize=10)
-    parts = np.atleast_1d(figure.subfigures(1, count))
-    figure.subplots_adjust(top=0.82)
+    parts = list(figure.subfigures(1, count, squeeze=False).flat)
     _values(parts[0], result, rows)
     for part, (arm, (records, labels)) in zip(parts[1:], samples.items(), strict=True):
         part.text(0.5, 0.85, f"{arm}, seed 0", ha="center", fontsize=9)

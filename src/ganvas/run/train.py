@@ -81,8 +81,8 @@ def train(
         result: dict[str, Any] = launch(_play, arguments, processes=count, device=device)
     except Gone as error:
         raise RunError(f"{error}; what was saved is intact, go on with  ganvas train --resume {folder}") from error
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"go on with  ganvas train --resume {folder}") from None
+    except KeyboardInterrupt as interrupt:
+        raise type(interrupt)(f"go on with  ganvas train --resume {folder}") from None
     return result
 
 

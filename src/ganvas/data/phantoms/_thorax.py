@@ -78,8 +78,8 @@ def rim_width(y: Array, b: Body) -> Array:
     return b["apex_x"] + (b["half"] - b["apex_x"]) * root(1 - r)
 
 
-def paths(x: Array, y: Array, b: Body, soft: Array) -> Paths:
-    """Cast every ray. x, y: (B, H, W). soft: (B, 1, 1), the width of an edge."""
+def paths(x: Array, y: Array, b: Body, soft: Array, pixel: float) -> Paths:
+    """Cast every ray. x, y: (B, H, W). soft: (B, 1, 1), the width of an edge. pixel: a pixel's usual size, for the vessels."""
     a = np.abs(x)
     side = np.copysign(np.float32(1), x)
     rim = rim_width(y, b)
@@ -89,18 +89,18 @@ def paths(x: Array, y: Array, b: Body, soft: Array) -> Paths:
     body = _body(x, y, a, b, soft)
 
     dome = b["dome"] + b["dome_tilt"] * side
-    u = (a - 0.5 * b["half"]) / b["half"]
-    u *= u
-    floor = dome + b["dome_drop"] * u
+    u = (a - 0.45 * b["half"]) / b["half"]
+    u *= np.abs(u) + u * 0.5  # steep towards the costophrenic angle, shallow towards the heart
+    floor = dome + b["dome_drop"] * np.where(u > 0, u * 1.25, u * -0.5)
     above = edge(floor - y, soft)
     inside = edge(rim - a, soft) * edge(y, soft)
     # mediastinum: what lies between the lungs
     t = np.maximum(1 - y / b["widest"], 0)
     t4 = t * t
     t4 *= t4
-    inner = b["inner"] + (b["apex_x"] - b["inner"]) * t4 * t4
+    inner = b["inner"] + (b["apex_x"] - 0.6 - b["inner"]) * t4 * t4 * t4 + 0.3 * np.maximum(y - b["hilum_y"], 0) * b["waist"]
     xm = x - b["shift"]
-    between = edge(np.abs(xm) - inner, 2 * soft + 0.3)
+    between = edge(np.abs(xm) - inner, soft + 1.0)
     heart_path, heart = _heart(xm, y, b, soft)
 
     lung = arch * (b["lung_depth"] * inside)
@@ -109,16 +109,16 @@ def paths(x: Array, y: Array, b: Body, soft: Array) -> Paths:
     recess = np.maximum(1 - np.maximum(y - floor, 0) / 5.0, 0)
     lung *= above + (1 - above) * (b["recess"] * recess)
     cavity = inside * above
-    np.maximum(lung - heart_path, 0.28 * lung, out=lung)
+    np.maximum(lung - heart_path, b["retro"] * lung, out=lung)
     field = cavity * between * (1 - heart)
 
-    blood = _vessels(a, y, side, b, soft)
+    blood = _vessels(a, y, side, b, pixel)
     blood *= cavity
     hx, hy = a - b["hilum_x"], y - b["hilum_y"] + 0.5 * side
     hilum = np.exp(-(hx * hx) / 2.2 - hy * hy / 5.0)
     blood += (b["hilum"] * cavity) * hilum
 
-    bone = _ribs(a, y, q, b, soft)
+    bone = _ribs(x, a, y, q, b, soft)
     bone += _spine(x - b["spine_shift"], y, b, soft)
     bone += _girdle(a, y, side, b, soft)
     bone *= edge(body - 1.0, np.float32(2.0))
@@ -132,21 +132,21 @@ def _body(x: Array, y: Array, a: Array, b: Body, soft: Array) -> Array:
     wall = b["wall"]
     q = a / wall
     q2 = q * q
-    torso = root(1 - q2 * q2) * b["depth"]
+    torso = root(1 - q2 * (0.45 + 0.55 * q2))
+    torso *= b["depth"] * (b["top_depth"] + (1 - b["top_depth"]) * edge(y - 5.0, np.float32(14.0)))
     slope = b["neck_y"] + (a - b["neck"]) * b["slope"]  # the upper edge of the shoulders
     r = 1 - np.maximum(y - slope, 0) / b["round"]
     np.maximum(r, 0, out=r)
     torso *= root(1 - r * r)
     neck = a / b["neck"]
     neck *= neck
-    neck = root(1 - neck) * (2 * b["neck"]) * edge(8.0 - y, np.float32(8.0))
+    neck = root(1 - neck) * (2 * b["neck"]) * edge(6.0 - y, np.float32(8.0))
     np.maximum(torso, neck, out=torso)
     tilt = b["arm"] + 0.03 * np.sign(x)
     d, along = capsule(a, y, b["joint_x"], b["joint_y"], tilt, np.sqrt(1 - tilt * tilt))
     along = np.minimum(along, 0)
     d = d * d + along * along
-    limb = b["limb"] - 0.0 * d
-    arm = 2 * root(limb * limb - d)
+    arm = 2 * root(b["limb"] * b["limb"] - d)
     np.maximum(torso, arm, out=torso)
     bx = (a - b["breast_x"]) / b["breast_r"]
     by = (y - b["breast_y"]) / b["breast_r"]
@@ -163,9 +163,11 @@ def _heart(x: Array, y: Array, b: Body, soft: Array) -> tuple[Array, Array]:
     d = 1 - p * p
     d -= q * q
     heart = edge(d * b["heart_b"] * 0.5, soft)
-    chord = root(d) * b["heart_depth"]
+    chord = np.minimum(1.5 * root(d), 1) * b["heart_depth"]
     # superior vena cava and aorta: a band whose right edge is straight and whose left edge bulges at the aortic knob
-    band = edge(b["trunk"] - np.abs(x - 0.2), soft + 0.4) * edge(b["heart_y"] - y, np.float32(3.0)) * (0.55 * b["heart_depth"])
+    lean = np.maximum(y - b["knob_y"], 0) * b["lean"]
+    band = edge(b["trunk"] + 0.5 * lean - np.abs(x - 0.2 - 0.5 * lean), soft + 0.4)
+    band *= edge(b["heart_y"] + 1.0 - y, np.float32(3.0)) * (0.6 * b["heart_depth"])
     ku, kv = x - b["knob_x"], y - b["knob_y"]
     knob = root(b["knob_r"] * b["knob_r"] - ku * ku - kv * kv) * 2.6
     pu, pv = x - b["knob_x"] + 0.3, (y - b["knob_y"] - 3.6) * 0.6
@@ -176,11 +178,12 @@ def _heart(x: Array, y: Array, b: Body, soft: Array) -> tuple[Array, Array]:
     return chord, heart
 
 
-def _ribs(a: Array, y: Array, q: Array, b: Body, soft: Array) -> Array:
+def _ribs(x: Array, a: Array, y: Array, q: Array, b: Body, soft: Array) -> Array:
     """Twelve pairs as one periodic coordinate: the back part runs out and down, the front part from the side in and down."""
     q2 = np.minimum(q * q, 1.2)
     back = b["rib_fall"] * q2 + b["rib_turn"] * q2 * q2 * q2
-    s = (y - b["rib_y"] - back) / b["rib_step"]
+    shifted = y - b["rib_y"] - b["rib_lean"] * np.copysign(q, x)
+    s = (shifted - back) / b["rib_step"]
     level = np.floor(s)
     inside = edge(1.02 - q, 0.06)
     # longer paths where the rib turns forward at the side of the chest
@@ -191,7 +194,7 @@ def _ribs(a: Array, y: Array, q: Array, b: Body, soft: Array) -> Array:
     bone = tube(d, b["rib_r"], soft) * turn * exists
     bone *= edge(a - 1.8, np.float32(0.8))
     front = b["rib_fall"] + b["rib_turn"] + b["rib_slope"] * b["half"] * (1 - q) * (0.55 + 0.45 * q)
-    s = (y - b["rib_y"] - front) / b["rib_step"]
+    s = (shifted - front) / b["rib_step"]
     level = np.floor(s)
     d = (s - level - 0.5) * b["rib_step"] * b["rib_front_cos"]
     exists = ((level >= -1) & (level < 8)).astype(np.float32)
@@ -209,8 +212,8 @@ def _spine(x: Array, y: Array, b: Body, soft: Array) -> Array:
     ad = np.abs(d)
     wide = b["spine"] * (0.88 + 0.16 * d * d)
     disk = edge(0.8 - ad, soft / step * 2)
-    column = edge(wide - a, soft) * (0.55 * disk + 0.25)
-    column += edge(wide - a, soft) * edge(0.11 - np.abs(ad - 0.78), soft / step * 2) * 0.25
+    column = edge(wide - a, soft + 0.15) * (0.30 * disk + 0.18)
+    column += edge(wide - a, soft) * edge(0.11 - np.abs(ad - 0.78), soft / step * 2) * 0.15
     pu, pv = (a - 0.62 * b["spine"]) / 0.42, (d + 0.2) * 2.1
     column += 0.55 * np.maximum(1 - pu * pu - pv * pv, 0)
     sv = (d - 0.45) * 1.9
@@ -280,7 +283,7 @@ def vessel_bank(blur: int) -> Array:
         for _ in range(11):
             angle = rng.uniform(-1.35, 1.5)
             start = (rng.uniform(-0.2, 0.8), _ABOVE + rng.uniform(-1.6, 1.8))
-            _grow(bank[index], rng, start, angle, rng.uniform(0.20, 0.36), rng.uniform(2.2, 4.0))
+            _grow(bank[index], rng, start, angle, rng.uniform(0.28, 0.55), rng.uniform(2.2, 4.0))
     if blur > 0:
         for axis in (1, 2):
             kernel = blur_matrix(bank.shape[axis], float(blur))
@@ -304,13 +307,12 @@ def _grow(image: Array, rng: np.random.Generator, start: tuple[float, float], an
             d2 = (px - x0 - along * (x1 - x0)) ** 2 + (py - y0 - along * (y1 - y0)) ** 2
             np.maximum(part, 2 * np.sqrt(np.maximum(radius * radius - d2, 0)), out=part)
         turn = rng.uniform(0.43, 0.78) * rng.choice((-1, 1))
-        _grow(image, rng, (x1, y1), angle + turn, radius * rng.uniform(0.6, 0.8), length * 0.8)
-        start, angle, radius, length = (x1, y1), angle - 0.35 * turn, radius * 0.84, length * rng.uniform(0.75, 0.95)
+        _grow(image, rng, (x1, y1), angle + turn, radius * rng.uniform(0.55, 0.72), length * 0.8)
+        start, angle, radius, length = (x1, y1), angle - 0.35 * turn, radius * 0.8, length * rng.uniform(0.75, 0.95)
 
 
-def _vessels(a: Array, y: Array, side: Array, b: Body, soft: Array) -> Array:
+def _vessels(a: Array, y: Array, side: Array, b: Body, pixel: float) -> Array:
     """Centimetres of blood, from two trees of the bank a body, stretched to its size."""
-    pixel = float(soft.max())
     bank = vessel_bank(int(np.clip(round(pixel / _PIXEL * 0.4), 0, 6)))
     _, rows, cols = bank.shape
     u = (a - b["hilum_x"] + 1.2) * (b["vessel_scale"] / _PIXEL)

@@ -113,7 +113,7 @@ class Dcgan(System):
 
 
 WORK_PER_IMAGE = 0.223 / 20**2  # GFLOP of one round for one 64x64 image, divided by the square of the width
-IMAGES_WANTED = {16: 0, 24: 50_000, 32: 80_000, 48: 600_000, 64: 1_500_000}  # width -> images it takes to pay off
+IMAGES_WANTED = {16: 0, 24: 200_000, 32: 500_000, 48: 1_500_000, 64: 4_000_000}  # width -> images it takes to pay off
 
 
 def auto(situation: Situation) -> dict[str, Any]:

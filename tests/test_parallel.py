@@ -1,0 +1,269 @@
+"""Two processes against one: the same game, the same weights on both, and a clear end when one is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import toys
+import torch
+
+from ganvas.config import build_config
+from ganvas.data.streams import DatasetStream
+from ganvas.engine import Engine
+from ganvas.errors import DataError, GanvasError, RunError
+from ganvas.parallel import Gone, Processes, launch, pick_device
+from ganvas.registry import load_system
+from ganvas.specs import ImageSpec, PointsSpec, Spec
+
+IMAGES = ImageSpec(channels=1, height=12, width=8)
+POINTS = PointsSpec(dimensions=2, centre=(0.0, 0.0))
+NO_NORM = {"generator_batch_norm": False, "discriminator_batch_norm": False, "width": 4, "latent": 5, "batch_size": 8}
+SGD = {"optimiser": "sgd", "generator_rate": 0.05, "discriminator_rate": 0.05}
+GAMES: dict[str, tuple[str, Spec, str, dict[str, Any]]] = {
+    "dcgan in float64": ("dcgan", IMAGES, "64", NO_NORM | {"augment": ("translation", "cutout"), "averaging": 500.0}),
+    "gan in float64": ("gan", POINTS, "64", toys.SMALL),
+    "dcgan in float32 with SGD": ("dcgan", IMAGES, "32", NO_NORM | SGD),
+    "wgan-gp in float64": ("wgan-gp", POINTS, "64", toys.SMALL),
+    "dcgan with BatchNorm": ("dcgan", IMAGES, "32", {"width": 4, "latent": 5, "batch_size": 8}),
+}
+
+
+class Tiny:
+    """A data set of 50 random records, as the stream needs it."""
+
+    labels = None
+    source = "tiny"
+
+    def __init__(self, spec: Spec) -> None:
+        rng = np.random.default_rng(0)
+        self.spec = spec
+        self.values = rng.normal(size=(50, 2)).astype(np.float32)
+        if isinstance(spec, ImageSpec):
+            self.values = rng.integers(0, 256, (50, spec.height, spec.width, 1), dtype=np.uint8)
+
+    def train_indices(self) -> np.ndarray:
+        return np.arange(50)
+
+
+def game(name: str, processes: Processes) -> Engine:
+    system_name, spec, precision, values = GAMES[name]
+    _, _, system_class = load_system(system_name)
+    known = system_class.Config.__dataclass_fields__  # type: ignore[attr-defined]
+    torch.manual_seed(0)
+    system = system_class(spec, build_config(system_class.Config, {k: v for k, v in values.items() if k in known}))  # type: ignore[attr-defined]
+    stream = DatasetStream(Tiny(spec), 8, world=processes.world)  # type: ignore[arg-type]
+    return Engine(system, {"data": stream}, processes=processes, precision=precision, check_every=6)
+
+
+def play(processes: Processes, names: list[str]) -> dict[str, Any]:
+    """20 rounds of each game: all tensors as numpy, and for every game whether the ranks agree."""
+    found: dict[str, Any] = {}
+    for name in names:
+        engine = game(name, processes)
+        for _ in range(20):
+            engine.play_round()
+        own = {k: t.numpy().copy() for k, t in engine.system.state_dict().items()}
+        moments = [engine.state()["players"][p]["optimiser"] for p in engine.seats]
+        parameters = {k for k, _ in engine.system.named_parameters()}
+        plain = [own[k].tobytes() for k in sorted(parameters)]
+        plain += [t.numpy().tobytes() for m in moments for s in m.values() for t in s.values() if isinstance(t, torch.Tensor)]
+        ranks = processes.gather(plain)
+        resumed = game(name, processes)
+        resumed.system.load_state_dict(processes.agree(engine.system.state_dict()))  # rank 0's, as a checkpoint holds them
+        resumed.restore(engine.state())
+        for one in (engine, resumed):
+            one.play_round()
+        after = [[t.numpy().tobytes() for t in one.system.state_dict().values()] for one in (engine, resumed)]
+        exact = processes.gather(after[0] == after[1])
+        found[name] = {"tensors": own, "same": ranks[0] == ranks[-1], "world": len(ranks), "exact": exact, "rounds": engine.clock}
+    return found
+
+
+@pytest.fixture(scope="module")
+def both() -> tuple[dict[str, Any], dict[str, Any]]:
+    names = list(GAMES)
+    return launch(play, (names,), processes=1, device="cpu"), launch(play, (names,), processes=2, device="cpu")
+
+
+@pytest.mark.parametrize("name", [n for n in GAMES if "BatchNorm" not in n])
+def test_two_processes_play_the_game_of_one(both: tuple[dict[str, Any], dict[str, Any]], name: str) -> None:
+    one, two = both[0][name], both[1][name]
+    assert (one["world"], two["world"]) == (1, 2)
+    assert one["rounds"] == two["rounds"]
+    for key, expected in one["tensors"].items():
+        actual = two["tensors"][key]
+        if "float64" in name:
+            assert actual.dtype == np.float64
+            assert np.abs(actual - expected).max() <= 1e-9, key
+        else:
+            assert np.linalg.norm(actual - expected) <= 1e-5 * np.linalg.norm(expected), key
+    assert any(np.abs(two["tensors"][k] - game(name, Processes(torch.device("cpu"))).system.state_dict()[k].numpy()).max() > 1e-3
+               for k in one["tensors"]), "the weights did move"  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(GAMES))
+def test_both_ranks_hold_the_same_weights_and_moments(both: tuple[dict[str, Any], dict[str, Any]], name: str) -> None:
+    assert both[1][name]["same"]
+
+
+@pytest.mark.parametrize("name", list(GAMES))
+def test_several_processes_resume_exactly_too(both: tuple[dict[str, Any], dict[str, Any]], name: str) -> None:
+    assert all(both[1][name]["exact"]), "also between two reductions of BatchNorm's statistics"
+
+
+# Ends
+
+
+def fail(processes: Processes, kind: str) -> None:
+    processes.wait()
+    if processes.rank == 1:
+        if kind == "data":
+            raise DataError("a.png is damaged: take it out")
+        if kind == "run":
+            raise RunError("the disk is full")
+        if kind == "bug":
+            raise ZeroDivisionError("a mistake in the code")
+        os.kill(os.getpid(), signal.SIGKILL)
+    processes.wait()
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "message"),
+    [
+        ("data", GanvasError, "^a.png is damaged: take it out$"),
+        ("kill", Gone, r"^process 1 of 2 died \(killed by SIGKILL\)$"),
+        ("bug", RuntimeError, "(?s)process 1 of 2:.*ZeroDivisionError: a mistake in the code"),
+    ],
+)
+def test_what_goes_wrong_in_one_process_is_what_the_parent_raises(
+    kind: str, error: type[Exception], message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    begin = time.monotonic()
+    with pytest.raises(error, match=message) as failure:
+        launch(fail, (kind,), processes=2, device="cpu")
+    assert time.monotonic() - begin < 60
+    assert getattr(failure.value, "exit_code", None) == {"data": 2, "kill": 1, "bug": None}[kind]
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+    assert capfd.readouterr().err == "", "the processes themselves say nothing"
+
+
+def test_devices_are_counted() -> None:
+    assert pick_device("cpu", 64).type == "cpu"
+    with pytest.raises(GanvasError, match="device 'cuda:99' is not on this machine"):
+        pick_device("cuda:99")
+
+
+def members(parent: int) -> list[int]:
+    """The two training processes, children of `parent`, in order of rank."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            owner = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            words = (folder / "cmdline").read_bytes()
+        except OSError:  # it ended just now
+            continue
+        if owner == parent and b"spawn_main" in words:
+            found.append(int(folder.name))
+    return sorted(found)
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def begin(run: Path, *words: Any) -> subprocess.Popen[str]:
+    """Start training on two processes and return when rounds are being played."""
+    def saved() -> str:
+        return "".join(p.read_text() for p in run.glob("checkpoints/last/manifest.json"))
+
+    before = saved()
+    process = toys.start("train", *words, "--save-every", 0, "--sample-every", 0, start_new_session=True)
+    limit = time.monotonic() + 120
+    while saved() == before:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < limit
+        time.sleep(0.1)
+    return process
+
+
+def end(process: subprocess.Popen[str], seconds: float = 70) -> tuple[int, str, list[str]]:
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return process.returncode, out, err.splitlines()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
+def test_signals_and_death_on_the_command_line(tmp_path: Path) -> None:
+    """One run on two processes: Ctrl-C, then SIGTERM, then a killed rank, then to its end: the game of one process."""
+    data = toys.points_file(tmp_path / "points.csv")
+    run = tmp_path / "run"
+    process = begin(run, "gan", "--data", data, "--out", run, "--processes", 2, "--precision", 64, *toys.settings())
+    os.killpg(process.pid, signal.SIGINT)  # a Ctrl-C reaches every process of the group
+    code, out, err = end(process)
+    assert code == 130, err
+    assert f"everything is saved; go on with  ganvas train --resume {run}" in err[-1]
+    assert "Traceback" not in "\n".join(err)
+
+    first = int(toys.digests(run)["round"])
+    process = begin(run, "--resume", run)
+    os.kill(process.pid, signal.SIGTERM)  # a scheduler tells the parent alone
+    code, out, err = end(process)
+    assert code == 143, err
+    assert f"ganvas train --resume {run}" in err[-1]
+
+    process = begin(run, "--resume", run)
+    started = members(process.pid)
+    assert len(started) == 2
+    os.kill(started[0], signal.SIGKILL)
+    killed = time.monotonic()
+    code, out, err = end(process)
+    assert time.monotonic() - killed < 70
+    assert code == 1
+    assert err[-1].startswith("ganvas: process 0 of 2 died (killed by SIGKILL); what was saved is intact, go on with  ganvas train")
+    assert sum(line.startswith("ganvas: ") for line in err) == 1
+    assert "Traceback" not in "\n".join(err)
+    assert not any(alive(pid) for pid in started), "nobody is left behind"
+
+    process = begin(run, "--resume", run)
+    started = members(process.pid)
+    process.kill()
+    end(process)
+    limit = time.monotonic() + 70
+    while any(alive(pid) for pid in started):
+        assert time.monotonic() < limit, "without its parent, whom a user could stop, a run must not go on"
+        time.sleep(0.1)
+
+    rounds = int(toys.digests(run)["round"])
+    assert rounds >= first > 0
+    done = toys.ganvas("train", "--resume", run, "--budget", f"{rounds + 5}r", "--sample-every", 0, timeout=240)
+    assert done.returncode == 0, done.stderr
+    single = toys.ganvas("train", "gan", "--data", data, "--out", tmp_path / "one", "--precision", 64, "--sample-every", 0,
+                         "--budget", f"{rounds + 5}r", *toys.settings())  # fmt: skip
+    assert single.returncode == 0, single.stderr
+    from safetensors.torch import load_file
+
+    one, two = (load_file(r / "checkpoints" / "last" / "weights.safetensors") for r in (tmp_path / "one", run))
+    assert max((one[k] - two[k]).abs().max().item() for k in one) < 1e-6, "rounding adds up over many rounds, no more"
+
+
+def test_refusals_before_anything_starts(tmp_path: Path) -> None:
+    import ganvas
+
+    data = toys.points_file(tmp_path / "points.csv")
+    with pytest.raises(GanvasError, match="batch_size 8 cannot be cut into 3 processes .* --set batch_size=9"):
+        ganvas.train("gan", data, processes=3, config=toys.SMALL, out=tmp_path / "run", budget="1r")
+    assert not (tmp_path / "run").exists()
