@@ -26,6 +26,7 @@ from ganvas.engine import Engine
 from ganvas.game import Average, Clock, Phase, Player, System, Turn
 from ganvas.objectives import adversarial, penalties
 from ganvas.optim import optimiser
+from ganvas.proofs import find_proof
 from ganvas.registry import catalogue, load_system
 from ganvas.run.budget import parse_budget
 from ganvas.run.settings import parse_size
@@ -150,6 +151,16 @@ def test_system_pages_have_their_sections_and_true_defaults(name: str) -> None:
         assert told == known[setting], f"{name}: {setting} is {known[setting]}, not {default}"
     for preset in module.PRESETS:
         assert f"`{preset}`" in section, f"{name}: preset '{preset}' is not told"
+
+
+@pytest.mark.parametrize("name", list(catalogue()))
+def test_system_pages_tell_the_proof_as_it_is(name: str) -> None:
+    _, proof = find_proof(name)
+    told = " ".join((ROOT / "docs" / "systems" / f"{name}.md").read_text().split("\n## Proof\n")[1].split())
+    for part in (proof.claim, proof.baseline, proof.metric, proof.mark):
+        assert part in told, f"{name}: the page does not say '{part}'"
+    recorded = (ROOT / "benchmarks" / "proofs" / "results" / f"{name}.json").exists()
+    assert recorded != ("none is recorded yet" in told), f"{name}: the page's result is out of date"
 
 
 def test_contributing_shows_the_example_as_it_is() -> None:

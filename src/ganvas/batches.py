@@ -25,9 +25,7 @@ class Noise:
     more random numbers, the gain is that W processes with B/W records play exactly the game of one process with B.
     """
 
-    def __init__(
-        self, generator: torch.Generator, rank: int = 0, world: int = 1, dtype: torch.dtype = torch.float32
-    ) -> None:
+    def __init__(self, generator: torch.Generator, rank: int = 0, world: int = 1, dtype: torch.dtype = torch.float32) -> None:
         self.generator = generator
         self.rank = rank
         self.world = world
@@ -79,7 +77,8 @@ class Batch:
         if len(self) % parts:
             raise ValueError(f"a batch of {len(self)} cannot be cut into {parts} micro-batches")
         cut = {name: value.chunk(parts) for name, value in self._tensors().items()}
-        return [replace(self, **{name: chunks[i] for name, chunks in cut.items()}) for i in range(parts)]
+        pieces: list[dict[str, Any]] = [{name: chunks[i] for name, chunks in cut.items()} for i in range(parts)]
+        return [replace(self, **piece) for piece in pieces]
 
     def to(self: AnyBatch, dtype: torch.dtype, memory_format: torch.memory_format) -> AnyBatch:
         """Floating-point fields in `dtype`; 4-D ones in `memory_format`."""

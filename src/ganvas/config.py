@@ -45,9 +45,7 @@ class Situation:
     device: str
 
 
-def knob(
-    default: Any, help: str, *, low: float | None = None, high: float | None = None, choices: tuple[Any, ...] = ()
-) -> Any:
+def knob(default: Any, help: str, *, low: float | None = None, high: float | None = None, choices: tuple[Any, ...] = ()) -> Any:
     """A dataclass field with help, inclusive limits and choices: `width: int = knob(64, "channels ...", low=1)`."""
     return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
 
@@ -56,8 +54,15 @@ def knobs(config_class: type) -> list[Knob]:
     """Every setting of a configuration class, in order."""
     hints = typing.get_type_hints(config_class)
     return [
-        Knob(f.name, _type_name(hints[f.name]), f.default, **{k: f.metadata.get(k) for k in ("help", "low", "high")},
-             choices=tuple(f.metadata.get("choices") or ()))
+        Knob(
+            f.name,
+            _type_name(hints[f.name]),
+            f.default,
+            str(f.metadata.get("help", "")),
+            f.metadata.get("low"),
+            f.metadata.get("high"),
+            tuple(f.metadata.get("choices") or ()),
+        )
         for f in dataclasses.fields(config_class)
     ]
 

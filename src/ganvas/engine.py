@@ -63,7 +63,7 @@ class Report:
     incident: str | None = None
 
 
-class Diverged(RunError):
+class Diverged(GanvasError):
     """NaN or infinity came back too often."""
 
 
@@ -387,15 +387,15 @@ class Engine:
         if self.processes.world == 1:
             return
         rules = self.system.reductions()
-        means, sums, leads = [], [], []
+        groups: dict[str, list[Tensor]] = {"mean": [], "sum": [], "lead": [], "rank": []}
         for name, buffer in self.system.named_buffers():
             rule = next((r for key, r in rules.items() if name == key or name.endswith("." + key)), None)
             if rule is None:
                 rule = "mean" if buffer.is_floating_point() else "lead"
-            {"mean": means, "sum": sums, "lead": leads}.get(rule, []).append(buffer)
-        self.processes.average_(means)
-        self.processes.sum_(sums)
-        self.processes.lead_(leads)
+            groups[rule].append(buffer)
+        self.processes.average_(groups["mean"])
+        self.processes.sum_(groups["sum"])
+        self.processes.lead_(groups["lead"])
 
     # Looking without touching
 
@@ -456,18 +456,18 @@ class Engine:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from `state()`; the weights are loaded by the caller.
 
-        Raises RunError when players, parameters or the number of processes differ from those that saved it.
+        Raises GanvasError when players, parameters or the number of processes differ from those that saved it.
         """
         if len(state["ranks"]) != self.processes.world:
-            raise RunError(f"this run was saved by {len(state['ranks'])} process(es): resume with as many")
+            raise GanvasError(f"this run was saved by {len(state['ranks'])} process(es): resume with as many")
         if state["players"].keys() != self.seats.keys():
-            raise RunError(f"this run was saved with the players {', '.join(state['players'])}; its code has changed")
+            raise GanvasError(f"this run was saved with the players {', '.join(state['players'])}; its code has changed")
         for name, seat in self.seats.items():
             saved = state["players"][name]
             by_name = dict(zip(seat.names, seat.owned, strict=True))
             for parameter_name, values in saved["optimiser"].items():
                 if parameter_name not in by_name:
-                    raise RunError(f"the saved optimiser of {name} knows '{parameter_name}', which the system lacks")
+                    raise GanvasError(f"the saved optimiser of {name} knows '{parameter_name}', which the system lacks")
                 seat.optimiser.state[by_name[parameter_name]] = copy.deepcopy(values)
             if seat.scaler is not None and saved["scaler"] is not None:
                 seat.scaler.load_state_dict(saved["scaler"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import logging
 import multiprocessing
 import multiprocessing.connection
@@ -68,7 +69,7 @@ class Processes:
         for dtype in {t.dtype for t in tensors}:
             group = [t for t in tensors if t.dtype == dtype]
             flat = torch.cat([t.reshape(-1) for t in group])
-            flat = self._collective(lambda flat=flat: self.fabric.all_reduce(flat, reduce_op="mean"))
+            flat = self._collective(functools.partial(self.fabric.all_reduce, flat, reduce_op="mean"))
             for tensor, piece in zip(group, flat.split([t.numel() for t in group]), strict=True):
                 tensor.copy_(piece.view_as(tensor))
 
@@ -76,13 +77,13 @@ class Processes:
         """Replace each tensor by its sum over the processes."""
         if self.world > 1:
             for tensor in tensors:
-                tensor.copy_(self._collective(lambda t=tensor: self.fabric.all_reduce(t, reduce_op="sum")))
+                tensor.copy_(self._collective(functools.partial(self.fabric.all_reduce, tensor, reduce_op="sum")))
 
     def lead_(self, tensors: list[Tensor]) -> None:
         """Replace each tensor by rank 0's."""
         if self.world > 1:
             for tensor in tensors:
-                tensor.copy_(self._collective(lambda t=tensor: self.fabric.broadcast(t, src=0)))
+                tensor.copy_(self._collective(functools.partial(self.fabric.broadcast, tensor, src=0)))
 
     def any(self, flag: bool) -> bool:
         """True on every process when it is true on one."""
@@ -228,7 +229,7 @@ class _Crew:
 
     def result(self) -> Any:
         """Rank 0's result, once all have ended well."""
-        waiting = dict(zip(self.lines, range(len(self.lines)), strict=True))
+        waiting: dict[Any, int] = dict(zip(self.lines, range(len(self.lines)), strict=True))
         answers: dict[int, Any] = {}
         failures: list[tuple[int, int, str]] = []  # (how little it explains, exit code, line)
         deadline: float | None = None
@@ -238,9 +239,9 @@ class _Crew:
             if not ready:
                 break  # the others do not notice that one is gone
             for line in ready:
-                rank = waiting.pop(line)  # type: ignore[call-overload]
+                rank = waiting.pop(line)
                 try:
-                    kind, value = line.recv()  # type: ignore[union-attr]
+                    kind, value = line.recv()
                 except (EOFError, OSError):
                     kind, value = "failed", (1, RunError.exit_code, self._epitaph(rank))
                 if kind == "done":

@@ -73,7 +73,9 @@ def _guest_card(entry: Any) -> Card:
     except (ImportError, ValueError):  # a parent package that does not exist or does not load
         spec = None
     if spec is None or spec.origin is None:
-        raise GanvasError(f"system '{entry.name}' of an installed package: its module {entry.value} is not there; install it again")
+        raise GanvasError(
+            f"system '{entry.name}' of an installed package: its module {entry.value} is not there; install it again"
+        )
     return read_card(Path(spec.origin), module=entry.value)
 
 
@@ -94,7 +96,7 @@ def read_card(path: Path, module: str = "") -> Card:
         raise GanvasError(f"{path}: CARD must be a literal dictionary")
     if not values:
         raise GanvasError(f"{path}: has no CARD = {{...}}; see CONTRIBUTING.md, 'Adding a system'")
-    known = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in CARD_KEYS}
+    known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in CARD_KEYS}
     extra = {k: v for k, v in values.items() if k not in CARD_KEYS}
     name = path.stem.replace("_", "-")
     return Card(name, path.parent.name, path, doc=ast.get_docstring(tree) or "", module=module, extra=extra, **known)

@@ -63,7 +63,8 @@ def spec_to_dict(spec: Spec) -> dict[str, Any]:
 
 def spec_from_dict(values: dict[str, Any]) -> Spec:
     """The inverse of `spec_to_dict`. Raises ValueError for an unknown kind."""
-    kinds: dict[str, type[ImageSpec] | type[PointsSpec]] = {"image": ImageSpec, "points": PointsSpec}
+    kinds: dict[str, Any] = {"image": ImageSpec, "points": PointsSpec}
     if values.get("kind") not in kinds:
         raise ValueError(f"unknown data kind {values.get('kind')!r}")
-    return kinds[values["kind"]](**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    spec: Spec = kinds[values["kind"]](**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    return spec

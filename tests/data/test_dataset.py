@@ -344,6 +344,22 @@ def test_points_from_csv(tmp_path: Path) -> None:
     assert data.heldout.sum() == 40
 
 
+def test_points_may_carry_labels(tmp_path: Path) -> None:
+    path = tmp_path / "set" / "p.csv"
+    path.parent.mkdir()
+    path.write_text("x,y,label\n" + "\n".join(f"{i},{i * i},{'ba'[i % 2]}" for i in range(30)))
+    data = open_data(path)
+    assert data.spec.classes == ("a", "b") and data.values.shape == (30, 2)
+    assert data.labels is not None and data.labels[:3].tolist() == [1, 0, 1]
+    for wrong in ("1,b", "1,nan,b", "1,2,", "1,zwei,b", "1,2,3,b"):
+        path.write_text(f"x,y,label\n0,0,a\n{wrong}\n")
+        with pytest.raises(DataError, match="line 3") as caught:
+            open_data(path)
+        assert "p.csv" in one_line(caught.value)
+    with pytest.raises(DataError, match=r"name the file.*p\.csv"):
+        open_data(tmp_path / "set")
+
+
 def test_phantoms_of_points_are_made_once_and_follow_the_seed(tmp_path: Path) -> None:
     first, again, other = (open_data("patterns", phantom_count=300, seed=seed) for seed in (0, 0, 1))
     assert isinstance(first.spec, PointsSpec) and len(first) == 300 and first.labels is not None
@@ -365,7 +381,8 @@ def test_a_folder_named_like_a_phantom_wins_with_a_note(tmp_path: Path, monkeypa
 def test_phantom_pictures_come_in_the_size_and_channels_asked_for() -> None:
     data = open_data("chest", phantom_count=6, size=(48, 32), channels=3)
     assert isinstance(data.spec, ImageSpec) and data.spec.shape == (3, 48, 32) and data.spec.depth == 8
-    assert data.values.std() > 20 and data.labels is not None and "normal" in data.spec.classes
+    assert data.values.std() > 20 and np.array_equal(data.values[..., 0], data.values[..., 2])
+    assert (data.labels is None) == (data.spec.classes == ())
 
 
 def test_limit_takes_that_many_of_all_classes(tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ def test_weights_are_the_known_file() -> None:
 
 def test_fixed_forward_gives_the_stored_numbers() -> None:
     made = image_features(pattern())
-    assert made.shape == (3, 1280) and made.dtype == np.float32
+    assert made.shape == (3, 1280)
+    assert made.dtype == np.float32
     np.testing.assert_allclose(
         made[0, :8], [3.3825464, 0, 0.15455528, 0, 0, 0.10286357, 0.07256897, 4.533429], rtol=1e-3, atol=1e-4
     )
@@ -85,7 +86,8 @@ def test_autocast_around_it_changes_nothing() -> None:
 def test_prints_nothing() -> None:
     code = "import numpy as np; from ganvas.metrics import image_features as f; f(np.zeros((1, 8, 8), np.uint8))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "" and done.stderr == ""
+    assert done.stdout == ""
+    assert done.stderr == ""
 
 
 def test_importing_metrics_does_not_import_torch() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from ganvas.errors import RunError
+from ganvas.errors import GanvasError, RunError
 from ganvas.run import checkpoint
 
 PARTS = ("weights.safetensors", "state.pt", "manifest.json")
@@ -46,7 +46,7 @@ def test_last_and_previous(tmp_path: Path) -> None:
         put(tmp_path, number)
     assert (value(tmp_path), value(tmp_path, "previous")) == (3, 2)
     assert names(tmp_path) == ["last", "previous"]
-    with pytest.raises(RunError, match="has no checkpoint 'best'"):
+    with pytest.raises(GanvasError, match="has no checkpoint 'best'"):
         checkpoint.load(tmp_path, "best")
 
 
@@ -127,12 +127,12 @@ def test_harm_is_named_and_the_previous_one_offered(tmp_path: Path, part: str, h
         path.unlink()
     expected = {"cut": "truncated|damaged", "flip": "changed since it was saved|damaged", "empty": "truncated|damaged"}
     message = f"last: {part} (is |was )?({expected.get(harm, 'missing')}).*The one before it is sound .round 1.: add  --checkpoint previous"
-    with pytest.raises(RunError, match=message) as failure:
+    with pytest.raises(GanvasError, match=message) as failure:
         checkpoint.load(tmp_path)
     assert "\n" not in str(failure.value)
     assert value(tmp_path, "previous") == 1
     (tmp_path / "checkpoints" / "previous" / part).unlink()
-    with pytest.raises(RunError, match="and no other checkpoint is sound"):
+    with pytest.raises(GanvasError, match="and no other checkpoint is sound"):
         checkpoint.load(tmp_path)
 
 
@@ -168,7 +168,7 @@ def test_code_in_a_checkpoint_is_never_run(tmp_path: Path, name: str, kind: str)
         torch.save({"engine": Evil(mark)}, buffer, _use_new_zipfile_serialization=kind == "torch")
         content = buffer.getvalue()
     forge(tmp_path, name, content)
-    with pytest.raises(RunError, match=r"last: cannot be read \(\w+\), and no other checkpoint is sound"):
+    with pytest.raises(GanvasError, match=r"last: cannot be read \(\w+\), and no other checkpoint is sound"):
         checkpoint.load(tmp_path)
     assert not mark.exists()
     if kind == "torch":  # the trap is armed: a careless reader does step into it
@@ -180,7 +180,7 @@ def test_a_later_format_is_refused_by_number(tmp_path: Path) -> None:
     put(tmp_path, 1)
     path = tmp_path / "checkpoints" / "last" / "manifest.json"
     path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
-    with pytest.raises(RunError, match="has format 2, this version reads 1"):
+    with pytest.raises(GanvasError, match="has format 2, this version reads 1"):
         checkpoint.load(tmp_path)
 
 

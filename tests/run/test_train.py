@@ -216,7 +216,7 @@ def test_starting_from_another_run(trained: Path, copied: Path, tmp_path: Path) 
     train(None, toys.pictures(), resume=tmp_path / "fine", budget="2r")
     with pytest.raises(GanvasError, match="it holds a lsgan, not a gan"):
         train("gan", init_from=trained, out=tmp_path / "x")
-    with pytest.raises(RunError, match="do not fit this system"):
+    with pytest.raises(GanvasError, match="do not fit this system"):
         train(init_from=trained, out=tmp_path / "y", config={**toys.SMALL, "width": 5})
     shutil.rmtree(copied / "checkpoints")
     with pytest.raises(GanvasError, match="it has no checkpoint yet"):
@@ -351,7 +351,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_goes_on(tmp_path: Pa
     path = run / "checkpoints" / "last" / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-9])
     for attempt in (lambda: train(None, data, resume=run, budget="9r"), lambda: ganvas.load(run)):
-        with pytest.raises(RunError, match=r"weights.safetensors is truncated .* sound \(round 4\): add  --checkpoint previous"):
+        with pytest.raises(GanvasError, match=r"weights.safetensors is truncated .* sound \(round 4\): add  --checkpoint previous"):
             attempt()
     assert ganvas.load(run, which="previous").sample(2).shape == (2, 10, 8, 1)
     train(None, data, resume=run, which="previous", budget="9r")
@@ -370,7 +370,7 @@ def test_a_state_that_fits_no_engine_is_refused(copied: Path) -> None:
     for wrong in ({}, {"engine": 3, "seconds": 1.0}, {"engine": {**state["engine"], "players": {}}, "seconds": 0.0},
                   {"engine": {**state["engine"], "noise": torch.zeros(3)}, "seconds": 0.0}):  # fmt: skip
         checkpoint.save(copied / "checkpoints", weights, wrong, {"round": 3})
-        with pytest.raises(RunError, match=r"last: its state does not fit|saved with the players") as failure:
+        with pytest.raises(GanvasError, match=r"last: its state does not fit|saved with the players") as failure:
             train(None, toys.pictures(), resume=copied, budget="9r")
         assert "\n" not in str(failure.value)
 

@@ -98,9 +98,7 @@ def _header(path: Path, stream: IO[bytes], size: int, what: str) -> tuple[tuple[
     if any(length < 0 for length in shape):
         raise failure(path, f"has the shape {shape} in {what}", "it is damaged; save it again")
     if math.prod(shape) * dtype.itemsize > size - stream.tell():
-        raise failure(
-            path, f"claims {what} of {shape} values but has only {size} bytes", "it was cut off; copy it again"
-        )
+        raise failure(path, f"claims {what} of {shape} values but has only {size} bytes", "it was cut off; copy it again")
     return shape, fortran, dtype
 
 

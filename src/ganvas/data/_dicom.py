@@ -152,9 +152,7 @@ def _uid_name(uid: Any) -> str:
     return str(UID_dictionary[uid][0]) if uid in UID_dictionary else "of unknown kind"
 
 
-def _values(
-    path: Path, dataset: Any, frame: np.ndarray, index: int, notes: list[str]
-) -> tuple[np.ndarray, float, float]:
+def _values(path: Path, dataset: Any, frame: np.ndarray, index: int, notes: list[str]) -> tuple[np.ndarray, float, float]:
     """One frame in modality units, (H, W, C), with the values of black and white."""
     meaning = str(dataset.PhotometricInterpretation).strip()
     bits, signed = int(dataset.BitsStored), bool(dataset.PixelRepresentation)

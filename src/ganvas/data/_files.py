@@ -106,9 +106,7 @@ def finite_float32(path: Path, values: np.ndarray, what: str) -> np.ndarray:
         single = values.astype(np.float32)
     if not np.isfinite(single).all():
         bad = int((~np.isfinite(single)).sum())
-        raise failure(
-            path, f"holds {bad} values that are NaN, infinite or too large ({what})", "replace or mask them first"
-        )
+        raise failure(path, f"holds {bad} values that are NaN, infinite or too large ({what})", "replace or mask them first")
     return single
 
 

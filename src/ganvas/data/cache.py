@@ -394,9 +394,7 @@ class Entry:
             for name in body["files"]
             if name.endswith(".npy")
         }
-        self.values: np.ndarray = np.memmap(
-            folder / "values.bin", np.dtype(body["dtype"]), "r", shape=tuple(body["shape"])
-        )
+        self.values: np.ndarray = np.memmap(folder / "values.bin", np.dtype(body["dtype"]), "r", shape=tuple(body["shape"]))
 
 
 def checksum(path: Path, block: int = 1 << 20, most: int = 64) -> int:

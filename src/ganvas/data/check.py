@@ -155,7 +155,7 @@ def check(
 
         images = source[..., None] if source.ndim == 3 else source
         if source.ndim == 2:
-            return _points(source, "the array")
+            return _points(source, None, (), "the array")
         if images.ndim != 4 or images.dtype not in (np.uint8, np.uint16, np.float32):
             raise DataError(f"the array is {source.dtype} {source.shape}: give uint8, uint16 or float32 (N, H, W, C)")
         listing = _alone(Path("the array"))
@@ -170,15 +170,15 @@ def check(
             with caching.busy(f"making 200 records of {source}", progress):
                 made = phantoms.make_phantom(str(source), 200)
             if made.values.ndim == 2:
-                return _points(made.values, str(source))
+                return _points(made.values, made.labels, made.classes, str(source))
             pictures = list(_rows(made.values))
             for picture, label in zip(pictures, [] if made.labels is None else made.labels, strict=False):
                 picture.label = made.classes[label]
             return _report(str(source), _alone(path), [_see(p, "record", 0) for p in pictures], [], [])
     if path.suffix.lower() == ".csv" and path.is_file():
-        from .readers import read_points
+        from .dataset import read_labelled_points
 
-        return _points(read_points(path)[0], str(source))
+        return _points(*read_labelled_points(path), str(source))
     listing = list_files(path)
     seen, unreadable, tags = [], [], []
     for found, error, tag in _look(listing, axis, progress):
@@ -244,9 +244,7 @@ def _tags(path: Path, name: str) -> dict[str, Any] | None:
     if kind == "dicom":
         import pydicom
 
-        header = pydicom.dcmread(
-            path, stop_before_pixels=True, force=True, specific_tags=[*PATIENT_TAGS, "BurnedInAnnotation"]
-        )
+        header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=[*PATIENT_TAGS, "BurnedInAnnotation"])
         filled = [tag for tag in PATIENT_TAGS if str(header.get(tag) or "").strip()]
         burned = str(header.get("BurnedInAnnotation") or "").strip().upper()
         return {"name": name, "tags": filled, "burned": burned}
@@ -278,9 +276,7 @@ def _report(
             if not names or names[-1] != listing.names[item.place]:
                 names.append(listing.names[item.place])
     if not seen:
-        report.problems.append(
-            f"none of {counted(len(listing.files), 'file')} could be read: there is nothing to train on"
-        )
+        report.problems.append(f"none of {counted(len(listing.files), 'file')} could be read: there is nothing to train on")
         return report
     report.sizes = _counts(f"{s.size[0]}x{s.size[1]}" for s in seen)
     report.depths = _counts("float" if s.depth == 32 else f"{s.depth}-bit" for s in seen)
@@ -366,9 +362,7 @@ def _judge(report: CheckReport, listing: Listing, seen: list[_Seen]) -> None:
     problems = report.problems
     options = ""
     if report.unreadable:
-        problems.append(
-            f"{len(report.unreadable)} of {counted(report.files, 'file')} cannot be read and will be skipped"
-        )
+        problems.append(f"{len(report.unreadable)} of {counted(report.files, 'file')} cannot be read and will be skipped")
     one_depth = len(report.depths) == 1 or ({s.depth for s in seen} == {16, 32} and all(s.plain for s in seen))
     if not one_depth:
         problems.append(f"depths are mixed ({', '.join(report.depths)}): convert to one, or use separate folders")
@@ -415,8 +409,11 @@ def _judge(report: CheckReport, listing: Listing, seen: list[_Seen]) -> None:
             report.train.append(f"ganvas train cgan --data {quote(report.source)}{options}")
 
 
-def _points(points: np.ndarray, source: str) -> CheckReport:
+def _points(points: np.ndarray, labels: np.ndarray | None, classes: tuple[str, ...], source: str) -> CheckReport:
     report = CheckReport(source, "points", 1, len(points))
+    if labels is not None:
+        counts = np.bincount(labels, minlength=len(classes)).tolist()
+        report.labels = dict(zip(classes, counts, strict=True))
     report.sizes = {f"{points.shape[1]} dimensions": len(points)}
     report.least, report.most = float(points.min()), float(points.max())
     low, middle, high = (float(v) for v in np.percentile(points, (0.1, 50, 99.9)))

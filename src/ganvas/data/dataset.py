@@ -7,6 +7,7 @@ tensors, and not for writing files.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -196,9 +197,7 @@ def _looks(files: list[Path]) -> tuple[list[list[Any]], bool]:
         raise DataError(f"{error.filename}: cannot be reached ({error.strerror})") from error
 
 
-def _content_key(
-    files: list[Path], key: list[Any], store: caching.Cache, progress: bool
-) -> tuple[str, list[list[Any]]]:
+def _content_key(files: list[Path], key: list[Any], store: caching.Cache, progress: bool) -> tuple[str, list[list[Any]]]:
     """The content key of files and settings, and how the files look."""
     looks, settled = _looks(files)
     look_key = caching.digest("files", key, looks)
@@ -248,12 +247,45 @@ def _rows(images: np.ndarray) -> Iterator[Picture]:
 
 
 def _from_points(path: Path, store: caching.Cache) -> caching.Entry:
-    from .readers import read_points
-
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     content, _ = _content_key([path], ["points"], store, False)
-    return _entry(store, content, lambda writer: _fill_points(writer, read_points(path)[0], None, ()))
+    return _entry(store, content, lambda writer: _fill_points(writer, *read_labelled_points(path)))
+
+
+def read_labelled_points(path: Path) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
+    """Points (N, D) float32 of a CSV, with labels (N,) int64 and class names where its header has a column `label`.
+
+    Raises DataError naming the line that is not a row of finite numbers.
+    """
+    from .readers import read_points
+
+    try:
+        rows = list(csv.reader(path.read_bytes().decode("utf-8-sig").splitlines()))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        rows = []  # the reader says what is wrong
+    header = [cell.strip().lower() for cell in rows[0]] if rows else []
+    if header.count("label") != 1 or len(header) < 2:
+        return read_points(path)[0], None, ()
+    place = header.index("label")
+    names, points = [], []
+    for number, row in enumerate(rows[1:], start=2):
+        if not row:
+            continue
+        try:
+            values = [float(cell) for k, cell in enumerate(row) if k != place]
+        except ValueError:
+            values = []
+        if len(row) != len(header) or not np.isfinite(values).all() or not values or not row[place].strip():
+            raise DataError(f"{path}: line {number} is not {len(header) - 1} numbers and a label: mend that line")
+        names.append(row[place].strip())
+        points.append(values)
+    if not points:
+        raise DataError(f"{path}: a header but no points: write one point a line, as in  0.5,1.2,a")
+    classes = tuple(sorted(set(names), key=natural))
+    index = {name: i for i, name in enumerate(classes)}
+    labels = np.array([index[name] for name in names], np.int64)
+    return np.array(points, np.float32), *((labels, classes) if len(classes) > 1 else (None, ()))
 
 
 def _from_phantom(
@@ -269,22 +301,21 @@ def _from_phantom(
             made = phantoms.make_phantom(text, count, seed, **({} if wanted is None else {"size": wanted}))
         # Other code may make other records under the same name and seed, which the fingerprint must show.
         writer.facts["made"] = hashlib.sha256(np.ascontiguousarray(made.values).data).hexdigest()
+        classes = () if made.labels is None else made.classes
         if made.values.ndim == 2:
-            _fill_points(writer, made.values, made.labels, made.classes)
+            _fill_points(writer, made.values, made.labels, classes)
             return
         for pixels in made.values:
             writer.row(pixels if settings["channels"] is None else convert_channels(pixels, settings["channels"]))
         depth = made.values.dtype.itemsize * 8
         rows, columns, colours = writer.rows().shape[1:]
-        spec = ImageSpec(colours, rows, columns, depth, 0.0, float(2**depth - 1), made.classes)
+        spec = ImageSpec(colours, rows, columns, depth, 0.0, float(2**depth - 1), classes)
         _conclude(writer, spec, made.labels, np.arange(count), None, [])
 
     return _entry(store, key, fill, Path(phantoms.__file__).parent)
 
 
-def _fill_points(
-    writer: caching.Writer, points: np.ndarray, labels: np.ndarray | None, classes: tuple[str, ...]
-) -> None:
+def _fill_points(writer: caching.Writer, points: np.ndarray, labels: np.ndarray | None, classes: tuple[str, ...]) -> None:
     for row in np.ascontiguousarray(points, np.float32):
         writer.row(row)
     low, high = np.percentile(points.astype(np.float64), (0.1, 99.9), axis=0)
@@ -446,9 +477,7 @@ def _fill(
     held = np.array([-1 if listing.heldout[p] is None else int(bool(listing.heldout[p])) for p in places], np.int8)
     rows, columns, colours = writer.rows().shape[1:]
     depth = kept[0].depth
-    spec = ImageSpec(
-        colours, rows, columns, depth, low, high, classes, _spacing(kept, notes), _format(listing, depth, colours)
-    )
+    spec = ImageSpec(colours, rows, columns, depth, low, high, classes, _spacing(kept, notes), _format(listing, depth, colours))
     writer.facts["skipped"] = skipped
     _conclude(writer, spec, labels, groups, held if (held >= 0).any() else None, notes)
 
@@ -487,9 +516,7 @@ def _agree(listing: Listing, shapes: dict[str, dict[Any, list[str]]], partly: bo
             if set(shapes["channels"]) == {1, 3}
             else ("keep one kind in the folder")
         )
-        raise DataError(
-            f"{listing.source} mixes channels: {told('channels', lambda c: names.get(c, f'{c} channels'))}: {fix}"
-        )
+        raise DataError(f"{listing.source} mixes channels: {told('channels', lambda c: names.get(c, f'{c} channels'))}: {fix}")
     if len(shapes["size"]) > 1:
         side = min(min(size) for size in shapes["size"])
         power = 1 << max(3, min(7, side.bit_length() - 1))
@@ -518,15 +545,12 @@ def _notes(
         enlarged = sum(row.enlarged for row in kept)
         if enlarged:
             notes.append(f"{enlarged} of {len(kept)} pictures were smaller than {wanted[0]}x{wanted[1]} and enlarged")
-        odd = Counter(
-            row.native for row in kept if abs(row.native[0] * wanted[1] / (row.native[1] * wanted[0]) - 1) > 0.02
-        )
+        odd = Counter(row.native for row in kept if abs(row.native[0] * wanted[1] / (row.native[1] * wanted[0]) - 1) > 0.02)
         if odd:
             (high, wide), many = odd.most_common(1)[0]
             verb = {"crop": "cropped", "pad": "padded", "stretch": "stretched"}[settings["fit"]]
             notes.append(
-                f"{sum(odd.values())} of {len(kept)} pictures were {verb} to {wanted[0]}x{wanted[1]} "
-                f"({many} are {high}x{wide})"
+                f"{sum(odd.values())} of {len(kept)} pictures were {verb} to {wanted[0]}x{wanted[1]} ({many} are {high}x{wide})"
             )
     if (colours := settings["channels"]) is not None:
         changed = sum(row.colours != colours for row in kept)
@@ -714,9 +738,7 @@ def _format(listing: Listing, depth: int, colours: int) -> str:
     return kind
 
 
-def _finish(
-    entry: caching.Entry, source: str, notes: list[str], heldout: float, seed: int, limit: int | None
-) -> Dataset:
+def _finish(entry: caching.Entry, source: str, notes: list[str], heldout: float, seed: int, limit: int | None) -> Dataset:
     facts = entry.facts
     values: np.ndarray = entry.values
     labels = entry.arrays["labels"] if facts["labelled"] else None
@@ -738,9 +760,7 @@ def _finish(
         out = hold_out(groups, labels, heldout, seed)
         if heldout and not out.any():
             what = "one record" if len(values) == 1 else f"{len(values)} records in {len(np.unique(groups))} groups"
-            notes.append(
-                f"nothing is held out: {what} cannot be split, so no measure against unseen data will be possible"
-            )
+            notes.append(f"nothing is held out: {what} cannot be split, so no measure against unseen data will be possible")
     if not (~out).any():
         raise DataError(f"{source}: nothing is left to train on after the split: mark some files as 'train'")
     fingerprint = caching.digest(facts["fingerprint"], heldout if split is None else None, seed, limit)

@@ -114,6 +114,9 @@ def list_files(source: Path) -> Listing:
     if others:
         listing.notes.append(f"{counted(len(others), 'file')} of other kinds left alone: {some(sorted(others))}")
     if not names:
+        direct = [name for name in others if "/" not in name and name.endswith(".csv")]
+        if direct:
+            raise DataError(f"{source}: no pictures, but {some(direct)}; for points, name the file: {source / direct[0]}")
         what = f"only files of other kinds ({some(sorted(others))})" if others else "an empty folder"
         raise DataError(
             f"{source}: {what}; nothing to train on: put PNG, JPEG, TIFF, BMP, WebP, DICOM or NIfTI files there, "
@@ -204,9 +207,7 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]],
                 raise DataError(f"{path}: unknown column '{name}'{near}: columns are {', '.join(TABLE_COLUMNS)}")
             ignored.append(name)
     if "file" not in header or not set(header) & {"label", "group", "split"}:
-        raise DataError(
-            f"{path}: columns are '{', '.join(header)}'; needed is 'file' with one or more of label, group, split"
-        )
+        raise DataError(f"{path}: columns are '{', '.join(header)}'; needed is 'file' with one or more of label, group, split")
     found = []
     for number, row in enumerate(rows[1:], start=2):
         if not any(cell.strip() for cell in row):
@@ -261,9 +262,7 @@ def _apply_tables(listing: Listing) -> None:
             if "split" in columns:
                 held = split_word(row["split"])
                 if held is None:
-                    raise DataError(
-                        f"{path}: line {seen[index]} has split '{row['split']}': write 'train' or 'heldout'"
-                    )
+                    raise DataError(f"{path}: line {seen[index]} has split '{row['split']}': write 'train' or 'heldout'")
                 listing.heldout[index] = held
         if "split" in columns and all(listing.heldout):
             raise DataError(f"{path}: every file is held out; nothing is left to train on: mark some as 'train'")

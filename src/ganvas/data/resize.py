@@ -28,9 +28,7 @@ def parse_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
         return None
     numbers = (size, size) if isinstance(size, int) else tuple(size)
     if len(numbers) != 2 or not all(isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= 8192 for n in numbers):
-        raise GanvasError(
-            f"size {size!r}: give one number from 1 to 8192, or height and width as in 96x64"
-        )
+        raise GanvasError(f"size {size!r}: give one number from 1 to 8192, or height and width as in 96x64")
     return numbers[0], numbers[1]
 
 

@@ -65,9 +65,7 @@ def twin_sets(thumbs: np.ndarray, threshold: float = TWIN, seed: int = 0) -> np.
     return parent
 
 
-def _blocks(
-    thumbs: np.ndarray, threshold: float, seed: int, block: int = 2048
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _blocks(thumbs: np.ndarray, threshold: float, seed: int, block: int = 2048) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields (pairs (K, 2), correlations (K,)) block by block."""
     n = len(thumbs)
     if n < 2:

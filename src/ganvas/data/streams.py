@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 
-from ..batches import Batch, Noise, make_batch
+from ..batches import Batch, Image, Noise, make_batch
 from ..errors import GanvasError, RunError
 from .dataset import Dataset
 
@@ -32,12 +33,19 @@ class DatasetStream:
         self.seed = seed
         self.position = 0
         self._own_batch_size = batch_size
-        self.batch_size = batch_size
+        self.configure()
         self._orders: dict[int, np.ndarray] = {}
 
-    def configure(self, batch_size: int | None = None) -> None:
-        """A phase's own batch size, or the run's."""
-        self.batch_size = self._own_batch_size if batch_size is None else batch_size
+    def configure(self, **overrides: Any) -> None:
+        """A phase's own `batch_size` and `size` ((height, width) to which images are averaged down), or the run's.
+
+        Raises ValueError for any other override.
+        """
+        unknown = overrides.keys() - {"batch_size", "size"}
+        if unknown:
+            raise ValueError(f"the stream has no override '{sorted(unknown)[0]}'; known: batch_size, size")
+        self.batch_size = overrides.get("batch_size", self._own_batch_size)
+        self.size: tuple[int, int] | None = overrides.get("size")
 
     def _order(self, epoch: int) -> np.ndarray:
         if epoch not in self._orders:
@@ -67,7 +75,10 @@ class DatasetStream:
         except (OSError, ValueError, SystemError) as error:
             raise RunError(f"{self.dataset.source}: the data vanished during training ({error})") from error
         labels = None if self.dataset.labels is None else self.dataset.labels[rows]
-        return make_batch(values, labels, self.dataset.spec, noise)
+        batch = make_batch(values, labels, self.dataset.spec, noise)
+        if self.size is not None and isinstance(batch, Image):
+            batch.images = torch.nn.functional.interpolate(batch.images, size=self.size, mode="area")
+        return batch
 
     def state(self) -> dict[str, Any]:
         """The position; the order follows from the seed."""

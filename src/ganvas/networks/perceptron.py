@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -29,7 +31,7 @@ class Perceptron(nn.Module):
         super().__init__()
         sizes = [inputs + condition, *([width] * layers)]
         hidden: list[nn.Module] = []
-        for before, after in zip(sizes, sizes[1:], strict=False):
+        for before, after in itertools.pairwise(sizes):
             hidden += [nn.Linear(before, after), activation(nonlinearity)]
         self.layers = nn.Sequential(*hidden, nn.Linear(sizes[-1], outputs), *([nn.Tanh()] if squash else []))
         self.shape = shape

@@ -16,7 +16,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from ..errors import RunError
+from ..errors import GanvasError
 from .files import sync_folder, told, write_atomically
 
 FORMAT = 1
@@ -111,7 +111,7 @@ def _fault(checkpoint: Path) -> str | None:
 def load(run: Path, which: str = "last") -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]] | None:
     """(weights, state, manifest) of a run's checkpoint, on the CPU; None when the run has none yet.
 
-    Raises RunError naming the damaged file, and offering the other checkpoint when that one is sound.
+    Raises GanvasError naming the damaged file, and offering the other checkpoint when that one is sound.
     """
     import safetensors.torch
     import torch
@@ -122,7 +122,7 @@ def load(run: Path, which: str = "last") -> tuple[dict[str, Any], dict[str, Any]
     checkpoint = folder / which
     if not checkpoint.is_dir():
         if which != "last":
-            raise RunError(f"{run} has no checkpoint '{which}'")
+            raise GanvasError(f"{run} has no checkpoint '{which}'")
         return None
     fault = _fault(checkpoint)
     if fault is None:
@@ -137,5 +137,5 @@ def load(run: Path, which: str = "last") -> tuple[dict[str, Any], dict[str, Any]
     other = next((n for n in ("previous", "last") if n != which and (folder / n).is_dir()), None)
     if other is not None and _fault(folder / other) is None:
         where = json.loads((folder / other / "manifest.json").read_text()).get("round", "?")
-        raise RunError(f"{checkpoint}: {fault}. The one before it is sound (round {where}): add  --checkpoint {other}")
-    raise RunError(f"{checkpoint}: {fault}, and no other checkpoint is sound")
+        raise GanvasError(f"{checkpoint}: {fault}. The one before it is sound (round {where}): add  --checkpoint {other}")
+    raise GanvasError(f"{checkpoint}: {fault}, and no other checkpoint is sound")

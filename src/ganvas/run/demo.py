@@ -16,7 +16,9 @@ def demo(*, out: Path | None, budget: str, say: Callable[[str], None]) -> dict[s
         number = 1
         while (folder := Path("runs") / (f"demo-{number}" if number > 1 else "demo")).exists():
             number += 1
-    say("ganvas demo: two networks play against each other. One draws chest radiographs, the other tells them from simulated ones.")
+    say(
+        "ganvas demo: two networks play against each other. One draws chest radiographs, the other tells them from simulated ones."
+    )
     result = train("dcgan", "chest", out=folder, budget=budget, say=say)
     run, picture = result["run"], result["picture"]
     lines = [

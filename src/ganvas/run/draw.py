@@ -42,18 +42,22 @@ def draw(
         raise GanvasError(f"--format '{format}' is not served{did_you_mean(chosen, list(known))}; formats: {', '.join(known)}")
     if depth is not None and not is_image:
         raise GanvasError("--depth is for images; this run makes points")
-    if depth is None and is_image and spec.depth == 32 and chosen not in ("tiff", "dicom", "nifti", "npz"):
+    if depth is None and isinstance(spec, ImageSpec) and spec.depth == 32 and chosen not in ("tiff", "dicom", "nifti", "npz"):
         depth = 16  # float data cannot be kept in these formats
-    if chosen in ("jpg", "webp") and is_image:
-        if (depth or spec.depth) == 16:
-            raise GanvasError(f"{chosen} holds 8 bits: use --format png or tiff, or add --depth 8")
+    if chosen in ("jpg", "webp") and isinstance(spec, ImageSpec) and (depth or spec.depth) == 16:
+        raise GanvasError(f"{chosen} holds 8 bits: use --format png or tiff, or add --depth 8")
     records = run.sample(count, seed=seed, label=label, depth=depth)
     target = Path(out) if out is not None else run.record.path / "generated"
     if target.exists() and not target.is_dir():
         raise GanvasError(f"--out {target} is a file: name a folder")
     with told(target):
         target.mkdir(parents=True, exist_ok=True)
-    note = {"system": run.record.card.name, "ganvas": __version__, "seed": str(seed), "round": str(run.manifest.get("round", ""))}
+    note = {
+        "system": run.record.card.name,
+        "ganvas": __version__,
+        "seed": str(seed),
+        "round": str(run.manifest.get("round", "")),
+    }
     if isinstance(spec, ImageSpec):
         from dataclasses import replace
 

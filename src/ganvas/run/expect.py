@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import operator
 import time
 from typing import Any
 
@@ -60,8 +62,8 @@ def _measure(engine: Any, spec: Spec) -> tuple[float, float]:
             kept.clear()
             begin = time.perf_counter()
             with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t), engine.processes.autocast(engine.precision):
-                total = sum(turn.objective(batch, engine.clock, shared).values())
-                torch.autograd.grad(total, owned, allow_unused=True, retain_graph=True)  # type: ignore[arg-type]
+                total = functools.reduce(operator.add, turn.objective(batch, engine.clock, shared).values())
+                torch.autograd.grad(total, owned, allow_unused=True, retain_graph=True)
             times = turn.times if isinstance(turn.times, int) else 1
             spent += (time.perf_counter() - begin) * times
             most = max(most, sum(kept.values()) - weights)

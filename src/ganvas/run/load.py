@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import build_config
-from ..errors import GanvasError, RunError, did_you_mean
+from ..errors import GanvasError, did_you_mean
 from ..registry import Card, find, load_system
 from ..specs import Spec, spec_from_dict
 from . import checkpoint
@@ -51,11 +51,11 @@ def build_system(record: RunRecord) -> Any:
 
 
 def put_weights(system: Any, weights: dict[str, Any], where: Path) -> None:
-    """Load weights into a system. Raises RunError naming the first tensor that does not fit."""
+    """Load weights into a system. Raises GanvasError naming the first tensor that does not fit."""
     own = system.state_dict()
     for name in own.keys() | weights.keys():
         if name not in own or name not in weights or own[name].shape != weights[name].shape:
-            raise RunError(f"{where}: its weights do not fit this system (first difference: '{name}')")
+            raise GanvasError(f"{where}: its weights do not fit this system (first difference: '{name}')")
     system.load_state_dict(weights)
 
 
@@ -68,7 +68,7 @@ class Run:
         self.record = read_run(path)
         loaded = checkpoint.load(self.record.path, which)
         if loaded is None:
-            raise RunError(f"{path} has no checkpoint yet: go on with  ganvas train --resume {path}")
+            raise GanvasError(f"{path} has no checkpoint yet: go on with  ganvas train --resume {path}")
         weights, _, self.manifest = loaded
         self.system = build_system(self.record)
         if any(t.is_floating_point() and t.dtype.itemsize == 8 for t in weights.values()):

@@ -36,7 +36,9 @@ class Settings:
         choices=("auto", "32", "bf16-mixed", "16-mixed", "64"),
     )
     micro_batches: int = knob(1, "pieces each batch is cut into, to save memory", low=1)
-    channels_last: str = knob("auto", "memory layout of images; auto: what is measured to be faster", choices=("auto", "on", "off"))
+    channels_last: str = knob(
+        "auto", "memory layout of images; auto: what is measured to be faster", choices=("auto", "on", "off")
+    )
     compile: bool = knob(False, "compile the networks with torch.compile (needs a C++ compiler)")
     check_every: int = knob(32, "rounds between looks for NaN and infinity", low=1)
     save_every: float = knob(30.0, "seconds between checkpoints", low=0.0)

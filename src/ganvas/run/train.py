@@ -25,6 +25,7 @@ from .files import told, write_json
 from .load import RunRecord, build_system, put_weights, read_run
 from .settings import ANY_TIME, FILE, Settings, build_settings, parse_size, read_yaml, write_yaml
 
+BEGINNINGS = ("checkpoints", "samples", "environment.json", "split.json", "start.safetensors")  # of a run not yet complete
 PICTURE_COUNT = {"image": 64, "points": 2000}
 NATIVE_SIDE = 96  # images up to this size are trained as they are; larger ones are first shrunk to SMALL_SIDE
 SMALL_SIDE = 64
@@ -190,6 +191,7 @@ def _prepare(
     values = {**preset, **{k.replace("-", "_"): v for k, v in overrides.items()}}
     config = build_config(system_class.Config, values, where=f"system {card.name}")  # type: ignore[attr-defined]
     _check_sharing(settings, config, count)
+    system_class(spec, config)  # says what it cannot serve, before a folder is made
     resolved = dataclasses.asdict(settings)
     if isinstance(spec, ImageSpec):
         resolved["size"] = f"{spec.height}x{spec.width}"
@@ -291,7 +293,7 @@ def _new_folder(card: Card, data: str, out: str | Path | None) -> Path:
             raise GanvasError(f"--out {folder} is a file: name a folder")
         if (folder / FILE).exists():
             raise GanvasError(f"{folder} already holds a run: go on with  ganvas train --resume {folder}  or choose another --out")
-        if folder.exists() and any(p.name not in ("checkpoints", "samples") for p in folder.iterdir()):
+        if folder.exists() and any(p.name not in BEGINNINGS and not p.name.startswith(".") for p in folder.iterdir()):
             raise GanvasError(f"--out {folder} is not empty: choose a new folder")
         return folder
     stem = "".join(c if c.isalnum() else "-" for c in Path(data).name or "data").strip("-").lower()[:40]
@@ -449,13 +451,14 @@ class _Loop:
                 self.engine.restore(state["engine"])
                 self.seconds_before = float(state["seconds"])
             except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
-                raise RunError(f"{folder / 'checkpoints' / which}: its state does not fit this system ({error!r:.80})") from error
+                raise GanvasError(f"{folder / 'checkpoints' / which}: its state does not fit this system ({error!r:.80})") from error
         self.live: Any = None
         self.logs: Any = None
         if processes.leads:
             self.logs = Logs(folder, from_round=self.engine.clock.round)
             self.live = Live(f"{record.card.name} on {Path(settings.data).name or settings.data}", self.budget, quiet=quiet)
         self.resumed = loaded is not None
+        self.logged = self.engine.clock.round
         self.started = time.perf_counter()
 
     @property
@@ -597,7 +600,9 @@ class _Loop:
         incidents = [r.incident for r in reports if r.incident]
         if incidents:
             record["incident"] = "; ".join(incidents)
-        self.logs.write(record)
+        if clock.round > self.logged or incidents:  # a sitting may end in the round it began or logged last
+            self.logs.write(record)
+        self.logged = clock.round
 
     def close(self) -> None:
         if self.live:

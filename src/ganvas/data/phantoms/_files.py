@@ -103,7 +103,7 @@ def _write_points(made: PhantomData, out: Path, format: str) -> list[Path]:
     buffer = io.BytesIO()
     if format == "npz":
         labels = {} if made.labels is None else {"labels": made.labels}
-        np.savez_compressed(buffer, x=made.values, **labels)  # type: ignore[arg-type]
+        np.savez_compressed(buffer, x=made.values, **labels)
         write_atomically(path, buffer.getvalue())
         return [path]
     header = "x,y" + (",label" if made.labels is not None else "")

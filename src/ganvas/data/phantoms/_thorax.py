@@ -22,7 +22,7 @@ class Paths:
 
     body: between skin and skin. lung: of it, aerated lung. bone: of it, cortical bone. air: of it, gas. blood: vessels in the
     lung. cavity: the part of the image inside the rib cage and above the diaphragm, 0 to 1. heart: silhouette, 0 to 1.
-    rim: half-width of the rib cage at each level. side: -1 or 1, the half of the image.
+    rim: half-width of the rib cage at each level. reach: 0 at the mediastinum, 1 at the rim. side: -1 or 1, the half of the image.
     """
 
     body: Array
@@ -34,6 +34,7 @@ class Paths:
     field: Array
     heart: Array
     rim: Array
+    reach: Array
     side: Array
 
 
@@ -124,7 +125,8 @@ def paths(x: Array, y: Array, b: Body, soft: Array, pixel: float) -> Paths:
     bone *= edge(body - 1.0, np.float32(2.0))
     air = _airways(xm, y, b, soft)
     air += _stomach(x, y, floor, b, soft)
-    return Paths(body, lung, bone, air, blood, cavity, field, heart, rim, side)
+    reach = np.maximum(a - b["inner"], 0) / np.maximum(rim - b["inner"], 1)
+    return Paths(body, lung, bone, air, blood, cavity, field, heart, rim, reach, side)
 
 
 def _body(x: Array, y: Array, a: Array, b: Body, soft: Array) -> Array:

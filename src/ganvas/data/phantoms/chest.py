@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def _bodies(r: _Draws, big: np.ndarray) -> Body:
     b["heart_cos"], b["heart_sin"] = np.cos(angle), np.sin(angle)
     b["heart_a"] = width / np.sqrt(b["heart_cos"] ** 2 + (ratio * b["heart_sin"]) ** 2)
     b["heart_b"] = ratio * b["heart_a"]
-    b["heart_x"] = width * r.uniform(0.28, 0.45)
+    b["heart_x"] = width * np.where(big > 0, r.uniform(0.15, 0.32), r.uniform(0.28, 0.45)).astype(np.float32)
     drop = np.sqrt((b["heart_a"] * b["heart_sin"]) ** 2 + (b["heart_b"] * b["heart_cos"]) ** 2)
     b["heart_y"] = b["dome"] + r.uniform(1.5, 3.5) - drop
     b["heart_depth"] = r.uniform(10.5, 14.5) * size
@@ -139,7 +140,7 @@ def _bodies(r: _Draws, big: np.ndarray) -> Body:
 
 def _view(r: _Draws, b: Body, height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x, y of the pixels and the pixel size, all in cm."""
-    field = 2 * b["half"] / r.normal(0.69, 0.06)
+    field = 2 * b["half"] / r.normal(0.70, 0.08)
     pixel = (field / min(height, width)).astype(np.float32)
     across = (np.arange(width, dtype=np.float32) + 0.5 - width / 2) * pixel + r.normal(0, 0.8)
     middle = field * r.normal(0.345, 0.035)
@@ -150,53 +151,204 @@ def _view(r: _Draws, b: Body, height: int, width: int) -> tuple[np.ndarray, np.n
     return x.astype(np.float32), y.astype(np.float32), pixel
 
 
-def _expose(attenuation: np.ndarray, r: _Draws, pixel: np.ndarray, b: Body) -> np.ndarray:
+def _expose(attenuation: np.ndarray, r: _Draws) -> np.ndarray:
     """Display values 0 to 1 from line integrals."""
     n, height, width = attenuation.shape
+    pixel = _FIELD / min(height, width)
+
+    def blurred(image: np.ndarray, sigma: float) -> np.ndarray:
+        return blur_matrix(height, sigma) @ image @ blur_matrix(width, sigma).T
+
     primary = np.exp(-attenuation)
-    size = _FIELD / min(height, width)
-    fog = blur_matrix(height, round(4.0 / size, 1)) @ primary @ blur_matrix(width, round(4.0 / size, 1)).T
-    primary += r.uniform(0.15, 0.5) * np.minimum(fog, 0.25)
+    fog = blurred(primary, 4.0 / pixel)
+    primary += r.uniform(0.15, 0.6) * np.minimum(fog, 0.25)
+    primary = blurred(primary, float(np.hypot(0.62, 0.06 / pixel)))
     noise = np.stack([g.standard_normal((height, width), dtype=np.float32) for g in r.generators])
-    dose = r.uniform(3.8, 6.0)
-    sharp = blur_matrix(height, 0.45) @ primary @ blur_matrix(width, 0.45).T
-    noise *= np.sqrt(sharp) * (10 ** (-dose / 2))
-    sharp += noise
-    signal = -np.log(np.maximum(sharp, 1e-4))
-    local = blur_matrix(height, round(3.0 / size, 1)) @ signal @ blur_matrix(width, round(3.0 / size, 1)).T
-    signal += r.uniform(0.2, 1.2) * (signal - local)
-    flat = signal.reshape(n, -1)
+    noise = blurred(noise, 0.35)
+    noise *= np.sqrt(primary) * 10 ** -r.uniform(2.0, 3.0)
+    primary += noise
+    signal = -np.log(np.maximum(primary, 1e-4))
+    local = blurred(signal, 3.0 / pixel)
+    signal += r.uniform(0, 0.9) * (signal - local)
     inner = signal[:, int(height * 0.15) : int(height * 0.85), int(width * 0.15) : int(width * 0.85)].reshape(n, -1)
     k = inner.shape[1]
     part = np.partition(inner, (k // 20, k - k // 12), axis=1)
     low, high = part[:, k // 20, None, None], part[:, k - k // 12, None, None]
-    dark, bright = r.uniform(0.12, 0.5), r.uniform(0.8, 1.0)
+    dark, bright = np.maximum(r.normal(0.36, 0.12), 0.08), r.normal(0.85, 0.07)
     signal -= low
     signal *= (bright - dark) / np.maximum(high - low, 0.2)
     signal += dark
+    # unequal exposure across the film
+    signal += r.normal(0, 0.05) * np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+    signal += r.normal(0, 0.03) * np.linspace(-1, 1, width, dtype=np.float32)
     # the shoulder of the film's curve
     np.maximum(signal, 0, out=signal)
     over = np.maximum(signal - 0.75, 0)
     signal = np.minimum(signal, 0.75) + 0.25 * (1 - np.exp(-over / 0.3))
-    return np.minimum(signal, 1)
+    return _film(np.minimum(signal, 1), r)
+
+
+def _film(image: np.ndarray, r: _Draws) -> np.ndarray:
+    """Margins outside the collimated field and side markers, as on real films."""
+    n, height, width = image.shape
+    down = (np.arange(height, dtype=np.float32)[:, None] + 0.5) / height
+    across = (np.arange(width, dtype=np.float32) + 0.5) / width
+    soft = np.float32(1 / min(height, width))
+    skew = r.normal(0, 0.012)
+    shade = np.where(r.chance(0.12) > 0, r.uniform(0.7, 1), 0.0).astype(np.float32)
+    for distance in (down + skew * across, 1 - down - skew * across, across - skew * down, 1 - across + skew * down):
+        margin = r.chance(0.35) * r.uniform(0, 0.05)
+        open_ = edge(distance - margin, soft)
+        image = image * open_ + shade * (1 - open_)
+    side = r.uniform(0.85, 0.98)
+    u, v = across - side, down - r.uniform(0.02, 0.2)
+    big = r.uniform(0.012, 0.03)
+    letter = edge(big - np.maximum(np.abs(u) * 1.6, np.abs(v)), soft) * edge(np.maximum(0.45 * big - u - big * 0.9, v - 0.45 * big), soft)
+    letter *= r.chance(0.6) * r.uniform(0.4, 1)
+    image += letter * (1 - image)
+    return image
+
+
+def _choose(variant: str | None, r: _Draws) -> dict[str, np.ndarray]:
+    """Class of each record and which findings it has, as (B, 1, 1) 0 or 1."""
+    n = len(r.generators)
+    u = r.uniform(0, 1)
+    drawn = np.where(u < 0.5, 0, 1 + np.minimum((u - 0.5) * 8, 3)).astype(np.int64)
+    label = np.full((n, 1, 1), CLASSES.index(variant)) if variant else drawn
+    has = {name: (label == k).astype(np.float32) for k, name in enumerate(CLASSES)}
+    has["label"] = label
+    has["cardiomegaly"] = np.maximum(has["cardiomegaly"], has["effusion"] * r.chance(0.3))
+    return has
+
+
+def _nodule(p: Paths, x: np.ndarray, y: np.ndarray, b: Body, r: _Draws, on: np.ndarray, soft: np.ndarray, pixel: float) -> dict[str, np.ndarray]:
+    """A round opacity of at most 3 cm in an aerated part of the lung. Fills `blood` and returns mask and truth."""
+    radius = r.uniform(0.5, 1.5)
+    density = r.uniform(0.8, 1.6)
+    tries_x, tries_y = (np.concatenate([r.uniform(0, 1) for _ in range(8)], axis=2) for _ in range(2))
+    here_y = 2.5 + tries_y * (b["dome"] - 3.5)
+    here_x = (2 * tries_x - 1) * b["half"]
+    spot = paths(here_x, here_y, b, np.full_like(soft, 2.0), pixel)
+    fit = np.where(np.abs(here_x) < spot.rim - radius, spot.field, 0) * (spot.lung > 5)
+    best = np.argmax(fit > 0.95, axis=2)[..., None]
+    cx, cy = np.take_along_axis(here_x, best, 2), np.take_along_axis(here_y, best, 2)
+    d = (x - cx) ** 2 + (y - cy) ** 2
+    p.blood += (on * density) * 2 * root(radius * radius - d)
+    mask = on * edge(radius - np.sqrt(d), soft)
+    return {"mask": mask, "radius": radius, "x": cx, "y": cy}
+
+
+def _effusion(p: Paths, y: np.ndarray, b: Body, r: _Draws, on: np.ndarray, big: np.ndarray, soft: np.ndarray) -> dict[str, np.ndarray]:
+    """Free fluid in an upright chest: it blunts the angle first, then rises with a meniscus that is highest at the side."""
+    u = r.uniform(0, 1)
+    right_or_both = np.where(u < 0.5, -1.0, 0.0)  # what heart failure gives
+    sides = np.where(big > 0, right_or_both, np.where(u < 0.45, -1.0, np.where(u < 0.9, 1.0, 0.0)))
+    depth = r.uniform(0.0, 8.0)
+    other = depth * r.uniform(0.3, 1.0)
+    level = b["dome"] + 0.8 - np.where(p.side == np.where(sides == 0, -1, sides), depth, other)
+    rise = r.uniform(1.5, 3.5)
+    q = np.minimum(p.reach, 1)
+    surface = level - rise * q * q * q
+    there = on * np.where(sides == 0, 1.0, (p.side == sides))
+    fluid = (edge(y - surface, soft + 0.5) * there).astype(np.float32)
+    p.lung *= 1 - 0.93 * fluid
+    p.blood *= 1 - fluid
+    p.field *= 1 - fluid
+    return {"mask": fluid * p.cavity * (1 - p.heart), "sides": sides, "depth": depth}
+
+
+def _pneumothorax(p: Paths, x: np.ndarray, y: np.ndarray, b: Body, r: _Draws, on: np.ndarray, soft: np.ndarray) -> dict[str, np.ndarray]:
+    """Air between the lung and the chest wall: a thin pleural line, and outside it no vessels. Wider at the apex."""
+    sides = np.where(r.chance(0.5) > 0, 1.0, -1.0)
+    gap = r.uniform(1.2, 5.0)
+    drop = gap * r.uniform(0.8, 1.6)
+    lateral = gap * (1 - 0.6 * np.maximum(y, 0) / b["dome"])
+    line = rim_width(y - drop, b) - lateral
+    steep = (rim_width(y - drop + 0.2, b) - line - lateral) * 5
+    distance = (np.abs(x) - line) / np.sqrt(1 + steep * steep)
+    distance = np.where(y < drop, np.maximum(distance, drop - y), distance)
+    there = on * (p.side == sides) * p.cavity
+    outside = (edge(distance, soft) * there).astype(np.float32)
+    p.blood *= 1 - outside
+    p.air += outside * p.lung * (MU_LUNG / MU_TISSUE)
+    thin = np.maximum(0.12, 0.7 * soft)
+    p.blood += (there * 0.55 * 0.12 / thin) * np.exp(-((distance / thin) ** 2))
+    p.field *= 1 - outside
+    return {"mask": outside * (1 - p.heart), "sides": sides, "gap": gap}
+
+
+_SIDE = {-1: "right", 0: "both", 1: "left"}
 
 
 def make(
-    variant: str | None, n: int, seed: int, size: tuple[int, int] = (64, 64), depth: int = 8, progress: Any = None
+    variant: str | None,
+    n: int,
+    seed: int,
+    size: tuple[int, int] = (64, 64),
+    depth: int = 8,
+    progress: Callable[[int, int], None] | None = None,
 ) -> PhantomData:
+    """`n` radiographs of `size` (height, width) pixels in 8 or 16 bits; record k depends on `seed` and k alone."""
     height, width = size
     top = 255 if depth == 8 else 65535
     values = np.empty((n, height, width, 1), np.uint8 if depth == 8 else np.uint16)
+    masks = {name: np.zeros((n, height, width), np.uint8) for name in ("lungs", "heart", *CLASSES[1:])}
+    labels = np.empty(n, np.int64)
+    facts: list[dict[str, Any]] = []
     chunk = max(1, _CHUNK_PIXELS // (height * width))
+    pixel = _FIELD / min(height, width)
     for start in range(0, n, chunk):
-        records = range(start, min(start + chunk, n))
-        r = _Draws(seed, records)
-        b = _bodies(r, np.zeros((len(records), 1, 1), np.float32))
-        x, y, pixel = _view(r, b, height, width)
-        soft = np.maximum(pixel, 0.06)
-        p = paths(x, y, b, soft, _FIELD / min(height, width))
-        a = MU_TISSUE * (p.body - p.air) - (MU_TISSUE - MU_LUNG) * p.lung + (MU_BONE - MU_TISSUE) * b["bone"] * p.bone + (MU_TISSUE - MU_LUNG) * p.blood
+        rows = slice(start, min(start + chunk, n))
+        r = _Draws(seed, range(rows.start, rows.stop))
+        has = _choose(variant or None, r)
+        b = _bodies(r, has["cardiomegaly"])
+        x, y, scale = _view(r, b, height, width)
+        soft = np.maximum(scale, 0.06)
+        p = paths(x, y, b, soft, pixel)
+        found = {
+            "nodule": _nodule(p, x, y, b, r, has["nodule"], soft, pixel),
+            "effusion": _effusion(p, y, b, r, has["effusion"], has["cardiomegaly"], soft),
+            "pneumothorax": _pneumothorax(p, x, y, b, r, has["pneumothorax"], soft),
+            "cardiomegaly": {"mask": has["cardiomegaly"] * p.heart},
+        }
+        a = MU_TISSUE * (p.body - p.air)
+        a -= (MU_TISSUE - MU_LUNG) * p.lung
+        a += ((MU_BONE - MU_TISSUE) * b["bone"]) * p.bone
+        a += (MU_TISSUE - MU_LUNG) * p.blood
         np.maximum(a, 0, out=a)
-        image = _expose(a, r, pixel, b)
-        values[start : start + len(records), ..., 0] = image * top + 0.5
-    return PhantomData(values, None, CLASSES)
+        image = _expose(a, r)
+        image *= top
+        values[rows, ..., 0] = image + 0.5
+        labels[rows] = has["label"][:, 0, 0]
+        masks["lungs"][rows] = np.where(p.field > 0.5, 255, 0)
+        masks["heart"][rows] = np.where(p.heart > 0.5, 255, 0)
+        for name, truth in found.items():
+            masks[name][rows] = np.where(truth["mask"] > 0.5, 255, 0)
+        facts += [_facts(k, b, has, found, scale) for k in range(rows.stop - rows.start)]
+        if progress is not None:
+            progress(rows.stop, n)
+    return PhantomData(values, labels, CLASSES, masks, facts)
+
+
+def _facts(k: int, b: Body, has: dict[str, np.ndarray], found: dict[str, dict[str, np.ndarray]], scale: np.ndarray) -> dict[str, Any]:
+    def number(value: np.ndarray, digits: int = 2) -> float:
+        return round(float(value[k, 0, 0]), digits)
+
+    findings = [name for name in CLASSES[1:] if has[name][k, 0, 0] > 0]
+    out: dict[str, Any] = {
+        "findings": findings,
+        "sex": "female" if number(b["female"]) else "male",
+        "ctr": number(b["ctr"], 3),
+        "inspiration": number(b["inspiration"]),
+        "pixel_cm": number(scale, 4),
+    }
+    if "nodule" in findings:
+        truth = found["nodule"]
+        out["nodule"] = {"diameter_cm": round(2 * number(truth["radius"], 3), 2), "side": "left" if number(truth["x"]) > 0 else "right"}
+    if "effusion" in findings:
+        truth = found["effusion"]
+        out["effusion"] = {"side": _SIDE[int(number(truth["sides"]))]}
+    if "pneumothorax" in findings:
+        truth = found["pneumothorax"]
+        out["pneumothorax"] = {"side": _SIDE[int(number(truth["sides"]))], "gap_cm": number(truth["gap"])}
+    return out

@@ -62,7 +62,7 @@ class Cgan(System):
     data = ("image", "points")
     couples_batch = "BatchNorm (images): micro-batches and processes normalise over their own share"
 
-    def __init__(self, spec: Any, config: Config) -> None:
+    def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
         self.classes = len(spec.classes)
         if self.classes < 2:

@@ -60,7 +60,7 @@ class Dcgan(System):
     mixed_is_safe = True
     couples_batch = "BatchNorm: micro-batches and processes normalise over their own share"
 
-    def __init__(self, spec: Any, config: Config) -> None:
+    def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
         self.generator = ConvolutionalGenerator(
             config.latent,

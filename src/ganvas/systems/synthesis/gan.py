@@ -63,14 +63,14 @@ class Gan(System):
     Config = Config
     data = ("points", "image")
 
-    def __init__(self, spec: Any, config: Config) -> None:
+    def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
         self.classes = len(spec.classes) if config.labels else 0
         size = math.prod(spec.shape)
         shape = dict(width=config.width, layers=config.layers, condition=self.classes)
         squash = isinstance(spec, ImageSpec)
-        self.generator = Perceptron(config.latent, size, shape=spec.shape, squash=squash, **shape)  # type: ignore[arg-type]
-        self.discriminator = Perceptron(size, 1, **shape)  # type: ignore[arg-type]
+        self.generator = Perceptron(config.latent, size, shape=spec.shape, squash=squash, **shape)
+        self.discriminator = Perceptron(size, 1, **shape)
         self.average = copy.deepcopy(self.generator)
 
     def players(self) -> tuple[Player, ...]:

@@ -60,7 +60,7 @@ class Lsgan(System):
     data = ("image", "points")
     couples_batch = "BatchNorm (images): micro-batches and processes normalise over their own share"
 
-    def __init__(self, spec: Any, config: Config) -> None:
+    def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
         self.generator, self.discriminator = build_pair(spec, config, critic_norm=config.batch_norm)
         self.average = copy.deepcopy(self.generator)

@@ -63,7 +63,7 @@ class WganGp(System):
     data = ("image", "points")
     couples_batch = "BatchNorm in G (images): micro-batches and processes normalise over their own share"
 
-    def __init__(self, spec: Any, config: Config) -> None:
+    def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
         self.generator, self.critic = build_pair(spec, config, critic_norm=False)
         self.average = copy.deepcopy(self.generator)

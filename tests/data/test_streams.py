@@ -1,0 +1,81 @@
+"""The training stream: every record once an epoch, any position returned to, shares that add up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ganvas.batches import Noise
+from ganvas.data.streams import DatasetStream
+from ganvas.errors import GanvasError, RunError
+from ganvas.specs import ImageSpec, PointsSpec
+
+
+class Ten:
+    """Ten points, 0 to 9; 8 and 9 are held out."""
+
+    source = "ten"
+    spec: object = PointsSpec(1, (0.0,))
+    values = np.arange(10, dtype=np.float32)[:, None]
+    labels = np.arange(10) % 2
+
+    def train_indices(self) -> np.ndarray:
+        return np.arange(8)
+
+
+def noise(rank: int = 0, world: int = 1) -> Noise:
+    return Noise(torch.Generator().manual_seed(0), rank, world)
+
+
+def drawn(stream: DatasetStream, count: int, own: Noise | None = None) -> list[int]:
+    return [int(v) for _ in range(count) for v in stream.draw(own or noise()).points[:, 0]]  # type: ignore[attr-defined]
+
+
+def test_every_record_once_an_epoch_in_a_new_order_and_never_a_held_out_one() -> None:
+    stream = DatasetStream(Ten(), 3, seed=1)  # type: ignore[arg-type]
+    values = drawn(stream, 8)  # 24 records: three epochs, batches run across them
+    epochs = [values[i : i + 8] for i in (0, 8, 16)]
+    assert all(sorted(e) == list(range(8)) for e in epochs)
+    assert epochs[0] != epochs[1]
+
+
+def test_labels_travel_with_their_records() -> None:
+    batch = DatasetStream(Ten(), 8).draw(noise())  # type: ignore[arg-type]
+    assert batch.labels is not None
+    assert torch.equal(batch.labels, batch.points[:, 0].long() % 2)  # type: ignore[attr-defined]
+
+
+def test_returns_to_any_position() -> None:
+    stream = DatasetStream(Ten(), 3)  # type: ignore[arg-type]
+    drawn(stream, 4)
+    state = stream.state()
+    expected = drawn(stream, 5)
+    other = DatasetStream(Ten(), 3)  # type: ignore[arg-type]
+    other.restore(state)
+    assert drawn(other, 5) == expected
+    with pytest.raises(RunError, match="was trained on 7 records"):
+        other.restore({"position": 0, "records": 7})
+
+
+def test_processes_share_each_batch() -> None:
+    whole = drawn(DatasetStream(Ten(), 4), 3)  # type: ignore[arg-type]
+    streams = [DatasetStream(Ten(), 4, world=2) for _ in range(2)]  # type: ignore[arg-type]
+    shared = [v for _ in range(3) for rank in range(2) for v in drawn(streams[rank], 1, noise(rank, 2))]
+    assert shared == whole
+    with pytest.raises(GanvasError, match="cannot be shared by 2 processes"):
+        DatasetStream(Ten(), 3, world=2)  # type: ignore[arg-type]
+
+
+def test_phases_may_override_batch_and_image_size() -> None:
+    class Squares(Ten):
+        spec = ImageSpec(1, 8, 8)
+        values = np.repeat(np.arange(10, dtype=np.uint8), 64).reshape(10, 8, 8, 1)
+
+    stream = DatasetStream(Squares(), 4)  # type: ignore[arg-type]
+    stream.configure(batch_size=2, size=(4, 4))
+    assert stream.draw(noise()).images.shape == (2, 1, 4, 4)  # type: ignore[attr-defined]
+    stream.configure()
+    assert stream.draw(noise()).images.shape == (4, 1, 8, 8)  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="no override 'colour'"):
+        stream.configure(colour=1)
