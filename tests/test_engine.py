@@ -320,3 +320,65 @@ def test_watching_changes_nothing() -> None:
     assert game.second.training
     assert torch.equal(torch.get_rng_state(), state)
     assert np.isfinite(engine.clock.samples)
+
+
+class Pair:
+    """Two processes in one: what the other one holds is given beforehand."""
+
+    device = torch.device("cpu")
+    rank, world, leads = 0, 2, True
+
+    def __init__(self, other: float) -> None:
+        self.other = other
+
+    def autocast(self, precision: str) -> Any:
+        import contextlib
+
+        return contextlib.nullcontext()
+
+    def average_(self, tensors: list[torch.Tensor]) -> None:
+        for tensor in tensors:
+            tensor.copy_((tensor + self.other) / 2)
+
+    def sum_(self, tensors: list[torch.Tensor]) -> None:
+        for tensor in tensors:
+            tensor.add_(self.other)
+
+    def lead_(self, tensors: list[torch.Tensor]) -> None:
+        for tensor in tensors:
+            tensor.fill_(5)
+
+    def any(self, flag: bool) -> bool:
+        return flag
+
+    def agree(self, value: Any) -> Any:
+        return value
+
+
+def test_buffers_agree_by_their_rules_and_sums_do_not_count_twice() -> None:
+    class Buffered(Game):
+        def __init__(self) -> None:
+            super().__init__()
+            for name in ("average_of", "seen", "own"):
+                self.register_buffer(name, torch.tensor(2.0))
+            self.register_buffer("number", torch.tensor(2))
+
+        def reductions(self) -> dict[str, str]:
+            return {"seen": "sum", "own": "rank"}
+
+    game = Buffered()
+    engine = Engine(game, {"data": Counting()}, processes=Pair(4.0))  # type: ignore[arg-type]
+    engine._reduce_buffers()
+    assert [float(game.get_buffer(n)) for n in ("average_of", "seen", "own", "number")] == [3, 6, 2, 5]
+    game.get_buffer("seen").add_(1)  # this process saw one more; the other four more
+    engine._reduce_buffers()
+    assert float(game.get_buffer("seen")) == 6 + 1 + 4
+
+
+def test_an_unknown_rule_for_a_buffer_is_refused() -> None:
+    class Mistyped(Game):
+        def reductions(self) -> dict[str, str]:
+            return {"seen": "meen"}
+
+    with pytest.raises(ValueError, match="unknown rule 'meen'"):
+        Engine(Mistyped(), {"data": Counting()})

@@ -111,7 +111,7 @@ def _build_parser() -> _Parser:
     sample.add_argument("--out", type=Path, help="folder (default: RUN/generated)")
     sample.add_argument("--depth", type=int, choices=(8, 16), help="bits per channel (default: the data's own)")
     sample.add_argument("--format", help="png, tiff, webp, jpg, dicom, nifti, npz; csv for points (default: the data's own)")
-    sample.add_argument("--checkpoint", default="last", choices=("last", "previous", "best"), help="which weights (default last)")
+    sample.add_argument("--checkpoint", default="last", choices=("last", "previous"), help="which weights (default last)")
     sample.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
 
     command("systems", "list every system", _systems)
@@ -311,7 +311,7 @@ def _show(options: argparse.Namespace) -> int:
         lines.append(f"  {item.name:<{width}}  {item.help}{limits} (default {default if default != '' else 'none'})")
     lines += ["", "presets (--preset NAME):"]
     lines += [f"  {n:<{width}}  {p if isinstance(p, str) else ', '.join(f'{k}={v}' for k, v in p.items()) or 'the defaults'}" for n, p in presets.items()]
-    lines += ["", f"learns from: {' or '.join(card.data)} data;  try:  ganvas train {card.name} --data {'chest' if 'image' in card.data else 'patterns'} --budget 2m"]
+    lines += ["", f"learns from: {' or '.join(card.data)} data;  try:  ganvas train {card.name} --data {'chest' if card.data[0] == 'image' else 'patterns'} --budget 2m"]
     _emit(options, value, lines)
     return 0
 

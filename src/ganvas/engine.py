@@ -25,6 +25,7 @@ from .parallel import PRECISIONS, Processes
 
 INCIDENTS_ALLOWED = 2  # within INCIDENT_WINDOW rounds; one more ends the run
 INCIDENT_WINDOW = 1000
+RULES = ("mean", "sum", "lead", "rank")
 
 
 class Stream(Protocol):
@@ -135,6 +136,7 @@ class Engine:
         self._phase = 0
         self._ledger: list[tuple[str, Terms]] = []  # since the last look: who, and which terms
         self._norms: dict[str, Tensor] = {}
+        self._summed: dict[int, Tensor] = {}  # what the processes last agreed on, of buffers that are summed
         self._memory: dict[str, Any] | None = None
         self.system.train()
         self.streams["data"].configure(**self.phases[0].loader)
@@ -157,6 +159,9 @@ class Engine:
     def _check_contract(self) -> None:
         if not self.phases:
             raise ValueError(f"{type(self.system).__name__} declares no phases")
+        for name, rule in self.system.reductions().items():
+            if rule not in RULES:
+                raise ValueError(f"buffer '{name}' has the unknown rule '{rule}'; rules: {', '.join(RULES)}")
         self.streams.update({name: _Made(make) for name, make in self.system.sources().items()})
         for phase in self.phases:
             for turn in phase.turns:
@@ -187,7 +192,8 @@ class Engine:
         for turn in phase.turns:
             if self.clock.phase_round % turn.every:
                 continue
-            times = turn.times(self.clock) if callable(turn.times) else turn.times
+            # A function may read buffers that differ between processes; what is played must not.
+            times = self.processes.agree(turn.times(self.clock)) if callable(turn.times) else turn.times
             for _ in range(times):
                 if turn.fresh or turn.source not in table:
                     table[turn.source] = self._deal(turn.source)
@@ -382,19 +388,25 @@ class Engine:
             )
         return text
 
+    @torch.no_grad()
     def _reduce_buffers(self) -> None:
         """Make buffers agree over the processes; at fixed rounds, because saving must not change the game."""
         if self.processes.world == 1:
             return
         rules = self.system.reductions()
-        groups: dict[str, list[Tensor]] = {"mean": [], "sum": [], "lead": [], "rank": []}
+        groups: dict[str, list[Tensor]] = {rule: [] for rule in RULES}
         for name, buffer in self.system.named_buffers():
             rule = next((r for key, r in rules.items() if name == key or name.endswith("." + key)), None)
             if rule is None:
                 rule = "mean" if buffer.is_floating_point() else "lead"
             groups[rule].append(buffer)
         self.processes.average_(groups["mean"])
-        self.processes.sum_(groups["sum"])
+        # A sum counts what each process added since the last time; what was agreed on then is not added again.
+        news = [b - self._summed.get(id(b), torch.zeros_like(b)) for b in groups["sum"]]
+        self.processes.sum_(news)
+        for buffer, new in zip(groups["sum"], news, strict=True):
+            buffer.copy_(self._summed.get(id(buffer), torch.zeros_like(buffer)) + new)
+            self._summed[id(buffer)] = buffer.clone()
         self.processes.lead_(groups["lead"])
 
     # Looking without touching

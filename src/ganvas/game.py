@@ -168,8 +168,10 @@ class System(nn.Module):
         return ()
 
     def reductions(self) -> Mapping[str, str]:
-        """How processes agree on a mutable buffer: name (or suffix after a dot) -> `mean`, `sum` or `rank` (kept per rank).
+        """How processes agree on a mutable buffer: name (or suffix after a dot) -> rule. They do at every settling.
 
-        Unlisted floating-point buffers are averaged (BatchNorm's statistics); integer ones are taken from rank 0.
+        `mean`: the mean. `sum`: each process counts its own records from zero, the sum is kept. `lead`: rank 0's. `rank`:
+        each keeps its own (image pools). Unlisted floating-point buffers are averaged (BatchNorm's statistics), integer ones
+        are rank 0's.
         """
         return {}

@@ -90,7 +90,7 @@ def _write_masks(made: PhantomData, row: int, stem: Path) -> list[Path]:
         if not masks[row].any():
             continue
         buffer = io.BytesIO()
-        Image.fromarray(masks[row]).save(buffer, format="PNG")
+        Image.fromarray(masks[row] * np.uint8(255 if masks[row].max() == 1 else 1)).save(buffer, format="PNG")
         with told(stem.parent):
             stem.parent.mkdir(parents=True, exist_ok=True)
         files.append(stem.with_name(f"{stem.name}-{name}.png"))

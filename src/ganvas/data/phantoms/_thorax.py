@@ -164,6 +164,9 @@ def _heart(x: Array, y: Array, b: Body, soft: Array) -> tuple[Array, Array]:
     p, q = (u * c + v * s) / b["heart_a"], (v * c - u * s) / b["heart_b"]
     d = 1 - p * p
     d -= q * q
+    # the right atrium, lower and to the patient's right
+    p, q = (x - b["atrium_x"]) / b["atrium_r"], (v - 1.2) / (1.05 * b["heart_b"])
+    d = np.maximum(d, 1 - p * p - q * q)
     heart = edge(d * b["heart_b"] * 0.5, soft)
     chord = np.minimum(1.5 * root(d), 1) * b["heart_depth"]
     # superior vena cava and aorta: a band whose right edge is straight and whose left edge bulges at the aortic knob

@@ -55,7 +55,7 @@ def _bodies(r: _Draws, big: np.ndarray) -> Body:
     b["wall"] = half + 2.8 + 1.3 * fat + r.uniform(0, 0.8)
     b["dome"] = (19.0 + 5.5 * inspiration) * size
     b["dome_tilt"] = r.normal(0.7, 0.4)
-    b["dome_drop"] = r.uniform(10, 19)
+    b["dome_drop"] = r.uniform(8, 15)
     b["recess"] = r.uniform(0.1, 0.35)
     b["inner"] = r.uniform(1.4, 2.1) * size
     b["retro"] = r.uniform(0.05, 0.3)
@@ -68,12 +68,14 @@ def _bodies(r: _Draws, big: np.ndarray) -> Body:
     ctr = np.minimum(ctr, np.where(big > 0, 1, 0.52)).astype(np.float32)
     b["ctr"] = ctr
     width = ctr * half  # half the heart's width
-    angle = np.deg2rad(r.uniform(30, 58)).astype(np.float32)
-    ratio = r.uniform(0.60, 0.78)
+    angle = np.deg2rad(r.uniform(30, 55) - 8 * big).astype(np.float32)
+    ratio = r.uniform(0.60, 0.78) - 0.12 * big
     b["heart_cos"], b["heart_sin"] = np.cos(angle), np.sin(angle)
     b["heart_a"] = width / np.sqrt(b["heart_cos"] ** 2 + (ratio * b["heart_sin"]) ** 2)
     b["heart_b"] = ratio * b["heart_a"]
+    b["atrium_r"] = width * r.uniform(0.55, 0.7)
     b["heart_x"] = width * np.where(big > 0, r.uniform(0.15, 0.32), r.uniform(0.28, 0.45)).astype(np.float32)
+    b["atrium_x"] = b["heart_x"] - width + b["atrium_r"]
     drop = np.sqrt((b["heart_a"] * b["heart_sin"]) ** 2 + (b["heart_b"] * b["heart_cos"]) ** 2)
     b["heart_y"] = b["dome"] + r.uniform(1.5, 3.5) - drop
     b["heart_depth"] = r.uniform(10.5, 14.5) * size
@@ -224,7 +226,7 @@ def _choose(variant: str | None, r: _Draws) -> dict[str, np.ndarray]:
 def _nodule(p: Paths, x: np.ndarray, y: np.ndarray, b: Body, r: _Draws, on: np.ndarray, soft: np.ndarray, pixel: float) -> dict[str, np.ndarray]:
     """A round opacity of at most 3 cm in an aerated part of the lung. Fills `blood` and returns mask and truth."""
     radius = r.uniform(0.5, 1.5)
-    density = r.uniform(0.8, 1.6)
+    density = r.uniform(1.2, 2.2)
     tries_x, tries_y = (np.concatenate([r.uniform(0, 1) for _ in range(8)], axis=2) for _ in range(2))
     here_y = 2.5 + tries_y * (b["dome"] - 3.5)
     here_x = (2 * tries_x - 1) * b["half"]
@@ -251,10 +253,11 @@ def _effusion(p: Paths, y: np.ndarray, b: Body, r: _Draws, on: np.ndarray, big: 
     surface = level - rise * q * q * q
     there = on * np.where(sides == 0, 1.0, (p.side == sides))
     fluid = (edge(y - surface, soft + 0.5) * there).astype(np.float32)
+    mask = fluid * p.field
     p.lung *= 1 - 0.93 * fluid
     p.blood *= 1 - fluid
     p.field *= 1 - fluid
-    return {"mask": fluid * p.cavity * (1 - p.heart), "sides": sides, "depth": depth}
+    return {"mask": mask, "sides": sides, "depth": depth}
 
 
 def _pneumothorax(p: Paths, x: np.ndarray, y: np.ndarray, b: Body, r: _Draws, on: np.ndarray, soft: np.ndarray) -> dict[str, np.ndarray]:
@@ -267,14 +270,14 @@ def _pneumothorax(p: Paths, x: np.ndarray, y: np.ndarray, b: Body, r: _Draws, on
     steep = (rim_width(y - drop + 0.2, b) - line - lateral) * 5
     distance = (np.abs(x) - line) / np.sqrt(1 + steep * steep)
     distance = np.where(y < drop, np.maximum(distance, drop - y), distance)
-    there = on * (p.side == sides) * p.cavity
+    there = on * (p.side == sides) * p.field
     outside = (edge(distance, soft) * there).astype(np.float32)
     p.blood *= 1 - outside
     p.air += outside * p.lung * (MU_LUNG / MU_TISSUE)
     thin = np.maximum(0.12, 0.7 * soft)
     p.blood += (there * 0.55 * 0.12 / thin) * np.exp(-((distance / thin) ** 2))
     p.field *= 1 - outside
-    return {"mask": outside * (1 - p.heart), "sides": sides, "gap": gap}
+    return {"mask": outside, "sides": sides, "gap": gap}
 
 
 _SIDE = {-1: "right", 0: "both", 1: "left"}

@@ -1,0 +1,258 @@
+"""The command line through real processes: help, catalogue, JSON, speed, signals, pipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import toys
+
+from ganvas.cli import main
+
+COMMANDS = ("train", "sample", "systems", "show", "data", "data check", "data make", "data list", "prove", "demo", "doctor")
+FAST = ("--precision", 32, "--channels-last", "off", "--sample-every", 0)
+
+
+# Help and catalogue
+
+
+def test_help_names_every_command_and_both_ways_to_call_it() -> None:
+    module = toys.ganvas("--help")
+    script = Path(sys.executable).parent / "ganvas"
+    assert module.returncode == 0
+    assert module.stderr == ""
+    assert all(f"    {c} " in module.stdout for c in COMMANDS if " " not in c)
+    assert "ganvas demo" in module.stdout
+    assert module.stdout.startswith("usage: ganvas ")
+    if script.exists():
+        found = subprocess.run([script, "--help"], capture_output=True, text=True, env=toys.environment())
+        assert found.stdout == module.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main([*command.split(), "--help"])
+    assert leaving.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: ganvas {command}")
+    if command != "data":
+        assert "--json" in text
+        described = re.findall(r"^  (?:-\w, )?(--[\w-]+)", text, flags=re.MULTILINE)
+        assert "--json" in described
+
+
+def test_a_bare_call_and_a_bare_group_show_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["data"]):
+        try:
+            code = main(words)
+        except SystemExit as leaving:
+            code = leaving.code  # type: ignore[assignment]
+        assert code == 0
+        assert capsys.readouterr().out.startswith("usage: ganvas")
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    import ganvas
+
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out.strip() == f"ganvas {ganvas.__version__}"
+
+
+@pytest.mark.parametrize("words", ["systems", "show gan", "data list"])
+def test_json_is_json_and_text_is_not(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words.split(), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)
+    assert captured.err == ""
+    assert main(words.split()) == 0
+    text = capsys.readouterr().out
+    assert "gan" in text or "patterns" in text
+    with pytest.raises(ValueError):
+        json.loads(text)
+
+
+def test_the_catalogue_and_one_system(capsys: pytest.CaptureFixture[str]) -> None:
+    from ganvas.registry import catalogue
+
+    main(["systems", "--json"])
+    listed = json.loads(capsys.readouterr().out)
+    assert {x["name"] for x in listed} == set(catalogue())
+    main(["show", "wgan_gp", "--json"])
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["name"] == "wgan-gp"
+    assert {"default", "help", "type"} <= shown["settings"][0].keys()
+    assert "auto" in shown["presets"]
+    main(["show", "dcgan"])
+    text = capsys.readouterr().out
+    assert "arXiv 1511.06434" in text
+    assert "--set KEY=VALUE" in text
+
+
+def test_doctor_as_json_through_a_process() -> None:
+    done = toys.ganvas("doctor", "--json", timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["torch"]
+
+
+@pytest.mark.parametrize(
+    ("words", "close"),
+    [
+        (["trian"], "unknown command 'trian' (did you mean 'train'?)"),
+        (["data", "chek", "x"], "unknown command 'chek' (did you mean 'check'?)"),
+        (["train", "dcgam", "--data", "x"], "unknown system 'dcgam' (did you mean 'dcgan'?)"),
+        (["show", "wgan"], "unknown system 'wgan' (did you mean 'wgan-gp'?)"),
+        (["train", "dcgan", "--bugdet", "10m"], "unknown option '--bugdet' (did you mean '--budget'?)"),
+        (["train", "dcgan", "--budgt=10m"], "unknown option '--budgt' (did you mean '--budget'?)"),
+        (["sample", "x", "--sed", "3"], "unknown option '--sed' (did you mean '--seed'?)"),
+        (["systems", "--jsn"], "unknown option '--jsn' (did you mean '--json'?)"),
+    ],
+)
+def test_near_misses_are_answered(words: list[str], close: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"ganvas: {close}")
+    assert captured.err.count("\n") == 1
+
+
+def test_a_usage_error_through_a_real_process() -> None:
+    done = toys.ganvas("train", "dcgam", "--data", "x", "--json")
+    assert done.returncode == 2
+    assert done.stderr == "ganvas: unknown system 'dcgam' (did you mean 'dcgan'?); see  ganvas systems\n"
+    assert json.loads(done.stdout) == {"error": "unknown system 'dcgam' (did you mean 'dcgan'?); see  ganvas systems"}
+
+
+# Start-up
+
+
+def cost(*words: str, times: int = 5) -> float:
+    """Processor seconds (own, not of the machine's other work) of a Python process; the least of several."""
+    code = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True);"
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN); print(used.ru_utime + used.ru_stime)"
+    )
+    found = []
+    for _ in range(times):
+        call = [sys.executable, "-c", code, sys.executable, *words]
+        found.append(float(subprocess.run(call, capture_output=True, text=True, check=True, env=toys.environment()).stdout))
+    return min(found)
+
+
+def test_start_up_is_quick() -> None:
+    """The promise is 0.2 s for the import and 0.5 s for the commands; processor time is what a busy machine cannot spoil."""
+    bare = cost("-c", "pass")
+    assert cost("-c", "import ganvas") - bare < 0.2
+    assert cost("-m", "ganvas", "--help") < 0.5 + bare
+    assert cost("-m", "ganvas", "systems") < 0.5 + bare
+
+
+@pytest.mark.parametrize("words", [["--help"], ["systems"], ["train", "--help"], ["data", "list"]])
+def test_light_commands_import_nothing_heavy(words: list[str]) -> None:
+    code = (
+        "import sys\nfrom ganvas.cli import main\n"
+        f"try: main({words!r})\nexcept SystemExit: pass\n"
+        "print([m for m in ('torch', 'PIL', 'pydicom', 'nibabel', 'matplotlib', 'scipy', 'tensorboard') if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=toys.environment())
+    assert done.stderr.strip() == "[]"
+
+
+# Training through real processes
+
+
+@pytest.fixture(scope="module")
+def points(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toys.points_file(tmp_path_factory.mktemp("data") / "points.csv")
+
+
+def test_train_sample_and_resume_as_json(points: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = toys.ganvas("train", "gan", "--data", points, "--budget", "3r", "--out", run, "--json", *toys.settings(), *FAST)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["rounds"], result["samples"], result["stopped"]) == (3, 24, "budget")
+    assert Path(result["picture"]).exists()
+    done = toys.ganvas("sample", run, "-n", 7, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["count"] == 7
+    assert len(Path(result["files"][0]).read_text().splitlines()) == 8
+    assert Path(result["grid"]).exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_save_and_say_how_to_resume(points: Path, tmp_path: Path, number: int, code: int) -> None:
+    run = tmp_path / "run"
+    process = toys.start("train", "gan", "--data", points, "--out", run, "--save-every", 0, "--json", *toys.settings(), *FAST)
+    limit = time.monotonic() + 120
+    while not list(run.glob("checkpoints/last/manifest.json")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    result = json.loads(out)
+    assert (result["stopped"], result["signal"]) == ("signal", number)
+    assert err.splitlines()[-1].endswith(f"everything is saved; go on with  ganvas train --resume {run}")
+    assert "Traceback" not in err
+    assert toys.digests(run)["round"] == str(result["rounds"])
+    rounds = result["rounds"] + 2
+    done = toys.ganvas("train", "--resume", run, "--budget", f"{rounds}r", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rounds"] == rounds
+    straight = toys.ganvas("train", "gan", "--data", points, "--out", tmp_path / "straight", "--budget", f"{rounds}r",
+                           "--quiet", *toys.settings(), *FAST)  # fmt: skip
+    assert straight.returncode == 0
+    assert straight.stderr == ""
+    assert toys.digests(run) == toys.digests(tmp_path / "straight")
+
+
+def test_a_signal_before_training_ends_quietly() -> None:
+    process = toys.start("doctor")
+    time.sleep(0.7)
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode in (143, -15)  # -15: it came before the command line had begun
+    assert err in ("", "ganvas: interrupted\n")
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = f"{sys.executable} -m ganvas show dcgan | head -n 1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=toys.environment())
+    assert done.stdout.splitlines()[1] == "0"
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "ganvas", "systems"], stdout=full, stderr=subprocess.PIPE, text=True,
+                              env=toys.environment())  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "ganvas: the output could not be written (No space left on device)\n"
+
+
+def test_closed_streams_do_no_harm() -> None:
+    for redirect in (">&-", "2>&-", "<&-"):
+        done = subprocess.run(["bash", "-c", f"{sys.executable} -m ganvas systems {redirect}"], capture_output=True, text=True,
+                              env=toys.environment())  # fmt: skip
+        assert done.returncode == 0, redirect
+        assert done.stderr == ""
+
+
+def test_the_timer_is_sound() -> None:
+    """`cost` sees what a process does, or the start-up test could not fail."""
+    busy = statistics.median([cost("-c", "sum(range(6_000_000))", times=1) for _ in range(3)])
+    assert busy > 0.05 + cost("-c", "pass", times=2)
+    assert os.cpu_count()
