@@ -368,10 +368,10 @@ def test_buffers_agree_by_their_rules_and_sums_do_not_count_twice() -> None:
 
     game = Buffered()
     engine = Engine(game, {"data": Counting()}, processes=Pair(4.0))  # type: ignore[arg-type]
-    engine._reduce_buffers()
+    engine.agreement.reach()
     assert [float(game.get_buffer(n)) for n in ("average_of", "seen", "own", "number")] == [3, 6, 2, 5]
     game.get_buffer("seen").add_(1)  # this process saw one more; the other four more
-    engine._reduce_buffers()
+    engine.agreement.reach()
     assert float(game.get_buffer("seen")) == 6 + 1 + 4
 
 

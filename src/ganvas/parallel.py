@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -131,6 +131,47 @@ class Processes:
             ) from error
 
 
+class Agreement:
+    """How the processes keep the mutable buffers of a System alike, by the rule of each (`System.reductions`).
+
+    Raises ValueError for an unknown rule.
+    """
+
+    RULES = ("mean", "sum", "lead", "rank")
+
+    def __init__(self, processes: Any, buffers: dict[str, Tensor], rules: Mapping[str, str]) -> None:
+        self.processes = processes
+        self._groups: dict[str, dict[str, Tensor]] = {rule: {} for rule in self.RULES}
+        for name, rule in rules.items():
+            if rule not in self.RULES:
+                raise ValueError(f"buffer '{name}' has the unknown rule '{rule}'; rules: {', '.join(self.RULES)}")
+        for name, buffer in buffers.items():
+            rule = next((r for key, r in rules.items() if name == key or name.endswith("." + key)), None)
+            self._groups[rule or ("mean" if buffer.is_floating_point() else "lead")][name] = buffer
+        self.mark()
+
+    def buffers(self, rule: str) -> dict[str, Tensor]:
+        """The buffers under one rule, by name."""
+        return self._groups[rule]
+
+    def mark(self) -> None:
+        """What summed buffers hold now is agreed on; the next sum counts only what comes after."""
+        self._base = {name: buffer.clone() for name, buffer in self._groups["sum"].items()}
+
+    @torch.no_grad()
+    def reach(self) -> None:
+        """Make the buffers alike now. Every process must call it."""
+        if self.processes.world == 1:
+            return
+        self.processes.average_(list(self._groups["mean"].values()))
+        self.processes.lead_(list(self._groups["lead"].values()))
+        for name, buffer in self._groups["sum"].items():
+            news = buffer - self._base[name]
+            self.processes.sum_([news])
+            buffer.copy_(self._base[name] + news)
+        self.mark()
+
+
 def pick_device(name: str, processes: int = 1) -> torch.device:
     """`auto`, `cpu`, `cuda`, `cuda:1` or `mps` -> a device that exists, one for each process unless it is the CPU.
 
@@ -170,7 +211,9 @@ def launch(function: Callable[..., Any], arguments: tuple[Any, ...], *, processe
     if processes == 1:
         return function(Processes(place), *arguments)
     if multiprocessing.parent_process() is not None:
-        raise GanvasError("training on several processes was started by one of them: put the call under  if __name__ == '__main__':")
+        raise GanvasError(
+            "training on several processes was started by one of them: put the call under  if __name__ == '__main__':"
+        )
     with _Crew(processes, place.type, function, arguments) as crew:
         return crew.result()
 
