@@ -146,8 +146,9 @@ class Agreement:
             if rule not in self.RULES:
                 raise ValueError(f"buffer '{name}' has the unknown rule '{rule}'; rules: {', '.join(self.RULES)}")
         for name, buffer in buffers.items():
-            rule = next((r for key, r in rules.items() if name == key or name.endswith("." + key)), None)
-            self._groups[rule or ("mean" if buffer.is_floating_point() else "lead")][name] = buffer
+            default = "mean" if buffer.is_floating_point() else "lead"
+            chosen = next((r for key, r in rules.items() if name == key or name.endswith("." + key)), default)
+            self._groups[chosen][name] = buffer
         self.mark()
 
     def buffers(self, rule: str) -> dict[str, Tensor]:
