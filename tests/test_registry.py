@@ -130,3 +130,29 @@ def test_reading_a_card_runs_nothing(tmp_path: Path) -> None:
     path.write_text(f'CARD = {{"title": "x"}}\nopen({str(tmp_path / "mark")!r}, "w")')
     assert read_card(path).title == "x"
     assert not (tmp_path / "mark").exists()
+
+
+def test_a_run_cannot_bring_code_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run folder from someone else, whose settings name a file, must not have that file executed."""
+    import numpy as np
+    import yaml
+
+    from ganvas.run.draw import draw
+    from ganvas.run.train import train
+
+    example = Path(__file__).parents[1] / "docs" / "examples" / "my_gan.py"
+    monkeypatch.setattr(registry, "_brought", {})
+    run, points = tmp_path / "run", np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
+    train(str(example), points, out=run, budget="2r", quiet=True, config={"batch_size": 8}, sample_every=0)
+    assert draw(run, count=2, device="cpu", out=tmp_path / "a")["count"] == 2  # named in this process already
+    registry._brought.clear()
+    with pytest.raises(GanvasError, match="my_gan.py, which is not part of ganvas: name it again"):
+        draw(run, count=2, device="cpu")
+    assert draw(run, count=2, device="cpu", out=tmp_path / "b", system=example)["count"] == 2
+    registry._brought.clear()
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    (tmp_path / "evil.py").write_text(example.read_text() + f"\nopen({str(tmp_path / 'ran')!r}, 'w')\n")
+    (run / "config.yaml").write_text(yaml.safe_dump({**settings, "system": str(tmp_path / "evil.py")}))
+    with pytest.raises(GanvasError, match="is a file; a run names a system"):
+        draw(run, count=2, device="cpu")
+    assert not (tmp_path / "ran").exists()

@@ -21,11 +21,11 @@ _HOMES = {"train": "run.train", "Run": "run.load", "open_data": "data.dataset"}
 _PARTS = ("data", "metrics", "registry", "errors", "specs", "batches", "game", "engine", "systems", "run")
 
 
-def load(run: Any, *, which: str = "last", device: str = "cpu") -> Run:
-    """Open a trained run: `ganvas.load("runs/cxr").sample(64)`."""
+def load(run: Any, *, which: str = "last", device: str = "cpu", system: Any = None) -> Run:
+    """Open a trained run: `ganvas.load("runs/cxr").sample(64)`. system: its file, when it is not one of ganvas's own."""
     from .run.load import Run
 
-    return Run(run, which=which, device=device)
+    return Run(run, which=which, device=device, system=system)
 
 
 def __getattr__(name: str) -> Any:

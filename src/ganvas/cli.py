@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import __version__
-from .errors import GanvasError, did_you_mean
+from .errors import GanvasError, RunError, did_you_mean
 
 
 class _Parser(argparse.ArgumentParser):
@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parse(words)
         code: int = options.run(options)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None: closed by the shell
+            sys.stdout.flush()
         return code
     except GanvasError as error:
         line = " ".join(str(error).split("\n"))
@@ -60,8 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ganvas: interrupted{advice}", file=sys.stderr)
         return 128 + (signal.SIGTERM if isinstance(interrupt, _Terminated) else signal.SIGINT)
     except BrokenPipeError:  # the reader of our output went away (`| head`): not an error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+
+
+def _drop_output() -> None:
+    """What is still in the buffer goes nowhere, or Python would complain about it on its way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Terminated(KeyboardInterrupt):
@@ -113,6 +119,8 @@ def _build_parser() -> _Parser:
     sample.add_argument("--format", help="png, tiff, webp, jpg, dicom, nifti, npz; csv for points (default: the data's own)")
     sample.add_argument("--checkpoint", default="last", choices=("last", "previous"), help="which weights (default last)")
     sample.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+
+    sample.add_argument("--system", metavar="FILE", type=Path, help="the system file, for a run of a system that is not ganvas's own")
 
     command("systems", "list every system", _systems)
     show = command("show", "tell all about one system: paper, settings, presets", _show)
@@ -184,11 +192,16 @@ def _count(text: str) -> int:
 
 
 def _emit(options: argparse.Namespace, value: Any, lines: Sequence[str]) -> None:
-    if options.json:
-        print(json.dumps(value, indent=2, default=str))
-    else:
-        for line in lines:
-            print(line)
+    text = json.dumps(value, indent=2, default=str) if options.json else "\n".join(lines)
+    if not text:
+        return
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _drop_output()
+        raise RunError(f"the output could not be written ({error.strerror})") from error
 
 
 def _show_help(parser: argparse.ArgumentParser) -> int:
@@ -263,6 +276,7 @@ def _sample(options: argparse.Namespace) -> int:
         format=options.format,
         which=options.checkpoint,
         device=options.device,
+        system=options.system,
     )
     lines = [f"{result['count']} samples in {result['folder']}", f"look   {result['grid']}"]
     _emit(options, result, lines)

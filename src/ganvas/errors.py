@@ -36,5 +36,6 @@ def did_you_mean(word: str, known: list[str] | tuple[str, ...]) -> str:
     """`" (did you mean 'dcgan'?)"` when a known word is close to `word`, else an empty string."""
     import difflib
 
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    begun = [name for name in known if len(word) > 2 and name.startswith(word)]
+    close = begun or difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f" (did you mean '{close[0]}'?)" if close else ""

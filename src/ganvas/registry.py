@@ -102,13 +102,22 @@ def read_card(path: Path, module: str = "") -> Card:
     return Card(name, path.parent.name, path, doc=ast.get_docstring(tree) or "", module=module, extra=extra, **known)
 
 
+_brought: dict[str, Card] = {}
+"""Systems that were named by path in this process. A run folder only ever names a system: it cannot bring code along."""
+
+
 def find(name: str) -> Card:
-    """The card of a system by name, alias or path. Raises GanvasError with the nearest name."""
+    """The card of a system by name, alias or path; one named by path is known by its name from then on.
+
+    Raises GanvasError with the nearest name.
+    """
     if name.endswith(".py"):
         if not Path(name).is_file():
             raise GanvasError(f"{name}: no such system file")
-        return read_card(Path(name))
-    cards = catalogue()
+        card = read_card(Path(name))
+        _brought[card.name] = card
+        return card
+    cards = {**catalogue(), **_brought}
     key = name.lower().replace("_", "-")
     by_alias = {alias: card for card in cards.values() for alias in card.aliases}
     card = cards.get(key) or by_alias.get(key)

@@ -27,12 +27,13 @@ def draw(
     format: str | None = None,
     which: str = "last",
     device: str = "auto",
+    system: Path | None = None,
 ) -> dict[str, Any]:
     """Draw `count` records and write them. Returns count, folder, files, grid, format, depth.
 
     Raises GanvasError for an unknown label, a format that cannot hold the records, or a folder that is no run.
     """
-    run = Run(folder, which=which, device=device)
+    run = Run(folder, which=which, device=device, system=system)
     spec = run.spec
     is_image = isinstance(spec, ImageSpec)
     known = FORMATS if is_image else ("csv", "npz")

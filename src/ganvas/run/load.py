@@ -35,12 +35,27 @@ def read_run(path: Path | str) -> RunRecord:
         raise GanvasError(f"{path}: not a run folder (it has no {FILE}); runs are made by  ganvas train")
     values = read_yaml(path / FILE)
     try:
-        card = find(str(values["system"]))
+        card = _card(path, str(values["system"]), values.get("system_file"))
         spec = spec_from_dict(values["spec"])
         settings = build_settings(values["run"], where=str(path / FILE))
         return RunRecord(path, card, settings, dict(values["config"]), spec, dict(values["data"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise GanvasError(f"{path / FILE}: incomplete or changed by hand ({error})") from error
+
+
+def _card(path: Path, name: str, file: Any) -> Card:
+    """The card of a run's system. A run made with a system file needs that file named again: code is never taken from a run."""
+    if name.endswith(".py"):
+        raise GanvasError(f"{path / FILE}: 'system: {name}' is a file; a run names a system, the user names its file")
+    try:
+        return find(name)
+    except GanvasError:
+        if file is None:
+            raise
+        raise GanvasError(
+            f"{path} was trained with the system file {file}, which is not part of ganvas: name it again, with  --system PATH  "
+            f"(ganvas sample) or as SYSTEM (ganvas train PATH --resume {path})"
+        ) from None
 
 
 def build_system(record: RunRecord) -> Any:
@@ -62,9 +77,13 @@ def put_weights(system: Any, weights: dict[str, Any], where: Path) -> None:
 class Run:
     """A trained run. `ganvas.load("runs/cxr").sample(64)` -> (64, H, W, C) array in file units."""
 
-    def __init__(self, path: Path | str, *, which: str = "last", device: str = "cpu") -> None:
+    def __init__(
+        self, path: Path | str, *, which: str = "last", device: str = "cpu", system: str | Path | None = None
+    ) -> None:
         from ..parallel import pick_device
 
+        if system is not None:
+            find(str(system))
         self.record = read_run(path)
         loaded = checkpoint.load(self.record.path, which)
         if loaded is None:

@@ -17,7 +17,7 @@ from typing import Any
 from .. import __version__
 from ..config import Situation, build_config, knobs
 from ..errors import GanvasError, RunError, did_you_mean
-from ..registry import Card, load_system
+from ..registry import Card, find, load_system
 from ..specs import ImageSpec, spec_to_dict
 from . import checkpoint
 from .budget import Budget, describe_seconds, parse_budget
@@ -64,6 +64,8 @@ def train(
     overrides = dict(config) if isinstance(config, Mapping) else {}
     if isinstance(config, str | Path):
         system, data, given, overrides = _from_file(Path(config), system, data, given)
+    if system is not None:
+        find(system)
     if resume is not None:
         if init_from is not None:
             raise GanvasError("--init-from cannot be combined with --resume: a resumed run has its own weights")
@@ -76,7 +78,8 @@ def train(
     record = read_run(folder)
     from ..parallel import Gone, launch
 
-    arguments = (str(folder), which, quiet, keep if record.settings.processes == 1 else None)
+    system_file = None if record.card.module else str(record.card.path.resolve())
+    arguments = (str(folder), which, quiet, keep if record.settings.processes == 1 else None, system_file)
     count, device = record.settings.processes, record.settings.device
     try:
         result: dict[str, Any] = launch(_play, arguments, processes=count, device=device)
@@ -118,11 +121,8 @@ def _resume(
     if parse_size(wanted["size"]) in _same_size(saved["size"]):
         wanted["size"] = saved["size"]
     differences = [f"{k}: {saved[k]} -> {wanted[k]}" for k in saved if wanted[k] != saved[k] and k not in ANY_TIME]
-    if system is not None:
-        from ..registry import find
-
-        if find(system).name != record.card.name:
-            differences.insert(0, f"system: {record.card.name} -> {find(system).name}")
+    if system is not None and find(system).name != record.card.name:
+        differences.insert(0, f"system: {record.card.name} -> {find(system).name}")
     if data is not None:
         name = str(data) if isinstance(data, str | Path) else "array"
         if name != saved["data"] and Path(name).resolve() != Path(saved["data"]).resolve():
@@ -162,8 +162,6 @@ def _prepare(
     say: Callable[[str], None],
 ) -> tuple[Path, Any]:
     """Resolve everything once, write it down in a new run folder, and return (folder, data set)."""
-    from ..registry import find
-
     card = find(name)
     if data is None:
         raise GanvasError(f"what shall it learn from? Add --data PATH, or a phantom:  ganvas train {name} --data chest")
@@ -207,13 +205,13 @@ def _prepare(
     heldout = [int(i) for i in dataset.heldout_indices()]
     write_json(folder / "split.json", {"fingerprint": dataset.fingerprint, "records": len(dataset.values), "heldout": heldout})
     facts = {"fingerprint": dataset.fingerprint, "train": count, "heldout": len(heldout)}
-    system_name = card.name if card.module else str(card.path.resolve())
     # config.yaml comes last: a folder that has it is a complete run folder.
     write_yaml(
         folder / FILE,
         {
             "ganvas": __version__,
-            "system": system_name,
+            "system": card.name,
+            **({} if card.module else {"system_file": card.path.name}),
             "run": resolved,
             "config": {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(config).items()},
             "spec": spec_to_dict(spec),
@@ -353,10 +351,14 @@ class _Stop:
             signal.signal(number, handler)
 
 
-def _play(processes: Any, folder_name: str, which: str, quiet: bool, dataset: Any) -> dict[str, Any]:
+def _play(
+    processes: Any, folder_name: str, which: str, quiet: bool, dataset: Any, system_file: str | None
+) -> dict[str, Any]:
     """Build the board, restore, play until the budget, the game or the user says stop."""
     import torch
 
+    if system_file is not None:
+        find(system_file)  # a process of several knows only what it is told
     folder = Path(folder_name)
     record = read_run(folder)
     settings = record.settings

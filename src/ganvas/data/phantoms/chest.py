@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ class _Draws:
 
     def __init__(self, seed: int, records: range) -> None:
         self.generators = [np.random.default_rng([seed, k]) for k in records]
-        self.flat = np.stack([g.random(110) for g in self.generators]).astype(np.float32)
+        self.flat = np.stack([g.random(160) for g in self.generators]).astype(np.float32)
         self.bell = np.stack([g.standard_normal(40, dtype=np.float32) for g in self.generators])
         self.used = [0, 0]
 
@@ -41,7 +42,7 @@ class _Draws:
 def _bodies(r: _Draws, big: np.ndarray) -> Body:
     female = r.chance(0.48)
     b: Body = {"female": female}
-    b["fat"] = fat = np.abs(r.normal(0, 1.0))
+    b["fat"] = fat = np.abs(r.normal(0, 1.3))
     size = r.normal(1 - 0.09 * female, 0.05)
     inspiration = r.uniform(0, 1)
     b["inspiration"] = inspiration
@@ -77,7 +78,7 @@ def _bodies(r: _Draws, big: np.ndarray) -> Body:
     b["heart_x"] = width * np.where(big > 0, r.uniform(0.15, 0.32), r.uniform(0.28, 0.45)).astype(np.float32)
     b["atrium_x"] = b["heart_x"] - width + b["atrium_r"]
     drop = np.sqrt((b["heart_a"] * b["heart_sin"]) ** 2 + (b["heart_b"] * b["heart_cos"]) ** 2)
-    b["heart_y"] = b["dome"] + r.uniform(1.5, 3.5) - drop
+    b["heart_y"] = b["dome"] + r.uniform(1.5, 3.5) + 1.5 * big - drop
     b["heart_depth"] = r.uniform(10.5, 14.5) * size
     b["trunk"] = r.uniform(2.0, 2.8) * size
     b["lean"] = r.uniform(0.1, 0.4)
@@ -142,7 +143,7 @@ def _bodies(r: _Draws, big: np.ndarray) -> Body:
 
 def _view(r: _Draws, b: Body, height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x, y of the pixels and the pixel size, all in cm."""
-    field = 2 * b["half"] / r.normal(0.70, 0.08)
+    field = 2 * b["half"] / r.normal(0.71, 0.11)
     pixel = (field / min(height, width)).astype(np.float32)
     across = (np.arange(width, dtype=np.float32) + 0.5 - width / 2) * pixel + r.normal(0, 0.8)
     middle = field * r.normal(0.345, 0.035)
@@ -151,6 +152,26 @@ def _view(r: _Draws, b: Body, height: int, width: int) -> tuple[np.ndarray, np.n
     x = across * np.cos(tilt) + (down - middle) * np.sin(tilt)
     y = down * np.cos(tilt) - across * np.sin(tilt)
     return x.astype(np.float32), y.astype(np.float32), pixel
+
+
+def _clouds(r: _Draws, height: int, width: int) -> np.ndarray:
+    """Unevenness of the soft tissue in cm: fat, muscle and airways too small to draw, as smooth noise of three sizes.
+
+    The grid of random numbers does not depend on the number of pixels, so a body keeps its clouds at every size.
+    """
+    total = np.float32(0)
+    for cells, sd in ((7, r.uniform(0.3, 1.0)), (18, r.uniform(0.2, 0.9)), (44, r.uniform(0.0, 0.5))):
+        grid = np.stack([g.standard_normal((cells, cells), dtype=np.float32) for g in r.generators])
+        total = total + sd * (_spread(height, cells) @ grid @ _spread(width, cells).T)
+    return total
+
+
+@lru_cache(maxsize=32)
+def _spread(size: int, cells: int) -> np.ndarray:
+    """(size, cells) float32: smooth interpolation of `cells` random numbers to `size` pixels, keeping their variance."""
+    at = (np.arange(size) + 0.5) / size * cells
+    weights = np.exp(-((at[:, None] - np.arange(cells) - 0.5) ** 2) / (2 * 0.6**2))
+    return (weights / np.sqrt((weights**2).sum(1, keepdims=True))).astype(np.float32)
 
 
 def _expose(attenuation: np.ndarray, r: _Draws) -> np.ndarray:
@@ -164,14 +185,14 @@ def _expose(attenuation: np.ndarray, r: _Draws) -> np.ndarray:
     primary = np.exp(-attenuation)
     fog = blurred(primary, 4.0 / pixel)
     primary += r.uniform(0.15, 0.6) * np.minimum(fog, 0.25)
-    primary = blurred(primary, float(np.hypot(0.62, 0.06 / pixel)))
+    primary = blurred(primary, float(np.hypot(0.7, 0.06 / pixel)))
     noise = np.stack([g.standard_normal((height, width), dtype=np.float32) for g in r.generators])
     noise = blurred(noise, 0.35)
     noise *= np.sqrt(primary) * 10 ** -r.uniform(2.0, 3.0)
     primary += noise
     signal = -np.log(np.maximum(primary, 1e-4))
     local = blurred(signal, 3.0 / pixel)
-    signal += r.uniform(0, 0.9) * (signal - local)
+    signal += r.uniform(-0.1, 0.6) * (signal - local)
     inner = signal[:, int(height * 0.15) : int(height * 0.85), int(width * 0.15) : int(width * 0.85)].reshape(n, -1)
     k = inner.shape[1]
     part = np.partition(inner, (k // 20, k - k // 12), axis=1)
@@ -318,6 +339,7 @@ def make(
         a -= (MU_TISSUE - MU_LUNG) * p.lung
         a += ((MU_BONE - MU_TISSUE) * b["bone"]) * p.bone
         a += (MU_TISSUE - MU_LUNG) * p.blood
+        a += MU_TISSUE * _clouds(r, height, width) * edge(p.body - 4, np.float32(8))
         np.maximum(a, 0, out=a)
         image = _expose(a, r)
         image *= top
