@@ -63,7 +63,7 @@ class Report:
     incident: str | None = None
 
 
-class Diverged(GanvasError):
+class Diverged(RunError):
     """NaN or infinity came back too often."""
 
 

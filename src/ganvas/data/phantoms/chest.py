@@ -105,7 +105,7 @@ def _bodies(r: _Draws, big: np.ndarray) -> Body:
     b["rib_r"] = r.uniform(0.55, 0.72) * size
     b["cartilage"] = r.uniform(4.5, 6.5)
     b["front"] = r.uniform(0.35, 0.8)
-    b["bone"] = r.uniform(0.8, 1.5)
+    b["bone"] = r.uniform(0.9, 1.7)
     b["vertebra"] = r.normal(2.25, 0.1) * size
     b["spine"] = r.normal(1.75, 0.12) * size
     b["spine_bone"] = r.uniform(0.6, 1.5)
@@ -143,7 +143,7 @@ def _bodies(r: _Draws, big: np.ndarray) -> Body:
 
 def _view(r: _Draws, b: Body, height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x, y of the pixels and the pixel size, all in cm."""
-    field = 2 * b["half"] / r.normal(0.71, 0.11)
+    field = 2 * b["half"] / np.maximum(r.normal(0.74, 0.10), 0.58)
     pixel = (field / min(height, width)).astype(np.float32)
     across = (np.arange(width, dtype=np.float32) + 0.5 - width / 2) * pixel + r.normal(0, 0.8)
     middle = field * r.normal(0.345, 0.035)
@@ -185,10 +185,10 @@ def _expose(attenuation: np.ndarray, r: _Draws) -> np.ndarray:
     primary = np.exp(-attenuation)
     fog = blurred(primary, 4.0 / pixel)
     primary += r.uniform(0.15, 0.6) * np.minimum(fog, 0.25)
-    primary = blurred(primary, float(np.hypot(0.7, 0.06 / pixel)))
+    primary = blurred(primary, float(np.hypot(0.6, 0.06 / pixel)))
     noise = np.stack([g.standard_normal((height, width), dtype=np.float32) for g in r.generators])
     noise = blurred(noise, 0.35)
-    noise *= np.sqrt(primary) * 10 ** -r.uniform(2.0, 3.0)
+    noise *= np.sqrt(primary) * 10 ** -r.uniform(2.2, 3.0)
     primary += noise
     signal = -np.log(np.maximum(primary, 1e-4))
     local = blurred(signal, 3.0 / pixel)
@@ -197,7 +197,7 @@ def _expose(attenuation: np.ndarray, r: _Draws) -> np.ndarray:
     k = inner.shape[1]
     part = np.partition(inner, (k // 20, k - k // 12), axis=1)
     low, high = part[:, k // 20, None, None], part[:, k - k // 12, None, None]
-    dark, bright = np.maximum(r.normal(0.36, 0.12), 0.08), r.normal(0.85, 0.07)
+    dark, bright = np.maximum(r.normal(0.34, 0.12), 0.08), r.normal(0.86, 0.07)
     signal -= low
     signal *= (bright - dark) / np.maximum(high - low, 0.2)
     signal += dark
@@ -220,7 +220,7 @@ def _film(image: np.ndarray, r: _Draws) -> np.ndarray:
     skew = r.normal(0, 0.012)
     shade = np.where(r.chance(0.12) > 0, r.uniform(0.7, 1), 0.0).astype(np.float32)
     for distance in (down + skew * across, 1 - down - skew * across, across - skew * down, 1 - across + skew * down):
-        margin = r.chance(0.35) * r.uniform(0, 0.05)
+        margin = r.chance(0.25) * r.uniform(0, 0.05)
         open_ = edge(distance - margin, soft)
         image = image * open_ + shade * (1 - open_)
     side = r.uniform(0.85, 0.98)
