@@ -4,13 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types clean
+.PHONY: demo test lint types package clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ganvas demo
 
+# One torch thread a worker: two workers with two threads each would fight for the same cores.
 test: $(VENV)/.test lint types
-	$(BIN)/python -m pytest tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -32,6 +33,16 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.test: $(VENV)/.demo
 	$(PIP) --editable '.[all,dev]'
 	@touch $@
+
+# The built wheel, alone in an empty environment: what `pip install ganvas` gives.
+package: $(BIN)/python
+	rm -rf build/wheel build/empty build/run
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	$(PYTHON) -m venv build/empty
+	build/empty/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch build/wheel/*.whl
+	build/empty/bin/ganvas systems
+	build/empty/bin/ganvas demo --budget 5s --out build/run
+	build/empty/bin/ganvas sample build/run -n 4
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache

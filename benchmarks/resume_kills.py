@@ -11,6 +11,7 @@ Not a measure of speed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -77,7 +78,19 @@ def command(run: Path, data: Path, rounds: int) -> list[str]:
         return [*words, "--resume", str(run), "--save-every", "0", "--sample-every", "0", "--quiet"]
     chosen = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
     fixed = ["--precision", "32", "--channels-last", "off", "--check-every", "8"]
-    rest = ["--data", str(data), "--out", str(run), "--budget", f"{rounds}r", "--save-every", "0", "--sample-every", "0", "--quiet"]
+    rest = [
+        "--data",
+        str(data),
+        "--out",
+        str(run),
+        "--budget",
+        f"{rounds}r",
+        "--save-every",
+        "0",
+        "--sample-every",
+        "0",
+        "--quiet",
+    ]
     return [*words, "dcgan", *chosen, *fixed, *rest]
 
 
@@ -120,10 +133,8 @@ def kill_once(run: Path, data: Path, rounds: int, kind: str, chance: random.Rand
 
 
 def _sleep(process: subprocess.Popen[bytes], seconds: float) -> None:
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        pass
 
 
 def _readable(run: Path) -> dict[str, Any]:
@@ -164,7 +175,8 @@ def measure(folder: Path, *, kills: int, rounds: int, seed: int, say: Any = prin
             if fact is None:
                 break
             struck.append(fact)
-            say(f"kill {len(struck)}: {fact['kind']}, round on disk {fact['round']}, left {', '.join(fact['left'])} {fact['unreadable']}")
+            left = ", ".join(fact["left"])
+            say(f"kill {len(struck)}: {fact['kind']}, round on disk {fact['round']}, left {left} {fact['unreadable']}")
         else:
             continue
         subprocess.run(command(run, data, rounds), check=True, capture_output=True)  # to the end
@@ -208,7 +220,8 @@ def main() -> int:
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"{result['kills']} kills, {result['unreadable_checkpoints']} unreadable, differences: {result['differences'] or 'none'}")
+    unreadable, differences = result["unreadable_checkpoints"], result["differences"] or "none"
+    print(f"{result['kills']} kills, {unreadable} unreadable, differences: {differences}")
     return 0 if result["passed"] else 1
 
 

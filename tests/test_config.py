@@ -26,8 +26,15 @@ class Config:
 def test_knobs_tell_everything() -> None:
     table = {k.name: k for k in knobs(Config)}
     assert [k.type for k in table.values()] == [
-        "whole number", "number", "true or false", "text", "list of text", "list of whole number", "number or none", "text or none",
-    ]  # fmt: skip
+        "whole number",
+        "number",
+        "true or false",
+        "text",
+        "list of text",
+        "list of whole number",
+        "number or none",
+        "text or none",
+    ]
     assert (table["width"].low, table["width"].high, table["width"].default, table["width"].help) == (1, 1024, 64, "channels")
     assert table["mode"].choices == ("fast", "slow")
 
@@ -35,16 +42,30 @@ def test_knobs_tell_everything() -> None:
 @pytest.mark.parametrize(
     ("name", "given", "made"),
     [
-        ("width", "32", 32), ("width", 32.0, 32), ("width", " 7 ", 7), ("width", "1e2", 100),
-        ("rate", "1e-3", 1e-3), ("rate", 1, 1.0), ("rate", "0", 0.0),
-        ("norm", "off", False), ("norm", "TRUE", True), ("norm", False, False), ("norm", "0", False),
+        ("width", "32", 32),
+        ("width", 32.0, 32),
+        ("width", " 7 ", 7),
+        ("width", "1e2", 100),
+        ("rate", "1e-3", 1e-3),
+        ("rate", 1, 1.0),
+        ("rate", "0", 0.0),
+        ("norm", "off", False),
+        ("norm", "TRUE", True),
+        ("norm", False, False),
+        ("norm", "0", False),
         ("mode", "slow", "slow"),
-        ("steps", "flip,crop", ("flip", "crop")), ("steps", "", ()), ("steps", ["flip"], ("flip",)),
-        ("sizes", "2, 4", (2, 4)), ("sizes", (3,), (3,)),
-        ("top", "none", None), ("top", "0.5", 0.5), ("top", None, None),
-        ("name", "none", None), ("name", "anna", "anna"),
+        ("steps", "flip,crop", ("flip", "crop")),
+        ("steps", "", ()),
+        ("steps", ["flip"], ("flip",)),
+        ("sizes", "2, 4", (2, 4)),
+        ("sizes", (3,), (3,)),
+        ("top", "none", None),
+        ("top", "0.5", 0.5),
+        ("top", None, None),
+        ("name", "none", None),
+        ("name", "anna", "anna"),
     ],
-)  # fmt: skip
+)
 def test_values_become_typed(name: str, given: Any, made: Any) -> None:
     value = getattr(build_config(Config, {name: given}), name)
     assert value == made

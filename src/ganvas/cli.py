@@ -112,7 +112,7 @@ def _build_parser() -> _Parser:
     sample = command("sample", "draw samples from a run, as files and a grid", _sample)
     sample.add_argument("folder", metavar="RUN", type=Path)
     sample.add_argument("-n", "--count", type=_count, default=64, help="how many (default 64)")
-    sample.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
+    sample.add_argument("--seed", type=_seed, default=0, help="of the noise (default 0)")
     sample.add_argument("--label", help="class, by name or number (systems that take labels)")
     sample.add_argument("--out", type=Path, help="folder (default: RUN/generated)")
     sample.add_argument("--depth", type=int, choices=(8, 16), help="bits per channel (default: the data's own)")
@@ -137,7 +137,7 @@ def _build_parser() -> _Parser:
     make.add_argument("phantom", metavar="PHANTOM")
     make.add_argument("-n", "--count", type=_count, default=100, help="how many (default 100)")
     make.add_argument("--out", type=Path, required=True, help="folder")
-    make.add_argument("--seed", type=int, default=0)
+    make.add_argument("--seed", type=_seed, default=0)
     make.add_argument("--size", default="64", help="64, or HEIGHTxWIDTH such as 96x64 (default 64)")
     make.add_argument("--depth", type=int, choices=(8, 16), default=8)
     make.add_argument("--format", default="png", help="png, tiff, dicom, nifti, npz; csv for points (default png)")
@@ -188,6 +188,16 @@ def _count(text: str) -> int:
         number = 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    return number
+
+
+def _seed(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 2**63:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 up")
     return number
 
 

@@ -127,7 +127,8 @@ class Processes:
             return call()
         except RuntimeError as error:  # gloo and nccl raise RuntimeError when a peer is gone or silent
             raise Gone(
-                f"process {self.rank} of {self.world} lost touch with another one (it ended, or was silent for {TIMEOUT_SECONDS} s)"
+                f"process {self.rank} of {self.world} lost touch with another one (it ended, or was silent for "
+                f"{TIMEOUT_SECONDS} s)"
             ) from error
 
 
@@ -279,11 +280,12 @@ class _Crew:
         deadline: float | None = None
         while waiting:
             patience = None if deadline is None else max(0.0, deadline - time.monotonic())
-            ready = multiprocessing.connection.wait(list(waiting), patience)
+            ready: list[Any] = multiprocessing.connection.wait(list(waiting), patience)
             if not ready:
                 break  # the others do not notice that one is gone
             for line in ready:
                 rank = waiting.pop(line)
+                value: Any
                 try:
                     kind, value = line.recv()
                 except (EOFError, OSError):

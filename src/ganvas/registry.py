@@ -120,14 +120,14 @@ def find(name: str) -> Card:
     cards = {**catalogue(), **_brought}
     key = name.lower().replace("_", "-")
     by_alias = {alias: card for card in cards.values() for alias in card.aliases}
-    card = cards.get(key) or by_alias.get(key)
-    if card is None:
+    known: Card | None = cards.get(key) or by_alias.get(key)
+    if known is None:
         for entry in _guests():
             if entry.name.lower().replace("_", "-") == key:
                 return _guest_card(entry)
         close = did_you_mean(key, [*cards, *by_alias])
         raise GanvasError(f"unknown system '{name}'{close}; see  ganvas systems")
-    return card
+    return known
 
 
 def load_module(card: Card) -> Any:

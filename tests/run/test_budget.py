@@ -11,19 +11,32 @@ from ganvas.run.budget import Budget, describe_seconds, parse_budget
 @pytest.mark.parametrize(
     ("text", "budget"),
     [
-        ("90s", Budget(seconds=90)), ("10m", Budget(seconds=600)), ("1.5h", Budget(seconds=5400)), ("1d", Budget(seconds=86400)),
-        (" 10 m ", Budget(seconds=600)), (".5m", Budget(seconds=30)),
-        ("800", Budget(samples=800)), ("50k", Budget(samples=50_000)), ("50K", Budget(samples=50_000)),
-        ("2M", Budget(samples=2_000_000)), ("0.5k", Budget(samples=500)), ("1G", Budget(samples=10**9)),
+        ("90s", Budget(seconds=90)),
+        ("10m", Budget(seconds=600)),
+        ("1.5h", Budget(seconds=5400)),
+        ("1d", Budget(seconds=86400)),
+        (" 10 m ", Budget(seconds=600)),
+        (".5m", Budget(seconds=30)),
+        ("800", Budget(samples=800)),
+        ("50k", Budget(samples=50_000)),
+        ("50K", Budget(samples=50_000)),
+        ("2M", Budget(samples=2_000_000)),
+        ("0.5k", Budget(samples=500)),
+        ("1G", Budget(samples=10**9)),
         ("200r", Budget(rounds=200)),
-        (None, Budget()), ("", Budget()), ("open", Budget()), ("None", Budget()),
+        (None, Budget()),
+        ("", Budget()),
+        ("open", Budget()),
+        ("None", Budget()),
     ],
-)  # fmt: skip
+)
 def test_budgets(text: str | None, budget: Budget) -> None:
     assert parse_budget(text) == budget
 
 
-@pytest.mark.parametrize("text", ["0", "0s", "-5m", "ten minutes", "5x", "1.5r", "0.1", "5 r r", "m", "1e3", "inf", "nan", "10mm"])
+@pytest.mark.parametrize(
+    "text", ["0", "0s", "-5m", "ten minutes", "5x", "1.5r", "0.1", "5 r r", "m", "1e3", "inf", "nan", "10mm"]
+)
 def test_nonsense_is_refused_with_examples(text: str) -> None:
     with pytest.raises(GanvasError, match=r"--budget '.*' is not understood: use 10m"):
         parse_budget(text)
@@ -43,6 +56,15 @@ def test_progress_counts_what_the_budget_counts() -> None:
 
 def test_words() -> None:
     assert [str(b) for b in (Budget(seconds=600), Budget(samples=50_000), Budget(rounds=1200), Budget())] == [
-        "10 min", "50,000 samples", "1,200 rounds", "until you stop it",
-    ]  # fmt: skip
-    assert [describe_seconds(s) for s in (45, 119.6, 3599, 3900, 7200)] == ["45 s", "120 s", "1 h 00 min", "1 h 05 min", "2 h 00 min"]
+        "10 min",
+        "50,000 samples",
+        "1,200 rounds",
+        "until you stop it",
+    ]
+    assert [describe_seconds(s) for s in (45, 119.6, 3599, 3900, 7200)] == [
+        "45 s",
+        "120 s",
+        "1 h 00 min",
+        "1 h 05 min",
+        "2 h 00 min",
+    ]

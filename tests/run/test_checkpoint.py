@@ -63,7 +63,9 @@ def test_networks_with_two_names_and_odd_layouts_are_saved(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("stop", range(1, 12))
-def test_killed_between_any_two_steps_one_checkpoint_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int) -> None:
+def test_killed_between_any_two_steps_one_checkpoint_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
     """Every rename, flush and removal of the third save is in turn the last thing that happens."""
 
     class Killed(BaseException):
@@ -93,6 +95,8 @@ def test_killed_between_any_two_steps_one_checkpoint_is_whole(tmp_path: Path, mo
         else:
             assert steps < stop
     assert value(tmp_path) in (2, 3)
+    checkpoint.recover(tmp_path)
+    assert value(tmp_path) in (2, 3)
     put(tmp_path, 4)
     assert value(tmp_path) == 4
     assert value(tmp_path, "previous") in (2, 3)
@@ -104,9 +108,49 @@ def test_a_kill_between_the_renames_is_finished_by_the_next_load(tmp_path: Path)
     put(tmp_path, 2)
     folder = tmp_path / "checkpoints"
     (folder / "last").rename(folder / ".incoming")  # all is written, the old one is out of the way, the new one not yet in
+    assert value(tmp_path) == 2, "a reader finds it"
+    assert names(tmp_path) == [".incoming", "previous"], "and changes nothing: it may look into a run that is saving"
+    checkpoint.recover(tmp_path)
+    assert names(tmp_path) == ["last", "previous"]
     assert value(tmp_path) == 2
-    shutil.rmtree(folder / "last")
-    assert value(tmp_path) == 1, "with nothing new the previous one is taken"
+    (folder / "last").rename(folder / ".incoming")
+    (folder / ".incoming" / "manifest.json").unlink()
+    assert value(tmp_path) == 1, "without a whole new one the previous one is taken"
+    checkpoint.recover(tmp_path)
+    assert value(tmp_path) == 1
+
+
+def test_a_kill_between_the_first_two_renames_keeps_both(tmp_path: Path) -> None:
+    put(tmp_path, 1)
+    put(tmp_path, 2)
+    folder = tmp_path / "checkpoints"
+    (folder / "previous").rename(folder / ".outgoing")
+    checkpoint.recover(tmp_path)
+    assert (value(tmp_path), value(tmp_path, "previous")) == (2, 1)
+
+
+def test_reading_while_another_process_saves_never_fails(tmp_path: Path) -> None:
+    """A reader in this thread, a writer in another: hundreds of looks at a checkpoint that is being replaced all the time."""
+    import threading
+
+    put(tmp_path, 1)
+    done = threading.Event()
+
+    def write() -> None:
+        for number in range(2, 60):
+            put(tmp_path, number)
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = []
+    while not done.is_set():
+        folder = checkpoint.sound(tmp_path)
+        assert folder is not None
+        seen.append(folder)
+    writer.join()
+    assert len(seen) > 10
+    assert value(tmp_path) == 59
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -126,7 +170,8 @@ def test_harm_is_named_and_the_previous_one_offered(tmp_path: Path, part: str, h
     else:
         path.unlink()
     expected = {"cut": "truncated|damaged", "flip": "changed since it was saved|damaged", "empty": "truncated|damaged"}
-    message = f"last: {part} (is |was )?({expected.get(harm, 'missing')}).*The one before it is sound .round 1.: add  --checkpoint previous"
+    offer = "The one before it is sound .round 1.: add  --checkpoint previous"
+    message = f"last: {part} (is |was )?({expected.get(harm, 'missing')}).*{offer}"
     with pytest.raises(GanvasError, match=message) as failure:
         checkpoint.load(tmp_path)
     assert "\n" not in str(failure.value)
@@ -185,7 +230,9 @@ def test_a_later_format_is_refused_by_number(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("written", range(4))
-def test_a_disk_that_fills_up_leaves_the_older_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int) -> None:
+def test_a_disk_that_fills_up_leaves_the_older_checkpoints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
     put(tmp_path, 1)
     put(tmp_path, 2)
     original, count = os.fsync, 0

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toys
 import yaml
 
 import ganvas
+import toys
 from ganvas.errors import DataError, GanvasError, RunError
 from ganvas.run.logs import read_metrics
 
@@ -45,7 +45,9 @@ def train(system: str | None = "lsgan", data: Any = None, **options: Any) -> dic
     return ganvas.train(system, data, quiet=True, **options)
 
 
-@pytest.mark.parametrize("more", [{}, {"micro_batches": 2, "precision": "64"}, {"precision": "bf16-mixed", "channels_last": "on"}])
+@pytest.mark.parametrize(
+    "more", [{}, {"micro_batches": 2, "precision": "64"}, {"precision": "bf16-mixed", "channels_last": "on"}]
+)
 def test_stopping_and_resuming_gives_the_bits_of_the_straight_run(tmp_path: Path, more: dict[str, Any]) -> None:
     train(out=tmp_path / "straight", budget="11r", check_every=4, **more)
     train(out=tmp_path / "pieces", budget="3r", check_every=4, **more)
@@ -54,7 +56,9 @@ def test_stopping_and_resuming_gives_the_bits_of_the_straight_run(tmp_path: Path
     assert result["resumed"]
     assert result["rounds"] == 11
     assert toys.digests(tmp_path / "pieces") == toys.digests(tmp_path / "straight")
-    assert [r["round"] for r in read_metrics(tmp_path / "pieces")] == sorted({r["round"] for r in read_metrics(tmp_path / "pieces")})
+    assert [r["round"] for r in read_metrics(tmp_path / "pieces")] == sorted(
+        {r["round"] for r in read_metrics(tmp_path / "pieces")}
+    )
 
 
 def test_another_seed_gives_other_bits(tmp_path: Path) -> None:
@@ -79,7 +83,15 @@ def test_what_a_run_folder_holds(tmp_path: Path) -> None:
     result = train(out=tmp_path / "run", budget="50", heldout=0.25)
     run = tmp_path / "run"
     assert result["samples"] == 56, "budgets in samples end with the round that reaches them"
-    for name in ("config.yaml", "environment.json", "split.json", "metrics.jsonl", "tensorboard", "samples", "checkpoints/last"):
+    for name in (
+        "config.yaml",
+        "environment.json",
+        "split.json",
+        "metrics.jsonl",
+        "tensorboard",
+        "samples",
+        "checkpoints/last",
+    ):
         assert (run / name).exists(), name
     written = yaml.safe_load((run / "config.yaml").read_text())
     assert written["config"]["width"] == 4
@@ -154,7 +166,12 @@ def copied(trained: Path, tmp_path: Path) -> Path:
 
 def test_the_same_settings_in_other_words_are_no_change(copied: Path) -> None:
     result = train(
-        "LSGAN", toys.pictures(), resume=copied, budget="4r", size="10,8", config={"width": "4", "rate": "0.0002", "batch_norm": "yes"}
+        "LSGAN",
+        toys.pictures(),
+        resume=copied,
+        budget="4r",
+        size="10,8",
+        config={"width": "4", "rate": "0.0002", "batch_norm": "yes"},
     )
     assert result["rounds"] == 4
 
@@ -241,7 +258,10 @@ def test_starting_from_another_run(trained: Path, copied: Path, tmp_path: Path) 
         ({"data": np.zeros((0, 4, 4), np.uint8)}, "the array has shape"),
         ({"data": np.full((9, 4, 4), np.nan, np.float32)}, "NaN or infinity"),
         ({"data": np.zeros((9, 2), np.float32)}, "all points are the same"),
-        ({"data": np.random.default_rng(0).normal(size=(9, 2)), "system": "dcgan"}, "dcgan learns from image data, .* holds points"),
+        (
+            {"data": np.random.default_rng(0).normal(size=(9, 2)), "system": "dcgan"},
+            "dcgan learns from image data, .* holds points",
+        ),
         ({"data": "absent/folder"}, "no such file or folder"),
     ],
 )
@@ -265,6 +285,16 @@ def test_where_a_run_may_be_put(trained: Path, tmp_path: Path, monkeypatch: pyte
         train(out=tmp_path / "file" / "below", budget="1r")
     monkeypatch.chdir(tmp_path)
     assert [train(budget="1r")["run"] for _ in range(2)] == ["runs/lsgan-array-1", "runs/lsgan-array-2"]
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(copied: Path) -> None:
+    from ganvas.run.files import held
+
+    with held(copied):
+        with pytest.raises(GanvasError, match="copy is being trained by another process: wait until it ends, or stop it"):
+            train(None, toys.pictures(), resume=copied, budget="4r")
+        assert ganvas.load(copied).sample(1).shape == (1, 10, 8, 1), "looking is always allowed"
+    assert train(None, toys.pictures(), resume=copied, budget="4r")["rounds"] == 4
 
 
 # Failures while it runs
@@ -351,7 +381,9 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_goes_on(tmp_path: Pa
     path = run / "checkpoints" / "last" / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-9])
     for attempt in (lambda: train(None, data, resume=run, budget="9r"), lambda: ganvas.load(run)):
-        with pytest.raises(GanvasError, match=r"weights.safetensors is truncated .* sound \(round 4\): add  --checkpoint previous"):
+        with pytest.raises(
+            GanvasError, match=r"weights.safetensors is truncated .* sound \(round 4\): add  --checkpoint previous"
+        ):
             attempt()
     assert ganvas.load(run, which="previous").sample(2).shape == (2, 10, 8, 1)
     train(None, data, resume=run, which="previous", budget="9r")
@@ -409,7 +441,9 @@ def test_a_nan_in_the_last_rounds_is_played_again(tmp_path: Path) -> None:
 
 def test_a_nan_that_keeps_coming_ends_the_run_with_advice_and_keeps_everything(tmp_path: Path) -> None:
     path, points = poisoned(tmp_path, 0.5)
-    with pytest.raises(RunError, match="keeps diverging .3 times .*'poison' of discriminator.*Try a lower learning rate") as failure:
+    with pytest.raises(
+        RunError, match="keeps diverging .3 times .*'poison' of discriminator.*Try a lower learning rate"
+    ) as failure:
         ganvas.train(str(path), points, out=tmp_path / "run", budget="100r", check_every=8, **FEW)
     assert failure.value.exit_code == 1
     assert (tmp_path / "run" / "config.yaml").exists()

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,9 @@ def _promote(folder: Path) -> None:
     shutil.rmtree(outgoing, ignore_errors=True)
 
 
-def recover(folder: Path) -> None:
-    """Finish what a killed process left between two renames."""
+def recover(run: Path) -> None:
+    """Finish what a killed process left between two renames. Only for who holds the run (`files.held`)."""
+    folder = run / "checkpoints"
     last, incoming, previous, outgoing = (folder / n for n in ("last", ".incoming", "previous", ".outgoing"))
     with told(folder):
         if not last.exists() and incoming.exists() and _fault(incoming) is None:
@@ -108,34 +110,50 @@ def _fault(checkpoint: Path) -> str | None:
     return None
 
 
-def load(run: Path, which: str = "last") -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]] | None:
-    """(weights, state, manifest) of a run's checkpoint, on the CPU; None when the run has none yet.
+def sound(run: Path, which: str = "last") -> Path | None:
+    """The folder of a run's checkpoint, once its files have passed their checksums; None when the run has none yet.
 
-    Raises GanvasError naming the damaged file, and offering the other checkpoint when that one is sound.
+    Changes nothing, so it may look into a run that is being trained. Raises GanvasError naming the damaged file, and
+    offering the other checkpoint when that one is sound.
     """
+    folder = run / "checkpoints"
+    for patience in (0.1, 0.5, 0.0):
+        checkpoint = folder / which
+        if which == "last" and not checkpoint.is_dir():  # between two renames, or killed there
+            checkpoint = next((folder / n for n in (".incoming", "previous") if _fault(folder / n) is None), checkpoint)
+        if not checkpoint.is_dir():
+            if which != "last":
+                raise GanvasError(f"{run} has no checkpoint '{which}'")
+            return None
+        fault = _fault(checkpoint)
+        if fault is None:
+            return checkpoint
+        time.sleep(patience)  # it may have been replaced while it was read
+    raise _refusal(checkpoint, str(fault))
+
+
+def _refusal(checkpoint: Path, fault: str) -> GanvasError:
+    folder = checkpoint.parent
+    other = next((n for n in ("previous", "last") if n != checkpoint.name and (folder / n).is_dir()), None)
+    if other is None or _fault(folder / other) is not None:
+        return GanvasError(f"{checkpoint}: {fault}, and no other checkpoint is sound")
+    where = json.loads((folder / other / "manifest.json").read_text()).get("round", "?")
+    return GanvasError(f"{checkpoint}: {fault}. The one before it is sound (round {where}): add  --checkpoint {other}")
+
+
+def load(run: Path, which: str = "last") -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]] | None:
+    """(weights, state, manifest) of a run's checkpoint, on the CPU; None when the run has none yet. Raises as `sound` does."""
     import safetensors.torch
     import torch
 
-    folder = run / "checkpoints"
-    if which == "last" and folder.is_dir() and os.access(folder, os.W_OK):
-        recover(folder)
-    checkpoint = folder / which
-    if not checkpoint.is_dir():
-        if which != "last":
-            raise GanvasError(f"{run} has no checkpoint '{which}'")
+    checkpoint = sound(run, which)
+    if checkpoint is None:
         return None
-    fault = _fault(checkpoint)
-    if fault is None:
-        try:
-            weights = safetensors.torch.load((checkpoint / FILES[0]).read_bytes())
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what torch wonders about in a forged file
-                state = torch.load(checkpoint / FILES[1], map_location="cpu", weights_only=True)
-            return weights, state, json.loads((checkpoint / "manifest.json").read_text())
-        except Exception as error:  # a file that passes its checksum but not its reader was made by someone else
-            fault = f"cannot be read ({type(error).__name__})"
-    other = next((n for n in ("previous", "last") if n != which and (folder / n).is_dir()), None)
-    if other is not None and _fault(folder / other) is None:
-        where = json.loads((folder / other / "manifest.json").read_text()).get("round", "?")
-        raise GanvasError(f"{checkpoint}: {fault}. The one before it is sound (round {where}): add  --checkpoint {other}")
-    raise GanvasError(f"{checkpoint}: {fault}, and no other checkpoint is sound")
+    try:
+        weights = safetensors.torch.load((checkpoint / FILES[0]).read_bytes())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch wonders about in a forged file
+            state = torch.load(checkpoint / FILES[1], map_location="cpu", weights_only=True)
+        return weights, state, json.loads((checkpoint / "manifest.json").read_text())
+    except Exception as error:  # a file that passes its checksum but not its reader was made by someone else
+        raise _refusal(checkpoint, f"cannot be read ({type(error).__name__})") from error

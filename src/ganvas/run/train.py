@@ -6,6 +6,7 @@ Not for rounds: those are the Engine's.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -20,8 +21,8 @@ from ..errors import GanvasError, RunError, did_you_mean
 from ..registry import Card, find, load_system
 from ..specs import ImageSpec, spec_to_dict
 from . import checkpoint
-from .budget import Budget, describe_seconds, parse_budget
-from .files import told, write_json
+from .budget import describe_seconds, parse_budget
+from .files import held, told, write_json
 from .load import RunRecord, build_system, put_weights, read_run
 from .settings import ANY_TIME, FILE, Settings, build_settings, parse_size, read_yaml, write_yaml
 
@@ -59,7 +60,23 @@ def train(
     resume: continue this run; only budget, save_every and sample_every may differ. init_from: start from a run's weights.
     Raises GanvasError (bad input) or RunError (a failed run), each one line.
     """
-    say = say or (lambda text: None)
+    with contextlib.ExitStack() as holding:
+        return _train(holding, system, data, out, config, resume, init_from, which, quiet, say or (lambda text: None), settings)
+
+
+def _train(
+    holding: contextlib.ExitStack,
+    system: str | None,
+    data: Any,
+    out: str | Path | None,
+    config: Mapping[str, Any] | str | Path | None,
+    resume: str | Path | None,
+    init_from: str | Path | None,
+    which: str,
+    quiet: bool,
+    say: Callable[[str], None],
+    settings: dict[str, Any],
+) -> dict[str, Any]:
     given = {k: v for k, v in settings.items() if v is not None}
     overrides = dict(config) if isinstance(config, Mapping) else {}
     if isinstance(config, str | Path):
@@ -69,12 +86,15 @@ def train(
     if resume is not None:
         if init_from is not None:
             raise GanvasError("--init-from cannot be combined with --resume: a resumed run has its own weights")
-        folder = _resume(Path(resume), system, data, given, overrides, out)
+        folder = read_run(resume).path
+        holding.enter_context(held(folder))
+        _resume(folder, system, data, given, overrides, out, which)
         keep = None if data is None or isinstance(data, str | Path) else _same_data(read_run(folder), data)
     else:
         if system is None:
             raise GanvasError("which system? For example:  ganvas train dcgan --data photos/   (see: ganvas systems)")
         folder, keep = _prepare(system, data, given, overrides, out, init_from, quiet, say)
+        holding.enter_context(held(folder))
     record = read_run(folder)
     from ..parallel import Gone, launch
 
@@ -98,10 +118,15 @@ def _from_file(
     if "config" not in values and "run" not in values:
         return system, data, given, values
     run = dict(values.get("run") or {})
-    return values.get("system", system) if system is None else system, run.pop("data", None) if data is None else data, {
-        **run,
-        **given,
-    }, dict(values.get("config") or {})
+    return (
+        values.get("system", system) if system is None else system,
+        run.pop("data", None) if data is None else data,
+        {
+            **run,
+            **given,
+        },
+        dict(values.get("config") or {}),
+    )
 
 
 def _resume(
@@ -111,8 +136,9 @@ def _resume(
     given: dict[str, Any],
     overrides: dict[str, Any],
     out: str | Path | None,
-) -> Path:
-    """Check that a run may continue as asked, write down what may change, and return its folder."""
+    which: str,
+) -> None:
+    """Check that a run may continue as asked, and write down what may change."""
     record = read_run(folder)
     if out is not None:
         raise GanvasError("--out cannot be combined with --resume: the run goes on in its own folder")
@@ -138,11 +164,12 @@ def _resume(
             f"run with  --init-from {folder}"
         )
     parse_budget(wanted["budget"])
+    checkpoint.recover(folder)
+    checkpoint.sound(folder, which)
     if wanted != saved:
         values = read_yaml(folder / FILE)
         values["run"].update({k: wanted[k] for k in ANY_TIME})
         write_yaml(folder / FILE, values)
-    return folder
 
 
 def _same_size(text: str | None) -> tuple[Any, ...]:
@@ -229,7 +256,9 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
     origin = settings.data if source is None else source
     size = parse_size(settings.size)
     if size is None:
-        native = native_size(origin)
+        # What does not exist is left to open_data, which knows names that are near.
+        missing = isinstance(origin, str | Path) and not Path(origin).expanduser().exists()
+        native = None if missing else native_size(origin)
         size = suitable_size(*native) if native is not None else SMALL_SIDE
     return open_data(
         origin,
@@ -290,7 +319,9 @@ def _new_folder(card: Card, data: str, out: str | Path | None) -> Path:
         if folder.exists() and not folder.is_dir():
             raise GanvasError(f"--out {folder} is a file: name a folder")
         if (folder / FILE).exists():
-            raise GanvasError(f"{folder} already holds a run: go on with  ganvas train --resume {folder}  or choose another --out")
+            raise GanvasError(
+                f"{folder} already holds a run: go on with  ganvas train --resume {folder}  or choose another --out"
+            )
         if folder.exists() and any(p.name not in BEGINNINGS and not p.name.startswith(".") for p in folder.iterdir()):
             raise GanvasError(f"--out {folder} is not empty: choose a new folder")
         return folder
@@ -306,12 +337,13 @@ def _seed_from(source: Path, folder: Path, card: Card) -> None:
     record = read_run(source)
     if record.card.name != card.name:
         raise GanvasError(f"--init-from {source}: it holds a {record.card.name}, not a {card.name}")
-    if checkpoint.load(source) is None:
+    start = checkpoint.sound(source)
+    if start is None:
         raise GanvasError(f"--init-from {source}: it has no checkpoint yet")
     import shutil
 
     with told(folder):
-        shutil.copyfile(source / "checkpoints" / "last" / "weights.safetensors", folder / "start.safetensors")
+        shutil.copyfile(start / "weights.safetensors", folder / "start.safetensors")
 
 
 # The loop, in each process
@@ -351,9 +383,7 @@ class _Stop:
             signal.signal(number, handler)
 
 
-def _play(
-    processes: Any, folder_name: str, which: str, quiet: bool, dataset: Any, system_file: str | None
-) -> dict[str, Any]:
+def _play(processes: Any, folder_name: str, which: str, quiet: bool, dataset: Any, system_file: str | None) -> dict[str, Any]:
     """Build the board, restore, play until the budget, the game or the user says stop."""
     import torch
 
@@ -453,7 +483,8 @@ class _Loop:
                 self.engine.restore(state["engine"])
                 self.seconds_before = float(state["seconds"])
             except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
-                raise GanvasError(f"{folder / 'checkpoints' / which}: its state does not fit this system ({error!r:.80})") from error
+                where = folder / "checkpoints" / which
+                raise GanvasError(f"{where}: its state does not fit this system ({error!r:.80})") from error
         self.live: Any = None
         self.logs: Any = None
         if processes.leads:
@@ -593,8 +624,15 @@ class _Loop:
         memory = memory_in_use(self.processes.device)
         progress = self.budget.progress(self.seconds, clock.samples, clock.round)
         self.live.update(
-            round=clock.round, samples=clock.samples, seconds=self.seconds, progress=progress, rate=rate, terms=terms,
-            norms=norms, memory=memory, phase=clock.phase,
+            round=clock.round,
+            samples=clock.samples,
+            seconds=self.seconds,
+            progress=progress,
+            rate=rate,
+            terms=terms,
+            norms=norms,
+            memory=memory,
+            phase=clock.phase,
         )
         record: dict[str, Any] = {"round": clock.round, "samples": clock.samples, "seconds": round(self.seconds, 3)}
         record |= {"phase": clock.phase, "rate": round(rate, 2), "memory": memory}
@@ -633,4 +671,3 @@ def how_to_resume(result: Mapping[str, Any]) -> str:
         f"stopped at round {result['rounds']:,} after {describe_seconds(result['seconds'])}, everything is saved; go on with  "
         f"ganvas train --resume {result['run']}"
     )
-

@@ -21,8 +21,9 @@ class Paths:
     """Centimetres of each material along every ray, and where the lung fields are.
 
     body: between skin and skin. lung: of it, aerated lung. bone: of it, cortical bone. air: of it, gas. blood: vessels in the
-    lung. cavity: the part of the image inside the rib cage and above the diaphragm, 0 to 1. heart: silhouette, 0 to 1.
-    rim: half-width of the rib cage at each level. reach: 0 at the mediastinum, 1 at the rim. side: -1 or 1, the half of the image.
+    lung. cavity: the part of the image inside the rib cage and above the diaphragm, 0 to 1. field: of it, where lung shows, 0
+    to 1. heart: silhouette, 0 to 1. rim: half-width of the rib cage at each level. reach: 0 at the mediastinum, 1 at the rim.
+    side: -1 in the left half of the image, 1 in the right.
     """
 
     body: Array
@@ -231,7 +232,9 @@ def _girdle(a: Array, y: Array, side: Array, b: Body, soft: Array) -> Array:
     t = (a - b["clav_x"]) / b["clav_long"]
     line = b["clav_y"] - b["clav_rise"] * t + b["clav_bend"] * t * (1 - t) * (1 - 2 * t) + 0.35 * b["roll"] * side
     d = (y - line) * b["clav_cos"]
-    bone = tube(d, b["clav_r"] * (1.15 - 0.3 * t * (1 - t) * 4 * 0.8), soft, 0.3) * (edge(t, np.float32(0.06)) * edge(1 - t, np.float32(0.06)))
+    bone = tube(d, b["clav_r"] * (1.15 - 0.3 * t * (1 - t) * 4 * 0.8), soft, 0.3) * (
+        edge(t, np.float32(0.06)) * edge(1 - t, np.float32(0.06))
+    )
     bone *= 1.25
     # shoulder blade: a thin triangle with thick borders, hanging from the joint
     jx, jy = b["joint_x"], b["joint_y"]
@@ -259,7 +262,9 @@ def _airways(x: Array, y: Array, b: Body, soft: Array) -> Array:
     w = x / b["trachea"]
     air = root(1 - w * w) * (1.8 * b["trachea"]) * edge(b["carina"] - y, np.float32(0.8))
     for direction, steep in ((-1.0, 0.80), (1.0, 0.62)):
-        d, along = capsule(x, y, 0 * b["carina"], b["carina"] - 0.4, np.float32(direction * np.sqrt(1 - steep**2)), np.float32(steep))
+        d, along = capsule(
+            x, y, 0 * b["carina"], b["carina"] - 0.4, np.float32(direction * np.sqrt(1 - steep**2)), np.float32(steep)
+        )
         air += root(0.42 - d * d) * (edge(along, np.float32(0.6)) * edge(4.0 - along, np.float32(2.0)))
     return air * b["airway"]
 
@@ -296,7 +301,9 @@ def vessel_bank(blur: int) -> Array:
     return np.ascontiguousarray(bank)
 
 
-def _grow(image: Array, rng: np.random.Generator, start: tuple[float, float], angle: float, radius: float, length: float) -> None:
+def _grow(
+    image: Array, rng: np.random.Generator, start: tuple[float, float], angle: float, radius: float, length: float
+) -> None:
     while radius > 0.045:
         x0, y0 = start
         x1, y1 = x0 + length * np.cos(angle), y0 + length * np.sin(angle)
@@ -337,7 +344,7 @@ def _vessels(a: Array, y: Array, side: Array, b: Body, pixel: float) -> Array:
     return (upper * (1 - v) + lower * v) * b["vessels"]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def blur_matrix(size: int, sigma: float) -> Array:
     """(size, size) float32: a Gaussian blur of `sigma` pixels as a matrix, rows summing to 1, edges weighted by what exists."""
     at = np.arange(size, dtype=np.float32)

@@ -1,4 +1,15 @@
-"""Simulated frontal chest radiographs with known truth."""
+"""Simulated frontal chest radiographs with known truth: Beer-Lambert line integrals through a parametric thorax.
+
+For trying systems without data, for tests, and for measuring against findings, masks and rules that are known. Not a model of
+disease, and not for teaching anything about patients. The geometry is in `_thorax`; this module draws bodies, findings,
+exposure and film.
+
+Sources of numbers: attenuation from Hubbell and Seltzer 1995 (NIST tables, tissues of ICRU Report 44); the width of the chest
+by sex after Bellemare et al. 2003 ("Sex Differences in Thoracic Dimensions and Configuration", females about a tenth smaller);
+normal heart at most half the chest's width after Danzer 1919 ("The cardiothoracic ratio"); right dome of the diaphragm 1 to
+2 cm above the left, left hilum above the right, and nodules of at most 3 cm after Hansell et al. 2008 ("Fleischner Society:
+Glossary of Terms for Thoracic Imaging") and textbooks of chest radiology. Spreads where no source gives one were set by eye.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +20,34 @@ from typing import Any
 import numpy as np
 
 from . import PhantomData
-from ._thorax import Body, Paths, blur_matrix, edge, paths, rim_width, root
+from ._thorax import Array, Body, Paths, blur_matrix, edge, paths, rim_width, root
 
 CLASSES = ("normal", "nodule", "effusion", "cardiomegaly", "pneumothorax")
 
-MU_TISSUE, MU_LUNG, MU_BONE = 0.205, 0.052, 0.52
-_FIELD = 42.0
-_CHUNK_PIXELS = 32768
+# Findings that are never drawn together, and why.
+RULES = {
+    frozenset({"effusion", "pneumothorax"}): "fluid under air has a flat level, not a meniscus: another finding, not drawn",
+    frozenset(
+        {"nodule", "pneumothorax"}
+    ): "a collapsing lung is denser and smaller: the nodule's place and size would be unknown",
+    frozenset({"nodule", "effusion"}): "fluid may hide the nodule: the truth could not be seen",
+    frozenset({"nodule", "cardiomegaly"}): "the large heart may hide the nodule: the truth could not be seen",
+}
+# With cardiomegaly an effusion is on the right or on both sides, as in heart failure, never on the left alone.
+
+# Linear attenuation per cm at 70 keV, the mean energy of a chest beam of about 120 kV: mass attenuation 0.193 cm2/g for soft
+# tissue (1.06 g/cm3) and lung (0.26 g/cm3 inflated), 0.262 for cortical bone (1.92 g/cm3).
+MU_TISSUE, MU_LUNG, MU_BONE = 0.204, 0.050, 0.503
+_FIELD = 40.0  # cm across the usual image: sets blur, so that it does not depend on the record
+_CHUNK_PIXELS = 32768  # pixels worked on at once: 40 arrays of them stay in the processor's cache
+
+
+def possible(findings: list[str] | tuple[str, ...] | set[str]) -> bool:
+    """Whether these findings may stand on one radiograph. `normal` stands alone; an unknown name is never possible."""
+    given = set(findings)
+    if not given <= set(CLASSES) or ("normal" in given and len(given) > 1):
+        return False
+    return not any(pair <= given for pair in RULES)
 
 
 class _Draws:
@@ -27,19 +59,19 @@ class _Draws:
         self.bell = np.stack([g.standard_normal(40, dtype=np.float32) for g in self.generators])
         self.used = [0, 0]
 
-    def uniform(self, low: Any, high: Any) -> np.ndarray:
+    def uniform(self, low: Any, high: Any) -> Array:
         self.used[0] += 1
         return (low + (high - low) * self.flat[:, self.used[0] - 1, None, None]).astype(np.float32)
 
-    def normal(self, mean: Any, sd: Any, within: float = 2.0) -> np.ndarray:
+    def normal(self, mean: Any, sd: Any, within: float = 2.0) -> Array:
         self.used[1] += 1
         return (mean + sd * np.clip(self.bell[:, self.used[1] - 1, None, None], -within, within)).astype(np.float32)
 
-    def chance(self, p: float) -> np.ndarray:
+    def chance(self, p: float) -> Array:
         return (self.uniform(0, 1) < p).astype(np.float32)
 
 
-def _bodies(r: _Draws, big: np.ndarray) -> Body:
+def _bodies(r: _Draws, big: Array) -> Body:
     female = r.chance(0.48)
     b: Body = {"female": female}
     b["fat"] = fat = np.abs(r.normal(0, 1.3))
@@ -70,13 +102,14 @@ def _bodies(r: _Draws, big: np.ndarray) -> Body:
     b["ctr"] = ctr
     width = ctr * half  # half the heart's width
     angle = np.deg2rad(r.uniform(30, 55) - 8 * big).astype(np.float32)
-    ratio = r.uniform(0.60, 0.78) - 0.12 * big
+    ratio = r.uniform(0.66, 0.84) - 0.08 * big
     b["heart_cos"], b["heart_sin"] = np.cos(angle), np.sin(angle)
-    b["heart_a"] = width / np.sqrt(b["heart_cos"] ** 2 + (ratio * b["heart_sin"]) ** 2)
+    b["heart_a"] = 0.84 * width / np.sqrt(b["heart_cos"] ** 2 + (ratio * b["heart_sin"]) ** 2)
     b["heart_b"] = ratio * b["heart_a"]
     b["atrium_r"] = width * r.uniform(0.55, 0.7)
     b["heart_x"] = width * np.where(big > 0, r.uniform(0.15, 0.32), r.uniform(0.28, 0.45)).astype(np.float32)
     b["atrium_x"] = b["heart_x"] - width + b["atrium_r"]
+    b["heart_x"] += 0.16 * width
     drop = np.sqrt((b["heart_a"] * b["heart_sin"]) ** 2 + (b["heart_b"] * b["heart_cos"]) ** 2)
     b["heart_y"] = b["dome"] + r.uniform(1.5, 3.5) + 1.5 * big - drop
     b["heart_depth"] = r.uniform(10.5, 14.5) * size
@@ -141,12 +174,12 @@ def _bodies(r: _Draws, big: np.ndarray) -> Body:
     return b
 
 
-def _view(r: _Draws, b: Body, height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _view(r: _Draws, b: Body, height: int, width: int) -> tuple[Array, Array, Array]:
     """x, y of the pixels and the pixel size, all in cm."""
     field = 2 * b["half"] / np.maximum(r.normal(0.74, 0.10), 0.58)
     pixel = (field / min(height, width)).astype(np.float32)
     across = (np.arange(width, dtype=np.float32) + 0.5 - width / 2) * pixel + r.normal(0, 0.8)
-    middle = field * r.normal(0.345, 0.035)
+    middle = field * r.normal(0.365, 0.035)
     down = (np.arange(height, dtype=np.float32)[:, None] + 0.5 - height / 2) * pixel + middle
     tilt = np.deg2rad(r.normal(0, 1.8)).astype(np.float32)
     x = across * np.cos(tilt) + (down - middle) * np.sin(tilt)
@@ -154,32 +187,32 @@ def _view(r: _Draws, b: Body, height: int, width: int) -> tuple[np.ndarray, np.n
     return x.astype(np.float32), y.astype(np.float32), pixel
 
 
-def _clouds(r: _Draws, height: int, width: int) -> np.ndarray:
+def _clouds(r: _Draws, height: int, width: int) -> Array:
     """Unevenness of the soft tissue in cm: fat, muscle and airways too small to draw, as smooth noise of three sizes.
 
     The grid of random numbers does not depend on the number of pixels, so a body keeps its clouds at every size.
     """
-    total = np.float32(0)
-    for cells, sd in ((7, r.uniform(0.3, 1.0)), (18, r.uniform(0.2, 0.9)), (44, r.uniform(0.0, 0.5))):
+    total = np.zeros((len(r.generators), height, width), np.float32)
+    for cells, sd in ((7, r.uniform(0.4, 1.4)), (18, r.uniform(0.2, 0.9)), (44, r.uniform(0.0, 0.5))):
         grid = np.stack([g.standard_normal((cells, cells), dtype=np.float32) for g in r.generators])
-        total = total + sd * (_spread(height, cells) @ grid @ _spread(width, cells).T)
+        total += sd * (_spread(height, cells) @ grid @ _spread(width, cells).T)
     return total
 
 
 @lru_cache(maxsize=32)
-def _spread(size: int, cells: int) -> np.ndarray:
+def _spread(size: int, cells: int) -> Array:
     """(size, cells) float32: smooth interpolation of `cells` random numbers to `size` pixels, keeping their variance."""
     at = (np.arange(size) + 0.5) / size * cells
     weights = np.exp(-((at[:, None] - np.arange(cells) - 0.5) ** 2) / (2 * 0.6**2))
     return (weights / np.sqrt((weights**2).sum(1, keepdims=True))).astype(np.float32)
 
 
-def _expose(attenuation: np.ndarray, r: _Draws) -> np.ndarray:
+def _expose(attenuation: Array, r: _Draws) -> Array:
     """Display values 0 to 1 from line integrals."""
     n, height, width = attenuation.shape
     pixel = _FIELD / min(height, width)
 
-    def blurred(image: np.ndarray, sigma: float) -> np.ndarray:
+    def blurred(image: Array, sigma: float) -> Array:
         return blur_matrix(height, sigma) @ image @ blur_matrix(width, sigma).T
 
     primary = np.exp(-attenuation)
@@ -211,7 +244,7 @@ def _expose(attenuation: np.ndarray, r: _Draws) -> np.ndarray:
     return _film(np.minimum(signal, 1), r)
 
 
-def _film(image: np.ndarray, r: _Draws) -> np.ndarray:
+def _film(image: Array, r: _Draws) -> Array:
     """Margins outside the collimated field and side markers, as on real films."""
     n, height, width = image.shape
     down = (np.arange(height, dtype=np.float32)[:, None] + 0.5) / height
@@ -226,13 +259,33 @@ def _film(image: np.ndarray, r: _Draws) -> np.ndarray:
     side = r.uniform(0.85, 0.98)
     u, v = across - side, down - r.uniform(0.02, 0.2)
     big = r.uniform(0.012, 0.03)
-    letter = edge(big - np.maximum(np.abs(u) * 1.6, np.abs(v)), soft) * edge(np.maximum(0.45 * big - u - big * 0.9, v - 0.45 * big), soft)
+    letter = edge(big - np.maximum(np.abs(u) * 1.6, np.abs(v)), soft) * edge(
+        np.maximum(0.45 * big - u - big * 0.9, v - 0.45 * big), soft
+    )
     letter *= r.chance(0.6) * r.uniform(0.4, 1)
     image += letter * (1 - image)
     return image
 
 
-def _choose(variant: str | None, r: _Draws) -> dict[str, np.ndarray]:
+def _devices(x: Array, y: Array, b: Body, r: _Draws, pixel: float) -> Array | float:
+    """Attenuation of what lies on or in some patients: electrodes with their wires, and a breathing tube."""
+    leads, tube = r.chance(0.08), r.chance(0.06)
+    place = [(r.uniform(0.3, 0.9), r.uniform(2, 18)) for _ in range(3)]
+    end = b["carina"] - r.uniform(2, 5)
+    if not (leads.any() or tube.any()):
+        return 0.0
+    thin = np.float32(max(0.12, 0.6 * pixel))
+    total = tube * (0.45 * 0.12 / thin) * edge(0.45 - np.abs(np.abs(x - 0.15) - 0.4), thin) * edge(end - y, thin)
+    for k, (u, v) in enumerate(place):
+        cx = u * b["half"] * (1, -1, 1)[k]
+        d2 = (x - cx) ** 2 + (y - v) ** 2
+        total = total + leads * (0.5 * edge(0.55 - np.sqrt(d2), thin))
+        wire = np.abs(x - cx - 0.012 * (y - v) ** 2 * (-1, 1, 1)[k])
+        total = total + leads * (0.25 * 0.12 / thin) * np.maximum(1 - wire / thin, 0) * edge(y - v, thin)
+    return total
+
+
+def _choose(variant: str | None, r: _Draws) -> dict[str, Array]:
     """Class of each record and which findings it has, as (B, 1, 1) 0 or 1."""
     n = len(r.generators)
     u = r.uniform(0, 1)
@@ -244,10 +297,10 @@ def _choose(variant: str | None, r: _Draws) -> dict[str, np.ndarray]:
     return has
 
 
-def _nodule(p: Paths, x: np.ndarray, y: np.ndarray, b: Body, r: _Draws, on: np.ndarray, soft: np.ndarray, pixel: float) -> dict[str, np.ndarray]:
+def _nodule(p: Paths, x: Array, y: Array, b: Body, r: _Draws, on: Array, soft: Array, pixel: float) -> dict[str, Array]:
     """A round opacity of at most 3 cm in an aerated part of the lung. Fills `blood` and returns mask and truth."""
-    radius = r.uniform(0.5, 1.5)
-    density = r.uniform(1.2, 2.2)
+    radius = r.uniform(0.7, 1.5)
+    density = r.uniform(1.8, 3.5)  # 1 is soft tissue, 3 a calcified granuloma
     tries_x, tries_y = (np.concatenate([r.uniform(0, 1) for _ in range(8)], axis=2) for _ in range(2))
     here_y = 2.5 + tries_y * (b["dome"] - 3.5)
     here_x = (2 * tries_x - 1) * b["half"]
@@ -261,7 +314,7 @@ def _nodule(p: Paths, x: np.ndarray, y: np.ndarray, b: Body, r: _Draws, on: np.n
     return {"mask": mask, "radius": radius, "x": cx, "y": cy}
 
 
-def _effusion(p: Paths, y: np.ndarray, b: Body, r: _Draws, on: np.ndarray, big: np.ndarray, soft: np.ndarray) -> dict[str, np.ndarray]:
+def _effusion(p: Paths, y: Array, b: Body, r: _Draws, on: Array, big: Array, soft: Array) -> dict[str, Array]:
     """Free fluid in an upright chest: it blunts the angle first, then rises with a meniscus that is highest at the side."""
     u = r.uniform(0, 1)
     right_or_both = np.where(u < 0.5, -1.0, 0.0)  # what heart failure gives
@@ -281,7 +334,7 @@ def _effusion(p: Paths, y: np.ndarray, b: Body, r: _Draws, on: np.ndarray, big: 
     return {"mask": mask, "sides": sides, "depth": depth}
 
 
-def _pneumothorax(p: Paths, x: np.ndarray, y: np.ndarray, b: Body, r: _Draws, on: np.ndarray, soft: np.ndarray) -> dict[str, np.ndarray]:
+def _pneumothorax(p: Paths, x: Array, y: Array, b: Body, r: _Draws, on: Array, soft: Array) -> dict[str, Array]:
     """Air between the lung and the chest wall: a thin pleural line, and outside it no vessels. Wider at the apex."""
     sides = np.where(r.chance(0.5) > 0, 1.0, -1.0)
     gap = r.uniform(1.2, 5.0)
@@ -340,6 +393,7 @@ def make(
         a += ((MU_BONE - MU_TISSUE) * b["bone"]) * p.bone
         a += (MU_TISSUE - MU_LUNG) * p.blood
         a += MU_TISSUE * _clouds(r, height, width) * edge(p.body - 4, np.float32(8))
+        a += _devices(x, y, b, r, pixel)
         np.maximum(a, 0, out=a)
         image = _expose(a, r)
         image *= top
@@ -355,8 +409,8 @@ def make(
     return PhantomData(values, labels, CLASSES, masks, facts)
 
 
-def _facts(k: int, b: Body, has: dict[str, np.ndarray], found: dict[str, dict[str, np.ndarray]], scale: np.ndarray) -> dict[str, Any]:
-    def number(value: np.ndarray, digits: int = 2) -> float:
+def _facts(k: int, b: Body, has: dict[str, Array], found: dict[str, dict[str, Array]], scale: Array) -> dict[str, Any]:
+    def number(value: Array, digits: int = 2) -> float:
         return round(float(value[k, 0, 0]), digits)
 
     findings = [name for name in CLASSES[1:] if has[name][k, 0, 0] > 0]
@@ -365,11 +419,15 @@ def _facts(k: int, b: Body, has: dict[str, np.ndarray], found: dict[str, dict[st
         "sex": "female" if number(b["female"]) else "male",
         "ctr": number(b["ctr"], 3),
         "inspiration": number(b["inspiration"]),
-        "pixel_cm": number(scale, 4),
+        "pixel_cm": number(scale, 5),
+        "thorax_cm": number(2 * b["half"]),
     }
     if "nodule" in findings:
         truth = found["nodule"]
-        out["nodule"] = {"diameter_cm": round(2 * number(truth["radius"], 3), 2), "side": "left" if number(truth["x"]) > 0 else "right"}
+        out["nodule"] = {
+            "diameter_cm": round(2 * number(truth["radius"], 3), 2),
+            "side": "left" if number(truth["x"]) > 0 else "right",
+        }
     if "effusion" in findings:
         truth = found["effusion"]
         out["effusion"] = {"side": _SIDE[int(number(truth["sides"]))]}

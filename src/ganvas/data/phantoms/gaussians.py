@@ -31,9 +31,7 @@ MIXTURES = {"ring": (RING_CENTRES, RING_SIGMA), "grid": (GRID_CENTRES, GRID_SIGM
 """Variant to (centres (modes, 2), standard deviation per axis); the modes are equally likely."""
 
 
-def make(
-    variant: str | None, n: int, seed: int, size: tuple[int, int], depth: int, progress: Progress | None
-) -> PhantomData:
+def make(variant: str | None, n: int, seed: int, size: tuple[int, int], depth: int, progress: Progress | None) -> PhantomData:
     """Points of the ring (also without a variant) or the grid; the label is the index of the mode."""
     centres, sigma = MIXTURES[variant or "ring"]
     # Two streams, so that a longer draw begins with the shorter one.

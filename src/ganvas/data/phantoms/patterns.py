@@ -65,9 +65,7 @@ def diagonal(name: str) -> float:
     return math.hypot(2.0, 1.0 if name == "parabola" else 2.0)
 
 
-def make(
-    variant: str | None, n: int, seed: int, size: tuple[int, int], depth: int, progress: Progress | None
-) -> PhantomData:
+def make(variant: str | None, n: int, seed: int, size: tuple[int, int], depth: int, progress: Progress | None) -> PhantomData:
     """One pattern, or all five in turn (so that every run of five samples holds each once)."""
     if variant is None:
         streams = [pattern_points(name, -(-n // len(PATTERNS)), seed) for name in PATTERNS]
@@ -83,9 +81,7 @@ def make(
     return PhantomData(values, labels, classes)
 
 
-def make_formula(
-    variant: str, n: int, seed: int, size: tuple[int, int], depth: int, progress: Progress | None
-) -> PhantomData:
+def make_formula(variant: str, n: int, seed: int, size: tuple[int, int], depth: int, progress: Progress | None) -> PhantomData:
     """Points (x, f(x)) of the user's formula, x uniform over its range."""
     curve = Formula(variant)
     x = np.random.default_rng([seed, len(PATTERNS)]).uniform(curve.low, curve.high, n)
@@ -207,13 +203,10 @@ class Formula:
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
                 if name not in _FUNCTIONS:
                     raise self._error(
-                        f"unknown function '{name}'{did_you_mean(name, list(_FUNCTIONS))}; "
-                        f"known are {', '.join(_FUNCTIONS)}"
+                        f"unknown function '{name}'{did_you_mean(name, list(_FUNCTIONS))}; known are {', '.join(_FUNCTIONS)}"
                     )
                 count, function = _FUNCTIONS[name]
                 if len(args) != count:
                     raise self._error(f"'{name}' takes {count} value{'s' if count > 1 else ''}, not {len(args)}")
                 return function(*(self._compute(argument, x) for argument in args))
-        raise self._error(
-            f"'{ast.unparse(node)}' is not allowed; use numbers, x, pi, e, tau, + - * / // % ** and functions"
-        )
+        raise self._error(f"'{ast.unparse(node)}' is not allowed; use numbers, x, pi, e, tau, + - * / // % ** and functions")

@@ -1,0 +1,100 @@
+"""The head phantom: the same anatomy in two contrasts, tissue signals in the right order, lesions where the mask says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ganvas.data.phantoms import PhantomData, make_phantom
+from ganvas.data.phantoms.brain import _INDEX, _heads, _signals
+
+
+@pytest.fixture(scope="module")
+def both() -> tuple[PhantomData, PhantomData]:
+    return make_phantom("brain:t1", 48, 5, size=96), make_phantom("brain:t2", 48, 5, size=96)
+
+
+def test_contrasts_share_anatomy_and_truth(both: tuple[PhantomData, PhantomData]) -> None:
+    one, two = both
+    assert np.array_equal(one.masks["lesion"], two.masks["lesion"])
+    assert np.array_equal(one.labels, two.labels)
+    assert not np.array_equal(one.values, two.values)
+    for a, b in zip(one.facts, two.facts, strict=True):
+        assert (a["contrast"], b["contrast"]) == ("t1", "t2")
+        assert {**a, "contrast": ""} == {**b, "contrast": ""}
+    # What is head in one is head in the other, though the grey values differ.
+    head = [made.values[..., 0] > 25 for made in both]
+    overlap = (head[0] & head[1]).sum() / (head[0] | head[1]).sum()
+    assert overlap > 0.6
+
+
+def test_without_a_variant_the_contrasts_alternate(both: tuple[PhantomData, PhantomData]) -> None:
+    pairs = make_phantom("brain", 21, 5, size=96)
+    assert pairs.classes == ("t1", "t2")
+    assert pairs.labels.tolist() == [i % 2 for i in range(21)]
+    assert np.array_equal(pairs.values[0::2], both[0].values[:11])
+    assert np.array_equal(pairs.values[1::2], both[1].values[:10])
+
+
+def test_lesion_label_mask_and_facts_agree(both: tuple[PhantomData, PhantomData]) -> None:
+    made = both[0]
+    assert 0.25 < made.labels.mean() < 0.75
+    for label, mask, fact in zip(made.labels, made.masks["lesion"], made.facts, strict=True):
+        assert bool(label) == bool(mask.any())
+        assert fact["visible_lesion_pixels"] == int(mask.sum())
+        if mask.any():
+            area = mask.sum() * (fact["field_mm"] / 96) ** 2
+            assert area < 2.0 * np.pi * fact["lesion"]["radius_mm"] ** 2 + 60
+    seen = sum(bool(mask.any()) for mask, fact in zip(made.masks["lesion"], made.facts, strict=True) if fact["lesion"])
+    assert seen >= 0.85 * sum(fact["lesion"] is not None for fact in made.facts)
+
+
+def test_enhancing_lesions_shine_on_t1_and_watery_ones_on_t2(both: tuple[PhantomData, PhantomData]) -> None:
+    one, two = both
+    shining, checked = 0, 0
+    for i, fact in enumerate(one.facts):
+        mask = one.masks["lesion"][i] > 0
+        if mask.sum() < 40 or not fact["lesion"]["enhancing"]:
+            continue
+        ring = np.zeros_like(mask)
+        rows, columns = np.where(mask)
+        ring[max(rows.min() - 5, 0) : rows.max() + 6, max(columns.min() - 5, 0) : columns.max() + 6] = True
+        around = one.values[i, ..., 0][ring & ~mask]
+        checked += 1
+        shining += float(np.percentile(one.values[i, ..., 0][mask], 90)) > float(np.median(around))
+    assert checked >= 3
+    assert shining >= 0.8 * checked
+
+
+def test_tissues_stand_in_the_order_of_the_textbooks() -> None:
+    head, _ = _heads(np.random.default_rng(0), 64)
+    for tesla in (1.5, 3.0):
+        plain = (head["tesla"] == tesla) & (head["fat_saturated"] == 0)
+        t1, t2 = (_signals(head, contrast)[plain].mean(0) for contrast in ("t1", "t2"))
+        order = ["fat", "white", "grey", "fluid", "air"]
+        assert np.all(np.diff([t1[_INDEX[name]] for name in order]) < 0)
+        order = ["fluid", "grey", "white", "muscle", "air"]
+        assert np.all(np.diff([t2[_INDEX[name]] for name in order]) < 0)
+        # S = PD (1 - exp(-TR/T1)) exp(-TE/T2), worked by hand for white matter at 1.5 T.
+        if tesla == 1.5:
+            assert t1[_INDEX["white"]] == pytest.approx(0.77 * (1 - np.exp(-1)) * np.exp(-0.2), rel=1e-4)
+
+
+def test_background_is_rician() -> None:
+    """The magnitude of pure noise is Rayleigh: mean / standard deviation = sqrt(pi / (4 - pi)) = 1.913."""
+    made = make_phantom("brain:t2", 64, 1, size=64, depth=16)
+    ratios = []
+    for picture, fact in zip(made.values[..., 0].astype(np.float64), made.facts, strict=True):
+        corner = picture[:7, :7] if fact["plane"] == "axial" else picture[:5, :5]
+        if corner.mean() > 60:
+            # Undo the display's gamma as far as ranks allow: Rayleigh and its powers are all skewed to the right.
+            ratios.append(np.mean((corner - corner.mean()) ** 3) / corner.std() ** 3)
+    assert len(ratios) > 20
+    assert np.median(ratios) > 0.2
+
+
+def test_planes_positions_and_fields_vary(both: tuple[PhantomData, PhantomData]) -> None:
+    facts = both[0].facts
+    assert {fact["plane"] for fact in facts} == {"axial", "coronal", "sagittal"}
+    assert {fact["tesla"] for fact in facts} == {1.5, 3.0}
+    assert np.std([fact["position_mm"] for fact in facts]) > 10
