@@ -26,7 +26,7 @@ from PIL import Image
 
 from ganvas.data.phantoms import make_phantom
 from ganvas.doctor import machine
-from ganvas.metrics import image_features, kernel_distance
+from ganvas.metrics import feature_protocol, image_features, kernel_distance
 
 SIDE = 64
 FOLDERS = {"chest": "chest-xray", "brain": "brain-mr"}
@@ -76,12 +76,11 @@ def speed(phantom: str) -> float:
 def measure(phantom: str, folder: Path, n: int, seeds: int, pictures: Path | None) -> dict[str, Any]:
     reference = real_images(folder, "train")
     features = image_features(reference, size=SIDE)
-    told: dict[str, Any] = {"reference": folder.name, "real": len(reference), "n": n}
+    told: dict[str, Any] = {"reference": folder.name, "real": len(reference), "n": n, "features": feature_protocol(SIDE)}
 
     def distance(images: np.ndarray) -> float:
-        measured = kernel_distance(image_features(images, size=SIDE), features, intervals=False, reference="train")
-        told["protocol"] = measured.protocol.replace(f"n={len(images)}", f"n={n}")
-        return measured.value
+        made = image_features(images, size=SIDE)
+        return kernel_distance(made, features, intervals=False).value
 
     told["heldout"] = distance(real_images(folder, "development-heldout"))
     for name, draw in (

@@ -195,13 +195,13 @@ def test_train_sample_and_resume_as_json(points: Path, tmp_path: Path) -> None:
 def test_signals_save_and_say_how_to_resume(points: Path, tmp_path: Path, number: int, code: int) -> None:
     run = tmp_path / "run"
     process = toys.start("train", "gan", "--data", points, "--out", run, "--save-every", 0, "--json", *toys.settings(), *FAST)
-    limit = time.monotonic() + 120
+    limit = time.monotonic() + 240
     while not list(run.glob("checkpoints/last/manifest.json")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < limit
         time.sleep(0.05)
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == code, err
     result = json.loads(out)
     assert (result["stopped"], result["signal"]) == ("signal", number)
@@ -223,7 +223,7 @@ def test_a_signal_before_training_ends_quietly() -> None:
     process = toys.start("doctor")
     time.sleep(0.7)
     process.terminate()
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert process.returncode in (143, -15)  # -15: it came before the command line had begun
     assert err in ("", "ganvas: interrupted\n")
 

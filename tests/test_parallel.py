@@ -196,7 +196,7 @@ def begin(run: Path, *words: Any) -> subprocess.Popen[str]:
 
     before = saved()
     process = toys.start("train", *words, "--save-every", 0, "--sample-every", 0, start_new_session=True)
-    limit = time.monotonic() + 120
+    limit = time.monotonic() + 240
     while saved() == before:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < limit
@@ -204,7 +204,7 @@ def begin(run: Path, *words: Any) -> subprocess.Popen[str]:
     return process
 
 
-def end(process: subprocess.Popen[str], seconds: float = 70) -> tuple[int, str, list[str]]:
+def end(process: subprocess.Popen[str], seconds: float = 120) -> tuple[int, str, list[str]]:
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -213,6 +213,7 @@ def end(process: subprocess.Popen[str], seconds: float = 70) -> tuple[int, str, 
     return process.returncode, out, err.splitlines()
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
 def test_signals_and_death_on_the_command_line(tmp_path: Path) -> None:
     """One run on two processes: Ctrl-C, then SIGTERM, then a killed rank, then to its end: the game of one process."""

@@ -58,7 +58,7 @@ def start(*words: Any, **options: Any) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def ganvas(*words: Any, timeout: float = 120.0, **options: Any) -> subprocess.CompletedProcess[str]:
+def ganvas(*words: Any, timeout: float = 240.0, **options: Any) -> subprocess.CompletedProcess[str]:
     """A `ganvas` process, run to its end."""
     process = start(*words, **options)
     try:

@@ -48,7 +48,7 @@ class PhantomData:
     """What a phantom made.
 
     values: images (N, H, W, C) uint8 or uint16, or points (N, D) float32. labels: (N,) int64 indices into `classes`,
-    or None. masks: name to (N, H, W) uint8, 1 inside. facts: one JSON-able dictionary per sample with the truth it was
+    or None. masks: name to (N, H, W) uint8, 255 inside and 0 outside. facts: one JSON-able dictionary per sample with the truth it was
     drawn from, or an empty list.
     """
 
@@ -137,7 +137,7 @@ def _find(text: str) -> tuple[Phantom, str | None]:
     name, colon, variant = text.partition(":")
     if name not in _CATALOGUE:
         known = list(_CATALOGUE)
-        raise DataError(f"unknown phantom '{name}'{did_you_mean(name, known)}; known are {', '.join(known)}")
+        raise DataError(f"unknown phantom {name!r}{did_you_mean(name, known)}; known are {', '.join(known)}")
     phantom = _CATALOGUE[name]
     if name == "formula":
         if not variant.strip():
@@ -147,7 +147,7 @@ def _find(text: str) -> tuple[Phantom, str | None]:
         return phantom, None
     if variant not in phantom.variants:
         raise DataError(
-            f"phantom '{name}' has no variant '{variant}'{did_you_mean(variant, phantom.variants)}; "
+            f"phantom '{name}' has no variant {variant!r}{did_you_mean(variant, phantom.variants)}; "
             f"write '{name}' alone or with one of {', '.join(phantom.variants)}"
         )
     return phantom, variant

@@ -92,7 +92,7 @@ def make(variant: str | None, n: int, seed: int, size: tuple[int, int], depth: i
                     if index >= n:
                         break
                     values[index, ..., 0] = np.rint(grey[i] * (2**depth - 1))
-                    mask[index] = lesion[i]
+                    mask[index] = lesion[i] * np.uint8(255)
                     fact = told[first + i]
                     labels[index] = place if variant is None else int(lesion[i].any())
                     facts.append({**fact, "contrast": contrast, "visible_lesion_pixels": int(lesion[i].sum()), "_": index})

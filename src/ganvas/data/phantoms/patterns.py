@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ast
 import math
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -138,17 +139,18 @@ class Formula:
         self.text = text.strip()
         body, semicolon, limits = self.text.partition(";")
         if len(self.text) > _LONGEST:
-            raise DataError(f"formula '{self.text[:30]}...' is longer than {_LONGEST} characters; shorten it")
+            raise DataError(f"formula {self.text[:30]!r}... is longer than {_LONGEST} characters; shorten it")
         self.tree = self._parse(body)
         self.low, self.high = -1.0, 1.0
         if semicolon:
             name, equals, span = limits.replace(" ", "").partition("=")
             low, dots, high = span.partition("..")
             if name != "x" or not equals or not dots or not low or not high:
-                raise self._error(f"cannot read the range '{limits.strip()}'; write it as ;x=-3..3")
-            self.low, self.high = (float(self._compute(self._parse(end), None)) for end in (low, high))
+                raise self._error(f"cannot read the range {limits.strip()!r}; write it as ;x=-3..3")
+            with np.errstate(all="ignore"):
+                self.low, self.high = (float(self._compute(self._parse(end), None)) for end in (low, high))
             if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-                raise self._error(f"the range '{limits.strip()}' must go from a smaller to a larger number")
+                raise self._error(f"the range {limits.strip()!r} must go from a smaller to a larger number")
         self(self.grid())
 
     def grid(self) -> Array:
@@ -166,13 +168,15 @@ class Formula:
         return y
 
     def _error(self, what: str) -> DataError:
-        return DataError(f"formula '{self.text}': {what}")
+        return DataError(f"formula {self.text!r}: {what}")
 
     def _parse(self, text: str) -> ast.expr:
         try:
-            return ast.parse(text.strip(), mode="eval").body
+            with warnings.catch_warnings():  # Python comments on spellings such as '1or'
+                warnings.simplefilter("ignore")
+                return ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, MemoryError, RecursionError):
-            raise self._error(f"cannot read '{text.strip()}'; write it like sin(3*x)*x + x**2") from None
+            raise self._error(f"cannot read {text.strip()!r}; write it like sin(3*x)*x + x**2") from None
 
     def _compute(self, node: ast.expr, x: Array | None) -> Array:
         match node:
