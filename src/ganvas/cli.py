@@ -120,7 +120,9 @@ def _build_parser() -> _Parser:
     sample.add_argument("--checkpoint", default="last", choices=("last", "previous"), help="which weights (default last)")
     sample.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
 
-    sample.add_argument("--system", metavar="FILE", type=Path, help="the system file, for a run of a system that is not ganvas's own")
+    sample.add_argument(
+        "--system", metavar="FILE", type=Path, help="the system file, for a run of a system that is not ganvas's own"
+    )
 
     command("systems", "list every system", _systems)
     show = command("show", "tell all about one system: paper, settings, presets", _show)
@@ -163,7 +165,9 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     from .run.settings import Settings
 
     parser.add_argument("system", metavar="SYSTEM", nargs="?", help="see: ganvas systems")
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a setting of the system (see: ganvas show)")
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="a setting of the system (see: ganvas show)"
+    )
     parser.add_argument("--config", type=Path, help="YAML file of settings (a run's config.yaml will do)")
     parser.add_argument("--out", type=Path, help="run folder (default: runs/SYSTEM-DATA-N)")
     parser.add_argument("--resume", metavar="RUN", type=Path, help="continue this run")
@@ -298,7 +302,15 @@ def _systems(options: argparse.Namespace) -> int:
 
     cards = catalogue()
     value = [
-        {"name": c.name, "task": c.task, "title": c.title, "year": c.year, "paper": c.paper, "data": list(c.data), "summary": c.summary}
+        {
+            "name": c.name,
+            "task": c.task,
+            "title": c.title,
+            "year": c.year,
+            "paper": c.paper,
+            "data": list(c.data),
+            "summary": c.summary,
+        }
         for c in cards.values()
     ]
     width = max(len(n) for n in cards)
@@ -327,15 +339,27 @@ def _show(options: argparse.Namespace) -> int:
         "presets": presets,
         "couples_batch": system.couples_batch,  # type: ignore[attr-defined]
     }
-    lines = [f"{card.name}: {card.title} ({card.authors} {card.year}, {card.paper})", "", card.doc, "", "settings (--set KEY=VALUE):"]
+    lines = [
+        f"{card.name}: {card.title} ({card.authors} {card.year}, {card.paper})",
+        "",
+        card.doc,
+        "",
+        "settings (--set KEY=VALUE):",
+    ]
     width = max(len(s.name) for s in settings)
     for item in settings:
         limits = f" [{', '.join(map(str, item.choices))}]" if item.choices else ""
         default = ",".join(map(str, item.default)) if isinstance(item.default, tuple) else item.default
         lines.append(f"  {item.name:<{width}}  {item.help}{limits} (default {default if default != '' else 'none'})")
     lines += ["", "presets (--preset NAME):"]
-    lines += [f"  {n:<{width}}  {p if isinstance(p, str) else ', '.join(f'{k}={v}' for k, v in p.items()) or 'the defaults'}" for n, p in presets.items()]
-    lines += ["", f"learns from: {' or '.join(card.data)} data;  try:  ganvas train {card.name} --data {'chest' if card.data[0] == 'image' else 'patterns'} --budget 2m"]
+    lines += [
+        f"  {n:<{width}}  {p if isinstance(p, str) else ', '.join(f'{k}={v}' for k, v in p.items()) or 'the defaults'}"
+        for n, p in presets.items()
+    ]
+    lines += [
+        "",
+        f"learns from: {' or '.join(card.data)} data;  try:  ganvas train {card.name} --data {'chest' if card.data[0] == 'image' else 'patterns'} --budget 2m",
+    ]
     _emit(options, value, lines)
     return 0
 
@@ -354,7 +378,13 @@ def _data_make(options: argparse.Namespace) -> int:
 
     size = parse_size(options.size)
     result = write_phantom(
-        options.phantom, options.count, options.out, seed=options.seed, size=size or 64, depth=options.depth, format=options.format
+        options.phantom,
+        options.count,
+        options.out,
+        seed=options.seed,
+        size=size or 64,
+        depth=options.depth,
+        format=options.format,
     )
     value = {"phantom": options.phantom, "count": options.count, "folder": str(options.out), "files": len(result)}
     _emit(options, value, [f"{options.count} records of '{options.phantom}' in {options.out} ({len(result)} files)"])
@@ -390,7 +420,11 @@ def _prove(options: argparse.Namespace) -> int:
 
     root = options.data or (Path(os.environ["GANVAS_DATA"]) if os.environ.get("GANVAS_DATA") else None)
     result = prove(
-        options.system, data=root, out=options.out, seeds=options.seeds, quick=options.quick,
+        options.system,
+        data=root,
+        out=options.out,
+        seeds=options.seeds,
+        quick=options.quick,
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )
     verdict = "no mark (quick form)" if result["passed"] is None else "passed" if result["passed"] else "NOT passed"

@@ -410,7 +410,7 @@ class Engine:
         own = {
             "torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
-            "buffers": self.agreement.buffers("rank"),
+            **self.agreement.state(),
         }
         players = {}
         for name, seat in self.seats.items():
@@ -460,10 +460,7 @@ class Engine:
             self.streams[name].restore(position)
         self.noise.generator.set_state(state["noise"])
         own = state["ranks"][self.processes.rank]
-        with torch.no_grad():
-            for name, buffer in self.agreement.buffers("rank").items():
-                buffer.copy_(own["buffers"][name])
-        self.agreement.mark()
+        self.agreement.restore(own)
         torch.set_rng_state(own["torch"])
         if own["cuda"] is not None and self.processes.device.type == "cuda":
             torch.cuda.set_rng_state(own["cuda"], self.processes.device)

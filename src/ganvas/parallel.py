@@ -152,12 +152,26 @@ class Agreement:
             self._groups[chosen][name] = buffer
         self.mark()
 
-    def buffers(self, rule: str) -> dict[str, Tensor]:
-        """The buffers under one rule, by name."""
-        return self._groups[rule]
+    def state(self) -> dict[str, dict[str, Tensor]]:
+        """What this process has to itself: buffers kept per rank and, among several, all others until the next agreement.
+
+        buffers: by name. base: what summed buffers held at the last agreement; a sum counts only what came after.
+        """
+        own = dict(self._groups["rank"])
+        if self.processes.world > 1:
+            own |= {name: buffer for group in self._groups.values() for name, buffer in group.items()}
+        return {"buffers": own, "base": self._base}
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state` was taken."""
+        for name, buffer in self.state()["buffers"].items():
+            buffer.copy_(state["buffers"][name])
+        for name, value in self._base.items():
+            value.copy_(state["base"][name])
 
     def mark(self) -> None:
-        """What summed buffers hold now is agreed on; the next sum counts only what comes after."""
+        """What summed buffers hold now is agreed on."""
         self._base = {name: buffer.clone() for name, buffer in self._groups["sum"].items()}
 
     @torch.no_grad()

@@ -99,9 +99,7 @@ def test_a_change_of_the_same_size_and_time_is_noticed(pictures: Path) -> None:
     assert open_data(pictures).fingerprint != data.fingerprint
 
 
-def test_the_look_of_fresh_files_is_not_trusted(
-    pictures: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_look_of_fresh_files_is_not_trusted(pictures: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(caching, "SETTLED", 2.0)
     open_data(pictures)
     assert list((own_cache / "looks").iterdir()) == []

@@ -75,9 +75,7 @@ def test_png_and_tiff_keep_depth_and_values(only, dtype, channels, suffix) -> No
 def test_interlaced_png_reads_as_pillow_reads_it(only) -> None:
     pixels = ramp(channels=3, height=19, width=21)
     passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
-    raw = b"".join(
-        b"\0" + row.tobytes() for left, top, across, down in passes for row in pixels[top::down, left::across]
-    )
+    raw = b"".join(b"\0" + row.tobytes() for left, top, across, down in passes for row in pixels[top::down, left::across])
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 21, 19, 8, 2, 0, 0, 1))
     data = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), pixels)
@@ -257,9 +255,7 @@ def test_single_pictures_booleans_and_fortran_order(only) -> None:
     assert only("a.npy", npy(ramp()[..., 0])).pixels.shape == (HEIGHT, WIDTH, 1)
     assert only("b.npz", npz(x=ramp()[..., 0])).pixels.shape == (HEIGHT, WIDTH, 1)
     assert set(np.unique(only("c.npy", npy(ramp()[None, ..., 0] > 9)).pixels)) == {0, 255}
-    np.testing.assert_array_equal(
-        only("d.npy", npy(np.asfortranarray(ramp(channels=3)[None]))).pixels, ramp(channels=3)
-    )
+    np.testing.assert_array_equal(only("d.npy", npy(np.asfortranarray(ramp(channels=3)[None]))).pixels, ramp(channels=3))
 
 
 def test_a_pickle_in_an_array_never_runs(put, tmp_path) -> None:

@@ -164,9 +164,7 @@ def every_kind() -> dict[str, bytes]:
         "jpeg.dcm": dicom(
             ramp(channels=3), UIDS.JPEGBaseline8Bit, imagecodecs.jpeg8_encode, PhotometricInterpretation="YBR_FULL"
         ),
-        "lossless.dcm": dicom(
-            ramp(np.uint16)[..., 0], UIDS.JPEGLosslessSV1, lambda frame: imagecodecs.ljpeg_encode(frame)
-        ),
+        "lossless.dcm": dicom(ramp(np.uint16)[..., 0], UIDS.JPEGLosslessSV1, lambda frame: imagecodecs.ljpeg_encode(frame)),
         "jpegls.dcm": dicom(ramp(np.uint16)[..., 0], UIDS.JPEGLSLossless, imagecodecs.jpegls_encode),
         "jpeg2000.dcm": dicom(
             ramp(np.uint16)[..., 0],

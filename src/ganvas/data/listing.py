@@ -100,7 +100,7 @@ def list_files(source: Path) -> Listing:
         folders, _, base = name.rpartition("/")
         if not folders and base in TABLES:
             continue
-        if folders and any(part.lower() in MASK_FOLDERS for part in folders.split("/")) or MASK_NAME.search(base):
+        if (folders and any(part.lower() in MASK_FOLDERS for part in folders.split("/"))) or MASK_NAME.search(base):
             masks += 1
         elif readable(source / name):
             names.append(name)

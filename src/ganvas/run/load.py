@@ -77,9 +77,7 @@ def put_weights(system: Any, weights: dict[str, Any], where: Path) -> None:
 class Run:
     """A trained run. `ganvas.load("runs/cxr").sample(64)` -> (64, H, W, C) array in file units."""
 
-    def __init__(
-        self, path: Path | str, *, which: str = "last", device: str = "cpu", system: str | Path | None = None
-    ) -> None:
+    def __init__(self, path: Path | str, *, which: str = "last", device: str = "cpu", system: str | Path | None = None) -> None:
         from ..parallel import pick_device
 
         if system is not None:
@@ -127,6 +125,4 @@ class Run:
             if 0 <= int(label) < len(classes):
                 return int(label)
             raise GanvasError(f"--label {label} is out of range: classes are 0 to {len(classes) - 1}")
-        raise GanvasError(
-            f"unknown label '{label}'{did_you_mean(str(label), list(classes))}; classes: {', '.join(classes)}"
-        )
+        raise GanvasError(f"unknown label '{label}'{did_you_mean(str(label), list(classes))}; classes: {', '.join(classes)}")

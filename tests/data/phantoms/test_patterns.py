@@ -108,7 +108,7 @@ def test_range_is_honoured() -> None:
         ("exec('1')", "unknown function 'exec'"),
         ("sin(x=1)", "not allowed"),
         ("max(*x, 1)", "not allowed"),
-        ("x\n+\ny", "unknown name"),
+        ("x\n+\ny", "cannot read"),
         ("x;x=3..-3", "smaller to a larger"),
         ("x;x=0..1/0", "smaller to a larger"),
         ("x;x=1", "write it as ;x=-3..3"),

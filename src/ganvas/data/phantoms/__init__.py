@@ -48,8 +48,8 @@ class PhantomData:
     """What a phantom made.
 
     values: images (N, H, W, C) uint8 or uint16, or points (N, D) float32. labels: (N,) int64 indices into `classes`,
-    or None. masks: name to (N, H, W) uint8, 255 inside and 0 outside. facts: one JSON-able dictionary per sample with the truth it was
-    drawn from, or an empty list.
+    or None. masks: name to (N, H, W) uint8, 255 inside and 0 outside. facts: one JSON-able dictionary per sample with
+    the truth it was drawn from, or an empty list.
     """
 
     values: np.ndarray

@@ -42,7 +42,9 @@ def write_phantom(
     if kind == "points" and format == "png":  # the command line's default is for images
         format = "csv"
     if format not in formats:
-        raise DataError(f"format '{format}' is not served for '{name}'{did_you_mean(format, list(formats))}; formats: {', '.join(formats)}")
+        raise DataError(
+            f"format '{format}' is not served for '{name}'{did_you_mean(format, list(formats))}; formats: {', '.join(formats)}"
+        )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is not an empty folder: choose a new one with --out")
     made = make_phantom(text, n, seed, size=size, depth=depth)

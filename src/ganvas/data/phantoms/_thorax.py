@@ -122,7 +122,7 @@ def paths(x: Array, y: Array, b: Body, soft: Array, pixel: float) -> Paths:
 
     bone = _ribs(x, a, y, q, b, soft)
     bone += _spine(x - b["spine_shift"], y, b, soft)
-    bone += _girdle(a, y, side, b, soft)
+    bone += b["girdle"] * _girdle(a, y, side, b, soft)
     bone *= edge(body - 1.0, np.float32(2.0))
     air = _airways(xm, y, b, soft)
     air += _stomach(x, y, floor, b, soft)

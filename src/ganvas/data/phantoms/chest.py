@@ -124,7 +124,7 @@ def _bodies(r: _Draws, big: Array) -> Body:
     b["hilum_x"] = r.uniform(3.4, 4.6) * size
     b["hilum_y"] = b["carina"] + r.uniform(2.0, 3.4)
     b["hilum"] = r.uniform(1.0, 4.0)
-    b["vessels"] = r.uniform(1.5, 3.5)
+    b["vessels"] = r.uniform(2.0, 4.5)  # above 1: with the walls of airways beside them
     b["vessel_scale"] = r.uniform(0.85, 1.15) / size
     b["tree_left"], b["tree_right"] = np.floor(r.uniform(0, 24)), np.floor(r.uniform(0, 24))
     # bones
@@ -139,6 +139,7 @@ def _bodies(r: _Draws, big: Array) -> Body:
     b["cartilage"] = r.uniform(4.5, 6.5)
     b["front"] = r.uniform(0.35, 0.8)
     b["bone"] = r.uniform(0.9, 1.7)
+    b["girdle"] = r.uniform(1.1, 2.1)  # thicker cortex than the ribs
     b["vertebra"] = r.normal(2.25, 0.1) * size
     b["spine"] = r.normal(1.75, 0.12) * size
     b["spine_bone"] = r.uniform(0.6, 1.5)
@@ -230,7 +231,7 @@ def _expose(attenuation: Array, r: _Draws) -> Array:
     k = inner.shape[1]
     part = np.partition(inner, (k // 20, k - k // 12), axis=1)
     low, high = part[:, k // 20, None, None], part[:, k - k // 12, None, None]
-    dark, bright = np.maximum(r.normal(0.34, 0.12), 0.08), r.normal(0.86, 0.07)
+    dark, bright = np.maximum(r.normal(0.37, 0.13), 0.08), r.normal(0.86, 0.07)
     signal -= low
     signal *= (bright - dark) / np.maximum(high - low, 0.2)
     signal += dark

@@ -66,7 +66,9 @@ class Cgan(System):
         super().__init__(spec, config)
         self.classes = len(spec.classes)
         if self.classes < 2:
-            raise GanvasError("cgan needs labelled data with two classes or more: class sub-folders, labels.csv, or dcgan instead")
+            raise GanvasError(
+                "cgan needs labelled data with two classes or more: class sub-folders, labels.csv, or dcgan instead"
+            )
         if isinstance(spec, ImageSpec):
             channels, height, columns = spec.shape
             self.generator: Any = ConvolutionalGenerator(config.latent + self.classes, spec.shape, config.width)

@@ -53,8 +53,16 @@ class Config:
 
 PRESETS: dict[str, Any] = {
     "auto": {},
-    "paper": {"optimiser": "sgd", "generator_rate": 0.1, "discriminator_rate": 0.1, "batch_size": 100, "latent": 100,
-              "width": 1200, "layers": 2, "averaging": 0.0},
+    "paper": {
+        "optimiser": "sgd",
+        "generator_rate": 0.1,
+        "discriminator_rate": 0.1,
+        "batch_size": 100,
+        "latent": 100,
+        "width": 1200,
+        "layers": 2,
+        "averaging": 0.0,
+    },
     "minimax": {"loss": "minimax"},
 }
 
@@ -117,4 +125,3 @@ class Gan(System):
         if not self.classes or labels is None:
             return None
         return one_hot(labels, self.classes).to(next(self.generator.parameters()).dtype)
-
