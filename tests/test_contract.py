@@ -111,7 +111,7 @@ def test_each_turn_moves_its_player_alone_and_every_parameter_gets_a_gradient(na
             seat = engine.seats[turn.player]
             seen: set[str] = set()
             hooks = [
-                p.register_post_accumulate_grad_hook(lambda p, n=n: seen.add(n))
+                p.register_post_accumulate_grad_hook(lambda p, n=n, seen=seen: seen.add(n))
                 for n, p in engine.system.named_parameters()
                 if p.requires_grad
             ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from ganvas.config import build_config
 from ganvas.data.streams import DatasetStream
 from ganvas.engine import Engine
 from ganvas.errors import DataError, GanvasError, RunError
+from ganvas.game import Clock, Phase, Player, System, Turn
+from ganvas.optim import optimiser
 from ganvas.parallel import Gone, Processes, launch, pick_device
 from ganvas.registry import load_system
 from ganvas.specs import ImageSpec, PointsSpec, Spec
@@ -122,6 +126,86 @@ def test_both_ranks_hold_the_same_weights_and_moments(both: tuple[dict[str, Any]
 @pytest.mark.parametrize("name", list(GAMES))
 def test_several_processes_resume_exactly_too(both: tuple[dict[str, Any], dict[str, Any]], name: str) -> None:
     assert all(both[1][name]["exact"]), "also between two reductions of BatchNorm's statistics"
+
+
+class Counted(System):
+    """One weight, and a buffer of every rule that each rank fills with its own numbers."""
+
+    @dataclass(frozen=True)
+    class Config:
+        pass
+
+    def __init__(self) -> None:
+        super().__init__(POINTS, self.Config())
+        self.only = torch.nn.Linear(2, 1, bias=False)
+        for rule in ("mean", "sum", "lead", "rank"):
+            self.register_buffer(f"by_{rule}", torch.zeros(2))
+        self.bad = False
+
+    def players(self) -> tuple[Player, ...]:
+        return (Player("one", ("only",), optimiser("sgd", 0.1)),)
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("play", (Turn("one", self.pull),)),)
+
+    def reductions(self) -> dict[str, str]:
+        return {f"by_{rule}": rule for rule in ("sum", "lead", "rank")}
+
+    def pull(self, batch: Any, clock: Clock, shared: Any) -> dict[str, torch.Tensor]:
+        with torch.no_grad():
+            for buffer in self.buffers():
+                buffer += 1.0 + batch.noise.rank
+        return {"x": self.only(batch.points).mean() * (math.nan if self.bad else 1.0)}
+
+
+def count(processes: Processes) -> list[Any]:
+    """The buffers, by rank: after 2 agreements, one round later, from a checkpoint there, and after a roll-back from there."""
+
+    def fresh() -> Engine:
+        torch.manual_seed(0)
+        return Engine(
+            Counted(), {"data": DatasetStream(Tiny(POINTS), 8, world=processes.world)}, processes=processes, check_every=3
+        )  # type: ignore[arg-type]
+
+    def buffers(engine: Engine) -> dict[str, float]:
+        return {name: float(buffer[0]) for name, buffer in engine.system.named_buffers()}
+
+    engine, seen = fresh(), []
+    for _ in range(6):
+        engine.play_round()
+    seen.append(buffers(engine))
+    engine.play_round()
+    engine.settle()  # as saving does
+    seen.append(buffers(engine))
+    resumed = fresh()
+    resumed.system.load_state_dict(processes.agree(engine.system.state_dict()))
+    resumed.restore(engine.state())
+    for one in (engine, resumed):
+        one.play_round()
+        one.play_round()
+        seen.append(buffers(one))
+    resumed.system.bad = True  # type: ignore[assignment]
+    for _ in range(3):
+        resumed.play_round()
+    resumed.system.bad = False  # type: ignore[assignment]
+    seen.append(buffers(resumed))
+    for _ in range(3):
+        resumed.play_round()
+    seen.append(buffers(resumed))
+    return processes.gather(seen)
+
+
+def test_buffers_agree_by_their_rules_also_after_resuming_and_rolling_back() -> None:
+    first, second = launch(count, (), processes=2, device="cpu")
+    # rank 0 adds 1 a round, rank 1 adds 2
+    assert first[0] == {"by_mean": 9.0, "by_sum": 18.0, "by_lead": 6.0, "by_rank": 6.0}
+    assert second[0] == {"by_mean": 9.0, "by_sum": 18.0, "by_lead": 6.0, "by_rank": 12.0}
+    assert first[1] == {"by_mean": 10.0, "by_sum": 19.0, "by_lead": 7.0, "by_rank": 7.0}, "saving changes nothing"
+    assert second[1] == {"by_mean": 11.0, "by_sum": 20.0, "by_lead": 8.0, "by_rank": 14.0}
+    for seen, own in ((first, 9.0), (second, 18.0)):
+        assert seen[2] == seen[3] == {"by_mean": 13.5, "by_sum": 27.0, "by_lead": 9.0, "by_rank": own}, "resumed or not"
+        assert seen[4] == seen[3], "rolled back"
+        assert seen[5] == {"by_mean": 18.0, "by_sum": 36.0, "by_lead": 12.0, "by_rank": own * 12 / 9}
 
 
 # Ends

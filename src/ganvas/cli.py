@@ -356,9 +356,10 @@ def _show(options: argparse.Namespace) -> int:
         f"  {n:<{width}}  {p if isinstance(p, str) else ', '.join(f'{k}={v}' for k, v in p.items()) or 'the defaults'}"
         for n, p in presets.items()
     ]
+    example = "chest" if card.data[0] == "image" else "patterns"
     lines += [
         "",
-        f"learns from: {' or '.join(card.data)} data;  try:  ganvas train {card.name} --data {'chest' if card.data[0] == 'image' else 'patterns'} --budget 2m",
+        f"learns from: {' or '.join(card.data)} data;  try:  ganvas train {card.name} --data {example} --budget 2m",
     ]
     _emit(options, value, lines)
     return 0

@@ -333,6 +333,7 @@ class Engine:
 
     def _live(self) -> dict[str, Tensor]:
         tensors = {f"system/{name}": t.detach() for name, t in self.system.state_dict().items()}
+        tensors |= {f"agreed/{name}": t for name, t in self.agreement.state()["base"].items()}
         for name, seat in self.seats.items():
             for parameter_name, parameter in zip(seat.names, seat.owned, strict=True):
                 for key, value in seat.optimiser.state.get(parameter, {}).items():

@@ -227,7 +227,7 @@ def test_settings_out_of_range_are_usage_errors(tmp_path: Path, options: dict) -
     one_line(caught.value)
 
 
-@pytest.mark.parametrize("count, held", [(1, 0), (2, 0), (3, 1)])
+@pytest.mark.parametrize(("count", "held"), [(1, 0), (2, 0), (3, 1)])
 def test_tiny_data_keeps_something_to_train_on(tmp_path: Path, count: int, held: int) -> None:
     data = open_data(folder(tmp_path / "set", [f"{i}.png" for i in range(count)]))
     assert len(data.train_indices()) == count - held and data.heldout.sum() == held
@@ -392,7 +392,7 @@ def test_limit_takes_that_many_of_all_classes(tmp_path: Path) -> None:
     assert len(open_data(np.stack([picture(i) for i in range(9)]), limit=4)) == 4
 
 
-@pytest.mark.parametrize("happens, expected", [("unlink", "vanished"), ("change", "changed while")])
+@pytest.mark.parametrize(("happens", "expected"), [("unlink", "vanished"), ("change", "changed while")])
 def test_a_file_that_vanishes_or_changes_meanwhile_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, happens: str, expected: str
 ) -> None:

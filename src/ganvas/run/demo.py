@@ -17,13 +17,14 @@ def demo(*, out: Path | None, budget: str, say: Callable[[str], None]) -> dict[s
         while (folder := Path("runs") / (f"demo-{number}" if number > 1 else "demo")).exists():
             number += 1
     say(
-        "ganvas demo: two networks play against each other. One draws chest radiographs, the other tells them from simulated ones."
+        "ganvas demo: two networks play against each other. One draws chest radiographs, the other tells them from simulated "
+        "ones."
     )
     result = train("dcgan", "chest", out=folder, budget=budget, say=say)
     run, picture = result["run"], result["picture"]
     lines = [
         "",
-        f"Done: {result['rounds']:,} rounds in {result['seconds']:.0f} s. Every picture below was drawn by a network; none is of a person.",
+        f"Done: {result['rounds']:,} rounds in {result['seconds']:.0f} s. A network drew every picture; none is of a person.",
         f"  look at the result    {picture}",
         f"  how it got there      {run}/samples/",
         f"  everything about it   {run}/config.yaml, {run}/metrics.jsonl",

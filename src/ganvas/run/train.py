@@ -594,7 +594,8 @@ class _Loop:
         spec = self.record.spec
         count = PICTURE_COUNT[spec.kind]
         labels = None
-        if spec.classes and getattr(self.system, "classes", 0):
+        labelled = bool(getattr(self.system, "classes", 0))
+        if spec.classes and labelled:
             import torch
 
             labels = torch.arange(count) % len(spec.classes)

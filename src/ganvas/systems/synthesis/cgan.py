@@ -74,7 +74,7 @@ class Cgan(System):
             self.generator: Any = ConvolutionalGenerator(config.latent + self.classes, spec.shape, config.width)
             self.discriminator: Any = ConvolutionalDiscriminator((channels + self.classes, height, columns), config.width)
         else:
-            size, shape = math.prod(spec.shape), dict(width=config.width, layers=config.layers)
+            size, shape = math.prod(spec.shape), {"width": config.width, "layers": config.layers}
             self.generator = Perceptron(config.latent + self.classes, size, shape=spec.shape, **shape)
             self.discriminator = Perceptron(size + self.classes, 1, **shape)
         self.average = copy.deepcopy(self.generator)

@@ -1,4 +1,5 @@
-"""Generative Adversarial Nets. Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio, 2014 (arXiv 1406.2661).
+"""Generative Adversarial Nets. Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio, 2014 (arXiv
+1406.2661).
 
 Two perceptrons play for the value  V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))].  D raises it; G lowers its second term
 (`minimax`) or, because that saturates while D is winning, raises E[log D(G(z))] (`non-saturating`, the paper's advice).
@@ -75,7 +76,7 @@ class Gan(System):
         super().__init__(spec, config)
         self.classes = len(spec.classes) if config.labels else 0
         size = math.prod(spec.shape)
-        shape = dict(width=config.width, layers=config.layers, condition=self.classes)
+        shape = {"width": config.width, "layers": config.layers, "condition": self.classes}
         squash = isinstance(spec, ImageSpec)
         self.generator = Perceptron(config.latent, size, shape=spec.shape, squash=squash, **shape)
         self.discriminator = Perceptron(size, 1, **shape)
