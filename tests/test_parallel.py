@@ -163,9 +163,8 @@ def count(processes: Processes) -> list[Any]:
 
     def fresh() -> Engine:
         torch.manual_seed(0)
-        return Engine(
-            Counted(), {"data": DatasetStream(Tiny(POINTS), 8, world=processes.world)}, processes=processes, check_every=3
-        )  # type: ignore[arg-type]
+        stream = DatasetStream(Tiny(POINTS), 8, world=processes.world)  # type: ignore[arg-type]
+        return Engine(Counted(), {"data": stream}, processes=processes, check_every=3)
 
     def buffers(engine: Engine) -> dict[str, float]:
         return {name: float(buffer[0]) for name, buffer in engine.system.named_buffers()}

@@ -568,3 +568,10 @@ def test_a_cache_that_cannot_be_written_is_a_run_error(tmp_path: Path) -> None:
     with pytest.raises(RunError) as caught:
         open_data(root, cache=tmp_path / "file" / "cache")
     assert "GANVAS_CACHE" in one_line(caught.value)
+
+
+def test_both_contrasts_of_a_phantom_head_stay_on_one_side_of_the_split() -> None:
+    data = open_data("brain", phantom_count=400, size=32)
+    assert len(np.unique(data.groups)) == 200
+    assert data.heldout.sum() == 80
+    assert np.array_equal(data.heldout[0::2], data.heldout[1::2])

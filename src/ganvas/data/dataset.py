@@ -310,7 +310,9 @@ def _from_phantom(
         depth = made.values.dtype.itemsize * 8
         rows, columns, colours = writer.rows().shape[1:]
         spec = ImageSpec(colours, rows, columns, depth, 0.0, float(2**depth - 1), classes)
-        _conclude(writer, spec, made.labels, np.arange(count), None, [])
+        # Records of one subject (the T1 and the T2 of a head) belong together; without a subject each is its own.
+        subjects = np.array([fact.get("subject", i) for i, fact in enumerate(made.facts)] or range(count))
+        _conclude(writer, spec, made.labels, subjects, None, [])
 
     return _entry(store, key, fill, Path(phantoms.__file__).parent)
 

@@ -95,7 +95,15 @@ def make(variant: str | None, n: int, seed: int, size: tuple[int, int], depth: i
                     mask[index] = lesion[i] * np.uint8(255)
                     fact = told[first + i]
                     labels[index] = place if variant is None else int(lesion[i].any())
-                    facts.append({**fact, "contrast": contrast, "visible_lesion_pixels": int(lesion[i].sum()), "_": index})
+                    facts.append(
+                        {
+                            "subject": start + first + i,
+                            **fact,
+                            "contrast": contrast,
+                            "visible_lesion_pixels": int(lesion[i].sum()),
+                            "_": index,
+                        }
+                    )
         if progress is not None:
             progress(min((start + _CHUNK) * per_head, n), n)
     facts.sort(key=lambda fact: fact["_"])

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from ganvas.batches import Noise, Points
-from ganvas.config import knob
+from ganvas.config import Situation, knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.perceptron import Perceptron
 from ganvas.objectives.adversarial import fake_is_fake, minimax, non_saturating, real_is_real
@@ -39,7 +39,7 @@ CARD = {
 
 @dataclass(frozen=True)
 class Config:
-    latent: int = knob(8, "size of the latent vector", low=1)
+    latent: int = knob(2, "size of the latent vector", low=1)
     width: int = knob(128, "units of each hidden layer", low=1)
     layers: int = knob(3, "hidden layers of each network", low=1, high=32)
     loss: str = knob("non-saturating", "the generator's loss", choices=("non-saturating", "minimax"))
@@ -47,21 +47,31 @@ class Config:
     optimiser: str = knob("adam", "optimiser of both networks", choices=NAMES)
     generator_rate: float = knob(5e-4, "learning rate of the generator", low=0.0)
     discriminator_rate: float = knob(1e-3, "learning rate of the discriminator", low=0.0)
-    beta1: float = knob(0.5, "first beta of Adam, momentum of others", low=0.0, high=0.9999)
+    beta1: float = knob(0.0, "first beta of Adam, momentum of others", low=0.0, high=0.9999)
+    fading: bool = knob(True, "let the learning rates fall to zero, linearly over the budget")
     averaging: float = knob(50_000.0, "half-life in samples of the generator that samples are drawn from; 0: none", low=0.0)
     batch_size: int = knob(256, "records in a batch", low=1)
 
 
+def auto(situation: Situation) -> dict[str, Any]:
+    """Points: the defaults, with a latent vector as long as a point. Images: wider networks, longer latents, slower rates."""
+    if situation.spec.kind == "points":
+        return {"latent": max(2, situation.spec.dimensions)}
+    return {"latent": 64, "width": 512, "generator_rate": 2e-4, "discriminator_rate": 2e-4, "beta1": 0.5, "batch_size": 64}
+
+
 PRESETS: dict[str, Any] = {
-    "auto": {},
+    "auto": auto,
     "paper": {
         "optimiser": "sgd",
         "generator_rate": 0.1,
         "discriminator_rate": 0.1,
+        "beta1": 0.5,
         "batch_size": 100,
         "latent": 100,
         "width": 1200,
         "layers": 2,
+        "fading": False,
         "averaging": 0.0,
     },
     "minimax": {"loss": "minimax"},
@@ -87,9 +97,13 @@ class Gan(System):
             return optimiser(self.config.optimiser, rate, beta1=self.config.beta1)
 
         return (
-            Player("discriminator", ("discriminator",), rule(self.config.discriminator_rate)),
-            Player("generator", ("generator",), rule(self.config.generator_rate)),
+            Player("discriminator", ("discriminator",), rule(self.config.discriminator_rate), self.rate),
+            Player("generator", ("generator",), rule(self.config.generator_rate), self.rate),
         )
+
+    def rate(self, clock: Clock) -> float:
+        """1, falling to 0 over the budget when `fading` is on: the last, finest moves are small. An open budget has no end."""
+        return 1.0 - clock.progress if self.config.fading else 1.0
 
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("play", (Turn("discriminator", self.discriminate), Turn("generator", self.fool))),)
