@@ -232,7 +232,8 @@ def _train(options: argparse.Namespace) -> int:
     overrides = _key_values(options.set)
     if options.config is not None and overrides:
         raise GanvasError("--set and --config cannot be combined: put the setting into the file")
-    from .run.train import how_to_resume, train
+    from .run.loop import how_to_resume
+    from .run.train import train
 
     result = train(
         options.system,

@@ -46,7 +46,7 @@ def trained(
 
 def data_of(run: Run) -> Dataset:
     """The data set of a run, split as it was."""
-    from ..run.train import open_run_data
+    from ..run.opening import open_run_data
 
     dataset: Dataset = open_run_data(run.record.settings)
     return dataset

@@ -1,16 +1,12 @@
 """Training: from a system's name and a data path to a run folder, and on from there after an interruption.
 
-`train` prepares everything in one process (settings, data, folder); `_play` is the loop around the Engine, in each process.
-Not for rounds: those are the Engine's.
+Settings, data, preset and folder are settled here, in one process; `loop.py` plays.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
-import signal
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,23 +17,14 @@ from ..errors import GanvasError, RunError, did_you_mean
 from ..registry import Card, find, load_system
 from ..specs import ImageSpec, spec_to_dict
 from . import checkpoint
-from .budget import describe_seconds, parse_budget
+from .budget import parse_budget
 from .files import held, told, write_json
-from .load import RunRecord, build_system, put_weights, read_run
+from .load import read_run
+from .loop import play
+from .opening import open_run_data, same_data
 from .settings import ANY_TIME, FILE, Settings, build_settings, parse_size, read_yaml, write_yaml
 
 BEGINNINGS = ("checkpoints", "samples", "environment.json", "split.json", "start.safetensors")  # of a run not yet complete
-PICTURE_COUNT = {"image": 64, "points": 2000}
-NATIVE_SIDE = 96  # images up to this size are trained as they are; larger ones are first shrunk to SMALL_SIDE
-SMALL_SIDE = 64
-
-
-def suitable_size(height: int, width: int) -> tuple[int, int]:
-    """The size a run trains at when none is asked for: the own one up to 96 pixels, else 64 on the short side."""
-    if max(height, width) <= NATIVE_SIDE:
-        return height, width
-    scale = SMALL_SIDE / min(height, width)
-    return round(height * scale / 4) * 4, round(width * scale / 4) * 4
 
 
 def train(
@@ -89,7 +76,7 @@ def _train(
         folder = read_run(resume).path
         holding.enter_context(held(folder))
         _resume(folder, system, data, given, overrides, out, which)
-        keep = None if data is None or isinstance(data, str | Path) else _same_data(read_run(folder), data)
+        keep = None if data is None or isinstance(data, str | Path) else same_data(read_run(folder), data)
     else:
         if system is None:
             raise GanvasError("which system? For example:  ganvas train dcgan --data photos/   (see: ganvas systems)")
@@ -102,7 +89,7 @@ def _train(
     arguments = (str(folder), which, quiet, keep if record.settings.processes == 1 else None, system_file)
     count, device = record.settings.processes, record.settings.device
     try:
-        result: dict[str, Any] = launch(_play, arguments, processes=count, device=device)
+        result: dict[str, Any] = launch(play, arguments, processes=count, device=device)
     except Gone as error:
         raise RunError(f"{error}; what was saved is intact, go on with  ganvas train --resume {folder}") from error
     except KeyboardInterrupt as interrupt:
@@ -248,32 +235,6 @@ def _prepare(
     return folder, dataset
 
 
-def open_run_data(settings: Settings, *, source: Any = None, progress: bool = False) -> Any:
-    """The data set of a run, from its settings (from the cache when it was opened before)."""
-    from ..data.dataset import open_data
-    from ..data.survey import native_size
-
-    origin = settings.data if source is None else source
-    size = parse_size(settings.size)
-    if size is None:
-        # What does not exist is left to open_data, which knows names that are near.
-        missing = isinstance(origin, str | Path) and not Path(origin).expanduser().exists()
-        native = None if missing else native_size(origin)
-        size = suitable_size(*native) if native is not None else SMALL_SIDE
-    return open_data(
-        origin,
-        size=size,
-        channels=settings.channels,
-        fit=settings.fit,
-        axis=settings.axis,
-        heldout=settings.heldout,
-        seed=settings.seed,
-        strict=settings.strict,
-        phantom_count=settings.phantom_count,
-        progress=progress,
-    )
-
-
 def _choose_preset(module: Any, name: str, overrides: dict[str, Any], config_class: type) -> Any:
     """The preset of that name. Raises GanvasError when there is none, or for overrides that are no settings."""
     presets = getattr(module, "PRESETS", {})
@@ -344,331 +305,3 @@ def _seed_from(source: Path, folder: Path, card: Card) -> None:
 
     with told(folder):
         shutil.copyfile(start / "weights.safetensors", folder / "start.safetensors")
-
-
-# The loop, in each process
-
-
-class _Stop:
-    """SIGINT and SIGTERM end the run after the round in play; a second one ends it at once.
-
-    With several processes the parent receives them and tells.
-    """
-
-    def __init__(self, processes: Any) -> None:
-        self.processes = processes
-        self._signal: int | None = None
-        self._old: dict[int, Any] = {}
-
-    @property
-    def signal(self) -> int | None:
-        """The number of the signal that came, or None."""
-        return self._signal or self.processes.told()
-
-    def __enter__(self) -> _Stop:
-        for number in (signal.SIGINT, signal.SIGTERM) if self.processes.world == 1 else ():
-            try:
-                self._old[number] = signal.signal(number, self._note)
-            except ValueError:  # not the main thread (a notebook's worker): the signals are someone else's then
-                return self
-        return self
-
-    def _note(self, number: int, frame: Any) -> None:
-        if self._signal is not None:
-            raise KeyboardInterrupt
-        self._signal = number
-
-    def __exit__(self, *exception: Any) -> None:
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
-
-
-def _play(processes: Any, folder_name: str, which: str, quiet: bool, dataset: Any, system_file: str | None) -> dict[str, Any]:
-    """Build the board, restore, play until the budget, the game or the user says stop."""
-    import torch
-
-    if system_file is not None:
-        find(system_file)  # a process of several knows only what it is told
-    folder = Path(folder_name)
-    record = read_run(folder)
-    settings = record.settings
-    if dataset is None:
-        dataset = _reopen(record, processes)
-    loop = _Loop(processes, folder, record, dataset, which, quiet)
-    try:
-        with _Stop(processes) as stop:
-            return loop.run(stop)
-    except torch.OutOfMemoryError as error:
-        raise RunError(_memory_advice(settings)) from error
-    except RuntimeError as error:
-        if "can't allocate memory" in str(error) or "not enough memory" in str(error):
-            raise RunError(_memory_advice(settings)) from error
-        raise
-    except MemoryError as error:
-        raise RunError(_memory_advice(settings)) from error
-    finally:
-        loop.close()
-
-
-def _memory_advice(settings: Settings) -> str:
-    return (
-        f"out of memory: try --micro-batches {settings.micro_batches * 2}, a smaller --size, or --set batch_size=N; what was "
-        "saved is intact"
-    )
-
-
-def _reopen(record: RunRecord, processes: Any) -> Any:
-    if record.settings.data == "array":
-        raise GanvasError(
-            f"{record.path} was trained on an array in memory: resume it from Python,  ganvas.train(None, array, resume=...)"
-        )
-    if not processes.leads:  # the first process fills the cache, the others read it
-        processes.wait()
-    dataset = open_run_data(record.settings)
-    if processes.leads:
-        processes.wait()
-    return _unchanged(record, dataset)
-
-
-def _same_data(record: RunRecord, data: Any) -> Any:
-    return _unchanged(record, open_run_data(record.settings, source=data))
-
-
-def _unchanged(record: RunRecord, dataset: Any) -> Any:
-    if dataset.fingerprint != record.data["fingerprint"]:
-        raise GanvasError(
-            f"{record.settings.data} has changed since {record.path} began: put the data back, or start a new run with "
-            f"--init-from {record.path}"
-        )
-    return dataset
-
-
-class _Loop:
-    def __init__(self, processes: Any, folder: Path, record: RunRecord, dataset: Any, which: str, quiet: bool) -> None:
-        import torch
-
-        from ..data.streams import DatasetStream
-        from ..engine import Engine
-        from .live import Live
-        from .logs import Logs
-
-        self.processes, self.folder, self.record = processes, folder, record
-        settings = self.settings = record.settings
-        self.budget = parse_budget(settings.budget)
-        torch.manual_seed(settings.seed)  # the same weights in every process
-        self.system = build_system(record).to(processes.device)
-        if (folder / "start.safetensors").exists():
-            import safetensors.torch
-
-            put_weights(self.system, safetensors.torch.load_file(folder / "start.safetensors"), folder)
-        loaded = checkpoint.load(folder, which)
-        torch.manual_seed(settings.seed + 1_000_003 * (processes.rank + 1))
-        self.seconds_before = 0.0
-        channels_last = settings.channels_last == "on"
-        self.engine = Engine(
-            self.system,
-            {"data": DatasetStream(dataset, record.config["batch_size"], seed=settings.seed, world=processes.world)},
-            processes=processes,
-            precision=settings.precision,
-            micro_batches=settings.micro_batches,
-            check_every=settings.check_every,
-            channels_last=channels_last,
-            compile_networks=settings.compile,
-            seed=settings.seed,
-        )
-        if loaded is not None:
-            weights, state, _ = loaded
-            put_weights(self.system, weights, folder / "checkpoints" / which)
-            try:
-                self.engine.restore(state["engine"])
-                self.seconds_before = float(state["seconds"])
-            except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
-                where = folder / "checkpoints" / which
-                raise GanvasError(f"{where}: its state does not fit this system ({error!r:.80})") from error
-        self.live: Any = None
-        self.logs: Any = None
-        if processes.leads:
-            self.logs = Logs(folder, from_round=self.engine.clock.round)
-            self.live = Live(f"{record.card.name} on {Path(settings.data).name or settings.data}", self.budget, quiet=quiet)
-        self.resumed = loaded is not None
-        self.logged = self.engine.clock.round
-        self.started = time.perf_counter()
-
-    @property
-    def seconds(self) -> float:
-        """Trained seconds, over all sittings."""
-        return self.seconds_before + time.perf_counter() - self.started
-
-    def run(self, stop: _Stop) -> dict[str, Any]:
-        engine, settings = self.engine, self.settings
-        if self.live:
-            self.live.start()
-            self._announce()
-        self.started = time.perf_counter()
-        last_save = last_look = last_log = time.perf_counter()
-        save_cost = 0.0
-        if self.live and settings.sample_every and engine.clock.round == 0:
-            self.picture()
-        reason, _ = self._decide(stop, False)
-        seen = (engine.clock.samples, time.perf_counter())
-        reports: list[Any] = []
-        while not reason:
-            engine.progress = min(1.0, self.budget.progress(self.seconds, engine.clock.samples, engine.clock.round))
-            report = engine.play_round()
-            now = time.perf_counter()
-            if report is not None:
-                reports.append(report)
-                if report.incident and self.live:
-                    self.live.say(report.incident)
-            if reports and self.live and now - last_log >= 1.0:
-                self._log(reports, (engine.clock.samples - seen[0]) / max(now - seen[1], 1e-9))
-                seen, last_log, reports = (engine.clock.samples, now), now, []
-            # Saving may take at most a twentieth of the time, however large the networks are.
-            reason, due = self._decide(stop, now - last_save >= max(settings.save_every, 20 * save_cost))
-            if reason in ("budget", "game over"):
-                reports.append(engine.settle())
-                if reports[-1].incident:  # the last rounds were taken back: they are still to be played
-                    reason = ""
-                    if self.live:
-                        self.live.say(reports[-1].incident)
-            if due and not reason:
-                begin = time.perf_counter()
-                reports.append(self.save())
-                save_cost, last_save = time.perf_counter() - begin, time.perf_counter()
-            if self.live and settings.sample_every and now - last_look >= settings.sample_every:
-                self.picture()
-                last_look = time.perf_counter()
-        reports.append(self.save())
-        picture = None
-        if self.live:
-            self._log(reports, (engine.clock.samples - seen[0]) / max(time.perf_counter() - seen[1], 1e-9))
-            picture = self.picture()
-        clock = engine.clock
-        return {
-            "run": str(self.folder),
-            "system": self.record.card.name,
-            "rounds": clock.round,
-            "samples": clock.samples,
-            "seconds": round(self.seconds, 2),
-            "stopped": reason,
-            "signal": stop.signal,
-            "resumed": self.resumed,
-            "incidents": [text for _, text in engine.incidents],
-            "picture": str(picture) if picture else None,
-            "checkpoint": str(self.folder / "checkpoints" / "last"),
-        }
-
-    def _decide(self, stop: _Stop, due: bool) -> tuple[str, bool]:
-        """(why to stop now, or an empty string; whether to save). The first process decides for all."""
-        clock = self.engine.clock
-        reason = ""
-        if self.engine.over:
-            reason = "game over"
-        elif self.budget.progress(self.seconds, clock.samples, clock.round) >= 1.0:
-            reason = "budget"
-        elif stop.signal is not None:
-            reason = "signal"
-        decision: tuple[str, bool] = self.processes.agree((reason, due))
-        return decision
-
-    def save(self) -> Any:
-        """Settle, and write a checkpoint. Returns the settling's report."""
-        report = self.engine.settle()
-        state = {"engine": self.engine.state(), "seconds": self.seconds}
-        if self.processes.leads:
-            if not (self.folder / FILE).exists():
-                raise RunError(f"{self.folder} is gone (deleted or moved while training): nothing more can be saved there")
-            clock = self.engine.clock
-            summary = {"system": self.record.card.name, "round": clock.round, "samples": clock.samples, "seconds": self.seconds}
-            checkpoint.save(self.folder / "checkpoints", self.system.state_dict(), state, summary)
-        return report
-
-    def picture(self) -> Path:
-        """Write a grid of samples of the moment; always the same latents, so that pictures can be compared."""
-        import numpy as np
-
-        from ..batches import decode
-        from ..inference.sampling import draw_samples
-        from .pictures import save_grid
-
-        spec = self.record.spec
-        count = PICTURE_COUNT[spec.kind]
-        labels = None
-        labelled = bool(getattr(self.system, "classes", 0))
-        if spec.classes and labelled:
-            import torch
-
-            labels = torch.arange(count) % len(spec.classes)
-        with self.engine.watching() as system:
-            pieces = [decode(x, spec) for x in draw_samples(system, count, seed=self.settings.seed, labels=labels)]
-        path = self.folder / "samples" / f"round-{self.engine.clock.round:07d}.png"
-        grid = save_grid(path, np.concatenate(pieces), spec, labels=None if labels is None else labels.numpy())
-        self.logs.image("samples", grid, self.engine.clock.round)
-        return path
-
-    def _announce(self) -> None:
-        """Say what is about to happen, with the time, memory and disk it is expected to take."""
-        from .expect import expectation
-
-        record, live = self.record, self.live
-        verb = f"resuming {self.folder} at round {self.engine.clock.round:,}" if self.resumed else f"run folder {self.folder}"
-        facts = record.data
-        live.say(f"{verb}; {facts['train']:,} records to learn from, {facts['heldout']:,} held out")
-        live.say(expectation(self.engine, record.spec, self.budget))
-
-    def _log(self, reports: list[Any], rate: float) -> None:
-        clock = self.engine.clock
-        good = [r for r in reports if r.terms]
-        names = {n for r in good for n in r.terms}
-        terms = {n: sum(r.terms[n] for r in good if n in r.terms) / sum(n in r.terms for r in good) for n in sorted(names)}
-        norms = good[-1].norms if good else {}
-        memory = memory_in_use(self.processes.device)
-        progress = self.budget.progress(self.seconds, clock.samples, clock.round)
-        self.live.update(
-            round=clock.round,
-            samples=clock.samples,
-            seconds=self.seconds,
-            progress=progress,
-            rate=rate,
-            terms=terms,
-            norms=norms,
-            memory=memory,
-            phase=clock.phase,
-        )
-        record: dict[str, Any] = {"round": clock.round, "samples": clock.samples, "seconds": round(self.seconds, 3)}
-        record |= {"phase": clock.phase, "rate": round(rate, 2), "memory": memory}
-        record |= {f"terms/{n}": v for n, v in terms.items()} | {f"norms/{n}": v for n, v in norms.items()}
-        incidents = [r.incident for r in reports if r.incident]
-        if incidents:
-            record["incident"] = "; ".join(incidents)
-        if clock.round > self.logged or incidents:  # a sitting may end in the round it began or logged last
-            self.logs.write(record)
-        self.logged = clock.round
-
-    def close(self) -> None:
-        if self.live:
-            self.live.stop()
-        if self.logs:
-            self.logs.close()
-
-
-def memory_in_use(device: Any) -> int:
-    """Bytes in use: the process's resident memory on the CPU, the allocator's peak on CUDA."""
-    if device.type == "cuda":
-        import torch
-
-        return int(torch.cuda.max_memory_allocated(device))
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def how_to_resume(result: Mapping[str, Any]) -> str:
-    """The line printed when a run was interrupted."""
-    return (
-        f"stopped at round {result['rounds']:,} after {describe_seconds(result['seconds'])}, everything is saved; go on with  "
-        f"ganvas train --resume {result['run']}"
-    )

@@ -1,0 +1,73 @@
+"""The data of a run: opened at the size it trains at, opened again when it goes on, refused when it has changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import GanvasError
+from .load import RunRecord
+from .settings import Settings, parse_size
+
+NATIVE_SIDE = 96  # images up to this size are trained as they are; larger ones are first shrunk to SMALL_SIDE
+SMALL_SIDE = 64
+
+
+def suitable_size(height: int, width: int) -> tuple[int, int]:
+    """The size a run trains at when none is asked for: the own one up to 96 pixels, else 64 on the short side."""
+    if max(height, width) <= NATIVE_SIDE:
+        return height, width
+    scale = SMALL_SIDE / min(height, width)
+    return round(height * scale / 4) * 4, round(width * scale / 4) * 4
+
+
+def open_run_data(settings: Settings, *, source: Any = None, progress: bool = False) -> Any:
+    """The data set of a run, from its settings (from the cache when it was opened before)."""
+    from ..data.dataset import open_data
+    from ..data.survey import native_size
+
+    origin = settings.data if source is None else source
+    size = parse_size(settings.size)
+    if size is None:
+        # What does not exist is left to open_data, which knows names that are near.
+        missing = isinstance(origin, str | Path) and not Path(origin).expanduser().exists()
+        native = None if missing else native_size(origin)
+        size = suitable_size(*native) if native is not None else SMALL_SIDE
+    return open_data(
+        origin,
+        size=size,
+        channels=settings.channels,
+        fit=settings.fit,
+        axis=settings.axis,
+        heldout=settings.heldout,
+        seed=settings.seed,
+        strict=settings.strict,
+        phantom_count=settings.phantom_count,
+        progress=progress,
+    )
+
+
+def reopen(record: RunRecord, processes: Any) -> Any:
+    if record.settings.data == "array":
+        raise GanvasError(
+            f"{record.path} was trained on an array in memory: resume it from Python,  ganvas.train(None, array, resume=...)"
+        )
+    if not processes.leads:  # the first process fills the cache, the others read it
+        processes.wait()
+    dataset = open_run_data(record.settings)
+    if processes.leads:
+        processes.wait()
+    return _unchanged(record, dataset)
+
+
+def same_data(record: RunRecord, data: Any) -> Any:
+    return _unchanged(record, open_run_data(record.settings, source=data))
+
+
+def _unchanged(record: RunRecord, dataset: Any) -> Any:
+    if dataset.fingerprint != record.data["fingerprint"]:
+        raise GanvasError(
+            f"{record.settings.data} has changed since {record.path} began: put the data back, or start a new run with "
+            f"--init-from {record.path}"
+        )
+    return dataset
