@@ -238,9 +238,9 @@ def _see(picture: Picture, name: str, place: int) -> _Seen:
 
 def _tags(path: Path, name: str) -> dict[str, Any] | None:
     """Which patient tags of a DICOM or NIfTI file are filled in, and what it says of burned-in text."""
-    from .dataset import _kind
+    from ._filling import file_kind
 
-    kind = _kind(path)
+    kind = file_kind(path)
     if kind == "dicom":
         import pydicom
 
