@@ -194,7 +194,7 @@ def test_train_sample_and_resume_as_json(points: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_save_and_say_how_to_resume(points: Path, tmp_path: Path, number: int, code: int) -> None:
     run = tmp_path / "run"
-    process = toys.start("train", "gan", "--data", points, "--out", run, "--save-every", 0, "--json", *toys.settings(), *FAST)
+    process = toys.start("train", "lsgan", "--data", points, "--out", run, "--save-every", 0, "--json", *toys.settings(), *FAST)
     limit = time.monotonic() + 240
     while not list(run.glob("checkpoints/last/manifest.json")):
         assert process.poll() is None, process.communicate()
@@ -212,7 +212,7 @@ def test_signals_save_and_say_how_to_resume(points: Path, tmp_path: Path, number
     done = toys.ganvas("train", "--resume", run, "--budget", f"{rounds}r", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["rounds"] == rounds
-    straight = toys.ganvas("train", "gan", "--data", points, "--out", tmp_path / "straight", "--budget", f"{rounds}r",
+    straight = toys.ganvas("train", "lsgan", "--data", points, "--out", tmp_path / "straight", "--budget", f"{rounds}r",
                            "--quiet", *toys.settings(), *FAST)  # fmt: skip
     assert straight.returncode == 0
     assert straight.stderr == ""

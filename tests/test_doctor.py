@@ -133,3 +133,18 @@ def test_wrong_extractor_weights_are_noticed(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_codec_that_does_not_load_is_named() -> None:
     report = {"versions": {"gdcm": "3.0"}, "broken": {"imagecodecs": "no such library"}, "dicom": {"JPEG": True, "RLE": False}}
     assert doctor._codec_words(report) == "gdcm 3.0; compressed DICOM: JPEG"
+
+
+def test_threads_are_set_for_a_while_and_put_back() -> None:
+    import torch
+
+    from ganvas.doctor import on_threads, useful_threads
+
+    before = torch.get_num_threads()
+    with on_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+    with on_threads(None):
+        assert torch.get_num_threads() == before
+    assert 1 <= useful_threads() <= before
+    assert useful_threads(processes=64) == 1

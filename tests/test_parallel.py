@@ -302,7 +302,7 @@ def test_signals_and_death_on_the_command_line(tmp_path: Path) -> None:
     """One run on two processes: Ctrl-C, then SIGTERM, then a killed rank, then to its end: the game of one process."""
     data = toys.points_file(tmp_path / "points.csv")
     run = tmp_path / "run"
-    process = begin(run, "gan", "--data", data, "--out", run, "--processes", 2, "--precision", 64, *toys.settings())
+    process = begin(run, "lsgan", "--data", data, "--out", run, "--processes", 2, "--precision", 64, *toys.settings())
     os.killpg(process.pid, signal.SIGINT)  # a Ctrl-C reaches every process of the group
     code, out, err = end(process)
     assert code == 130, err
@@ -344,7 +344,7 @@ def test_signals_and_death_on_the_command_line(tmp_path: Path) -> None:
     assert rounds >= first > 0
     done = toys.ganvas("train", "--resume", run, "--budget", f"{rounds + 5}r", "--sample-every", 0, timeout=240)
     assert done.returncode == 0, done.stderr
-    single = toys.ganvas("train", "gan", "--data", data, "--out", tmp_path / "one", "--precision", 64, "--sample-every", 0,
+    single = toys.ganvas("train", "lsgan", "--data", data, "--out", tmp_path / "one", "--precision", 64, "--sample-every", 0,
                          "--budget", f"{rounds + 5}r", *toys.settings())  # fmt: skip
     assert single.returncode == 0, single.stderr
     from safetensors.torch import load_file

@@ -6,6 +6,7 @@ user name or path is in any of them: reports get mailed. Not for choosing a devi
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.metadata
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import time
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -367,10 +369,40 @@ def convolution_speed(
     return work / min(times) / GIGA
 
 
-def fastest_numbers(device: Any, *, mixed: bool, seconds: float = 0.4) -> tuple[str, bool, float]:
+@contextlib.contextmanager
+def on_threads(count: int | None) -> Iterator[None]:
+    """Compute on `count` CPU threads (None: as it is), and as before afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def useful_threads(processes: int = 1) -> int:
+    """How many CPU threads a process should use: all of its share, or one where sharing out does not pay.
+
+    It does not where other programs keep the cores busy: threads then wait for each other at every step.
+    """
+    import torch
+
+    share = max(1, torch.get_num_threads() // processes)
+    if share == 1 or processes > 1:
+        return share
+    with on_threads(share):
+        together = convolution_speed(width=16, seconds=0.4)
+    with on_threads(1):
+        alone = convolution_speed(width=16, seconds=0.4)
+    return share if together > 1.1 * alone else 1
+
+
+def fastest_numbers(device: Any, *, mixed: bool, threads: int | None = None, seconds: float = 0.4) -> tuple[str, bool, float]:
     """(precision, channels_last, GFLOP/s): the way to hold numbers in which `device` convolves fastest.
 
-    mixed: whether bfloat16 may be considered. A change from float32 in the usual layout must gain a tenth to be taken.
+    mixed: whether bfloat16 may be considered. threads: of the CPU. A change from float32 in the usual layout must gain a tenth to be taken.
     """
     import torch
 
@@ -378,7 +410,8 @@ def fastest_numbers(device: Any, *, mixed: bool, seconds: float = 0.4) -> tuple[
     ways = [("32", False), ("32", True)]
     if mixed and (place.type != "cuda" or torch.cuda.is_bf16_supported()) and place.type != "mps":
         ways.append(("bf16-mixed", True))
-    speeds = {w: convolution_speed(place, seconds=seconds, precision=w[0], channels_last=w[1]) for w in ways}
+    with on_threads(threads):
+        speeds = {w: convolution_speed(place, seconds=seconds, precision=w[0], channels_last=w[1]) for w in ways}
     plain, best = speeds[ways[0]], max(ways, key=lambda w: speeds[w])
     way = best if speeds[best] > 1.1 * plain else ways[0]
     return (*way, speeds[way])

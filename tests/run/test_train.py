@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,21 @@ def test_stopping_and_resuming_gives_the_bits_of_the_straight_run(tmp_path: Path
     assert [r["round"] for r in read_metrics(tmp_path / "pieces")] == sorted(
         {r["round"] for r in read_metrics(tmp_path / "pieces")}
     )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_after_the_round_and_the_schedule_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """With `gan`, whose learning rates follow the share of the budget that is used."""
+    data = toys.points_file(tmp_path / "points.csv")
+    train("gan", data, out=tmp_path / "straight", budget="11r")
+    with monkeypatch.context() as patch:
+        interrupt(patch, 5, lambda engine: os.kill(os.getpid(), number))
+        stopped = train("gan", data, out=tmp_path / "pieces", budget="11r")
+    assert (stopped["stopped"], stopped["signal"], stopped["rounds"]) == ("signal", number, 5)
+    assert train(None, resume=tmp_path / "pieces")["rounds"] == 11
+    assert toys.digests(tmp_path / "pieces") == toys.digests(tmp_path / "straight")
 
 
 def test_another_seed_gives_other_bits(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..doctor import on_threads
 from ..errors import GanvasError, RunError
 from ..registry import find
 from . import checkpoint
@@ -60,8 +61,6 @@ class _Stop:
 
 def play(processes: Any, folder_name: str, which: str, quiet: bool, dataset: Any, system_file: str | None) -> dict[str, Any]:
     """Build the board, restore, play until the budget, the game or the user says stop."""
-    import torch
-
     if system_file is not None:
         find(system_file)  # a process of several knows only what it is told
     folder = Path(folder_name)
@@ -69,9 +68,16 @@ def play(processes: Any, folder_name: str, which: str, quiet: bool, dataset: Any
     settings = record.settings
     if dataset is None:
         dataset = reopen(record, processes)
-    loop = _Loop(processes, folder, record, dataset, which, quiet)
+    with on_threads(settings.threads):
+        return _played(_Loop(processes, folder, record, dataset, which, quiet))
+
+
+def _played(loop: _Loop) -> dict[str, Any]:
+    import torch
+
+    settings = loop.settings
     try:
-        with _Stop(processes) as stop:
+        with _Stop(loop.processes) as stop:
             return loop.run(stop)
     except torch.OutOfMemoryError as error:
         raise RunError(_memory_advice(settings)) from error

@@ -29,6 +29,7 @@ class Settings:
     budget: str | None = knob(None, "10m, 90s, 2h (time); 50k (samples); 200r (rounds); none: until you stop it")
     seed: int = knob(0, "of weights, order and noise", low=0, high=2**31 - 1)
     device: str = knob("auto", "auto, cpu, cuda, cuda:N or mps")
+    threads: int | None = knob(None, "CPU threads of each process; default: as many as are measured to help", low=1, high=1024)
     processes: int = knob(1, "processes that share each batch", low=1, high=1024)
     precision: str = knob(
         "auto",

@@ -248,21 +248,26 @@ def _choose_preset(module: Any, name: str, overrides: dict[str, Any], config_cla
 
 
 def _resolve_numbers(settings: Settings, system_class: Any, spec: Any, curious: bool) -> tuple[Settings, float]:
-    """Settle `auto` of precision and memory layout by measuring; also returns the speed of convolutions, in GFLOP/s.
+    """Settle threads, precision and memory layout by measuring; also returns the speed of convolutions, in GFLOP/s.
 
     curious: whether the speed will be looked at; it is not measured for nothing.
     """
-    from ..doctor import fastest_numbers
+    from ..doctor import fastest_numbers, useful_threads
     from ..parallel import pick_device
 
+    threads, device = settings.threads, pick_device(settings.device)
     if not isinstance(spec, ImageSpec) or not (curious or "auto" in (settings.precision, settings.channels_last)):
+        # Networks on points are too small to be shared out: threads would only wait for each other.
         chosen, layout, speed = "32", False, 0.0
+        threads = threads or (1 if device.type == "cpu" and not isinstance(spec, ImageSpec) else None)
     else:
         mixed = settings.precision == "bf16-mixed" or (settings.precision == "auto" and system_class.mixed_is_safe)
-        chosen, layout, speed = fastest_numbers(pick_device(settings.device), mixed=mixed)
+        if threads is None and device.type == "cpu":
+            threads = useful_threads(settings.processes)
+        chosen, layout, speed = fastest_numbers(device, mixed=mixed, threads=threads)
     precision = chosen if settings.precision == "auto" else settings.precision
     channels_last = ("on" if layout else "off") if settings.channels_last == "auto" else settings.channels_last
-    return dataclasses.replace(settings, precision=precision, channels_last=channels_last), speed
+    return dataclasses.replace(settings, precision=precision, channels_last=channels_last, threads=threads), speed
 
 
 def _check_sharing(settings: Settings, config: Any, records: int) -> None:
