@@ -402,7 +402,8 @@ def useful_threads(processes: int = 1) -> int:
 def fastest_numbers(device: Any, *, mixed: bool, threads: int | None = None, seconds: float = 0.4) -> tuple[str, bool, float]:
     """(precision, channels_last, GFLOP/s): the way to hold numbers in which `device` convolves fastest.
 
-    mixed: whether bfloat16 may be considered. threads: of the CPU. A change from float32 in the usual layout must gain a tenth to be taken.
+    mixed: whether bfloat16 may be considered. threads: of the CPU. A change from float32 in the usual layout must gain a tenth
+    to be taken.
     """
     import torch
 

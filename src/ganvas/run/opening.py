@@ -11,6 +11,7 @@ from .settings import Settings, parse_size
 
 NATIVE_SIDE = 96  # images up to this size are trained as they are; larger ones are first shrunk to SMALL_SIDE
 SMALL_SIDE = 64
+PHANTOM_IMAGES, PHANTOM_POINTS = 4_000, 20_000
 
 
 def suitable_size(height: int, width: int) -> tuple[int, int]:
@@ -42,9 +43,17 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
         heldout=settings.heldout,
         seed=settings.seed,
         strict=settings.strict,
-        phantom_count=settings.phantom_count,
+        phantom_count=settings.phantom_count or _phantom_count(origin),
         progress=progress,
     )
+
+
+def _phantom_count(origin: Any) -> int:
+    """How many records of a phantom are enough: points cost nothing, and few of them are learnt by heart."""
+    from ..data.phantoms import catalogue
+
+    phantom = catalogue().get(str(origin).partition(":")[0])
+    return PHANTOM_POINTS if phantom is not None and phantom.kind == "points" else PHANTOM_IMAGES
 
 
 def reopen(record: RunRecord, processes: Any) -> Any:

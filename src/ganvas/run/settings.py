@@ -24,7 +24,9 @@ class Settings:
     fit: str = knob("crop", "how another aspect is met", choices=("crop", "pad", "stretch"))
     axis: int | None = knob(None, "axis along which volumes are sliced", low=0, high=2)
     heldout: float = knob(0.2, "share of the groups kept out of training, for judging", low=0.0, high=0.9)
-    phantom_count: int = knob(4000, "records to make when the data is a phantom", low=1, high=1_000_000)
+    phantom_count: int | None = knob(
+        None, "records to make when the data is a phantom; default: 4000 images or 20000 points", low=1, high=1_000_000
+    )
     strict: bool = knob(False, "refuse the data when one file cannot be read")
     budget: str | None = knob(None, "10m, 90s, 2h (time); 50k (samples); 200r (rounds); none: until you stop it")
     seed: int = knob(0, "of weights, order and noise", low=0, high=2**31 - 1)
