@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,8 +41,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
-    if arguments is None:
-        signal.signal(signal.SIGTERM, _terminate)
     try:
         options = _parse(words)
         code: int = options.run(options)
@@ -59,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         advice = f"; {interrupt}" if str(interrupt) else ""
         print(f"ganvas: interrupted{advice}", file=sys.stderr)
-        return 128 + (signal.SIGTERM if isinstance(interrupt, _Terminated) else signal.SIGINT)
+        return 130
     except BrokenPipeError:  # the reader of our output went away (`| head`): not an error
         _drop_output()
         return 0
@@ -68,14 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _drop_output() -> None:
     """What is still in the buffer goes nowhere, or Python would complain about it on its way out."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM came, at a moment when no run could be saved."""
-
-
-def _terminate(number: int, frame: Any) -> NoReturn:
-    raise _Terminated
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
@@ -264,7 +253,7 @@ def _after_training(result: dict[str, Any]) -> list[str]:
         f"trained {result['rounds']:,} rounds on {result['samples']:,} samples in {describe_seconds(result['seconds'])}",
         f"look   {result['picture']}",
         f"draw   ganvas sample {run} -n 64",
-        f"go on  ganvas train --resume {run} --budget {'20m' if result['stopped'] == 'budget' else '10m'}",
+        f"go on  ganvas train --resume {run} --budget {max(10, -(-2 * result['seconds'] // 60)):.0f}m",
     ]
 
 

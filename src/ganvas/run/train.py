@@ -92,8 +92,8 @@ def _train(
         result: dict[str, Any] = launch(play, arguments, processes=count, device=device)
     except Gone as error:
         raise RunError(f"{error}; what was saved is intact, go on with  ganvas train --resume {folder}") from error
-    except KeyboardInterrupt as interrupt:
-        raise type(interrupt)(f"go on with  ganvas train --resume {folder}") from None
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"go on with  ganvas train --resume {folder}") from None
     return result
 
 
