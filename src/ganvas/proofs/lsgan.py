@@ -9,7 +9,7 @@ from typing import Any
 from ganvas.proofs import LOWER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import data_of, distance_to_heldout, trained
 
-COUNT = 1000
+COUNT = 500
 HELDOUT = 500
 SHARE = 0.9
 RATE = 2e-4

@@ -45,12 +45,12 @@ class Config:
     loss: str = knob("non-saturating", "the generator's loss", choices=("non-saturating", "minimax"))
     labels: bool = knob(True, "show labels, where the data has them, to both networks")
     optimiser: str = knob("adam", "optimiser of both networks", choices=NAMES)
-    generator_rate: float = knob(5e-4, "learning rate of the generator", low=0.0)
-    discriminator_rate: float = knob(5e-4, "learning rate of the discriminator", low=0.0)
+    generator_rate: float = knob(1e-3, "learning rate of the generator", low=0.0)
+    discriminator_rate: float = knob(2.5e-4, "learning rate of the discriminator", low=0.0)
     beta1: float = knob(0.0, "first beta of Adam, momentum of others", low=0.0, high=0.9999)
     fading: bool = knob(True, "let the learning rates fall to zero, linearly over the budget")
     averaging: float = knob(50_000.0, "half-life in samples of the generator that samples are drawn from; 0: none", low=0.0)
-    batch_size: int = knob(256, "records in a batch", low=1)
+    batch_size: int = knob(512, "records in a batch", low=1)
 
 
 def auto(situation: Situation) -> dict[str, Any]:
