@@ -124,6 +124,8 @@ def sound(run: Path, which: str = "last") -> Path | None:
         if not checkpoint.is_dir():
             if which != "last":
                 raise GanvasError(f"{run} has no checkpoint '{which}'")
+            if patience and any((folder / n).is_dir() for n in ("last", "previous", ".incoming")):
+                continue  # the renames went on while we looked: look again
             return None
         fault = _fault(checkpoint)
         if fault is None:
