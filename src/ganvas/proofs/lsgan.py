@@ -12,13 +12,14 @@ from ganvas.proofs._arms import data_of, distance_to_heldout, trained
 COUNT = 500
 HELDOUT = 500
 SHARE = 0.9
-RATE = 2e-4
+RATE = 1e-3  # the rate of the paper on scenes
 NETWORKS = {"latent": 64, "width": 16, "beta1": 0.5, "averaging": 5_000.0, "batch_size": 64}
 
 
 def arm(task: Task, system: str, config: dict[str, Any]) -> Outcome:
     """Train, and measure the kernel distance of samples to the held-out part."""
-    run, facts = trained(task, system, NETWORKS | config, size="32")
+    # `paper`, and not what each system's own preset would choose: the arms may differ in the loss alone.
+    run, facts = trained(task, system, NETWORKS | config, preset="paper", size="32", precision="32", channels_last="off")
     images = run.sample(COUNT, seed=10_000 + task.seed, depth=8)
     value, protocol, more = distance_to_heldout(data_of(run), images, HELDOUT)
     return Outcome(value, protocol, more | facts, images[:64])
@@ -32,7 +33,7 @@ def least_squares(task: Task) -> Outcome:
 def cross_entropy(task: Task) -> Outcome:
     """dcgan: the same networks, weights to start from, rates, batches and averaging."""
     rates = {"generator_rate": RATE, "discriminator_rate": RATE}
-    return arm(task, "dcgan", {**rates, "discriminator_batch_norm": False})
+    return arm(task, "dcgan", {**rates, "discriminator_batch_norm": False, "augment": ()})
 
 
 def met(rows: Sequence[Row]) -> bool:
@@ -49,9 +50,9 @@ PROOF = Proof(
     mark=f"mean over seeds at most {SHARE} of the baseline's",
     met=met,
     arms={"system": least_squares, "baseline": cross_entropy},
-    budget="100k",
+    budget="40k",
     quick_budget="5k",
-    real="mnist",
+    real="emoji",
     phantom="chest",
     seeds=5,
 )

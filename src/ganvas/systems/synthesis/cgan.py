@@ -46,12 +46,12 @@ class Config:
     latent: int = knob(100, "size of the latent vector", low=1)
     width: int = knob(24, "channels at full resolution (images) or units of a layer (points)", low=1, high=1024)
     layers: int = knob(3, "hidden layers of each network (points)", low=1, high=32)
-    generator_rate: float = knob(2e-4, "learning rate of G (Adam)", low=0.0)
-    discriminator_rate: float = knob(2e-4, "learning rate of D (Adam)", low=0.0)
+    generator_rate: float = knob(5e-4, "learning rate of G (Adam)", low=0.0)
+    discriminator_rate: float = knob(5e-4, "learning rate of D (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     augment: tuple[str, ...] = knob((), "changes that D sees on real and fake images alike", choices=POLICIES)
     averaging: float = knob(5_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
-    batch_size: int = knob(64, "records in a batch", low=1)
+    batch_size: int = knob(32, "records in a batch", low=1)
 
 
 PRESETS: dict[str, Any] = {"auto": {}, "paper": {"batch_size": 100, "averaging": 0.0}}

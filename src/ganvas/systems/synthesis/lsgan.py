@@ -42,15 +42,15 @@ class Config:
     fool_target: float = knob(1.0, "c: what G wants D to say")
     batch_norm: bool = knob(True, "BatchNorm in D (images)")
     optimiser: str = knob("adam", "optimiser of both players", choices=NAMES)
-    rate: float = knob(2e-4, "learning rate of both players", low=0.0)
+    rate: float = knob(1e-3, "learning rate of both players", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam, momentum of others", low=0.0, high=0.9999)
     averaging: float = knob(5_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
-    batch_size: int = knob(64, "records in a batch", low=1)
+    batch_size: int = knob(32, "records in a batch", low=1)
 
 
 PRESETS: dict[str, Any] = {
     "auto": {},
-    "paper": {"width": 64, "rate": 1e-3, "averaging": 0.0},
+    "paper": {"width": 64, "batch_size": 64, "averaging": 0.0},
     "pearson": {"fake_target": -1.0, "real_target": 1.0, "fool_target": 0.0},
 }
 

@@ -1,0 +1,34 @@
+"""What a metric returns: a number that never travels without its protocol. Not for computing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measured number.
+
+    value: the number. protocol: how it was measured: metric, features, set sizes and reference; numbers of unlike
+    protocols are not compared. low, high: its 95 % interval, None where none was asked for or none is known.
+    more: further figures that belong to it (plain numbers, strings and lists).
+    """
+
+    value: float
+    protocol: str
+    low: float | None = None
+    high: float | None = None
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __str__(self) -> str:
+        interval = "" if self.low is None else f" [{self.low:.5g}, {self.high:.5g}]"
+        return f"{self.value:.5g}{interval} ({self.protocol})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: value, protocol, low and high where there is an interval, then `more`."""
+        interval = {} if self.low is None else {"low": self.low, "high": self.high}
+        return {"value": self.value, "protocol": self.protocol, **interval, **self.more}
