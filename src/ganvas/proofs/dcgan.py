@@ -19,8 +19,10 @@ COUNT = 1000
 HELDOUT = 1000  # all there are
 SIDE = 64
 SHARE = 0.5
+BEST_WIDTH, BEST_SHARE = 16, 0.8  # of the script at widths 16, 24, 32 and 64, seed 0, on the radiographs
 SCRIPT = Path("benchmarks/proofs/baselines/pytorch_dcgan.py")
 PHANTOM_COUNT = 800
+BEST = f"baseline at width {BEST_WIDTH}"
 
 
 def preset(task: Task) -> Outcome:
@@ -41,9 +43,10 @@ def standard(task: Task, width: int) -> Outcome:
     seconds = parse_budget(task.budget).seconds
     made = task.folder / "samples.npz"
     words = ["--data", folder, "--width", width, "--seconds", seconds, "--seed", task.seed, "--samples", COUNT, "--out", made]
-    done = subprocess.run([sys.executable, str(script), *map(str, words)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RunError(f"{script.name} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+    if not made.exists():  # else the proof was stopped between drawing and judging
+        done = subprocess.run([sys.executable, str(script), *map(str, words)], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RunError(f"{script.name} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
     with np.load(made, allow_pickle=False) as held:
         return _judged(folder, held["images"][..., None], json.loads(str(held["report"])))
 
@@ -76,9 +79,9 @@ def _folder(task: Task) -> Path:
 
 
 def met(rows: Sequence[Row]) -> bool:
-    """The mean over seeds, against the baseline's."""
-    system, baseline = (statistics.fmean(row.values[name] for row in rows) for name in ("system", "baseline"))
-    return system <= SHARE * baseline
+    """The mean over seeds, against that of the baseline at both widths."""
+    system, baseline, best = (statistics.fmean(row.values[name] for row in rows) for name in ("system", "baseline", BEST))
+    return system <= SHARE * baseline and system <= BEST_SHARE * best
 
 
 PROOF = Proof(
@@ -86,12 +89,12 @@ PROOF = Proof(
     baseline=f"the standard PyTorch DCGAN example's settings at width 64 ({SCRIPT.as_posix()}), at equal seconds",
     metric="kernel distance of samples to the held-out part, at 64x64",
     direction=LOWER,
-    mark=f"mean over seeds at most {SHARE} of the baseline's",
+    mark=f"mean over seeds at most {SHARE} of the baseline's, and {BEST_SHARE} of that of the script at its best width",
     met=met,
     arms={
         "system": preset,
         "baseline": lambda task: standard(task, 64),
-        "baseline at width 32": lambda task: standard(task, 32),
+        BEST: lambda task: standard(task, BEST_WIDTH),
     },
     budget="10m",
     quick_budget="15s",
