@@ -2,9 +2,10 @@
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
+BENCH ?= .bench
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types package clean
+.PHONY: demo test lint types package bench-env clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ganvas demo
@@ -44,5 +45,15 @@ package: $(BIN)/python
 	build/empty/bin/ganvas demo --budget 5s --out build/run
 	build/empty/bin/ganvas sample build/run -n 4
 
+# The other tools that the benchmarks measure ganvas against, in an environment of its own: 6 GB on Linux, where PyPI's torch
+# brings CUDA along. Run a benchmark that compares with them by  .bench/bin/python benchmarks/...
+bench-env: $(BENCH)/.ready
+
+$(BENCH)/.ready: benchmarks/environment/requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "ganvas needs Python 3.11 or newer: install it, or name it with  make PYTHON=/path/to/python3"; exit 2; }
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $< --editable .
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -113,6 +113,22 @@ def _build_parser() -> _Parser:
         "--system", metavar="FILE", type=Path, help="the system file, for a run of a system that is not ganvas's own"
     )
 
+    judge = command("evaluate", "judge samples against real data: distances, variety, copies of training records", _evaluate)
+    judge.add_argument("fake", metavar="FAKE", help="a run, or samples of any tool: a folder, a file or an array (.npz, .npy)")
+    judge.add_argument("--real", help="real data: a folder, file or phantom (default: the run's own data)")
+    judge.add_argument("--heldout", help="real data the generator never saw (default: the run's or groups.csv's held-out part)")
+    judge.add_argument("-n", "--count", type=_count, help="samples to draw from a run (1000), or at most to take")
+    judge.add_argument("--size", help="resolution of both sides: 64 or HEIGHTxWIDTH (default: the samples' own)")
+    judge.add_argument("--features", help="effnet (images), pixels (points), classifier (on the real labels) or inception")
+    judge.add_argument("--inception", metavar="FILE", type=Path, help="weights of Inception-v3, for FID and KID by their names")
+    judge.add_argument("--seed", type=_seed, default=0, help="of samples, subsets and permutations (default 0)")
+    judge.add_argument("--no-audit", action="store_true", help="leave out the memorisation audit")
+    judge.add_argument("--no-anchors", action="store_true", help="leave out the anchors")
+    judge.add_argument("--out", type=Path, help="folder of the files (default: RUN/evaluation, or evaluations/NAME)")
+    judge.add_argument("--checkpoint", default="last", choices=("last", "previous"), help="which weights (default last)")
+    judge.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    judge.add_argument("--system", metavar="FILE", type=Path, help="the system file, for a run of a system not ganvas's own")
+
     command("systems", "list every system", _systems)
     show = command("show", "tell all about one system: paper, settings, presets", _show)
     show.add_argument("system", metavar="SYSTEM")
@@ -140,6 +156,12 @@ def _build_parser() -> _Parser:
     prove.add_argument("--out", type=Path, help="folder of the result (default: benchmarks/proofs/results)")
     prove.add_argument("--seeds", type=_count, help="how many seeds (default: the proof's own)")
     prove.add_argument("--quick", action="store_true", help="a form of about a minute, without a mark")
+
+    from .studies._command import add_commands
+
+    study = commands.add_parser("study", help="larger questions, by a fixed procedure: blinded reading", allow_abbrev=False)
+    study.set_defaults(run=_study, leaf=study)
+    add_commands(study.add_subparsers(title="studies", metavar="STUDY"))
 
     demo = command("demo", "train on simulated chest radiographs for 150 s and show the result", _demo)
     demo.add_argument("--out", type=Path, help="run folder (default: runs/demo)")
@@ -287,6 +309,38 @@ def _sample(options: argparse.Namespace) -> int:
     return 0
 
 
+def _evaluate(options: argparse.Namespace) -> int:
+    from .evaluation.judge import evaluate
+    from .evaluation.table import lines
+    from .parallel import pick_device
+    from .run.settings import FILE, parse_size
+
+    out = options.out
+    if out is None:
+        run = (Path(options.fake) / FILE).is_file()
+        out = Path(options.fake) / "evaluation" if run else Path("evaluations") / (Path(options.fake).stem or "samples")
+    result = evaluate(
+        options.fake,
+        options.real,
+        options.heldout,
+        count=options.count,
+        size=None if options.size is None else parse_size(options.size),
+        features="inception" if options.features is None and options.inception is not None else options.features,
+        inception=options.inception,
+        seed=options.seed,
+        audit=not options.no_audit,
+        anchors=not options.no_anchors,
+        out=out,
+        which=options.checkpoint,
+        device=str(pick_device(options.device)),
+        system=options.system,
+        progress=sys.stderr.isatty(),
+        say=(lambda text: print(text, file=sys.stderr, flush=True)) if sys.stderr.isatty() else None,
+    )
+    _emit(options, result, lines(result))
+    return 0
+
+
 def _systems(options: argparse.Namespace) -> int:
     from .registry import catalogue
 
@@ -421,6 +475,14 @@ def _prove(options: argparse.Namespace) -> int:
     verdict = "no mark (quick form)" if result["passed"] is None else "passed" if result["passed"] else "NOT passed"
     _emit(options, result, [f"{options.system}: {verdict}", f"claim  {result['claim']}", f"result {result['file']}"])
     return 0 if result["passed"] is not False else 1
+
+
+def _study(options: argparse.Namespace) -> int:
+    if not hasattr(options, "study"):
+        return _show_help(options.leaf)
+    value, lines = options.study(options)
+    _emit(options, value, lines)
+    return 0
 
 
 def _demo(options: argparse.Namespace) -> int:

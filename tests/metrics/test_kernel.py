@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ganvas.errors import GanvasError
-from ganvas.metrics import KernelDistance, kernel, kernel_distance
+from ganvas.metrics import Measure, kernel, kernel_distance, kernel_distance_by_subsets
 from ganvas.metrics.features import image_features
 
 
@@ -27,7 +27,7 @@ def test_hand_computation() -> None:
     # d = 1: k(0, 2) = 1; k(1, 3) = 4^3 = 64; across: k(0, .) = 1 twice, k(2, 1) = 27, k(2, 3) = 343.
     made = kernel_distance(np.array([[0.0], [2.0]]), np.array([[1.0], [3.0]]), intervals=False)
     assert made.value == pytest.approx(1 + 64 - 2 * (1 + 1 + 27 + 343) / 4)
-    assert (made.low, made.high, made.n, made.m) == (None, None, 2, 2)
+    assert (made.low, made.high, made.more) == (None, None, {"n": 2, "m": 2})
     assert float(made) == made.value
 
 
@@ -96,12 +96,36 @@ def test_images_and_their_features_give_the_same_number() -> None:
     again = kernel_distance(image_features(a, size=(10, 12)), image_features(b, size=(10, 12)), features="effnet-lite0")
     assert again.value == pytest.approx(made.value, rel=1e-9)
     assert again.protocol == "kd/effnet-lite0/n=4/m=5/ref=given"
-    assert isinstance(made, KernelDistance)
+    assert isinstance(made, Measure)
 
 
 def test_tensors_are_taken_as_features() -> None:
     x, y = np.arange(12.0).reshape(4, 3), np.arange(9.0).reshape(3, 3)
     assert kernel_distance(torch.from_numpy(x), y).value == pytest.approx(naive(x, y), rel=1e-12)
+
+
+def test_by_subsets_is_the_mean_over_subsets() -> None:
+    rng = np.random.default_rng(7)
+    x, y = rng.normal(size=(12, 3)), rng.normal(0.4, 1, size=(9, 3))
+    made = kernel_distance_by_subsets(x, y, subsets=4, size=6, seed=1)
+    draw = np.random.RandomState(1)
+    values = [naive(x[draw.choice(12, 6, replace=False)], y[draw.choice(9, 6, replace=False)]) for _ in range(4)]
+    assert made.value == pytest.approx(np.mean(values), rel=1e-12)
+    assert made.more["std"] == pytest.approx(np.std(values), rel=1e-12)
+    assert made.protocol == "kd/given/n=12/m=9/subsets=4x6/seed=1/ref=given"
+    assert made.low is None
+    with pytest.raises(GanvasError, match="at least 10 samples"):
+        kernel_distance_by_subsets(x, y, subsets=4, size=10)
+    with pytest.raises(GanvasError, match="2 samples"):
+        kernel_distance_by_subsets(x, y, size=1)
+
+
+def test_by_subsets_of_everything_is_the_distance() -> None:
+    rng = np.random.default_rng(8)
+    x, y = rng.normal(size=(20, 3)), rng.normal(1, 1, size=(20, 3))
+    made = kernel_distance_by_subsets(x, y, subsets=2, size=20)
+    assert made.value == pytest.approx(kernel_distance(x, y).value, rel=1e-10)
+    assert made.more["std"] < 1e-10
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Numbers about generated data, each with its protocol. Names load on first use, so importing this costs nothing.
 
-`image_features` turns images into features (the default extractor); `kernel_distance` compares two sets of features or
-images.
+`image_features` turns images into features (the default extractor); every metric on features takes two sets of them and
+returns a `Measure`: the value, its protocol, and a 95 % interval where a sound one is known.
 """
 
 from __future__ import annotations
@@ -10,16 +10,87 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ganvas.metrics.classes import class_coverage, classifier_score, different_bins
+    from ganvas.metrics.collected import Collected
+    from ganvas.metrics.diversity import pairwise_diversity, perceptual_distances
+    from ganvas.metrics.extractors import Extractor, find_extractor, train_classifier
+    from ganvas.metrics.feature_cache import cached_features
     from ganvas.metrics.features import feature_protocol, image_features
-    from ganvas.metrics.kernel import KernelDistance, kernel_distance
+    from ganvas.metrics.frechet import FeatureMoments, frechet_distance, frechet_extrapolated
+    from ganvas.metrics.kernel import kernel_distance, kernel_distance_by_subsets
+    from ganvas.metrics.measure import Measure
+    from ganvas.metrics.memorisation import Audit, audit
+    from ganvas.metrics.neighbours import nearest, radii
+    from ganvas.metrics.pixels import IntensityHistogram, checkerboard_energy, diversity_ms_ssim, intensity_distance
+    from ganvas.metrics.prdc import precision_recall_density_coverage
+    from ganvas.metrics.spectrum import SpectrumMoments, draw_spectrum, radial_spectrum, spectrum_distance
 
-__all__ = ["KernelDistance", "feature_protocol", "image_features", "kernel_distance"]
+__all__ = [
+    "Audit",
+    "Collected",
+    "Extractor",
+    "FeatureMoments",
+    "IntensityHistogram",
+    "Measure",
+    "SpectrumMoments",
+    "audit",
+    "cached_features",
+    "checkerboard_energy",
+    "class_coverage",
+    "classifier_score",
+    "different_bins",
+    "diversity_ms_ssim",
+    "draw_spectrum",
+    "feature_protocol",
+    "find_extractor",
+    "frechet_distance",
+    "frechet_extrapolated",
+    "image_features",
+    "intensity_distance",
+    "kernel_distance",
+    "kernel_distance_by_subsets",
+    "nearest",
+    "pairwise_diversity",
+    "perceptual_distances",
+    "precision_recall_density_coverage",
+    "radial_spectrum",
+    "radii",
+    "spectrum_distance",
+    "train_classifier",
+]
 
 _HOME = {
+    "Audit": "memorisation",
+    "Collected": "collected",
+    "Extractor": "extractors",
+    "FeatureMoments": "frechet",
+    "IntensityHistogram": "pixels",
+    "Measure": "measure",
+    "SpectrumMoments": "spectrum",
+    "audit": "memorisation",
+    "cached_features": "feature_cache",
+    "checkerboard_energy": "pixels",
+    "class_coverage": "classes",
+    "classifier_score": "classes",
+    "different_bins": "classes",
+    "diversity_ms_ssim": "pixels",
+    "draw_spectrum": "spectrum",
     "feature_protocol": "features",
+    "find_extractor": "extractors",
+    "frechet_distance": "frechet",
+    "frechet_extrapolated": "frechet",
     "image_features": "features",
-    "KernelDistance": "kernel",
+    "intensity_distance": "pixels",
     "kernel_distance": "kernel",
+    "kernel_distance_by_subsets": "kernel",
+    "nearest": "neighbours",
+    "pairwise_diversity": "diversity",
+    "perceptual_distances": "diversity",
+    "precision_recall_density_coverage": "prdc",
+    "radial_spectrum": "spectrum",
+    "radii": "neighbours",
+    "spectrum_distance": "spectrum",
+    "train_classifier": "extractors",
 }
 
 

@@ -10,37 +10,18 @@ depends on d and on the extractor, which is why the protocol travels with the va
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ganvas.errors import GanvasError
+from ganvas.metrics.measure import Measure
+from ganvas.metrics.sets import NORMAL_95, feature_pair
 
 if TYPE_CHECKING:
     import torch
 
 _BLOCK = 2048  # rows of one block of the kernel matrix: 2048 x 2048 float64 are 32 MB
-_NORMAL_95 = 1.959963984540054
-
-
-@dataclass(frozen=True)
-class KernelDistance:
-    """value: the squared distance; low, high: its 95 % interval (None unless asked for); n, m: sizes of the sets."""
-
-    value: float
-    low: float | None
-    high: float | None
-    protocol: str
-    n: int
-    m: int
-
-    def __float__(self) -> float:
-        return self.value
-
-    def __str__(self) -> str:
-        interval = "" if self.low is None else f" [{self.low:.5f}, {self.high:.5f}]"
-        return f"{self.value:.5f}{interval} ({self.protocol})"
 
 
 def kernel_distance(
@@ -53,7 +34,7 @@ def kernel_distance(
     reference: str = "given",
     batch: int = 64,
     device: str = "cpu",
-) -> KernelDistance:
+) -> Measure:
     """Kernel distance between set `a` (generated) and set `b` (reference), with a 95 % interval.
 
     a, b: feature matrices (N, d) and (M, d), or both images as `ganvas.metrics.image_features` takes them; then
@@ -72,13 +53,9 @@ def kernel_distance(
         features = feature_protocol(size)
         a = image_features(a, size=size, batch=batch, device=device)
         b = image_features(b, size=size, batch=batch, device=device)
-    x, y = _matrix(a), _matrix(b)
+    given_a, given_b = feature_pair(a, b, least=3 if intervals else 2, what="a kernel distance")
+    x, y = given_a.astype(np.float64, copy=False), given_b.astype(np.float64, copy=False)
     n, m = len(x), len(y)
-    if x.shape[1] != y.shape[1]:
-        raise GanvasError(f"features of {x.shape[1]} and {y.shape[1]} numbers cannot be compared; use one extractor")
-    least = 3 if intervals else 2
-    if min(n, m) < least:
-        raise GanvasError(f"a kernel distance needs at least {least} samples in each set, got {n} and {m}")
 
     # Row sums are all that the value and the jackknife need; the kernel matrix itself is never held.
     within_x, within_y = _row_sums(x, x, skip_self=True)[0], _row_sums(y, y, skip_self=True)[0]
@@ -90,19 +67,42 @@ def kernel_distance(
     if intervals:
         without_x = (total_x - 2 * within_x) / ((n - 1) * (n - 2)) + mean_y - 2 * (total - across_x) / ((n - 1) * m)
         without_y = mean_x + (total_y - 2 * within_y) / ((m - 1) * (m - 2)) - 2 * (total - across_y) / (n * (m - 1))
-        half = _NORMAL_95 * float(np.sqrt((n - 1) * without_x.var() + (m - 1) * without_y.var()))
+        half = NORMAL_95 * float(np.sqrt((n - 1) * without_x.var() + (m - 1) * without_y.var()))
         low, high = value - half, value + half
-    return KernelDistance(value, low, high, f"kd/{features}/n={n}/m={m}/ref={reference}", n, m)
+    return Measure(value, f"kd/{features}/n={n}/m={m}/ref={reference}", low, high, {"n": n, "m": m})
 
 
-def _matrix(features: Any) -> np.ndarray:
-    """A feature matrix as finite float64."""
-    if hasattr(features, "detach"):
-        features = features.detach().cpu()
-    matrix = np.asarray(features, dtype=np.float64)
-    if not np.isfinite(matrix).all():
-        raise GanvasError("the features hold NaN or infinity; check the images they were taken from")
-    return matrix
+def kernel_distance_by_subsets(
+    a: Any,
+    b: Any,
+    *,
+    subsets: int = 100,
+    size: int = 1000,
+    seed: int = 2020,
+    features: str = "given",
+    reference: str = "given",
+) -> Measure:
+    """The kernel distance as other tools print it: the mean over random subsets of both sets. For agreement with them only.
+
+    a, b: features (N, d) and (M, d), both of at least `size` samples. Subsets are drawn without repetition within each, in
+    the order and from the generator of torch-fidelity 0.4 (whose seed is 2020). `more` has the spread over subsets as
+    `std`; subsets overlap, so it is no standard error and there is no interval: `kernel_distance` has one.
+
+    Raises GanvasError as `kernel_distance` does, for sets below `size` and for a size below 2.
+    """
+    if size < 2 or subsets < 1:
+        raise GanvasError(f"subsets of {size} samples, {subsets} times: give 2 samples and 1 subset or more")
+    given_a, given_b = feature_pair(a, b, least=size, what=f"a kernel distance by subsets of {size}")
+    x, y = given_a.astype(np.float64, copy=False), given_b.astype(np.float64, copy=False)
+    n, m = len(x), len(y)
+    rng = np.random.RandomState(seed)  # the old generator, because theirs is
+    values = np.empty(subsets)
+    for i in range(subsets):
+        part_x, part_y = x[rng.choice(n, size, replace=False)], y[rng.choice(m, size, replace=False)]
+        within = _row_sums(part_x, part_x, skip_self=True)[0].sum() + _row_sums(part_y, part_y, skip_self=True)[0].sum()
+        values[i] = within / (size * (size - 1)) - 2 * _row_sums(part_x, part_y)[0].sum() / size**2
+    protocol = f"kd/{features}/n={n}/m={m}/subsets={subsets}x{size}/seed={seed}/ref={reference}"
+    return Measure(float(values.mean()), protocol, more={"n": n, "m": m, "std": float(values.std())})
 
 
 def _row_sums(x: np.ndarray, y: np.ndarray, *, skip_self: bool = False) -> tuple[np.ndarray, np.ndarray]:

@@ -23,6 +23,10 @@ from . import PhantomData
 from ._thorax import Array, Body, Paths, blur_matrix, edge, paths, rim_width, root
 
 CLASSES = ("normal", "nodule", "effusion", "cardiomegaly", "pneumothorax")
+FINDINGS = CLASSES[1:]
+
+# What a record of a class may show beside its own finding.
+COMPANIONS = {"effusion": ("cardiomegaly",)}
 
 # Findings that are never drawn together, and why.
 RULES = {
@@ -365,8 +369,15 @@ def make(
     size: tuple[int, int] = (64, 64),
     depth: int = 8,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    findings: np.ndarray | None = None,
 ) -> PhantomData:
-    """`n` radiographs of `size` (height, width) pixels in 8 or 16 bits; record k depends on `seed` and k alone."""
+    """`n` radiographs of `size` (height, width) pixels in 8 or 16 bits; record k depends on `seed` and k alone.
+
+    findings: (n, 4) bool, what record k shows of `FINDINGS`, in place of what is drawn for it and also against `RULES`: for
+    planting errors that a metric must find. Body, view and exposure stay those of the record; its label becomes the first
+    of its findings.
+    """
     height, width = size
     top = 255 if depth == 8 else 65535
     values = np.empty((n, height, width, 1), np.uint8 if depth == 8 else np.uint16)
@@ -379,6 +390,9 @@ def make(
         rows = slice(start, min(start + chunk, n))
         r = _Draws(seed, range(rows.start, rows.stop))
         has = _choose(variant or None, r)
+        if findings is not None:
+            has |= {name: findings[rows, k, None, None].astype(np.float32) for k, name in enumerate(FINDINGS)}
+            has["label"] = np.where(findings[rows].any(axis=1), 1 + findings[rows].argmax(axis=1), 0)[:, None, None]
         b = _bodies(r, has["cardiomegaly"])
         x, y, scale = _view(r, b, height, width)
         soft = np.maximum(scale, 0.06)

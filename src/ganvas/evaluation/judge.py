@@ -1,0 +1,322 @@
+"""Measuring samples against real data: every metric with its protocol and interval, three anchors, and the audit.
+
+The anchors say what a number is worth. `real`: training records in place of the samples, the best that can be expected.
+`linear`: draws from a Gaussian over 64 principal components of the training data, which knows the mean and the coarsest
+variation and nothing else. `untrained`: the system's own networks with fresh weights (runs only). All are measured in the same
+way and at the same number as the samples. Not for comparing runs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import GanvasError
+from ..metrics.measure import Measure
+from .sets import Part, Sets, open_sets
+
+FEATURES = ("effnet", "classifier", "inception", "pixels")
+LINEAR = 64  # principal components of the trivial anchor
+
+
+def evaluate(
+    fake: Any,
+    real: Any = None,
+    heldout: Any = None,
+    *,
+    count: int | None = None,
+    size: Any = None,
+    features: str | None = None,
+    inception: str | Path | None = None,
+    seed: int = 0,
+    audit: bool = True,
+    anchors: bool = True,
+    out: str | Path | None = None,
+    which: str = "last",
+    device: str = "cpu",
+    system: Any = None,
+    progress: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Judge samples against real data; returns what `ganvas evaluate --json` prints.
+
+    fake: a run folder, a folder or file of samples, or an array. real: real data (a run's own by default). heldout: real data
+    the generator never saw; without it the run's held-out part, that of `groups.csv`, or a fifth split off now. count: samples
+    drawn from a run (1000), or at most taken. size: the resolution of both sides (the samples' own). features: `effnet`
+    (images), `pixels` (points), `classifier` (trained on the labels of the real data) or `inception` (weights: `inception`).
+    audit, anchors: whether to run them. out: folder for `evaluation.json`, `spectrum.png` and `audit.html`; None writes
+    nothing.
+
+    Keys: `protocol`, `fd`, `kid`, `precision`, `recall`, `density`, `coverage`, `spectrum`, ... (each a dictionary with
+    `value`, `protocol`, and `low` and `high` where there is an interval), `memorisation` (`verdict`, `reason`, `near_copies`,
+    `dcr_share`, `mia_auc`, ...), `anchors`, `notes`. Distances refer to the held-out part.
+
+    Raises GanvasError or DataError when the sides do not fit, are too few, or an extractor judges what was trained on it.
+    """
+    say = say or (lambda text: None)
+    started = time.perf_counter()
+    sets = open_sets(
+        fake, real, heldout, count=count, size=size, seed=seed, which=which, device=device, system=system, progress=progress
+    )
+    image = sets.kind == "image"
+    name = features or ("effnet" if image else "pixels")
+    if name not in FEATURES or (not image and name != "pixels"):
+        raise GanvasError(
+            f"features '{name}' cannot be taken of {'images' if image else 'points'}: choose one of "
+            f"{', '.join(FEATURES if image else ('pixels',))}"
+        )
+    if name in sets.extractors:
+        raise GanvasError(f"the generator was trained with '{name}', which must not judge it: choose another with --features")
+    if min(len(sets.generated), len(sets.heldout)) < 10:
+        raise GanvasError(
+            f"{len(sets.generated)} samples and {len(sets.heldout)} held-out records: a judgement needs 10 of each, better 500"
+        )
+    bench = _Bench(sets, name, inception, seed, device, say)
+    result: dict[str, Any] = {
+        "fake": {"source": sets.names["fake"], "n": len(sets.generated)},
+        "real": {"source": sets.names["real"], "train": len(sets.train), "heldout": len(sets.heldout), "split": sets.split},
+        "features": {"name": bench.name, "is_inception": bench.is_inception},
+        "protocol": f"{bench.name}/n={len(sets.generated)}/m={len(sets.heldout)}/ref=heldout",
+    }
+    measures = bench.measure(sets.generated.values, sets.generated.labels, intervals=True)
+    result |= {key: measure.to_dict() for key, measure in measures.items()}
+    if audit:
+        say("audit: looking for copies of training records")
+        found = bench.audit()
+        result["memorisation"] = found.to_dict()
+        if np.array_equal(sets.generated.values, sets.heldout.values):
+            sets.notes.append("the samples are the held-out records themselves: distances to the held-out part mean nothing")
+    if anchors:
+        result["anchors"] = bench.anchors()
+    result["notes"] = [*sets.notes, *bench.notes]
+    result["seconds"] = round(time.perf_counter() - started, 1)
+    result = plain(result)
+    if out is not None:
+        from .page import write_evaluation
+
+        result["files"] = write_evaluation(Path(out), result, sets, found if audit else None, bench.sources)
+    return result
+
+
+def plain(value: Any) -> Any:
+    """The same for JSON: no NumPy types, and None for what is not a finite number."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+class _Bench:
+    """One evaluation: the extractors, the features of the real parts, and what is measured with them."""
+
+    def __init__(
+        self, sets: Sets, name: str, inception: str | Path | None, seed: int, device: str, say: Callable[[str], None]
+    ) -> None:
+        from ..metrics.extractors import find_extractor
+
+        self.sets, self.seed, self.device, self.say = sets, seed, device, say
+        self.notes: list[str] = []
+        self.image = sets.kind == "image"
+        self.size = sets.size if self.image else None
+        train = sets.train
+        labels = self._class_names(train)
+        if name == "classifier" and labels is None:
+            raise GanvasError("--features classifier needs labelled real data: class sub-folders or a labels.csv")
+        common: dict[str, Any] = {
+            "size": self.size,
+            "groups": train.groups,
+            "seed": seed,
+            "notes": self.notes,
+            "device": device,
+        }
+        self.extractor = find_extractor(name, real=train.values, labels=labels, inception=inception, **common)
+        self.name = self.extractor.name
+        self.is_inception = self.extractor.is_inception
+        self.classifier: Any = None
+        if name in ("classifier", "inception"):
+            self.classifier = self.extractor
+        elif self.image and labels is not None:
+            say("classifier: trained on the labels of the real data, or taken from before")
+            self.classifier = find_extractor("classifier", real=train.values, labels=labels, **common)
+        self._judges_classes = self.classifier is not None and name != "inception"
+        self.sources: dict[str, np.ndarray] = {}  # the anchors' images, for the spectrum's picture
+        say(f"features of {len(train) + len(sets.heldout)} real records ({self.name})")
+        self.train, self.heldout = self.features(train.values), self.features(sets.heldout.values)
+        say(f"features of {len(sets.generated)} samples")
+        self.generated = self.features(sets.generated.values)
+
+    def _class_names(self, part: Part) -> np.ndarray | None:
+        if part.labels is None or len(self.sets.classes) < 2 or len(np.unique(part.labels)) < 2:
+            return None
+        return np.array(self.sets.classes)[part.labels]
+
+    def features(self, values: np.ndarray) -> np.ndarray:
+        from ..metrics.feature_cache import cached_features
+
+        return cached_features(values, self.extractor, notes=self.notes)
+
+    def measure(
+        self, values: np.ndarray, labels: np.ndarray | None, *, intervals: bool, features: Any = None
+    ) -> dict[str, Measure]:
+        """Every metric of one set of samples against the held-out part, by the key it has in the result."""
+        from .. import metrics as m
+
+        held = self.sets.heldout
+        made = self.generated if features is None else features
+        given: dict[str, Any] = {"features": self.name, "reference": "heldout"}
+        found: dict[str, Measure] = {
+            "kid": m.kernel_distance(made, self.heldout, intervals=intervals, **given),
+            "fd": m.frechet_distance(made, self.heldout, intervals=intervals, **given),
+        }
+        if min(len(made), len(self.heldout)) >= max(40, 4 * made.shape[1]):
+            found["fd_infinity"] = m.frechet_extrapolated(made, self.heldout, intervals=intervals, seed=self.seed, **given)
+        if min(len(made), len(self.heldout)) > 6:
+            found |= m.precision_recall_density_coverage(
+                made, self.heldout, intervals=intervals, seed=self.seed, device=self.device, **given
+            )
+        if len(self.train) >= 100:
+            found["different_bins"] = m.different_bins(made, self.train, seed=self.seed, features=self.name, reference="train")
+        if not self.image:
+            from ..metrics.points import sliced_wasserstein
+
+            distance = sliced_wasserstein(values, held.values)
+            found["sliced_wasserstein"] = Measure(distance, f"sw1/n={len(values)}/m={len(held)}/ref=heldout")
+            return found
+        found |= self._on_pixels(values, labels, intervals)
+        if self.classifier is not None:
+            found |= self._of_classes(values, labels, intervals)
+        return found
+
+    def _on_pixels(self, values: np.ndarray, labels: np.ndarray | None, intervals: bool) -> dict[str, Measure]:
+        from .. import metrics as m
+
+        held, (height, width) = self.sets.heldout, self.sets.size
+        given: dict[str, Any] = {"intervals": intervals, "seed": self.seed, "reference": "heldout"}
+        both: dict[str, Any] = (
+            {"labels": labels, "real_labels": held.labels} if labels is not None and held.labels is not None else {}
+        )
+        found: dict[str, Measure] = {"intensity": m.intensity_distance(values, held.values, **given)}
+        if min(height, width) >= 8:
+            found["spectrum"] = m.spectrum_distance(values, held.values, **given)
+        if min(height, width) >= 24:
+            found["checkerboard"] = m.checkerboard_energy(values, held.values, **given)
+        if min(height, width) >= 11:
+            found["ms_ssim"] = m.diversity_ms_ssim(values, held.values, **both, **given)
+        found["diversity"] = m.pairwise_diversity(
+            values, held.values, size=self.size, most=500, device=self.device, **both, **given
+        )
+        return found
+
+    def _of_classes(self, values: np.ndarray, labels: np.ndarray | None, intervals: bool) -> dict[str, Measure]:
+        from scipy.stats import binomtest
+
+        from .. import metrics as m
+
+        found: dict[str, Measure] = {}
+        made, name = self.classifier.probabilities(values), self.classifier.name
+        kinds = made.shape[1]
+        splits = min(10, len(made) // max(20, 5 * kinds))
+        if splits >= 2:
+            found["classifier_score"] = m.classifier_score(
+                made, classifier=name, splits=splits, seed=self.seed, intervals=intervals
+            )
+        if not self._judges_classes:
+            return found
+        held = self.sets.heldout
+        if held.labels is not None:
+            # The classifier judges both sides: its mistakes are then on both.
+            real = self.classifier.probabilities(held.values)
+            covered = m.class_coverage(
+                made, kinds, real=real, classifier=name, reference="heldout", seed=self.seed, intervals=intervals
+            )
+            found |= {f"classes_{key}": measure for key, measure in covered.items()}
+        if labels is not None:
+            hit = int((made.argmax(axis=1) == labels).sum())
+            interval = binomtest(hit, len(labels)).proportion_ci(method="wilson")
+            facts = getattr(self.classifier, "facts", {})
+            found["label_agreement"] = Measure(
+                hit / len(labels),
+                f"label-agreement/{name}/n={len(labels)}",
+                float(interval.low) if intervals else None,
+                float(interval.high) if intervals else None,
+                {"classifier_accuracy": facts.get("accuracy")},
+            )
+        return found
+
+    def anchors(self) -> dict[str, dict[str, Any]]:
+        """The same metrics of real training records, of a linear sampler and, for runs, of the untrained system."""
+        n = len(self.sets.generated)
+        rng = np.random.default_rng([self.seed, 0xA2C4])
+        chosen = np.sort(rng.permutation(len(self.sets.train))[:n])
+        real = self.sets.train.take(chosen)
+        given: dict[str, tuple[np.ndarray, np.ndarray | None, Any]] = {"real": (real.values, real.labels, self.train[chosen])}
+        linear = linear_samples(self.sets.train.values, n, seed=self.seed)
+        given["linear"] = (linear, None, None)
+        if self.sets.untrained is not None:
+            given["untrained"] = (self.sets.untrained, None, None)
+        if len(chosen) < n:
+            self.notes.append(f"the anchor `real` has {len(chosen)} records, all there are for training, and not {n}")
+        found = {}
+        for name, (values, labels, features) in given.items():
+            self.say(f"anchor {name}")
+            self.sources[name] = values
+            made = self.measure(
+                values, labels, intervals=False, features=self.features(values) if features is None else features
+            )
+            found[name] = {key: measure.to_dict() for key, measure in made.items()}
+        return found
+
+    def audit(self) -> Any:
+        """The memorisation audit of the samples, on features (with mirrored real images) and on pixels."""
+        from ..metrics.memorisation import audit
+
+        sets = self.sets
+        more: dict[str, Any] = {}
+        if self.image:
+            more["train_flipped"] = self.features(np.ascontiguousarray(sets.train.values[:, :, ::-1]))
+            more["heldout_flipped"] = self.features(np.ascontiguousarray(sets.heldout.values[:, :, ::-1]))
+            more["pictures"] = (sets.generated.values, sets.train.values, sets.heldout.values)
+        labels = sets.train.labels is not None and sets.heldout.labels is not None
+        return audit(
+            self.generated,
+            self.train,
+            self.heldout,
+            features=self.name,
+            train_groups=sets.train.groups,
+            heldout_groups=sets.heldout.groups,
+            train_labels=sets.train.labels if labels else None,
+            heldout_labels=sets.heldout.labels if labels else None,
+            generated_groups=sets.generated.groups,
+            seed=self.seed,
+            device=self.device,
+            **more,
+        )
+
+
+def linear_samples(train: np.ndarray, count: int, *, seed: int = 0) -> np.ndarray:
+    """`count` draws from a Gaussian over the first 64 principal components of the training records, in their number format.
+
+    train: images (N, H, W, C) uint8 or uint16, or points (N, D). What such a sampler cannot do is what a generator is for.
+    """
+    from sklearn.decomposition import PCA
+
+    rows = train.reshape(len(train), -1).astype(np.float32)
+    kept = rows[np.random.default_rng([seed, 0x11EA]).permutation(len(rows))[:5000]]
+    basis = PCA(min(LINEAR, *kept.shape), svd_solver="randomized" if kept.shape[1] > LINEAR else "full", random_state=seed).fit(
+        kept
+    )
+    rng = np.random.default_rng([seed, 0x11EB])
+    drawn = rng.standard_normal((count, basis.n_components_)) * np.sqrt(basis.explained_variance_)
+    made = basis.inverse_transform(drawn).reshape(count, *train.shape[1:])
+    if train.dtype.kind == "f":
+        return np.asarray(made, np.float32)
+    return np.asarray(np.clip(np.round(made), 0, np.iinfo(train.dtype).max)).astype(train.dtype)

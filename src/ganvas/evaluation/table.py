@@ -1,0 +1,119 @@
+"""An evaluation as text: what a person reads in the terminal. Everything in it comes from the result; nothing is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+LOWER, HIGHER, NEAR_REAL, ZERO = "lower", "higher", "as `real`", "near 0"
+
+# key: (what it is called, which way is better). The order is that of reading: distance, fidelity and variety, pixels, classes.
+ROWS: dict[str, tuple[str, str]] = {
+    "kid": ("kernel distance", LOWER),
+    "fd": ("Frechet distance", LOWER),
+    "fd_infinity": ("Frechet distance, N to infinity", LOWER),
+    "sliced_wasserstein": ("sliced Wasserstein distance", LOWER),
+    "precision": ("precision", HIGHER),
+    "recall": ("recall", HIGHER),
+    "density": ("density", HIGHER),
+    "coverage": ("coverage", HIGHER),
+    "different_bins": ("different bins (NDB/K)", LOWER),
+    "diversity": ("diversity (LPIPS-like)", NEAR_REAL),
+    "ms_ssim": ("MS-SSIM of pairs", NEAR_REAL),
+    "spectrum": ("spectrum distance", LOWER),
+    "intensity": ("intensity distance", LOWER),
+    "checkerboard": ("checkerboard excess", ZERO),
+    "classifier_score": ("classifier score", NEAR_REAL),
+    "classes_covered": ("classes covered", HIGHER),
+    "classes_js": ("class shares, divergence", LOWER),
+    "label_agreement": ("classes as asked", HIGHER),
+}
+INCEPTION = {"kid": "KID", "fd": "FID", "fd_infinity": "FID, N to infinity", "classifier_score": "Inception Score"}
+AUDIT = {
+    "near_copies": "near copies",
+    "dcr_share": "nearer to training (DCR)",
+    "mia_auc": "membership inference, AUC",
+    "mia_tpr_at_1_fpr": "membership, TPR at 1 % FPR",
+    "auth_pct": "AuthPct",
+    "c_t": "data copying C_T",
+}
+
+
+def number(value: Any) -> str:
+    """Four significant digits, without an exponent where it can be helped."""
+    if value is None:
+        return "-"
+    text = f"{value:.4g}"
+    return f"{value:.4f}".rstrip("0").rstrip(".") if "e-0" in text and abs(value) >= 1e-4 else text
+
+
+def interval(measure: Mapping[str, Any]) -> str:
+    """`value [low, high]`."""
+    ends = f" [{number(measure['low'])}, {number(measure['high'])}]" if measure.get("low") is not None else ""
+    return number(measure["value"]) + ends
+
+
+def names(result: Mapping[str, Any]) -> dict[str, str]:
+    """What each key is called, given the extractor: FID, KID and Inception Score only with Inception-v3's own weights."""
+    called = {key: name for key, (name, _) in ROWS.items()}
+    return called | (INCEPTION if result["features"]["is_inception"] else {})
+
+
+def lines(result: Mapping[str, Any]) -> list[str]:
+    """The table, the audit and the notes, one line each."""
+    real, anchors = result["real"], result.get("anchors", {})
+    split = {
+        "given": "named with --heldout",
+        "run": "kept away from training",
+        "table": "by groups.csv",
+        "now": "set apart for this evaluation",
+    }[real["split"]]
+    out = [
+        f"samples   {result['fake']['n']} of {result['fake']['source']}",
+        f"real      {real['train']} training, {real['heldout']} held-out records ({split}) of {real['source']}",
+        f"protocol  {result['protocol']}",
+        "",
+    ]
+    called = names(result)
+    head = ["", "samples [95 %]", *anchors, "better"]
+    rows = [
+        [called[key], interval(result[key]), *(number(side.get(key, {}).get("value")) for side in anchors.values()), better]
+        for key, (_, better) in ROWS.items()
+        if key in result
+    ]
+    widths = [max(len(row[place]) for row in [head, *rows]) for place in range(len(head))]
+    for row in [head, *rows]:
+        cells = [row[0].ljust(widths[0]), row[1].ljust(widths[1])]
+        cells += [cell.rjust(width) for cell, width in zip(row[2:-1], widths[2:-1], strict=True)]
+        out.append("  ".join([*cells, row[-1]]).rstrip())
+    if anchors:
+        out += [
+            "",
+            "real: training records in place of samples, the best to expect; linear: a Gaussian over 64 principal components",
+        ]
+        if "untrained" in anchors:
+            out[-1] += "; untrained: fresh weights"
+    advice = result.get("fd", {}).get("advice")
+    if advice:
+        out.append(f"note: {advice}")
+    if "memorisation" in result:
+        out += ["", *_audit_lines(result["memorisation"])]
+    out += [f"note: {note}" for note in result["notes"]]
+    if "files" in result:
+        out += ["", *(f"{name:<9} {path}" for name, path in result["files"].items())]
+    return out
+
+
+def _audit_lines(audit: Mapping[str, Any]) -> list[str]:
+    out = [f"memorisation: {str(audit['verdict']).upper()}", f"  {audit['reason']}"]
+    width = max(len(name) for name in AUDIT.values())
+    for key, name in AUDIT.items():
+        if key not in audit:
+            continue
+        measure = audit[key]
+        null = measure.get("null", measure.get("expected"))
+        by_chance = "" if null is None else f"   unseen real data: {number(null)}"
+        if "null_low" in measure:
+            by_chance += f" [{number(measure['null_low'])}, {number(measure['null_high'])}]"
+        out.append(f"  {name:<{width}}  {interval(measure)}{by_chance}")
+    return out + [f"  note: {note}" for note in audit["notes"]]

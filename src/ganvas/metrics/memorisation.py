@@ -1,0 +1,693 @@
+"""Did the generator copy its training data? Tests of samples against training records, with held-out real records as the null.
+
+`audit` runs all of them on features, and on pixels where there are pixels, and ends in one verdict: `clear`, `suspect` or
+`copies`. Every test compares what samples do with what real records do that the generator never saw, so that data which is
+alike by nature (registered scans, icons of one house) does not look copied. Not a guarantee of privacy: differential privacy
+comes from training, never from a test, and a test of N samples says nothing about a copy that appears once in a million.
+
+The tests
+- near copies: the distance to the nearest training record over that to the next one of another group (nearest-neighbour
+  distance ratio). A copy has one record far nearer than all others; a blurred or average sample has not. The null: held-out
+  records, and training records against the rest of the training data. Compared by Fisher's exact test at seven places of
+  the null's lower tail (Bonferroni-corrected).
+- DCR share: how often a sample lies nearer to the training data than to equally many held-out records; 0.5 by chance.
+- membership inference: can training records be told from held-out ones by their distance to the nearest sample (Hilprecht
+  et al. 2019, arXiv 1906.03006; Chen et al. 2020, arXiv 1909.03935)?
+- AuthPct (Alaa et al. 2022, arXiv 2102.08921) and C_T (Meehan et al. 2020, arXiv 2004.05675) are reported beside.
+
+DCR share and membership inference are judged by permutation: whole groups swap between training and held-out, within a class
+when there are labels, and the observed number must lie outside what the swaps give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ganvas.errors import GanvasError
+from ganvas.metrics.measure import Measure
+
+RANKS = (0, 1, 2, 4, 8, 16, 32)  # how many null values lie beyond each place of comparison
+COPIES_BELOW = 1e-4  # corrected p-value of the near-copy test from which the verdict is `copies`
+SUSPECT_BELOW = 5e-4  # of each of the four tests: together about 2 false alarms in 1000 audits of unseen real records
+LEAST_HELDOUT = 20
+PERMUTATIONS = 2000
+NULL_SHARE = 0.01  # quantile of the null under which a sample counts as a near copy
+MOST = 2000  # samples, held-out records and training records (of the null) that are looked at; the search goes over all
+
+
+@dataclass(frozen=True)
+class Space:
+    """What one way of measuring distance says about the nearest training records.
+
+    ratio, distance: (N,) of the samples: distance to the nearest training record, and that over the next one of another
+    group. nearest: (N,) index of that record in the training data. null: (K,) ratios of real records. null_groups: (K,).
+    """
+
+    name: str
+    ratio: np.ndarray
+    distance: np.ndarray
+    nearest: np.ndarray
+    null: np.ndarray
+    null_groups: np.ndarray
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A sample, its nearest training record, and for comparison its nearest held-out record (in features): indices into
+    the arrays that were audited."""
+
+    sample: int
+    record: int
+    space: str
+    ratio: float
+    distance: float
+    near_copy: bool
+    heldout: int
+
+
+@dataclass(frozen=True)
+class Audit:
+    """verdict: `clear`, `suspect` or `copies`. reason: one sentence a reader can check. measures: by name. pairs: the nearest
+    first, at most 20, for human eyes."""
+
+    verdict: str
+    reason: str
+    measures: dict[str, Measure]
+    pairs: list[Pair]
+    notes: tuple[str, ...] = ()
+    tests: dict[str, float] = field(default_factory=dict)
+    spaces: tuple[Space, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: verdict, reason, every measure, the p-values of the tests, and notes. Holds no record and no index."""
+        return {
+            "verdict": self.verdict,
+            "reason": self.reason,
+            **{name: measure.to_dict() for name, measure in self.measures.items()},
+            "tests": self.tests,
+            "notes": list(self.notes),
+        }
+
+
+def audit(
+    generated: np.ndarray,
+    train: np.ndarray,
+    heldout: np.ndarray,
+    *,
+    features: str = "given",
+    train_flipped: np.ndarray | None = None,
+    heldout_flipped: np.ndarray | None = None,
+    pictures: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    train_groups: np.ndarray | None = None,
+    heldout_groups: np.ndarray | None = None,
+    train_labels: np.ndarray | None = None,
+    heldout_labels: np.ndarray | None = None,
+    generated_groups: np.ndarray | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+) -> Audit:
+    """Audit samples against the records their generator was trained on.
+
+    generated (N, d), train (T, d), heldout (H, d): features. train_flipped, heldout_flipped: features of the mirrored
+    images, so that mirrored copies are found. pictures: the images behind the features, (n, h, w, c) in any units:
+    (generated, train, heldout); with them the near-copy search also runs on pixels, under shifts, mirroring, brightness
+    and contrast (`pixel_search`). groups: equal numbers mark records that belong together (a patient); one each when not
+    given. labels: classes, kept in proportion by the permutations. generated_groups: samples that are near twins of each
+    other, which count once. seed: of the permutations and of C_T's cells.
+
+    Raises GanvasError for fewer than 20 held-out records, 20 training records or 10 samples: no null, no verdict.
+    """
+    notes = []
+    if len(generated) > MOST or len(heldout) > MOST:
+        notes.append(f"of {len(generated)} samples and {len(heldout)} held-out records at most {MOST} each were audited")
+        own = np.arange(len(generated)) if generated_groups is None else generated_groups
+        g, h_ = (_some(len(part), MOST, seed) for part in (generated, heldout))
+        found = audit(
+            generated[g], train, heldout[h_], features=features, train_flipped=train_flipped,
+            heldout_flipped=None if heldout_flipped is None else heldout_flipped[h_],
+            pictures=None if pictures is None else (pictures[0][g], pictures[1], pictures[2][h_]),
+            train_groups=train_groups, heldout_groups=None if heldout_groups is None else heldout_groups[h_],
+            train_labels=train_labels, heldout_labels=None if heldout_labels is None else heldout_labels[h_],
+            generated_groups=own[g], seed=seed, device=device,
+        )  # fmt: skip
+        pairs = [replace(p, sample=int(g[p.sample]), heldout=int(h_[p.heldout])) for p in found.pairs]
+        return replace(found, pairs=pairs, notes=(*notes, *found.notes))
+    n, t, h = len(generated), len(train), len(heldout)
+    if h < LEAST_HELDOUT or t < LEAST_HELDOUT:
+        raise GanvasError(
+            f"{h} held-out and {t} training records: the audit needs {LEAST_HELDOUT} of each, for without unseen real records "
+            "nothing can be called a copy; hold out more"
+        )
+    if n < 10:
+        raise GanvasError(f"{n} samples are too few to audit: give 10 or more")
+    groups = _groups(train_groups, heldout_groups, t, h)
+    own = np.arange(n) if generated_groups is None else np.asarray(generated_groups)
+    real, mirrored = np.concatenate([train, heldout]), None
+    if train_flipped is not None and heldout_flipped is not None:
+        mirrored = np.concatenate([train_flipped, heldout_flipped])
+    to_real = feature_distances(generated, real, mirrored, device=device)
+    # The null: every held-out record, and training records against the others.
+    null = np.concatenate([_some(t, MOST, seed), np.arange(t, t + h)])
+    inside = None if mirrored is None else mirrored[:t]
+    among = feature_distances(real[null], train, inside, device=device)
+    spaces = [
+        Space("features", *nearest_ratio(to_real[:, :t], groups[:t]),
+              nearest_ratio(among, groups[:t], excluded=groups[null])[0], groups[null])
+    ]  # fmt: skip
+    if pictures is not None:
+        spaces.append(pixel_search(*pictures, groups, null, device=device))
+
+    measures: dict[str, Measure] = {}
+    tests: dict[str, float] = {}
+    protocol = f"{features}/n={n}/train={t}/heldout={h}"
+    flagged = np.zeros(n, bool)
+    for space in spaces:
+        tests[f"near_copies_{space.name}"] = tail_excess(space.ratio, space.null, own, space.null_groups)
+        flagged |= space.ratio < _threshold(space)
+    measures["near_copies"] = _near_copies(flagged, spaces, own, protocol)
+
+    labels = None if train_labels is None or heldout_labels is None else np.concatenate([train_labels, heldout_labels])
+    swaps = list(memberships(groups, t, labels, PERMUTATIONS, np.random.default_rng([seed, 0xDC2])))
+    measures["dcr_share"], tests["dcr_share"] = dcr_share(to_real, t, swaps, protocol)
+    membership, tests["membership"] = membership_inference(to_real.min(axis=0), t, swaps, protocol)
+    measures |= membership
+    measures["auth_pct"] = authenticity(to_real[:, :t], among[-h:], train, groups[:t], protocol, mirrored=inside)
+    copying = data_copying(generated, train, heldout, seed=seed, protocol=protocol)
+    if copying is not None:
+        measures["c_t"] = copying
+    verdict, reason = judge(measures, tests, n)
+    if copying is None:
+        notes.append("C_T is left out: it needs about 60 held-out records and 60 samples")
+    pairs = _pairs(spaces, own, to_real[:, t:].argmin(axis=1))
+    return Audit(verdict, reason, measures, pairs, tuple(notes), tests, tuple(spaces))
+
+
+def judge(measures: dict[str, Measure], tests: dict[str, float], n: int) -> tuple[str, str]:
+    """(verdict, reason) from the tests: `copies` on near copies beyond doubt, `suspect` on any test, else `clear`."""
+    near, most = measures["near_copies"], {k: p for k, p in tests.items() if k.startswith("near_copies")}
+    name, p = min(most.items(), key=lambda item: item[1])
+    where = "pixels" if name.endswith("pixels") else "features"
+    found = (
+        f"{near.value:.0f} of {n} samples are near copies of a training record ({where}), where unseen real records "
+        f"give about {near.more['expected']:.1f} (p = {p:.1g})"
+    )
+    if p < COPIES_BELOW:
+        return "copies", found
+    if p < SUSPECT_BELOW:
+        return "suspect", found
+    if near.more["exact"] and not near.more["exact_null"]:
+        return "suspect", (
+            f"{near.more['exact']} of {n} samples match a training record almost exactly, "
+            "and no unseen real record does: look at the pairs"
+        )
+    share, auc = measures["dcr_share"], measures["mia_auc"]
+    if tests["dcr_share"] < SUSPECT_BELOW and share.value > 0.5:
+        return "suspect", (
+            f"samples lie nearer to training than to held-out records in {share.value:.0%} of cases, 50 % by chance "
+            f"(p = {tests['dcr_share']:.1g}); no sample is a near copy beyond chance"
+        )
+    if tests["membership"] < SUSPECT_BELOW and auc.value > 0.5:
+        return "suspect", (
+            f"the samples tell training from held-out records (AUC {auc.value:.2f}, 0.5 by chance, "
+            f"p = {tests['membership']:.1g}); no sample is a near copy beyond chance"
+        )
+    return "clear", (
+        f"{near.value:.0f} of {n} samples come as near to a training record as the nearest 1 % of unseen real records do "
+        f"(expected {near.more['expected']:.1f}), and {share.value:.0%} lie nearer to training than to held-out records "
+        "(50 % by chance)"
+    )
+
+
+def feature_distances(
+    queries: np.ndarray, references: np.ndarray, mirrored: np.ndarray | None = None, *, device: str = "cpu"
+) -> np.ndarray:
+    """Euclidean distances (N, R) float32, each the smaller of that to the record and that to its mirror image.
+
+    Computed around the references' mean in float64 blocks, so that equal rows are at distance 0 to 1e-5 of their norm.
+    """
+    import torch
+
+    centre = references.mean(axis=0, dtype=np.float64)
+    q = torch.from_numpy(np.asarray(queries, np.float64) - centre).to(device)
+    out = np.empty((len(queries), len(references)), np.float32)
+    for number, side in enumerate((references, mirrored)):
+        if side is None:
+            continue
+        r = torch.from_numpy(np.asarray(side, np.float64) - centre).to(device)
+        norms = (r * r).sum(dim=1)
+        for start in range(0, len(q), 1024):
+            part = q[start : start + 1024]
+            squares = (part * part).sum(dim=1)[:, None] + norms - 2 * part @ r.T
+            found = squares.clamp_(min=0).sqrt_().float().cpu().numpy()
+            place = out[start : start + 1024]
+            np.copyto(place, found if number == 0 else np.minimum(place, found))
+    return out
+
+
+def nearest_ratio(
+    distances: np.ndarray, groups: np.ndarray, excluded: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(ratio, distance, index) of the nearest record: (N,) each, from distances (N, T) to records of groups (T,).
+
+    ratio: the nearest distance over the next one of another group: near 0 for a copy, near 1 for a sample like many records.
+    excluded (N,): a group that does not count for each query (its own). Two distances of 0
+    have ratio 1: nothing tells them apart.
+    """
+    ratio, nearest, index = np.empty(len(distances)), np.empty(len(distances)), np.empty(len(distances), np.int64)
+    for start in range(0, len(distances), 256):
+        part = slice(start, start + 256)
+        d = distances[part].astype(np.float64)
+        if excluded is not None:
+            d[excluded[part, None] == groups[None, :]] = np.inf
+        index[part] = d.argmin(axis=1)
+        nearest[part] = d[np.arange(len(d)), index[part]]
+        d[groups[index[part]][:, None] == groups[None, :]] = np.inf
+        ratio[part] = _ratio(nearest[part], d.min(axis=1))
+    return ratio, nearest, index
+
+
+def _ratio(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """first / second; 1 where there is no second, or where it is 0 too: nothing tells the two apart."""
+    sound = np.isfinite(second) & (second > 0)
+    return np.where(sound, np.maximum(first, 0) / np.where(sound, second, 1.0), 1.0)
+
+
+def _some(count: int, most: int, seed: int) -> np.ndarray:
+    """At most `most` of `count` indices, ascending."""
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng([seed, 0x50]).choice(count, most, replace=False))
+
+
+def pixel_search(
+    generated: np.ndarray,
+    train: np.ndarray,
+    heldout: np.ndarray,
+    groups: np.ndarray,
+    null: np.ndarray | None = None,
+    *,
+    device: str = "cpu",
+) -> Space:
+    """The near-copy search on pixels: distance 1 - r, r the correlation of two pictures at the best shift and mirroring.
+
+    Images (n, h, w, c) in any units; colours are averaged. Pictures are shrunk to 32x32, a window of 24x24 of the query moves
+    over shifts of up to 4 pixels (an eighth of the side) and both mirrorings left-right; correlation takes out
+    brightness and contrast. Candidates (16 a query) are found in the same way at 16x16. groups: (T + H,), training first.
+    null: indices of the real records (of T + H) that the null is made of; all by default.
+    """
+    import torch
+
+    small = [[_shrunk(part, side) for side in (16, 32)] for part in (generated, train, heldout)]
+    (g16, g32), (t16, t32), (h16, h32) = small
+    t = len(train)
+
+    def search(coarse: Any, fine: Any, excluded: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        ratio, distance, index = [], [], []
+        for start in range(0, len(coarse), 256):
+            part = slice(start, start + 256)
+            near = _aligned(coarse[part], t16, 2, device)
+            own = None if excluded is None else excluded[part]
+            if own is not None:
+                near[torch.from_numpy(own[:, None] == groups[None, :t])] = -2.0
+            candidates = near.topk(min(16, t), dim=1).indices
+            found = 1 - _aligned_pairs(fine[part], t32, candidates, 4, device)
+            d, c = found.cpu().numpy().astype(np.float64), candidates.cpu().numpy()
+            if own is not None:  # records of the own group may be among few candidates
+                d[own[:, None] == groups[c]] = np.inf
+            place = d.argmin(axis=1)
+            rows = np.arange(len(d))
+            first, best = d[rows, place], c[rows, place]
+            d[groups[c] == groups[best][:, None]] = np.inf
+            second = d.min(axis=1)
+            ratio.append(_ratio(first, second))
+            distance.append(first)
+            index.append(best)
+        return np.concatenate(ratio), np.concatenate(distance), np.concatenate(index)
+
+    found = search(g16, g32, None)
+    chosen = np.arange(len(groups)) if null is None else null
+    ratios = search(torch.cat([t16, h16])[chosen], torch.cat([t32, h32])[chosen], groups[chosen])[0]
+    return Space("pixels", *found, ratios, groups[chosen])
+
+
+def _shrunk(images: np.ndarray, side: int) -> Any:
+    import torch
+    from torch.nn import functional
+
+    out = []
+    for start in range(0, len(images), 512):
+        part = (
+            torch.from_numpy(np.asarray(images[start : start + 512], np.float32)).permute(0, 3, 1, 2).mean(dim=1, keepdim=True)
+        )
+        out.append(functional.interpolate(part, size=(side, side), mode="bilinear", antialias=True)[:, 0])
+    return torch.cat(out)
+
+
+def _unit(windows: Any) -> Any:
+    """Windows (..., pixels) without mean and with norm 1; a flat window becomes zeros."""
+    centred = windows - windows.mean(dim=-1, keepdim=True)
+    norm = centred.norm(dim=-1, keepdim=True)
+    return centred / norm.clamp(min=1e-6 * windows.shape[-1] ** 0.5)
+
+
+def _windows(pictures: Any, reach: int) -> Any:
+    """All shifted and mirrored windows of pictures (n, s, s): (n, 2 (2 reach + 1)^2, (s - 2 reach)^2), each a unit vector."""
+    import torch
+
+    side = pictures.shape[-1] - 2 * reach
+    both = torch.stack([pictures, pictures.flip(2)], dim=1)
+    cut = both.unfold(2, side, 1).unfold(3, side, 1)  # (n, 2, shifts, shifts, side, side)
+    return _unit(cut.reshape(len(pictures), -1, side * side))
+
+
+def _aligned(queries: Any, references: Any, reach: int, device: str) -> Any:
+    """Correlations (n, m) at the best alignment."""
+    import torch
+
+    side = references.shape[-1] - 2 * reach
+    centre = _unit(references[:, reach : reach + side, reach : reach + side].reshape(len(references), -1)).to(device)
+    best = torch.full((len(queries), len(references)), -1.0, device=device)
+    windows = _windows(queries, reach).to(device)
+    for k in range(windows.shape[1]):
+        torch.maximum(best, windows[:, k] @ centre.T, out=best)
+    return best.cpu()
+
+
+def _aligned_pairs(queries: Any, references: Any, candidates: Any, reach: int, device: str) -> Any:
+    """Correlations (n, k) at the best alignment of each query with its own candidates (n, k)."""
+    import torch
+
+    side = references.shape[-1] - 2 * reach
+    centre = _unit(references[:, reach : reach + side, reach : reach + side].reshape(len(references), -1))
+    out = []
+    for start in range(0, len(queries), 32):
+        windows = _windows(queries[start : start + 32], reach).to(device)
+        chosen = centre[candidates[start : start + 32]].to(device)
+        out.append(torch.bmm(windows, chosen.transpose(1, 2)).amax(dim=1))
+    return torch.cat(out)
+
+
+def _groups(train: np.ndarray | None, heldout: np.ndarray | None, t: int, h: int) -> np.ndarray:
+    if train is None or heldout is None:
+        return np.arange(t + h)
+    groups = np.unique(np.concatenate([np.asarray(train), np.asarray(heldout)]), return_inverse=True)[1]
+    return np.asarray(groups)
+
+
+def tail_excess(
+    values: np.ndarray, null: np.ndarray, value_groups: np.ndarray, null_groups: np.ndarray, ranks: Sequence[int] = RANKS
+) -> float:
+    """p-value, corrected for the places looked at: do more `values` than chance allows lie below the lower tail of `null`?
+
+    Values of a group count once, at the group's smallest. At each place (just below the null value of a rank) Fisher's
+    exact test, one-sided, compares how many of each lie below; the smallest p-value times the number of places is returned.
+    When both are draws of one distribution, a result under p happens with probability at most p.
+    """
+    from scipy.stats import hypergeom
+
+    a, b = _smallest(values, value_groups), np.sort(_smallest(null, null_groups))
+    places = [rank for rank in ranks if rank < len(b)]
+    best = 1.0
+    for rank in places:
+        below = int((a < b[rank]).sum())
+        # `below` of a before the (rank + 1)-th of b: at least so many of a among the first below + rank of all in order.
+        p = float(hypergeom.sf(below - 1, len(a) + len(b), len(a), below + rank))
+        best = min(best, p)
+    return min(1.0, best * len(places))
+
+
+def _smallest(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    number = np.unique(groups, return_inverse=True)[1]
+    out = np.full(number.max() + 1, np.inf)
+    np.minimum.at(out, number, values)
+    return out
+
+
+def _threshold(space: Space) -> float:
+    """The ratio under which one in a hundred real records lies."""
+    return float(np.quantile(space.null, NULL_SHARE, method="lower"))
+
+
+EXACT = 0.02  # a ratio this small in either space: one record fits fifty times better than any other
+
+
+def _near_copies(flagged: np.ndarray, spaces: list[Space], own: np.ndarray, protocol: str) -> Measure:
+    """How many samples are nearer to one training record than real records are, in either space, and what chance gives."""
+    from scipy.stats import beta
+
+    null = np.zeros(len(spaces[0].null), bool)
+    exact, exact_null = np.zeros(len(flagged), bool), np.zeros(len(null), bool)
+    for space in spaces:
+        null |= space.null < _threshold(space)
+        exact |= space.ratio < EXACT
+        exact_null |= space.null < EXACT
+    k, n = int(flagged.sum()), len(flagged)
+    return Measure(
+        float(k),
+        f"near-copies/{'+'.join(s.name for s in spaces)}/{protocol}",
+        float(n * beta.ppf(0.025, k, n - k + 1)) if k else 0.0,
+        float(n * beta.ppf(0.975, k + 1, n - k)) if k < n else float(n),
+        {
+            "share": k / n,
+            "expected": float(null.mean() * n),
+            "exact": int(exact.sum()),
+            "exact_null": int(exact_null.sum()),
+            "distinct_samples": len(np.unique(own)),
+            "thresholds": {space.name: _threshold(space) for space in spaces},
+        },
+    )
+
+
+def memberships(
+    groups: np.ndarray, t: int, labels: np.ndarray | None, count: int, rng: np.random.Generator
+) -> Sequence[np.ndarray]:
+    """`count` random memberships (T + H,) bool, True for training, with whole groups swapped.
+
+    Groups are exchanged among those of equal size and equal class mix, so that both parts keep their sizes and classes.
+    """
+    number = np.unique(groups, return_inverse=True)[1]
+    is_train = np.zeros(number.max() + 1, bool)
+    is_train[number[:t]] = True
+    sizes = np.bincount(number)
+    kinds = [sizes]
+    if labels is not None:
+        table = np.zeros((len(sizes), int(labels.max()) + 1), np.int64)
+        np.add.at(table, (number, labels), 1)
+        kinds += list(table.T)
+    kind = np.unique(np.stack(kinds, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    pools = [np.flatnonzero(kind == k) for k in range(kind.max() + 1)]
+    found = []
+    for _ in range(count):
+        swapped = is_train.copy()
+        for pool in pools:
+            swapped[pool] = is_train[rng.permutation(pool)]
+        found.append(swapped[number])
+    return found
+
+
+def _p_value(observed: float, swapped: np.ndarray) -> float:
+    """One-sided p-value of an observed number among those of random memberships.
+
+    Counted; where no swap reaches the observed number, the normal tail, so that 1/(B + 1) is not the end of the scale.
+    """
+    from scipy.stats import norm
+
+    spread, above = swapped.std(), int((swapped >= observed).sum())
+    if not spread > 0:
+        return 1.0
+    counted = (above + 1) / (len(swapped) + 1)
+    return counted if above else min(counted, float(norm.sf((observed - swapped.mean()) / spread)))
+
+
+def dcr_share(to_real: np.ndarray, t: int, swaps: Sequence[np.ndarray], protocol: str) -> tuple[Measure, float]:
+    """(share of samples nearer to training than to held-out records, p-value) from distances (N, T + H), training first.
+
+    The larger part is thinned to the size of the smaller, not by drawing once but in expectation over all draws: with a
+    records of the larger part nearer than the nearest of the smaller one, some of them are drawn with probability
+    1 - C(L - a, S) / C(L, S). 0.5 by chance. The interval is binomial (Wilson) over the samples, the records being given; the
+    p-value is that of the permutations.
+    """
+    from scipy.stats import binomtest
+
+    n, r = to_real.shape
+    h = r - t
+    order = np.argsort(to_real, axis=1, kind="stable").astype(np.int32)
+    chance = _drawn(max(t, h), min(t, h))
+    flip = t < h  # then it is the held-out part that is thinned
+
+    def share(member: np.ndarray, order: np.ndarray) -> float:
+        smaller = (member if flip else ~member)[order]
+        nearer = np.where(smaller.any(axis=1), smaller.argmax(axis=1), order.shape[1])
+        found = float(chance[nearer].mean())
+        return 1 - found if flip else found
+
+    actual = np.arange(r) < t
+    value = share(actual, order)
+    # The swaps need no more: 1000 samples, and so many neighbours that one of the smaller part is surely among them.
+    fewer = order[np.random.default_rng(0).permutation(n)[:1000], : min(max(t, h), max(64, 40 * r // min(t, h)))]
+    swapped = np.array([share(member, fewer) for member in swaps])
+    p = _p_value(share(actual, fewer), swapped)
+    interval = binomtest(round(value * n), n).proportion_ci(method="wilson")
+    null_low, null_high = np.quantile(swapped, (0.025, 0.975))
+    more = {"expected": 0.5, "null_low": float(null_low), "null_high": float(null_high), "p": p}
+    return Measure(value, f"dcr/{protocol}", float(interval.low), float(interval.high), more), p
+
+
+def _drawn(large: int, small: int) -> np.ndarray:
+    """(L + 1,): the probability that at least one of a given records is among `small` drawn from `large`, a = 0 to L."""
+    a = np.arange(large)
+    with np.errstate(divide="ignore"):
+        steps = np.log(np.maximum(large - small - a, 0) / (large - a))
+    return np.concatenate([[0.0], 1 - np.exp(np.cumsum(steps))])
+
+
+def membership_inference(
+    nearest: np.ndarray, t: int, swaps: Sequence[np.ndarray], protocol: str
+) -> tuple[dict[str, Measure], float]:
+    """({mia_auc, mia_tpr_at_1_fpr, mia_advantage}, p-value) from each real record's distance to the nearest sample.
+
+    nearest (T + H,), training first: a record near a sample is guessed to be a member. The interval of the AUC is that of
+    Hanley and McNeil 1982 (equation 1); the true positive rate at 1 % false positives has a binomial one.
+    """
+    from scipy.stats import binomtest, rankdata
+
+    ranks = rankdata(-nearest.astype(np.float64))
+    h = len(nearest) - t
+
+    def auc(member: np.ndarray) -> float:
+        return float((ranks[member].sum() - t * (t + 1) / 2) / (t * h))
+
+    actual = np.arange(len(nearest)) < t
+    value = auc(actual)
+    swapped = np.array([auc(member) for member in swaps])
+    p = _p_value(value, swapped)
+    q1, q2 = value / (2 - value), 2 * value**2 / (1 + value)
+    spread = (value * (1 - value) + (t - 1) * (q1 - value**2) + (h - 1) * (q2 - value**2)) / (t * h)
+    half = 1.959963984540054 * max(spread, 0.0) ** 0.5
+    members, others = -nearest[:t], np.sort(-nearest[t:])
+    bar = others[min(h - 1, int(np.ceil(0.99 * h)))]
+    caught = int((members > bar).sum())
+    rate = binomtest(caught, t).proportion_ci(method="wilson")
+    edges = np.unique(-nearest)
+    hit = 1 - np.searchsorted(np.sort(members), edges) / t
+    false = 1 - np.searchsorted(others, edges) / h
+    null_low, null_high = (float(edge) for edge in np.quantile(swapped, (0.025, 0.975)))
+    return {
+        "mia_auc": Measure(
+            value,
+            f"mia-auc/{protocol}",
+            max(0.0, value - half),
+            min(1.0, value + half),
+            {"expected": 0.5, "null_low": null_low, "null_high": null_high, "p": p},
+        ),
+        "mia_tpr_at_1_fpr": Measure(
+            caught / t, f"mia-tpr@fpr=0.01/{protocol}", float(rate.low), float(rate.high), {"expected": 0.01}
+        ),
+        "mia_advantage": Measure(float((hit - false).max(initial=0.0)), f"mia-advantage/{protocol}"),
+    }, p
+
+
+def authenticity(
+    to_train: np.ndarray,
+    null_to_train: np.ndarray,
+    train: np.ndarray,
+    groups: np.ndarray,
+    protocol: str,
+    *,
+    mirrored: np.ndarray | None = None,
+) -> Measure:
+    """AuthPct: the percentage of samples further from their nearest training record than that record is from another.
+
+    to_train (N, T), null_to_train (H, T): distances of samples and of held-out records. train (T, d), groups (T,). The next
+    record of another group is meant, so that near twins do not hide copies. There is no fixed null: `null` is the same
+    percentage of the held-out records. (Alaa et al. 2022, section 3.3.)
+    """
+    from scipy.stats import binomtest
+
+    nearest, null_nearest = to_train.argmin(axis=1), null_to_train.argmin(axis=1)
+    asked = np.unique(np.concatenate([nearest, null_nearest]))
+    apart = np.full(len(train), np.inf)
+    for start in range(0, len(asked), 512):
+        part = asked[start : start + 512]
+        d = feature_distances(train[part], train, mirrored)
+        d[groups[part][:, None] == groups[None, :]] = np.inf
+        apart[part] = d.min(axis=1)
+
+    mine = apart[nearest] < to_train[np.arange(len(to_train)), nearest]
+    null = apart[null_nearest] < null_to_train[np.arange(len(null_to_train)), null_nearest]
+    interval = binomtest(int(mine.sum()), len(mine)).proportion_ci(method="wilson")
+    return Measure(
+        100 * float(mine.mean()),
+        f"authpct/{protocol}",
+        100 * float(interval.low),
+        100 * float(interval.high),
+        {"null": 100 * float(null.mean())},
+    )
+
+
+def data_copying(
+    generated: np.ndarray, train: np.ndarray, heldout: np.ndarray, *, cells: int = 3, seed: int = 0, protocol: str = "given"
+) -> Measure | None:
+    """C_T (Meehan et al. 2020): do samples lie nearer to the training data than held-out records do? None with too few records.
+
+    Features are projected to 64 principal components of the training data when there are more; cells are K-means of the
+    training data; in each, the Mann-Whitney statistic of nearest-neighbour distances is standardised, and cells are averaged by
+    their share of held-out records. Well below -3: copying; well above 3: samples lie further away than real data.
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.decomposition import PCA
+
+    if min(len(generated), len(heldout)) < 20 * cells:
+        return None
+    if train.shape[1] > 64 and len(train) > 64:
+        basis = PCA(64, random_state=seed).fit(train)
+        train, heldout, generated = basis.transform(train), basis.transform(heldout), basis.transform(generated)
+    means = KMeans(cells, n_init=4, random_state=seed).fit(np.asarray(train, np.float64))
+    near = {
+        name: feature_distances(part, train).min(axis=1).astype(np.float64)
+        for name, part in (("generated", generated), ("heldout", heldout))
+    }
+    cell_g, cell_h = means.predict(np.asarray(generated, np.float64)), means.predict(np.asarray(heldout, np.float64))
+    total = weight = 0.0
+    for cell in range(cells):
+        g, h = near["generated"][cell_g == cell], near["heldout"][cell_h == cell]
+        if len(g) < 20 or len(h) < 2:
+            continue
+        total += len(h) * _mann_whitney(g, h)
+        weight += len(h)
+    if not weight:
+        return None
+    return Measure(total / weight, f"c_t/cells={cells}/{protocol}", None, None, {"expected": 0.0, "flag_below": -3.0})
+
+
+def _mann_whitney(a: np.ndarray, b: np.ndarray) -> float:
+    """Z of the number of pairs with a > b, ties half: negative when `a` is the smaller (Meehan et al., equation 2)."""
+    from scipy.stats import rankdata
+
+    n, m = len(a), len(b)
+    u = rankdata(np.concatenate([a, b]))[:n].sum() - n * (n + 1) / 2
+    return float((u - n * m / 2) / np.sqrt(n * m * (n + m + 1) / 12))
+
+
+def _pairs(spaces: list[Space], own: np.ndarray, heldout: np.ndarray, most: int = 20) -> list[Pair]:
+    """The nearest pairs by ratio, in units of each space's threshold; a sample and its near twins appear once."""
+    scale = np.stack([space.ratio / max(_threshold(space), 1e-12) for space in spaces])
+    best = scale.argmin(axis=0)
+    pairs: list[Pair] = []
+    seen: set[int] = set()
+    for sample in np.argsort(scale.min(axis=0), kind="stable"):
+        if int(own[sample]) in seen:
+            continue
+        seen.add(int(own[sample]))
+        space = spaces[best[sample]]
+        ratio = float(space.ratio[sample])
+        near = ratio < _threshold(space)
+        place, distance = int(space.nearest[sample]), float(space.distance[sample])
+        pairs.append(Pair(int(sample), place, space.name, ratio, distance, bool(near), int(heldout[sample])))
+        if len(pairs) == most:
+            break
+    return pairs

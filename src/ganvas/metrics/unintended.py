@@ -1,0 +1,639 @@
+"""Findings in samples that nobody asked for, findings asked for that are missing, and combinations that cannot be.
+
+A detector with one yes or no a finding is trained on labelled images; on a part of them that it never saw, its own errors are
+measured. A sample counts when the detector flags in it what was not asked for. Because the detector errs, the share of
+flagged samples is not the share of samples with the finding: beside the raw share stand the detector's false alarms on real
+images of the same label, its sensitivity, and the share corrected for both (Rogan and Gladen 1978, "Estimating prevalence
+from the results of a screening test", Am J Epidemiol 107) with the interval of Lang and Reiczigel 2014 ("Confidence limits for
+prevalence of disease adjusted for estimated sensitivity and specificity", Prev Vet Med 113), which carries the uncertainty of
+all three.
+
+The correction holds as far as the detector errs on samples as it does on real images. Of samples that look like no real image
+it says only what the detector takes them for. Not for finding disease, and not for images of patients.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ganvas.data.cache import cache_folder, digest
+from ganvas.errors import GanvasError, did_you_mean
+from ganvas.metrics.extractors import BATCH, LONGEST_SIDE, _kept_classifier, _own_size, _resized, _weights_hash
+from ganvas.metrics.feature_cache import content_key, write_kept
+from ganvas.metrics.features import Size, _height_width
+from ganvas.metrics.measure import Measure
+
+if TYPE_CHECKING:
+    import torch
+
+    Images = np.ndarray | torch.Tensor
+
+SPECIFICITY = 0.99
+HELD_OUT = 0.4  # of the labelled images: a third of these sets the thresholds, the rest measures the errors
+LEAST = 20  # images of each kind that a detector needs, and that a rate of one label is measured on
+CHEST_IMAGES = 8000
+_CHEST_SEED = 2**41  # beyond any seed a person types, so that no sample was trained on the detector's images
+_CHEST_SIDE = 128  # larger samples are shrunk to this before they are judged, and the detector's images are made so
+_RECIPE = 1  # raised when the network or its training changes: detectors of another recipe are trained anew
+_Z = 1.959963984540054  # 95 %
+
+
+# The detector
+
+
+class FindingDetector:
+    """A small convolutional network that says for each finding how probable it is, with a threshold for each.
+
+    findings: their names. thresholds: (F,) probabilities from which a finding is flagged. truth, flagged: (M, F) bool, what
+    the M images show that neither trained it nor set a threshold, and what it flags there. facts: how it was made, with
+    `sensitivity`, `specificity` and `auc` per finding on these M images. name: `detector-<hash of weights and thresholds>`.
+    """
+
+    def __init__(self, tensors: dict[str, torch.Tensor], facts: dict[str, Any], *, device: str = "cpu") -> None:
+        import torch
+
+        self.facts = facts
+        self.findings: tuple[str, ...] = tuple(facts["findings"])
+        self.name = f"detector-{_weights_hash(tensors)[:8]}"
+        kept = {name: tensors[f"measured.{name}"].numpy() for name in ("thresholds", "truth", "flagged")}
+        self.thresholds, self.truth, self.flagged = kept["thresholds"], kept["truth"], kept["flagged"]
+        self._sizes = [None if s is None else (s[0], s[1]) for s in (facts["size"], facts["input"])]
+        self._device = device
+        with torch.device("meta"):
+            network = _network(facts["channels"], len(self.findings))
+        weights = {name: value for name, value in tensors.items() if not name.startswith("measured.")}
+        network.load_state_dict(weights, assign=True)
+        self._network = network.to(device).eval().requires_grad_(False)
+
+    def probabilities(self, images: Images) -> np.ndarray:
+        """(N, F) float32. Raises GanvasError for images of other channels than those it was trained on."""
+        import torch
+
+        said = [np.zeros((0, len(self.findings)), np.float32)]
+        with torch.no_grad(), torch.autocast(torch.device(self._device).type, enabled=False):
+            for part in _resized(images, self._sizes[0], BATCH, self._device, self._sizes[1]):
+                if part.shape[1] != self.facts["channels"]:
+                    raise GanvasError(
+                        f"images of {part.shape[1]} channels, but the detector was trained on {self.facts['channels']}; "
+                        "convert them alike first"
+                    )
+                said.append(self._network(part).sigmoid().cpu().numpy())
+        return np.concatenate(said)
+
+    def flags(self, images: Images) -> np.ndarray:
+        """(N, F) bool: the probability is above the finding's threshold. Raises GanvasError as `probabilities` does."""
+        return self.probabilities(images) > self.thresholds
+
+
+def train_detector(
+    images: Images,
+    findings: np.ndarray,
+    names: Sequence[str],
+    *,
+    groups: Any = None,
+    size: Size | None = None,
+    specificity: float = SPECIFICITY,
+    seed: int = 0,
+    cache: Path | None = None,
+    notes: list[str] | None = None,
+    device: str = "cpu",
+) -> FindingDetector:
+    """A detector of findings, trained now or taken from the cache.
+
+    images: (N, H, W, C) or tensors, as `image_features` takes them. findings: (N, F) bool, what each shows, several at a time
+    or none. names: the F findings. groups: (N,): whole groups are held out (a patient's images stay together). size: the
+    resolution of the run; the network sees the images shrunk to 64 pixels on the longest side. specificity: what each
+    threshold is set to, on a part of the held-out images (a third of two fifths) that does not then measure it.
+
+    Findings must not give each other away: where two stand together or never do, the detector learns one from the other, and
+    is blind to what breaks the rule. Kept as `detectors/<key>.safetensors` in the cache folder, with `.json` for people.
+    notes: gets a line when a kept detector was damaged or cannot be written; without it the line is a warning.
+
+    Raises GanvasError for shapes that do not fit, and for a finding with fewer than 20 images with or without it.
+    """
+    findings = np.asarray(findings)
+    parts = np.arange(len(images)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1].ravel()
+    if findings.shape != (len(images), len(names)) or len(parts) != len(images):
+        raise GanvasError(
+            f"findings {findings.shape} and {len(parts)} groups for {len(images)} images and {len(names)} names: give (N, F)"
+        )
+    if findings.dtype != bool:
+        raise GanvasError(f"findings are {findings.dtype}: give bool (N, F), True where an image shows the finding")
+    if not 0.5 <= specificity < 1:
+        raise GanvasError(f"specificity {specificity}: give a share from 0.5 to below 1, such as 0.99")
+    for name, with_it in zip(names, findings.sum(axis=0), strict=True):
+        if min(with_it, len(images) - with_it) < LEAST:
+            raise GanvasError(f"'{name}' is in {with_it} of {len(images)} images: a detector needs {LEAST} with and without it")
+    run_size = None if size is None else _height_width(size)
+    key = digest(content_key(images), content_key(findings), list(names), content_key(parts), run_size, specificity, seed)
+    return _kept_or_trained(
+        key, lambda: (images, findings), tuple(names), parts.astype(np.int64), run_size, specificity, seed, cache, notes, device
+    )
+
+
+def _kept_or_trained(
+    key: str,
+    make: Callable[[], tuple[Images, np.ndarray]],
+    names: tuple[str, ...],
+    groups: np.ndarray,
+    size: tuple[int, int] | None,
+    specificity: float,
+    seed: int,
+    cache: Path | None,
+    notes: list[str] | None,
+    device: str,
+) -> FindingDetector:
+    import torch
+
+    path = cache_folder(cache) / "detectors" / f"{digest('detector', _RECIPE, key)}.safetensors"
+    said: list[str] = []
+    kept = _kept_classifier(path, said)
+    if kept is None:
+        images, findings = make()
+        with torch.random.fork_rng(devices=[]), torch.enable_grad(), torch.autocast("cpu", enabled=False):
+            torch.manual_seed(seed)
+            kept = _trained(images, findings, names, groups, size, specificity, seed)
+        from safetensors.torch import save
+
+        tensors, facts = kept
+        text = json.dumps(facts | {"weights": _weights_hash(tensors)}, indent=1)
+        failed = write_kept(path, save(tensors, {"facts": text})) or write_kept(path.with_suffix(".json"), text.encode())
+        if failed:
+            said.append(failed)
+    for line in said:
+        if notes is None:
+            warnings.warn(line, stacklevel=3)
+        else:
+            notes.append(line)
+    return FindingDetector(*kept, device=device)
+
+
+def _network(channels: int, findings: int) -> Any:
+    """Images -> logits (N, findings). GroupNorm: no image depends on its batch. Mean and maximum: large findings and small."""
+    import torch
+    from torch import nn
+
+    class MeanAndMaximum(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
+
+    def layer(before: int, after: int, stride: int) -> list[nn.Module]:
+        return [nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.GroupNorm(8, after), nn.ReLU()]
+
+    body = [*layer(channels, 16, 2), *layer(16, 32, 1), *layer(32, 64, 2), *layer(64, 64, 1), *layer(64, 64, 2)]
+    return nn.Sequential(*body, MeanAndMaximum(), nn.Linear(128, findings))
+
+
+def _trained(
+    images: Images,
+    findings: np.ndarray,
+    names: tuple[str, ...],
+    groups: np.ndarray,
+    size: tuple[int, int] | None,
+    specificity: float,
+    seed: int,
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Weights with thresholds and errors, and facts, of a new detector. Draws from the global random stream of torch."""
+    import time
+
+    import torch
+    from sklearn.metrics import roc_auc_score
+    from torch.nn import functional
+
+    from ganvas.data.splits import hold_out
+
+    begun = time.perf_counter()
+    height, width = size or _own_size(images)
+    shrunk = min(1.0, LONGEST_SIDE / max(height, width))
+    entry = (max(8, round(height * shrunk)), max(8, round(width * shrunk)))
+    pixels = torch.cat(list(_resized(images, size, 256, "cpu", entry)))
+    together = findings @ (1 << np.arange(len(names)))  # every combination is held out in proportion
+    out = hold_out(groups, together, HELD_OUT, seed)
+    setting = np.zeros_like(out)
+    setting[out] = hold_out(groups[out], together[out], 1 / 3, seed)
+    measuring = out & ~setting
+    for part in (~out, setting, measuring):
+        counts = findings[part].sum(axis=0)
+        if not part.any() or counts.min() < 1 or (counts == part.sum()).any():
+            raise GanvasError("too few groups to hold some out with and without every finding: label more, or drop a finding")
+    known = pixels[torch.from_numpy(~out)]
+    right = torch.from_numpy(findings[~out].astype(np.float32))
+
+    network = _network(pixels.shape[1], len(names))
+    epochs = int(np.clip(round(1000 * BATCH / len(known)), 12, 40))
+    optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=epochs * math.ceil(len(known) / BATCH))
+    network.train()
+    for _ in range(epochs):
+        for chosen in torch.randperm(len(known)).split(BATCH):
+            # Shifted by up to a sixteenth: right for any kind of image, as flips and turns are not.
+            reach = [max(1, side // 16) for side in entry]
+            part = functional.pad(known[chosen], (reach[1], reach[1], reach[0], reach[0]), mode="replicate")
+            top, left = (int(torch.randint(2 * most + 1, ())) for most in reach)
+            part = part[:, :, top : top + entry[0], left : left + entry[1]]
+            optimiser.zero_grad()
+            functional.binary_cross_entropy_with_logits(network(part), right[chosen]).backward()
+            optimiser.step()
+            schedule.step()
+    network.eval()
+    with torch.no_grad():
+        said = {
+            name: torch.cat([network(p).sigmoid() for p in pixels[torch.from_numpy(part)].split(256)]).numpy()
+            for name, part in (("setting", setting), ("measuring", measuring))
+        }
+    thresholds = np.array(
+        [
+            np.quantile(scores[~with_it], specificity, method="higher")
+            for scores, with_it in zip(said["setting"].T, findings[setting].T, strict=True)
+        ],
+        np.float32,
+    )
+    truth, flagged = findings[measuring], said["measuring"] > thresholds
+    tensors = {name: value.detach().clone().contiguous() for name, value in network.state_dict().items()}
+    for name, values in (("thresholds", thresholds), ("truth", truth), ("flagged", flagged)):
+        tensors[f"measured.{name}"] = torch.from_numpy(np.ascontiguousarray(values))
+    per = list(zip(names, truth.T, flagged.T, said["measuring"].T, strict=True))
+    facts: dict[str, Any] = {
+        "findings": list(names), "channels": pixels.shape[1], "size": size and list(size), "input": list(entry),
+        "seed": seed, "epochs": epochs, "wanted_specificity": specificity, "trained_on": len(known),
+        "thresholds_on": int(setting.sum()), "measured_on": int(measuring.sum()),
+        "sensitivity": {name: float(flag[real].mean()) for name, real, flag, _ in per},
+        "specificity": {name: float(1 - flag[~real].mean()) for name, real, flag, _ in per},
+        "auc": {name: float(roc_auc_score(real, score)) for name, real, _, score in per},
+        "seconds": round(time.perf_counter() - begun, 2),
+    }  # fmt: skip
+    return tensors, facts
+
+
+# Rates
+
+
+def corrected_rate(
+    rate: float, count: int, sensitivity: float, sensitivity_count: float, specificity: float, specificity_count: float
+) -> tuple[float, float, float] | None:
+    """(value, low, high) of a share of `count` samples, corrected for the errors of what flagged them; not cut to [0, 1].
+
+    sensitivity, specificity: shares of sensitivity_count and specificity_count images whose truth is known. value: Rogan and
+    Gladen 1978; low, high: 95 %, Lang and Reiczigel 2014, equations 4 and 6 to 17. None where no correction is possible:
+    sensitivity + specificity is not above 1 by more than chance, so that a flag says nothing.
+    """
+    if min(count, sensitivity_count, specificity_count) <= 0:
+        return None
+    counted = count + _Z**2
+    flagged = (count * rate + _Z**2 / 2) / counted
+    n_sensitivity, n_specificity = sensitivity_count + 2, specificity_count + 2
+    hit, spared = (sensitivity_count * sensitivity + 1) / n_sensitivity, (specificity_count * specificity + 1) / n_specificity
+    spread_hit, spread_spared = hit * (1 - hit) / n_sensitivity, spared * (1 - spared) / n_specificity
+    power = hit + spared - 1
+    if sensitivity + specificity <= 1 or power <= _Z * math.sqrt(spread_hit + spread_spared):
+        return None
+    middle = (flagged + spared - 1) / power
+    shift = 2 * _Z**2 * (middle * spread_hit - (1 - middle) * spread_spared)
+    variance = flagged * (1 - flagged) / counted + middle**2 * spread_hit + (1 - middle) ** 2 * spread_spared
+    half = _Z * math.sqrt(variance) / power
+    return (rate + specificity - 1) / (sensitivity + specificity - 1), middle + shift - half, middle + shift + half
+
+
+@dataclass(frozen=True)
+class _Event:
+    """Findings `columns` are all flagged (or, with present=False, none is) against what was asked."""
+
+    name: str
+    columns: tuple[int, ...]
+    present: bool = True
+
+    def applies(self, asked: np.ndarray, tolerated: np.ndarray) -> bool:
+        columns = list(self.columns)
+        if self.present:
+            return not asked[columns].all() and not (len(columns) == 1 and bool(tolerated[columns[0]]))
+        return bool(asked[columns].all())
+
+    def seen(self, shown: np.ndarray) -> np.ndarray:
+        """(N,) bool of (N, F) bool: the event is in what is shown."""
+        happened: np.ndarray = (shown[:, list(self.columns)] == self.present).all(axis=1)
+        return happened
+
+    def planted(self, truth: np.ndarray, asked: np.ndarray, tolerated: np.ndarray) -> np.ndarray:
+        """(M,) bool: images with the event that otherwise show what was asked; all with the event where these are few."""
+        goal, free = asked.copy(), tolerated.copy()
+        goal[list(self.columns)], free[list(self.columns)] = self.present, False
+        exact = _shows(truth, goal, free)
+        return exact if exact.sum() >= LEAST else self.seen(truth)
+
+
+def _shows(truth: np.ndarray, asked: np.ndarray, tolerated: np.ndarray) -> np.ndarray:
+    """(M,) bool: the images that show all that was asked, and nothing else than what is tolerated."""
+    shown: np.ndarray = ((truth == asked) | (tolerated & ~asked)).all(axis=1)
+    return shown
+
+
+@dataclass(frozen=True)
+class _Share:
+    """A share of `count` images."""
+
+    value: float
+    count: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson 1927, 95 %."""
+        n, p = self.count, self.value
+        middle = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+        half = _Z * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n * n)) / (1 + _Z**2 / n)
+        return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What is known of the samples that were asked for the same."""
+
+    name: str
+    raw: _Share
+    alarms: _Share | None
+    sensitivity: _Share | None
+    corrected: tuple[float, float, float] | None
+
+
+def _judged(name: str, rows: np.ndarray, asked: np.ndarray, tolerated: np.ndarray, events: list[_Event], d: Any) -> _Part:
+    """One group of samples, asked for the same; rows: (n, F) bool flags of its samples; d: the detector."""
+    raw = _Share(float(_any(events, rows).mean()), len(rows))
+    quiet = ~_any(events, d.truth)
+    same = quiet & _shows(d.truth, asked, tolerated)
+    clean = same if same.sum() >= LEAST else quiet
+    if not clean.any():
+        return _Part(name, raw, None, None, None)
+    alarms = _Share(float(_any(events, d.flagged[clean]).mean()), float(clean.sum()))
+    hits, shares = [], []
+    for event in events:
+        planted = event.planted(d.truth, asked, tolerated)
+        if not planted.any():
+            continue
+        hits.append(_Share(float(_any(events, d.flagged[planted]).mean()), float(planted.sum())))
+        own = float(event.seen(d.flagged[planted]).mean())
+        false = float(event.seen(d.flagged[clean]).mean())
+        excess = (float(event.seen(rows).mean()) - false) / max(own - false, 1e-3)
+        shares.append(min(max(excess, 0.0), 1.0))
+    if len(hits) < len(events):
+        return _Part(name, raw, alarms, None, None)  # of an event that no image shows nobody knows how often it is seen
+    # Of several events each is found as often as it is; so they are weighted by how much there seems to be of each.
+    weights = np.array(shares) / sum(shares) if sum(shares) > 0 else np.full(len(hits), 1 / len(hits))
+    mean = float(sum(w * hit.value for w, hit in zip(weights, hits, strict=True)))
+    effective = 1 / float(sum(w * w / hit.count for w, hit in zip(weights, hits, strict=True)))
+    sensitivity = _Share(mean, effective)
+    corrected = corrected_rate(raw.value, int(raw.count), mean, effective, 1 - alarms.value, alarms.count)
+    return _Part(name, raw, alarms, sensitivity, corrected)
+
+
+def _any(events: list[_Event], shown: np.ndarray) -> np.ndarray:
+    happened: np.ndarray = np.logical_or.reduce([event.seen(shown) for event in events])
+    return happened
+
+
+def _together(parts: list[tuple[float, tuple[float, float, float]]]) -> tuple[float, float, float]:
+    """A weighted sum of independent shares with intervals: the squares of their half-widths add up on either side (Zou and
+    Donner 2008, "Construction of confidence limits about effect measures")."""
+    value = sum(w * part[0] for w, part in parts)
+    below = math.sqrt(sum((w * max(part[0] - part[1], 0.0)) ** 2 for w, part in parts))
+    above = math.sqrt(sum((w * max(part[2] - part[0], 0.0)) ** 2 for w, part in parts))
+    return value, value - below, value + above
+
+
+def _measure(parts: list[_Part], protocol: str) -> Measure:
+    total = sum(part.raw.count for part in parts)
+    weights = [part.raw.count / total for part in parts]
+    raw = _Share(sum(w * part.raw.value for w, part in zip(weights, parts, strict=True)), total)
+    more: dict[str, Any] = {"raw": _told(raw.value, raw.interval) | {"n": int(total)}}
+    for key in ("alarms", "sensitivity"):
+        shares = [getattr(part, key) for part in parts]
+        if all(share is not None for share in shares):
+            value, low, high = _together(
+                [(w, (share.value, *share.interval)) for w, share in zip(weights, shares, strict=True)]
+            )
+            name = "false_alarms" if key == "alarms" else key
+            more[name] = _told(value, (max(low, 0.0), min(high, 1.0)))
+    more["by_asked"] = {
+        part.name: {
+            "n": int(part.raw.count),
+            "raw": part.raw.value,
+            "false_alarms": part.alarms and part.alarms.value,
+            "sensitivity": part.sensitivity and part.sensitivity.value,
+            **({} if part.corrected is None else _told(*_cut(part.corrected))),
+        }
+        for part in parts
+    }
+    for part in parts:
+        if part.corrected is None:
+            why = "sensitivity and specificity together are not above 1" if part.sensitivity else "no image of known truth"
+            more["note"] = f"no correction: {why} (asked for: {part.name})"
+            return Measure(math.nan, protocol, None, None, more)
+    whole = _together([(w, part.corrected) for w, part in zip(weights, parts, strict=True) if part.corrected is not None])
+    value, (low, high) = _cut(whole)
+    more["uncut"] = whole[0]
+    return Measure(value, protocol, low, high, more)
+
+
+def _cut(found: tuple[float, float, float]) -> tuple[float, tuple[float, float]]:
+    value, low, high = (min(max(number, 0.0), 1.0) for number in found)
+    return value, (low, high)
+
+
+def _told(value: float, ends: tuple[float, float]) -> dict[str, Any]:
+    return {"value": value, "low": ends[0], "high": ends[1]}
+
+
+def unintended_components(
+    images: Images,
+    asked: np.ndarray,
+    detector: FindingDetector,
+    *,
+    forbidden: Iterable[Iterable[str]] = (),
+    tolerated: np.ndarray | None = None,
+    reference: str = "validation",
+) -> dict[str, Measure]:
+    """How many samples show what they should not.
+
+    images: N samples. asked: (N, F) bool, the findings each was made for, in the order of `detector.findings`. tolerated:
+    (N, F) bool, findings that real images of the same label may show too: neither unintended nor missing. forbidden: sets of
+    names that never stand together.
+
+    `unintended`: samples with a finding that was not asked for; `unintended_<finding>`: with this one, among those not asked
+    for it. `missing`, `missing_<finding>`: asked for, not there. `impossible`, `impossible_<a>+<b>`: a forbidden set, all of
+    it. Each is the corrected share with its 95 % interval; its `more` holds `raw` and `false_alarms` (with intervals: the
+    share flagged among the samples, and among real images of known truth that show what was asked and no more),
+    `sensitivity`, `by_asked` (all of it per combination asked for), `uncut` (the value before it is cut to [0, 1]). Rates are
+    corrected for each combination asked for and put together by their numbers. Where real images of the same label, or of the
+    same label with the event, are fewer than 20, all without or with the event stand in. Where no correction is possible the
+    value is NaN, without an interval, and `note` tells why; `raw` stands. Images count as independent: where groups hold many
+    images of one patient, intervals are too narrow.
+
+    Raises GanvasError for shapes that do not fit, no samples, unknown names, and a forbidden set that was asked for.
+    """
+    names = detector.findings
+    asked = np.asarray(asked)
+    tolerated = np.zeros_like(asked) if tolerated is None else np.asarray(tolerated)
+    for what, given in (("asked", asked), ("tolerated", tolerated)):
+        if given.shape != (len(images), len(names)) or given.dtype != bool:
+            raise GanvasError(
+                f"{what} is {given.dtype} {given.shape}: give bool ({len(images)}, {len(names)}), a column for each of "
+                f"{', '.join(names)}"
+            )
+    if not len(images):
+        raise GanvasError("no samples: there is no share of nothing")
+    rules = _rules(forbidden, names)
+    flagged = detector.flags(images)
+    kinds, place = np.unique(np.concatenate([asked, tolerated], axis=1), axis=0, return_inverse=True)
+    groups = [(kind[: len(names)], kind[len(names) :], flagged[place.ravel() == k]) for k, kind in enumerate(kinds)]
+    for columns in rules:
+        for wanted, _, rows in groups:
+            if wanted[list(columns)].all():
+                raise GanvasError(
+                    f"{len(rows)} samples were asked for {' and '.join(names[c] for c in columns)}, which is forbidden: "
+                    "leave the rule or these samples out"
+                )
+    families = {
+        "unintended": [_Event(name, (k,)) for k, name in enumerate(names)],
+        "missing": [_Event(name, (k,), present=False) for k, name in enumerate(names)],
+        "impossible": [_Event("+".join(names[c] for c in columns), columns) for columns in rules],
+    }
+    found: dict[str, Measure] = {}
+    for family, events in families.items():
+        for key, chosen in [(family, events), *((f"{family}_{event.name}", [event]) for event in events)]:
+            parts = []
+            for wanted, free, rows in groups:
+                here = [event for event in chosen if event.applies(wanted, free)]
+                if here:
+                    called = "+".join(name for name, is_asked in zip(names, wanted, strict=True) if is_asked) or "none"
+                    parts.append(_judged(called, rows, wanted, free, here, detector))
+            if parts:
+                n = int(sum(part.raw.count for part in parts))
+                found[key] = _measure(
+                    parts,
+                    f"{key.replace('_', '/', 1)}/{detector.name}/specificity={detector.facts['wanted_specificity']:g}/n={n}"
+                    f"/m={len(detector.truth)}/ref={reference}",
+                )
+    return found
+
+
+def _rules(forbidden: Iterable[Iterable[str]], names: tuple[str, ...]) -> list[tuple[int, ...]]:
+    rules = []
+    for given in forbidden:
+        for name in given:
+            if name not in names:
+                raise GanvasError(f"the rules name '{name}'{did_you_mean(name, names)}: findings are {', '.join(names)}")
+        rules.append(tuple(sorted(names.index(name) for name in given)))
+        if not rules[-1]:
+            raise GanvasError("an empty set among the forbidden combinations: name two findings or more")
+    return sorted(set(rules))
+
+
+# The chest phantom, whose truth is known
+
+
+def chest_findings(count: int, seed: int) -> np.ndarray:
+    """(count, 4) bool findings for records of the chest phantom: half as it makes them, half with one more, whatever it is.
+
+    The extra one breaks the phantom's rules on purpose. A detector that never saw two findings together takes one for a sign
+    that the other is absent, and forbidden combinations are what it must find.
+    """
+    from ganvas.data.phantoms.chest import FINDINGS, make
+
+    facts = make(None, count, seed, (16, 16)).facts  # what is drawn does not depend on the size
+    shown = np.array([[name in fact["findings"] for name in FINDINGS] for fact in facts], bool)
+    rng = np.random.default_rng([seed, 0xF1D])
+    more = rng.random(count) < 0.5
+    shown[more, rng.integers(0, len(FINDINGS), int(more.sum()))] = True
+    return shown
+
+
+def chest_detector(
+    size: Size = 64,
+    *,
+    count: int = CHEST_IMAGES,
+    specificity: float = SPECIFICITY,
+    seed: int = 0,
+    cache: Path | None = None,
+    notes: list[str] | None = None,
+    device: str = "cpu",
+) -> FindingDetector:
+    """The detector of the chest phantom's findings for samples of `size` (height, width), trained now or from the cache.
+
+    count: phantom images with known truth, drawn for this alone (`chest_findings`). Samples of more than 128 pixels are shrunk
+    to this first.
+    """
+    from ganvas.data import phantoms
+    from ganvas.data.cache import code_digest
+    from ganvas.data.phantoms.chest import FINDINGS, make
+
+    height, width = _height_width(size)
+    shrunk = min(1.0, _CHEST_SIDE / max(height, width))
+    entry = (max(16, round(height * shrunk)), max(16, round(width * shrunk)))
+
+    def images() -> tuple[np.ndarray, np.ndarray]:
+        shown = chest_findings(count, _CHEST_SEED + seed)
+        return make(None, count, _CHEST_SEED + seed, entry, findings=shown).values, shown
+
+    code = code_digest(Path(phantoms.__file__).parent)
+    key = digest("chest", code, entry, count, specificity, seed)
+    return _kept_or_trained(key, images, FINDINGS, np.arange(count), entry, specificity, seed, cache, notes, device)
+
+
+def chest_unintended(
+    samples: Any,
+    asked: Any = None,
+    *,
+    classes: Sequence[str] | None = None,
+    count: int = 1000,
+    images: int = CHEST_IMAGES,
+    specificity: float = SPECIFICITY,
+    seed: int = 0,
+    cache: Path | None = None,
+    notes: list[str] | None = None,
+    device: str = "cpu",
+) -> dict[str, Measure]:
+    """`unintended_components` of a generator that was trained on the chest phantom, by the phantom's own truth and rules.
+
+    samples: images (N, H, W, 1), or a trained run (`ganvas.load`), of which `count` are drawn, equally many of each class.
+    asked: (N,) what each was asked for, names of classes or indices into `classes`; not with a run. classes: the class names
+    of the data, the phantom's by default. images, specificity, cache, notes: of the detector. seed: of the detector and of the
+    samples that are drawn.
+
+    Raises GanvasError for other classes than the phantom's, for numbers that do not fit, and as `unintended_components` does.
+    """
+    from ganvas.data.phantoms.chest import CLASSES, COMPANIONS, FINDINGS, RULES
+
+    if hasattr(samples, "sample"):
+        if asked is not None:
+            raise GanvasError("a run is asked for every class in turn: leave asked= out, or give its samples as an array")
+        classes = tuple(samples.spec.classes)
+        each = max(1, count // max(1, len(classes)))
+        drawn = [samples.sample(each, seed=seed + k, label=name) for k, name in enumerate(classes)]
+        samples, asked = np.concatenate(drawn), np.repeat(np.arange(len(classes)), each)
+    elif asked is None:
+        raise GanvasError("asked= is missing: say for every sample which class was asked for")
+    known = tuple(CLASSES if classes is None else classes)
+    wanted = (
+        [str(known[k]) if 0 <= k < len(known) else str(k) for k in asked]
+        if np.asarray(asked).dtype.kind in "iu"
+        else list(asked)
+    )
+    unlike = sorted({str(name) for name in wanted} - set(CLASSES))
+    if unlike:
+        raise GanvasError(
+            f"'{unlike[0]}' is no class of the chest phantom{did_you_mean(unlike[0], CLASSES)}: {', '.join(CLASSES)}"
+        )
+    if len(wanted) != len(samples):
+        raise GanvasError(f"{len(wanted)} classes asked for, but {len(samples)} samples: give one for each")
+    own = np.array([[name == finding for finding in FINDINGS] for name in wanted], bool)
+    beside = np.array([[finding in COMPANIONS.get(name, ()) for finding in FINDINGS] for name in wanted], bool)
+    detector = chest_detector(
+        _own_size(samples), count=images, specificity=specificity, seed=seed, cache=cache, notes=notes, device=device
+    )
+    return unintended_components(samples, own, detector, forbidden=RULES, tolerated=beside, reference="chest-phantom")

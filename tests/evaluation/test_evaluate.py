@@ -1,0 +1,189 @@
+"""`ganvas evaluate` as a user meets it: folders, arrays, points and runs; keys, files, refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ganvas
+import toys
+from ganvas.data.phantoms import make_phantom
+from ganvas.data.phantoms._files import write_phantom
+from ganvas.errors import DataError, GanvasError
+from ganvas.evaluation.judge import evaluate, linear_samples, plain
+from ganvas.evaluation.sets import open_sets
+from ganvas.evaluation.table import lines, number
+
+KEYS = {
+    "protocol", "fd", "kid", "precision", "recall", "density", "coverage", "spectrum", "intensity", "checkerboard", "diversity",
+    "ms_ssim", "memorisation", "anchors", "notes",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Labelled phantom radiographs as training data, unseen ones, and samples of which a fifth are training copies."""
+    root = tmp_path_factory.mktemp("phantoms")
+    for name, count, seed in (("real", 90, 0), ("heldout", 45, 1), ("fresh", 45, 2)):
+        write_phantom("chest", count, root / name, seed=seed, size=(32, 32))
+        for masks in (root / name).glob("masks*"):
+            __import__("shutil").rmtree(masks)
+    return {name: root / name for name in ("real", "heldout", "fresh")}
+
+
+@pytest.fixture(scope="module")
+def judged(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    out = tmp_path_factory.mktemp("evaluation")
+    return evaluate(folders["fresh"], folders["real"], folders["heldout"], out=out), out
+
+
+def test_every_number_carries_its_protocol(judged: tuple[dict[str, Any], Path]) -> None:
+    result, _ = judged
+    assert result.keys() >= KEYS
+    assert result["protocol"] == "effnet-lite0/160/at=32x32/n=45/m=45/ref=heldout"
+    for key in KEYS - {"protocol", "memorisation", "anchors", "notes"}:
+        assert isinstance(result[key]["value"], float) and "/" in result[key]["protocol"], key
+        assert result[key]["low"] <= result[key]["value"] <= result[key]["high"], key
+    audit = result["memorisation"]
+    assert audit["verdict"] == "clear" and audit["near_copies"].keys() >= {"value", "protocol", "low", "high", "expected"}
+    assert 0 <= audit["dcr_share"]["value"] <= 1 and 0 <= audit["mia_auc"]["value"] <= 1
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert "read the kernel distance" in result["fd"]["advice"]
+
+
+def test_anchors_bracket_samples_of_the_same_kind(judged: tuple[dict[str, Any], Path]) -> None:
+    result, _ = judged
+    real, linear = result["anchors"]["real"], result["anchors"]["linear"]
+    assert real["kid"]["protocol"] == result["kid"]["protocol"]
+    assert linear["kid"]["value"] > 5 * abs(result["kid"]["value"])
+    assert real["spectrum"]["value"] < linear["spectrum"]["value"]
+    assert "label_agreement" in result and "classes_covered" in real
+
+
+def test_files_and_who_may_see_them(judged: tuple[dict[str, Any], Path]) -> None:
+    result, out = judged
+    assert {p.name for p in out.iterdir()} == {"evaluation.json", "spectrum.png", "audit.html"}
+    page = (out / "audit.html").read_text()
+    assert "must not leave" in page[: page.index("<h1>")]
+    assert page.count("nearest training record</figcaption>") == 20
+    assert "http" not in page.replace("http-equiv", "")
+    kept = json.loads((out / "evaluation.json").read_text())
+    assert kept["kid"] == result["kid"] and kept["files"]["audit"] == "audit.html"
+    assert "base64" not in (out / "evaluation.json").read_text()
+
+
+def test_the_table_tells_what_was_measured(judged: tuple[dict[str, Any], Path]) -> None:
+    text = "\n".join(lines(judged[0]))
+    assert "memorisation: CLEAR" in text and "kernel distance" in text and "FID" not in text
+    assert judged[0]["protocol"] in text and "linear" in text
+    assert "FID" in "\n".join(lines({**judged[0], "features": {"name": "inception-v3/2048", "is_inception": True}}))
+
+
+def test_the_second_time_gives_the_same_numbers(folders: dict[str, Path], judged: tuple[dict[str, Any], Path]) -> None:
+    again = evaluate(folders["fresh"], folders["real"], folders["heldout"])
+    for key in KEYS - {"anchors", "notes"}:
+        assert again[key] == judged[0][key], key
+
+
+def test_copies_are_called_copies(folders: dict[str, Path]) -> None:
+    train = np.asarray(ganvas.open_data(folders["real"], heldout=0.0, progress=False).values)
+    fresh = np.asarray(ganvas.open_data(folders["fresh"], heldout=0.0, progress=False).values)
+    made = np.concatenate([train[:20, :, ::-1], fresh[:25]])
+    result = evaluate(made, folders["real"], folders["heldout"], anchors=False)
+    assert result["memorisation"]["verdict"] == "copies"
+    assert "anchors" not in result
+
+
+def test_without_held_out_data_a_part_is_set_apart_and_said(folders: dict[str, Path]) -> None:
+    sets = open_sets(folders["fresh"], folders["real"], progress=False)
+    assert sets.split == "now" and len(sets.train) + len(sets.heldout) == 90
+    assert any("no held-out data was named" in note for note in sets.notes)
+
+
+def test_both_sides_come_in_one_form(folders: dict[str, Path]) -> None:
+    made = np.round(make_phantom("chest", 20, 3, size=(32, 32)).values[:, :, :, 0] * 257.0).astype(np.uint16)
+    sets = open_sets(made, folders["real"], folders["heldout"], progress=False)
+    assert sets.generated.values.dtype == sets.train.values.dtype == sets.heldout.values.dtype == np.uint16
+    assert abs(int(sets.train.values.mean()) - int(sets.generated.values.mean())) < 8000
+    colour = np.repeat(make_phantom("chest", 20, 3, size=(40, 40)).values, 3, axis=3)
+    sets = open_sets(colour, folders["real"], folders["heldout"], progress=False)
+    assert sets.train.values.shape[1:] == (40, 40, 3) and "channels" in " ".join(sets.notes)
+
+
+def test_points_are_judged_by_distances_of_points(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.savetxt(tmp_path / "real.csv", rng.normal(size=(400, 2)), delimiter=",", header="x,y", comments="")
+    result = evaluate(rng.normal(size=(300, 2)).astype(np.float32), tmp_path / "real.csv")
+    assert result["protocol"].startswith("raw-")
+    assert result["sliced_wasserstein"]["value"] < 0.3 < result["coverage"]["value"]
+    assert result["fd_infinity"]["value"] < 0.2 and result["memorisation"]["verdict"] == "clear"
+    shifted = evaluate(rng.normal(size=(300, 2)).astype(np.float32) + 3, tmp_path / "real.csv", audit=False)
+    assert shifted["kid"]["low"] > result["kid"]["high"]
+
+
+def test_a_run_is_judged_on_its_own_data_with_an_untrained_anchor(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    ganvas.train(
+        "cgan", "chest", out=run, budget="64", quiet=True, sample_every=0.0, size="32", phantom_count=120, precision="32",
+        channels_last="off", config={"width": 4, "latent": 4, "batch_size": 8},
+    )  # fmt: skip
+    before = sorted(p.name for p in run.iterdir())
+    done = toys.ganvas("evaluate", run, "-n", 24, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["real"]["split"] == "run" and result["fake"]["n"] == 24
+    assert result["anchors"].keys() == {"real", "linear", "untrained"}
+    assert 0 <= result["label_agreement"]["value"] <= 1
+    assert sorted(p.name for p in run.iterdir()) == sorted([*before, "evaluation"])
+    assert {p.name for p in (run / "evaluation").iterdir()} == {"evaluation.json", "spectrum.png", "audit.html"}
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda f: evaluate(f["fresh"]), "--real is missing"),
+        (lambda f: evaluate(f["fresh"], f["real"], features="vgg"), "choose one of effnet"),
+        (lambda f: evaluate(f["fresh"], f["real"], f["heldout"], features="inception"), "inception|fid"),
+        (lambda f: evaluate(f["fresh"] / "nothing", f["real"]), "nothing"),
+        (lambda f: evaluate(f["fresh"], f["real"], count=3), "10 or more"),
+        (lambda f: evaluate(np.zeros((30, 2), np.float32) + np.arange(30)[:, None], f["real"]), "do not compare"),
+        (lambda f: evaluate(np.zeros((12, 32, 32, 2), np.uint8), f["real"]), "channels"),
+        (lambda f: evaluate(toys.pictures(12, 32, 32), toys.pictures(100, 32, 32, seed=3), features="classifier"), "labelled"),
+    ],
+)
+def test_refusals_teach_the_fix(folders: dict[str, Path], call: Any, words: str) -> None:
+    with pytest.raises((GanvasError, DataError), match=words) as caught:
+        call(folders)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_trained_a_generator_does_not_judge_it(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    from ganvas.evaluation import judge
+
+    def trained_with(*given: Any, **named: Any) -> Any:
+        sets = open_sets(*given, **named)
+        sets.extractors = ("effnet",)
+        return sets
+
+    monkeypatch.setattr(judge, "open_sets", trained_with)
+    with pytest.raises(GanvasError, match="must not judge it"):
+        evaluate(folders["fresh"], folders["real"], folders["heldout"])
+
+
+def test_linear_samples_have_the_mean_and_variance_of_the_data() -> None:
+    rng = np.random.default_rng(0)
+    train = rng.normal(3, 2, (500, 5)).astype(np.float32)
+    made = linear_samples(train, 4000, seed=1)
+    assert np.allclose(made.mean(axis=0), train.mean(axis=0), atol=0.15) and np.allclose(made.std(axis=0), 2, atol=0.15)
+    images = make_phantom("chest", 100, 0, size=(16, 16)).values
+    drawn = linear_samples(images, 50)
+    assert drawn.dtype == np.uint8 and drawn.shape == (50, *images.shape[1:])
+
+
+def test_numbers_are_written_plainly() -> None:
+    assert [number(v) for v in (0.00012345, 12.0, 0.5, None, 123456.0)] == ["0.0001234", "12", "0.5", "-", "1.235e+05"]
+    assert plain({"a": np.float32("nan"), "b": (np.int64(2), [float("inf")])}) == {"a": None, "b": [2, [None]]}
