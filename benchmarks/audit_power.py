@@ -32,7 +32,6 @@ import ganvas
 from ganvas.data.dataset import Dataset
 from ganvas.data.splits import hold_out
 from ganvas.doctor import machine
-from ganvas.evaluation.sets import twins
 from ganvas.metrics import audit, find_extractor
 
 SIDE = 64
@@ -106,7 +105,6 @@ class Bench:
             heldout_groups=d.groups[heldout],
             train_labels=None if d.labels is None else d.labels[train],
             heldout_labels=None if d.labels is None else d.labels[heldout],
-            generated_groups=twins(made),
             seed=seed,
         )
         kept = ("near_copies", "dcr_share", "mia_auc", "auth_pct", "c_t")

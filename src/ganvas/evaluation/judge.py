@@ -295,7 +295,6 @@ class _Bench:
             heldout_groups=sets.heldout.groups,
             train_labels=sets.train.labels if labels else None,
             heldout_labels=sets.heldout.labels if labels else None,
-            generated_groups=sets.generated.groups,
             seed=self.seed,
             device=self.device,
             **more,

@@ -151,8 +151,9 @@ It must not leave the place where the real data may be seen.</p>
 </table>
 <div>{plots}</div>
 <h2>The nearest pairs</h2>
-<p>Ordered by how much nearer the nearest training record is than the next one. A copy resembles its training record in every
-detail and its nearest held-out record only in kind. Shifted, mirrored and brightened copies are found too, and shown as they are.</p>
+<p>Ordered by how much nearer the nearest training record is than the next one; a training record appears once. A copy
+resembles its training record in every detail and its nearest held-out record only in kind. Shifted, mirrored and brightened
+copies are found too, and shown as they are.</p>
 <div class="pairs">
 {pairs}
 </div>

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..run.load import Run
 
 SAMPLES = 1000  # drawn from a run when no number is given
-TWIN = 0.995  # correlation of 32x32 thumbnails from which two samples count as one in the audit
 
 
 @dataclass(frozen=True)
@@ -125,8 +124,6 @@ def open_sets(
             f"no held-out data was named: {len(held)} of {len(held) + len(train)} real records were set apart now; if the "
             "generator was trained on them too, the audit cannot see copies of them"
         )
-    if train.values.ndim == 4:
-        part = replace(part, groups=twins(part.values))
     sets = Sets(part, train, held, dataset.spec.kind, dataset.spec.classes, names, split, bare, extractors, notes, asked)
     return _alike(sets)
 
@@ -140,14 +137,6 @@ def _alike(sets: Sets) -> Sets:
             replace(part, values=v) for part, v in zip((sets.generated, sets.train, sets.heldout), wide, strict=True)
         )
     return sets
-
-
-def twins(images: np.ndarray) -> np.ndarray:
-    """Numbers (N,) that near-identical images share: correlation of 32x32 thumbnails of at least 0.995."""
-    from ..data.resize import thumbnail
-    from ..data.splits import twin_sets
-
-    return twin_sets(np.stack([thumbnail(image) for image in images]).astype(np.float16), TWIN)
 
 
 def _open(source: Any, what: str, **settings: Any) -> Dataset:

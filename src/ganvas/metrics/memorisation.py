@@ -21,6 +21,7 @@ when there are labels, and the observed number must lie outside what the swaps g
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -44,7 +45,7 @@ class Space:
     """What one way of measuring distance says about the nearest training records.
 
     ratio, distance: (N,) of the samples: distance to the nearest training record, and that over the next one of another
-    group. nearest: (N,) index of that record in the training data. null: (K,) ratios of real records. null_groups: (K,).
+    group. nearest: (N,) index of that record in the training data. null, null_nearest: (K,) the same of real records.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Space:
     distance: np.ndarray
     nearest: np.ndarray
     null: np.ndarray
-    null_groups: np.ndarray
+    null_nearest: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,6 @@ def audit(
     heldout_groups: np.ndarray | None = None,
     train_labels: np.ndarray | None = None,
     heldout_labels: np.ndarray | None = None,
-    generated_groups: np.ndarray | None = None,
     seed: int = 0,
     device: str = "cpu",
 ) -> Audit:
@@ -116,15 +116,13 @@ def audit(
     images, so that mirrored copies are found. pictures: the images behind the features, (n, h, w, c) in any units:
     (generated, train, heldout); with them the near-copy search also runs on pixels, under shifts, mirroring, brightness
     and contrast (`pixel_search`). groups: equal numbers mark records that belong together (a patient); one each when not
-    given. labels: classes, kept in proportion by the permutations. generated_groups: samples that are near twins of each
-    other, which count once. seed: of the permutations and of C_T's cells.
+    given. labels: classes, kept in proportion by the permutations. seed: of the permutations and of C_T's cells.
 
     Raises GanvasError for fewer than 20 held-out records, 20 training records or 10 samples: no null, no verdict.
     """
     notes = []
     if len(generated) > MOST or len(heldout) > MOST:
         notes.append(f"of {len(generated)} samples and {len(heldout)} held-out records at most {MOST} each were audited")
-        own = np.arange(len(generated)) if generated_groups is None else generated_groups
         g, h_ = (_some(len(part), MOST, seed) for part in (generated, heldout))
         found = audit(
             generated[g], train, heldout[h_], features=features, train_flipped=train_flipped,
@@ -132,7 +130,7 @@ def audit(
             pictures=None if pictures is None else (pictures[0][g], pictures[1], pictures[2][h_]),
             train_groups=train_groups, heldout_groups=None if heldout_groups is None else heldout_groups[h_],
             train_labels=train_labels, heldout_labels=None if heldout_labels is None else heldout_labels[h_],
-            generated_groups=own[g], seed=seed, device=device,
+            seed=seed, device=device,
         )  # fmt: skip
         pairs = [replace(p, sample=int(g[p.sample]), heldout=int(h_[p.heldout])) for p in found.pairs]
         return replace(found, pairs=pairs, notes=(*notes, *found.notes))
@@ -145,7 +143,6 @@ def audit(
     if n < 10:
         raise GanvasError(f"{n} samples are too few to audit: give 10 or more")
     groups = _groups(train_groups, heldout_groups, t, h)
-    own = np.arange(n) if generated_groups is None else np.asarray(generated_groups)
     real, mirrored = np.concatenate([train, heldout]), None
     if train_flipped is not None and heldout_flipped is not None:
         mirrored = np.concatenate([train_flipped, heldout_flipped])
@@ -154,10 +151,8 @@ def audit(
     null = np.concatenate([_some(t, MOST, seed), np.arange(t, t + h)])
     inside = None if mirrored is None else mirrored[:t]
     among = feature_distances(real[null], train, inside, device=device)
-    spaces = [
-        Space("features", *nearest_ratio(to_real[:, :t], groups[:t]),
-              nearest_ratio(among, groups[:t], excluded=groups[null])[0], groups[null])
-    ]  # fmt: skip
+    ratios, _, nearest = nearest_ratio(among, groups[:t], excluded=groups[null])
+    spaces = [Space("features", *nearest_ratio(to_real[:, :t], groups[:t]), ratios, nearest)]
     if pictures is not None:
         spaces.append(pixel_search(*pictures, groups, null, device=device))
 
@@ -166,9 +161,11 @@ def audit(
     protocol = f"{features}/n={n}/train={t}/heldout={h}"
     flagged = np.zeros(n, bool)
     for space in spaces:
-        tests[f"near_copies_{space.name}"] = tail_excess(space.ratio, space.null, own, space.null_groups)
+        tests[f"near_copies_{space.name}"] = tail_excess(
+            space.ratio, space.null, groups[space.nearest], groups[space.null_nearest]
+        )
         flagged |= space.ratio < _threshold(space)
-    measures["near_copies"] = _near_copies(flagged, spaces, own, protocol)
+    measures["near_copies"] = _near_copies(flagged, spaces, protocol)
 
     labels = None if train_labels is None or heldout_labels is None else np.concatenate([train_labels, heldout_labels])
     swaps = list(memberships(groups, t, labels, PERMUTATIONS, np.random.default_rng([seed, 0xDC2])))
@@ -182,7 +179,7 @@ def audit(
     verdict, reason = judge(measures, tests, n)
     if copying is None:
         notes.append("C_T is left out: it needs about 60 held-out records and 60 samples")
-    pairs = _pairs(spaces, own, to_real[:, t:].argmin(axis=1))
+    pairs = _pairs(spaces, to_real[:, t:].argmin(axis=1))
     return Audit(verdict, reason, measures, pairs, tuple(notes), tests, tuple(spaces))
 
 
@@ -330,8 +327,8 @@ def pixel_search(
 
     found = search(g16, g32, None)
     chosen = np.arange(len(groups)) if null is None else null
-    ratios = search(torch.cat([t16, h16])[chosen], torch.cat([t32, h32])[chosen], groups[chosen])[0]
-    return Space("pixels", *found, ratios, groups[chosen])
+    ratios, _, nearest = search(torch.cat([t16, h16])[chosen], torch.cat([t32, h32])[chosen], groups[chosen])
+    return Space("pixels", *found, ratios, nearest)
 
 
 def _shrunk(images: np.ndarray, side: int) -> Any:
@@ -399,32 +396,41 @@ def _groups(train: np.ndarray | None, heldout: np.ndarray | None, t: int, h: int
 
 
 def tail_excess(
-    values: np.ndarray, null: np.ndarray, value_groups: np.ndarray, null_groups: np.ndarray, ranks: Sequence[int] = RANKS
+    values: np.ndarray,
+    null: np.ndarray,
+    value_clusters: np.ndarray | None = None,
+    null_clusters: np.ndarray | None = None,
+    ranks: Sequence[int] = RANKS,
 ) -> float:
     """p-value, corrected for the places looked at: do more `values` than chance allows lie below the lower tail of `null`?
 
-    Values of a group count once, at the group's smallest. At each place (just below the null value of a rank) Fisher's
-    exact test, one-sided, compares how many of each lie below; the smallest p-value times the number of places is returned.
-    When both are draws of one distribution, a result under p happens with probability at most p.
+    At each place (just below the null value of a rank) the numbers below are compared as in Fisher's exact test, one-sided;
+    the smallest p-value times the number of places is returned. Values of one cluster (those that point at the same
+    training group) are not independent: numbers are divided by their design effect, sum of squared cluster sizes over the sum
+    of sizes (Rao and Scott 1992), before they are compared. Without clusters, and with both drawn from one distribution, a
+    result under p happens with probability at most p.
     """
     from scipy.stats import hypergeom
 
-    a, b = _smallest(values, value_groups), np.sort(_smallest(null, null_groups))
-    places = [rank for rank in ranks if rank < len(b)]
+    own = np.arange(len(values)) if value_clusters is None else value_clusters
+    other = np.arange(len(null)) if null_clusters is None else null_clusters
+    order = np.argsort(null, kind="stable")
+    places = [rank for rank in ranks if rank < len(null)]
     best = 1.0
     for rank in places:
-        below = int((a < b[rank]).sum())
-        # `below` of a before the (rank + 1)-th of b: at least so many of a among the first below + rank of all in order.
-        p = float(hypergeom.sf(below - 1, len(a) + len(b), len(a), below + rank))
-        best = min(best, p)
+        below = values < null[order[rank]]
+        effect, null_effect = design_effect(own[below]), design_effect(other[order[:rank]])
+        k, n = int(below.sum() / effect), round(len(values) / effect)
+        r, m = math.ceil(rank / null_effect), round(len(null) / null_effect)
+        # k values before the (r + 1)-th of the null: at least so many among the first k + r of all in order.
+        best = min(best, float(hypergeom.sf(k - 1, n + m, n, k + r)))
     return min(1.0, best * len(places))
 
 
-def _smallest(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    number = np.unique(groups, return_inverse=True)[1]
-    out = np.full(number.max() + 1, np.inf)
-    np.minimum.at(out, number, values)
-    return out
+def design_effect(clusters: np.ndarray) -> float:
+    """Sum of squared cluster sizes over the sum of sizes: 1 when every cluster has one member or there is none."""
+    sizes = np.unique(clusters, return_counts=True)[1]
+    return float((sizes**2).sum() / sizes.sum()) if len(sizes) else 1.0
 
 
 def _threshold(space: Space) -> float:
@@ -435,7 +441,7 @@ def _threshold(space: Space) -> float:
 EXACT = 0.02  # a ratio this small in either space: one record fits fifty times better than any other
 
 
-def _near_copies(flagged: np.ndarray, spaces: list[Space], own: np.ndarray, protocol: str) -> Measure:
+def _near_copies(flagged: np.ndarray, spaces: list[Space], protocol: str) -> Measure:
     """How many samples are nearer to one training record than real records are, in either space, and what chance gives."""
     from scipy.stats import beta
 
@@ -456,7 +462,7 @@ def _near_copies(flagged: np.ndarray, spaces: list[Space], own: np.ndarray, prot
             "expected": float(null.mean() * n),
             "exact": int(exact.sum()),
             "exact_null": int(exact_null.sum()),
-            "distinct_samples": len(np.unique(own)),
+            "distinct_records": len({int(s.nearest[i]) for s in spaces for i in np.flatnonzero(s.ratio < _threshold(s))}),
             "thresholds": {space.name: _threshold(space) for space in spaces},
         },
     )
@@ -673,17 +679,17 @@ def _mann_whitney(a: np.ndarray, b: np.ndarray) -> float:
     return float((u - n * m / 2) / np.sqrt(n * m * (n + m + 1) / 12))
 
 
-def _pairs(spaces: list[Space], own: np.ndarray, heldout: np.ndarray, most: int = 20) -> list[Pair]:
-    """The nearest pairs by ratio, in units of each space's threshold; a sample and its near twins appear once."""
+def _pairs(spaces: list[Space], heldout: np.ndarray, most: int = 20) -> list[Pair]:
+    """The nearest pairs by ratio, in units of each space's threshold; a training record appears once."""
     scale = np.stack([space.ratio / max(_threshold(space), 1e-12) for space in spaces])
     best = scale.argmin(axis=0)
     pairs: list[Pair] = []
     seen: set[int] = set()
     for sample in np.argsort(scale.min(axis=0), kind="stable"):
-        if int(own[sample]) in seen:
-            continue
-        seen.add(int(own[sample]))
         space = spaces[best[sample]]
+        if int(space.nearest[sample]) in seen:
+            continue
+        seen.add(int(space.nearest[sample]))
         ratio = float(space.ratio[sample])
         near = ratio < _threshold(space)
         place, distance = int(space.nearest[sample]), float(space.distance[sample])
