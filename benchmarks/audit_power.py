@@ -56,19 +56,22 @@ class Bench:
         self.dataset: Dataset = ganvas.open_data(folder, size=SIDE, progress=False)
         self.extractor = find_extractor("effnet", size=SIDE)
         self.values = np.asarray(self.dataset.values)
-        self.features = self._kept("features", self.values)
-        self.flipped = self._kept("flipped", np.ascontiguousarray(self.values[:, :, ::-1]))
+        self.features = self._kept(self.values)
+        self.flipped = self._kept(np.ascontiguousarray(self.values[:, :, ::-1]))
         self.budgets = budget, small_budget
+        self.made: dict[int, np.ndarray] = {}
 
-    def _kept(self, name: str, images: np.ndarray) -> np.ndarray:
+    def _kept(self, images: np.ndarray) -> np.ndarray:
         from ganvas.metrics.feature_cache import cached_features
 
         return cached_features(images, self.extractor)
 
     def honest(self, seed: int) -> np.ndarray:
         """Samples of dcgan trained on the training part."""
-        run = self._trained("honest", str(self.dataset.source), self.budgets[0], {"width": 16, "batch_size": 16})
-        return np.asarray(run.sample(self.count, seed=seed, depth=8))
+        if seed not in self.made:
+            run = self._trained("honest", str(self.dataset.source), self.budgets[0], {"width": 16, "batch_size": 16})
+            self.made[seed] = np.asarray(run.sample(self.count, seed=seed, depth=8))
+        return self.made[seed]
 
     def overfitted(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """(samples of dcgan trained on 50 images without augmentation, which images these are)."""
@@ -120,8 +123,12 @@ class Bench:
         k = max(1, round(share * self.count))
         source = rng.choice(train, k, replace=k > len(train))
         copies = np.clip(np.round(change(self.values[source].astype(np.float64), rng)), 0, 255).astype(np.uint8)
-        made = copies if k == self.count else np.concatenate([copies, self.honest(1000 + seed)[k:]])
-        return self.judge(made, train, self.dataset.heldout_indices(), seed)
+        features = self.extractor.features(copies)
+        if k < self.count:
+            rest = self.honest(1000 + seed)[k:]
+            known = self._kept(self.honest(1000 + seed))[k:]
+            copies, features = np.concatenate([copies, rest]), np.concatenate([features, known])
+        return self.judge(copies, train, self.dataset.heldout_indices(), seed, features)
 
     def split(self, seed: int) -> dict[str, Any]:
         """Training, held-out and samples from one fresh group-wise split of all real records."""

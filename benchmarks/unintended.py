@@ -82,7 +82,7 @@ def summary(rows: list[dict[str, Any]], finding: str) -> str:
         shown = f"{np.mean([r['value'] for r in given]):.3f} [{np.mean([r['low'] for r in given]):.3f}, " if given else "none ["
         shown += f"{np.mean([r['high'] for r in given]):.3f}]" if given else "]"
         lines.append(
-            f"{own[0]["kind"]:10} {finding:24} true {own[0]['truth']:.3f}  {key:36} raw {np.mean([r['raw'] for r in own]):.3f}  "
+            f"{own[0]['kind']:10} {finding:23} is {own[0]['truth']:.3f}  {key:36} raw {np.mean([r['raw'] for r in own]):.3f}  "
             f"corrected {shown}  holds {sum(r['holds'] for r in given)}/{len(given)} of {len(own)}"
         )
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """ganvas: a workbench for generative adversarial networks.
 
 `ganvas.train("dcgan", "photos/", budget="10m")` trains, `ganvas.load(run).sample(64)` draws,
-`ganvas.metrics.kernel_distance(a, b)` judges. Everything is imported when first used: `import ganvas` itself is free.
+`ganvas.evaluate(run)` judges. Everything is imported when first used: `import ganvas` itself is free.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .data.dataset import open_data
+    from .evaluation.judge import evaluate
     from .run.load import Run
     from .run.train import train
 
-__all__ = ["Run", "__version__", "load", "open_data", "train"]
+__all__ = ["Run", "__version__", "evaluate", "load", "open_data", "train"]
 
-_HOMES = {"train": "run.train", "Run": "run.load", "open_data": "data.dataset"}
+_HOMES = {"train": "run.train", "Run": "run.load", "open_data": "data.dataset", "evaluate": "evaluation.judge"}
 _PARTS = ("data", "metrics", "registry", "errors", "specs", "batches", "game", "engine", "systems", "run")
 
 

@@ -174,6 +174,20 @@ def test_what_trained_a_generator_does_not_judge_it(folders: dict[str, Path], mo
         evaluate(folders["fresh"], folders["real"], folders["heldout"])
 
 
+def test_classes_are_compared_by_name(tmp_path: Path) -> None:
+    # As names 10 comes before 2, as numbers after it: the classifier and the data order them differently.
+    from PIL import Image
+
+    for side, count in (("real", 40), ("fake", 12)):
+        for index in range(count):
+            name, level = ("2", 60) if index % 2 else ("10", 190)
+            (tmp_path / side / name).mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng([index, count]).integers(level - 30, level + 30, (16, 16), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / side / name / f"{index}.png")
+    result = evaluate(tmp_path / "fake", tmp_path / "real", tmp_path / "fake", audit=False, anchors=False)
+    assert result["label_agreement"]["value"] == 1.0
+
+
 def test_linear_samples_have_the_mean_and_variance_of_the_data() -> None:
     rng = np.random.default_rng(0)
     train = rng.normal(3, 2, (500, 5)).astype(np.float32)

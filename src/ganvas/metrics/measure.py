@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ganvas.errors import GanvasError
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -23,6 +25,21 @@ class Measure:
 
     def __float__(self) -> float:
         return self.value
+
+    def __sub__(self, other: Measure) -> float:
+        """The difference of two values. Raises GanvasError when they were measured in different ways."""
+        return self.value - self._like(other).value
+
+    def __lt__(self, other: Measure) -> bool:
+        """Whether this value is the smaller. Raises GanvasError when they were measured in different ways."""
+        return self.value < self._like(other).value
+
+    def _like(self, other: Measure) -> Measure:
+        if self.protocol != other.protocol:
+            raise GanvasError(
+                f"numbers of unlike protocols are not compared: {self.protocol} and {other.protocol}; measure both in one way"
+            )
+        return other
 
     def __str__(self) -> str:
         interval = "" if self.low is None else f" [{self.low:.5g}, {self.high:.5g}]"

@@ -85,7 +85,7 @@ class FindingDetector:
                         f"images of {part.shape[1]} channels, but the detector was trained on {self.facts['channels']}; "
                         "convert them alike first"
                     )
-                said.append(self._network(part).sigmoid().cpu().numpy())
+                said.append(self._network(part)[0].sigmoid().cpu().numpy())
         return np.concatenate(said)
 
     def flags(self, images: Images) -> np.ndarray:
@@ -98,6 +98,7 @@ def train_detector(
     findings: np.ndarray,
     names: Sequence[str],
     *,
+    masks: np.ndarray | None = None,
     groups: Any = None,
     size: Size | None = None,
     specificity: float = SPECIFICITY,
@@ -109,7 +110,8 @@ def train_detector(
     """A detector of findings, trained now or taken from the cache.
 
     images: (N, H, W, C) or tensors, as `image_features` takes them. findings: (N, F) bool, what each shows, several at a time
-    or none. names: the F findings. groups: (N,): whole groups are held out (a patient's images stay together). size: the
+    or none. names: the F findings. masks: (N, h, w, F) of any size over the same field, above 0 where the finding is; small
+    findings are hardly learned without. groups: (N,): whole groups are held out (a patient's images stay together). size: the
     resolution of the run; the network sees the images shrunk to 64 pixels on the longest side. specificity: what each
     threshold is set to, on a part of the held-out images (a third of two fifths) that does not then measure it.
 
@@ -129,19 +131,33 @@ def train_detector(
         raise GanvasError(f"findings are {findings.dtype}: give bool (N, F), True where an image shows the finding")
     if not 0.5 <= specificity < 1:
         raise GanvasError(f"specificity {specificity}: give a share from 0.5 to below 1, such as 0.99")
+    if masks is not None and (masks.ndim != 4 or (len(masks), masks.shape[3]) != findings.shape):
+        raise GanvasError(f"masks {masks.shape} for findings {findings.shape}: give (N, h, w, F)")
     for name, with_it in zip(names, findings.sum(axis=0), strict=True):
         if min(with_it, len(images) - with_it) < LEAST:
             raise GanvasError(f"'{name}' is in {with_it} of {len(images)} images: a detector needs {LEAST} with and without it")
     run_size = None if size is None else _height_width(size)
-    key = digest(content_key(images), content_key(findings), list(names), content_key(parts), run_size, specificity, seed)
+    shown = None if masks is None else content_key(masks)
+    key = digest(
+        content_key(images), content_key(findings), list(names), shown, content_key(parts), run_size, specificity, seed
+    )
     return _kept_or_trained(
-        key, lambda: (images, findings), tuple(names), parts.astype(np.int64), run_size, specificity, seed, cache, notes, device
+        key,
+        lambda: (images, findings, masks),
+        tuple(names),
+        parts.astype(np.int64),
+        run_size,
+        specificity,
+        seed,
+        cache,
+        notes,
+        device,
     )
 
 
 def _kept_or_trained(
     key: str,
-    make: Callable[[], tuple[Images, np.ndarray]],
+    make: Callable[[], tuple[Images, np.ndarray, np.ndarray | None]],
     names: tuple[str, ...],
     groups: np.ndarray,
     size: tuple[int, int] | None,
@@ -157,10 +173,9 @@ def _kept_or_trained(
     said: list[str] = []
     kept = _kept_classifier(path, said)
     if kept is None:
-        images, findings = make()
         with torch.random.fork_rng(devices=[]), torch.enable_grad(), torch.autocast("cpu", enabled=False):
             torch.manual_seed(seed)
-            kept = _trained(images, findings, names, groups, size, specificity, seed)
+            kept = _trained(*make(), names, groups, size, specificity, seed)
         from safetensors.torch import save
 
         tensors, facts = kept
@@ -177,24 +192,41 @@ def _kept_or_trained(
 
 
 def _network(channels: int, findings: int) -> Any:
-    """Images -> logits (N, findings). GroupNorm: no image depends on its batch. Mean and maximum: large findings and small."""
+    """Images (N, C, H, W) -> logits (N, F) and maps (N, F, H/4, W/4) of where each finding is. GroupNorm: no image depends on
+    its batch. The maps' highest places go into the logits, so that a small finding is not lost in a mean."""
     import torch
     from torch import nn
+    from torch.nn.functional import interpolate
 
-    class MeanAndMaximum(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
+    def layers(*wide: tuple[int, int, int]) -> nn.Module:
+        parts: list[nn.Module] = []
+        for before, after, stride in wide:
+            parts += [nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.GroupNorm(8, after), nn.ReLU()]
+        return nn.Sequential(*parts)
 
-    def layer(before: int, after: int, stride: int) -> list[nn.Module]:
-        return [nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.GroupNorm(8, after), nn.ReLU()]
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fine = layers((channels, 16, 2), (16, 32, 1), (32, 64, 2), (64, 64, 1))
+            self.coarse = layers((64, 64, 2), (64, 64, 1))
+            self.map = nn.Conv2d(128, findings, 1)
+            self.head = nn.Linear(128 + 2 * findings, findings)
 
-    body = [*layer(channels, 16, 2), *layer(16, 32, 1), *layer(32, 64, 2), *layer(64, 64, 1), *layer(64, 64, 2)]
-    return nn.Sequential(*body, MeanAndMaximum(), nn.Linear(128, findings))
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            fine = self.fine(x)
+            coarse = self.coarse(fine)
+            maps = self.map(torch.cat([fine, interpolate(coarse, size=fine.shape[2:])], dim=1))
+            highest = maps.flatten(2).topk(4, dim=2).values
+            whole = [coarse.mean(dim=(2, 3)), coarse.amax(dim=(2, 3)), highest[:, :, 0], highest.mean(dim=2)]
+            return self.head(torch.cat(whole, dim=1)), maps
+
+    return Network()
 
 
 def _trained(
     images: Images,
     findings: np.ndarray,
+    masks: np.ndarray | None,
     names: tuple[str, ...],
     groups: np.ndarray,
     size: tuple[int, int] | None,
@@ -227,8 +259,13 @@ def _trained(
     known = pixels[torch.from_numpy(~out)]
     right = torch.from_numpy(findings[~out].astype(np.float32))
 
+    where = None if masks is None else _shrunk(masks[~out], entry)
+    # Few pixels are of a finding: they weigh more, by the root of how few they are.
+    rarity = None if where is None else where.float().mean(dim=(0, 2, 3)).clamp(1e-4, 0.5)
+    weights = None if rarity is None else ((1 - rarity) / rarity).sqrt()[:, None, None]
+
     network = _network(pixels.shape[1], len(names))
-    epochs = int(np.clip(round(1000 * BATCH / len(known)), 12, 40))
+    epochs = int(np.clip(round(1500 * BATCH / len(known)), 12, 40))
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=epochs * math.ceil(len(known) / BATCH))
     network.train()
@@ -236,31 +273,37 @@ def _trained(
         for chosen in torch.randperm(len(known)).split(BATCH):
             # Shifted by up to a sixteenth: right for any kind of image, as flips and turns are not.
             reach = [max(1, side // 16) for side in entry]
-            part = functional.pad(known[chosen], (reach[1], reach[1], reach[0], reach[0]), mode="replicate")
             top, left = (int(torch.randint(2 * most + 1, ())) for most in reach)
-            part = part[:, :, top : top + entry[0], left : left + entry[1]]
+            window = (..., slice(top, top + entry[0]), slice(left, left + entry[1]))
+            border = (reach[1], reach[1], reach[0], reach[0])
+            said, maps = network(functional.pad(known[chosen], border, mode="replicate")[window])
+            loss = functional.binary_cross_entropy_with_logits(said, right[chosen])
+            if where is not None:
+                places = functional.pad(where[chosen].float(), border)[window]
+                goal = functional.adaptive_max_pool2d(places, maps.shape[2:])
+                loss = loss + functional.binary_cross_entropy_with_logits(maps, goal, pos_weight=weights)
             optimiser.zero_grad()
-            functional.binary_cross_entropy_with_logits(network(part), right[chosen]).backward()
+            loss.backward()
             optimiser.step()
             schedule.step()
     network.eval()
     with torch.no_grad():
-        said = {
-            name: torch.cat([network(p).sigmoid() for p in pixels[torch.from_numpy(part)].split(256)]).numpy()
+        scores = {
+            name: torch.cat([network(p)[0].sigmoid() for p in pixels[torch.from_numpy(part)].split(256)]).numpy()
             for name, part in (("setting", setting), ("measuring", measuring))
         }
     thresholds = np.array(
         [
-            np.quantile(scores[~with_it], specificity, method="higher")
-            for scores, with_it in zip(said["setting"].T, findings[setting].T, strict=True)
+            np.quantile(score[~with_it], specificity, method="higher")
+            for score, with_it in zip(scores["setting"].T, findings[setting].T, strict=True)
         ],
         np.float32,
     )
-    truth, flagged = findings[measuring], said["measuring"] > thresholds
+    truth, flagged = findings[measuring], scores["measuring"] > thresholds
     tensors = {name: value.detach().clone().contiguous() for name, value in network.state_dict().items()}
     for name, values in (("thresholds", thresholds), ("truth", truth), ("flagged", flagged)):
         tensors[f"measured.{name}"] = torch.from_numpy(np.ascontiguousarray(values))
-    per = list(zip(names, truth.T, flagged.T, said["measuring"].T, strict=True))
+    per = list(zip(names, truth.T, flagged.T, scores["measuring"].T, strict=True))
     facts: dict[str, Any] = {
         "findings": list(names), "channels": pixels.shape[1], "size": size and list(size), "input": list(entry),
         "seed": seed, "epochs": epochs, "wanted_specificity": specificity, "trained_on": len(known),
@@ -271,6 +314,19 @@ def _trained(
         "seconds": round(time.perf_counter() - begun, 2),
     }  # fmt: skip
     return tensors, facts
+
+
+def _shrunk(masks: np.ndarray, entry: tuple[int, int]) -> torch.Tensor:
+    """(N, h, w, F) as bool (N, F, *entry): any part of the finding counts."""
+    import torch
+    from torch.nn import functional
+
+    parts = [
+        functional.adaptive_max_pool2d(torch.from_numpy((masks[k : k + 256] > 0).astype(np.float32)).permute(0, 3, 1, 2), entry)
+        > 0
+        for k in range(0, len(masks), 256)
+    ]
+    return torch.cat(parts)
 
 
 # Rates
@@ -575,10 +631,19 @@ def chest_detector(
     height, width = _height_width(size)
     shrunk = min(1.0, _CHEST_SIDE / max(height, width))
     entry = (max(16, round(height * shrunk)), max(16, round(width * shrunk)))
+    least = min(1.0, LONGEST_SIDE / max(entry))
+    network = (round(entry[0] * least), round(entry[1] * least))
 
-    def images() -> tuple[np.ndarray, np.ndarray]:
-        shown = chest_findings(count, _CHEST_SEED + seed)
-        return make(None, count, _CHEST_SEED + seed, entry, findings=shown).values, shown
+    def images() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        parts = []
+        for k in range(0, count, 1000):  # the masks of a thousand at a time: all of them are large
+            n, own = min(1000, count - k), _CHEST_SEED + 10**6 * seed + k
+            shown = chest_findings(n, own)
+            made = make(None, n, own, entry, findings=shown)
+            where = [_shrunk(made.masks[name][..., None], network).numpy()[:, 0] for name in FINDINGS]
+            parts.append((made.values, shown, np.stack(where, axis=3)))
+        values, findings, masks = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return values, findings, masks
 
     code = code_digest(Path(phantoms.__file__).parent)
     key = digest("chest", code, entry, count, specificity, seed)
