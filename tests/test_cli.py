@@ -17,7 +17,21 @@ import pytest
 import toys
 from ganvas.cli import main
 
-COMMANDS = ("train", "sample", "evaluate", "study", "systems", "show", "data", "data check", "data make", "data list", "prove", "demo", "doctor")
+COMMANDS = (
+    "train",
+    "sample",
+    "evaluate",
+    "study",
+    "systems",
+    "show",
+    "data",
+    "data check",
+    "data make",
+    "data list",
+    "prove",
+    "demo",
+    "doctor",
+)
 FAST = ("--precision", 32, "--channels-last", "off", "--sample-every", 0)
 
 

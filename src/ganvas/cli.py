@@ -147,7 +147,7 @@ def _build_parser() -> _Parser:
     make.add_argument("--seed", type=_seed, default=0)
     make.add_argument("--size", default="64", help="64, or HEIGHTxWIDTH such as 96x64 (default 64)")
     make.add_argument("--depth", type=int, choices=(8, 16), default=8)
-    make.add_argument("--format", default="png", help="png, tiff, dicom, nifti, npz; csv for points (default png)")
+    make.add_argument("--format", help="png, tiff, dicom, nifti, npz (default png); csv or npz for points (default csv)")
     command("list", "list the phantoms and the file formats", _data_list, actions)
 
     prove = command("prove", "test a system's own claim against a baseline, on real data or a phantom", _prove)

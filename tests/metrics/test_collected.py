@@ -75,3 +75,21 @@ def test_unlike_features_do_not_mix() -> None:
     with pytest.raises(GanvasError, match="NaN"):
         made.update(np.full((3, 4), np.nan))
     assert len(made) == 3
+
+
+def test_images_are_gathered_too_and_give_what_the_whole_set_gives() -> None:
+    from ganvas.metrics import checkerboard_energy, diversity_ms_ssim
+
+    images = np.random.default_rng(0).integers(0, 256, (40, 24, 24, 1), dtype=np.uint8)
+    real = np.random.default_rng(1).integers(0, 256, (30, 24, 24, 1), dtype=np.uint8)
+    whole, first, second = Collected(), Collected(), Collected()
+    whole.update(images)
+    first.update(images[:11])
+    second.update(images[11:])
+    second.merge(Collected.from_state(first.state()))
+    assert second.features.shape == images.shape and second.features.dtype == np.uint8
+    for metric in (diversity_ms_ssim, checkerboard_energy):
+        merged, at_once = second.compute(metric, real, intervals=False), whole.compute(metric, real, intervals=False)
+        assert merged.value == pytest.approx(at_once.value, abs=1e-6)
+    with pytest.raises(GanvasError, match="24x24x1"):
+        whole.update(images[:, :20])

@@ -26,21 +26,20 @@ def write_phantom(
     seed: int = 0,
     size: int | tuple[int, int] = 64,
     depth: int = 8,
-    format: str = "png",
+    format: str | None = None,
     spacing: tuple[float, float] | None = None,
 ) -> list[Path]:
     """Write `n` records of a phantom into `out` and return the files.
 
-    Images go into one folder a class; masks, as PNG, into `masks/` with the image's name; facts, one JSON line a record, into
-    `facts.jsonl` (`file` names the image). Points go into `points.csv`. Raises DataError for unknown names and formats and
-    for a folder that is not empty, RunError when it cannot be written.
+    format: None means PNG for images and CSV for points. Images go into one folder a class; masks, as PNG, into `masks/` with
+    the image's name; facts, one JSON line a record, into `facts.jsonl` (`file` names the image). Points go into `points.csv`.
+    Raises DataError for unknown names and formats and for a folder that is not empty, RunError when it cannot be written.
     """
     name = text.partition(":")[0]
     kind = catalogue()[name].kind if name in catalogue() else "image"
     formats = POINT_FORMATS if kind == "points" else IMAGE_FORMATS
-    format = {"tif": "tiff", "jpeg": "jpg", "dcm": "dicom", "nii": "nifti"}.get(format.lower(), format.lower())
-    if kind == "points" and format == "png":  # the command line's default is for images
-        format = "csv"
+    format = (format or formats[0]).lower()
+    format = {"tif": "tiff", "jpeg": "jpg", "dcm": "dicom", "nii": "nifti"}.get(format, format)
     if format not in formats:
         raise DataError(
             f"format '{format}' is not served for '{name}'{did_you_mean(format, list(formats))}; formats: {', '.join(formats)}"
