@@ -71,7 +71,8 @@ def test_there_are_pages_and_commands() -> None:
 @pytest.mark.parametrize(("page", "line", "words"), COMMANDS, ids=[f"{page}: {line}" for page, line, _ in COMMANDS])
 def test_commands_are_understood(page: str, line: str, words: list[str]) -> None:
     command = words[0]
-    if words in (["show"], ["sample"], ["train"], ["prove"], ["data", "check"], ["data", "make"]):  # named, not to be typed
+    named = (["show"], ["sample"], ["train"], ["prove"], ["evaluate"], ["data", "check"], ["data", "make"])
+    if words in named:  # and not to be typed
         words = [*words, "--help"]
     if words[-1] == "--help":
         with pytest.raises(SystemExit):

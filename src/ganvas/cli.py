@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -318,7 +319,11 @@ def _evaluate(options: argparse.Namespace) -> int:
     out = options.out
     if out is None:
         run = (Path(options.fake) / FILE).is_file()
-        out = Path(options.fake) / "evaluation" if run else Path("evaluations") / (Path(options.fake).stem or "samples")
+        out = (
+            Path(options.fake) / "evaluation"
+            if run
+            else Path("evaluations") / (re.sub(r"[^\w.-]+", "-", Path(options.fake).stem) or "samples")
+        )
     result = evaluate(
         options.fake,
         options.real,

@@ -59,7 +59,7 @@ def test_anchors_bracket_samples_of_the_same_kind(judged: tuple[dict[str, Any], 
     assert real["kid"]["protocol"] == result["kid"]["protocol"]
     assert linear["kid"]["value"] > 5 * abs(result["kid"]["value"])
     assert real["spectrum"]["value"] < linear["spectrum"]["value"]
-    assert "label_agreement" in result and "classes_covered" in real
+    assert ("label_agreement" in result) != any("nothing is said of classes" in note for note in result["notes"])
 
 
 def test_files_and_who_may_see_them(judged: tuple[dict[str, Any], Path]) -> None:
@@ -135,7 +135,7 @@ def test_a_run_is_judged_on_its_own_data_with_an_untrained_anchor(tmp_path: Path
     result = json.loads(done.stdout)
     assert result["real"]["split"] == "run" and result["fake"]["n"] == 24
     assert result["anchors"].keys() == {"real", "linear", "untrained"}
-    assert 0 <= result["label_agreement"]["value"] <= 1
+    assert ("label_agreement" in result) != any("nothing is said of classes" in note for note in result["notes"])
     assert sorted(p.name for p in run.iterdir()) == sorted([*before, "evaluation"])
     assert {p.name for p in (run / "evaluation").iterdir()} == {"evaluation.json", "spectrum.png", "audit.html"}
 

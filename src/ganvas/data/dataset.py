@@ -38,7 +38,8 @@ class Dataset:
     labels: (N,) int64, an index into `spec.classes`, or None. groups: (N,) int64; records of one group (a patient, a
     volume, near twins) are never on both sides of the split. heldout: (N,) bool. source: as the user named it.
     fingerprint: a hash of the content and of every setting that changes the values or the split. notes: what was
-    skipped, changed or is worth knowing, one line each.
+    skipped, changed or is worth knowing, one line each. declared_split: whether the data itself says what is held out (a
+    `split` column, `train` and `test` folders).
     """
 
     spec: Spec
@@ -49,6 +50,7 @@ class Dataset:
     source: str
     fingerprint: str
     notes: tuple[str, ...] = ()
+    declared_split: bool = False
 
     def __len__(self) -> int:
         return len(self.values)
@@ -355,4 +357,4 @@ def _finish(entry: caching.Entry, source: str, notes: list[str], heldout: float,
     if not (~out).any():
         raise DataError(f"{source}: nothing is left to train on after the split: mark some files as 'train'")
     fingerprint = caching.digest(facts["fingerprint"], heldout if split is None else None, seed, limit)
-    return Dataset(spec, values, labels, groups, out, source, fingerprint, tuple(notes))
+    return Dataset(spec, values, labels, groups, out, source, fingerprint, tuple(notes), split is not None)

@@ -147,12 +147,30 @@ class _Bench:
         elif self.image and labels is not None:
             say("classifier: trained on the labels of the real data, or taken from before")
             self.classifier = find_extractor("classifier", real=train.values, labels=labels, **common)
+        if self.classifier is not None and name != "inception" and not self._learnt(self.classifier.facts):
+            if name == "classifier":
+                raise GanvasError(f"{self.notes[-1]}: choose another with --features")
+            self.classifier = None
         self._judges_classes = self.classifier is not None and name != "inception"
         self.sources: dict[str, np.ndarray] = {}  # the anchors' images, for the spectrum's picture
         say(f"features of {len(train) + len(sets.heldout)} real records ({self.name})")
         self.train, self.heldout = self.features(train.values), self.features(sets.heldout.values)
         say(f"features of {len(sets.generated)} samples")
         self.generated = self.features(sets.generated.values)
+
+    def _learnt(self, facts: Any) -> bool:
+        """Whether the classifier tells unseen classes apart twice as well as guessing; a note when it does not."""
+        kinds = len(facts["classes"])
+        right = facts.get("balanced_accuracy")
+        if right is not None and right >= 2 / (kinds + 1):
+            return True
+        reached = (
+            "was not tested, for lack of data"
+            if right is None
+            else f"finds {right:.0%} of each class, {1 / kinds:.0%} by guessing"
+        )
+        self.notes.append(f"nothing is said of classes: the classifier trained on the real labels {reached}")
+        return False
 
     def _class_names(self, part: Part) -> np.ndarray | None:
         """Class names (N,) of the records; None where there is nothing to train a classifier on."""

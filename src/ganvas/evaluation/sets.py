@@ -44,7 +44,7 @@ class Sets:
 
     generated, train, heldout: the parts. kind: `image` or `points`. classes: of the real data. names: what each side is, as
     the user named it. untrained: samples of the same system with fresh weights (runs only). split: how the held-out part
-    came about: `given`, `run` (kept out when the run trained), `table` (groups.csv) or `now` (split off for this evaluation).
+    came about: `given`, `run` (kept out when the run trained), `declared` (by the data) or `now` (for this evaluation).
     extractors: names of extractors the generator was trained with, which must not judge it. notes: for the reader.
     """
 
@@ -106,7 +106,8 @@ def open_sets(
         extractors = tuple(getattr(run.system, "extractors", ()))
         bare = None if untrained is None else _part(untrained, run.spec, dataset.spec).values
     else:
-        made = _open(fake, "the samples", size=size, heldout=0.0, seed=seed, progress=progress)
+        # Another seed than that of the real side: one phantom on both sides must not give the same records.
+        made = _open(fake, "the samples", size=size, heldout=0.0, seed=seed + 1_000_003, progress=progress)
         dataset = _real_for(made, real, heldout is not None, seed, progress, notes)
         chosen = np.arange(len(made)) if count is None or count >= len(made) else _random(len(made), count, seed)
         labels = _labels_like(made, dataset)
@@ -115,7 +116,7 @@ def open_sets(
         notes += made.notes
         if _same_place(fake, real):
             notes.append("samples and real data are the same: this measures nothing but the metrics themselves")
-    train, held, split = _parts(dataset, heldout, run, real, seed, progress)
+    train, held, split = _parts(dataset, heldout, run, seed, progress)
     names = {"fake": _name(fake), "real": _name(real) if real is not None else dataset.source}
     if heldout is not None:
         names["heldout"] = _name(heldout)
@@ -185,7 +186,7 @@ def _real_for(made: Dataset, real: Any, all_train: bool, seed: int, progress: bo
 
 
 def _parts(
-    dataset: Dataset, heldout: Any, run: Run | None, real: Any, seed: int, progress: bool
+    dataset: Dataset, heldout: Any, run: Run | None, seed: int, progress: bool
 ) -> tuple[Part, Part, str]:  # fmt: skip
     """(training part, held-out part, how the split came about)."""
     everything = _part(np.asarray(dataset.values), dataset.spec, dataset.spec, labels=dataset.labels, groups=dataset.groups)
@@ -195,7 +196,8 @@ def _parts(
             raise GanvasError(
                 f"{dataset.source} has no held-out part to compare with: name one with --heldout, or train with --heldout 0.2"
             )
-        how = "run" if run is not None else "table" if _has_split(real) else "now"
+        known = run is not None and dataset.fingerprint == run.record.data["fingerprint"]
+        how = "run" if known else "declared" if dataset.declared_split else "now"
         return everything.take(rest), everything.take(kept), how
     settings: dict[str, Any] = {"heldout": 0.0, "seed": seed, "progress": progress}
     if dataset.spec.kind == "image":
@@ -214,18 +216,7 @@ def _parts(
         labels=_labels_like(other, dataset),
         groups=other.groups + 1_000_000_000,
     )
-    train = everything.take(dataset.train_indices()) if run is not None else everything
-    return train, held, "given"
-
-
-def _has_split(real: Any) -> bool:
-    if not isinstance(real, str | Path):
-        return False
-    table = Path(real) / "groups.csv"
-    try:
-        return "split" in table.read_text(encoding="utf-8-sig").splitlines()[0].lower().split(",")
-    except (OSError, UnicodeDecodeError, IndexError):
-        return False
+    return everything.take(dataset.train_indices()), held, "given"
 
 
 def _draw(

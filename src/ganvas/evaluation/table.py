@@ -65,7 +65,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     split = {
         "given": "named with --heldout",
         "run": "kept away from training",
-        "table": "by groups.csv",
+        "declared": "as the data says",
         "now": "set apart for this evaluation",
     }[real["split"]]
     out = [

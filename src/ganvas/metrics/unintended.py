@@ -624,8 +624,8 @@ def chest_detector(
     count: phantom images with known truth, drawn for this alone (`chest_findings`). Samples of more than 128 pixels are shrunk
     to this first.
     """
-    from ganvas.data import phantoms
-    from ganvas.data.cache import code_digest
+    from ganvas.data.cache import file_digest
+    from ganvas.data.phantoms import _thorax, chest
     from ganvas.data.phantoms.chest import FINDINGS, make
 
     height, width = _height_width(size)
@@ -645,7 +645,7 @@ def chest_detector(
         values, findings, masks = (np.concatenate(part) for part in zip(*parts, strict=True))
         return values, findings, masks
 
-    code = code_digest(Path(phantoms.__file__).parent)
+    code = [file_digest(Path(str(module.__file__))) for module in (chest, _thorax)]
     key = digest("chest", code, entry, count, specificity, seed)
     return _kept_or_trained(key, images, FINDINGS, np.arange(count), entry, specificity, seed, cache, notes, device)
 
