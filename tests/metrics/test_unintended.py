@@ -222,12 +222,12 @@ def test_wrong_use_is_one_line() -> None:
 
 
 def drawn(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, 24, 24, 1) uint8 with a lying line, a standing pole and a small spot, each by chance; and the findings."""
+    """Images (N, 20, 20, 1) uint8 with a lying line, a standing pole and a small spot, each by chance; and the findings."""
     rng = np.random.default_rng(seed)
     shown = rng.random((count, 3)) < 0.4
-    images = rng.normal(90, 12, (count, 24, 24))
+    images = rng.normal(90, 12, (count, 20, 20))
     for image, (line, pole, spot) in zip(images, shown, strict=True):
-        a, b, c, d = rng.integers(4, 19, 4)
+        a, b, c, d = rng.integers(3, 15, 4)
         image[a : a + 2] += 60 * line
         image[:, b : b + 2] += 60 * pole
         image[c : c + 3, d : d + 3] -= 70 * spot
@@ -241,7 +241,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def detector(folder: Path) -> FindingDetector:
-    return train_detector(*drawn(900, 0), NAMES, specificity=0.95, cache=folder)
+    return train_detector(*drawn(600, 0), NAMES, specificity=0.95, cache=folder)
 
 
 def test_it_finds_several_findings_in_one_image(detector: FindingDetector) -> None:
@@ -258,8 +258,8 @@ def test_it_finds_several_findings_in_one_image(detector: FindingDetector) -> No
     np.testing.assert_array_equal(detector.flags(images[5:6])[0], flagged[5])
     # Three disjoint parts: training, thresholds, measuring.
     facts = detector.facts
-    assert facts["trained_on"] + facts["thresholds_on"] + facts["measured_on"] == 900
-    assert facts["measured_on"] == len(detector.truth) == len(detector.flagged) > 150
+    assert facts["trained_on"] + facts["thresholds_on"] + facts["measured_on"] == 600
+    assert facts["measured_on"] == len(detector.truth) == len(detector.flagged) > 100
 
 
 def test_planted_spots_are_found_in_images(detector: FindingDetector) -> None:
@@ -280,28 +280,28 @@ def test_it_is_found_again_and_a_damaged_one_is_not_used(detector: FindingDetect
     (path,) = (folder / "detectors").glob("*.safetensors")
     assert '"sensitivity"' in path.with_suffix(".json").read_text()
     monkeypatch.setattr(unintended, "_trained", lambda *_: pytest.fail("trained again"))
-    again = train_detector(*drawn(900, 0), NAMES, specificity=0.95, cache=folder)
+    again = train_detector(*drawn(600, 0), NAMES, specificity=0.95, cache=folder)
     assert again.name == detector.name and again.facts == detector.facts
     np.testing.assert_array_equal(again.flagged, detector.flagged)
-    for more in ({"specificity": 0.9}, {"seed": 1}, {"groups": np.arange(900) // 2}, {"masks": np.ones((900, 4, 4, 3))}):
+    for more in ({"specificity": 0.9}, {"seed": 1}, {"groups": np.arange(600) // 2}, {"masks": np.ones((600, 4, 4, 3))}):
         with pytest.raises(pytest.fail.Exception, match="trained again"):
-            train_detector(*drawn(900, 0), NAMES, **({"specificity": 0.95} | more), cache=folder)
+            train_detector(*drawn(600, 0), NAMES, **({"specificity": 0.95} | more), cache=folder)
     with pytest.raises(GanvasError, match="3 channels"):
-        detector.flags(np.zeros((2, 24, 24, 3), np.uint8))
+        detector.flags(np.zeros((2, 20, 20, 3), np.uint8))
 
 
 def test_masks_teach_small_findings_that_names_alone_do_not(folder: Path) -> None:
     rng = np.random.default_rng(5)
-    shown = rng.random((700, 1)) < 0.5
-    images, masks = rng.normal(90, 12, (700, 32, 32)), np.zeros((700, 32, 32, 1), bool)
-    for k in range(700):
-        a, b = rng.integers(3, 27, 2)
-        images[k, a : a + 3, b : b + 3] += 22 * shown[k]
+    shown = rng.random((400, 1)) < 0.5
+    images, masks = rng.normal(90, 12, (400, 20, 20)), np.zeros((400, 20, 20, 1), bool)
+    for k in range(400):
+        a, b = rng.integers(3, 15, 2)
+        images[k, a : a + 3, b : b + 3] += 14 * shown[k]
         masks[k, a : a + 3, b : b + 3] = shown[k]
     values = np.rint(images.clip(0, 255)).astype(np.uint8)[..., None]
     given = {"specificity": 0.9, "cache": folder}
     found = [train_detector(values, shown, ["speck"], masks=where, **given).facts["auc"]["speck"] for where in (None, masks)]
-    assert found[1] > 0.85 and found[1] > found[0] + 0.1
+    assert found[1] > 0.8 and found[1] > found[0] + 0.15
 
 
 # The chest phantom
@@ -335,7 +335,7 @@ class Drawing:
     spec = SimpleNamespace(classes=CLASSES)
 
     def sample(self, count: int, *, seed: int = 0, label: str = "normal") -> np.ndarray:
-        return make(label, count, seed, (24, 24)).values
+        return make(label, count, seed, (16, 16)).values
 
 
 def test_samples_and_runs_of_the_chest_phantom_are_judged(folder: Path, monkeypatch) -> None:
@@ -344,9 +344,9 @@ def test_samples_and_runs_of_the_chest_phantom_are_judged(folder: Path, monkeypa
     assert {"unintended", "missing", "impossible", "unintended_nodule", "impossible_nodule+effusion"} <= set(found)
     assert found["unintended"].more["raw"]["n"] == 100 and found["unintended_nodule"].more["raw"]["n"] == 80
     assert found["unintended_cardiomegaly"].more["raw"]["n"] == 60  # an effusion may come with it
-    assert found["unintended"].protocol.endswith("/n=100/m=200/ref=chest-phantom")
+    assert found["unintended"].protocol.endswith("/ref=chest-phantom") and "/n=100/m=" in found["unintended"].protocol
     monkeypatch.setattr(unintended, "_trained", lambda *_: pytest.fail("trained again"))
-    made = make(None, 40, 9, (24, 24))
+    made = make(None, 40, 9, (16, 16))
     by_index = chest_unintended(made.values, made.labels, **options)
     by_name = chest_unintended(made.values, np.array(CLASSES)[made.labels], **options)
     turned = chest_unintended(made.values, 4 - made.labels, classes=CLASSES[::-1], **options)

@@ -280,6 +280,10 @@ def _some(count: int, most: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng([seed, 0x50]).choice(count, most, replace=False))
 
 
+_SIDE, _WINDOW, _STEPS, _REACH = 16, 12, 4, 8  # of the shrunk picture, of what is compared; steps a pixel, steps of a shift
+_CANDIDATES = 16  # training records a query is aligned with in quarter pixels
+
+
 def pixel_search(
     generated: np.ndarray,
     train: np.ndarray,
@@ -291,47 +295,86 @@ def pixel_search(
 ) -> Space:
     """The near-copy search on pixels: distance 1 - r, r the correlation of two pictures at the best shift and mirroring.
 
-    Images (n, h, w, c) in any units; colours are averaged. Pictures are shrunk to 32x32, a window of 24x24 of the query moves
-    over shifts of up to 4 pixels (an eighth of the side) and both mirrorings left-right; correlation takes out
-    brightness and contrast. Candidates (16 a query) are found in the same way at 16x16. groups: (T + H,), training first.
-    null: indices of the real records (of T + H) that the null is made of; all by default.
+    Images (n, h, w, c) in any units; colours are averaged. Pictures are shrunk to 16x16, so that noise and fine detail do not
+    count; a window of 12x12 of the query moves by up to an eighth of the side, plain and mirrored left-right; correlation
+    takes out brightness and contrast. Steps of half a pixel find 16 candidates, steps of a quarter align with these.
+    groups: (T + H,), training first. null: indices of the real records (of T + H) that the null is made of; all by default.
     """
     import torch
 
-    small = [[_shrunk(part, side) for side in (16, 32)] for part in (generated, train, heldout)]
-    (g16, g32), (t16, t32), (h16, h32) = small
     t = len(train)
-
-    def search(coarse: Any, fine: Any, excluded: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        ratio, distance, index = [], [], []
-        for start in range(0, len(coarse), 256):
-            part = slice(start, start + 256)
-            near = _aligned(coarse[part], t16, 2, device)
-            own = None if excluded is None else excluded[part]
-            if own is not None:
-                near[torch.from_numpy(own[:, None] == groups[None, :t])] = -2.0
-            candidates = near.topk(min(16, t), dim=1).indices
-            found = 1 - _aligned_pairs(fine[part], t32, candidates, 4, device)
-            d, c = found.cpu().numpy().astype(np.float64), candidates.cpu().numpy()
-            if own is not None:  # records of the own group may be among few candidates
-                d[own[:, None] == groups[c]] = np.inf
-            place = d.argmin(axis=1)
-            rows = np.arange(len(d))
-            first, best = d[rows, place], c[rows, place]
-            d[groups[c] == groups[best][:, None]] = np.inf
-            second = d.min(axis=1)
-            ratio.append(_ratio(first, second))
-            distance.append(first)
-            index.append(best)
-        return np.concatenate(ratio), np.concatenate(distance), np.concatenate(index)
-
-    found = search(g16, g32, None)
+    real = torch.cat([_smooth(part) for part in (train, heldout)])
     chosen = np.arange(len(groups)) if null is None else null
-    ratios, _, nearest = search(torch.cat([t16, h16])[chosen], torch.cat([t32, h32])[chosen], groups[chosen])
-    return Space("pixels", *found, ratios, nearest)
+    centre = _windows(real[:t], 0)[:, 0].to(device)
+    ratios, _, nearest = _search(real[chosen], centre, groups[:t], groups[chosen], device)
+    return Space("pixels", *_search(_smooth(generated), centre, groups[:t], None, device), ratios, nearest)
+
+
+def _search(
+    queries: Any, centre: Any, groups: np.ndarray, excluded: np.ndarray | None, device: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(ratio, distance, index) of queries (n, 64, 64) as `nearest_ratio` has them, among the windows `centre` (T, 144)."""
+    import torch
+
+    ratio, distance, index = [], [], []
+    for start in range(0, len(queries), 64):
+        part = queries[start : start + 64]
+        windows = torch.cat([_windows(part), _windows(part.flip(2))], dim=1).to(device)
+        side = 2 * _REACH + 1
+        halves = windows.reshape(len(part), 2, side, side, -1)[:, :, ::2, ::2].flatten(1, 3)
+        best = halves[:, 0] @ centre.T
+        for k in range(1, halves.shape[1]):
+            torch.maximum(best, halves[:, k] @ centre.T, out=best)
+        own = None if excluded is None else excluded[start : start + 64]
+        if own is not None:
+            best[torch.from_numpy(own[:, None] == groups[None, :]).to(device)] = -2.0
+        candidates = best.topk(min(_CANDIDATES, len(centre)), dim=1).indices
+        aligned = torch.bmm(windows, centre[candidates].transpose(1, 2)).amax(dim=1)
+        d, place = 1 - aligned.cpu().numpy().astype(np.float64), candidates.cpu().numpy()
+        kept = groups[place]
+        if own is not None:  # records of the own group are candidates where there are few others
+            d[own[:, None] == kept] = np.inf
+        nearest = d.argmin(axis=1)
+        rows = np.arange(len(d))
+        first = d[rows, nearest]
+        d[kept == kept[rows, nearest][:, None]] = np.inf
+        ratio.append(_ratio(first, d.min(axis=1)))
+        distance.append(first)
+        index.append(place[rows, nearest])
+    return np.concatenate(ratio), np.concatenate(distance), np.concatenate(index)
+
+
+def _smooth(images: np.ndarray) -> Any:
+    """Pictures (n, 64, 64) float32 whose every fourth pixel, from any one on, is the picture shrunk to 16x16."""
+    import torch
+    from torch.nn import functional
+
+    fine = _shrunk(images, _SIDE * _STEPS)[:, None]
+    ramp = torch.tensor([1.0, 2, 3, 4, 3, 2, 1]) / 16
+    kernel = torch.outer(ramp, ramp)[None, None]
+    return functional.conv2d(functional.pad(fine, (3, 3, 3, 3), mode="replicate"), kernel)[:, 0]
+
+
+def _windows(pictures: Any, reach: int = _REACH) -> Any:
+    """Windows of pictures (n, 64, 64) at shifts of up to `reach` quarter pixels in both directions, (n, shifts, 144).
+
+    They have no mean and norm 1; a flat one becomes zeros.
+    """
+    from torch.nn import functional
+
+    span = (_WINDOW - 1) * _STEPS + 1
+    first = (pictures.shape[-1] - span) // 2 - reach
+    part = pictures[:, None, first : first + span + 2 * reach, first : first + span + 2 * reach]
+    cut = functional.unfold(part, _WINDOW, dilation=_STEPS).transpose(1, 2)
+    centred = cut - cut.mean(dim=-1, keepdim=True)
+    norm = centred.norm(dim=-1, keepdim=True)
+    # A window whose spread is a millionth of its level is flat but for rounding.
+    flat = norm <= 1e-6 * _WINDOW * cut.abs().amax(dim=-1, keepdim=True)
+    return (centred / norm.clamp(min=1e-30)).masked_fill(flat, 0.0)
 
 
 def _shrunk(images: np.ndarray, side: int) -> Any:
+    """Pictures (n, side, side) float32, antialiased, colours averaged."""
     import torch
     from torch.nn import functional
 
@@ -341,50 +384,6 @@ def _shrunk(images: np.ndarray, side: int) -> Any:
             torch.from_numpy(np.asarray(images[start : start + 512], np.float32)).permute(0, 3, 1, 2).mean(dim=1, keepdim=True)
         )
         out.append(functional.interpolate(part, size=(side, side), mode="bilinear", antialias=True)[:, 0])
-    return torch.cat(out)
-
-
-def _unit(windows: Any) -> Any:
-    """Windows (..., pixels) without mean and with norm 1; a flat window becomes zeros."""
-    centred = windows - windows.mean(dim=-1, keepdim=True)
-    norm = centred.norm(dim=-1, keepdim=True)
-    return centred / norm.clamp(min=1e-6 * windows.shape[-1] ** 0.5)
-
-
-def _windows(pictures: Any, reach: int) -> Any:
-    """All shifted and mirrored windows of pictures (n, s, s): (n, 2 (2 reach + 1)^2, (s - 2 reach)^2), each a unit vector."""
-    import torch
-
-    side = pictures.shape[-1] - 2 * reach
-    both = torch.stack([pictures, pictures.flip(2)], dim=1)
-    cut = both.unfold(2, side, 1).unfold(3, side, 1)  # (n, 2, shifts, shifts, side, side)
-    return _unit(cut.reshape(len(pictures), -1, side * side))
-
-
-def _aligned(queries: Any, references: Any, reach: int, device: str) -> Any:
-    """Correlations (n, m) at the best alignment."""
-    import torch
-
-    side = references.shape[-1] - 2 * reach
-    centre = _unit(references[:, reach : reach + side, reach : reach + side].reshape(len(references), -1)).to(device)
-    best = torch.full((len(queries), len(references)), -1.0, device=device)
-    windows = _windows(queries, reach).to(device)
-    for k in range(windows.shape[1]):
-        torch.maximum(best, windows[:, k] @ centre.T, out=best)
-    return best.cpu()
-
-
-def _aligned_pairs(queries: Any, references: Any, candidates: Any, reach: int, device: str) -> Any:
-    """Correlations (n, k) at the best alignment of each query with its own candidates (n, k)."""
-    import torch
-
-    side = references.shape[-1] - 2 * reach
-    centre = _unit(references[:, reach : reach + side, reach : reach + side].reshape(len(references), -1))
-    out = []
-    for start in range(0, len(queries), 32):
-        windows = _windows(queries[start : start + 32], reach).to(device)
-        chosen = centre[candidates[start : start + 32]].to(device)
-        out.append(torch.bmm(windows, chosen.transpose(1, 2)).amax(dim=1))
     return torch.cat(out)
 
 

@@ -38,11 +38,12 @@ if TYPE_CHECKING:
 
 SPECIFICITY = 0.99
 HELD_OUT = 0.4  # of the labelled images: a third of these sets the thresholds, the rest measures the errors
+NOISE = 0.08  # largest standard deviation of noise on training images, whose values are -1 to 1: 10 of 255 grey levels
 LEAST = 20  # images of each kind that a detector needs, and that a rate of one label is measured on
 CHEST_IMAGES = 8000
 _CHEST_SEED = 2**41  # beyond any seed a person types, so that no sample was trained on the detector's images
 _CHEST_SIDE = 128  # larger samples are shrunk to this before they are judged, and the detector's images are made so
-_RECIPE = 1  # raised when the network or its training changes: detectors of another recipe are trained anew
+_RECIPE = 2  # raised when the network or its training changes: detectors of another recipe are trained anew
 _Z = 1.959963984540054  # 95 %
 
 
@@ -276,7 +277,10 @@ def _trained(
             top, left = (int(torch.randint(2 * most + 1, ())) for most in reach)
             window = (..., slice(top, top + entry[0]), slice(left, left + entry[1]))
             border = (reach[1], reach[1], reach[0], reach[0])
-            said, maps = network(functional.pad(known[chosen], border, mode="replicate")[window])
+            seen = functional.pad(known[chosen], border, mode="replicate")[window]
+            # Samples are rougher or smoother than real images, and grain must not pass for a small finding.
+            seen = seen + NOISE * torch.rand(len(seen), 1, 1, 1) * torch.randn_like(seen)
+            said, maps = network(seen)
             loss = functional.binary_cross_entropy_with_logits(said, right[chosen])
             if where is not None:
                 places = functional.pad(where[chosen].float(), border)[window]
