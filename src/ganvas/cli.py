@@ -276,6 +276,7 @@ def _after_training(result: dict[str, Any]) -> list[str]:
         f"trained {result['rounds']:,} rounds on {result['samples']:,} samples in {describe_seconds(result['seconds'])}",
         f"look   {result['picture']}",
         f"draw   ganvas sample {run} -n 64",
+        f"judge  ganvas evaluate {run}",
         f"go on  ganvas train --resume {run} --budget {max(10, -(-2 * result['seconds'] // 60)):.0f}m",
     ]
 

@@ -31,6 +31,7 @@ def demo(*, out: Path | None, budget: str, say: Callable[[str], None]) -> dict[s
         "",
         "Next:",
         f"  ganvas sample {run} -n 16 --seed 1            new images, as files",
+        f"  ganvas evaluate {run}                         how good, how varied, copied from whom?",
         f"  ganvas train --resume {run} --budget 10m      train on: it gets better",
         "  ganvas data check FOLDER                         look through your own images",
         "  ganvas train dcgan --data FOLDER --budget 10m    learn from them",
