@@ -125,6 +125,9 @@ def _build_parser() -> _Parser:
     judge.add_argument("--seed", type=_seed, default=0, help="of samples, subsets and permutations (default 0)")
     judge.add_argument("--no-audit", action="store_true", help="leave out the memorisation audit")
     judge.add_argument("--no-anchors", action="store_true", help="leave out the anchors")
+    judge.add_argument(
+        "--unintended", action="store_true", help="chest phantom: findings nobody asked for (some minutes at first)"
+    )
     judge.add_argument("--out", type=Path, help="folder of the files (default: RUN/evaluation, or evaluations/NAME)")
     judge.add_argument("--checkpoint", default="last", choices=("last", "previous"), help="which weights (default last)")
     judge.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
@@ -336,6 +339,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         seed=options.seed,
         audit=not options.no_audit,
         anchors=not options.no_anchors,
+        unintended=options.unintended,
         out=out,
         which=options.checkpoint,
         device=str(pick_device(options.device)),

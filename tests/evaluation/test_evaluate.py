@@ -145,6 +145,7 @@ def test_a_run_is_judged_on_its_own_data_with_an_untrained_anchor(tmp_path: Path
     [
         (lambda f: evaluate(f["fresh"]), "--real is missing"),
         (lambda f: evaluate(f["fresh"], f["real"], features="vgg"), "choose one of effnet"),
+        (lambda f: evaluate(f["fresh"], f["real"], unintended=True), "needs the phantom 'chest'"),
         (lambda f: evaluate(f["fresh"], f["real"], f["heldout"], features="inception"), "inception|fid"),
         (lambda f: evaluate(f["fresh"] / "nothing", f["real"]), "nothing"),
         (lambda f: evaluate(f["fresh"], f["real"], count=3), "10 or more"),

@@ -35,6 +35,7 @@ def evaluate(
     seed: int = 0,
     audit: bool = True,
     anchors: bool = True,
+    unintended: bool = False,
     out: str | Path | None = None,
     which: str = "last",
     device: str = "cpu",
@@ -48,8 +49,9 @@ def evaluate(
     the generator never saw; without it the run's held-out part, that of `groups.csv`, or a fifth split off now. count: samples
     drawn from a run (1000), or at most taken. size: the resolution of both sides (the samples' own). features: `effnet`
     (images), `pixels` (points), `classifier` (trained on the labels of the real data) or `inception` (weights: `inception`).
-    audit, anchors: whether to run them. out: folder for `evaluation.json`, `spectrum.png` and `audit.html`; None writes
-    nothing.
+    audit, anchors: whether to run them. unintended: with the `chest` phantom as real data and samples of asked classes, look
+    for findings that nobody asked for and for impossible combinations; the detector takes some minutes the first time. out:
+    folder for `evaluation.json`, `spectrum.png` and `audit.html`; None writes nothing.
 
     Keys: `protocol`, `fd`, `kid`, `precision`, `recall`, `density`, `coverage`, `spectrum`, ... (each a dictionary with
     `value`, `protocol`, and `low` and `high` where there is an interval), `memorisation` (`verdict`, `reason`, `near_copies`,
@@ -75,6 +77,11 @@ def evaluate(
         raise GanvasError(
             f"{len(sets.generated)} samples and {len(sets.heldout)} held-out records: a judgement needs 10 of each, better 500"
         )
+    if unintended and (sets.phantom.partition(":")[0] != "chest" or not sets.asked or sets.generated.labels is None):
+        raise GanvasError(
+            "--unintended needs the phantom 'chest' as real data and samples whose class was asked for: a run of cgan on it, "
+            "or samples in class folders"
+        )
     bench = _Bench(sets, name, inception, seed, device, say)
     result: dict[str, Any] = {
         "fake": {"source": sets.names["fake"], "n": len(sets.generated)},
@@ -84,6 +91,13 @@ def evaluate(
     }
     measures = bench.measure(sets.generated.values, sets.generated.labels, intervals=True)
     result |= {key: measure.to_dict() for key, measure in measures.items()}
+    if unintended:
+        from ..metrics.unintended import chest_unintended
+
+        say("findings: training a detector on the phantom, or taking it from before")
+        made = sets.generated
+        flagged = chest_unintended(made.values, made.labels, classes=sets.classes, notes=bench.notes, device=device)
+        result |= {key: measure.to_dict() for key, measure in flagged.items()}
     if audit:
         say("audit: looking for copies of training records")
         found = bench.audit()

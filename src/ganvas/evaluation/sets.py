@@ -59,6 +59,7 @@ class Sets:
     extractors: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
     asked: bool = False  # labels of the samples are what the generator was asked for
+    phantom: str = ""  # the name of the phantom that the real data is, if it is one
 
     @property
     def size(self) -> tuple[int, int]:
@@ -87,6 +88,7 @@ def open_sets(
 
     Raises GanvasError or DataError when sides do not fit together.
     """
+    from ..data.phantoms import is_phantom
     from ..run.settings import FILE
 
     notes: list[str] = []
@@ -125,7 +127,11 @@ def open_sets(
             f"no held-out data was named: {len(held)} of {len(held) + len(train)} real records were set apart now; if the "
             "generator was trained on them too, the audit cannot see copies of them"
         )
-    sets = Sets(part, train, held, dataset.spec.kind, dataset.spec.classes, names, split, bare, extractors, notes, asked)
+    source = str(dataset.source)
+    phantom = source if is_phantom(source) and not Path(source).exists() else ""
+    sets = Sets(
+        part, train, held, dataset.spec.kind, dataset.spec.classes, names, split, bare, extractors, notes, asked, phantom
+    )
     return _alike(sets)
 
 

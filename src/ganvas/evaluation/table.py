@@ -27,6 +27,9 @@ ROWS: dict[str, tuple[str, str]] = {
     "classes_covered": ("classes covered", HIGHER),
     "classes_js": ("class shares, divergence", LOWER),
     "label_agreement": ("classes as asked", HIGHER),
+    "unintended": ("findings nobody asked for", ZERO),
+    "missing": ("findings asked for, missing", ZERO),
+    "impossible": ("impossible combinations", ZERO),
 }
 INCEPTION = {"kid": "KID", "fd": "FID", "fd_infinity": "FID, N to infinity", "classifier_score": "Inception Score"}
 AUDIT = {
