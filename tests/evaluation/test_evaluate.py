@@ -15,7 +15,7 @@ from ganvas.data.phantoms import make_phantom
 from ganvas.data.phantoms._files import write_phantom
 from ganvas.errors import DataError, GanvasError
 from ganvas.evaluation.judge import evaluate, linear_samples, plain
-from ganvas.evaluation.sets import open_sets
+from ganvas.evaluation.sets import Part, open_sets
 from ganvas.evaluation.table import lines, number
 
 KEYS = {
@@ -189,12 +189,27 @@ def test_classes_are_compared_by_name(tmp_path: Path) -> None:
 
 def test_linear_samples_have_the_mean_and_variance_of_the_data() -> None:
     rng = np.random.default_rng(0)
-    train = rng.normal(3, 2, (500, 5)).astype(np.float32)
+    labels = np.arange(500) % 2
+    values = (rng.normal(3, 2, (500, 5)) + 20 * labels[:, None]).astype(np.float32)
+    train = Part(values, labels, np.arange(500))
     made = linear_samples(train, 4000, seed=1)
-    assert np.allclose(made.mean(axis=0), train.mean(axis=0), atol=0.15) and np.allclose(made.std(axis=0), 2, atol=0.15)
+    assert np.allclose(made.mean(axis=0), values.mean(axis=0), atol=0.6)
+    assert np.allclose(made.std(axis=0), values.std(axis=0), rtol=0.05)
+    by_class = linear_samples(train, 4000, seed=1, labels=np.repeat([0, 1], 2000))
+    assert np.allclose(by_class[:2000].mean(axis=0), values[labels == 0].mean(axis=0), atol=0.2)
+    assert np.allclose(by_class[2000:].std(axis=0), 2, atol=0.2)
     images = make_phantom("chest", 100, 0, size=(16, 16)).values
-    drawn = linear_samples(images, 50)
+    drawn = linear_samples(Part(images, None, np.arange(100)), 50)
     assert drawn.dtype == np.uint8 and drawn.shape == (50, *images.shape[1:])
+
+
+def test_what_cannot_be_measured_is_noted_and_the_rest_stands(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    tiny, real = (rng.integers(0, 256, (count, 9, 9, 1), dtype=np.uint8) for count in (12, 60))
+    np.save(tmp_path / "real.npy", real)
+    result = evaluate(tiny, tmp_path / "real.npy", audit=False)
+    assert "ms_ssim" not in result and any(note.startswith("ms_ssim is left out") for note in result["notes"])
+    assert "intensity" in result and result["precision"]["protocol"].count("k=5")
 
 
 def test_numbers_are_written_plainly() -> None:
