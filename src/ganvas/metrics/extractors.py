@@ -173,7 +173,7 @@ LONGEST_SIDE = 64  # images are shrunk to this before the classifier sees them
 HELD_OUT = 0.2
 FEATURES = 64
 BATCH = 64
-_RECIPE = 1  # raised when the network or its training changes: classifiers of another recipe are trained anew
+_RECIPE = 2  # raised when the network or its training changes: classifiers of another recipe are trained anew
 
 
 class ClassifierExtractor:
@@ -293,14 +293,18 @@ def _labelled(count: int, labels: Any, groups: Any) -> tuple[np.ndarray, tuple[s
 
 
 def _classifier(channels: int, classes: int) -> Any:
-    """Sequential of (images -> 64 features) and (features -> logits). GroupNorm: no image depends on its batch."""
+    """Sequential of (images -> 64 features) and (features -> logits). GroupNorm: no image depends on its batch.
+
+    The largest response over positions, not the mean: a small finding drowns in a mean. On the `chest` phantom this finds 0.72
+    of each class where the mean finds 0.20, which is guessing; on radiographs of three classes both find about three quarters.
+    """
     from torch import nn
 
     def layer(before: int, after: int, stride: int) -> list[nn.Module]:
         return [nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.GroupNorm(8, after), nn.ReLU()]
 
     body = [*layer(channels, 16, 2), *layer(16, 32, 2), *layer(32, FEATURES, 1), *layer(FEATURES, FEATURES, 2)]
-    return nn.Sequential(nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), nn.Flatten()), nn.Linear(FEATURES, classes))
+    return nn.Sequential(nn.Sequential(*body, nn.AdaptiveMaxPool2d(1), nn.Flatten()), nn.Linear(FEATURES, classes))
 
 
 def _trained(
