@@ -207,7 +207,9 @@ def test_what_cannot_be_measured_is_noted_and_the_rest_stands(tmp_path: Path) ->
     rng = np.random.default_rng(0)
     tiny, real = (rng.integers(0, 256, (count, 9, 9, 1), dtype=np.uint8) for count in (12, 60))
     np.save(tmp_path / "real.npy", real)
-    result = evaluate(tiny, tmp_path / "real.npy", audit=False)
+    result = evaluate(tiny, tmp_path / "real.npy")
+    assert result["memorisation"]["verdict"] is None and "hold out more" in result["memorisation"]["reason"]
+    assert "NOT TESTED" in "\n".join(lines(result))
     assert "ms_ssim" not in result and any(note.startswith("ms_ssim is left out") for note in result["notes"])
     assert "intensity" in result and result["precision"]["protocol"].count("k=5")
 

@@ -55,7 +55,8 @@ def evaluate(
 
     Keys: `protocol`, `fd`, `kid`, `precision`, `recall`, `density`, `coverage`, `spectrum`, ... (each a dictionary with
     `value`, `protocol`, and `low` and `high` where there is an interval), `memorisation` (`verdict`, `reason`, `near_copies`,
-    `dcr_share`, `mia_auc`, ...), `anchors`, `notes`. Distances refer to the held-out part.
+    `dcr_share`, `mia_auc`, ...; with too few records the verdict is None), `anchors`, `notes`. Distances refer to the
+    held-out part.
 
     Raises GanvasError or DataError when the sides do not fit, are too few, or an extractor judges what was trained on it.
     """
@@ -83,6 +84,7 @@ def evaluate(
             "or samples in class folders"
         )
     bench = _Bench(sets, name, inception, seed, device, say)
+    found: Any = None
     result: dict[str, Any] = {
         "fake": {"source": sets.names["fake"], "n": len(sets.generated)},
         "real": {"source": sets.names["real"], "train": len(sets.train), "heldout": len(sets.heldout), "split": sets.split},
@@ -100,8 +102,11 @@ def evaluate(
         result |= {key: measure.to_dict() for key, measure in flagged.items()}
     if audit:
         say("audit: looking for copies of training records")
-        found = bench.audit()
-        result["memorisation"] = found.to_dict()
+        try:
+            found = bench.audit()
+            result["memorisation"] = found.to_dict()
+        except GanvasError as error:  # too few records: no null, no verdict; the other numbers stand
+            result["memorisation"] = {"verdict": None, "reason": str(error), "notes": []}
         if np.array_equal(sets.generated.values, sets.heldout.values):
             sets.notes.append("the samples are the held-out records themselves: distances to the held-out part mean nothing")
     if anchors:
@@ -112,7 +117,7 @@ def evaluate(
     if out is not None:
         from .page import write_evaluation
 
-        result["files"] = write_evaluation(Path(out), result, sets, found if audit else None, bench.sources)
+        result["files"] = write_evaluation(Path(out), result, sets, found, bench.sources)
     return result
 
 

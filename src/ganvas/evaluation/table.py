@@ -108,7 +108,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
 
 
 def _audit_lines(audit: Mapping[str, Any]) -> list[str]:
-    out = [f"memorisation: {str(audit['verdict']).upper()}", f"  {audit['reason']}"]
+    out = [f"memorisation: {(audit['verdict'] or 'not tested').upper()}", f"  {audit['reason']}"]
     width = max(len(name) for name in AUDIT.values())
     for key, name in AUDIT.items():
         if key not in audit:
