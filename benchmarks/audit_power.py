@@ -207,12 +207,12 @@ def main() -> None:
                 done[case] = run()
                 kept.write_text(json.dumps(done))
                 print(f"{name}  {case}: {done[case]} {time.perf_counter() - started:.1f} s", flush=True)
-        report[name] = table(done)
-        for case, row in report[name].items():
+        shown = {kind: int(ganvas.load(work / kind).manifest["samples"]) for kind in ("honest", "overfitted") if args.seeds}
+        report[name] = {"generators_were_shown": shown, "cases": table(done)}
+        for case, row in report[name]["cases"].items():
             print(f"{name:<12} {case:<50} {row['verdicts']}")
     report |= {
         "samples": args.samples,
-        "budgets": {"honest": args.budget, "on 50 images": args.small_budget},
         "command": f"python benchmarks/audit_power.py --data ROOT --work FOLDER --samples {args.samples} --seeds {args.seeds} "
         f"--splits {args.splits} --budget {args.budget} --small-budget {args.small_budget}",
         "machine": machine(),
