@@ -25,6 +25,7 @@ from scipy.ndimage import gaussian_filter
 from ganvas import metrics
 from ganvas.data.phantoms import make_phantom, truth
 from ganvas.evaluation.judge import linear_samples
+from ganvas.evaluation.sets import Part
 from ganvas.metrics.extractors import PixelExtractor
 from ganvas.metrics.memorisation import feature_distances, membership_inference, memberships
 from ganvas.metrics.pixels import histograms, ms_ssim
@@ -581,6 +582,21 @@ def classes() -> None:
 # Memorisation
 
 
+def findings() -> None:
+    """Three phantoms: as asked, with a finding that nobody asked for, with two that never stand together."""
+    from ganvas.data.phantoms.chest import FINDINGS, make
+
+    planted = np.zeros((3, len(FINDINGS)), bool)
+    planted[1, FINDINGS.index("effusion")] = True
+    planted[2, [FINDINGS.index("effusion"), FINDINGS.index("pneumothorax")]] = True
+    made = [make(None, 1, 12, (96, 96), findings=row[None]).values[0] for row in planted]
+    canvas, panels = figure(2.5, 1, 1, 1)
+    texts = ("asked: normal", "asked: normal, shows an effusion", "effusion and pneumothorax: impossible")
+    for axes, image, text, colour in zip(panels, made, texts, (GREY, MADE, MADE), strict=True):
+        show(axes, image, text, colour)
+    save(canvas, "findings")
+
+
 def near_copies() -> None:
     rng = np.random.default_rng(14)
     train, heldout, fake = chest(400, 61), chest(200, 62), chest(200, 63)
@@ -731,7 +747,7 @@ def anchors() -> None:
     better = chest(n, 73)
     y = np.linspace(0, 1, 64)[:, None]
     samples = changed(blurred(better, 0.6), lambda image: image * (0.9 + 0.1 * y))
-    linear = linear_samples(train, n)
+    linear = linear_samples(Part(train, None, np.arange(len(train))), n)
     sides = {"real": (train[:n], REAL), "samples": (samples, MADE), "linear": (linear, OTHER)}
     reference = metrics.image_features(heldout, size=64)
     made = Figure(figsize=(7.4, 2.2), dpi=110, facecolor="white", layout="constrained")
@@ -808,6 +824,7 @@ PICTURES = {
     "checkerboard": checkerboard,
     "classifier_score": classifier,
     "classes": classes,
+    "findings": findings,
     "near_copies": near_copies,
     "dcr": dcr,
     "membership": membership,
