@@ -4,7 +4,8 @@ Cases, each over seeds, at 64x64, `--samples` samples:
 (a) training copies with Gaussian noise (standard deviation in units of the range), as a share of the samples; the rest are
     samples of an honestly trained generator, (b) mirrored, shifted (with the border repeated), brightened copies likewise,
 (c) real records that neither the generator nor the null has seen, (d) the honest generator alone,
-(e) a generator trained on 50 images.
+(e) dcgan trained on 50 images (which need not copy them: augmentation keeps it from that), and a generator that does by
+    construction: the same network fitted to reproduce 50 images from 50 latents, sampled near these latents.
 Splits: fresh group-wise splits of all real records into training, held-out and samples of equal size and class mix as the
 held-out part: none of these is a copy, so every verdict but `clear` is a false alarm.
 
@@ -79,6 +80,29 @@ class Bench:
         # With the preset's augmentation: without it D learns 50 images by heart within seconds and teaches G nothing.
         run = self._trained("overfitted", self.values[chosen], self.budgets[1], {"width": 16, "batch_size": 16})
         return np.asarray(run.sample(self.count, seed=seed, depth=8)), chosen
+
+    def reproducing(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """(samples of a generator fitted to 50 images by least squares, which images these are)."""
+        import torch
+
+        from ganvas.networks.convolutional import ConvolutionalGenerator
+
+        chosen = np.sort(np.random.default_rng(5).choice(self.dataset.train_indices(), 50, replace=False))
+        images = torch.from_numpy(self.values[chosen].astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            generator = ConvolutionalGenerator(32, (images.shape[1], SIDE, SIDE), 16)
+            latents = torch.randn(len(images), 32)
+            rule = torch.optim.Adam(generator.parameters(), 2e-3)
+            for _ in range(800):
+                rule.zero_grad()
+                torch.nn.functional.mse_loss(generator(latents), images).backward()
+                rule.step()
+            near = latents[torch.arange(self.count) % len(latents)] + 0.1 * torch.randn(self.count, 32)
+            with torch.no_grad():  # in training mode, as it was fitted
+                made = torch.cat([generator(part) for part in near.split(50)])
+        pixels = ((made + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1).numpy().astype(np.uint8)
+        return pixels, chosen
 
     def _trained(self, name: str, data: Any, budget: str, config: dict[str, Any]) -> ganvas.Run:
         folder = self.work / name
@@ -176,7 +200,12 @@ class Bench:
                 made, chosen = self.overfitted(seed)
                 return self.judge(made, chosen, held, seed)
 
-            found[f"trained on 50 images/{seed}"] = on_fifty
+            def copying(seed: int = seed) -> dict[str, Any]:
+                made, chosen = self.reproducing(seed)
+                return self.judge(made, chosen, held, seed)
+
+            found[f"dcgan trained on 50 images/{seed}"] = on_fifty
+            found[f"fitted to 50 images/{seed}"] = copying
         return found
 
 
