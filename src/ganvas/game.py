@@ -141,6 +141,7 @@ class System(nn.Module):
     data: ClassVar[tuple[str, ...]] = ("image",)  # the kinds of spec it can be built from
     mixed_is_safe: ClassVar[bool] = False  # whether bfloat16 may be chosen for it unasked, because it was tried
     couples_batch: ClassVar[str] = ""  # why its loss is not a mean over records (BatchNorm, ...); empty when it is
+    extractors: ClassVar[tuple[str, ...]] = ()  # feature extractors its objectives use: none of these may judge it
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__()

@@ -105,7 +105,7 @@ def open_sets(
         dataset = _data_of(run, real, size, progress)
         fakes, untrained, asked = _draw(run, dataset, count or SAMPLES, seed)
         part = _part(fakes[0], run.spec, dataset.spec, labels=fakes[1])
-        extractors = tuple(getattr(run.system, "extractors", ()))
+        extractors = run.system.extractors
         bare = None if untrained is None else _part(untrained, run.spec, dataset.spec).values
     else:
         # Another seed than that of the real side: one phantom on both sides must not give the same records.
