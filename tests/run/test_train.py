@@ -187,7 +187,7 @@ def test_the_same_settings_in_other_words_are_no_change(copied: Path) -> None:
         resume=copied,
         budget="4r",
         size="10,8",
-        config={"width": "4", "rate": "0.0002", "batch_norm": "yes"},
+        config={"width": "4", "rate": "0.0010", "batch_norm": "yes"},
     )
     assert result["rounds"] == 4
 
