@@ -66,6 +66,15 @@ def test_an_overfitted_generator_without_single_copies_is_suspect() -> None:
     assert found.measures["mia_auc"].low > 0.5
 
 
+def test_samples_that_all_cling_to_single_records_are_suspect_even_where_the_data_has_twins() -> None:
+    # A fifth of the real records has a twin of another group, so near copies prove nothing; but all samples cling.
+    pool = records(300, 0)
+    train = np.concatenate([pool[:200], pool[:40] + 0.05 * records(40, 1)])
+    held = np.concatenate([pool[200:280], pool[40:60] + 0.05 * records(20, 2)])
+    found = audit(train[60:200] + 0.25 * records(140, 3), train, held)
+    assert found.verdict in ("suspect", "copies") and found.tests["nearness_features"] < 3e-4
+
+
 def test_false_alarms_are_as_rare_as_promised() -> None:
     verdicts = [audit(records(60, 3 * s), records(120, 3 * s + 1), records(60, 3 * s + 2), seed=s).verdict for s in range(40)]
     assert verdicts.count("clear") >= 39

@@ -10,6 +10,8 @@ The tests
   distance ratio). A copy has one record far nearer than all others; a blurred or average sample has not. The null: held-out
   records, and training records against the rest of the training data. Compared by Fisher's exact test at seven places of
   the null's lower tail (Bonferroni-corrected).
+- nearness: the same comparison in the bulk, at 5 to 40 % of the null, for a generator whose samples all cling to single
+  records, though blurred or noisy.
 - DCR share: how often a sample lies nearer to the training data than to equally many held-out records; 0.5 by chance.
 - membership inference: can training records be told from held-out ones by their distance to the nearest sample (Hilprecht
   et al. 2019, arXiv 1906.03006; Chen et al. 2020, arXiv 1909.03935)?
@@ -33,7 +35,8 @@ from ganvas.metrics.measure import Measure
 
 RANKS = (0, 1, 2, 4, 8, 16, 32)  # how many null values lie beyond each place of comparison
 COPIES_BELOW = 1e-4  # corrected p-value of the near-copy test from which the verdict is `copies`
-SUSPECT_BELOW = 5e-4  # of each of the four tests: together about 2 false alarms in 1000 audits of unseen real records
+BULK = (0.05, 0.1, 0.2, 0.4)  # shares of the null at which nearness as a whole is compared
+SUSPECT_BELOW = 3e-4  # of each of the six tests: together about 2 false alarms in 1000 audits of unseen real records
 LEAST_HELDOUT = 20
 PERMUTATIONS = 2000
 NULL_SHARE = 0.01  # quantile of the null under which a sample counts as a near copy
@@ -164,6 +167,10 @@ def audit(
         tests[f"near_copies_{space.name}"] = tail_excess(
             space.ratio, space.null, groups[space.nearest], groups[space.null_nearest]
         )
+        deep = [round(share * len(space.null)) for share in BULK]
+        tests[f"nearness_{space.name}"] = tail_excess(
+            space.ratio, space.null, groups[space.nearest], groups[space.null_nearest], deep
+        )
         flagged |= space.ratio < _threshold(space)
     measures["near_copies"] = _near_copies(flagged, spaces, protocol)
 
@@ -200,6 +207,12 @@ def judge(measures: dict[str, Measure], tests: dict[str, float], n: int) -> tupl
         return "suspect", (
             f"{near.more['exact']} of {n} samples match a training record almost exactly, "
             "and no unseen real record does: look at the pairs"
+        )
+    name, p = min(((k, p) for k, p in tests.items() if k.startswith("nearness")), key=lambda item: item[1])
+    if p < SUSPECT_BELOW:
+        return "suspect", (
+            f"the samples as a whole lie nearer to single training records ({name.partition('_')[2]}) than unseen real records "
+            f"do (p = {p:.1g})"
         )
     share, auc = measures["dcr_share"], measures["mia_auc"]
     if tests["dcr_share"] < SUSPECT_BELOW and share.value > 0.5:
