@@ -127,3 +127,23 @@ def test_content_key_reads_values_however_they_are_held(tmp_path: Path) -> None:
     assert content_key(torch.from_numpy(IMAGES)) == content_key(IMAGES)
     assert content_key(np.asfortranarray(IMAGES)) == content_key(IMAGES)
     assert content_key(IMAGES[:0]) != content_key(IMAGES)
+
+
+def test_a_measure_is_made_once_for_the_same_content(tmp_path: Path) -> None:
+    from ganvas.metrics import Measure
+    from ganvas.metrics.feature_cache import cached_measure
+
+    calls = []
+
+    def make() -> Measure:
+        calls.append(1)
+        return Measure(0.5, "p/n=3", 0.4, 0.6, {"ratio": 1.25})
+
+    images = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
+    first = cached_measure(make, ["x", images], cache=tmp_path)
+    assert cached_measure(make, ["x", images.copy()], cache=tmp_path) == first == make()
+    assert len(calls) == 2
+    assert cached_measure(make, ["x", images + 1], cache=tmp_path) == first and len(calls) == 3
+    for file in (tmp_path / "measures").glob("*.json"):
+        file.write_text("{")
+    assert cached_measure(make, ["x", images], cache=tmp_path) == first and len(calls) == 4

@@ -253,7 +253,7 @@ class _Bench:
             "spectrum": lambda: m.spectrum_distance(values, held.values, **given),
             "checkerboard": lambda: m.checkerboard_energy(values, held.values, **given),
             "ms_ssim": lambda: m.diversity_ms_ssim(values, **real, **given),
-            "diversity": lambda: m.pairwise_diversity(values, size=self.size, most=200, device=self.device, **real, **given),
+            "diversity": lambda: self._diversity(values, real, given),
         }
         found = {}
         for key, call in calls.items():
@@ -263,6 +263,18 @@ class _Bench:
                 if (note := f"{key} is left out: {error}") not in self.notes:
                     self.notes.append(note)
         return found
+
+    def _diversity(self, values: np.ndarray, real: dict[str, Any], given: dict[str, Any]) -> Measure:
+        from ..metrics import pairwise_diversity
+        from ..metrics.feature_cache import cached_measure
+
+        most = 200
+        key = ["diversity", 1, values, most, list(self.size or ()), *(x for pair in {**real, **given}.items() for x in pair)]
+        return cached_measure(
+            lambda: pairwise_diversity(values, size=self.size, most=most, device=self.device, **real, **given),
+            key,
+            notes=self.notes,
+        )
 
     def _of_classes(self, values: np.ndarray, labels: np.ndarray | None, intervals: bool) -> dict[str, Measure]:
         from scipy.stats import binomtest

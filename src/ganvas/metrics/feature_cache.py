@@ -12,16 +12,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
 import os
 import time
 import uuid
 import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ganvas.data.cache import cache_folder, digest
+from ganvas.metrics.measure import Measure
 
 if TYPE_CHECKING:
     from ganvas.metrics.extractors import Extractor
@@ -60,6 +64,27 @@ def cached_features(
         else:
             notes.append(line)
     return features
+
+
+def cached_measure(
+    make: Callable[[], Measure], key: Sequence[Any], *, cache: Path | None = None, notes: list[str] | None = None
+) -> Measure:
+    """`make()`, from disk where it was made before: for a measure that takes seconds and whose inputs are known by content.
+
+    key: everything the number depends on; arrays are read byte by byte. A file that does not read is made anew. notes: gets
+    a line when it cannot be written.
+    """
+    parts = [content_key(part) if isinstance(part, np.ndarray) else part for part in key]
+    path = cache_folder(cache) / "measures" / f"{digest('measure', 1, parts)}.json"
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        return Measure(held["value"], held["protocol"], held["low"], held["high"], held["more"])
+    except (OSError, ValueError, KeyError, TypeError):
+        made = make()
+    failed = write_kept(path, json.dumps(asdict(made)).encode())
+    if failed and notes is not None and failed not in notes:
+        notes.append(failed)
+    return made
 
 
 def content_key(images: Any) -> str:
