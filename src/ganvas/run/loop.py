@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..doctor import on_threads
+from ..doctor import keep_memory, on_threads
 from ..errors import GanvasError, RunError
 from ..registry import find
 from . import checkpoint
@@ -68,6 +68,7 @@ def play(processes: Any, folder_name: str, which: str, quiet: bool, dataset: Any
     settings = record.settings
     if dataset is None:
         dataset = reopen(record, processes)
+    keep_memory()
     with on_threads(settings.threads):
         return _played(_Loop(processes, folder, record, dataset, which, quiet))
 
