@@ -242,7 +242,8 @@ def main() -> None:
             print(f"{name:<12} {case:<50} {row['verdicts']}")
     report |= {
         "samples": args.samples,
-        "command": f"python benchmarks/audit_power.py --data ROOT --work FOLDER --samples {args.samples} --seeds {args.seeds} "
+        "command": f"python benchmarks/audit_power.py --data ROOT --work FOLDER --sets {' '.join(args.sets)} "
+        f"--samples {args.samples} --seeds {args.seeds} "
         f"--splits {args.splits} --budget {args.budget} --small-budget {args.small_budget}",
         "machine": machine(),
     }
