@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -22,7 +21,7 @@ import numpy as np
 
 from ganvas.data.cache import cache_folder, digest
 from ganvas.errors import DataError, GanvasError, MissingExtra, did_you_mean
-from ganvas.metrics.feature_cache import content_key, write_kept
+from ganvas.metrics.feature_cache import content_key, pass_on, write_kept
 from ganvas.metrics.features import WIDTH, Size, _height_width, _reader, feature_protocol, image_features
 
 if TYPE_CHECKING:
@@ -249,20 +248,31 @@ def train_classifier(
 
     Raises GanvasError for labels of another number, fewer than 2 classes, and a class of fewer than 2 images.
     """
-    import torch
-
     kinds, classes, parts = _labelled(len(images), labels, groups)
     key = digest(
         "classifier", _RECIPE, content_key(images), content_key(kinds), classes, content_key(parts),
         None if size is None else _height_width(size), seed,
     )  # fmt: skip
     path = cache_folder(cache) / "classifiers" / f"{key}.safetensors"
+    kept = kept_or_trained(path, lambda: _trained(images, kinds, classes, parts, size, seed), seed, notes)
+    return ClassifierExtractor(*kept, device=device)
+
+
+def kept_or_trained(
+    path: Path, train: Callable[[], tuple[dict[str, torch.Tensor], dict[str, Any]]], seed: int, notes: list[str] | None
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Weights and facts in the file `path`, or newly trained from `seed` and written there; `.json` beside it is for people.
+
+    The global random state stays as found. notes: gets a line when the file was damaged or cannot be written.
+    """
+    import torch
+
     said: list[str] = []
     kept = _kept_classifier(path, said)
     if kept is None:
         with torch.random.fork_rng(devices=[]), torch.enable_grad(), torch.autocast("cpu", enabled=False):
             torch.manual_seed(seed)
-            kept = _trained(images, kinds, classes, parts, size, seed)
+            kept = train()
         from safetensors.torch import save
 
         weights, facts = kept
@@ -270,12 +280,8 @@ def train_classifier(
         failed = write_kept(path, save(weights, {"facts": text})) or write_kept(path.with_suffix(".json"), text.encode())
         if failed:
             said.append(failed)
-    for line in said:
-        if notes is None:
-            warnings.warn(line, stacklevel=2)
-        else:
-            notes.append(line)
-    return ClassifierExtractor(*kept, device=device)
+    pass_on(said, notes)
+    return kept
 
 
 def _labelled(count: int, labels: Any, groups: Any) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:

@@ -58,12 +58,17 @@ def cached_features(
         failed = write_kept(path, content + hashlib.sha256(content).digest())
         if failed:
             said.append(failed)
+    pass_on(said, notes)
+    return features
+
+
+def pass_on(said: list[str], notes: list[str] | None) -> None:
+    """Add what is worth knowing to `notes`; without them, warn."""
     for line in said:
         if notes is None:
-            warnings.warn(line, stacklevel=2)
+            warnings.warn(line, stacklevel=3)
         else:
             notes.append(line)
-    return features
 
 
 def cached_measure(

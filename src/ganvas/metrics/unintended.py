@@ -14,9 +14,7 @@ it says only what the detector takes them for. Not for finding disease, and not 
 
 from __future__ import annotations
 
-import json
 import math
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +24,8 @@ import numpy as np
 
 from ganvas.data.cache import cache_folder, digest
 from ganvas.errors import GanvasError, did_you_mean
-from ganvas.metrics.extractors import BATCH, LONGEST_SIDE, _kept_classifier, _own_size, _resized, _weights_hash
-from ganvas.metrics.feature_cache import content_key, write_kept
+from ganvas.metrics.extractors import BATCH, LONGEST_SIDE, _own_size, _resized, _weights_hash, kept_or_trained
+from ganvas.metrics.feature_cache import content_key
 from ganvas.metrics.features import Size, _height_width
 from ganvas.metrics.measure import Measure
 
@@ -168,27 +166,8 @@ def _kept_or_trained(
     notes: list[str] | None,
     device: str,
 ) -> FindingDetector:
-    import torch
-
     path = cache_folder(cache) / "detectors" / f"{digest('detector', _RECIPE, key)}.safetensors"
-    said: list[str] = []
-    kept = _kept_classifier(path, said)
-    if kept is None:
-        with torch.random.fork_rng(devices=[]), torch.enable_grad(), torch.autocast("cpu", enabled=False):
-            torch.manual_seed(seed)
-            kept = _trained(*make(), names, groups, size, specificity, seed)
-        from safetensors.torch import save
-
-        tensors, facts = kept
-        text = json.dumps(facts | {"weights": _weights_hash(tensors)}, indent=1)
-        failed = write_kept(path, save(tensors, {"facts": text})) or write_kept(path.with_suffix(".json"), text.encode())
-        if failed:
-            said.append(failed)
-    for line in said:
-        if notes is None:
-            warnings.warn(line, stacklevel=3)
-        else:
-            notes.append(line)
+    kept = kept_or_trained(path, lambda: _trained(*make(), names, groups, size, specificity, seed), seed, notes)
     return FindingDetector(*kept, device=device)
 
 
