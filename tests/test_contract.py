@@ -11,10 +11,10 @@ import pytest
 import torch
 import yaml
 
-from ganvas.batches import Noise, make_batch
-from ganvas.capabilities import Samples
+from ganvas.batches import Batch, Domains, Image, Noise, make_batch
+from ganvas.capabilities import MixesStyles, Projects, Restores, Samples, ScoresAnomaly, Shows, Translates, names_of
 from ganvas.config import Situation, build_config, knobs
-from ganvas.data.streams import DatasetStream
+from ganvas.data.streams import open_stream, shown_batch
 from ganvas.engine import Engine
 from ganvas.game import Clock, System
 from ganvas.inference.sampling import draw_samples
@@ -37,9 +37,13 @@ class Tiny:
         else:
             self.values = rng.normal(size=(24, spec.dimensions)).astype(np.float32)
         self.labels = np.arange(24) % len(CLASSES)
+        self.heldout = np.arange(24) >= 20
 
     def train_indices(self) -> np.ndarray:
         return np.arange(24)
+
+    def heldout_indices(self) -> np.ndarray:
+        return np.flatnonzero(self.heldout)
 
 
 def tiny_spec(kind: str) -> Spec:
@@ -48,10 +52,23 @@ def tiny_spec(kind: str) -> Spec:
     return PointsSpec(dimensions=2, centre=(0.0, 0.0), classes=CLASSES)
 
 
-def tiny_config(system: Any) -> Any:
+NAMED = {"first": "first", "second": "second", "normal": "first"}  # settings that name classes of the data
+SMALL = {"width": 4, "latent": 3, "layers": 1, "batch_size": 8, "critic_turns": 2, "steps": 3, "pool": 4}
+
+
+def tiny_config(system: Any, values: dict[str, Any] = NAMED | SMALL) -> Any:
     """Defaults, with every size that costs time made small."""
-    small = {"width": 4, "latent": 3, "layers": 1, "batch_size": 8, "critic_turns": 2}
-    return build_config(system.Config, {k.name: small[k.name] for k in knobs(system.Config) if k.name in small})
+    return build_config(system.Config, {k.name: values[k.name] for k in knobs(system.Config) if k.name in values})
+
+
+def tiny_batch(system: Any, spec: Spec, noise: Noise) -> Batch:
+    """Eight records in the form that the system asks for."""
+    shape = (8, spec.height, spec.width, spec.channels) if isinstance(spec, ImageSpec) else (8, spec.dimensions)
+    batch = make_batch(np.zeros(shape, np.uint8), np.zeros(8), spec, noise)
+    if len(system.domains()) == 2:
+        assert isinstance(batch, Image)
+        return Domains(noise, None, batch.images, batch.images.clone())
+    return batch
 
 
 def board(name: str, kind: str, seed: int = 0, **engine: Any) -> Engine:
@@ -59,7 +76,7 @@ def board(name: str, kind: str, seed: int = 0, **engine: Any) -> Engine:
     torch.manual_seed(seed)
     spec = tiny_spec(kind)
     system: System = system_class(spec, tiny_config(system_class))
-    stream = DatasetStream(Tiny(spec), 8, seed=seed)  # type: ignore[arg-type]
+    stream = open_stream(Tiny(spec), system.domains(), 8, seed=seed)  # type: ignore[arg-type]
     return Engine(system, {"data": stream}, seed=seed, check_every=2, **engine)
 
 
@@ -76,7 +93,7 @@ def everything(engine: Engine) -> dict[str, torch.Tensor]:
 def test_builds_from_defaults_and_config_survives_yaml(name: str, kind: str) -> None:
     _, module, system_class = load_system(name)
     spec = tiny_spec(kind)
-    assert isinstance(system_class(spec, system_class.Config()), System)  # type: ignore[attr-defined]
+    assert isinstance(system_class(spec, tiny_config(system_class, NAMED)), System)
     config = tiny_config(system_class)
     values = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(config).items()}
     assert build_config(system_class.Config, yaml.safe_load(yaml.safe_dump(values))) == config  # type: ignore[attr-defined]
@@ -141,20 +158,22 @@ def test_every_network_is_owned_averaged_or_a_declared_bystander(name: str, kind
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_saving_and_resuming_equals_the_straight_run_bit_for_bit(name: str, kind: str, tmp_path: Path) -> None:
+    def play(engine: Engine, rounds: range) -> None:
+        for number in rounds:
+            engine.progress = number / 6  # so that phases that end at a share of the budget do end
+            engine.play_round()
+
     straight = board(name, kind)
-    for _ in range(3):
-        straight.play_round()
+    play(straight, range(3))
     weights = copy.deepcopy(straight.system.state_dict())
     torch.save(straight.state(), tmp_path / "state.pt")
-    for _ in range(3):
-        straight.play_round()
+    play(straight, range(3, 6))
     expected = everything(straight)
     resumed = board(name, kind, seed=7)  # other weights, other noise: everything must come from the state
-    resumed.streams["data"].seed = 0  # type: ignore[attr-defined]
+    resumed.streams["data"] = board(name, kind).streams["data"]  # the order of the data is a setting, its position is state
     resumed.system.load_state_dict(weights)
     resumed.restore(torch.load(tmp_path / "state.pt", weights_only=True))
-    for _ in range(3):
-        resumed.play_round()
+    play(resumed, range(3, 6))
     actual = everything(resumed)
     assert actual.keys() == expected.keys()
     for key, value in expected.items():
@@ -165,7 +184,9 @@ def test_saving_and_resuming_equals_the_straight_run_bit_for_bit(name: str, kind
 def test_sampling_is_reproducible_and_leaves_no_trace(name: str, kind: str) -> None:
     engine = board(name, kind)
     engine.play_round()
-    assert isinstance(engine.system, Samples)
+    if not isinstance(engine.system, Samples):
+        assert names_of(engine.system), "a system that neither samples nor does anything else is of no use"
+        pytest.skip("makes nothing from noise alone")
     modes = [m.training for m in engine.system.modules()]
     before, random_state = everything(engine), torch.get_rng_state()
     with engine.watching() as system:
@@ -188,12 +209,69 @@ def test_images_of_any_size_and_channels(name: str, kind: str, shape: tuple[int,
     spec = ImageSpec(*shape, classes=CLASSES)
     system = system_class(spec, tiny_config(system_class))
     noise = Noise(torch.Generator().manual_seed(0))
-    values = np.zeros((8, spec.height, spec.width, spec.channels), np.uint8)
-    batch = make_batch(values, np.zeros(8), spec, noise)
-    shared: dict[str, Any] = {}
-    for turn in system.phases()[0].turns:
-        assert all(v.dim() == 0 for v in turn.objective(batch, Clock(), shared).values())
-    assert system.eval().sample(2, noise).shape == (2, *shape)
+    batch = tiny_batch(system, spec, noise)
+    for phase in system.phases():
+        shared: dict[str, Any] = {}
+        for turn in phase.turns:
+            assert all(v.dim() == 0 for v in turn.objective(batch, Clock(phase=phase.name), shared).values())
+    system.eval()
+    if isinstance(system, Samples):
+        assert system.sample(2, noise).shape == (2, *shape)
+
+
+def uses(engine: Engine, noise: Noise) -> dict[str, torch.Tensor]:
+    """What every capability but `Samples` makes of two records, after checking its form."""
+    system, spec = engine.system, engine.system.spec
+    images = torch.linspace(-1, 1, 2 * spec.channels * spec.height * spec.width).view(2, *spec.shape)
+    made: dict[str, torch.Tensor] = {}
+    if isinstance(system, Translates):
+        larger = torch.nn.functional.pad(images, (0, system.multiple - spec.width % system.multiple + 2 * system.multiple))
+        larger = torch.nn.functional.pad(larger, (0, 0, 0, system.multiple - spec.height % system.multiple))
+        for target in system.domains() or range(len(spec.classes)):
+            made[f"translate {target}"] = system.translate(larger, target, noise)
+            assert made[f"translate {target}"].shape == larger.shape
+    if isinstance(system, Restores):
+        made["restore"] = system.restore(images, noise)
+        rows, columns = spec.height * system.scale, spec.width * system.scale
+        assert made["restore"].shape == (2, spec.channels, rows, columns)
+    if isinstance(system, ScoresAnomaly):
+        made["scores"], made["maps"] = system.anomaly(images, noise)
+        assert made["scores"].shape == (2,)
+        assert made["maps"].shape == (2, spec.height, spec.width)
+        assert (made["maps"] >= 0).all()
+    if isinstance(system, Projects):
+        latents = system.project(images, noise)
+        made["reconstruct"] = system.reconstruct(latents)
+        assert len(latents) == 2
+        assert made["reconstruct"].shape == images.shape
+    if isinstance(system, MixesStyles):
+        coarse, fine = noise.normal(2, system.config.latent), noise.normal(2, system.config.latent)
+        made["mix"] = system.mix(coarse, fine, 1, noise)
+        assert made["mix"].shape == images.shape
+    if isinstance(system, Shows):
+        batch = shown_batch(Tiny(spec), system.domains(), 2, noise)  # type: ignore[arg-type]
+        made["show"], captions = system.show(batch, noise)
+        assert made["show"].shape == (2, len(captions), *spec.shape)
+    return made
+
+
+@pytest.mark.parametrize(("name", "kind"), [c for c in CASES if c[1] == "image"])
+def test_capabilities_have_the_promised_form_and_leave_no_trace(name: str, kind: str) -> None:
+    engine = board(name, kind)
+    engine.play_round()
+    before, random_state = everything(engine), torch.get_rng_state()
+    modes = [m.training for m in engine.system.modules()]
+    with engine.watching():
+        first = uses(engine, Noise(torch.Generator().manual_seed(0)))
+        again = uses(engine, Noise(torch.Generator().manual_seed(0)))
+    for key, value in first.items():
+        assert torch.isfinite(value).all(), key
+        assert torch.equal(value, again[key]), f"{key} differs when asked again with the same noise"
+    assert [m.training for m in engine.system.modules()] == modes
+    assert torch.equal(torch.get_rng_state(), random_state)
+    after = everything(engine)
+    assert all(torch.equal(after[k], v) for k, v in before.items())
+    assert all(p.grad is None for p in engine.system.parameters())
 
 
 @pytest.mark.parametrize("name", list(catalogue()))

@@ -1,7 +1,8 @@
 """ganvas: a workbench for generative adversarial networks.
 
 `ganvas.train("dcgan", "photos/", budget="10m")` trains, `ganvas.load(run).sample(64)` draws,
-`ganvas.evaluate(run)` judges. Everything is imported when first used: `import ganvas` itself is free.
+`ganvas.apply(run, files, out="results")` puts to use, `ganvas.evaluate(run)` judges. Everything is imported when first used:
+`import ganvas` itself is free.
 """
 
 from __future__ import annotations
@@ -13,20 +14,30 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .data.dataset import open_data
     from .evaluation.judge import evaluate
+    from .run.apply import apply
     from .run.load import Run
     from .run.train import train
 
-__all__ = ["Run", "__version__", "evaluate", "load", "open_data", "train"]
+__all__ = ["Run", "__version__", "apply", "evaluate", "load", "open_data", "train"]
 
-_HOMES = {"train": "run.train", "Run": "run.load", "open_data": "data.dataset", "evaluate": "evaluation.judge"}
+_HOMES = {
+    "train": "run.train",
+    "Run": "run.load",
+    "apply": "run.apply",
+    "open_data": "data.dataset",
+    "evaluate": "evaluation.judge",
+}
 _PARTS = ("data", "metrics", "registry", "errors", "specs", "batches", "game", "engine", "systems", "run")
 
 
-def load(run: Any, *, which: str = "last", device: str = "cpu", system: Any = None) -> Run:
-    """Open a trained run: `ganvas.load("runs/cxr").sample(64)`. system: its file, when it is not one of ganvas's own."""
+def load(run: Any, *, which: str = "last", device: str = "cpu", system: Any = None, config: Any = None) -> Run:
+    """Open a trained run: `ganvas.load("runs/cxr").sample(64)`.
+
+    system: its file, when it is not one of ganvas's own. config: settings that a trained run takes (truncation, steps ...).
+    """
     from .run.load import Run
 
-    return Run(run, which=which, device=device, system=system)
+    return Run(run, which=which, device=device, system=system, config=config)
 
 
 def __getattr__(name: str) -> Any:

@@ -100,6 +100,14 @@ class Image(Batch):
 
 
 @dataclass
+class Domains(Batch):
+    """Images of two domains, unpaired. a, b: (B, C, H, W) in [-1, 1]; labels are None."""
+
+    a: Tensor
+    b: Tensor
+
+
+@dataclass
 class Points(Batch):
     """points: (B, D), about [-1, 1]."""
 

@@ -1,11 +1,13 @@
 """What a trained system can do, as protocols: command line, metrics and studio ask `isinstance(system, Samples)`.
 
-A capability is never a base class. Protocols are added here when the first system offers them.
+A capability is never a base class, and a system may have several. Protocols are added here when the first system offers
+them. All are called in evaluation mode without gradients (a search switches them on again), draw random numbers from `noise`
+alone, and leave no trace. Images are (B, C, H, W) in [-1, 1].
 """
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -19,7 +21,87 @@ class Samples(Protocol):
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
         """(count, *spec.shape) records in the game's units ([-1, 1] for images), from the best copy of the generator.
 
-        labels: (count,) int64 class indices where the system is conditional; None draws them. Called in evaluation mode
-        without gradients; must leave no trace.
+        labels: (count,) int64 class indices where the system is conditional; None draws them.
         """
         ...
+
+
+@runtime_checkable
+class Translates(Protocol):
+    """Turns an image of one class into one of another, at any size that is a multiple of `multiple`."""
+
+    multiple: int
+
+    def translate(self, images: Tensor, target: int, noise: Noise) -> Tensor:
+        """Images as the class with index `target` would show them; the same shape. ValueError for a class it was not taught."""
+        ...
+
+
+@runtime_checkable
+class Restores(Protocol):
+    """Gives back what an image has lost; `scale` times as large in height and width. Sizes are multiples of `multiple`."""
+
+    scale: int
+    multiple: int
+
+    def restore(self, images: Tensor, noise: Noise) -> Tensor:
+        """(B, C, h, w) -> (B, C, scale * h, scale * w). Large images come in tiles, so what is far away must not matter."""
+        ...
+
+
+@runtime_checkable
+class ScoresAnomaly(Protocol):
+    """Says how far a record is from what it learnt to be normal, and where."""
+
+    def anomaly(self, images: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Images of the spec's size -> scores (B,) and maps (B, H, W), not negative; larger is less normal."""
+        ...
+
+
+@runtime_checkable
+class Projects(Protocol):
+    """Finds the latents whose image comes nearest to a given one."""
+
+    def project(self, images: Tensor, noise: Noise) -> Tensor:
+        """Images of the spec's size -> latents (B, ...)."""
+        ...
+
+    def reconstruct(self, latents: Tensor) -> Tensor:
+        """Latents of `project` -> images."""
+        ...
+
+
+@runtime_checkable
+class MixesStyles(Protocol):
+    """Takes coarse features from one latent and fine ones from another, at one of `style_layers` - 1 places."""
+
+    style_layers: int
+
+    def mix(self, coarse: Tensor, fine: Tensor, layer: int, noise: Noise) -> Tensor:
+        """coarse, fine: (B, latent) standard normal. layer: the first that listens to `fine`, 1 .. style_layers - 1."""
+        ...
+
+
+@runtime_checkable
+class Shows(Protocol):
+    """Says what is to be looked at while it trains: a grid of samples is not it, or not enough."""
+
+    def show(self, batch: Any, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
+        """For a batch of the stream `data`: images (B, K, C, H, W), K a record to be seen side by side, and K captions."""
+        ...
+
+
+VERBS: dict[str, type] = {
+    "sample": Samples,
+    "translate": Translates,
+    "restore": Restores,
+    "score": ScoresAnomaly,
+    "project": Projects,
+    "mix": MixesStyles,
+}
+"""What the command line calls each capability."""
+
+
+def names_of(system: Any) -> list[str]:
+    """What a system can do, as words of `VERBS`."""
+    return [verb for verb, protocol in VERBS.items() if isinstance(system, protocol)]

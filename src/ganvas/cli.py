@@ -18,6 +18,8 @@ from typing import Any, NoReturn
 from . import __version__
 from .errors import GanvasError, RunError, did_you_mean
 
+LATER = "a setting that a trained run takes (marked 'later' in: ganvas show SYSTEM)"
+
 
 class _Parser(argparse.ArgumentParser):
     """One line for a wrong option, with the nearest right one."""
@@ -113,6 +115,25 @@ def _build_parser() -> _Parser:
     sample.add_argument(
         "--system", metavar="FILE", type=Path, help="the system file, for a run of a system that is not ganvas's own"
     )
+
+    sample.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help=LATER)
+
+    use = command("apply", "put a run to use on files: translate, restore, score, project", _apply)
+    use.add_argument("folder", metavar="RUN", type=Path)
+    use.add_argument("inputs", metavar="INPUT", nargs="*", help="files or folders of images, DICOM or NIfTI")
+    use.add_argument("--out", type=Path, required=True, help="folder of the results, which keep the names of the inputs")
+    use.add_argument("--as", dest="verb", help="translate, restore, score or project (default: the first that the run can)")
+    use.add_argument("--to", metavar="CLASS", help="the class to translate to")
+    use.add_argument(
+        "--tile", type=int, help="work on large images in pieces of this side; 0: whole (default 512; 256 for restoring)"
+    )
+    use.add_argument("--format", help="png, tiff, webp, jpg, dicom, nifti, npz (default: that of each input; PNG for JPEG)")
+    use.add_argument("--depth", type=int, choices=(8, 16), help="bits per channel (default: those of each input)")
+    use.add_argument("--seed", type=_seed, default=0, help="of the noise, where the system has any (default 0)")
+    use.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help=LATER)
+    use.add_argument("--checkpoint", default="last", choices=("last", "previous"), help="which weights (default last)")
+    use.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    use.add_argument("--system", metavar="FILE", type=Path, help="the system file, for a run of a system not ganvas's own")
 
     judge = command("evaluate", "judge samples against real data: distances, variety, copies of training records", _evaluate)
     judge.add_argument("fake", metavar="FAKE", help="a run, or samples of any tool: a folder, a file or an array (.npz, .npy)")
@@ -275,11 +296,13 @@ def _after_training(result: dict[str, Any]) -> list[str]:
     from .run.budget import describe_seconds
 
     run = result["run"]
+    uses = [f"draw   ganvas sample {run} -n 64", f"judge  ganvas evaluate {run}"] if "sample" in result["can"] else []
+    if set(result["can"]) - {"sample", "mix"}:
+        uses.append(f"use    ganvas apply {run} FILE ... --out FOLDER")
     return [
         f"trained {result['rounds']:,} rounds on {result['samples']:,} samples in {describe_seconds(result['seconds'])}",
-        f"look   {result['picture']}",
-        f"draw   ganvas sample {run} -n 64",
-        f"judge  ganvas evaluate {run}",
+        *([f"look   {result['picture']}"] if result["picture"] else []),
+        *uses,
         f"go on  ganvas train --resume {run} --budget {max(10, -(-2 * result['seconds'] // 60)):.0f}m",
     ]
 
@@ -308,10 +331,41 @@ def _sample(options: argparse.Namespace) -> int:
         which=options.checkpoint,
         device=options.device,
         system=options.system,
+        config=_key_values(options.set),
     )
     lines = [f"{result['count']} samples in {result['folder']}", f"look   {result['grid']}"]
     _emit(options, result, lines)
     return 0
+
+
+def _apply(options: argparse.Namespace) -> int:
+    from .run.apply import apply
+
+    result = apply(
+        options.folder,
+        options.inputs,
+        out=options.out,
+        verb=options.verb,
+        to=options.to,
+        tile=options.tile,
+        format=options.format,
+        depth=options.depth,
+        seed=options.seed,
+        which=options.checkpoint,
+        device=options.device,
+        system=options.system,
+        config=_key_values(options.set),
+        progress=True,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    done = {"translate": "translated", "restore": "restored", "score": "scored", "project": "projected"}[result["verb"]]
+    lines = [f"{done} {result['inputs']} of {result['inputs'] + len(result['failed'])} files, results in {result['folder']}"]
+    for one in sorted(result["scores"], key=lambda one: -one["score"])[:10]:
+        lines.append(f"  {one['score']:<12.6g} {one['file']}")
+    if len(result["scores"]) > 10:
+        lines.append(f"  ... all {len(result['scores'])} in {Path(result['folder']) / 'scores.csv'}")
+    _emit(options, result, lines)
+    return 1 if result["failed"] else 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -404,7 +458,10 @@ def _show(options: argparse.Namespace) -> int:
     for item in settings:
         limits = f" [{', '.join(map(str, item.choices))}]" if item.choices else ""
         default = ",".join(map(str, item.default)) if isinstance(item.default, tuple) else item.default
-        lines.append(f"  {item.name:<{width}}  {item.help}{limits} (default {default if default != '' else 'none'})")
+        later = ", later" if item.later else ""
+        lines.append(f"  {item.name:<{width}}  {item.help}{limits} (default {default if default != '' else 'none'}{later})")
+    if any(item.later for item in settings):
+        lines.append("  later: may also be changed with a trained run, as in  ganvas sample RUN --set KEY=VALUE")
     lines += ["", "presets (--preset NAME):"]
     lines += [
         f"  {n:<{width}}  {p if isinstance(p, str) else ', '.join(f'{k}={v}' for k, v in p.items()) or 'the defaults'}"

@@ -19,7 +19,7 @@ AnyConfig = TypeVar("AnyConfig")
 
 @dataclass(frozen=True)
 class Knob:
-    """What is known of one setting: its name, type (as text), default, help, limits and choices."""
+    """What is known of one setting. type: as text. later: whether a trained run takes it."""
 
     name: str
     type: str
@@ -28,6 +28,7 @@ class Knob:
     low: float | None = None
     high: float | None = None
     choices: tuple[Any, ...] = ()
+    later: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,21 @@ class Situation:
     device: str
 
 
-def knob(default: Any, help: str, *, low: float | None = None, high: float | None = None, choices: tuple[Any, ...] = ()) -> Any:
-    """A dataclass field with help, inclusive limits and choices: `width: int = knob(64, "channels ...", low=1)`."""
-    return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
+def knob(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[Any, ...] = (),
+    later: bool = False,
+) -> Any:
+    """A dataclass field with help, inclusive limits and choices: `width: int = knob(64, "channels ...", low=1)`.
+
+    later: whether it may be changed when a trained run is put to use (truncation, search steps): it does not shape the
+    networks or the game.
+    """
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices, "later": later})
 
 
 def knobs(config_class: type) -> list[Knob]:
@@ -62,6 +75,7 @@ def knobs(config_class: type) -> list[Knob]:
             f.metadata.get("low"),
             f.metadata.get("high"),
             tuple(f.metadata.get("choices") or ()),
+            bool(f.metadata.get("later")),
         )
         for f in dataclasses.fields(config_class)
     ]

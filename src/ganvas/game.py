@@ -142,11 +142,21 @@ class System(nn.Module):
     mixed_is_safe: ClassVar[bool] = False  # whether bfloat16 may be chosen for it unasked, because it was tried
     couples_batch: ClassVar[str] = ""  # why its loss is not a mean over records (BatchNorm, ...); empty when it is
     extractors: ClassVar[tuple[str, ...]] = ()  # feature extractors its objectives use: none of these may judge it
+    fit: ClassVar[str] = "crop"  # how files become records when the user does not say (`patches`: cut at native scale)
+    side: ClassVar[int | None] = None  # size of records when the user does not say; None: what the data suits
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__()
         self.spec = spec
         self.config = config
+
+    def domains(self) -> tuple[int, ...]:
+        """Classes (indices) that the stream `data` deals from.
+
+        None: all records. One: only that class (AnoGAN's normal records). Two: records of both side by side, unpaired,
+        as a `Domains` batch (CycleGAN).
+        """
+        return ()
 
     def players(self) -> tuple[Player, ...]:
         """Every player of the game, in a fixed order, with distinct names."""

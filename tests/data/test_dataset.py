@@ -138,6 +138,27 @@ def test_train_and_test_folders_are_a_split_not_labels(tmp_path: Path) -> None:
     assert flat.labels is None and flat.heldout.tolist() == [False, False, True]
 
 
+@pytest.mark.parametrize("form", ["{}{}", "{}_{}", "{}-{}"])
+def test_folders_of_unpaired_translation_give_two_classes_and_the_split(tmp_path: Path, form: str) -> None:
+    names = [form.format(side, domain) + f"/{i}.png" for side in ("Train", "test") for domain in "AB" for i in range(3)]
+    data = open_data(folder(tmp_path / "set", names))
+    assert data.spec.classes == ("A", "B") and data.declared_split
+    listing = list_files(tmp_path / "set")
+    for name, label, held in zip(listing.names, listing.labels, listing.heldout, strict=True):
+        top = name.split("/")[0]
+        assert (label, held) == (top[-1], top.startswith("test"))
+    assert data.heldout.sum() == 6 and any("classes A and B and the split" in note for note in data.notes)
+
+
+def test_two_training_domains_without_a_test_part_are_split_by_share(tmp_path: Path) -> None:
+    data = open_data(folder(tmp_path / "set", [f"train{domain}/{i}.png" for domain in "ab" for i in range(10)]))
+    assert data.spec.classes == ("A", "B") and not data.declared_split and data.heldout.sum() == 4
+    with pytest.raises(DataError, match="nothing is left"):
+        list_files(folder(tmp_path / "test", ["testA/1.png", "testB/2.png"]))
+    one = list_files(folder(tmp_path / "one", ["trainA/1.png", "trainA/2.png", "other/3.png"]))
+    assert set(one.labels) == {"trainA", "other"}, "a folder that is neither leaves all of them classes of their own"
+
+
 def test_masks_hidden_files_and_links_that_lead_back_are_left_out(tmp_path: Path) -> None:
     root = folder(tmp_path / "set", ["a.png", "b.png", "masks/a.png", "b.mask.png", ".hidden/c.png", "._d.png"])
     (root / "notes.txt").write_text("hello")
@@ -575,3 +596,27 @@ def test_both_contrasts_of_a_phantom_head_stay_on_one_side_of_the_split() -> Non
     assert len(np.unique(data.groups)) == 200
     assert data.heldout.sum() == 80
     assert np.array_equal(data.heldout[0::2], data.heldout[1::2])
+
+
+def test_patches_keep_the_scale_and_stay_with_their_picture(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for index in range(5):
+        pixels = rng.integers(0, 256, (35, 50, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+    data = open_data(tmp_path, size=16, fit="patches", heldout=0.3, progress=False)
+    assert data.values.shape == (5 * 2 * 3, 16, 16, 3)
+    with Image.open(tmp_path / "0.png") as picture:
+        whole = np.asarray(picture)
+    assert (data.values[0] == whole[1:17, 1:17]).all(), "cut, not resized; what is left over is left out on both sides"
+    assert len(np.unique(data.groups)) == 5
+    held = np.unique(data.groups[data.heldout])
+    assert len(held) >= 1
+    assert not np.isin(data.groups[~data.heldout], held).any(), "whole pictures are held out"
+    assert any("cut into 30 patches" in note for note in data.notes)
+    Image.fromarray(rng.integers(0, 256, (12, 40, 3), dtype=np.uint8)).save(tmp_path / "small.png")
+    notes = open_data(tmp_path, size=16, fit="patches", progress=False).notes
+    assert any("small.png" in note and "less than one patch" in note for note in notes)
+    with pytest.raises(DataError, match="less than one patch"):
+        open_data(tmp_path / "small.png", size=16, fit="patches", progress=False)
+    with pytest.raises(GanvasError, match="--size 96"):
+        open_data(tmp_path, fit="patches", progress=False)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ganvas.batches import Noise
-from ganvas.data.streams import DatasetStream
+from ganvas.batches import Domains, Noise
+from ganvas.data.streams import DatasetStream, open_stream, shown_batch
 from ganvas.errors import GanvasError, RunError
 from ganvas.specs import ImageSpec, PointsSpec
 
@@ -79,3 +79,60 @@ def test_phases_may_override_batch_and_image_size() -> None:
     assert stream.draw(noise()).images.shape == (4, 1, 8, 8)  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="no override 'colour'"):
         stream.configure(colour=1)
+
+
+def test_one_class_alone_and_two_side_by_side_unpaired() -> None:
+    only = DatasetStream(Ten(), 2, seed=1, only=1)  # type: ignore[arg-type]
+    assert sorted(drawn(only, 2)) == [1, 3, 5, 7]
+    with pytest.raises(GanvasError, match="of class 'b'"):
+        DatasetStream(Pictures(labels=np.zeros(12, np.int64)), 2, only=1)  # type: ignore[arg-type]
+
+
+class Pictures:
+    """Twelve pictures, of a value each: 0 to 11, even ones of class a. 10 and 11 are held out."""
+
+    source = "pictures"
+    spec = ImageSpec(1, 8, 8, low=0.0, high=255.0, classes=("a", "b"))
+
+    def __init__(self, labels: np.ndarray | None = None) -> None:
+        self.labels = np.arange(12) % 2 if labels is None else labels
+        self.values = np.broadcast_to(np.arange(12, dtype=np.uint8)[:, None, None, None], (12, 8, 8, 1))
+
+    def train_indices(self) -> np.ndarray:
+        return np.arange(10)
+
+    def heldout_indices(self) -> np.ndarray:
+        return np.arange(10, 12)
+
+
+def shown(images: torch.Tensor) -> list[int]:
+    return [round(float(v)) for v in (images[:, 0, 0, 0] + 1) * 127.5]
+
+
+def test_domains_come_side_by_side_unpaired_and_resume_exactly() -> None:
+    stream = open_stream(Pictures(), (0, 1), 5, seed=3)  # type: ignore[arg-type]
+    batch = stream.draw(noise())
+    assert isinstance(batch, Domains)
+    assert sorted(shown(batch.a)) == [0, 2, 4, 6, 8]
+    assert sorted(shown(batch.b)) == [1, 3, 5, 7, 9]
+    assert len(batch) == 5
+    assert [x + 1 for x in shown(batch.a)] != shown(batch.b), "the orders of the two have nothing to do with each other"
+    state = stream.state()
+    following = stream.draw(noise())
+    again = open_stream(Pictures(), (0, 1), 5, seed=3)  # type: ignore[arg-type]
+    again.restore(state)
+    repeated = again.draw(noise())
+    assert isinstance(following, Domains)
+    assert isinstance(repeated, Domains)
+    assert torch.equal(following.a, repeated.a)
+    assert torch.equal(following.b, repeated.b)
+    pieces = batch.split(5)
+    assert [shown(p.a)[0] for p in pieces] == shown(batch.a)
+
+
+def test_pictures_during_training_show_records_that_are_held_out() -> None:
+    batch = shown_batch(Pictures(), (0, 1), 3, noise())  # type: ignore[arg-type]
+    assert isinstance(batch, Domains)
+    assert (shown(batch.a), shown(batch.b)) == ([10] * 3, [11] * 3)
+    single = shown_batch(Pictures(), (1,), 2, noise())  # type: ignore[arg-type]
+    assert shown(single.images) == [11, 11]  # type: ignore[attr-defined]

@@ -101,10 +101,10 @@ def test_changed_copies_are_found_on_pixels(change) -> None:
     groups = np.arange(280)
     made = fresh.copy()
     made[:30] = change(train[:30])
-    space = pixel_search(made, train, held, groups)
+    space, _ = pixel_search(made, train, held, groups)
     assert (space.nearest[:30] == np.arange(30)).mean() > 0.9
     assert tail_excess(space.ratio, space.null) < 1e-6
-    alone = pixel_search(fresh, train, held, groups)
+    alone, _ = pixel_search(fresh, train, held, groups)
     assert tail_excess(alone.ratio, alone.null) > 0.01
 
 
@@ -246,3 +246,80 @@ def test_the_result_holds_no_record() -> None:
     found = audit(records(60, 0), records(100, 1), records(50, 2)).to_dict()
     assert {"verdict", "reason", "near_copies", "dcr_share", "mia_auc", "auth_pct"} <= found.keys()
     assert "pairs" not in found and "spaces" not in found
+
+
+def noisy(images: np.ndarray, noise: float, seed: int = 9) -> np.ndarray:
+    noise = 255 * noise * np.random.default_rng(seed).standard_normal(images.shape)
+    return np.clip(np.round(images + noise), 0, 255).astype(np.uint8)
+
+
+def with_twins() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(train, held-out, fresh) pictures of which every eighth has a twin of another group in the training part."""
+    pool = pictures(480, 0)
+    twin = np.clip(pool.astype(np.float64) + 0.1 * (pictures(480, 1).astype(np.float64) - 128), 0, 255).astype(np.uint8)
+    fresh, held, apart = pool[:80], pool[80:160], pool[160:]
+    return np.concatenate([apart, twin[:10], twin[80:90], twin[160:200]]), held, fresh
+
+
+def noisy_copies(made: np.ndarray, train: np.ndarray, held: np.ndarray) -> float:
+    groups = np.arange(len(train) + len(held))
+    space, residual = pixel_search(made, train, held, groups)
+    assert residual is not None
+    return tail_excess(residual.samples, residual.null, groups[space.nearest], groups[space.null_nearest], (0, 4, 16, 32))
+
+
+def test_copies_under_noise_are_found_where_near_copies_prove_nothing() -> None:
+    train, held, fresh = with_twins()
+    made = fresh.copy()
+    made[:10] = noisy(train[20:30], 0.1)  # in place of those that have twins
+    space, _ = pixel_search(made, train, held, np.arange(len(train) + len(held)))
+    assert tail_excess(space.ratio, space.null) > 1e-3
+    assert noisy_copies(made, train, held) < 1e-4
+    moved = np.pad(train[20:30, :, ::-1], ((0, 0), (2, 0), (0, 2), (0, 0)), mode="edge")[:, :32, 2:]
+    made[:10] = noisy((0.8 * moved).astype(np.uint8), 0.05)
+    assert noisy_copies(made, train, held) < 1e-4
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02, 0.1, 0.4])
+@pytest.mark.parametrize("share", [0.1, 1.0])
+def test_noise_alone_makes_no_copies(noise: float, share: float) -> None:
+    train, held, fresh = with_twins()
+    some = slice(None, None, round(1 / share))  # of those with twins and of the others alike
+    made = fresh.copy()
+    made[some] = noisy(fresh[some], noise)
+    assert noisy_copies(made, train, held) > 1e-2
+
+
+@pytest.mark.parametrize("kind", ["noise", "flat", "mean", "grid"])
+def test_pictures_like_no_record_are_no_copies_under_noise(kind: str) -> None:
+    train, held, fresh = with_twins()
+    flat = np.full((80, 32, 32, 1), 90, np.uint8)
+    sign = (np.indices((32, 32)).sum(axis=0) % 2 * 2 - 1)[None, :, :, None]
+    made = {
+        "noise": noisy(flat, 0.2),
+        "flat": flat,
+        "mean": noisy(np.broadcast_to(train.mean(axis=0), (80, 32, 32, 1)), 0.05),
+        "grid": np.clip(fresh.astype(np.int64) + 40 * sign, 0, 255).astype(np.uint8),
+    }[kind]
+    assert noisy_copies(made, train, held) > 1e-2
+
+
+def test_the_rest_of_a_copy_is_white_and_small_pictures_have_none() -> None:
+    train, held, fresh = pictures(100, 0, 64), pictures(40, 1, 64), pictures(40, 2, 64)
+    made = np.concatenate([noisy(train[:20], 0.05), fresh[20:]])
+    _, residual = pixel_search(made, train, held, np.arange(140))
+    assert residual is not None
+    assert residual.samples[:20].max() < 2 < 10 < np.median(residual.null) and residual.samples[20:].min() > 5
+    assert np.isfinite(residual.null).all() and residual.null.min() >= 1
+    small = [part[:, ::8, ::8] for part in (made, train, held)]
+    assert pixel_search(*small, np.arange(140))[1] is None
+
+
+def test_the_verdict_names_copies_under_noise() -> None:
+    train, held, fresh = with_twins()
+    made = np.concatenate([noisy(train[20:40], 0.1), fresh[20:]])
+    # Features that see nothing of it.
+    found = audit(records(80, 2), records(len(train), 0), records(80, 1), pictures=(made, train, held))
+    assert found.verdict == "copies" and "only noise is left" in found.reason
+    noisy_ones = found.measures["noisy_copies"]
+    assert noisy_ones.value > 10 > noisy_ones.more["expected"]

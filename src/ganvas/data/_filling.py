@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from ..errors import DataError, GanvasError
 from ..specs import ImageSpec, Spec, spec_to_dict
 from . import cache as caching
 from .listing import Listing, natural, some
-from .resize import convert_channels, resize, thumbnail
+from .resize import convert_channels, patches, resize, thumbnail
 from .splits import MOST, join, with_fewer_links
 
 if TYPE_CHECKING:
@@ -64,7 +64,20 @@ class _Unfit(DataError):
     """A readable file that cannot be brought to the settings: an error, where an unreadable one is skipped."""
 
 
-def _prepare(picture: Picture, settings: dict[str, Any], name: str) -> _Row:
+def _prepare(picture: Picture, settings: dict[str, Any], name: str) -> list[_Row]:
+    """The picture as one row, or as one row a patch."""
+    if settings["fit"] != "patches":
+        return [_row(picture, settings, name)]
+    try:
+        pieces = patches(picture.pixels, settings["size"])
+    except GanvasError as error:
+        raise DataError(f"{name}: {error}") from error
+    # Patches of one picture share its content: they are one group, as the pictures of a patient are.
+    group = picture.group or hashlib.blake2b(f"{name} {picture.index}".encode(), digest_size=8).hexdigest()
+    return [_row(replace(picture, pixels=piece, group=group), settings, name) for piece in pieces]
+
+
+def _row(picture: Picture, settings: dict[str, Any], name: str) -> _Row:
     pixels = picture.pixels
     native, colours = (pixels.shape[0], pixels.shape[1]), pixels.shape[2]
     if settings["channels"] is not None:
@@ -73,7 +86,7 @@ def _prepare(picture: Picture, settings: dict[str, Any], name: str) -> _Row:
         except GanvasError as error:
             raise _Unfit(f"{name}: {error}") from error
     span, wanted = (1.0, 1.0), settings["size"]
-    if wanted is not None:
+    if wanted is not None and settings["fit"] != "patches":
         pixels, span = resize(pixels, wanted, settings["fit"])
     spacing = picture.spacing
     if spacing is not None:
@@ -96,7 +109,8 @@ def _decode(listing: Listing, settings: dict[str, Any], pictures: Iterable[Pictu
         def work(place: int) -> _File:
             try:
                 pictures = read(listing.files[place], axis=settings["axis"])
-                return _File(place, [_prepare(picture, settings, listing.names[place]) for picture in pictures])
+                rows = [row for picture in pictures for row in _prepare(picture, settings, listing.names[place])]
+                return _File(place, rows)
             except _Unfit as error:
                 raise DataError(str(error)) from error
             except DataError as error:
@@ -106,7 +120,7 @@ def _decode(listing: Listing, settings: dict[str, Any], pictures: Iterable[Pictu
         return
 
     def one(picture: Picture) -> _File:
-        return _File(0, [_prepare(picture, settings, listing.names[0])])
+        return _File(0, _prepare(picture, settings, listing.names[0]))
 
     source = pictures if pictures is not None else read(listing.files[0], axis=settings["axis"])
     yield from caching.in_parallel(one, source, what="decoding", progress=progress)
@@ -239,7 +253,11 @@ def _notes(
             if not names or names[-1] != listing.names[place]:
                 names.append(listing.names[place])
     notes += [f"{warning} ({some(names)})" for warning, names in warned.items()]
-    if wanted := settings["size"]:
+    if settings["fit"] == "patches":
+        pictures = len({row.group for row in kept})
+        high, wide = settings["size"]
+        notes.append(f"{pictures} pictures were cut into {len(kept)} patches of {high}x{wide} at their own scale")
+    elif wanted := settings["size"]:
         enlarged = sum(row.enlarged for row in kept)
         if enlarged:
             notes.append(f"{enlarged} of {len(kept)} pictures were smaller than {wanted[0]}x{wanted[1]} and enlarged")

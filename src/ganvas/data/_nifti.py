@@ -24,6 +24,7 @@ from ._files import CLAIM_RATIO, FREE_CLAIM, Picture, check_size, failure, finit
 
 VOXEL_LIMIT = 1_000_000_000
 _CHUNK = 2**20
+_IN_PLANE = {0: (2, 1), 1: (2, 0), 2: (1, 0)}  # axis of slicing -> axes of rows and columns
 _MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
 
 
@@ -63,10 +64,8 @@ def read_nifti(path: Path, axis: int | None) -> Iterator[Picture]:
     else:
         target = np.float32
     volume, spacing = _upright(path, nibabel, header, raw, notes)
-    if axis is None:
-        order = np.argsort(spacing)
-        axis = int(order[2]) if spacing[order[2]] > 1.01 * spacing[order[1]] else 2
-    row_axis, column_axis = {0: (2, 1), 1: (2, 0), 2: (1, 0)}[axis]
+    axis = _sliced_along(spacing) if axis is None else axis
+    row_axis, column_axis = _IN_PLANE[axis]
     distances = (float(spacing[row_axis]), float(spacing[column_axis]))
     unknown = header.get_xyzt_units()[0] not in _MILLIMETRES and distances == (1.0, 1.0)
     for index in range(volume.shape[axis]):
@@ -89,6 +88,40 @@ def read_nifti(path: Path, axis: int | None) -> Iterator[Picture]:
             warnings=tuple(notes),
             index=index,
         )
+
+
+def _sliced_along(spacing: np.ndarray) -> int:
+    """The axis with the clearly largest spacing, else 2."""
+    order = np.argsort(spacing)
+    return int(order[2]) if spacing[order[2]] > 1.01 * spacing[order[1]] else 2
+
+
+def volume_like(path: Path, slices: np.ndarray, axis: int | None, scale: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Slices (N, H, W) as `read_nifti` of `path` gave them, put back: (volume as stored there, its affine).
+
+    scale: how many times as large the slices are in both directions; the affine then has smaller voxels at the same place.
+    """
+    nibabel = nibabel_module()
+    size = path.stat().st_size
+    opener: Any = gzip.open if path.name.lower().endswith(".gz") else open
+    with opener(path, "rb") as stream:
+        header = _header(path, nibabel, stream)
+        raw = _voxels(path, header, stream, size, [])
+    upright, spacing = _upright(path, nibabel, header, raw, [])
+    axis = _sliced_along(spacing) if axis is None else axis
+    volume = np.stack([picture.T[::-1, ::-1] for picture in slices], axis=axis)
+    affine = np.asarray(header.get_best_affine(), np.float64)
+    turn = nibabel.io_orientation(affine) if np.isfinite(affine).all() else np.full((3, 2), np.nan)
+    if not np.isfinite(turn).all():
+        affine, turn = np.diag([*spacing, 1.0]), np.array([[0, 1], [1, 1], [2, 1]])
+    shrink = np.eye(4)
+    for k in range(3):
+        if int(turn[k, 0]) != axis:  # a new voxel i' is centred on i'/scale - (scale - 1)/(2 scale) of the old ones
+            shrink[k, k], shrink[k, 3] = 1 / scale, -(scale - 1) / (2 * scale)
+    back = np.empty_like(turn)
+    for k in range(3):
+        back[int(turn[k, 0])] = (k, turn[k, 1])
+    return nibabel.apply_orientation(volume, back), affine @ shrink
 
 
 def _header(path: Path, nibabel: Any, stream: IO[bytes]) -> Any:

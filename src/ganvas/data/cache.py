@@ -123,11 +123,14 @@ def in_parallel(
 
 
 @contextlib.contextmanager
-def bar(what: str, items: Iterable, progress: bool = True) -> Iterator[Callable[[], None]]:
-    """A progress bar on stderr for a terminal; nothing otherwise, nor for work of under half a second."""
+def bar(what: str, items: Iterable, progress: bool = True) -> Iterator[Callable[..., None]]:
+    """A progress bar on stderr for a terminal; nothing otherwise, nor for work of under half a second.
+
+    Yields advance(amount=1.0), in items.
+    """
     total = len(items) if isinstance(items, Sized) else None
     if not progress or not sys.stderr.isatty():
-        yield lambda: None
+        yield lambda amount=1.0: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -137,11 +140,11 @@ def bar(what: str, items: Iterable, progress: bool = True) -> Iterator[Callable[
         console=Console(stderr=True), transient=True,
     )  # fmt: skip
     started = time.monotonic()
-    done = 0
+    done = 0.0
 
-    def advance() -> None:
+    def advance(amount: float = 1.0) -> None:
         nonlocal done
-        done += 1
+        done += amount
         if not shown.live.is_started and time.monotonic() - started > 0.5:
             shown.start()
         if shown.live.is_started:

@@ -87,8 +87,9 @@ def open_data(
     `groups.csv` (file,group,split).
 
     size: one number means a square of that side, a pair means (height, width); None keeps the size all files share.
-    fit: how another aspect is met: `crop` the centre, `pad` with the border's median, `stretch`. channels: 1 or 3 turns
-    colour into grey or grey into RGB; None wants all files alike. axis: along which a volume is sliced.
+    fit: how another aspect is met: `crop` the centre, `pad` with the border's median, `stretch`; or `patches`: every picture
+    is cut at its own scale into pieces of `size`, which make one group. channels: 1 or 3 turns colour into grey or grey
+    into RGB; None wants all files alike. axis: along which a volume is sliced.
     heldout: share of the records held out, whole groups at a time, every label in proportion; a `split` column decides
     alone. Groups are those of `groups.csv`, else of the hashed PatientID, else of the volume, else near twins.
     seed: of the split, of `limit` and of a phantom. strict: an unreadable file is an error instead of a note.
@@ -103,6 +104,8 @@ def open_data(
     wanted = parse_size(size)
     if fit not in FITS:
         raise GanvasError(f"fit '{fit}' is not known: choose one of {', '.join(FITS)}")
+    if fit == "patches" and wanted is None:
+        raise GanvasError("patches of which size? Give one, as in --size 96")
     if not 0 <= heldout < 1:
         raise GanvasError(f"heldout {heldout} is out of range: give a share from 0 to below 1, as in 0.2")
     if channels is not None and not 1 <= channels <= 8:

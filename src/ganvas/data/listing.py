@@ -67,6 +67,13 @@ def split_word(text: str) -> bool | None:
     return False if word in TRAIN_WORDS else None
 
 
+def split_and_domain(text: str) -> tuple[bool, str] | None:
+    """(held out, `A` or `B`) for the folder names of unpaired translation (`trainA`, `test_B`), None for any other."""
+    word, domain = text.strip()[:-1].rstrip("_- "), text.strip()[-1:].upper()
+    held = split_word(word)
+    return None if held is None or domain not in ("A", "B") else (held, domain)
+
+
 def some(names: list[str], most: int = 3) -> str:
     """`a.png, b.png, c.png and 7 more`."""
     shown = ", ".join(names[:most])
@@ -148,9 +155,10 @@ def _cannot_enter(error: OSError) -> None:
 
 
 def _folder_labels(listing: Listing) -> None:
-    """Class sub-folders give labels; `train/CLASS/...` and `test/CLASS/...` give a split as well."""
+    """Class sub-folders give labels; `train/CLASS/...` and `test/CLASS/...` give a split as well, so do `trainA`, `testB`."""
     parts = [name.split("/") for name in listing.names]
     tops = {p[0] for p in parts if len(p) > 1}
+    sides = {top: split_and_domain(top) for top in tops}
     if all(len(p) == 3 for p in parts) and len(tops) > 1 and all(split_word(top) is not None for top in tops):
         listing.heldout = [split_word(p[0]) for p in parts]
         listing.labels = [p[1] for p in parts]
@@ -159,6 +167,13 @@ def _folder_labels(listing: Listing) -> None:
         if all(split_word(top) is not None for top in tops):
             listing.heldout = [split_word(p[0]) for p in parts]
             listing.notes.append(f"split taken from the folders {', '.join(sorted(tops))}")
+        elif {side[1] for side in sides.values() if side} == {"A", "B"} and all(sides.values()):
+            found = [sides[p[0]] or (False, "") for p in parts]
+            listing.labels = [domain for _, domain in found]
+            if any(held for held, _ in found):  # trainA and trainB alone leave the choice to the share that is held out
+                listing.heldout = [held for held, _ in found]
+            what = "classes A and B and the split" if any(listing.heldout) else "classes A and B"
+            listing.notes.append(f"{what} taken from the folders {', '.join(sorted(tops))}")
         else:
             listing.labels = [p[0] for p in parts]
     elif len(tops) > 1:

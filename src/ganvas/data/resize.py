@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import GanvasError
 
-FITS = ("crop", "pad", "stretch")
+FITS = ("crop", "pad", "stretch", "patches")
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 """Rec. ITU-R BT.601 luma weights, those of Pillow's own grey conversion."""
@@ -70,7 +70,7 @@ def resize(pixels: np.ndarray, size: tuple[int, int], fit: str = "crop") -> tupl
         inner = (min(rows, max(1, round(high / step))), min(columns, max(1, round(wide / step))))
         box = (0.0, 0.0, float(wide), float(high))
     else:
-        raise GanvasError(f"fit {fit!r} is not known: choose one of {', '.join(FITS)}")
+        raise GanvasError(f"fit {fit!r} does not resize: choose crop, pad or stretch")
     # A box may end a rounding error outside the picture, which Pillow refuses.
     box = (max(0.0, box[0]), max(0.0, box[1]), min(float(wide), box[2]), min(float(high), box[3]))
     span = ((box[3] - box[1]) / inner[0], (box[2] - box[0]) / inner[1])
@@ -83,6 +83,23 @@ def resize(pixels: np.ndarray, size: tuple[int, int], fit: str = "crop") -> tupl
         whole[top : top + inner[0], left : left + inner[1]] = small
         small = whole
     return small, span
+
+
+def patches(pixels: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
+    """Pixels (H, W, C) cut at their own scale into a centred grid of (height, width) pieces that do not overlap.
+
+    What does not fill a piece is left out on both sides alike. Raises GanvasError when the picture is smaller than a piece.
+    """
+    (high, wide), (rows, columns) = pixels.shape[:2], size
+    down, across = high // rows, wide // columns
+    if not down or not across:
+        raise GanvasError(f"{high}x{wide} pixels are less than one patch of {rows}x{columns}: lower --size")
+    top, left = (high - down * rows) // 2, (wide - across * columns) // 2
+    return [
+        pixels[top + i * rows : top + (i + 1) * rows, left + k * columns : left + (k + 1) * columns]
+        for i in range(down)
+        for k in range(across)
+    ]
 
 
 def thumbnail(pixels: np.ndarray, side: int = 32) -> np.ndarray:

@@ -12,24 +12,29 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..batches import Batch, Image, Noise, make_batch
+from ..batches import Batch, Domains, Image, Noise, make_batch
 from ..errors import GanvasError, RunError
 from .dataset import Dataset
 
 
 class DatasetStream:
-    """Batches of a Dataset's training part.
+    """Batches of a Dataset's training part, or of its records of one class.
 
-    batch_size: over all processes. seed: of the order. Raises GanvasError when the batch cannot be shared equally.
+    batch_size: over all processes. seed: of the order. only: the class, an index into the spec's classes.
+    Raises GanvasError when the batch cannot be shared equally.
     """
 
-    def __init__(self, dataset: Dataset, batch_size: int, *, seed: int = 0, world: int = 1) -> None:
+    def __init__(self, dataset: Dataset, batch_size: int, *, seed: int = 0, world: int = 1, only: int | None = None) -> None:
         if batch_size % world:
             raise GanvasError(f"a batch of {batch_size} cannot be shared by {world} processes: use a multiple of {world}")
         self.dataset = dataset
         self.indices = dataset.train_indices()
+        if only is not None:
+            labels = np.full(len(dataset.values), -1) if dataset.labels is None else dataset.labels
+            self.indices = self.indices[labels[self.indices] == only]
         if len(self.indices) == 0:
-            raise GanvasError(f"{dataset.source}: no record is left for training; lower --heldout")
+            of = "" if only is None else f" of class '{dataset.spec.classes[only]}'"
+            raise GanvasError(f"{dataset.source}: no record{of} is left for training; lower --heldout")
         self.seed = seed
         self.position = 0
         self._own_batch_size = batch_size
@@ -92,3 +97,69 @@ class DatasetStream:
                 f"{len(self.indices)}: put the data back, or start a new run with --init-from"
             )
         self.position = state["position"]
+
+
+class DomainsStream:
+    """Batches of two classes side by side, unpaired: each class has its own order and comes round in its own time."""
+
+    def __init__(self, a: DatasetStream, b: DatasetStream) -> None:
+        self.a, self.b = a, b
+
+    @property
+    def batch_size(self) -> int:
+        """Records of each domain in a batch, over all processes."""
+        return self.a.batch_size
+
+    def configure(self, **overrides: Any) -> None:
+        """As of `DatasetStream`, for both."""
+        self.a.configure(**overrides)
+        self.b.configure(**overrides)
+
+    def draw(self, noise: Noise) -> Batch:
+        """The next batch of both."""
+        a, b = self.a.draw(noise), self.b.draw(noise)
+        assert isinstance(a, Image) and isinstance(b, Image)
+        return Domains(noise, None, a.images, b.images)
+
+    def state(self) -> dict[str, Any]:
+        """The positions of both."""
+        return {"a": self.a.state(), "b": self.b.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue at saved positions. Raises RunError when the data has another number of records."""
+        self.a.restore(state["a"])
+        self.b.restore(state["b"])
+
+
+def shown_batch(dataset: Dataset, domains: tuple[int, ...], count: int, noise: Noise) -> Batch:
+    """A fixed batch for pictures during training: `count` records spread over the held-out part (over all, if none is)."""
+
+    def spread(only: int | None) -> Batch:
+        indices = dataset.heldout_indices()
+        if not len(indices):
+            indices = np.arange(len(dataset.values))
+        if only is not None and dataset.labels is not None:
+            of_class = indices[dataset.labels[indices] == only]
+            indices = of_class if len(of_class) else np.flatnonzero(dataset.labels == only)
+        rows = indices[np.linspace(0, len(indices) - 1, count).round().astype(np.int64)]
+        labels = None if dataset.labels is None else dataset.labels[rows]
+        return make_batch(dataset.values[rows], labels, dataset.spec, noise)
+
+    if len(domains) < 2:
+        return spread(domains[0] if domains else None)
+    a, b = (spread(domain) for domain in domains)
+    assert isinstance(a, Image) and isinstance(b, Image)
+    return Domains(noise, None, a.images, b.images)
+
+
+def open_stream(
+    dataset: Dataset, domains: tuple[int, ...], batch_size: int, *, seed: int = 0, world: int = 1
+) -> DatasetStream | DomainsStream:
+    """The stream `data` of a system, from the classes it wants (`System.domains`)."""
+    if len(domains) < 2:
+        return DatasetStream(dataset, batch_size, seed=seed, world=world, only=domains[0] if domains else None)
+    # Other orders for the second domain: where both have as many records, equal orders would pair them.
+    a, b = (
+        DatasetStream(dataset, batch_size, seed=seed + 7919 * i, world=world, only=domain) for i, domain in enumerate(domains)
+    )
+    return DomainsStream(a, b)

@@ -25,9 +25,9 @@ from ..errors import GanvasError, RunError, did_you_mean
 from ..specs import ImageSpec
 from ._dicom import pydicom_module
 from ._files import guard, named
-from ._nifti import nibabel_module
+from ._nifti import nibabel_module, volume_like
 
-__all__ = ["FORMATS", "write_dicom", "write_image", "write_nifti", "write_samples"]
+__all__ = ["FORMATS", "write_dicom", "write_image", "write_nifti", "write_nifti_like", "write_samples"]
 
 FORMATS: dict[str, str] = {
     "png": ".png",
@@ -231,7 +231,6 @@ def write_nifti(path: Path, stack: np.ndarray, spec: ImageSpec, *, note: Mapping
     `spec.low` and `spec.high`. The N pictures are independent: the distance between slices means nothing.
     Raises GanvasError, RunError as `write_samples`, MissingExtra without nibabel.
     """
-    nibabel = nibabel_module()
     path = Path(path)
     _check(stack, 3)
     if not path.name.lower().endswith((".nii", ".nii.gz")):
@@ -240,6 +239,25 @@ def write_nifti(path: Path, stack: np.ndarray, spec: ImageSpec, *, note: Mapping
     # Readers slice along the axis of largest spacing: keep that the third, whatever the spacing in the plane.
     affine = np.diag([column, row, max(row, column, 1.0), 1.0])
     volume = stack.transpose(2, 1, 0)[::-1, ::-1]
+    _write_volume(path, volume, affine, spec, note)
+
+
+def write_nifti_like(
+    path: Path, stack: np.ndarray, source: Path, spec: ImageSpec, *, axis: int | None, scale: int = 1, note: Mapping[str, str]
+) -> None:
+    """Write (N, H, W) pixels, made of the N slices of the volume `source` along `axis`, as a volume at the same place in space.
+
+    scale: how many times as large they are as the slices. Of the header of `source` nothing is taken over but the affine.
+    Raises GanvasError, RunError as `write_samples`.
+    """
+    _check(stack, 3)
+    with guard(source, "NIfTI"):
+        volume, affine = volume_like(Path(source), stack, axis, scale)
+    _write_volume(Path(path), volume, affine, spec, note)
+
+
+def _write_volume(path: Path, volume: np.ndarray, affine: np.ndarray, spec: ImageSpec, note: Mapping[str, str]) -> None:
+    nibabel = nibabel_module()
     with guard(path, "NIfTI"):
         kind = nibabel.Nifti1Image if max(volume.shape) < 2**15 else nibabel.Nifti2Image
         image = kind(np.asfortranarray(volume), affine)

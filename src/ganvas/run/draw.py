@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,13 @@ def draw(
     which: str = "last",
     device: str = "auto",
     system: Path | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Draw `count` records and write them. Returns count, folder, files, grid, format, depth.
 
     Raises GanvasError for an unknown label, a format that cannot hold the records, or a folder that is no run.
     """
-    run = Run(folder, which=which, device=device, system=system)
+    run = Run(folder, which=which, device=device, system=system, config=config)
     spec = run.spec
     is_image = isinstance(spec, ImageSpec)
     known = FORMATS if is_image else ("csv", "npz")

@@ -6,11 +6,12 @@ import copy
 import functools
 import operator
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from ..batches import Noise, make_batch
+from ..batches import Domains, Image, Noise, make_batch
 from ..specs import ImageSpec, Spec
 from .budget import Budget
 
@@ -38,33 +39,40 @@ def _measure(engine: Any, spec: Spec) -> tuple[float, float]:
     """(bytes kept for backward, seconds) per record of one round, on a copy of the system that is thrown away."""
     import numpy as np
 
-    count = 8
+    count = min(8, engine.streams["data"].batch_size)
     device = engine.processes.device
     system = copy.deepcopy(engine.system)
     noise = Noise(torch.Generator(device=device), dtype=engine.dtype)
     shape = (count, spec.height, spec.width, spec.channels) if isinstance(spec, ImageSpec) else (count, *spec.shape)
     labels = np.zeros(count, np.int64) if spec.classes else None
-    batch = make_batch(np.zeros(shape, np.float32), labels, spec, noise).to(engine.dtype, engine.memory_format)
+    batch = make_batch(np.zeros(shape, np.float32), labels, spec, noise)
+    if len(system.domains()) == 2 and isinstance(batch, Image):
+        batch = Domains(noise, None, batch.images, batch.images.clone())
+    batch = batch.to(engine.dtype, engine.memory_format)
     kept: dict[int, int] = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    most, spent, shared = 0.0, 0.0, {}  # type: ignore[var-annotated]
+    most, spent = 0.0, 0.0
+    phases = system.phases()
     weights = sum(p.numel() * p.element_size() for p in system.parameters())
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        for turn in system.phases()[0].turns:
-            if turn.source != "data":
-                continue
-            owned = [p for p in system.parameters() if p.requires_grad]
-            kept.clear()
-            begin = time.perf_counter()
-            with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t), engine.processes.autocast(engine.precision):
-                total = functools.reduce(operator.add, turn.objective(batch, engine.clock, shared).values())
-                torch.autograd.grad(total, owned, allow_unused=True, retain_graph=True)
-            times = turn.times if isinstance(turn.times, int) else 1
-            spent += (time.perf_counter() - begin) * times
-            most = max(most, sum(kept.values()) - weights)
+        for phase in phases:
+            clock, shared = replace(engine.clock, phase=phase.name), {}  # type: ignore[var-annotated]
+            for turn in phase.turns:
+                if turn.source != "data":
+                    continue
+                owned = [p for p in system.parameters() if p.requires_grad]
+                kept.clear()
+                begin = time.perf_counter()
+                with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t), engine.processes.autocast(engine.precision):
+                    total = functools.reduce(operator.add, turn.objective(batch, clock, shared).values())
+                    torch.autograd.grad(total, owned, allow_unused=True, retain_graph=True)
+                times = turn.times if isinstance(turn.times, int) else 1
+                # The mean over phases: how long each lasts is not known here.
+                spent += (time.perf_counter() - begin) * times / turn.every / len(phases)
+                most = max(most, sum(kept.values()) - weights)
     return max(0.0, most) * 1.5 / count, spent / count

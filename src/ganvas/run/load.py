@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..config import build_config
+from ..config import build_config, knobs
 from ..errors import GanvasError, did_you_mean
 from ..registry import Card, find, load_system
 from ..specs import Spec, spec_from_dict
@@ -58,10 +59,22 @@ def _card(path: Path, name: str, file: Any) -> Card:
         ) from None
 
 
-def build_system(record: RunRecord) -> Any:
-    """The run's system with fresh weights, on the CPU."""
+def build_system(record: RunRecord, changes: Mapping[str, Any] | None = None) -> Any:
+    """The run's system with fresh weights, on the CPU. changes: settings that a trained run takes (`knob(later=True)`).
+
+    Raises GanvasError for a change of any other setting.
+    """
     _, _, system_class = load_system(str(record.card.path) if not record.card.module else record.card.name)
-    config = build_config(system_class.Config, record.config, where=str(record.path / FILE))  # type: ignore[attr-defined]
+    config_class = system_class.Config  # type: ignore[attr-defined]
+    config = build_config(config_class, record.config, where=str(record.path / FILE))
+    if changes:
+        changed = vars(build_config(config_class, dict(changes), where="--set"))  # says what is wrong with names and values
+        later = [k.name for k in knobs(config_class) if k.later]
+        for name in (key.replace("-", "_") for key in changes):
+            if name not in later:
+                which = f"may be changed now: {', '.join(later)}" if later else "nothing of it can be changed now"
+                raise GanvasError(f"--set {name}: it was fixed when {record.path} was trained; {which}")
+            config = replace(config, **{name: changed[name]})
     return system_class(record.spec, config)
 
 
@@ -77,7 +90,15 @@ def put_weights(system: Any, weights: dict[str, Any], where: Path) -> None:
 class Run:
     """A trained run. `ganvas.load("runs/cxr").sample(64)` -> (64, H, W, C) array in file units."""
 
-    def __init__(self, path: Path | str, *, which: str = "last", device: str = "cpu", system: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        which: str = "last",
+        device: str = "cpu",
+        system: str | Path | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
         from ..parallel import pick_device
 
         if system is not None:
@@ -87,7 +108,7 @@ class Run:
         if loaded is None:
             raise GanvasError(f"{path} has no checkpoint yet: go on with  ganvas train --resume {path}")
         weights, _, self.manifest = loaded
-        self.system = build_system(self.record)
+        self.system = build_system(self.record, config)
         if any(t.is_floating_point() and t.dtype.itemsize == 8 for t in weights.values()):
             self.system.double()
         put_weights(self.system, weights, self.record.path)
@@ -104,8 +125,14 @@ class Run:
         import torch
 
         from ..batches import decode
+        from ..capabilities import names_of
         from ..inference.sampling import draw_samples
 
+        if "sample" not in names_of(self.system):
+            raise GanvasError(
+                f"{self.record.path}: {self.record.card.name} makes nothing from noise alone: give it images, with  "
+                f"ganvas apply {self.record.path} FILE ..."
+            )
         labels = None
         if label is not None:
             labels = torch.full((count,), self.class_index(label), dtype=torch.int64)

@@ -23,6 +23,7 @@ from .opening import reopen
 from .settings import FILE, Settings
 
 PICTURE_COUNT = {"image": 64, "points": 2000}
+SHOWN = 8  # records of a picture that shows each in several states
 
 
 class _Stop:
@@ -103,16 +104,16 @@ class _Loop:
     def __init__(self, processes: Any, folder: Path, record: RunRecord, dataset: Any, which: str, quiet: bool) -> None:
         import torch
 
-        from ..data.streams import DatasetStream
+        from ..data.streams import open_stream
         from ..engine import Engine
         from .live import Live
         from .logs import Logs
 
-        self.processes, self.folder, self.record = processes, folder, record
+        self.processes, self.folder, self.record, self.dataset = processes, folder, record, dataset
         settings = self.settings = record.settings
         self.budget = parse_budget(settings.budget)
         torch.manual_seed(settings.seed)  # the same weights in every process
-        self.system = build_system(record).to(processes.device)
+        self.system: Any = build_system(record).to(processes.device)
         if (folder / "start.safetensors").exists():
             import safetensors.torch
 
@@ -123,7 +124,11 @@ class _Loop:
         channels_last = settings.channels_last == "on"
         self.engine = Engine(
             self.system,
-            {"data": DatasetStream(dataset, record.config["batch_size"], seed=settings.seed, world=processes.world)},
+            {
+                "data": open_stream(
+                    dataset, self.system.domains(), record.config["batch_size"], seed=settings.seed, world=processes.world
+                )
+            },
             processes=processes,
             precision=settings.precision,
             micro_batches=settings.micro_batches,
@@ -200,6 +205,8 @@ class _Loop:
             self._log(reports, (engine.clock.samples - seen[0]) / max(time.perf_counter() - seen[1], 1e-9))
             picture = self.picture()
         clock = engine.clock
+        from ..capabilities import names_of
+
         return {
             "run": str(self.folder),
             "system": self.record.card.name,
@@ -211,6 +218,7 @@ class _Loop:
             "resumed": self.resumed,
             "incidents": [text for _, text in engine.incidents],
             "picture": str(picture) if picture else None,
+            "can": names_of(self.system),
             "checkpoint": str(self.folder / "checkpoints" / "last"),
         }
 
@@ -239,15 +247,23 @@ class _Loop:
             checkpoint.save(self.folder / "checkpoints", self.system.state_dict(), state, summary)
         return report
 
-    def picture(self) -> Path:
-        """Write a grid of samples of the moment; always the same latents, so that pictures can be compared."""
+    def picture(self) -> Path | None:
+        """Write a grid of samples of the moment; always the same latents or records, so that pictures can be compared."""
         import numpy as np
 
         from ..batches import decode
+        from ..capabilities import Shows, names_of
         from ..inference.sampling import draw_samples
         from .pictures import save_grid
 
         spec = self.record.spec
+        path = self.folder / "samples" / f"round-{self.engine.clock.round:07d}.png"
+        if isinstance(self.system, Shows):
+            images, captions = self._shown()
+            self.logs.image("samples", save_grid(path, images, spec, captions=captions), self.engine.clock.round)
+            return path
+        if "sample" not in names_of(self.system):
+            return None
         count = PICTURE_COUNT[spec.kind]
         labels = None
         labelled = bool(getattr(self.system, "classes", 0))
@@ -257,10 +273,24 @@ class _Loop:
             labels = torch.arange(count) % len(spec.classes)
         with self.engine.watching() as system:
             pieces = [decode(x, spec) for x in draw_samples(system, count, seed=self.settings.seed, labels=labels)]
-        path = self.folder / "samples" / f"round-{self.engine.clock.round:07d}.png"
         grid = save_grid(path, np.concatenate(pieces), spec, labels=None if labels is None else labels.numpy())
         self.logs.image("samples", grid, self.engine.clock.round)
         return path
+
+    def _shown(self) -> tuple[Any, tuple[str, ...]]:
+        """(images (SHOWN * K, H, W, C) in file units, K captions) of a system that says what to look at."""
+        import torch
+
+        from ..batches import Noise, decode
+        from ..data.streams import shown_batch
+
+        engine = self.engine
+        generator = torch.Generator(device=self.processes.device).manual_seed(self.settings.seed)
+        noise = Noise(generator, dtype=engine.dtype)
+        batch = shown_batch(self.dataset, self.system.domains(), SHOWN, noise).to(engine.dtype, engine.memory_format)
+        with engine.watching():
+            images, captions = self.system.show(batch, noise)
+        return decode(images.flatten(0, 1), self.record.spec), captions
 
     def _announce(self) -> None:
         """Say what is about to happen, with the time, memory and disk it is expected to take."""

@@ -38,7 +38,7 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
         origin,
         size=size,
         channels=settings.channels,
-        fit=settings.fit,
+        fit=settings.fit or "crop",
         axis=settings.axis,
         heldout=settings.heldout,
         seed=settings.seed,

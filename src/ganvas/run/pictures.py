@@ -37,13 +37,20 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7
 
 
 def save_grid(
-    path: Path, samples: np.ndarray, spec: Spec, *, columns: int | None = None, labels: np.ndarray | None = None
+    path: Path,
+    samples: np.ndarray,
+    spec: Spec,
+    *,
+    columns: int | None = None,
+    labels: np.ndarray | None = None,
+    captions: tuple[str, ...] = (),
 ) -> np.ndarray:
     """Write one PNG of all samples and return it as (H, W, 3) uint8.
 
     samples: of an ImageSpec (N, H, W, C) uint8, uint16 or float32 in file units, C from 1 up; of a PointsSpec (N, D).
     columns: images in a row; by default the grid is about square. labels: (N,) class indices: images are sorted into
-    rows by class with the name in front, points get a panel a class (the first twelve).
+    rows by class with the name in front, points get a panel a class (the first twelve). captions: what stands in each
+    column of images, written above it; then columns is their number.
 
     One channel is grey and three are colour; other numbers of channels stand side by side as grey strips, a sample a
     strip. `low` .. `high` of the spec go from black to white, what lies outside saturates; a depth other than the
@@ -54,7 +61,9 @@ def save_grid(
     if isinstance(spec, PointsSpec):
         picture = _scatter(np.asarray(samples, dtype=np.float64), spec, labels)
     else:
-        picture = _grid(_eight_bit(samples, spec), spec, columns, labels)
+        picture = _grid(_eight_bit(samples, spec), spec, len(captions) or columns, labels)
+        if captions:
+            picture = _captioned(picture, captions)
     write_atomically(path, _png(picture))
     return picture
 
@@ -144,6 +153,22 @@ def _text_width(names: list[str]) -> int:
         return 0
     font = _font()
     return round(max(font.getlength(name) for name in names)) + 4 * GUTTER
+
+
+def _captioned(picture: np.ndarray, captions: tuple[str, ...]) -> np.ndarray:
+    """The picture with a line of captions above its columns, in letters small enough for them."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    step = (picture.shape[1] - GUTTER) / len(captions)
+    longest = max(_font().getlength(caption) for caption in captions)
+    font = ImageFont.load_default(max(8.0, min(TEXT_HEIGHT, TEXT_HEIGHT * (step - GUTTER) / max(longest, 1.0))))
+    head = TEXT_HEIGHT + 2 * GUTTER
+    image = Image.new("RGB", (picture.shape[1], picture.shape[0] + head), (BACKGROUND,) * 3)
+    image.paste(Image.fromarray(picture), (0, head))
+    draw = ImageDraw.Draw(image)
+    for column, caption in enumerate(captions):
+        draw.text((GUTTER + (column + 0.5) * step, head / 2), caption, fill=(INK,) * 3, font=font, anchor="mm")
+    return np.array(image)
 
 
 def _lettered(canvas: np.ndarray, names: list[str], cell_height: int) -> np.ndarray:

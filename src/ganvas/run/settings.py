@@ -21,7 +21,11 @@ class Settings:
     preset: str = knob("auto", "named group of settings of the system (see: ganvas show SYSTEM)")
     size: str | None = knob(None, "train at this size: 64, or 96x64 (height x width); default: what the data and budget suit")
     channels: int | None = knob(None, "1 (grey) or 3 (colour), when the data mixes them", low=1, high=8)
-    fit: str = knob("crop", "how another aspect is met", choices=("crop", "pad", "stretch"))
+    fit: str | None = knob(
+        None,
+        "how another aspect is met, or patches: cut at native scale into pieces of --size; default: what the system suits",
+        choices=("crop", "pad", "stretch", "patches"),
+    )
     axis: int | None = knob(None, "axis along which volumes are sliced", low=0, high=2)
     heldout: float = knob(0.2, "share of the groups kept out of training, for judging", low=0.0, high=0.9)
     phantom_count: int | None = knob(

@@ -188,13 +188,19 @@ def _prepare(
     from ..parallel import pick_device
 
     pick_device(settings.device, settings.processes)
+    _, module, system_class = load_system(name)
+    side = system_class.side  # type: ignore[attr-defined]
+    settings = dataclasses.replace(
+        settings,
+        fit=settings.fit or system_class.fit,  # type: ignore[attr-defined]
+        size=settings.size or (None if side is None else str(side)),
+    )
     dataset = open_run_data(settings, source=data if in_memory else None, progress=not quiet)
     spec = dataset.spec
     if spec.kind not in card.data:
         raise GanvasError(f"{card.name} learns from {' or '.join(card.data)} data, but {settings.data} holds {spec.kind}")
     for note in dataset.notes[:10]:
         say(f"note: {note}")
-    _, module, system_class = load_system(name)
     count = len(dataset.train_indices())
     preset = _choose_preset(module, settings.preset, overrides, system_class.Config)  # type: ignore[attr-defined]
     settings, speed = _resolve_numbers(settings, system_class, spec, callable(preset))

@@ -175,7 +175,12 @@ def _open_with_run(
     if dataset.fingerprint == record.data["fingerprint"]:  # resized as the images that the generator learnt from
         return [dataset], []
     dataset = open_data(
-        real, size=own, channels=channels or record.settings.channels, fit=record.settings.fit, heldout=0.0, progress=False
+        real,
+        size=own,
+        channels=channels or record.settings.channels,
+        fit=record.settings.fit or "crop",
+        heldout=0.0,
+        progress=False,
     )
     exists = not isinstance(real, str | Path) or Path(real).expanduser().exists()
     return [dataset], _resizing([native_size(real) if exists else None, own], own)

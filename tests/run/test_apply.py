@@ -1,0 +1,211 @@
+"""`ganvas apply` on every kind of file, with a system so simple that the right result is known pixel by pixel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+import tifffile
+from PIL import Image
+from tiny_files import dicom, nifti, ramp
+
+from ganvas.data.readers import read
+from ganvas.errors import DataError, GanvasError
+from ganvas.run.apply import apply
+from ganvas.run.train import train
+from toys import SMALL, picture_folder, pictures
+
+SYSTEM = '''
+"""Does what is easily checked: inverts, doubles, and scores by brightness."""
+from dataclasses import dataclass
+import torch
+from torch import nn
+from ganvas.batches import Noise
+from ganvas.config import knob
+from ganvas.game import Phase, Player, System, Turn
+from ganvas.optim import optimiser
+
+CARD = {"title": "t", "authors": "a", "year": 2020, "paper": "p", "summary": "s", "data": ["image"]}
+
+@dataclass(frozen=True)
+class Config:
+    batch_size: int = knob(4, "records", low=1)
+    width: int = knob(4, "fixed by training", low=1)
+    gain: float = knob(1.0, "factor on scores", low=0.0, later=True)
+
+class Simple(System):
+    Config = Config
+    multiple = 4
+    scale = 2
+    def __init__(self, spec, config):
+        super().__init__(spec, config)
+        self.network = nn.Conv2d(spec.channels, spec.channels, 1)
+    def players(self):
+        return (Player("one", ("network",), optimiser("adam", 1e-3)),)
+    def phases(self):
+        return (Phase("play", (Turn("one", self.play),)),)
+    def play(self, batch, clock, shared):
+        return {"loss": self.network(batch.images).square().mean()}
+    def CAPABILITIES
+PRESETS = {"auto": {}}
+'''
+BODIES = {
+    "translate": "translate(self, images, target, noise):\n        assert images.shape[2] % 4 == 0 and images.shape[3] % 4 == 0"
+    "\n        return -images if target else images\n",
+    "restore": "restore(self, images, noise):\n        return images.repeat_interleave(2, 2).repeat_interleave(2, 3)\n",
+    "score": "anomaly(self, images, noise):\n        maps = (images.mean(1) + 1) / 2 * self.config.gain"
+    "\n        return maps.mean((1, 2)), maps\n",
+}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A run of each capability, trained for one round on 8-bit grey pictures of 8x8 in two classes."""
+    folder = tmp_path_factory.mktemp("apply")
+    data = picture_folder(folder / "data", labels=("dark", "light"))
+    made = {}
+    for verb, body in BODIES.items():
+        file = folder / f"simple_{verb}.py"
+        file.write_text(SYSTEM.replace("CAPABILITIES\n", body))
+        made[verb] = folder / verb
+        train(str(file), data, out=made[verb], budget="1r", quiet=True, sample_every=0.0, device="cpu")
+    return made
+
+
+@pytest.fixture
+def translator(runs: dict[str, Path]) -> Path:
+    return runs["translate"]
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    return np.stack([picture.pixels for picture in read(path)])
+
+
+def test_pictures_keep_name_depth_and_kind(translator: Path, tmp_path: Path) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    (source / "deep").mkdir(parents=True)
+    eight, sixteen = ramp(np.uint8, height=9, width=13), ramp(np.uint16, height=10, width=7)
+    Image.fromarray(eight[..., 0]).save(source / "a.png")
+    Image.fromarray(eight[..., 0]).save(source / "photo.jpg", quality=100)
+    tifffile.imwrite(source / "deep" / "b.tif", sixteen[..., 0])
+    result = apply(translator, [source], out=out, to="light", device="cpu")
+    assert sorted(str(Path(f).relative_to(out)) for f in result["files"]) == ["a.png", "deep/b.tiff", "photo.png"]
+    assert (pixels_of(out / "a.png")[0] == 255 - eight).all()
+    assert (pixels_of(out / "deep" / "b.tiff")[0] == 65535 - sixteen).all(), "16 bits come out as exactly as they went in"
+    same = apply(translator, [source / "a.png"], out=tmp_path / "same", to="dark", device="cpu")
+    assert (pixels_of(Path(same["files"][0]))[0] == eight).all()
+    assert b"SYNTHETIC" in (out / "a.png").read_bytes()
+
+
+def test_tiles_and_the_whole_agree(translator: Path, tmp_path: Path) -> None:
+    picture = ramp(np.uint8, height=150, width=203)
+    Image.fromarray(picture[..., 0]).save(tmp_path / "large.png")
+    for tile in (0, 32, 64, 200):
+        result = apply(translator, [tmp_path / "large.png"], out=tmp_path / str(tile), to="light", tile=tile, device="cpu")
+        assert (pixels_of(Path(result["files"][0]))[0] == 255 - picture).all(), tile
+
+
+def test_volumes_stay_where_they_are(runs: dict[str, Path], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    volume = rng.integers(0, 256, (6, 9, 5)).astype(np.uint8)
+    # Stored back to front, axes swapped, oblique enough to notice: what a scanner may write.
+    affine = np.array([[0, -2.0, 0, 30], [-1.5, 0, 0, 40], [0, 0, 4.0, -20], [0, 0, 0, 1]])
+    (tmp_path / "head.nii.gz").write_bytes(nifti(volume, affine, packed=True))
+    result = apply(runs["translate"], [tmp_path / "head.nii.gz"], out=tmp_path / "a", to="light", device="cpu")
+    made = nibabel.load(result["files"][0])
+    assert Path(result["files"][0]).name == "head.nii.gz"
+    assert np.allclose(made.affine, affine)
+    assert (np.asarray(made.dataobj) == 255 - volume).all()
+    result = apply(runs["restore"], [tmp_path / "head.nii.gz"], out=tmp_path / "b", device="cpu")
+    made = nibabel.load(result["files"][0])
+    larger = np.asarray(made.dataobj)
+    assert larger.shape == (12, 18, 5), "twice as large in the plane of the slices, as many slices"
+    assert (larger[::2, ::2] == volume).all()
+    # The centre of the volume is the same point in space as before.
+    before, after = (a @ [*((np.array(s) - 1) / 2), 1] for a, s in ((affine, volume.shape), (made.affine, larger.shape)))
+    assert np.allclose(before, after)
+
+
+def test_dicom_gives_dicom_without_the_patient(translator: Path, tmp_path: Path) -> None:
+    pixels = ramp(np.uint16, height=12, width=8)
+    (tmp_path / "1.2.3.4").write_bytes(dicom(pixels[..., 0], PatientName="Doe^Jane", PatientID="4711"))
+    result = apply(translator, [tmp_path / "1.2.3.4"], out=tmp_path / "out", to="light", device="cpu")
+    (file,) = result["files"]
+    assert Path(file).name == "1.2.3.4.dcm", "a UID is no suffix"
+    assert b"Doe" not in Path(file).read_bytes()
+    assert pydicom.dcmread(file).PatientName == "SYNTHETIC"
+    assert (np.rint(pixels_of(Path(file))[0]) == 65535 - pixels).all()
+
+
+def test_restoring_enlarges_colour_is_turned_grey_and_that_is_said(runs: dict[str, Path], tmp_path: Path) -> None:
+    Image.fromarray(ramp(np.uint8, channels=3)).save(tmp_path / "colour.png")
+    said: list[str] = []
+    result = apply(runs["restore"], [tmp_path / "colour.png"], out=tmp_path / "out", device="cpu", say=said.append)
+    assert pixels_of(Path(result["files"][0])).shape == (1, 18, 26, 1)
+    assert any("turned into grey" in text for text in said)
+
+
+def test_scores_maps_and_their_pictures(runs: dict[str, Path], tmp_path: Path) -> None:
+    dark, light = np.full((8, 8), 51, np.uint8), np.full((8, 8), 204, np.uint8)
+    for name, values in (("dark", dark), ("light", light)):
+        Image.fromarray(values).save(tmp_path / f"{name}.png")
+    files = [tmp_path / "dark.png", tmp_path / "light.png"]
+    result = apply(runs["score"], files, out=tmp_path / "out", device="cpu")
+    scores = {one["file"]: one["score"] for one in result["scores"]}
+    assert scores == {"dark": pytest.approx(0.2), "light": pytest.approx(0.8)}
+    assert (tmp_path / "out" / "scores.csv").read_text().splitlines() == ["file,score", "dark,0.2", "light,0.8"]
+    with np.load(tmp_path / "out" / "maps" / "light.npz") as held:
+        assert held["map"] == pytest.approx(np.full((8, 8), 0.8))
+    assert (tmp_path / "out" / "maps" / "light.png").exists()
+    doubled = apply(runs["score"], files, out=tmp_path / "more", device="cpu", config={"gain": 2.0})
+    assert doubled["scores"][1]["score"] == pytest.approx(1.6), "a setting marked `later` may be changed"
+
+
+def test_a_broken_file_is_told_and_left_out(translator: Path, tmp_path: Path) -> None:
+    source = picture_folder(tmp_path / "in", 3)
+    (source / "broken.png").write_bytes((source / "000.png").read_bytes()[:40])
+    said: list[str] = []
+    result = apply(translator, [source], out=tmp_path / "out", to="dark", device="cpu", say=said.append)
+    assert result["inputs"] == 3
+    assert len(result["failed"]) == 1
+    assert any("broken.png" in text for text in said)
+    with pytest.raises(DataError, match="broken.png"):
+        apply(translator, [source / "broken.png"], out=tmp_path / "out", to="dark", device="cpu")
+
+
+CASES: list[tuple[str, dict[str, Any], str]] = [
+    ("translate", {}, "--to dark or  --to light"),
+    ("translate", {"to": "ligth"}, "did you mean 'light'"),
+    ("translate", {"to": "dark", "verb": "restore"}, "cannot restore"),
+    ("translate", {"to": "dark", "tile": 5}, "too small"),
+    ("translate", {"to": "dark", "format": "pgn"}, "did you mean 'png'"),
+    ("restore", {"to": "dark"}, "restores"),
+    ("score", {"tile": 64}, "--tile is for translating"),
+    ("score", {"config": {"width": 9}}, "may be changed now: gain"),
+    ("score", {"config": {"gian": 9}}, "did you mean 'gain'"),
+]
+
+
+@pytest.mark.parametrize(("verb", "options", "message"), CASES)
+def test_errors_teach_the_fix(runs: dict[str, Path], tmp_path: Path, verb: str, options: dict[str, Any], message: str) -> None:
+    Image.fromarray(pictures(1)[0]).save(tmp_path / "a.png")
+    with pytest.raises(GanvasError, match=message) as caught:
+        apply(runs[verb], [tmp_path / "a.png"], **{"out": tmp_path / "out", "device": "cpu", **options})
+    assert "\n" not in str(caught.value)
+
+
+def test_inputs_must_have_names_of_their_own_and_samplers_are_told_what_to_use(translator: Path, tmp_path: Path) -> None:
+    for place in ("x", "y"):
+        picture_folder(tmp_path / place, 1)
+    with pytest.raises(GanvasError, match="two folders"):
+        apply(translator, [tmp_path / "x", tmp_path / "y"], out=tmp_path / "out", to="dark", device="cpu")
+    with pytest.raises(GanvasError, match="on what"):
+        apply(translator, [], out=tmp_path / "out", to="dark", device="cpu")
+    data = picture_folder(tmp_path / "data")
+    train("lsgan", data, out=tmp_path / "gan", budget="1r", quiet=True, sample_every=0.0, config=SMALL, device="cpu")
+    with pytest.raises(GanvasError, match="ganvas sample"):
+        apply(tmp_path / "gan", [data], out=tmp_path / "out", device="cpu")

@@ -1,0 +1,222 @@
+"""CycleGAN: both ways at any size, the pool, the terms, and a colour change that is learnt without pairs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ganvas.batches import Domains, Noise
+from ganvas.data.streams import open_stream
+from ganvas.engine import Engine
+from ganvas.errors import GanvasError
+from ganvas.game import Clock
+from ganvas.specs import ImageSpec
+from ganvas.systems.translation.cyclegan import PRESETS, Config, CycleGan, Judge, Translator
+
+SPEC = ImageSpec(channels=1, height=16, width=16, classes=("dark", "light"))
+
+
+def small(spec: ImageSpec = SPEC, **settings: Any) -> CycleGan:
+    torch.manual_seed(0)
+    return CycleGan(spec, Config(**{"width": 4, "blocks": 1, "pool": 4, "batch_size": 2, **settings}))
+
+
+def noise(seed: int = 0) -> Noise:
+    return Noise(torch.Generator().manual_seed(seed))
+
+
+def batch_of(a: torch.Tensor, b: torch.Tensor, seed: int = 0) -> Domains:
+    return Domains(noise(seed), None, a, b)
+
+
+def test_classes_are_chosen_by_name_or_by_being_two() -> None:
+    three = ImageSpec(channels=1, height=16, width=16, classes=("x", "y", "z"))
+    assert small().domains() == (0, 1)
+    assert small(three, first="z", second="x").domains() == (2, 0)
+    wrong = {
+        "three classes and no choice": (three, {}, "needs two classes"),
+        "no classes": (ImageSpec(channels=1, height=16, width=16), {}, "has 0 (none)"),
+        "misspelt": (SPEC, {"first": "dark", "second": "lihgt"}, "did you mean 'light'"),
+        "half a choice": (three, {"first": "x"}, "second='' is no class"),
+        "twice the same": (three, {"first": "x", "second": "x"}, "both 'x'"),
+        "tiny": (ImageSpec(channels=1, height=4, width=9, classes=("x", "y")), {}, "too small"),
+    }
+    for spec, settings, said in wrong.values():
+        with pytest.raises(GanvasError) as caught:
+            small(spec, **settings)
+        assert said.lower() in str(caught.value).lower()
+        assert "\n" not in str(caught.value)
+
+
+def test_target_decides_the_direction_and_any_size_is_translated() -> None:
+    system = small(ImageSpec(channels=3, height=16, width=12, classes=("x", "y", "z")), first="z", second="x").eval()
+    images = torch.rand(2, 3, 40, 24) * 2 - 1
+    with torch.no_grad():
+        assert torch.equal(system.translate(images, 2, noise()), system.to_a(images))
+        assert torch.equal(system.translate(images, 0, noise()), system.to_b(images))
+        for height, width in ((8, 8), (33, 17), (9, 64)):
+            result = system.translate(torch.zeros(1, 3, height, width), 0, noise())
+            assert result.shape == (1, 3, height, width)
+    with pytest.raises(ValueError, match="class 1"):
+        system.translate(images, 1, noise())
+
+
+@pytest.mark.parametrize(("depth", "patch"), [(1, 16), (2, 34), (3, 70)])
+def test_a_verdict_sees_one_patch(depth: int, patch: int) -> None:
+    """The receptive field, measured: where the gradient of one verdict is not zero. InstanceNorm is left out: it sees all."""
+    judge = Judge(1, 2, depth)
+    judge.layers = torch.nn.Sequential(*[m for m in judge.layers if not isinstance(m, torch.nn.InstanceNorm2d)])
+    for parameter in judge.parameters():
+        torch.nn.init.constant_(parameter, 0.1)
+    images = torch.ones(1, 1, 144, 144, requires_grad=True)
+    verdicts = judge(images)
+    verdicts[0, 0, verdicts.shape[2] // 2, verdicts.shape[3] // 2].backward()
+    assert images.grad is not None
+    touched = images.grad[0, 0].abs().sum(0) > 0
+    assert int(touched.sum()) == patch
+
+
+@pytest.mark.parametrize(("side", "depth"), [(8, 1), (31, 1), (32, 2), (64, 2), (128, 3)])
+def test_judges_are_as_deep_as_the_size_allows(side: int, depth: int) -> None:
+    system = small(ImageSpec(channels=1, height=side, width=2 * side, classes=("x", "y")))
+    strided = [m for m in system.judge_a.layers if isinstance(m, torch.nn.Conv2d) and m.stride == (2, 2)]
+    assert len(strided) == depth
+    square = ImageSpec(channels=1, height=side, width=side, classes=("x", "y"))
+    assert small(square, depth=5).judge_b(torch.zeros(1, 1, side, side)).numel() > 0
+
+
+def test_terms_are_those_of_the_paper() -> None:
+    system = small(identity=0.25, cycle=8.0)
+    a, b = torch.rand(2, 1, 16, 16) * 2 - 1, torch.rand(2, 1, 16, 16) * 2 - 1
+    shared: dict[str, Any] = {}
+    terms = system.translate_both(batch_of(a, b), Clock(), shared)
+    with torch.no_grad():
+        made_b = system.to_b(a)
+        expected = {
+            "fool b": ((system.judge_b(made_b) - 1) ** 2).mean(),
+            "cycle a": 8 * (system.to_a(made_b) - a).abs().mean(),
+            "identity b": 2 * (system.to_b(b) - b).abs().mean(),
+        }
+    for name, value in expected.items():
+        torch.testing.assert_close(terms[name], value, rtol=1e-4, atol=1e-5)
+    assert not shared["a"].requires_grad and torch.allclose(shared["b"], made_b, atol=1e-6)
+    judged = system.tell_apart(batch_of(a, b), Clock(), shared)
+    with torch.no_grad():
+        torch.testing.assert_close(judged["real b"], 0.5 * ((system.judge_b(b) - 1) ** 2).mean(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(judged["made b"], 0.5 * (system.judge_b(made_b) ** 2).mean(), rtol=1e-4, atol=1e-5)
+    alone = small(cycle=0.0).translate_both(batch_of(a, b), Clock(), {})
+    assert set(alone) == {"fool a", "fool b"}
+
+
+def numbered(first: int, count: int) -> torch.Tensor:
+    return torch.arange(first, first + count, dtype=torch.float32)[:, None, None, None].expand(-1, 1, 16, 16)
+
+
+def test_the_pool_gives_the_new_while_it_fills_and_half_of_the_past_afterwards() -> None:
+    system = small(pool=6)
+    own = noise(3)
+    given, stored = [], []
+    for start in range(0, 400, 2):
+        batch = Domains(own, None, numbered(0, 2), numbered(0, 2))
+        made = {"a": numbered(start + 1, 2), "b": -numbered(start + 1, 2)}
+        from_a, from_b = system._pooled(batch, made)
+        assert not made
+        given.append(from_a[:, 0, 0, 0].tolist())
+        stored.append(sorted(system.pool_a[:, 0, 0, 0].tolist()))
+        assert (from_b < 0).all()
+        assert (system.pool_b <= 0).all()
+        if start < 6:
+            assert given[-1] == [start + 1, start + 2]
+    assert stored[2] == [1, 2, 3, 4, 5, 6]
+    late = [(value, 2 * i + k + 1) for i, row in enumerate(given) if i >= 3 for k, value in enumerate(row)]
+    past = sum(value != now for value, now in late) / len(late)
+    assert 0.42 < past < 0.58
+    assert all(value <= now for value, now in late), "nothing is given before it was made"
+    handed = [value for value, now in late if value != now]
+    assert len(set(handed)) == len(handed), "what was given is no longer in the pool"
+    assert int(system.filled) == 6
+
+
+def test_a_pool_smaller_than_a_batch_and_no_pool_at_all() -> None:
+    system = small(pool=3, batch_size=8)
+    own = noise()
+    for start in (1, 9, 17):
+        given, _ = system._pooled(
+            Domains(own, None, numbered(0, 8), numbered(0, 8)), {"a": numbered(start, 8), "b": numbered(start, 8)}
+        )
+        assert given[3:, 0, 0, 0].tolist() == list(range(start + 3, start + 8))
+    none = small(pool=0)
+    assert not [name for name, _ in none.named_buffers() if "pool" in name]
+    made = {"a": numbered(1, 2), "b": numbered(5, 2)}
+    assert none._pooled(batch_of(numbered(0, 2), numbered(0, 2)), made)[1][0, 0, 0, 0] == 5
+
+
+def test_rates_are_constant_and_then_fall_to_nothing() -> None:
+    system = small(constant=0.25)
+    rates = [system.falling(Clock(progress=p)) for p in (0.0, 0.25, 0.625, 1.0)]
+    assert rates == pytest.approx([1, 1, 0.5, 0])
+    assert small(constant=1.0).falling(Clock(progress=0.99)) == 1.0
+
+
+def test_skip_shows_the_last_layer_the_first_one() -> None:
+    torch.manual_seed(0)
+    for skip in (False, True):
+        translator = Translator(3, 4, 1, skip)
+        before = translator(torch.zeros(1, 3, 16, 16))
+        with torch.no_grad():
+            for parameter in translator.middle.parameters():
+                parameter.zero_()
+        images = torch.rand(1, 3, 16, 16)
+        assert before.shape == images.shape
+        assert bool((translator(images).std((2, 3)) > 1e-3).all()) == skip, "without it nothing gets past the middle"
+
+
+class Shades:
+    """Discs on a ground, dark on light in the one class and light on dark in the other."""
+
+    source = "shades"
+    spec = SPEC
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        y, x = np.mgrid[:16, :16]
+        centres, radii = rng.uniform(4, 12, (200, 2, 1, 1)), rng.uniform(2, 4, (200, 1, 1))
+        self.discs = (y - centres[:, 0]) ** 2 + (x - centres[:, 1]) ** 2 < radii**2
+        self.labels = np.arange(200) % 2
+        shades = np.where(self.discs, 220, 40)
+        shades[self.labels == 1] = 255 - shades[self.labels == 1]
+        self.values = shades.astype(np.uint8)[..., None]
+
+    def train_indices(self) -> np.ndarray:
+        return np.arange(200)
+
+
+def test_it_learns_to_exchange_light_and_dark_without_pairs() -> None:
+    data = Shades()
+    system = small(width=8, pool=20, batch_size=4, rate=1e-3, averaging=50.0, skip=True)
+    stream = open_stream(data, system.domains(), 4, seed=0)  # type: ignore[arg-type]
+    engine = Engine(system, {"data": stream}, seed=0, check_every=16)
+    rounds = 80
+    for i in range(rounds):
+        engine.progress = i / rounds
+        engine.play_round()
+    dark = torch.from_numpy(data.values[data.labels == 0][:32]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with engine.watching():
+        made = system.translate(dark, 1, noise())
+    wrong, untouched = (made + dark).abs().mean(), (2 * dark).abs().mean()
+    print(float(wrong / untouched))
+    assert float(wrong) < 0.35 * float(untouched)
+
+
+def test_presets_build() -> None:
+    from ganvas.config import Situation, build_config
+
+    for side, records in ((32, 500), (128, 2000), (256, 5000)):
+        spec = ImageSpec(channels=3, height=side, width=side, classes=("x", "y"))
+        for seconds in (60.0, 600.0, 36_000.0, None):
+            chosen = PRESETS["auto"](Situation(spec, records, seconds, 50.0, "cpu"))
+            build_config(Config, dict(chosen))
+    assert Config().width == 64 and Config().batch_size == 1 and Config().pool == 50

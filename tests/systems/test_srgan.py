@@ -1,0 +1,199 @@
+"""What is particular to srgan: its pairs, its phases, its networks. The contract is tested elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ganvas.batches import Image, Noise, make_batch
+from ganvas.config import build_config
+from ganvas.data.streams import DatasetStream
+from ganvas.engine import Engine
+from ganvas.errors import GanvasError
+from ganvas.game import Clock
+from ganvas.specs import ImageSpec
+from ganvas.systems.restoration.srgan import Config, Features, Generator, Srgan, _resized
+
+TINY = {"width": 4, "layers": 1, "discriminator_width": 4, "batch_size": 4, "crop": 0, "scale": 2}
+
+
+def build(shape: tuple[int, int, int] = (3, 16, 24), depth: int = 8, **changes: Any) -> Srgan:
+    torch.manual_seed(0)
+    spec = ImageSpec(*shape, depth=depth, high=2.0**depth - 1)
+    return Srgan(spec, build_config(Config, TINY | changes))
+
+
+def batch_of(system: Srgan, count: int = 4) -> Any:
+    spec = system.spec
+    kind = np.uint8 if spec.depth == 8 else np.uint16
+    values = np.random.default_rng(0).integers(0, int(spec.high) + 1, (count, spec.height, spec.width, spec.channels), kind)
+    return make_batch(values, None, spec, Noise(torch.Generator().manual_seed(0)))
+
+
+class Records:
+    def __init__(self, system: Srgan) -> None:
+        self.spec, self.source, self.labels = system.spec, "records", None
+        rng = np.random.default_rng(0)
+        self.values = rng.integers(0, 256, (8, self.spec.height, self.spec.width, self.spec.channels), np.uint8)
+
+    def train_indices(self) -> np.ndarray:
+        return np.arange(8)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("residual", [False, True])
+def test_every_size_comes_back_scaled(scale: int, residual: bool) -> None:
+    system = build((2, 16, 24), scale=scale, residual=residual).eval()
+    for height, width in ((1, 1), (7, 5), (3, 40)):
+        found = system.restore(torch.rand(1, 2, height, width), Noise(torch.Generator()))
+        assert found.shape == (1, 2, scale * height, scale * width)
+        assert found.abs().max() <= 1
+
+
+def test_the_first_weights_draw_no_chequered_pattern() -> None:
+    """The four pixels that one pixel becomes begin alike, whatever the small image is."""
+    torch.manual_seed(0)
+    network = Generator(1, 8, 1, 2, batch_norm=False, residual=False)
+    before_last = network.enlarge[:-1](torch.rand(1, 8, 6, 6))
+    assert torch.allclose(before_last[..., ::2, ::2], before_last[..., 1::2, 1::2], atol=1e-6)
+
+
+def test_a_residual_generator_begins_near_the_bicubic_enlargement() -> None:
+    small = torch.rand(2, 3, 12, 12) * 2 - 1
+    error = {}
+    for residual in (False, True):
+        system = build(residual=residual).eval()
+        error[residual] = (system.generator(small) - _resized(small, 2)).abs().mean()
+    assert error[True] < 0.1 < error[False]
+
+
+def test_the_small_image_is_what_a_file_would_hold() -> None:
+    for depth, levels in ((8, 255), (16, 65535)):
+        system = build((1, 16, 16), depth)
+        small, large = system._pair(batch_of(system))
+        steps = (small.double() + 1) / 2 * levels
+        assert small.shape == (4, 1, 8, 8) and large.shape == (4, 1, 16, 16)
+        assert (steps - steps.round()).abs().max() < (1e-3 if depth == 8 else 0.01)
+    rough, exact = build(), build(rounding=False)
+    large = batch_of(rough).images
+    assert 0 < (rough._reduced(large) - exact._reduced(large)).abs().max() <= 1 / 255 + 1e-6
+
+
+def test_pieces_are_true_cuts_of_their_own_record_mirrored_and_turned() -> None:
+    """Each record holds its number and place in three channels: any piece says where it was cut and how it was turned."""
+    system = build((3, 32, 32), crop=8)
+    rows = torch.linspace(-1, 1, 32)
+    count = 64
+    images = torch.stack([
+        torch.linspace(-1, 1, count)[:, None, None].expand(count, 32, 32),
+        rows[None, :, None].expand(count, 32, 32),
+        rows[None, None, :].expand(count, 32, 32),
+    ], dim=1)  # fmt: skip
+    _, large = system._pair(Image(Noise(torch.Generator().manual_seed(1)), None, images))
+    assert large.shape == (count, 3, 8, 8)
+    assert torch.equal(large[:, 0], images[:, 0, :8, :8]), "a piece mixes records"
+    step = 2 / 31
+    along, across = large[:, 1].diff(dim=1), large[:, 1].diff(dim=2)
+    turned = across.abs().mean((1, 2)) > step / 2
+    assert torch.allclose(along.abs().amax((1, 2)) + across.abs().amax((1, 2)), torch.full((count,), step), atol=1e-5)
+    assert 10 < turned.sum() < 54, "half of them are turned"
+    assert len(large[:, 1].amin((1, 2)).unique()) > 10, "they come from many places"
+
+
+def test_pieces_are_left_as_they_are_without_flips_and_crop() -> None:
+    system = build((1, 16, 18), flips=False)
+    batch = batch_of(system)
+    assert torch.equal(system._pair(batch)[1], batch.images)
+    uneven = build((1, 15, 18), scale=4)
+    assert uneven._pair(batch_of(uneven))[1].shape == (4, 1, 12, 16), "cut to a multiple of the scale"
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, ["content", "adversarial"]), (1.0, ["content"]), (0.0, ["adversarial"])])
+def test_the_share_of_pretraining_orders_the_phases(share: float, expected: list[str]) -> None:
+    system = build(pretraining=share, pretraining_rate=1e-2, generator_rate=1e-3, drop=0.8)
+    engine = Engine(system, {"data": DatasetStream(Records(system), 4)})  # type: ignore[arg-type]
+    seen, rates = [], []
+    for finished in range(10):
+        engine.progress = (finished + 1) / 10
+        seen.append(engine.clock.phase)
+        rates.append(system._generator_rate(engine.clock))
+        engine.play_round()
+    assert list(dict.fromkeys(seen)) == expected
+    if share == 0.5:
+        assert seen.count("content") == 5
+        assert rates == pytest.approx([1e-2 / 1e-3] * 4 + [1] + [1] * 4 + [0.1])
+
+
+def test_without_weight_there_is_no_extractor_and_no_term() -> None:
+    system = build(perceptual=0.0, pixel=2.0)
+    assert system.features is None
+    assert system.convince(batch_of(system), Clock(), {}).keys() == {"adversarial", "pixel"}
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_features_see_any_number_of_channels(channels: int) -> None:
+    features = Features(3)
+    images = torch.rand(2, channels, 32, 32) * 2 - 1
+    found = features(images)
+    assert [m.shape[2] for m in found] == [16, 8, 4]
+    if channels == 1:
+        assert torch.allclose(found[0], features(images.expand(-1, 3, -1, -1))[0], atol=1e-5)
+    if channels == 2:
+        assert torch.allclose(found[1].unflatten(0, (2, 2))[:, 0], features(images[:, :1])[1], atol=1e-5)
+
+
+def test_features_are_those_of_the_pretrained_network() -> None:
+    from ganvas.metrics.features import _network
+
+    whole, images = _network("cpu"), torch.rand(1, 3, 48, 48) * 2 - 1
+    expected = whole._swish(whole._bn0(whole._conv_stem(images)))
+    with torch.no_grad():
+        for block in whole._blocks[:11]:
+            expected = block(expected)
+        assert torch.allclose(Features(4).eval()(images)[3], expected, atol=1e-5)
+
+
+def test_extractor_is_frozen_and_not_saved() -> None:
+    system = build()
+    assert not any("features" in name for name in system.state_dict())
+    assert not any("features" in name for name, _ in system.named_parameters())
+    system.train()
+    images = (torch.rand(1, 3, 32, 32) * 2 - 1).requires_grad_()
+    first = system.features(images)  # type: ignore[misc]
+    sum(m.sum() for m in first).backward()
+    assert images.grad is not None and images.grad.abs().sum() > 0
+    assert torch.equal(first[0], system.features(images)[0]), "it does not learn statistics"  # type: ignore[misc]
+
+
+def test_show_puts_bicubic_restored_and_true_side_by_side() -> None:
+    system = build((1, 17, 20), scale=4).eval()
+    batch = batch_of(system)
+    shown, names = system.show(batch, batch.noise)
+    assert shown.shape == (4, 3, 1, 16, 20) and names == ("bicubic", "restored", "true")
+    assert torch.equal(shown[:, 2], batch.images[:, :, :16])
+
+
+def test_squared_error_alone_learns_to_beat_bicubic() -> None:
+    """Fine stripes that bicubic reduction keeps and bicubic enlargement blurs."""
+    system = build((1, 16, 16), residual=True, pretraining=1.0, pretraining_rate=3e-3, width=8, flips=False)
+    rows = torch.arange(16.0)
+    shifts = torch.rand(8, generator=torch.Generator().manual_seed(0)) * 6.3
+    images = torch.sin(1.4 * rows[None, :, None] + shifts[:, None, None]).expand(8, 16, 16)[:, None].contiguous() * 0.9
+    batch = Image(Noise(torch.Generator().manual_seed(0)), None, images)
+    optimiser = torch.optim.Adam(system.generator.parameters(), 3e-3)
+    small = system._reduced(images)
+    bicubic = (_resized(small, 2) - images).square().mean().item()
+    for _ in range(60):
+        optimiser.zero_grad()
+        loss = sum(system.resemble(batch, Clock(phase="content"), {}).values())
+        loss.backward()  # type: ignore[union-attr]
+        optimiser.step()
+    assert float(loss) < 0.5 * bicubic
+
+
+def test_records_too_small_are_refused_in_one_line() -> None:
+    with pytest.raises(GanvasError, match="--size"):
+        build((3, 6, 40), scale=4)
