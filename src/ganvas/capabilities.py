@@ -44,6 +44,10 @@ class Restores(Protocol):
     scale: int
     multiple: int
 
+    def degrade(self, images: Tensor, noise: Noise) -> Tensor:
+        """What `restore` is to undo, done to whole images: (B, C, H, W) -> (B, C, H // scale, W // scale)."""
+        ...
+
     def restore(self, images: Tensor, noise: Noise) -> Tensor:
         """(B, C, h, w) -> (B, C, scale * h, scale * w). Large images come in tiles, so what is far away must not matter."""
         ...

@@ -139,6 +139,7 @@ def _build_parser() -> _Parser:
     judge.add_argument("fake", metavar="FAKE", help="a run, or samples of any tool: a folder, a file or an array (.npz, .npy)")
     judge.add_argument("--real", help="real data: a folder, file or phantom (default: the run's own data)")
     judge.add_argument("--heldout", help="real data the generator never saw (default: the run's or groups.csv's held-out part)")
+    judge.add_argument("--to", metavar="CLASS", help="judge a run that translates by what it makes for this class")
     judge.add_argument("-n", "--count", type=_count, help="samples to draw from a run (1000), or at most to take")
     judge.add_argument("--size", help="resolution of both sides: 64 or HEIGHTxWIDTH (default: the samples' own)")
     judge.add_argument("--features", help="effnet (images), pixels (points), classifier (on the real labels) or inception")
@@ -398,6 +399,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         which=options.checkpoint,
         device=str(pick_device(options.device)),
         system=options.system,
+        to=options.to,
         progress=sys.stderr.isatty(),
         say=(lambda text: print(text, file=sys.stderr, flush=True)) if sys.stderr.isatty() else None,
     )

@@ -40,6 +40,7 @@ def evaluate(
     which: str = "last",
     device: str = "cpu",
     system: Any = None,
+    to: str | None = None,
     progress: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -49,9 +50,10 @@ def evaluate(
     the generator never saw; without it the run's held-out part, that of `groups.csv`, or a fifth split off now. count: samples
     drawn from a run (1000), or at most taken. size: the resolution of both sides (the samples' own). features: `effnet`
     (images), `pixels` (points), `classifier` (trained on the labels of the real data) or `inception` (weights: `inception`).
-    audit, anchors: whether to run them. unintended: with the `chest` phantom as real data and samples of asked classes, look
-    for findings that nobody asked for and for impossible combinations; the detector takes some minutes the first time. out:
-    folder for `evaluation.json`, `spectrum.png` and `audit.html`; None writes nothing.
+    to: for a run that translates, to which class. audit, anchors: whether to run them. unintended: with the `chest` phantom as
+    real data and samples of asked classes, look for findings that nobody asked for and for impossible combinations; the
+    detector takes some minutes the first time. out: folder for `evaluation.json`, `spectrum.png` and `audit.html`; None
+    writes nothing.
 
     Keys: `protocol`, `fd`, `kid`, `precision`, `recall`, `density`, `coverage`, `spectrum`, ... (each a dictionary with
     `value`, `protocol`, and `low` and `high` where there is an interval), `memorisation` (`verdict`, `reason`, `near_copies`,
@@ -63,10 +65,22 @@ def evaluate(
     say = say or (lambda text: None)
     started = time.perf_counter()
     sets = open_sets(
-        fake, real, heldout, count=count, size=size, seed=seed, which=which, device=device, system=system, progress=progress
+        fake,
+        real,
+        heldout,
+        count=count,
+        size=size,
+        seed=seed,
+        which=which,
+        device=device,
+        system=system,
+        to=to,
+        progress=progress,
     )
     image = sets.kind == "image"
-    name = features or ("effnet" if image else "pixels")
+    name = features or ("effnet" if image and "effnet" not in sets.extractors else "pixels")
+    if image and features is None and name == "pixels":
+        sets.notes.append("features are components of pixels: the default extractor was used in training and must not judge")
     if name not in FEATURES or (not image and name != "pixels"):
         raise GanvasError(
             f"features '{name}' cannot be taken of {'images' if image else 'points'}: choose one of "
@@ -93,6 +107,8 @@ def evaluate(
     }
     measures = bench.measure(sets.generated.values, sets.generated.labels, intervals=True)
     result |= {key: measure.to_dict() for key, measure in measures.items()}
+    if sets.originals is not None:
+        result |= {key: measure.to_dict() for key, measure in bench.against_originals().items()}
     if unintended:
         from ..metrics.unintended import chest_unintended
 
@@ -313,6 +329,31 @@ class _Bench:
                 {"classifier_accuracy": facts.get("accuracy")},
             )
         return found
+
+    def against_originals(self) -> dict[str, Measure]:
+        """How near restored records are to what they were: the mean over pairs, with its normal 95 % interval."""
+        import torch
+
+        from .. import metrics as m
+        from ..metrics.pixels import ms_ssim, normal_interval
+
+        true = self.sets.originals
+        made = self.sets.generated.values
+        assert true is not None
+        top = float(np.iinfo(made.dtype).max)
+        errors = ((made.astype(np.float64) - true) ** 2).mean(axis=(1, 2, 3)) / top**2
+        found = {"psnr": (10 * np.log10(1 / np.maximum(errors, 1e-10)), "psnr/all channels/dB")}
+        if min(made.shape[1:3]) >= 11:
+            first, second = (torch.from_numpy(x.astype(np.float32) / top).permute(0, 3, 1, 2) for x in (made, true))
+            found["ms_ssim_to_original"] = (ms_ssim(first, second).double().numpy(), "ms-ssim of pairs")
+        if "effnet" not in self.sets.extractors:
+            found["perceptual"] = (m.perceptual_distances(made, true, size=self.size), "lpips-like of pairs")
+        n = len(made)
+        measures = {}
+        for key, (values, protocol) in found.items():
+            low, high = normal_interval(float(values.mean()), float(values.std(ddof=1) / np.sqrt(n)))
+            measures[key] = Measure(float(values.mean()), f"{protocol}/n={n}", low, high)
+        return measures
 
     def anchors(self) -> dict[str, dict[str, Any]]:
         """The same metrics of real training records, of a linear sampler and, for runs, of the untrained system."""

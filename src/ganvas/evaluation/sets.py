@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, GanvasError
+from ..errors import DataError, GanvasError, did_you_mean
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -60,6 +60,7 @@ class Sets:
     notes: list[str] = field(default_factory=list)
     asked: bool = False  # labels of the samples are what the generator was asked for
     phantom: str = ""  # the name of the phantom that the real data is, if it is one
+    originals: np.ndarray | None = None  # (N, ...) what each sample stands for, where it is a restored real record
 
     @property
     def size(self) -> tuple[int, int]:
@@ -78,6 +79,7 @@ def open_sets(
     which: str = "last",
     device: str = "cpu",
     system: Any = None,
+    to: str | None = None,
     progress: bool = True,
 ) -> Sets:
     """Open both sides. fake: a run, or what `ganvas.open_data` takes; real: likewise (default for a run: its own data).
@@ -85,6 +87,8 @@ def open_sets(
     heldout: real records the generator never saw; without it the run's own held-out part, or that of the real data
     (`groups.csv`, else a fifth of the groups is split off now). count: samples to draw from a run, or at most to take.
     size: the resolution both sides are brought to (default: the samples' own). which, device, system: as for `ganvas.load`.
+    to: for a run that translates, the class it translates to (default: the last of its domains). Such a run is judged by
+    translated held-out records, one that restores by held-out records which are degraded and restored.
 
     Raises GanvasError or DataError when sides do not fit together.
     """
@@ -101,21 +105,26 @@ def open_sets(
         raise GanvasError("--real is missing: name the real data the samples are compared with")
     if count is not None and count < 10:
         raise GanvasError(f"-n {count} is too few to judge: 10 or more")
+    originals = None
+    if to is not None and run is None:
+        raise GanvasError("--to is for a run that translates")
     if run is not None:
         dataset = _data_of(run, real, size, progress)
-        fakes, untrained, asked = _draw(run, dataset, count or SAMPLES, seed)
-        part = _part(fakes[0], run.spec, dataset.spec, labels=fakes[1])
-        extractors = run.system.extractors
-        bare = None if untrained is None else _part(untrained, run.spec, dataset.spec).values
+        made = _make(run, dataset, count or SAMPLES, seed, to)
+        dataset, asked, extractors = made.dataset, made.labels is not None, run.system.extractors
+        part = _part(made.values, run.spec, dataset.spec, labels=made.labels)
+        bare = _part(made.untrained, run.spec, dataset.spec).values
+        originals = None if made.originals is None else _part(made.originals, run.spec, dataset.spec).values
+        notes += made.notes
     else:
         # Another seed than that of the real side: one phantom on both sides must not give the same records.
-        made = _open(fake, "the samples", size=size, heldout=0.0, seed=seed + 1_000_003, progress=progress)
-        dataset = _real_for(made, real, heldout is not None, seed, progress, notes)
-        chosen = np.arange(len(made)) if count is None or count >= len(made) else _random(len(made), count, seed)
-        labels = _labels_like(made, dataset)
-        part = _part(made.values[chosen], made.spec, dataset.spec, labels=None if labels is None else labels[chosen])
+        named = _open(fake, "the samples", size=size, heldout=0.0, seed=seed + 1_000_003, progress=progress)
+        dataset = _real_for(named, real, heldout is not None, seed, progress, notes)
+        chosen = np.arange(len(named)) if count is None or count >= len(named) else _random(len(named), count, seed)
+        labels = _labels_like(named, dataset)
+        part = _part(named.values[chosen], named.spec, dataset.spec, labels=None if labels is None else labels[chosen])
         bare, extractors, asked = None, (), labels is not None
-        notes += made.notes
+        notes += named.notes
         if _same_place(fake, real):
             notes.append("samples and real data are the same: this measures nothing but the metrics themselves")
     train, held, split = _parts(dataset, heldout, run, seed, progress)
@@ -130,7 +139,19 @@ def open_sets(
     source = str(dataset.source)
     phantom = source if is_phantom(source) and not Path(source).exists() else ""
     sets = Sets(
-        part, train, held, dataset.spec.kind, dataset.spec.classes, names, split, bare, extractors, notes, asked, phantom
+        part,
+        train,
+        held,
+        dataset.spec.kind,
+        dataset.spec.classes,
+        names,
+        split,
+        bare,
+        extractors,
+        notes,
+        asked,
+        phantom,
+        originals,
     )
     return _alike(sets)
 
@@ -143,6 +164,8 @@ def _alike(sets: Sets) -> Sets:
         sets.generated, sets.train, sets.heldout = (
             replace(part, values=v) for part, v in zip((sets.generated, sets.train, sets.heldout), wide, strict=True)
         )
+        if sets.originals is not None and sets.originals.dtype != np.uint16:
+            sets.originals = sets.originals.astype(np.uint16) * 257
     return sets
 
 
@@ -225,16 +248,48 @@ def _parts(
     return everything.take(dataset.train_indices()), held, "given"
 
 
-def _draw(
-    run: Run, dataset: Dataset, count: int, seed: int
-) -> tuple[tuple[np.ndarray, np.ndarray | None], np.ndarray | None, bool]:  # fmt: skip
-    """((samples in file units, their labels), as many of the untrained system, whether labels were asked for)."""
+@dataclass
+class _Made:
+    """What a run makes to be judged: values and untrained (N, ...) in file units, and the real data it answers to."""
+
+    values: np.ndarray
+    untrained: np.ndarray
+    dataset: Dataset
+    labels: np.ndarray | None = None
+    originals: np.ndarray | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def _make(run: Run, dataset: Dataset, count: int, seed: int, to: str | None) -> _Made:
+    """Let the run, and the same system with fresh weights, do what it can."""
+    import torch
+
+    from ..capabilities import names_of
+    from ..run.load import build_system
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.record.settings.seed)
+        fresh = build_system(run.record).eval()
+    able = names_of(run.system)
+    if to is not None and "translate" not in able:
+        raise GanvasError(f"--to is for systems that translate; {run.record.card.name} does not")
+    if "translate" in able:
+        return _translated(run, fresh, dataset, count, seed, to)
+    if "restore" in able:
+        return _restored(run, fresh, dataset, count, seed)
+    if "sample" not in able:
+        raise GanvasError(f"{run.record.path}: there is no judging yet of systems that only {' and '.join(able) or 'train'}")
+    return _sampled(run, fresh, dataset, count, seed)
+
+
+def _sampled(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int) -> _Made:
     import torch
 
     from ..batches import decode
     from ..inference.sampling import draw_samples
-    from ..run.load import build_system
 
+    if len(run.system.domains()) == 1:
+        dataset = _only(dataset, run.system.domains()[0])
     labels = None
     if getattr(run.system, "classes", 0) and dataset.labels is not None:
         # The classes in the proportions of the training data, as the reference has them.
@@ -245,11 +300,86 @@ def _draw(
     def drawn(system: Any) -> np.ndarray:
         return np.concatenate([decode(x, run.spec) for x in draw_samples(system, count, seed=seed, labels=given)])
 
-    samples = drawn(run.system)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.record.settings.seed)
-        fresh = build_system(run.record).eval()
-    return (samples, labels), drawn(fresh), labels is not None
+    return _Made(drawn(run.system), drawn(fresh), dataset, labels)
+
+
+def _translated(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int, to: str | None) -> _Made:
+    """Held-out records of the other domains, translated; the real data is that of the target alone."""
+    able = list(run.system.domains()) or list(range(len(run.spec.classes)))
+    names = [run.spec.classes[k] for k in able]
+    if to is not None and to not in names:
+        raise GanvasError(f"--to '{to}' is not known to this run{did_you_mean(to, names)}: choose {' or '.join(names)}")
+    target = able[-1] if to is None else able[names.index(to)]
+    held = dataset.heldout_indices()
+    labels = np.zeros(0) if dataset.labels is None else dataset.labels
+    rows = held[np.isin(labels[held], [k for k in able if k != target])] if len(labels) else held[:0]
+    if len(rows) < 10:
+        raise GanvasError(
+            f"{dataset.source} holds out {len(rows)} records to translate to {run.spec.classes[target]}: 10 or more"
+        )
+    rows = rows if len(rows) <= count else rows[_random(len(rows), count, seed)]
+    given = dataset.values[rows]
+
+    def made(system: Any) -> np.ndarray:
+        return _in_pieces(run, given, lambda images, noise: system.translate(images, target, noise), seed)
+
+    text = f"judged: {len(rows)} held-out records translated to {run.spec.classes[target]}, against real ones of it"
+    return _Made(made(run.system), made(fresh.to(_device(run))), _only(dataset, target), notes=[text])
+
+
+def _restored(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int) -> _Made:
+    """Held-out records, degraded and restored."""
+    held = dataset.heldout_indices()
+    if len(held) < 10:
+        raise GanvasError(f"{dataset.source} holds out {len(held)} records: restoring is judged on 10 or more")
+    rows = held if len(held) <= count else held[_random(len(held), count, seed)]
+    given = dataset.values[rows]
+    if any(side % run.system.scale for side in given.shape[1:3]):
+        raise GanvasError(
+            f"{run.record.path}: records of {given.shape[1]}x{given.shape[2]} cannot be reduced {run.system.scale} times "
+            "without a rest: judge a run on a size that can"
+        )
+
+    def made(system: Any) -> np.ndarray:
+        return _in_pieces(run, given, lambda images, noise: system.restore(system.degrade(images, noise), noise), seed)
+
+    text = f"judged: {len(rows)} held-out records, degraded and restored; psnr and ms_ssim_to_original compare pairs"
+    return _Made(made(run.system), made(fresh.to(_device(run))), dataset, originals=np.asarray(given), notes=[text])
+
+
+def _device(run: Run) -> Any:
+    return next(run.system.parameters()).device
+
+
+def _in_pieces(run: Run, values: np.ndarray, function: Any, seed: int, piece: int = 32) -> np.ndarray:
+    """Records in file units through a function of game tensors, and back."""
+    import torch
+
+    from ..batches import Noise, decode, encode
+
+    parameter = next(run.system.parameters())
+    noise = Noise(torch.Generator(device=parameter.device).manual_seed(seed), dtype=parameter.dtype)
+    done = []
+    with torch.no_grad():
+        for start in range(0, len(values), piece):
+            images = encode(np.asarray(values[start : start + piece]), run.spec, parameter.device).to(parameter.dtype)
+            done.append(decode(function(images, noise), run.spec))
+    return np.concatenate(done)
+
+
+def _only(dataset: Dataset, kind: int) -> Dataset:
+    """The records of one class, without labels."""
+    if dataset.labels is None:
+        return dataset
+    rows = np.flatnonzero(dataset.labels == kind)
+    return replace(
+        dataset,
+        values=np.asarray(dataset.values[rows]),
+        labels=None,
+        groups=dataset.groups[rows],
+        heldout=dataset.heldout[rows],
+        spec=replace(dataset.spec, classes=()),
+    )
 
 
 def _part(
