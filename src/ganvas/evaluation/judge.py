@@ -107,6 +107,7 @@ def evaluate(
     }
     measures = bench.measure(sets.generated.values, sets.generated.labels, intervals=True)
     result |= {key: measure.to_dict() for key, measure in measures.items()}
+    result |= {key: measure.to_dict() for key, measure in sets.measures.items()}
     if sets.originals is not None:
         result |= {key: measure.to_dict() for key, measure in bench.against_originals().items()}
     if unintended:

@@ -16,6 +16,7 @@ from ..errors import DataError, GanvasError, did_you_mean
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
+    from ..metrics.measure import Measure
     from ..run.load import Run
 
 SAMPLES = 1000  # drawn from a run when no number is given
@@ -61,6 +62,7 @@ class Sets:
     asked: bool = False  # labels of the samples are what the generator was asked for
     phantom: str = ""  # the name of the phantom that the real data is, if it is one
     originals: np.ndarray | None = None  # (N, ...) what each sample stands for, where it is a restored real record
+    measures: dict[str, Measure] = field(default_factory=dict)  # what was measured on the way
 
     @property
     def size(self) -> tuple[int, int]:
@@ -105,7 +107,7 @@ def open_sets(
         raise GanvasError("--real is missing: name the real data the samples are compared with")
     if count is not None and count < 10:
         raise GanvasError(f"-n {count} is too few to judge: 10 or more")
-    originals = None
+    originals, measures = None, {}
     if to is not None and run is None:
         raise GanvasError("--to is for a run that translates")
     if run is not None:
@@ -115,6 +117,7 @@ def open_sets(
         part = _part(made.values, run.spec, dataset.spec, labels=made.labels)
         bare = _part(made.untrained, run.spec, dataset.spec).values
         originals = None if made.originals is None else _part(made.originals, run.spec, dataset.spec).values
+        measures = made.measures
         notes += made.notes
     else:
         # Another seed than that of the real side: one phantom on both sides must not give the same records.
@@ -139,19 +142,20 @@ def open_sets(
     source = str(dataset.source)
     phantom = source if is_phantom(source) and not Path(source).exists() else ""
     sets = Sets(
-        part,
-        train,
-        held,
-        dataset.spec.kind,
-        dataset.spec.classes,
-        names,
-        split,
-        bare,
-        extractors,
-        notes,
-        asked,
-        phantom,
-        originals,
+        generated=part,
+        train=train,
+        heldout=held,
+        kind=dataset.spec.kind,
+        classes=dataset.spec.classes,
+        names=names,
+        split=split,
+        untrained=bare,
+        extractors=extractors,
+        notes=notes,
+        asked=asked,
+        phantom=phantom,
+        originals=originals,
+        measures=measures,
     )
     return _alike(sets)
 
@@ -258,6 +262,7 @@ class _Made:
     labels: np.ndarray | None = None
     originals: np.ndarray | None = None
     notes: list[str] = field(default_factory=list)
+    measures: dict[str, Measure] = field(default_factory=dict)
 
 
 def _make(run: Run, dataset: Dataset, count: int, seed: int, to: str | None) -> _Made:
@@ -286,10 +291,15 @@ def _sampled(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int) -> _
     import torch
 
     from ..batches import decode
+    from ..capabilities import names_of
     from ..inference.sampling import draw_samples
 
+    measures: dict[str, Measure] = {}
     if len(run.system.domains()) == 1:
-        dataset = _only(dataset, run.system.domains()[0])
+        normal = run.system.domains()[0]
+        if "score" in names_of(run.system):
+            measures = _detected(run, dataset, normal, count, seed)
+        dataset = _only(dataset, normal)
     labels = None
     if getattr(run.system, "classes", 0) and dataset.labels is not None:
         # The classes in the proportions of the training data, as the reference has them.
@@ -300,7 +310,41 @@ def _sampled(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int) -> _
     def drawn(system: Any) -> np.ndarray:
         return np.concatenate([decode(x, run.spec) for x in draw_samples(system, count, seed=seed, labels=given)])
 
-    return _Made(drawn(run.system), drawn(fresh), dataset, labels)
+    return _Made(drawn(run.system), drawn(fresh), dataset, labels, measures=measures)
+
+
+def _detected(run: Run, dataset: Dataset, normal: int, count: int, seed: int) -> dict[str, Measure]:
+    """How well the scores of held-out records tell the normal class from the others (empty when none are held out).
+
+    The area under the ROC curve with the interval of Hanley and McNeil 1982 (doi 10.1148/radiology.143.1.7063747, eq. 2).
+    """
+    from sklearn.metrics import roc_auc_score
+
+    from ..metrics.measure import Measure
+
+    held = dataset.heldout_indices()
+    held = held if len(held) <= count else held[_random(len(held), count, seed)]
+    labels = np.zeros(0) if dataset.labels is None else dataset.labels[held]
+    odd = labels != normal
+    if odd.sum() < 10 or (~odd).sum() < 10:
+        return {}
+    scores = _in_pieces(run, dataset.values[held], lambda images, noise: run.system.anomaly(images, noise)[0], seed, back=False)
+
+    def area(wanted: np.ndarray) -> tuple[float, float]:
+        chosen = wanted | ~odd
+        value = float(roc_auc_score(odd[chosen], scores[chosen]))
+        m, n = int(wanted.sum()), int((~odd).sum())
+        first, second = value / (2 - value), 2 * value**2 / (1 + value)
+        spread = value * (1 - value) + (m - 1) * (first - value**2) + (n - 1) * (second - value**2)
+        return value, float(np.sqrt(max(spread, 0.0) / (m * n)))
+
+    value, error = area(odd)
+    by_class = {
+        run.spec.classes[k]: round(area(labels == k)[0], 4) for k in np.unique(labels[odd]) if (labels == k).sum() >= 10
+    }
+    protocol = f"auroc/normal={run.spec.classes[normal]}/n={int((~odd).sum())}/m={int(odd.sum())}/held out"
+    more = {"by_class": by_class}
+    return {"anomaly_auroc": Measure(value, protocol, max(0.0, value - 1.96 * error), min(1.0, value + 1.96 * error), more)}
 
 
 def _translated(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int, to: str | None) -> _Made:
@@ -351,8 +395,8 @@ def _device(run: Run) -> Any:
     return next(run.system.parameters()).device
 
 
-def _in_pieces(run: Run, values: np.ndarray, function: Any, seed: int, piece: int = 32) -> np.ndarray:
-    """Records in file units through a function of game tensors, and back."""
+def _in_pieces(run: Run, values: np.ndarray, function: Any, seed: int, piece: int = 32, *, back: bool = True) -> np.ndarray:
+    """Records in file units through a function of game tensors, and back into file units unless numbers come out."""
     import torch
 
     from ..batches import Noise, decode, encode
@@ -363,7 +407,8 @@ def _in_pieces(run: Run, values: np.ndarray, function: Any, seed: int, piece: in
     with torch.no_grad():
         for start in range(0, len(values), piece):
             images = encode(np.asarray(values[start : start + piece]), run.spec, parameter.device).to(parameter.dtype)
-            done.append(decode(function(images, noise), run.spec))
+            result = function(images, noise)
+            done.append(decode(result, run.spec) if back else result.double().cpu().numpy())
     return np.concatenate(done)
 
 

@@ -12,6 +12,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "psnr": ("PSNR to the original, dB", HIGHER),
     "ms_ssim_to_original": ("MS-SSIM to the original", HIGHER),
     "perceptual": ("LPIPS-like distance to it", LOWER),
+    "anomaly_auroc": ("normal from other, AUROC", HIGHER),
     "kid": ("kernel distance", LOWER),
     "fd": ("Frechet distance", LOWER),
     "fd_infinity": ("Frechet distance, N to infinity", LOWER),
