@@ -106,3 +106,63 @@ def digests(run: Path, which: str = "last") -> dict[str, str]:
         feed(hasher, value)
         found[name] = hasher.hexdigest()
     return found
+
+
+SIMPLE_SYSTEM = '''
+"""Does what is easily checked: inverts, doubles, and scores by brightness."""
+from dataclasses import dataclass
+import torch
+from torch import nn
+from ganvas.batches import Noise
+from ganvas.config import knob
+from ganvas.game import Phase, Player, System, Turn
+from ganvas.optim import optimiser
+
+CARD = {"title": "t", "authors": "a", "year": 2020, "paper": "p", "summary": "s", "data": ["image"]}
+
+@dataclass(frozen=True)
+class Config:
+    batch_size: int = knob(4, "records", low=1)
+    width: int = knob(4, "fixed by training", low=1)
+    gain: float = knob(1.0, "factor on scores", low=0.0, later=True)
+
+class Simple(System):
+    Config = Config
+    multiple = 4
+    scale = 2
+    def __init__(self, spec, config):
+        super().__init__(spec, config)
+        self.network = nn.Conv2d(spec.channels, spec.channels, 1)
+    def domains(self):
+        return DOMAINS
+    def players(self):
+        return (Player("one", ("network",), optimiser("adam", 1e-3)),)
+    def phases(self):
+        return (Phase("play", (Turn("one", self.play),)),)
+    def play(self, batch, clock, shared):
+        return {"loss": self.network(batch.images if hasattr(batch, "images") else batch.a).square().mean()}
+    def CAPABILITIES
+PRESETS = {"auto": {}}
+'''
+SIMPLE_USES = {
+    "translate": "translate(self, images, target, noise):\n        assert images.shape[2] % 4 == 0 and images.shape[3] % 4 == 0"
+    "\n        return -images if target else images\n",
+    "restore": "degrade(self, images, noise):\n        return images[:, :, ::2, ::2]\n"
+    "    def restore(self, images, noise):\n        return images.repeat_interleave(2, 2).repeat_interleave(2, 3)\n",
+    "score": "anomaly(self, images, noise):\n        maps = (images.mean(1) + 1) / 2 * self.config.gain"
+    "\n        return maps.mean((1, 2)), maps\n",
+}
+
+
+def simple_run(folder: Path, verb: str, data: Path, *, domains: tuple[int, ...] = (), **settings: Any) -> Path:
+    """A run, trained for one round, of a system that can `translate`, `restore` or `score` in a way that is easily checked.
+
+    It translates to class 1 by inverting, restores by repeating pixels what it degrades by leaving out every other one, and
+    scores by brightness.
+    """
+    from ganvas.run.train import train
+
+    file = folder / f"simple_{verb}.py"
+    file.write_text(SIMPLE_SYSTEM.replace("CAPABILITIES\n", SIMPLE_USES[verb]).replace("DOMAINS", repr(domains)))
+    train(str(file), data, out=folder / verb, budget="1r", quiet=True, sample_every=0.0, device="cpu", **settings)
+    return folder / verb

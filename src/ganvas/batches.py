@@ -123,7 +123,8 @@ def encode(values: np.ndarray, spec: Spec, device: torch.device | str = "cpu") -
     if isinstance(spec, ImageSpec):
         if values.dtype == np.uint16:  # torch's uint16 supports few operations
             values = values.astype(np.int32)
-        tensor = torch.from_numpy(np.ascontiguousarray(values)).to(device, non_blocking=True)
+        values = np.require(values, requirements=("C", "W"))  # copied where a reader hands out what must not be written to
+        tensor = torch.from_numpy(values).to(device, non_blocking=True)
         factor = 2.0 / (spec.high - spec.low)
         tensor = tensor.permute(0, 3, 1, 2).to(torch.float32).mul_(factor).sub_(spec.low * factor + 1.0)
         # Values outside the declared range exist (a window, a robust range): they saturate as they do on a screen.

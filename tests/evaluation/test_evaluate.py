@@ -217,3 +217,34 @@ def test_what_cannot_be_measured_is_noted_and_the_rest_stands(tmp_path: Path) ->
 def test_numbers_are_written_plainly() -> None:
     assert [number(v) for v in (0.00012345, 12.0, 0.5, None, 123456.0)] == ["0.0001234", "12", "0.5", "-", "1.235e+05"]
     assert plain({"a": np.float32("nan"), "b": (np.int64(2), [float("inf")])}) == {"a": None, "b": [2, [None]]}
+
+
+def test_runs_that_translate_are_judged_by_held_out_records_of_the_other_class(tmp_path: Path) -> None:
+    data = toys.picture_folder(tmp_path / "data", 120, labels=("dark", "light"), side=16)
+    run = toys.simple_run(tmp_path, "translate", data, domains=(0, 1))
+    result = evaluate(run, audit=False, anchors=False, features="pixels")
+    assert result["fake"]["n"] == result["real"]["heldout"] == 12
+    assert result["real"]["train"] == 48, "the real data is that of the target class alone"
+    assert any("translated to light" in note for note in result["notes"])
+    sets = open_sets(run, to="light")
+    dark = ganvas.open_data(data, progress=False)
+    held = dark.values[dark.heldout & (dark.labels == 0)]
+    assert (sets.generated.values == 255 - held).all()
+    with pytest.raises(GanvasError, match="did you mean 'light'"):
+        evaluate(run, to="ligth")
+    with pytest.raises(GanvasError, match="--to is for"):
+        evaluate(data, data, to="light")
+
+
+def test_runs_that_restore_are_judged_against_the_originals(tmp_path: Path) -> None:
+    data = toys.picture_folder(tmp_path / "data", 60, side=16)
+    run = toys.simple_run(tmp_path, "restore", data)
+    result = evaluate(run, audit=False, anchors=False, features="pixels")
+    held = ganvas.open_data(data, progress=False)
+    true = held.values[held.heldout].astype(float)
+    made = true[:, ::2, ::2].repeat(2, axis=1).repeat(2, axis=2)
+    wanted = (10 * np.log10(255**2 / ((made - true) ** 2).mean((1, 2, 3)))).mean()
+    assert result["psnr"]["value"] == pytest.approx(wanted)
+    assert result["psnr"]["low"] < wanted < result["psnr"]["high"]
+    assert 0 < result["ms_ssim_to_original"]["value"] < 1
+    assert "PSNR" in "\n".join(lines(result))

@@ -17,49 +17,7 @@ from ganvas.data.readers import read
 from ganvas.errors import DataError, GanvasError
 from ganvas.run.apply import apply
 from ganvas.run.train import train
-from toys import SMALL, picture_folder, pictures
-
-SYSTEM = '''
-"""Does what is easily checked: inverts, doubles, and scores by brightness."""
-from dataclasses import dataclass
-import torch
-from torch import nn
-from ganvas.batches import Noise
-from ganvas.config import knob
-from ganvas.game import Phase, Player, System, Turn
-from ganvas.optim import optimiser
-
-CARD = {"title": "t", "authors": "a", "year": 2020, "paper": "p", "summary": "s", "data": ["image"]}
-
-@dataclass(frozen=True)
-class Config:
-    batch_size: int = knob(4, "records", low=1)
-    width: int = knob(4, "fixed by training", low=1)
-    gain: float = knob(1.0, "factor on scores", low=0.0, later=True)
-
-class Simple(System):
-    Config = Config
-    multiple = 4
-    scale = 2
-    def __init__(self, spec, config):
-        super().__init__(spec, config)
-        self.network = nn.Conv2d(spec.channels, spec.channels, 1)
-    def players(self):
-        return (Player("one", ("network",), optimiser("adam", 1e-3)),)
-    def phases(self):
-        return (Phase("play", (Turn("one", self.play),)),)
-    def play(self, batch, clock, shared):
-        return {"loss": self.network(batch.images).square().mean()}
-    def CAPABILITIES
-PRESETS = {"auto": {}}
-'''
-BODIES = {
-    "translate": "translate(self, images, target, noise):\n        assert images.shape[2] % 4 == 0 and images.shape[3] % 4 == 0"
-    "\n        return -images if target else images\n",
-    "restore": "restore(self, images, noise):\n        return images.repeat_interleave(2, 2).repeat_interleave(2, 3)\n",
-    "score": "anomaly(self, images, noise):\n        maps = (images.mean(1) + 1) / 2 * self.config.gain"
-    "\n        return maps.mean((1, 2)), maps\n",
-}
+from toys import SMALL, picture_folder, pictures, simple_run
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +25,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A run of each capability, trained for one round on 8-bit grey pictures of 8x8 in two classes."""
     folder = tmp_path_factory.mktemp("apply")
     data = picture_folder(folder / "data", labels=("dark", "light"))
-    made = {}
-    for verb, body in BODIES.items():
-        file = folder / f"simple_{verb}.py"
-        file.write_text(SYSTEM.replace("CAPABILITIES\n", body))
-        made[verb] = folder / verb
-        train(str(file), data, out=made[verb], budget="1r", quiet=True, sample_every=0.0, device="cpu")
-    return made
+    return {verb: simple_run(folder, verb, data) for verb in ("translate", "restore", "score")}
 
 
 @pytest.fixture
