@@ -3,18 +3,20 @@
 Cases, each over seeds, at 64x64, `--samples` samples:
 (a) training copies with Gaussian noise (standard deviation in units of the range), as a share of the samples; the rest are
     samples of an honestly trained generator, (b) mirrored, shifted (with the border repeated), brightened copies likewise,
-(c) real records that neither the generator nor the null has seen, (d) the honest generator alone,
+(c) real records that neither the generator nor the null has seen, (d) the honest generator alone, both also under noise,
 (e) dcgan trained on 50 images (which need not copy them: augmentation keeps it from that), and a generator that does by
     construction: the same network fitted to reproduce 50 images from 50 latents, sampled near these latents.
 Splits: fresh group-wise splits of all real records into training, held-out and samples of equal size and class mix as the
 held-out part: none of these is a copy, so every verdict but `clear` is a false alarm.
 
-Aims, written down before the run: no planted set of 10 % or more with noise up to 0.05 missed (verdict `suspect` or `copies`);
-at most 1 of 100 splits not `clear`.
+Aims, written down before the run (after trials on some of these cases): no planted set of 10 % or more with noise up to 0.1
+missed (verdict `suspect` or `copies`); at most 1 of 100 splits not `clear`, and no set of unseen real records or honest
+samples, under noise or not.
 
     python benchmarks/audit_power.py --data ROOT --work FOLDER --out benchmarks/results/audit_power.json
 
-Results are kept in the work folder as they come; a stopped run goes on where it was.
+Results are kept in the work folder as they come; a stopped run goes on where it was. Sets that are not run keep their place
+in the report.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import argparse
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +136,7 @@ class Bench:
             heldout_labels=None if d.labels is None else d.labels[heldout],
             seed=seed,
         )
-        kept = ("near_copies", "dcr_share", "mia_auc", "auth_pct", "c_t")
+        kept = ("near_copies", "noisy_copies", "dcr_share", "mia_auc", "auth_pct", "c_t")
         values = {name: round(found.measures[name].value, 4) for name in kept if name in found.measures}
         return {"verdict": found.verdict, "p": {k: float(f"{v:.2g}") for k, v in found.tests.items()}, **values}
 
@@ -163,23 +165,31 @@ class Bench:
         chosen = np.flatnonzero(samples)
         return self.judge(self.values[chosen], rest[~heldout], rest[heldout], seed, self.features[chosen])
 
-    def unseen(self, seed: int) -> dict[str, Any]:
-        """Half of the held-out part as samples, the other half as the null."""
+    def unseen(self, seed: int, noise: float = 0.0) -> dict[str, Any]:
+        """Half of the held-out part as samples, under noise, the other half as the null."""
         held = np.random.default_rng([seed, 3]).permutation(self.dataset.heldout_indices())
         half = len(held) // 2
         samples, null = np.sort(held[:half]), np.sort(held[half:])
-        return self.judge(self.values[samples], self.dataset.train_indices(), null, seed, self.features[samples])
+        made = under_noise(self.values[samples], noise, np.random.default_rng([seed, 5]))
+        return self.judge(made, self.dataset.train_indices(), null, seed)
 
-    def cases(self, seeds: int, splits: int) -> dict[str, Callable[[], dict[str, Any]]]:
+    def cases(self, seeds: int, splits: int, shares: Sequence[float] = SHARES) -> dict[str, Callable[[], dict[str, Any]]]:
         """Every case by name; `name/seed`."""
         train, held = self.dataset.train_indices(), self.dataset.heldout_indices()
         found: dict[str, Callable[[], dict[str, Any]]] = {}
         for seed in range(splits):
             found[f"split/{seed}"] = lambda seed=seed: self.split(seed)
         for seed in range(seeds):
-            found[f"unseen real records/{seed}"] = lambda seed=seed: self.unseen(seed)
-            found[f"honest generator/{seed}"] = lambda seed=seed: self.judge(self.honest(seed), train, held, seed)
-            for share in SHARES:
+            for noise in NOISE:
+                after = f", noise {noise}" if noise else ""
+
+                def noisy_honest(noise: float = noise, seed: int = seed) -> dict[str, Any]:
+                    made = under_noise(self.honest(seed), noise, np.random.default_rng([seed, 6]))
+                    return self.judge(made, train, held, seed)
+
+                found[f"unseen real records{after}/{seed}"] = lambda seed=seed, noise=noise: self.unseen(seed, noise)
+                found[f"honest generator{after}/{seed}"] = noisy_honest
+            for share in shares:
                 for noise in NOISE:
 
                     def noisy(x: np.ndarray, rng: np.random.Generator, noise: float = noise) -> np.ndarray:
@@ -196,6 +206,14 @@ class Bench:
 
                     found[f"copies {share:.0%}, {name}/{seed}"] = lambda s=share, c=changed, seed=seed: self.planted(s, c, seed)
 
+            def moved(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+                change = CHANGES["mirrored, shifted by 3, darker"]
+                return np.asarray(change(x)) + 255 * 0.05 * rng.standard_normal(x.shape)
+
+            for share in (1.0, 0.1):
+                name = f"copies {share:.0%}, mirrored, shifted by 3, darker, noise 0.05/{seed}"
+                found[name] = lambda s=share, c=moved, seed=seed: self.planted(s, c, seed)
+
             def on_fifty(seed: int = seed) -> dict[str, Any]:
                 made, chosen = self.overfitted(seed)
                 return self.judge(made, chosen, held, seed)
@@ -209,6 +227,11 @@ class Bench:
         return found
 
 
+def under_noise(images: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:
+    """Images uint8 with Gaussian noise, its standard deviation in units of the range."""
+    return np.clip(np.round(images + 255 * noise * rng.standard_normal(images.shape)), 0, 255).astype(np.uint8)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
@@ -217,37 +240,38 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--splits", type=int, default=100)
+    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="of planted copies among the samples")
     parser.add_argument("--budget", default="250k", help="training of the honest generator")
     parser.add_argument("--small-budget", default="100k", help="training of the generator on 50 images")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/audit_power.json"))
     args = parser.parse_args()
-    report: dict[str, Any] = {
-        "aims": (__doc__ or "").split("Aims, written down before the run: ")[1].split("\n\n")[0].replace("\n", " ")
-    }
+    aims = (__doc__ or "").split("Aims, written down before the run ")[1].split("\n\n")[0].replace("\n", " ")
+    found: dict[str, Any] = {}
     for name in args.sets:
         work = args.work / name
         work.mkdir(parents=True, exist_ok=True)
         kept = work / "cases.json"
         done: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
         bench = Bench(args.data / name, args.work, args.samples, args.budget, args.small_budget)
-        for case, run in bench.cases(args.seeds, args.splits).items():
+        for case, run in bench.cases(args.seeds, args.splits, args.shares).items():
             if case not in done:
                 started = time.perf_counter()
                 done[case] = run()
                 kept.write_text(json.dumps(done))
                 print(f"{name}  {case}: {done[case]} {time.perf_counter() - started:.1f} s", flush=True)
         shown = {kind: int(ganvas.load(work / kind).manifest["samples"]) for kind in ("honest", "overfitted") if args.seeds}
-        report[name] = {"generators_were_shown": shown, "cases": table(done)}
-        for case, row in report[name]["cases"].items():
+        shares = " ".join(f"{share:g}" for share in args.shares)
+        command = (
+            f"python benchmarks/audit_power.py --data ROOT --work FOLDER --sets {name} --samples {args.samples} "
+            f"--seeds {args.seeds} --splits {args.splits} --shares {shares} "
+            f"--budget {args.budget} --small-budget {args.small_budget}"
+        )
+        facts = {"command": command, "samples": args.samples, "machine": machine(), "generators_were_shown": shown}
+        found[name] = {**facts, "cases": table(done)}
+        for case, row in found[name]["cases"].items():
             print(f"{name:<12} {case:<50} {row['verdicts']}")
-    report |= {
-        "samples": args.samples,
-        "command": f"python benchmarks/audit_power.py --data ROOT --work FOLDER --sets {' '.join(args.sets)} "
-        f"--samples {args.samples} --seeds {args.seeds} "
-        f"--splits {args.splits} --budget {args.budget} --small-budget {args.small_budget}",
-        "machine": machine(),
-    }
     args.out.parent.mkdir(parents=True, exist_ok=True)
+    report = {**(json.loads(args.out.read_text()) if args.out.exists() else {}), "aims": aims, **found}
     args.out.write_text(json.dumps(report, indent=1) + "\n")
 
 
@@ -261,7 +285,7 @@ def table(done: dict[str, Any]) -> dict[str, Any]:
         verdicts = dict(Counter(result["verdict"] for result in results))
         spans = {
             key: [min(values), max(values)]
-            for key in ("near_copies", "dcr_share", "mia_auc", "auth_pct", "c_t")
+            for key in ("near_copies", "noisy_copies", "dcr_share", "mia_auc", "auth_pct", "c_t")
             if (values := [result[key] for result in results if key in result])
         }
         found[case] = {"verdicts": verdicts, **spans}

@@ -38,6 +38,7 @@ ROWS: dict[str, tuple[str, str]] = {
 INCEPTION = {"kid": "KID", "fd": "FID", "fd_infinity": "FID, N to infinity", "classifier_score": "Inception Score"}
 AUDIT = {
     "near_copies": "near copies",
+    "noisy_copies": "copies under noise",
     "dcr_share": "nearer to training (DCR)",
     "mia_auc": "membership inference, AUC",
     "mia_tpr_at_1_fpr": "membership, TPR at 1 % FPR",

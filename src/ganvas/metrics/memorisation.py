@@ -10,6 +10,9 @@ The tests
   distance ratio). A copy has one record far nearer than all others; a blurred or average sample has not. The null: held-out
   records, and training records against the rest of the training data. Compared by Fisher's exact test at seven places of
   the null's lower tail (Bonferroni-corrected).
+- noisy copies: what is left of a picture without its nearest training record. Of a copy under noise only noise is left, as
+  strong at coarse as at fine scale; of another picture, even a near twin, structure is. The null: the same real records, given
+  as much noise as the samples have.
 - nearness: the same comparison in the bulk, at 5 to 40 % of the null, for a generator whose samples all cling to single
   records, though blurred or noisy.
 - DCR share: how often a sample lies nearer to the training data than to equally many held-out records; 0.5 by chance.
@@ -31,32 +34,19 @@ from typing import Any
 import numpy as np
 
 from ganvas.errors import GanvasError
+from ganvas.metrics._nearest import Residual, Space, feature_distances, nearest_ratio, pixel_search
 from ganvas.metrics.measure import Measure
 
 RANKS = (0, 1, 2, 4, 8, 16, 32)  # how many null values lie beyond each place of comparison
-COPIES_BELOW = 1e-4  # corrected p-value of the near-copy test from which the verdict is `copies`
+NOISY_RANKS = (0, 4, 16, 32, 64, 128)  # the same of noisy copies, up to NOISY_SHARE of the null
+NOISY_SHARE = 0.15
+COPIES_BELOW = 1e-4  # corrected p-value of the near-copy and noisy-copy tests from which the verdict is `copies`
 BULK = (0.05, 0.1, 0.2, 0.4)  # shares of the null at which nearness as a whole is compared
-SUSPECT_BELOW = 3e-4  # of each of the six tests: together about 2 false alarms in 1000 audits of unseen real records
+SUSPECT_BELOW = 3e-4  # of each of the seven tests: together about 2 false alarms in 1000 audits of unseen real records
 LEAST_HELDOUT = 20
 PERMUTATIONS = 2000
 NULL_SHARE = 0.01  # quantile of the null under which a sample counts as a near copy
 MOST = 2000  # samples, held-out records and training records (of the null) that are looked at; the search goes over all
-
-
-@dataclass(frozen=True)
-class Space:
-    """What one way of measuring distance says about the nearest training records.
-
-    ratio, distance: (N,) of the samples: distance to the nearest training record, and that over the next one of another
-    group. nearest: (N,) index of that record in the training data. null, null_nearest: (K,) the same of real records.
-    """
-
-    name: str
-    ratio: np.ndarray
-    distance: np.ndarray
-    nearest: np.ndarray
-    null: np.ndarray
-    null_nearest: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -156,8 +146,10 @@ def audit(
     among = feature_distances(real[null], train, inside, device=device)
     ratios, _, nearest = nearest_ratio(among, groups[:t], excluded=groups[null])
     spaces = [Space("features", *nearest_ratio(to_real[:, :t], groups[:t]), ratios, nearest)]
+    residual = None
     if pictures is not None:
-        spaces.append(pixel_search(*pictures, groups, null, device=device))
+        space, residual = pixel_search(*pictures, groups, null, seed=seed, device=device)
+        spaces.append(space)
 
     measures: dict[str, Measure] = {}
     tests: dict[str, float] = {}
@@ -173,6 +165,12 @@ def audit(
         )
         flagged |= space.ratio < _threshold(space)
     measures["near_copies"] = _near_copies(flagged, spaces, protocol)
+    if residual is not None:
+        places = [rank for rank in NOISY_RANKS if rank <= NOISY_SHARE * len(residual.null)]
+        tests["noisy_copies"] = tail_excess(
+            residual.samples, residual.null, groups[spaces[1].nearest], groups[spaces[1].null_nearest], places
+        )
+        measures["noisy_copies"] = _noisy_copies(residual, protocol)
 
     labels = None if train_labels is None or heldout_labels is None else np.concatenate([train_labels, heldout_labels])
     swaps = list(memberships(groups, t, labels, PERMUTATIONS, np.random.default_rng([seed, 0xDC2])))
@@ -193,6 +191,7 @@ def audit(
 def judge(measures: dict[str, Measure], tests: dict[str, float], n: int) -> tuple[str, str]:
     """(verdict, reason) from the tests: `copies` on near copies beyond doubt, `suspect` on any test, else `clear`."""
     near, most = measures["near_copies"], {k: p for k, p in tests.items() if k.startswith("near_copies")}
+    noisy = tests.get("noisy_copies", 1.0)
     name, p = min(most.items(), key=lambda item: item[1])
     where = "pixels" if name.endswith("pixels") else "features"
     found = (
@@ -201,6 +200,12 @@ def judge(measures: dict[str, Measure], tests: dict[str, float], n: int) -> tupl
     )
     if p < COPIES_BELOW:
         return "copies", found
+    if noisy < COPIES_BELOW or (noisy < SUSPECT_BELOW <= p):
+        count = measures["noisy_copies"]
+        return "copies" if noisy < COPIES_BELOW else "suspect", (
+            f"of {count.value:.0f} of {n} samples only noise is left when the nearest training record is taken away, "
+            f"where unseen real records under such noise give about {count.more['expected']:.1f} (p = {noisy:.1g})"
+        )
     if p < SUSPECT_BELOW:
         return "suspect", found
     if near.more["exact"] and not near.more["exact_null"]:
@@ -232,172 +237,11 @@ def judge(measures: dict[str, Measure], tests: dict[str, float], n: int) -> tupl
     )
 
 
-def feature_distances(
-    queries: np.ndarray, references: np.ndarray, mirrored: np.ndarray | None = None, *, device: str = "cpu"
-) -> np.ndarray:
-    """Euclidean distances (N, R) float32, each the smaller of that to the record and that to its mirror image.
-
-    Computed around the references' mean in float64 blocks, so that equal rows are at distance 0 to 1e-5 of their norm.
-    """
-    import torch
-
-    centre = references.mean(axis=0, dtype=np.float64)
-    q = torch.from_numpy(np.asarray(queries, np.float64) - centre).to(device)
-    out = np.empty((len(queries), len(references)), np.float32)
-    for number, side in enumerate((references, mirrored)):
-        if side is None:
-            continue
-        r = torch.from_numpy(np.asarray(side, np.float64) - centre).to(device)
-        norms = (r * r).sum(dim=1)
-        for start in range(0, len(q), 1024):
-            part = q[start : start + 1024]
-            squares = (part * part).sum(dim=1)[:, None] + norms - 2 * part @ r.T
-            found = squares.clamp_(min=0).sqrt_().float().cpu().numpy()
-            place = out[start : start + 1024]
-            np.copyto(place, found if number == 0 else np.minimum(place, found))
-    return out
-
-
-def nearest_ratio(
-    distances: np.ndarray, groups: np.ndarray, excluded: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(ratio, distance, index) of the nearest record: (N,) each, from distances (N, T) to records of groups (T,).
-
-    ratio: the nearest distance over the next one of another group: near 0 for a copy, near 1 for a sample like many records.
-    excluded (N,): a group that does not count for each query (its own). Two distances of 0
-    have ratio 1: nothing tells them apart.
-    """
-    ratio, nearest, index = np.empty(len(distances)), np.empty(len(distances)), np.empty(len(distances), np.int64)
-    for start in range(0, len(distances), 256):
-        part = slice(start, start + 256)
-        d = distances[part].astype(np.float64)
-        if excluded is not None:
-            d[excluded[part, None] == groups[None, :]] = np.inf
-        index[part] = d.argmin(axis=1)
-        nearest[part] = d[np.arange(len(d)), index[part]]
-        d[groups[index[part]][:, None] == groups[None, :]] = np.inf
-        ratio[part] = _ratio(nearest[part], d.min(axis=1))
-    return ratio, nearest, index
-
-
-def _ratio(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """first / second; 1 where there is no second, or where it is 0 too: nothing tells the two apart."""
-    sound = np.isfinite(second) & (second > 0)
-    return np.where(sound, np.maximum(first, 0) / np.where(sound, second, 1.0), 1.0)
-
-
 def _some(count: int, most: int, seed: int) -> np.ndarray:
     """At most `most` of `count` indices, ascending."""
     if count <= most:
         return np.arange(count)
     return np.sort(np.random.default_rng([seed, 0x50]).choice(count, most, replace=False))
-
-
-_SIDE, _WINDOW, _STEPS, _REACH = 16, 12, 4, 8  # of the shrunk picture, of what is compared; steps a pixel, steps of a shift
-_CANDIDATES = 16  # training records a query is aligned with in quarter pixels
-
-
-def pixel_search(
-    generated: np.ndarray,
-    train: np.ndarray,
-    heldout: np.ndarray,
-    groups: np.ndarray,
-    null: np.ndarray | None = None,
-    *,
-    device: str = "cpu",
-) -> Space:
-    """The near-copy search on pixels: distance 1 - r, r the correlation of two pictures at the best shift and mirroring.
-
-    Images (n, h, w, c) in any units; colours are averaged. Pictures are shrunk to 16x16, so that noise and fine detail do not
-    count; a window of 12x12 of the query moves by up to an eighth of the side, plain and mirrored left-right; correlation
-    takes out brightness and contrast. Steps of half a pixel find 16 candidates, steps of a quarter align with these.
-    groups: (T + H,), training first. null: indices of the real records (of T + H) that the null is made of; all by default.
-    """
-    import torch
-
-    t = len(train)
-    real = torch.cat([_smooth(part) for part in (train, heldout)])
-    chosen = np.arange(len(groups)) if null is None else null
-    centre = _windows(real[:t], 0)[:, 0].to(device)
-    ratios, _, nearest = _search(real[chosen], centre, groups[:t], groups[chosen], device)
-    return Space("pixels", *_search(_smooth(generated), centre, groups[:t], None, device), ratios, nearest)
-
-
-def _search(
-    queries: Any, centre: Any, groups: np.ndarray, excluded: np.ndarray | None, device: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(ratio, distance, index) of queries (n, 64, 64) as `nearest_ratio` has them, among the windows `centre` (T, 144)."""
-    import torch
-
-    ratio, distance, index = [], [], []
-    for start in range(0, len(queries), 64):
-        part = queries[start : start + 64]
-        windows = torch.cat([_windows(part), _windows(part.flip(2))], dim=1).to(device)
-        side = 2 * _REACH + 1
-        halves = windows.reshape(len(part), 2, side, side, -1)[:, :, ::2, ::2].flatten(1, 3)
-        best = halves[:, 0] @ centre.T
-        for k in range(1, halves.shape[1]):
-            torch.maximum(best, halves[:, k] @ centre.T, out=best)
-        own = None if excluded is None else excluded[start : start + 64]
-        if own is not None:
-            best[torch.from_numpy(own[:, None] == groups[None, :]).to(device)] = -2.0
-        candidates = best.topk(min(_CANDIDATES, len(centre)), dim=1).indices
-        aligned = torch.bmm(windows, centre[candidates].transpose(1, 2)).amax(dim=1)
-        d, place = 1 - aligned.cpu().numpy().astype(np.float64), candidates.cpu().numpy()
-        kept = groups[place]
-        if own is not None:  # records of the own group are candidates where there are few others
-            d[own[:, None] == kept] = np.inf
-        nearest = d.argmin(axis=1)
-        rows = np.arange(len(d))
-        first = d[rows, nearest]
-        d[kept == kept[rows, nearest][:, None]] = np.inf
-        ratio.append(_ratio(first, d.min(axis=1)))
-        distance.append(first)
-        index.append(place[rows, nearest])
-    return np.concatenate(ratio), np.concatenate(distance), np.concatenate(index)
-
-
-def _smooth(images: np.ndarray) -> Any:
-    """Pictures (n, 64, 64) float32 whose every fourth pixel, from any one on, is the picture shrunk to 16x16."""
-    import torch
-    from torch.nn import functional
-
-    fine = _shrunk(images, _SIDE * _STEPS)[:, None]
-    ramp = torch.tensor([1.0, 2, 3, 4, 3, 2, 1]) / 16
-    kernel = torch.outer(ramp, ramp)[None, None]
-    return functional.conv2d(functional.pad(fine, (3, 3, 3, 3), mode="replicate"), kernel)[:, 0]
-
-
-def _windows(pictures: Any, reach: int = _REACH) -> Any:
-    """Windows of pictures (n, 64, 64) at shifts of up to `reach` quarter pixels in both directions, (n, shifts, 144).
-
-    They have no mean and norm 1; a flat one becomes zeros.
-    """
-    from torch.nn import functional
-
-    span = (_WINDOW - 1) * _STEPS + 1
-    first = (pictures.shape[-1] - span) // 2 - reach
-    part = pictures[:, None, first : first + span + 2 * reach, first : first + span + 2 * reach]
-    cut = functional.unfold(part, _WINDOW, dilation=_STEPS).transpose(1, 2)
-    centred = cut - cut.mean(dim=-1, keepdim=True)
-    norm = centred.norm(dim=-1, keepdim=True)
-    # A window whose spread is a millionth of its level is flat but for rounding.
-    flat = norm <= 1e-6 * _WINDOW * cut.abs().amax(dim=-1, keepdim=True)
-    return (centred / norm.clamp(min=1e-30)).masked_fill(flat, 0.0)
-
-
-def _shrunk(images: np.ndarray, side: int) -> Any:
-    """Pictures (n, side, side) float32, antialiased, colours averaged."""
-    import torch
-    from torch.nn import functional
-
-    out = []
-    for start in range(0, len(images), 512):
-        part = (
-            torch.from_numpy(np.asarray(images[start : start + 512], np.float32)).permute(0, 3, 1, 2).mean(dim=1, keepdim=True)
-        )
-        out.append(functional.interpolate(part, size=(side, side), mode="bilinear", antialias=True)[:, 0])
-    return torch.cat(out)
 
 
 def _groups(train: np.ndarray | None, heldout: np.ndarray | None, t: int, h: int) -> np.ndarray:
@@ -478,6 +322,14 @@ def _near_copies(flagged: np.ndarray, spaces: list[Space], protocol: str) -> Mea
             "thresholds": {space.name: _threshold(space) for space in spaces},
         },
     )
+
+
+def _noisy_copies(residual: Residual, protocol: str) -> Measure:
+    """How many samples leave as white a rest as the whitest 2 % of real records under the samples' noise."""
+    limit = np.quantile(residual.null, 0.02, method="lower")
+    count, expected = int((residual.samples <= limit).sum()), float((residual.null <= limit).mean())
+    n = len(residual.samples)
+    return Measure(float(count), f"noisy-copies/{protocol}", None, None, {"share": count / n, "expected": expected * n})
 
 
 def memberships(
