@@ -1,0 +1,154 @@
+"""How much of a system's training time is network arithmetic; the rest is data, augmentation, pools, optimisers, averages, the
+engine and Python itself.
+
+For each system one real training loop is timed in blocks of rounds, alternating with blocks under torch's profiler, which says
+how much processor time each operator took. Network arithmetic is what the networks and their gradients consist of:
+convolutions, products, normalisation, activations, resizing, and sums and products of tensors. The share outside is
+
+    1 - (time in such operators) / (time of the same rounds under the profiler, without the profiler's own cost per operator)
+
+where that cost is measured as the difference to the plain rounds. Aim: at most 20 % outside, for every system.
+
+    python benchmarks/speed/systems.py --out benchmarks/results/systems_speed.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from ganvas.config import Situation
+from ganvas.data.streams import open_stream
+from ganvas.doctor import keep_memory, machine
+from ganvas.engine import Engine
+from ganvas.registry import load_system
+from ganvas.specs import ImageSpec
+
+AIM = 0.20
+BOARDS: dict[str, tuple[str, ImageSpec, dict[str, Any]]] = {
+    "dcgan-64": ("dcgan", ImageSpec(1, 64, 64), {}),
+    "stylegan2-32": ("stylegan2", ImageSpec(1, 32, 32), {}),
+    "stylegan2-64": ("stylegan2", ImageSpec(3, 64, 64), {}),
+    "cyclegan-32": ("cyclegan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
+    "cyclegan-64": ("cyclegan", ImageSpec(3, 64, 64, classes=("a", "b")), {}),
+    "srgan-96": ("srgan", ImageSpec(3, 96, 96), {"pretraining": 0.0}),
+    "anogan-64": ("anogan", ImageSpec(1, 64, 64, classes=("normal", "other")), {}),
+}
+"""name -> (system, data, settings over those of the preset `auto` for ten minutes)."""
+
+NETWORK = (
+    "conv", "mkldnn", "thnn", "mm", "linear", "matmul", "norm", "relu", "elu", "sigmoid", "tanh", "softplus", "hardtanh",
+    "upsample", "pool", "reflection_pad", "replication_pad", "constant_pad", "pixel_shuffle", "aten::add", "aten::sub",
+    "aten::mul", "aten::div", "aten::sum", "aten::mean", "aten::pow", "aten::rsqrt", "aten::sqrt", "aten::abs", "aten::neg",
+    "aten::cat", "aten::square", "aten::addcmul", "aten::maximum", "aten::clamp", "aten::where", "aten::copy_", "aten::fill_",
+)  # fmt: skip
+OUTSIDE = ("foreach", "_fused", "optimizer", "lerp", "index", "grid_sampl", "rand", "normal_", "uniform_", "einsum")
+
+
+class Records:
+    """Random images in memory, as a stream needs them."""
+
+    source = "random"
+
+    def __init__(self, spec: ImageSpec) -> None:
+        self.spec = spec
+        rng = np.random.default_rng(0)
+        self.values: np.ndarray = rng.integers(0, 256, (512, spec.height, spec.width, spec.channels), dtype=np.uint8)
+        self.labels = np.arange(512) % len(spec.classes) if spec.classes else None
+
+    def train_indices(self) -> np.ndarray:
+        return np.arange(len(self.values))
+
+
+def engine_of(name: str, spec: ImageSpec, settings: dict[str, Any]) -> Engine:
+    """The system as `ganvas train NAME --budget 10m` would play it, on one thread in full precision."""
+    _, module, system_class = load_system(name)
+    preset = module.PRESETS["auto"]
+    situation = Situation(spec, 512, 600.0, 50.0, "cpu")
+    config = system_class.Config(**{**(preset(situation) if callable(preset) else preset), **settings})  # type: ignore[attr-defined]
+    torch.manual_seed(0)
+    system = system_class(spec, config)
+    stream = open_stream(Records(spec), system.domains(), config.batch_size, seed=0)  # type: ignore[arg-type]
+    return Engine(system, {"data": stream}, seed=0)
+
+
+def network_time(events: Any) -> float:
+    """Microseconds in operators that are network arithmetic."""
+    total = 0.0
+    for event in events:
+        key = event.key.lower()
+        if any(word in key for word in OUTSIDE):
+            continue
+        if any(word in key for word in NETWORK):
+            total += event.self_cpu_time_total
+    return total
+
+
+def measure(name: str, rounds: int, pairs: int) -> dict[str, Any]:
+    """Milliseconds a round, and the share outside network arithmetic (median over pairs of blocks)."""
+    system, spec, settings = BOARDS[name]
+    engine = engine_of(system, spec, settings)
+    for _ in range(rounds):
+        engine.play_round()
+    shares, plain_times = [], []
+    top: dict[str, float] = {}
+    for _ in range(pairs):
+        begin = time.perf_counter()
+        for _ in range(rounds):
+            engine.play_round()
+        plain = time.perf_counter() - begin
+        with profile(activities=[ProfilerActivity.CPU]) as watched:
+            for _ in range(rounds):
+                engine.play_round()
+        events = watched.key_averages()
+        inside = network_time(events) / 1e6
+        everything = sum(event.self_cpu_time_total for event in events) / 1e6
+        # The profiler's cost lies in every operator alike: scaled back to the plain time, Python between operators included.
+        shares.append(1 - inside / max(everything, plain))
+        plain_times.append(plain / rounds)
+        for event in events:
+            key = event.key
+            low = key.lower()
+            if any(word in low for word in OUTSIDE) or not any(word in low for word in NETWORK):
+                top[key] = top.get(key, 0.0) + event.self_cpu_time_total / 1e6
+    worst = sorted(top.items(), key=lambda item: -item[1])[:5]
+    total = sum(plain_times) * rounds
+    return {
+        "share_outside": round(statistics.median(shares), 4),
+        "shares": [round(share, 4) for share in shares],
+        "milliseconds_a_round": round(1e3 * statistics.median(plain_times), 2),
+        "rounds": rounds,
+        "most_outside": {key: round(seconds / total, 4) for key, seconds in worst},
+        "meets_aim": statistics.median(shares) <= AIM,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--boards", nargs="*", default=list(BOARDS))
+    parser.add_argument("--rounds", type=int, default=32, help="in a block; a multiple of every lazy turn's interval")
+    parser.add_argument("--pairs", type=int, default=5)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    keep_memory()
+    result: dict[str, Any] = {"what": "share of training time outside network arithmetic", "aim": AIM, "boards": {}}
+    for name in options.boards:
+        result["boards"][name] = measure(name, options.rounds, options.pairs)
+        print(name, json.dumps(result["boards"][name]), flush=True)
+    result["command"] = "python benchmarks/speed/systems.py --out benchmarks/results/systems_speed.json"
+    result["machine"] = machine()
+    if options.out is not None:
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Systems that make new records from noise, or from noise and a label."""

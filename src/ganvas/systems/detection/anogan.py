@@ -1,0 +1,264 @@
+"""AnoGAN and f-AnoGAN: anomalies as what a generator of normal images cannot draw. Schlegl et al. 2017, "Unsupervised
+Anomaly Detection with Generative Adversarial Networks to Guide Marker Discovery" (IPMI, arXiv 1703.05921); Schlegl et al.
+2019, "f-AnoGAN: Fast unsupervised anomaly detection with generative adversarial networks" (Medical Image Analysis 54).
+
+A DCGAN learns normal images x = G(z). Then an encoder E learns to find the latent of an image, with G and D frozen, on
+normal images alone (izi_f of the second paper; f(x): the last features of D):
+    min_E  mean (x - G(E(x)))^2 + kappa mean (f(x) - f(G(E(x))))^2.
+An image is scored by how badly it is redrawn: with z = E(x) by the same two terms (`method=encoder`); or, as in the first
+paper, z is searched for by gradient descent, image by image, on (1 - lambda) |x - G(z)| + lambda |f(x) - f(G(z))|, which
+is then the score (`method=search`). The heat map is |x - G(z)|, smoothed lightly.
+
+A score says how unlike the training images an image is, not what is wrong with it; it is no diagnosis.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, pad
+
+from ganvas.batches import Image, Noise
+from ganvas.config import Situation, knob
+from ganvas.errors import GanvasError, did_you_mean
+from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.networks.convolutional import ConvolutionalDiscriminator, ConvolutionalGenerator, initialise
+from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
+from ganvas.objectives.augmentation import POLICIES, augment
+from ganvas.optim import optimiser
+
+CARD = {
+    "title": "AnoGAN and f-AnoGAN: anomaly detection with a generator of normal images",
+    "authors": "Schlegl et al.",
+    "year": 2017,
+    "paper": "arXiv 1703.05921",
+    "summary": "learns normal images only; scores others by what it cannot redraw, with heat maps",
+    "data": ["image"],
+    "aliases": ["f-anogan", "fanogan"],
+}
+
+USUAL_NAMES = ("normal", "healthy", "notumor", "no-tumor", "no-finding", "good", "ok")
+
+
+@dataclass(frozen=True)
+class Config:
+    normal: str = knob("", "class to learn as normal; empty: the usual name among the classes (normal, healthy, good ...)")
+    latent: int = knob(128, "size of the latent vector", low=1)
+    width: int = knob(32, "channels at full resolution; doubles inwards", low=1, high=1024)
+    share: float = knob(0.7, "of the budget for the GAN, the rest for the encoder; 0: no GAN, 1: no encoder", low=0.0, high=1.0)
+    rate: float = knob(2e-4, "learning rate of G and D (Adam)", low=0.0)
+    beta1: float = knob(0.5, "first beta of their Adam", low=0.0, high=0.9999)
+    augment: tuple[str, ...] = knob((), "changes that D sees on real and fake alike", choices=POLICIES)
+    encoder_rate: float = knob(1e-3, "learning rate of the encoder (Adam), falling to 0", low=0.0)
+    kappa: float = knob(1.0, "weight of D's features in the encoder's loss and score", low=0.0)
+    averaging: float = knob(5_000.0, "half-life in samples of the G that is kept; 0: none", low=0.0)
+    method: str = knob("encoder", "how an image's latent is found", choices=("encoder", "search"), later=True)
+    steps: int = knob(500, "steps of the search", low=1, later=True)
+    step_size: float = knob(0.05, "learning rate of the search (Adam)", low=0.0, later=True)
+    search_weight: float = knob(0.1, "weight of D's features in the search (lambda)", low=0.0, high=1.0, later=True)
+    score: str = knob(
+        "mean",
+        "mean: over the image, as in the papers; peak: brightest spot of the heat map, for small findings",
+        choices=("mean", "peak"),
+        later=True,
+    )
+    smoothing: float = knob(1.0, "standard deviation in pixels of the heat map's smoothing", low=0.0, later=True)
+    batch_size: int = knob(64, "images in a batch", low=1)
+
+
+class Encoder(nn.Module):
+    """Images (B, C, H, W) -> latents (B, latent): D's shape, with `latent` outputs in the place of one."""
+
+    def __init__(self, shape: tuple[int, int, int], latent: int, width: int) -> None:
+        super().__init__()
+        *hidden, final = ConvolutionalDiscriminator(shape, width).layers
+        assert isinstance(final, nn.Conv2d)
+        outputs = nn.Conv2d(final.in_channels, latent, (final.kernel_size[0], final.kernel_size[1]))
+        self.layers = nn.Sequential(*hidden, outputs.apply(initialise))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layers(images).flatten(1)
+
+
+class AnoGan(System):
+    Config = Config
+    mixed_is_safe = True
+    couples_batch = "BatchNorm: micro-batches and processes normalise over their own share"
+
+    def __init__(self, spec: Any, config: Any) -> None:
+        super().__init__(spec, config)
+        self._normal = find_normal(tuple(spec.classes), config.normal)
+        self.generator = ConvolutionalGenerator(config.latent, spec.shape, config.width)
+        self.discriminator = ConvolutionalDiscriminator(spec.shape, config.width)
+        self.encoder = Encoder(spec.shape, config.latent, config.width)
+        self.average = copy.deepcopy(self.generator)
+
+    # The game
+
+    def domains(self) -> tuple[int, ...]:
+        """The normal class alone; all records when there are no classes."""
+        return self._normal
+
+    def train(self, mode: bool = True) -> AnoGan:
+        """The kept G never leaves evaluation mode: the encoder must not move its BatchNorm statistics."""
+        super().train(mode)
+        self.average.eval()
+        return self
+
+    def players(self) -> tuple[Player, ...]:
+        adam = optimiser("adam", self.config.rate, beta1=self.config.beta1)
+        return (
+            Player("discriminator", ("discriminator",), adam),
+            Player("generator", ("generator",), adam),
+            Player("encoder", ("encoder",), optimiser("adam", self.config.encoder_rate), self.encoder_rate),
+        )
+
+    def encoder_rate(self, clock: Clock) -> float:
+        """Falls linearly from 1 to 0 over the encoder's part of the budget."""
+        return max(0.0, 1.0 - clock.progress) / max(1.0 - self.config.share, 1e-6)
+
+    def phases(self) -> tuple[Phase, ...]:
+        share = self.config.share
+        turns = (Turn("discriminator", self.discriminate), Turn("generator", self.fool))
+        adversarial = Phase("adversarial", turns, until=None if share == 1.0 else lambda clock: clock.progress >= share)
+        encoder = Phase("encoder", (Turn("encoder", self.invert),))
+        return (encoder,) if share == 0.0 else (adversarial,) if share == 1.0 else (adversarial, encoder)
+
+    def averages(self) -> tuple[Average, ...]:
+        return (Average("generator", "average", self.half_life, ramp=math.inf),)
+
+    def half_life(self, clock: Clock) -> float:
+        """At most a tenth of the samples seen; endless once the encoder learns, so that G stays as it is."""
+        return math.inf if clock.phase == "encoder" else min(self.config.averaging, 0.1 * clock.samples)
+
+    def discriminate(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
+        shared["fake"] = self._fake(batch)  # with its graph: the generator's turn goes on from here
+        real = self.discriminator(self._seen(batch.images, batch))  # real and fake apart: BatchNorm must not mix them
+        fake = self.discriminator(self._seen(shared["fake"].detach(), batch))
+        return {"real": real_is_real(real), "fake": fake_is_fake(fake)}
+
+    def fool(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
+        fake = shared.pop("fake") if "fake" in shared else self._fake(batch)
+        return {"fool": non_saturating(self.discriminator(self._seen(fake, batch)))}
+
+    def invert(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
+        redrawn = self.average(self.encoder(batch.images))
+        with torch.no_grad():
+            wanted = self._features(batch.images)
+        return {
+            "residual": (batch.images - redrawn).square().mean(),
+            "features": self.config.kappa * (wanted - self._features(redrawn)).square().mean(),
+        }
+
+    def _fake(self, batch: Image) -> Tensor:
+        return self.generator(batch.noise.normal(len(batch), self.config.latent))
+
+    def _seen(self, images: Tensor, batch: Image) -> Tensor:
+        return augment(images, batch.noise, self.config.augment)
+
+    def _features(self, images: Tensor) -> Tensor:
+        """(B, N): D's last layer but one, with the statistics D has learnt, whatever mode it is in."""
+        training = self.discriminator.training
+        try:
+            return self.discriminator.eval().layers[:-1](images).flatten(1)
+        finally:
+            self.discriminator.train(training)
+
+    # What it can do
+
+    def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
+        return self.average(noise.normal(count, self.config.latent))
+
+    def project(self, images: Tensor, noise: Noise) -> Tensor:
+        """(B, latent): by the encoder, or by the search."""
+        if self.config.method == "encoder" and self.config.share < 1.0:
+            return self.encoder(images)
+        return self._search(images, noise)
+
+    def reconstruct(self, latents: Tensor) -> Tensor:
+        return self.average(latents)
+
+    def anomaly(self, images: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Scores (B,) and heat maps (B, H, W)."""
+        redrawn = self.reconstruct(self.project(images, noise))
+        heat = heat_map(images, redrawn, self.config.smoothing)
+        if self.config.score == "peak":
+            return heat.amax((1, 2)), heat
+        searched = self.config.method == "search" or self.config.share == 1.0
+        return self._unlike(images, redrawn) if searched else self._izi(images, redrawn), heat
+
+    def show(self, batch: Image, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
+        redrawn = self.reconstruct(self.project(batch.images, noise))
+        heat = heat_map(batch.images, redrawn, self.config.smoothing)[:, None].expand_as(redrawn)
+        sampled = self.sample(len(batch), noise)
+        shown = torch.stack([batch.images, redrawn, heat.clamp(max=1.0) * 2 - 1, sampled], 1)
+        return shown, ("input", "redrawn", "difference", "sample")
+
+    def _search(self, images: Tensor, noise: Noise) -> Tensor:
+        """Latents (B, latent) found by gradient descent from noise, each image for itself."""
+        latents = noise.normal(len(images), self.config.latent)
+        descent = torch.optim.Adam([latents], self.config.step_size)
+        with torch.enable_grad():
+            for _ in range(self.config.steps):
+                point = latents.detach().requires_grad_()
+                loss = self._unlike(images, self.average(point)).sum()  # a sum: no image's step depends on its neighbours
+                (latents.grad,) = torch.autograd.grad(loss, point)
+                descent.step()
+        return latents
+
+    def _unlike(self, images: Tensor, redrawn: Tensor) -> Tensor:
+        """(B,): loss of the search and score of the first paper, as means so that lambda does not depend on sizes."""
+        weight = self.config.search_weight
+        residual = (images - redrawn).abs().flatten(1).mean(1)
+        return (1 - weight) * residual + weight * (self._features(images) - self._features(redrawn)).abs().mean(1)
+
+    def _izi(self, images: Tensor, redrawn: Tensor) -> Tensor:
+        """(B,): the encoder's loss of each image, the score of the second paper."""
+        residual = (images - redrawn).square().flatten(1).mean(1)
+        return residual + self.config.kappa * (self._features(images) - self._features(redrawn)).square().mean(1)
+
+
+def heat_map(images: Tensor, redrawn: Tensor, smoothing: float) -> Tensor:
+    """|x - G(z)| (B, H, W): the mean over channels, smoothed by a Gaussian of that many pixels."""
+    heat = (images - redrawn).abs().mean(1, keepdim=True)
+    if smoothing > 0:
+        reach = min(math.ceil(3 * smoothing), min(heat.shape[2:]) - 1)
+        bell = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=heat.device, dtype=heat.dtype) / smoothing) ** 2)
+        bell = bell / bell.sum()
+        heat = pad(heat, (reach, reach, reach, reach), mode="reflect")
+        heat = conv2d(conv2d(heat, bell.view(1, 1, -1, 1)), bell.view(1, 1, 1, -1))
+    return heat[:, 0]
+
+
+def find_normal(classes: tuple[str, ...], wanted: str) -> tuple[int, ...]:
+    """The index of the normal class, or () for data without classes. Raises GanvasError when it is not clear which."""
+    if not classes and not wanted:
+        return ()
+    if wanted:
+        if wanted not in classes:
+            known = ", ".join(classes) if classes else "none, it has no labels"
+            close = did_you_mean(wanted, list(classes))
+            raise GanvasError(f"anogan: the data has no class '{wanted}' to learn as normal{close}; its classes: {known}")
+        return (classes.index(wanted),)
+    if len(classes) == 1:
+        return (0,)
+    found = [k for k, name in enumerate(classes) if name.lower().replace("_", "-").replace(" ", "-") in USUAL_NAMES]
+    if len(found) != 1:
+        raise GanvasError(f"anogan: which class is normal? Say it with --set normal=NAME, one of {', '.join(classes)}")
+    return (found[0],)
+
+
+def auto(situation: Situation) -> dict[str, Any]:
+    """Small batches, little weight on features, augmentation when records are few; narrow networks on a CPU."""
+    chosen: dict[str, Any] = {"batch_size": 32, "kappa": 0.02, "latent": 64}
+    if situation.records < 5_000:
+        chosen["augment"] = POLICIES
+    return {**chosen, "width": 16} if situation.device == "cpu" else chosen
+
+
+PRESETS: dict[str, Any] = {"auto": auto, "paper": {"width": 64, "averaging": 0.0}}
