@@ -69,12 +69,12 @@ def test_colour_channels_are_not_averaged() -> None:
 
 
 def test_random_state_and_gradient_mode_stay_as_found() -> None:
-    features._network.cache_clear()
+    features.extractor_network.cache_clear()
     before = torch.random.get_rng_state()
     image_features(pattern()[:1])
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.is_grad_enabled()
-    assert not any(p.requires_grad for p in features._network("cpu").parameters())
+    assert not any(p.requires_grad for p in features.extractor_network("cpu").parameters())
 
 
 def test_autocast_around_it_changes_nothing() -> None:
@@ -128,6 +128,6 @@ def test_other_weights_are_refused(tmp_path) -> None:
 
 def test_missing_package_is_one_line_with_the_fix(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
-    features._network.cache_clear()
+    features.extractor_network.cache_clear()
     with pytest.raises(GanvasError, match="pip install efficientnet-lite-pytorch"):
         image_features(pattern())

@@ -148,9 +148,9 @@ def test_features_see_any_number_of_channels(channels: int) -> None:
 
 
 def test_features_are_those_of_the_pretrained_network() -> None:
-    from ganvas.metrics.features import _network
+    from ganvas.metrics.features import extractor_network
 
-    whole, images = _network("cpu"), torch.rand(1, 3, 48, 48) * 2 - 1
+    whole, images = extractor_network("cpu"), torch.rand(1, 3, 48, 48) * 2 - 1
     twice = torch.nn.functional.interpolate(images, scale_factor=2.0, mode="bilinear", align_corners=False)
     expected = whole._swish(whole._bn0(whole._conv_stem(twice)))
     with torch.no_grad():

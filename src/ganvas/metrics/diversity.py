@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ganvas.errors import GanvasError
-from ganvas.metrics.features import PROTOCOL, SIDE, Size, _height_width, _network, _reader
+from ganvas.metrics.features import PROTOCOL, SIDE, Size, _height_width, _reader, extractor_network
 from ganvas.metrics.measure import Measure
 from ganvas.metrics.pixels import compared, normal_interval
 
@@ -156,7 +156,7 @@ def _embeddings(
     from torch.nn import functional
 
     read = _reader(images)
-    network = _network(str(device))
+    network = extractor_network(str(device))
     target = None if size is None else _height_width(size)
     at = np.arange(len(images)) if chosen is None else chosen
     for start in range(0, len(at), batch):

@@ -57,7 +57,7 @@ def image_features(
     from torch.nn import functional
 
     read = _reader(images)
-    network = _network(str(device))
+    network = extractor_network(str(device))
     target = None if size is None else _height_width(size)
     out = np.empty((len(images), WIDTH), dtype=np.float32)
     with torch.no_grad(), torch.autocast(torch.device(device).type, enabled=False):
@@ -115,7 +115,7 @@ def _reader(images: Any) -> Any:
 
 
 @lru_cache(maxsize=2)
-def _network(device: str) -> Any:
+def extractor_network(device: str) -> Any:
     """The frozen network in evaluation mode. Silent, and without drawing from any random stream."""
     import torch
 

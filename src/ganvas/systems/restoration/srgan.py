@@ -1,0 +1,333 @@
+"""Super-resolution GAN. Ledig et al., 2016, "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial
+Network" (CVPR 2017, arXiv 1609.04802).
+
+The mean of all sharp images that fit a small one is blurred, and that mean is what squared error asks for. So the generator,
+a residual network that ends in pixel shuffles, is first trained on squared error alone (the paper's SRResNet), and then
+against a discriminator, with squared error of a pretrained classifier's feature maps in the place of that of pixels:
+
+    l_SR = l_features + 10^-3 * (-log D(G(small)))                                                        (eq. 3, 5 and 6)
+
+The small image is made from the large one by antialiased bicubic reduction, so any photographs will do. Details that the
+small image does not hold are invented: likely, not true. The feature maps come from EfficientNet-lite0, not from VGG-19.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, mse_loss
+
+from ganvas.batches import Image, Noise
+from ganvas.config import Situation, knob
+from ganvas.errors import GanvasError
+from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.networks.frozen import Frozen
+from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
+from ganvas.optim import optimiser
+
+CARD = {
+    "title": "Photo-Realistic Single Image Super-Resolution Using a GAN (SRGAN)",
+    "authors": "Ledig, Theis, Huszar, Caballero, Cunningham, Acosta, Aitken, Tejani, Totz, Wang, Shi",
+    "year": 2016,
+    "paper": "arXiv 1609.04802",
+    "summary": "enlarges images two or four times, with likely detail in the place of blur",
+    "data": ["image"],
+}
+
+DEPTHS = 4
+SMALLEST_MAP = 4  # a smaller one is not reduced further
+
+
+@dataclass(frozen=True)
+class Config:
+    scale: int = knob(4, "how many times larger the result is, on each side", choices=(2, 4))
+    width: int = knob(64, "channels of the generator", low=1, high=1024)
+    layers: int = knob(16, "residual blocks of the generator", low=1, high=128)
+    batch_norm: bool = knob(True, "BatchNorm in the generator's residual blocks")
+    residual: bool = knob(False, "the generator adds to the bicubic enlargement, in the place of making the whole image")
+    discriminator_width: int = knob(64, "channels of the discriminator's first layers; doubles inwards", low=1, high=1024)
+    discriminator_batch_norm: bool = knob(True, "BatchNorm in the discriminator")
+    crop: int = knob(0, "side of the random piece of each record that is trained on, in pixels; 0: the whole", low=0)
+    flips: bool = knob(True, "mirror and turn the pieces at random")
+    rounding: bool = knob(True, "round the small image as its file would (8 or 16 bits)")
+    pretraining: float = knob(0.9, "share of the budget for squared error alone (1: nothing else)", low=0.0, high=1.0)
+    pretraining_rate: float = knob(1e-4, "learning rate of G meanwhile (Adam)", low=0.0)
+    generator_rate: float = knob(1e-4, "learning rate of G in the adversarial game (Adam)", low=1e-9)
+    discriminator_rate: float = knob(1e-4, "learning rate of D (Adam)", low=0.0)
+    drop: float = knob(0.5, "share of each phase after which its learning rates are a tenth", low=0.0, high=1.0)
+    beta1: float = knob(0.9, "first beta of Adam", low=0.0, high=0.9999)
+    pixel: float = knob(0.0, "weight of the squared error of pixels in the adversarial game", low=0.0)
+    perceptual: float = knob(0.03, "weight of the error of features, relative to their own size", low=0.0)
+    adversarial: float = knob(1e-3, "weight of the adversarial term", low=0.0)
+    depth: int = knob(DEPTHS, "how many levels of features are compared, from fine to coarse", low=1, high=DEPTHS)
+    averaging: float = knob(0.0, "half-life in samples of the generator that restores; 0: none", low=0.0)
+    batch_size: int = knob(16, "pieces in a batch", low=1)
+
+
+class Generator(nn.Module):
+    """Small images (B, C, h, w) in [-1, 1] -> (B, C, scale * h, scale * w), about [-1, 1] (the paper's SRResNet, figure 4)."""
+
+    def __init__(self, channels: int, width: int, blocks: int, scale: int, *, batch_norm: bool, residual: bool) -> None:
+        super().__init__()
+        self.scale = scale if residual else 0
+        self.first = nn.Sequential(nn.Conv2d(channels, width, 9, padding=4), nn.PReLU())
+        last = _normalised(width, width, 1, batch_norm)
+        self.body = nn.Sequential(*(_Block(width, batch_norm) for _ in range(blocks)), *last)
+        enlarge: list[nn.Module] = []
+        for _ in range(scale.bit_length() - 1):
+            spread = nn.Conv2d(width, 4 * width, 3, padding=1)
+            with torch.no_grad():  # the four pixels of one begin alike: no chequered pattern (Aitken et al. 2017)
+                spread.weight.copy_(spread.weight[::4].repeat_interleave(4, dim=0))
+                nn.init.zeros_(spread.bias)  # type: ignore[arg-type]
+            enlarge += [spread, nn.PixelShuffle(2), nn.PReLU()]
+        final = nn.Conv2d(width, channels, 9, padding=4)
+        if residual:  # begins near the bicubic enlargement
+            with torch.no_grad():
+                final.weight.mul_(0.1)
+                nn.init.zeros_(final.bias)  # type: ignore[arg-type]
+        self.enlarge = nn.Sequential(*enlarge, final)
+
+    def forward(self, small: Tensor) -> Tensor:
+        features = self.first(small)
+        large = self.enlarge(features + self.body(features))
+        return large + resized(small, self.scale) if self.scale else large
+
+
+class _Block(nn.Module):
+    """Two convolutions beside a shortcut."""
+
+    def __init__(self, width: int, batch_norm: bool) -> None:
+        super().__init__()
+        first, second = _normalised(width, width, 1, batch_norm), _normalised(width, width, 1, batch_norm)
+        self.layers = nn.Sequential(*first, nn.PReLU(), *second)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.layers(features)
+
+
+class Discriminator(nn.Module):
+    """Images (B, C, H, W) -> logits (B, 1, about H / 16, about W / 16): one verdict for every place.
+
+    The paper's eight convolutions; its two dense layers are convolutions of 1x1 here, so that any size will do.
+    """
+
+    def __init__(self, channels: int, width: int, *, batch_norm: bool) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.LeakyReLU(0.2)]
+        before = width
+        for after, stride in [(width, 2)] + [(width * k, s) for k in (2, 4, 8) for s in (1, 2)]:
+            layers += [*_normalised(before, after, stride, batch_norm), nn.LeakyReLU(0.2)]
+            before = after
+        layers += [nn.Conv2d(before, 2 * before, 1), nn.LeakyReLU(0.2), nn.Conv2d(2 * before, 1, 1)]
+        self.layers = nn.Sequential(*layers)
+        for layer in self.layers:  # with torch's smaller weights ten layers without BatchNorm say the same of every image
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, 0.2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layers(images)
+
+
+def _normalised(before: int, after: int, stride: int, batch_norm: bool) -> list[nn.Module]:
+    convolution = nn.Conv2d(before, after, 3, stride, 1, bias=not batch_norm)
+    return [convolution, nn.BatchNorm2d(after)] if batch_norm else [convolution]
+
+
+class Features(nn.Module):
+    """Images (B, C, H, W) in [-1, 1] -> feature maps of a pretrained EfficientNet-lite0 at 1, 1/2, 1/4 and 1/8 of the size.
+
+    The images are enlarged twice first: the network begins with a stride of two, and would see every other pixel alone.
+    Grey is repeated three times; each of any other number of channels counts as a grey image of its own. Raises what
+    `ganvas.metrics.image_features` raises when the weights are not there.
+    """
+
+    STAGES = (1, 3, 5, 11)  # blocks before each halving but the first
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        from ganvas.metrics.features import extractor_network
+
+        whole = copy.deepcopy(extractor_network("cpu"))  # its own copy: the metrics keep theirs where and as it is
+        starts = (0, *self.STAGES)
+        stem = nn.Sequential(whole._conv_stem, whole._bn0, nn.ReLU6())
+        self.stages = nn.ModuleList(nn.Sequential(*whole._blocks[starts[i] : starts[i + 1]]) for i in range(depth))
+        self.stages[0].insert(0, stem)  # type: ignore[operator]
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        channels = images.shape[1]
+        if channels not in (1, 3):
+            images, channels = images.flatten(0, 1)[:, None], 1
+        maps = images.expand(-1, 3, -1, -1) if channels == 1 else images
+        maps = interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)
+        found: list[Tensor] = []
+        for stage in self.stages:
+            if found and min(maps.shape[2:]) < SMALLEST_MAP:
+                break
+            maps = stage(maps)
+            found.append(maps)
+        return found
+
+
+class Srgan(System):
+    Config = Config
+    couples_batch = "BatchNorm: micro-batches and processes normalise over their own share"
+    extractors = ("effnet",)
+    fit = "patches"
+    side = 96
+    multiple = 1
+
+    def __init__(self, spec: Any, config: Any) -> None:
+        super().__init__(spec, config)
+        self.scale = config.scale
+        if min(spec.height, spec.width) < 2 * self.scale:
+            raise GanvasError(
+                f"pieces of {spec.height}x{spec.width} are too small to be reduced {self.scale} times: take a larger --size"
+            )
+        self.generator = Generator(
+            spec.channels,
+            config.width,
+            config.layers,
+            config.scale,
+            batch_norm=config.batch_norm,
+            residual=config.residual,
+        )
+        self.discriminator = Discriminator(
+            spec.channels, config.discriminator_width, batch_norm=config.discriminator_batch_norm
+        )
+        self.average = copy.deepcopy(self.generator)
+        self.features = Frozen(Features(config.depth)) if config.perceptual else None
+
+    def players(self) -> tuple[Player, ...]:
+        def rule(rate: float) -> Any:
+            return optimiser("adam", rate, beta1=self.config.beta1)
+
+        return (
+            Player("discriminator", ("discriminator",), rule(self.config.discriminator_rate), rate=self._rate),
+            Player("generator", ("generator",), rule(self.config.generator_rate), rate=self._generator_rate),
+        )
+
+    def phases(self) -> tuple[Phase, ...]:
+        share = self.config.pretraining
+        content = Phase("content", (Turn("generator", self.resemble),), until=_reached(share))
+        game = Phase("adversarial", (Turn("discriminator", self.discriminate), Turn("generator", self.convince)))
+        if share == 1:
+            return (Phase("content", content.turns),)
+        return (content, game) if share > 0 else (game,)
+
+    def averages(self) -> tuple[Average, ...]:
+        return (Average("generator", "average", self.config.averaging),)
+
+    def resemble(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
+        """Squared error of pixels (eq. 4)."""
+        small, large = self._pair(batch)
+        return {"pixel": mse_loss(self.generator(small), large)}
+
+    def discriminate(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
+        small, shared["true"] = self._pair(batch)
+        shared["fake"] = self.generator(small)  # with its graph: the generator's turn goes on from here
+        real, fake = self.discriminator(shared["true"]), self.discriminator(shared["fake"].detach())
+        return {"real": real_is_real(real), "fake": fake_is_fake(fake)}
+
+    def convince(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
+        """Features (eq. 5), the discriminator (eq. 6) and, if wanted, pixels."""
+        if "fake" not in shared:
+            small, shared["true"] = self._pair(batch)
+            shared["fake"] = self.generator(small)
+        fake, true = shared.pop("fake"), shared.pop("true")
+        terms = {"adversarial": self.config.adversarial * non_saturating(self.discriminator(fake))}
+        if self.config.pixel:
+            terms["pixel"] = self.config.pixel * mse_loss(fake, true)
+        if self.features is not None:
+            # The extractor's strides single out pixels: on a grid that stood still, the generator would learn to please those
+            # and draw a pattern. So the grid moves from round to round.
+            down, right = clock.round % 4, clock.round // 4 % 4
+            fake, true = fake[:, :, down:, right:], true[:, :, down:, right:]
+            with torch.no_grad():
+                wanted = self.features(true)
+            errors = [mse_loss(a, b) / b.square().mean() for a, b in zip(self.features(fake), wanted, strict=True)]
+            terms["perceptual"] = self.config.perceptual * torch.stack(errors).mean()
+        return terms
+
+    def degrade(self, images: Tensor, noise: Noise) -> Tensor:
+        """What a user would have: reduced, within range, and rounded to the steps of its file."""
+        height, width = (side // self.scale * self.scale for side in images.shape[2:])
+        small = resized(images[:, :, :height, :width], 1 / self.scale).clamp(-1, 1)
+        if not self.config.rounding or self.spec.depth == 32:
+            return small
+        step = 2 / (self.spec.high - self.spec.low)
+        return ((small + 1) / step).round() * step - 1
+
+    def restore(self, images: Tensor, noise: Noise) -> Tensor:
+        return self.average(images).clamp(-1, 1)
+
+    def show(self, batch: Image, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
+        small = self.degrade(batch.images, noise)
+        height, width = (side * self.scale for side in small.shape[2:])
+        true = batch.images[:, :, :height, :width]
+        shown = [resized(small, self.scale).clamp(-1, 1), self.restore(small, noise), true]
+        return torch.stack(shown, dim=1), ("bicubic", "restored", "true")
+
+    def _pair(self, batch: Image) -> tuple[Tensor, Tensor]:
+        """(small, large) of one random piece of each record."""
+        images, noise = batch.images, batch.noise
+        count, _, *sides = images.shape
+        piece = [min(self.config.crop or side, side) // self.scale * self.scale for side in sides]
+        places = []
+        for side, length in zip(sides, piece, strict=True):
+            place = noise.integers(side - length + 1, count, 1) + torch.arange(length, device=images.device)
+            if self.config.flips:
+                place = torch.where(noise.uniform(count, 1) < 0.5, place, place.flip(1))
+            places.append(place)
+        record = torch.arange(count, device=images.device)[:, None, None]
+        large = images[record, :, places[0][:, :, None], places[1][:, None, :]].permute(0, 3, 1, 2)
+        if self.config.flips and piece[0] == piece[1]:
+            large = torch.where(noise.uniform(count, 1, 1, 1) < 0.5, large, large.transpose(2, 3))
+        large = large.contiguous()
+        return self.degrade(large, noise), large
+
+    def _rate(self, clock: Clock) -> float:
+        """A tenth, from `drop` of the phase on."""
+        share = self.config.pretraining
+        if clock.phase == "content":
+            passed = clock.progress / share
+        else:
+            passed = (clock.progress - share) / (1 - share)
+        return 0.1 if passed >= self.config.drop else 1.0
+
+    def _generator_rate(self, clock: Clock) -> float:
+        factor = self.config.pretraining_rate / self.config.generator_rate if clock.phase == "content" else 1.0
+        return factor * self._rate(clock)
+
+
+def _reached(share: float) -> Callable[[Clock], bool]:
+    return lambda clock: clock.progress >= share
+
+
+def resized(images: Tensor, factor: float) -> Tensor:
+    """Cubic convolution (Keys 1981, a = -1/2), antialiased when it reduces; what image programs call bicubic."""
+    size = [round(side * factor) for side in images.shape[2:]]
+    return interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True)
+
+
+WORK_PER_PIECE = 22.0  # GFLOP of one round of the game for one piece of 96x96, at the paper's widths
+ROUNDS_WANTED = 10_000  # with fewer, the small networks end up better
+
+
+def auto(situation: Situation) -> dict[str, Any]:
+    """The paper's networks if the budget pays for enough rounds; else small ones that start from the bicubic enlargement."""
+    seconds = 3600.0 if situation.seconds is None else situation.seconds
+    weights = {"pixel": 0.3, "perceptual": 0.06, "adversarial": 2e-3}
+    common = {**weights, "batch_norm": False, "residual": True, "pretraining": 0.4, "drop": 0.7, "averaging": 500.0}
+    if 0.5 * situation.speed * seconds / (WORK_PER_PIECE * 16) >= ROUNDS_WANTED:
+        rates = {"pretraining_rate": 2e-4, "generator_rate": 1e-4, "discriminator_rate": 1e-4}
+        return {**common, **rates}
+    rates = {"pretraining_rate": 1e-3, "generator_rate": 3e-4, "discriminator_rate": 3e-4}
+    return {**common, **rates, "width": 32, "layers": 6, "discriminator_width": 24, "crop": 64}
+
+
+PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
