@@ -1,0 +1,95 @@
+"""Augmentation whose strength a controller sets. Karras, Aittala, Hellsten, Laine, Lehtinen, Aila, 2020, "Training Generative
+Adversarial Networks with Limited Data" (NeurIPS, arXiv 2006.06676), appendix B.
+
+Each change is made to each record with probability p. As long as p stays below about 0.8 the generator cannot gain by
+showing the changes itself. The controller is the system's business. A file of its own, and not a part of the one system
+that uses it, for length and because it is a pure function like its neighbours in this folder.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..batches import Noise
+
+SHIFT = 0.125  # whole pixels: at most this share of the side; fractions: the standard deviation
+SCALE, BRIGHTNESS, CONTRAST, SATURATION = 0.2, 0.2, 0.5, 1.0  # standard deviations; all but brightness as powers of 2
+
+
+def augment_adaptively(images: Tensor, noise: Noise, p: Tensor, *, mirror: bool = False, turns: bool = False) -> Tensor:
+    """images (B, C, H, W) in [-1, 1] -> the same shape in full precision, each change made with probability p (a scalar).
+
+    Moves: whole-pixel and fractional shifts, isotropic and anisotropic scaling, rotation; mirror: left-right flips, turns:
+    by 90 degrees. Both are off by default, because radiographs have a left and an up. Light: brightness and contrast; with
+    three channels also luma flip, hue and saturation. Differentiable once in the images (bicubic sampling); what comes in
+    from outside is the reflected image. Nothing is read back from the device, and p = 0 gives the images back.
+    """
+    with torch.autocast(images.device.type, enabled=False):
+        images = images.to(p.dtype)
+        count = len(images)
+        wanted = noise.uniform(count, 14) < p
+        normal, uniform = noise.normal(count, 8), noise.uniform(count, 9) * 2 - 1
+        images = _moved(images, _matrix(images, wanted, normal, uniform, p, mirror, turns))
+        return _lit(images, wanted[:, 9:], normal[:, 5:], uniform[:, 7:])
+
+
+def _matrix(images: Tensor, wanted: Tensor, normal: Tensor, uniform: Tensor, p: Tensor, mirror: bool, turns: bool) -> Tensor:
+    """(B, 2, 3): from a place in the new image to one in the old, in pixels from the middle."""
+    height, width = images.shape[2:]
+    zero = torch.zeros_like(p)
+    # Two rotations, before and after the anisotropic scaling: together as likely as one other change.
+    rare = 1 - (1 - p.clamp(max=1.0)).sqrt()
+    before = torch.where(uniform[:, 0].abs() < rare, uniform[:, 1] * math.pi, zero)
+    after = torch.where(uniform[:, 2].abs() < rare, uniform[:, 3] * math.pi, zero)
+    if turns:
+        quarter = torch.where(wanted[:, 0], (uniform[:, 4] * 2).floor() * (math.pi / 2), zero)
+        after = after + quarter
+    size = torch.exp2(torch.where(wanted[:, 1], normal[:, 0] * SCALE, zero))
+    aspect = torch.exp2(torch.where(wanted[:, 2], normal[:, 1] * SCALE, zero))
+    across, down = size * aspect, size / aspect
+    flip = torch.where(wanted[:, 3] & (normal[:, 4] < 0), -1.0, 1.0) if mirror else 1.0
+    cos_b, sin_b, cos_a, sin_a = before.cos(), before.sin(), after.cos(), after.sin()
+    # Rotation by `after` times diag(across, down) times rotation by `before`, written out.
+    rows = [
+        [cos_a * across * cos_b - sin_a * down * sin_b, -cos_a * across * sin_b - sin_a * down * cos_b],
+        [sin_a * across * cos_b + cos_a * down * sin_b, -sin_a * across * sin_b + cos_a * down * cos_b],
+    ]
+    shifts = []
+    for axis, side in enumerate((width, height)):
+        whole = torch.where(wanted[:, 4], (uniform[:, 5 + axis] * (side * SHIFT)).round(), zero)
+        shifts.append(whole + torch.where(wanted[:, 5], normal[:, 2 + axis] * (side * SHIFT), zero))
+    lines = [torch.stack([row[0] * flip, row[1], shift], dim=1) for row, shift in zip(rows, shifts, strict=True)]
+    return torch.stack(lines, dim=1)
+
+
+def _moved(images: Tensor, matrix: Tensor) -> Tensor:
+    height, width = images.shape[2:]
+    y = torch.arange(height, device=images.device, dtype=images.dtype) - (height - 1) / 2
+    x = torch.arange(width, device=images.device, dtype=images.dtype) - (width - 1) / 2
+    places = torch.stack([x.repeat(height), y.repeat_interleave(width), torch.ones_like(x).repeat(height)])
+    found = (matrix @ places).view(-1, 2, height, width)
+    grid = torch.stack([found[:, 0] * (2 / width), found[:, 1] * (2 / height)], dim=3)
+    return functional.grid_sample(images, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
+
+
+def _lit(images: Tensor, wanted: Tensor, normal: Tensor, uniform: Tensor) -> Tensor:
+    """Brightness, contrast and, with three channels, luma flip, hue and saturation as one matrix per record."""
+    zero = torch.zeros_like(normal[0, 0])
+    bright = torch.where(wanted[:, 0], normal[:, 0] * BRIGHTNESS, zero)
+    contrast = torch.exp2(torch.where(wanted[:, 1], normal[:, 1] * CONTRAST, zero))
+    if images.shape[1] != 3:
+        return (images + bright[:, None, None, None]) * contrast[:, None, None, None]
+    identity = torch.eye(3, dtype=images.dtype, device=images.device)
+    grey = torch.full_like(identity, 1 / 3)  # projects a colour onto the grey axis
+    cross = (identity.roll(1, 0) - identity.roll(1, 1)) / math.sqrt(3)  # the cross product with that axis
+    hue = torch.where(wanted[:, 3], uniform[:, 0] * math.pi, zero)[:, None, None]
+    saturation = torch.exp2(torch.where(wanted[:, 4], normal[:, 2] * SATURATION, zero))[:, None, None]
+    luma = torch.where(wanted[:, 2] & (uniform[:, 1] < 0), -1.0, 1.0)[:, None, None]
+    # Along the grey axis: luma's sign. Across it: a rotation (Rodrigues) by the hue, times the saturation.
+    matrix = luma * grey + saturation * (hue.cos() * (identity - grey) + hue.sin() * cross)
+    matrix = matrix * contrast[:, None, None]
+    return torch.einsum("bij,bjhw->bihw", matrix, images + bright[:, None, None, None])
