@@ -107,8 +107,10 @@ def _build_parser() -> _Parser:
     sample.add_argument("--seed", type=_seed, default=0, help="of the noise (default 0)")
     sample.add_argument("--label", help="class, by name or number (systems that take labels)")
     sample.add_argument("--out", type=Path, help="folder (default: RUN/generated)")
-    sample.add_argument("--depth", type=int, choices=(8, 16), help="bits per channel (default: the data's own)")
-    sample.add_argument("--format", help="png, tiff, webp, jpg, dicom, nifti, npz; csv for points (default: the data's own)")
+    sample.add_argument(
+        "--depth", type=int, choices=(8, 16, 24, 32), help="bits per channel or sound sample (default: the data's)"
+    )
+    sample.add_argument("--format", help="png, tiff, wav, csv, obj ... (default: the data's own kind)")
     sample.add_argument("--checkpoint", default="last", choices=("last", "previous"), help="which weights (default last)")
     sample.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
 
@@ -122,7 +124,8 @@ def _build_parser() -> _Parser:
     use.add_argument("folder", metavar="RUN", type=Path)
     use.add_argument("inputs", metavar="INPUT", nargs="*", help="files or folders of images, DICOM or NIfTI")
     use.add_argument("--out", type=Path, required=True, help="folder of the results, which keep the names of the inputs")
-    use.add_argument("--as", dest="verb", help="translate, restore, score or project (default: the first that the run can)")
+    use.add_argument("--as", dest="verb", help="translate, restore, score, project or generate (default: the first it can)")
+    use.add_argument("-n", "--count", type=_count, default=64, help="how many to generate (default 64)")
     use.add_argument("--to", metavar="CLASS", help="the class to translate to")
     use.add_argument(
         "--tile", type=int, help="work on large images in pieces of this side; 0: whole (default 512; 256 for restoring)"
@@ -356,9 +359,13 @@ def _apply(options: argparse.Namespace) -> int:
         device=options.device,
         system=options.system,
         config=_key_values(options.set),
+        count=options.count,
         progress=True,
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )
+    if result["verb"] == "generate":
+        _emit(options, result, [f"{options.count} samples in {result['folder']}"])
+        return 0
     done = {"translate": "translated", "restore": "restored", "score": "scored", "project": "projected"}[result["verb"]]
     lines = [f"{done} {result['inputs']} of {result['inputs'] + len(result['failed'])} files, results in {result['folder']}"]
     for one in sorted(result["scores"], key=lambda one: -one["score"])[:10]:

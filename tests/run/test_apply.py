@@ -161,3 +161,6 @@ def test_inputs_must_have_names_of_their_own_and_samplers_are_told_what_to_use(t
     train("lsgan", data, out=tmp_path / "gan", budget="1r", quiet=True, sample_every=0.0, config=SMALL, device="cpu")
     with pytest.raises(GanvasError, match="ganvas sample"):
         apply(tmp_path / "gan", [data], out=tmp_path / "out", device="cpu")
+    assert len(apply(tmp_path / "gan", [], out=tmp_path / "out", device="cpu", count=3)["files"]) == 3
+    with pytest.raises(GanvasError, match="takes no input"):
+        apply(tmp_path / "gan", [data], out=tmp_path / "out", device="cpu", verb="generate")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__
+from ..capabilities import names_of
 from ..errors import DataError, GanvasError, did_you_mean
 from ..specs import ImageSpec
 from .files import told, write_atomically
@@ -60,14 +61,16 @@ def apply(
     device: str = "auto",
     system: Path | None = None,
     config: Mapping[str, Any] | None = None,
+    count: int = 64,
     progress: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Let a run work on files, and write what it makes into the folder `out`. Returns verb, folder, files, failed, scores.
 
     inputs: files or folders of every kind that training reads. verb: `translate`, `restore`, `score` or `project`; by default
-    the first of these that the system can. to: the class to translate to (by default the other one of two). tile: side of the
-    pieces in which large images are worked on; 0: always whole. format, depth: of images written; by default those of each
+    the first of these that the system can. `generate`, the default without inputs for a system that samples, takes none and
+    draws `count` records, as `ganvas sample` does. to: the class to translate to. tile: side of the pieces in which large
+    images are worked on; 0: always whole. format, depth: of images written; by default those of each
     input (JPEG gives PNG). config: settings that a trained run takes. A file that cannot be read is told and left out.
 
     Raises GanvasError for what the run cannot do, DataError when no file at all could be read, RunError when `out` cannot be
@@ -75,6 +78,8 @@ def apply(
     """
     say = say or (lambda text: None)
     opened = run if isinstance(run, Run) else Run(run, which=which, device=device, system=system, config=config)
+    if verb == "generate" or (verb is None and not inputs and "sample" in names_of(opened.system)):
+        return _generated(opened, inputs, Path(out), count, seed, depth, format, which, device, system, config)
     if not isinstance(opened.spec, ImageSpec):
         raise GanvasError(f"{opened.record.path} works on {opened.spec.kind}: apply takes images")
     chosen = _verb(opened, verb)
@@ -116,13 +121,35 @@ def apply(
     }
 
 
+def _generated(
+    run: Run,
+    inputs: Sequence[str | Path],
+    out: Path,
+    count: int,
+    seed: int,
+    depth: int | None,
+    format: str | None,
+    which: str,
+    device: str,
+    system: Path | None,
+    config: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Records from noise, in the form of a result."""
+    from .draw import draw
+
+    if inputs:
+        raise GanvasError(f"generating takes no input: leave out {inputs[0]}, or say what to do with it, as in  --as project")
+    given: dict[str, Any] = {"which": which, "device": device, "system": system, "config": config}
+    made = draw(run.record.path, count=count, seed=seed, out=out, depth=depth, format=format, **given)
+    result = {"verb": "generate", "folder": made["folder"], "inputs": 0, "files": made["files"]}
+    return {**result, "failed": [], "scores": [], "notes": []}
+
+
 _DOING = {"translate": "translating", "restore": "restoring", "score": "scoring", "project": "projecting"}
 
 
 def _verb(run: Run, verb: str | None) -> str:
     """What is to be done. Raises GanvasError when the system cannot."""
-    from ..capabilities import names_of
-
     able = [name for name in VERBS if name in names_of(run.system)]
     name = run.record.card.name
     if not able:
