@@ -236,6 +236,7 @@ def _difference(images: Tensor, others: Tensor) -> Tensor:
 
 WORK_PER_IMAGE = 0.65 / 16**2 / 32**2  # GFLOP of a round for one image, by the square of the width and by pixels
 IMAGES_WANTED = {8: 0, 16: 30_000, 24: 300_000, 32: 1_000_000}  # width -> images it takes to pay off
+SEEN_OFTEN = 20  # times that each image is shown, above which the discriminator may learn it by heart
 
 
 def auto(situation: Situation) -> dict[str, Any]:
@@ -256,7 +257,9 @@ def auto(situation: Situation) -> dict[str, Any]:
         "noise_inputs": False,
         "path_weight": 0.0,
         "averaging": 5_000.0,
-        "ada": 0.3,
+        "r1_weight": 80.0,
+        # While images come round a few times only, D cannot learn them by heart, and augmentation would but slow it down.
+        "ada": 0.3 if shown > SEEN_OFTEN * situation.records else 0.0,
         "ada_span": min(500_000.0, max(20_000.0, shown / 3)),
         "batch_size": 16 if situation.device == "cpu" else 32,
     }
