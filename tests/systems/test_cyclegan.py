@@ -172,8 +172,10 @@ def test_skip_takes_features_or_the_input_past_the_middle() -> None:
                 parameter.zero_()
         past = bool((translator(images).std((2, 3)) > 1e-3).all())
         assert past == (skip != "none")
-    change = (translator(images) - images).detach().abs().mean()
-    assert float(change) < 0.3, "a translator that has learnt nothing changes little"
+    with torch.no_grad():
+        for parameter in translator.leave.parameters():
+            parameter.zero_()
+        torch.testing.assert_close(translator(images), 0.98 * images, rtol=1e-4, atol=1e-5)
 
 
 class Shades:

@@ -1,0 +1,1 @@
+"""Systems that turn images of one kind into images of another."""

@@ -1,0 +1,310 @@
+"""CycleGAN. Zhu, Park, Isola, Efros, 2017, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks"
+(ICCV, arXiv 1703.10593).
+
+Two translators, G: A -> B and F: B -> A, learn from two heaps of images without pairs. A judge of each domain tells its real
+images from translated ones, patch by patch, and both translations in a row must lead back to where they began:
+    L(G, D_B) + L(F, D_A) + lambda (E |F(G(a)) - a| + E |G(F(b)) - b|) + identity lambda (E |F(a) - a| + E |G(b) - b|),
+with least squares as the adversarial loss L, and judges that see fakes out of a pool of past ones. Here for any size, aspect
+and number of channels: the number of blocks and the depth of the judges follow the size.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from ganvas.batches import Domains, Noise
+from ganvas.config import Situation, knob
+from ganvas.errors import GanvasError, did_you_mean
+from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.networks.convolutional import SMALLEST_SIDE, initialise
+from ganvas.optim import optimiser
+
+CARD = {
+    "title": "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks (CycleGAN)",
+    "authors": "Zhu, Park, Isola, Efros",
+    "year": 2017,
+    "paper": "arXiv 1703.10593",
+    "summary": "turns images of one class into another and back, learnt without pairs",
+    "data": ["image"],
+    "aliases": ["cycle-gan"],
+}
+
+DOUBLINGS = ("transposed", "resized")
+SKIPS = ("none", "features", "input")
+
+
+@dataclass(frozen=True)
+class Config:
+    first: str = knob("", "class called A; empty: the data's two classes in their order")
+    second: str = knob("", "class called B; empty: the data's two classes in their order")
+    width: int = knob(64, "channels of the widest feature maps at full resolution; four times as many inside", low=1, high=1024)
+    blocks: int = knob(0, "residual blocks of a translator; 0: 6, and 9 from 256 pixels on", low=0, high=32)
+    skip: str = knob("none", "what goes past the middle: features of the first layer, or the input as well", choices=SKIPS)
+    doubling: str = knob(
+        "transposed", "how sizes are doubled; `resized` before a convolution leaves no chequers", choices=DOUBLINGS
+    )
+    depth: int = knob(0, "halvings in a judge, so the size of its patches; 0: 1 to 3, by size", low=0, high=5)
+    cycle: float = knob(10.0, "weight of the way there and back (lambda)", low=0.0)
+    identity: float = knob(0.5, "weight, as a share of cycle, of leaving alone what is of the target class already", low=0.0)
+    pool: int = knob(50, "translated images kept for the judges, of each class; 0: none", low=0, high=10_000)
+    rate: float = knob(2e-4, "learning rate of both players (Adam)", low=0.0)
+    beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
+    beta2: float = knob(0.999, "second beta of Adam", low=0.0, high=0.99999)
+    constant: float = knob(0.5, "share of the budget before the rates begin to fall, linearly, to 0", low=0.0, high=1.0)
+    averaging: float = knob(0.0, "half-life in samples of the translators that are used afterwards; 0: none", low=0.0)
+    batch_size: int = knob(1, "images of each class in a batch", low=1)
+
+
+def reflecting(before: int, after: int, side: int, bias: bool = False) -> nn.Conv2d:
+    """A convolution that keeps the size; beyond the border lies the mirrored image."""
+    return nn.Conv2d(before, after, side, padding=side // 2, padding_mode="reflect", bias=bias)
+
+
+def normalised(convolution: nn.Module, width: int) -> list[nn.Module]:
+    return [convolution, nn.InstanceNorm2d(width), nn.ReLU(inplace=True)]
+
+
+def doubled(before: int, after: int, doubling: str) -> list[nn.Module]:
+    """Twice the size: by a transposed convolution, or by repeating pixels before one of stride 1."""
+    if doubling == "transposed":
+        return normalised(nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=1, bias=False), after)
+    return [nn.UpsamplingNearest2d(scale_factor=2), *normalised(reflecting(before, after, 3), after)]
+
+
+class Block(nn.Module):
+    """x + f(x), f of two 3x3 convolutions."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        second = [reflecting(width, width, 3), nn.InstanceNorm2d(width)]
+        self.layers = nn.Sequential(*normalised(reflecting(width, width, 3), width), *second)
+
+    def forward(self, features: Tensor) -> Tensor:
+        result: Tensor = features + self.layers(features)
+        return result
+
+
+class Translator(nn.Module):
+    """Images (B, C, H, W) in [-1, 1] -> the same, of the other domain: two halvings, residual blocks, two doublings.
+
+    skip: with `features` the last layer gets the features of the first beside those of the doublings; with `input`, what it
+    makes is a change to the input as well. Sides that four does not divide are continued by reflection, and cut off again.
+    """
+
+    def __init__(self, channels: int, width: int, blocks: int, skip: str = SKIPS[0], doubling: str = DOUBLINGS[0]) -> None:
+        super().__init__()
+        inner = 4 * width
+        self.skip = skip
+        self.enter = nn.Sequential(*normalised(reflecting(channels, width, 7), width))
+        self.middle = nn.Sequential(
+            *normalised(nn.Conv2d(width, 2 * width, 3, 2, 1, bias=False), 2 * width),
+            *normalised(nn.Conv2d(2 * width, inner, 3, 2, 1, bias=False), inner),
+            *[Block(inner) for _ in range(blocks)],
+            *doubled(inner, 2 * width, doubling),
+            *doubled(2 * width, width, doubling),
+        )
+        self.leave = reflecting(width if skip == "none" else 2 * width, channels, 7, bias=True)
+        self.apply(initialise)
+
+    def forward(self, images: Tensor) -> Tensor:
+        height, width = images.shape[2:]
+        right, below = -width % 4, -height % 4
+        if right or below:
+            images = pad(images, (0, right, 0, below), mode="reflect")
+        first = self.enter(images)
+        features = self.middle(first)
+        result: Tensor = self.leave(features if self.skip == "none" else torch.cat([features, first], 1))
+        if self.skip == "input":
+            result = result + torch.atanh(0.98 * images)  # no change gives the input; white and black stay finite
+        return torch.tanh(result)[:, :, :height, :width]
+
+
+class Judge(nn.Module):
+    """Images (B, C, H, W) -> a map of verdicts (B, 1, h, w), each about one patch: of 16, 34 or 70 pixels at depth 1, 2, 3."""
+
+    def __init__(self, channels: int, width: int, depth: int) -> None:
+        super().__init__()
+        widths = [width * min(8, 2**i) for i in range(depth + 1)]
+        layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
+        for place in range(1, depth + 1):
+            stride = 2 if place < depth else 1
+            layers.append(nn.Conv2d(widths[place - 1], widths[place], 4, stride, 1, bias=False))
+            layers += [nn.InstanceNorm2d(widths[place]), nn.LeakyReLU(0.2, inplace=True)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 1))
+        self.apply(initialise)
+
+    def forward(self, images: Tensor) -> Tensor:
+        verdicts: Tensor = self.layers(images)
+        return verdicts
+
+
+class CycleGan(System):
+    Config = Config
+    mixed_is_safe = True
+    multiple = 4
+    pool_a: Tensor
+    pool_b: Tensor
+    filled: Tensor
+
+    def __init__(self, spec: Any, config: Any) -> None:
+        super().__init__(spec, config)
+        self._domains = chosen_classes(spec.classes, config)
+        side = min(spec.height, spec.width)
+        if side < SMALLEST_SIDE:
+            raise GanvasError(f"images of {spec.height}x{spec.width} are too small to translate: the least is 8 (see --size)")
+        blocks = config.blocks or (6 if side < 256 else 9)
+        depth = config.depth or (1 if side < 32 else 2 if side < 128 else 3)
+        depth = min(depth, int(math.log2(side)) - 2)  # InstanceNorm needs maps of more than one pixel
+        self.to_a = Translator(spec.channels, config.width, blocks, config.skip, config.doubling)
+        self.to_b = Translator(spec.channels, config.width, blocks, config.skip, config.doubling)
+        self.judge_a = Judge(spec.channels, config.width, depth)
+        self.judge_b = Judge(spec.channels, config.width, depth)
+        if config.averaging:
+            self.average_a, self.average_b = copy.deepcopy(self.to_a), copy.deepcopy(self.to_b)
+        if config.pool:
+            self.register_buffer("pool_a", torch.zeros(config.pool, *spec.shape))
+            self.register_buffer("pool_b", torch.zeros(config.pool, *spec.shape))
+            self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
+
+    def domains(self) -> tuple[int, ...]:
+        return self._domains
+
+    def players(self) -> tuple[Player, ...]:
+        rule = optimiser("adam", self.config.rate, beta1=self.config.beta1, beta2=self.config.beta2)
+        return (
+            Player("translators", ("to_a", "to_b"), rule, self.falling),
+            Player("judges", ("judge_a", "judge_b"), rule, self.falling),
+        )
+
+    def falling(self, clock: Clock) -> float:
+        """1 for the constant share of the budget, then linearly to 0."""
+        left = 1.0 - clock.progress
+        return min(1.0, left / max(1.0 - self.config.constant, 1e-9))
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("play", (Turn("translators", self.translate_both), Turn("judges", self.tell_apart))),)
+
+    def averages(self) -> tuple[Average, ...]:
+        if not self.config.averaging:
+            return ()
+        half_life = self.config.averaging
+        return (Average("to_a", "average_a", half_life), Average("to_b", "average_b", half_life))
+
+    def reductions(self) -> dict[str, str]:
+        return {"pool_a": "rank", "pool_b": "rank", "filled": "rank"}
+
+    def translate_both(self, batch: Domains, clock: Clock, shared: Shared) -> Terms:
+        """The translators' turn: fool both judges, find the way back, leave alone what is right already."""
+        a, b = batch.a, batch.b
+        own = self.config.cycle * self.config.identity
+        # One pass for the other domain's images and its own: every record is normalised by itself.
+        made_a, *same_a = self.to_a(torch.cat([b, a]) if own else b).split(len(a))
+        made_b, *same_b = self.to_b(torch.cat([a, b]) if own else a).split(len(a))
+        shared["a"], shared["b"] = made_a.detach(), made_b.detach()
+        terms = {
+            "fool a": (self.judge_a(made_a) - 1).square().mean(),
+            "fool b": (self.judge_b(made_b) - 1).square().mean(),
+        }
+        if self.config.cycle:
+            terms["cycle a"] = self.config.cycle * (self.to_a(made_b) - a).abs().mean()
+            terms["cycle b"] = self.config.cycle * (self.to_b(made_a) - b).abs().mean()
+        if own:
+            terms["identity a"] = own * (same_a[0] - a).abs().mean()
+            terms["identity b"] = own * (same_b[0] - b).abs().mean()
+        return terms
+
+    def tell_apart(self, batch: Domains, clock: Clock, shared: Shared) -> Terms:
+        """The judges' turn: 1 for real images, 0 for translated ones out of the pools."""
+        made_a, made_b = self._pooled(batch, shared)
+        terms = {}
+        for name, judge, real, made in (("a", self.judge_a, batch.a, made_a), ("b", self.judge_b, batch.b, made_b)):
+            on_real, on_made = judge(torch.cat([real, made])).split(len(real))
+            terms[f"real {name}"] = 0.5 * (on_real - 1).square().mean()
+            terms[f"made {name}"] = 0.5 * on_made.square().mean()
+        return terms
+
+    @torch.no_grad()
+    def _pooled(self, batch: Domains, shared: Shared) -> tuple[Tensor, Tensor]:
+        """The round's translations; half of them, once the pools are full, exchanged for earlier ones (a coin for each record).
+
+        Both pools fill at the same pace, each record has a place of its own (what a pool smaller than a batch has no place
+        for goes past it), and nothing is read back from the device.
+        """
+        made = shared.pop("a").to(batch.a.dtype), shared.pop("b").to(batch.b.dtype)
+        size = self.config.pool
+        if not size:
+            return made
+        count, full = min(len(made[0]), size), self.filled >= size
+        in_turn = self.filled + torch.arange(count, device=self.filled.device)
+        given = []
+        for pool, now in zip((self.pool_a, self.pool_b), made, strict=True):
+            place = torch.where(full, batch.noise.uniform(1, size).argsort()[0, :count], in_turn % size)
+            exchanged = full & (batch.noise.uniform(len(now))[:count] < 0.5)
+            kept = exchanged | (in_turn < size)
+            before = pool[place]
+            pool[place] = torch.where(kept[:, None, None, None], now[:count], before)
+            given.append(torch.cat([torch.where(exchanged[:, None, None, None], before, now[:count]), now[count:]]))
+        self.filled.copy_((self.filled + count).clamp(max=size))
+        return given[0], given[1]
+
+    def _best(self) -> tuple[nn.Module, nn.Module]:
+        return (self.average_a, self.average_b) if self.config.averaging else (self.to_a, self.to_b)
+
+    def translate(self, images: Tensor, target: int, noise: Noise) -> Tensor:
+        if target not in self._domains:
+            raise ValueError(f"class {target} is none of the two that were learnt, {self._domains[0]} and {self._domains[1]}")
+        result: Tensor = self._best()[self._domains.index(target)](images)
+        return result
+
+    def show(self, batch: Domains, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
+        to_a, to_b = self._best()
+        first, second = (self.spec.classes[index] for index in self._domains)
+        made_b, made_a = to_b(batch.a), to_a(batch.b)
+        cells = (batch.a, made_b, to_a(made_b), batch.b, made_a, to_b(made_a))
+        return torch.stack(cells, 1), (first, f"as {second}", "back", second, f"as {first}", "back")
+
+
+def chosen_classes(classes: tuple[str, ...], config: Any) -> tuple[int, int]:
+    """Indices of A and B. Raises GanvasError when the data does not have them."""
+    known = ", ".join(classes) or "none"
+    if not config.first and not config.second:
+        if len(classes) != 2:
+            raise GanvasError(
+                f"cyclegan needs two classes and the data has {len(classes)} ({known}): put the images into two folders, "
+                "or choose with  --set first=NAME --set second=NAME"
+            )
+        return 0, 1
+    for setting, name in (("first", config.first), ("second", config.second)):
+        if name not in classes:
+            close = did_you_mean(name, list(classes))
+            raise GanvasError(f"{setting}={name!r} is no class of the data{close}; classes: {known}")
+    if config.first == config.second:
+        raise GanvasError(f"first and second are both '{config.first}': choose two of the classes {known}")
+    return classes.index(config.first), classes.index(config.second)
+
+
+WORK_PER_IMAGE = 1.2 / 16**2  # GFLOP of one round for a pair of 32x32 images and four blocks, by the square of the width
+IMAGES_WANTED = {16: 0, 24: 40_000, 32: 100_000, 48: 300_000, 64: 500_000}  # width -> images it takes to pay off
+
+
+def auto(situation: Situation) -> dict[str, Any]:
+    """Detail goes past the middle, so that minutes give a result; the width is the largest that the budget can pay for."""
+    spec = situation.spec
+    seconds = 3600.0 if situation.seconds is None else situation.seconds
+    images = 0.5 * situation.speed * seconds / (WORK_PER_IMAGE * spec.height * spec.width / 32**2)
+    width = max(width for width, wanted in IMAGES_WANTED.items() if width == 16 or images / width**2 >= wanted)
+    quick = width < 32
+    return {
+        "width": width, "blocks": 4 if quick else 0, "skip": "features", "doubling": "resized", "averaging": 500.0,
+        "rate": 5e-4 if quick else 2e-4,
+    }  # fmt: skip
+
+
+PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
