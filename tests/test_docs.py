@@ -53,7 +53,7 @@ def blocks(page: Path, language: str = "") -> list[str]:
 def commands(page: Path) -> list[list[str]]:
     """The words of every `ganvas ...` command in the page's blocks, and of complete ones in its running text."""
     text = page.read_text()
-    lines = [line for block in blocks(page) for line in block.splitlines()]
+    lines = [line for block in blocks(page) for line in block.replace("\\\n", " ").splitlines()]
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
     lines += [found.replace("\n", " ") for found in re.findall(r"`([^`]+)`", prose)]
     lines = [line.removeprefix(".venv/bin/") for line in lines]
@@ -71,7 +71,7 @@ def test_there_are_pages_and_commands() -> None:
 @pytest.mark.parametrize(("page", "line", "words"), COMMANDS, ids=[f"{page}: {line}" for page, line, _ in COMMANDS])
 def test_commands_are_understood(page: str, line: str, words: list[str]) -> None:
     command = words[0]
-    named = (["show"], ["sample"], ["train"], ["prove"], ["evaluate"], ["data", "check"], ["data", "make"])
+    named = (["show"], ["sample"], ["apply"], ["train"], ["prove"], ["evaluate"], ["data", "check"], ["data", "make"])
     if words in named:  # and not to be typed
         words = [*words, "--help"]
     if words[-1] == "--help":
@@ -148,7 +148,8 @@ def test_system_pages_have_their_sections_and_true_defaults(name: str) -> None:
     assert rows, "the table of settings is there"
     for setting, default in rows:
         assert setting in known, f"{name} has no setting '{setting}'"
-        told = getattr(build_config(config, {setting: "" if default.strip() == "none" else default.strip()}), setting)
+        empty = default.strip() == "none" and known[setting] != "none"
+        told = getattr(build_config(config, {setting: "" if empty else default.strip()}), setting)
         assert told == known[setting], f"{name}: {setting} is {known[setting]}, not {default}"
     for preset in module.PRESETS:
         assert f"`{preset}`" in section, f"{name}: preset '{preset}' is not told"
