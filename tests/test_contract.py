@@ -19,7 +19,7 @@ from ganvas.engine import Engine
 from ganvas.game import Clock, System
 from ganvas.inference.sampling import draw_samples
 from ganvas.registry import catalogue, load_system
-from ganvas.specs import ImageSpec, PointsSpec, Spec
+from ganvas.specs import ImageSpec, PointsSpec, SeriesSpec, SolidSpec, SoundSpec, Spec
 
 CASES = [(name, kind) for name, card in catalogue().items() for kind in card.data]
 CLASSES = ("first", "second", "third")
@@ -32,10 +32,7 @@ class Tiny:
         rng = np.random.default_rng(0)
         self.spec = spec
         self.source = "tiny"
-        if isinstance(spec, ImageSpec):
-            self.values = rng.integers(0, 256, (24, spec.height, spec.width, spec.channels), dtype=np.uint8)
-        else:
-            self.values = rng.normal(size=(24, spec.dimensions)).astype(np.float32)
+        self.values = tiny_values(spec, 24, rng)
         self.labels = np.arange(24) % len(CLASSES)
         self.heldout = np.arange(24) >= 20
 
@@ -46,10 +43,26 @@ class Tiny:
         return np.flatnonzero(self.heldout)
 
 
+def tiny_values(spec: Spec, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Random records in file units."""
+    if isinstance(spec, ImageSpec):
+        return rng.integers(0, 256, (count, spec.height, spec.width, spec.channels), dtype=np.uint8)
+    if isinstance(spec, SoundSpec):
+        return rng.uniform(-1, 1, (count, spec.length, spec.channels)).astype(np.float32)
+    if isinstance(spec, SolidSpec):
+        return rng.integers(0, 2, (count, spec.side, spec.side, spec.side), dtype=np.uint8)
+    return rng.normal(size=(count, *spec.shape)).astype(np.float32)
+
+
 def tiny_spec(kind: str) -> Spec:
-    if kind == "image":
-        return ImageSpec(channels=1, height=16, width=12, classes=CLASSES)
-    return PointsSpec(dimensions=2, centre=(0.0, 0.0), classes=CLASSES)
+    specs: dict[str, Spec] = {
+        "image": ImageSpec(channels=1, height=16, width=12, classes=CLASSES),
+        "points": PointsSpec(dimensions=2, centre=(0.0, 0.0), classes=CLASSES),
+        "sound": SoundSpec(length=256, rate=1000, classes=CLASSES),
+        "series": SeriesSpec(12, ("flow", "heat", "current"), (0.0, 1.0, 2.0), (1.0, 2.0, 3.0), classes=CLASSES),
+        "solid": SolidSpec(side=16, classes=CLASSES),
+    }
+    return specs[kind]
 
 
 NAMED = {"first": "first", "second": "second", "normal": "first"}  # settings that name classes of the data
@@ -63,8 +76,8 @@ def tiny_config(system: Any, values: dict[str, Any] = NAMED | SMALL) -> Any:
 
 def tiny_batch(system: Any, spec: Spec, noise: Noise) -> Batch:
     """Eight records in the form that the system asks for."""
-    shape = (8, spec.height, spec.width, spec.channels) if isinstance(spec, ImageSpec) else (8, spec.dimensions)
-    batch = make_batch(np.zeros(shape, np.uint8), np.zeros(8), spec, noise)
+    values = np.zeros_like(tiny_values(spec, 8, np.random.default_rng(0)))
+    batch = make_batch(values, np.zeros(8), spec, noise)
     if len(system.domains()) == 2:
         assert isinstance(batch, Image)
         return Domains(noise, None, batch.images, batch.images.clone())

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .kinds import is_kind, kind_of
 from .specs import ImageSpec, PointsSpec, Spec
 
 AnyBatch = TypeVar("AnyBatch", bound="Batch")
@@ -114,12 +115,35 @@ class Points(Batch):
     points: Tensor
 
 
+@dataclass
+class Sounds(Batch):
+    """sounds: (B, channels, length) in [-1, 1]."""
+
+    sounds: Tensor
+
+
+@dataclass
+class Series(Batch):
+    """series: (B, length, quantities), about [-1, 1]."""
+
+    series: Tensor
+
+
+@dataclass
+class Solids(Batch):
+    """solids: (B, 1, D, H, W), 0 outside and 1 inside."""
+
+    solids: Tensor
+
+
 def encode(values: np.ndarray, spec: Spec, device: torch.device | str = "cpu") -> Tensor:
     """Records in file units -> tensors of the game.
 
     Images: (N, H, W, C) uint8, uint16 or float32 -> (N, C, H, W) float32, `low` .. `high` mapped to -1 .. 1.
-    Points: (N, D) -> (x - centre) / scale.
+    Points: (N, D) -> (x - centre) / scale. Other kinds: `ganvas.kinds`.
     """
+    if is_kind(spec.kind):
+        return kind_of(spec.kind).encode(values, spec, device)
     if isinstance(spec, ImageSpec):
         if values.dtype == np.uint16:  # torch's uint16 supports few operations
             values = values.astype(np.int32)
@@ -129,6 +153,7 @@ def encode(values: np.ndarray, spec: Spec, device: torch.device | str = "cpu") -
         tensor = tensor.permute(0, 3, 1, 2).to(torch.float32).mul_(factor).sub_(spec.low * factor + 1.0)
         # Values outside the declared range exist (a window, a robust range): they saturate as they do on a screen.
         return tensor.clamp_(-1.0, 1.0)
+    assert isinstance(spec, PointsSpec)
     centre = np.asarray(spec.centre or (0.0,) * spec.dimensions, dtype=np.float32)
     return torch.from_numpy((np.asarray(values, dtype=np.float32) - centre) / np.float32(spec.scale)).to(device)
 
@@ -139,10 +164,13 @@ def decode(tensor: Tensor, spec: Spec, depth: int | None = None) -> np.ndarray:
     Images come back as (N, H, W, C) in uint8, uint16 or float32 after `depth` (8, 16, 32; the spec's own by default). A
     depth other than the spec's stretches to the full range of that depth.
     """
+    if is_kind(spec.kind):
+        return kind_of(spec.kind).decode(tensor, spec)
     if isinstance(spec, PointsSpec):
         centre = np.asarray(spec.centre or (0.0,) * spec.dimensions, dtype=np.float32)
         points: np.ndarray = tensor.detach().float().cpu().numpy() * np.float32(spec.scale) + centre
         return points
+    assert isinstance(spec, ImageSpec)
     unit = (tensor.detach().float().clamp(-1, 1).permute(0, 2, 3, 1) + 1) / 2
     low, high = spec.low, spec.high
     target = spec.depth if depth is None else depth
@@ -161,4 +189,6 @@ def make_batch(values: np.ndarray, labels: np.ndarray | None, spec: Spec, noise:
     device = noise.generator.device
     tensor = encode(values, spec, device)
     indices = None if labels is None else torch.from_numpy(np.asarray(labels, dtype=np.int64)).to(device)
+    if is_kind(spec.kind):
+        return kind_of(spec.kind).batch(noise, indices, tensor)
     return Image(noise, indices, tensor) if isinstance(spec, ImageSpec) else Points(noise, indices, tensor)

@@ -57,8 +57,11 @@ class Restores(Protocol):
 class ScoresAnomaly(Protocol):
     """Says how far a record is from what it learnt to be normal, and where."""
 
-    def anomaly(self, images: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
-        """Images of the spec's size -> scores (B,) and maps (B, H, W), not negative; larger is less normal."""
+    def anomaly(self, records: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Records of the spec's size -> scores (B,) and maps, not negative; larger is less normal.
+
+        A map says where: of images (B, C, H, W) it is (B, H, W), of series (B, T, C) it is (B, T). Called by position.
+        """
         ...
 
 

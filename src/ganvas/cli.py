@@ -111,6 +111,7 @@ def _build_parser() -> _Parser:
         "--depth", type=int, choices=(8, 16, 24, 32), help="bits per channel or sound sample (default: the data's)"
     )
     sample.add_argument("--format", help="png, tiff, wav, csv, obj ... (default: the data's own kind)")
+    sample.add_argument("--loudness", help="of sound: each sample's peak or RMS in dB of full scale, as in peak:-1, rms:-20")
     sample.add_argument("--checkpoint", default="last", choices=("last", "previous"), help="which weights (default last)")
     sample.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
 
@@ -142,6 +143,7 @@ def _build_parser() -> _Parser:
     judge.add_argument("fake", metavar="FAKE", help="a run, or samples of any tool: a folder, a file or an array (.npz, .npy)")
     judge.add_argument("--real", help="real data: a folder, file or phantom (default: the run's own data)")
     judge.add_argument("--heldout", help="real data the generator never saw (default: the run's or groups.csv's held-out part)")
+    judge.add_argument("--kind", choices=("sound", "series", "solid"), help="what the files are, where they leave it open")
     judge.add_argument("--to", metavar="CLASS", help="judge a run that translates by what it makes for this class")
     judge.add_argument("-n", "--count", type=_count, help="samples to draw from a run (1000), or at most to take")
     judge.add_argument("--size", help="resolution of both sides: 64 or HEIGHTxWIDTH (default: the samples' own)")
@@ -174,9 +176,9 @@ def _build_parser() -> _Parser:
     make.add_argument("-n", "--count", type=_count, default=100, help="how many (default 100)")
     make.add_argument("--out", type=Path, required=True, help="folder")
     make.add_argument("--seed", type=_seed, default=0)
-    make.add_argument("--size", default="64", help="64, or HEIGHTxWIDTH such as 96x64 (default 64)")
+    make.add_argument("--size", help="64, or HEIGHTxWIDTH such as 96x64 (default 64, for solids 32)")
     make.add_argument("--depth", type=int, choices=(8, 16), default=8)
-    make.add_argument("--format", help="png, tiff, dicom, nifti, npz (default png); csv or npz for points (default csv)")
+    make.add_argument("--format", help="png (default), tiff, dicom, nifti, npz; csv for points; obj, wav ... for others")
     command("list", "list the phantoms and the file formats", _data_list, actions)
 
     prove = command("prove", "test a system's own claim against a baseline, on real data or a phantom", _prove)
@@ -332,6 +334,7 @@ def _sample(options: argparse.Namespace) -> int:
         out=options.out,
         depth=options.depth,
         format=options.format,
+        loudness=options.loudness,
         which=options.checkpoint,
         device=options.device,
         system=options.system,
@@ -407,6 +410,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         device=str(pick_device(options.device)),
         system=options.system,
         to=options.to,
+        kind=options.kind,
         progress=sys.stderr.isatty(),
         say=(lambda text: print(text, file=sys.stderr, flush=True)) if sys.stderr.isatty() else None,
     )
@@ -503,7 +507,7 @@ def _data_make(options: argparse.Namespace) -> int:
         options.count,
         options.out,
         seed=options.seed,
-        size=size or 64,
+        size=size,
         depth=options.depth,
         format=options.format,
     )
@@ -523,6 +527,7 @@ def _data_list(options: argparse.Namespace) -> int:
         "arrays": ".npy, .npz (images or x; labels)",
         "medical": "DICOM (single and multi-frame), NIfTI (.nii, .nii.gz): pip install 'ganvas[medical]'",
         "points": "CSV of x,y(,z); formula:sin(3*x)*x;x=-3..3",
+        "sound": "WAV, FLAC, OGG, MP3, AIFF of any rate, mono or stereo: pip install 'ganvas[sound]'",
         "labels": "class sub-folders, labels.csv (file,label), groups.csv (file,group,split)",
     }
     lines = ["phantoms (worlds with known truth, --data NAME):"]

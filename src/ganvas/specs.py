@@ -53,7 +53,60 @@ class PointsSpec:
         return (self.dimensions,)
 
 
-Spec = ImageSpec | PointsSpec
+@dataclass(frozen=True)
+class SoundSpec:
+    """Clips of one length. length: samples. rate: samples a second. channels: 1 mono, 2 stereo. depth: bits of the files."""
+
+    length: int
+    rate: int
+    channels: int = 1
+    depth: int = 16
+    classes: tuple[str, ...] = ()
+    kind: str = "sound"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(channels, length)."""
+        return (self.channels, self.length)
+
+
+@dataclass(frozen=True)
+class SeriesSpec:
+    """Windows of several quantities measured together. length: steps of a window. names: of the quantities.
+
+    centre, scale: for each quantity, (x - centre) / scale is about [-1, 1]. step: seconds between rows, where it is known.
+    """
+
+    length: int
+    names: tuple[str, ...]
+    centre: tuple[float, ...]
+    scale: tuple[float, ...]
+    step: float | None = None
+    classes: tuple[str, ...] = ()
+    kind: str = "series"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(length, quantities)."""
+        return (self.length, len(self.names))
+
+
+@dataclass(frozen=True)
+class SolidSpec:
+    """Solid shapes as cubes of voxels, 1 inside and 0 outside. side: voxels. format: of the files (`obj`, `nifti` ...)."""
+
+    side: int
+    classes: tuple[str, ...] = ()
+    format: str = "obj"
+    kind: str = "solid"
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(1, side, side, side)."""
+        return (1, self.side, self.side, self.side)
+
+
+Spec = ImageSpec | PointsSpec | SoundSpec | SeriesSpec | SolidSpec
 
 
 def spec_to_dict(spec: Spec) -> dict[str, Any]:
@@ -63,7 +116,7 @@ def spec_to_dict(spec: Spec) -> dict[str, Any]:
 
 def spec_from_dict(values: dict[str, Any]) -> Spec:
     """The inverse of `spec_to_dict`. Raises ValueError for an unknown kind."""
-    kinds: dict[str, Any] = {"image": ImageSpec, "points": PointsSpec}
+    kinds: dict[str, Any] = {c.kind: c for c in (ImageSpec, PointsSpec, SoundSpec, SeriesSpec, SolidSpec)}
     if values.get("kind") not in kinds:
         raise ValueError(f"unknown data kind {values.get('kind')!r}")
     spec: Spec = kinds[values["kind"]](**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

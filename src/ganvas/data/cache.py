@@ -346,6 +346,12 @@ class Writer:
             self._rows.write(row.astype(dtype).data)
         os.replace(self.folder / "converted.bin", self.folder / "values.bin")
 
+    def content(self) -> str:
+        """A hash of the records, the arrays and the spec so far."""
+        if self._rows is not None:
+            self._rows.flush()
+        return digest("content", [[f.name, file_digest(f)] for f in sorted(self.folder.iterdir())], self.facts.get("spec"))
+
     def array(self, name: str, values: np.ndarray) -> None:
         """A small array of its own."""
         np.save(self.folder / f"{name}.npy", values, allow_pickle=False)

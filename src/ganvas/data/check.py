@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, MissingExtra
+from ..kinds import NAMES as KINDS
+from ..kinds import kind_of, recognise
 from . import cache as caching
 from .listing import Listing, counted, list_files, natural, some
 from .resize import LUMINANCE, thumbnail
@@ -41,7 +43,7 @@ SAMPLED = 400  # pixels remembered of each picture, for the histogram
 
 @dataclass
 class CheckReport:
-    """What `check` found. Pairs are names of records; lists are cut at `LISTED`, counts are not.
+    """What `check` found. Pairs are names of records; lists are cut at `LISTED`, counts are not; a count of -1 was not taken.
 
     sizes, depths, channels, labels: how many records of each. groups, group_source: how many groups a table or the
     PatientID names (0 and "" if neither does). split: records per side of a `split` column. least, most: the extreme
@@ -110,7 +112,8 @@ class CheckReport:
             tallest = max(self.histogram) or 1.0
             row("histogram", "".join(" ▁▂▃▄▅▆▇█"[round(8 * share / tallest)] for share in self.histogram))
             row("saturated", f"{self.saturated[0]:.1%} black, {self.saturated[1]:.1%} white")
-        row("duplicates", f"{self.exact_count} exact, {self.near_count} near")
+        if self.exact_count >= 0:
+            row("duplicates", f"{self.exact_count} exact, {self.near_count} near")
         for title, pairs in (("same as", self.exact), ("twin of", self.near)):
             out += [f"    {a}  {title}  {b}" for a, b in pairs[:5]]
         out += [f"  note: {note}" for note in self.notes]
@@ -161,6 +164,9 @@ def check(
         listing = _alone(Path("the array"))
         return _report("the array", listing, [_see(p, "record", 0) for p in _rows(images)], [], [])
     path = Path(source).expanduser()
+    kind = recognise(path)
+    if kind is not None:
+        return _of_kind(str(source), kind, strict, progress)
     if not path.exists():
         from . import phantoms
 
@@ -175,11 +181,20 @@ def check(
             for picture, label in zip(pictures, [] if made.labels is None else made.labels, strict=False):
                 picture.label = made.classes[label]
             return _report(str(source), _alone(path), [_see(p, "record", 0) for p in pictures], [], [])
-    if path.suffix.lower() == ".csv" and path.is_file():
-        from .dataset import read_labelled_points
+    try:
+        if path.suffix.lower() == ".csv" and path.is_file():
+            from .dataset import read_labelled_points
 
-        return _points(*read_labelled_points(path), str(source))
-    listing = list_files(path)
+            return _points(*read_labelled_points(path), str(source))
+        listing = list_files(path)
+    except DataError as refused:  # neither points nor pictures: perhaps what only some systems learn from
+        kind = recognise(path, KINDS)
+        if kind is None:
+            raise
+        try:
+            return _of_kind(str(source), kind, strict, progress)
+        except DataError:
+            raise refused from None
     seen, unreadable, tags = [], [], []
     for found, error, tag in _look(listing, axis, progress):
         if error is not None:
@@ -189,6 +204,27 @@ def check(
         seen += found
         tags.append(tag)
     return _report(str(source), listing, seen, unreadable, [tag for tag in tags if tag is not None])
+
+
+def _of_kind(source: str, kind: str, strict: bool, progress: bool) -> CheckReport:
+    """What data of a kind with a module of its own becomes when it is opened; the cache is one for the moment."""
+    import tempfile
+
+    from .dataset import open_data
+
+    own = kind_of(kind)
+    with tempfile.TemporaryDirectory() as folder:
+        settings: dict[str, Any] = {"kinds": (kind,), "strict": strict, "progress": progress, "phantom_count": 200}
+        data = open_data(source, cache=Path(folder), **settings)
+        path = Path(source).expanduser()
+        files = len(list_files(path, own.suffixes, own.noun).files) if path.exists() else 0
+        report = CheckReport(source, f"records, {own.describe(data.spec)},", files, len(data), notes=list(data.notes))
+        if data.labels is not None:
+            report.labels = {name: int((data.labels == k).sum()) for k, name in enumerate(data.spec.classes)}
+        report.exact_count = report.near_count = -1
+        report.groups, report.group_source = len(np.unique(data.groups)), "what may be held out together"
+        del data  # its file is mapped
+    return report
 
 
 def _alone(path: Path) -> Listing:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, GanvasError, did_you_mean
+from ..kinds import kind_of
 from ..specs import ImageSpec, PointsSpec, Spec, spec_from_dict
 from . import cache as caching
 from ._filling import conclude
@@ -78,6 +79,8 @@ def open_data(
     phantom_count: int = 4000,
     progress: bool = True,
     limit: int | None = None,
+    rate: int | None = None,
+    kinds: tuple[str, ...] = (),
 ) -> Dataset:
     """A data set ready to train on.
 
@@ -94,14 +97,21 @@ def open_data(
     alone. Groups are those of `groups.csv`, else of the hashed PatientID, else of the volume, else near twins.
     seed: of the split, of `limit` and of a phantom. strict: an unreadable file is an error instead of a note.
     cache: folder for decoded data (default `$GANVAS_CACHE` or the user's cache folder). phantom_count: how many records
-    of a phantom. limit: at most so many records, drawn at random.
+    of a phantom. limit: at most so many records, drawn at random. rate: of sound, in Hz. kinds: what the data may be, where
+    its files leave that open (a CSV of points or of sensor series). For sound and series, size is the length of a record,
+    for solids the voxels of a side.
 
     Raises DataError when nothing usable is there, when files disagree in size, channels or depth, and for tables that
     do not fit; GanvasError for settings out of range; RunError when the cache cannot be written.
     """
     if isinstance(source, Dataset):
         return source
-    wanted = parse_size(size)
+    other = None
+    if isinstance(source, str | Path):
+        from ..kinds import recognise
+
+        other = recognise(Path(source).expanduser(), kinds)
+    wanted = size if other is not None else parse_size(size)
     if fit not in FITS:
         raise GanvasError(f"fit '{fit}' is not known: choose one of {', '.join(FITS)}")
     if fit == "patches" and wanted is None:
@@ -114,6 +124,8 @@ def open_data(
         if number is not None and number < 1:
             raise GanvasError(f"{name} {number} is out of range: give 1 or more")
     settings = {"size": wanted, "channels": channels, "fit": fit, "axis": axis}
+    if other is not None:
+        settings |= {"kind": other, "rate": rate}
     store = caching.Cache(cache)
     notes: list[str] = []
     if isinstance(source, np.ndarray):
@@ -142,10 +154,11 @@ def _from_name(
             close = did_you_mean(str(source), list(phantoms.catalogue()))
             if close:
                 raise DataError(f"{source}: neither a file, a folder nor a phantom{close}: see  ganvas data list")
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() == ".csv" and "kind" not in settings:
         entry = _from_points(path, store)
     else:
-        listing = list_files(path)
+        kind = kind_of(settings["kind"]) if "kind" in settings else None
+        listing = list_files(path) if kind is None else list_files(path, kind.suffixes, kind.noun)
         if limit is not None and len(listing.files) > limit:
             chosen = np.random.default_rng([seed, 0x11]).choice(len(listing.files), limit, replace=False)
             listing = listing.chosen(np.sort(chosen))
@@ -162,7 +175,7 @@ def _entry(store: caching.Cache, content_key: str, fill: Any, code: Path = Path(
 
     def fill_and_sign(writer: caching.Writer) -> None:
         fill(writer)
-        writer.facts["fingerprint"] = caching.digest(content_key, writer.facts.get("made"))
+        writer.facts.setdefault("fingerprint", caching.digest(content_key, writer.facts.get("made")))
 
     entry, note = store.open(key)
     if entry is None:
@@ -179,12 +192,18 @@ def _from_files(
     content, looks = _content_key(files, [settings, listing.names], store, progress)
 
     def fill(writer: caching.Writer) -> None:
-        fill_from(writer, listing, settings, progress, strict)
+        if "kind" in settings:
+            kind_of(settings["kind"]).fill(writer, listing, settings, progress, strict)
+            # A length that was found and the same length asked for give the same records: they are named by what they are.
+            writer.facts["fingerprint"] = writer.content()
+        else:
+            fill_from(writer, listing, settings, progress, strict)
         for before, after in zip(looks, _looks(files)[0], strict=True):
             if before != after:  # the entry would carry the name of bytes it was not made from
                 raise DataError(f"{before[0]}: changed while it was being read: wait until it is complete")
 
-    entry = _entry(store, content, fill)
+    code = Path(__file__).parent if "kind" not in settings else Path(__file__).parents[1] / "kinds"
+    entry = _entry(store, content, fill, code)
     if strict and entry.facts["skipped"]:
         name, reason = entry.facts["skipped"][0]
         raise DataError(reason if name in reason else f"{name}: {reason}")
@@ -308,13 +327,23 @@ def _from_phantom(
         if made.values.ndim == 2:
             _fill_points(writer, made.values, made.labels, classes)
             return
+        # Records of one subject (the T1 and the T2 of a head) belong together; without a subject each is its own.
+        subjects = np.array([fact.get("subject", i) for i, fact in enumerate(made.facts)] or range(count))
+        if made.spec is not None:
+            for name in ("rate", "channels"):
+                asked = settings.get(name)
+                if asked not in (None, own := getattr(made.spec, name, asked)):
+                    raise DataError(f"phantom '{text}': its {name} is {own}, not {asked}: leave out --{name}")
+            for record in made.values:
+                writer.row(record)
+            conclude(writer, made.spec, made.labels if made.spec.classes else None, subjects, None, [])
+            writer.facts["fingerprint"] = writer.content()
+            return
         for pixels in made.values:
             writer.row(pixels if settings["channels"] is None else convert_channels(pixels, settings["channels"]))
         depth = made.values.dtype.itemsize * 8
         rows, columns, colours = writer.rows().shape[1:]
         spec = ImageSpec(colours, rows, columns, depth, 0.0, float(2**depth - 1), classes)
-        # Records of one subject (the T1 and the T2 of a head) belong together; without a subject each is its own.
-        subjects = np.array([fact.get("subject", i) for i, fact in enumerate(made.facts)] or range(count))
         conclude(writer, spec, made.labels, subjects, None, [])
 
     return _entry(store, key, fill, Path(phantoms.__file__).parent)

@@ -85,13 +85,22 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def list_files(source: Path) -> Listing:
+def walk_names(source: Path) -> Iterator[str]:
+    """Names of all files below a folder, relative to it; hidden ones and other programs' droppings are left out."""
+    return _walk(str(source))
+
+
+def list_files(source: Path, suffixes: tuple[str, ...] = (), noun: str = "pictures") -> Listing:
     """Every readable file of a file or folder, sorted naturally.
 
     Hidden files and mask folders are left out. Raises DataError when the source does not exist, cannot be entered,
-    holds nothing readable, or when a table does not fit the files.
+    holds nothing readable, or when a table does not fit the files. suffixes: of the files of another kind of data, whose
+    records are called `noun`; without them pictures are listed.
     """
-    from .readers import readable
+    from .readers import readable as is_picture
+
+    def readable(path: Path) -> bool:
+        return path.name.lower().endswith(suffixes) if suffixes else is_picture(path)
 
     if not source.exists():
         parent = source.parent
@@ -125,6 +134,8 @@ def list_files(source: Path) -> Listing:
         if direct:
             raise DataError(f"{source}: no pictures, but {some(direct)}; for points, name the file: {source / direct[0]}")
         what = f"only files of other kinds ({some(sorted(others))})" if others else "an empty folder"
+        if suffixes:
+            raise DataError(f"{source}: {what}; no {noun} to train on: put files of {', '.join(suffixes)} there")
         raise DataError(
             f"{source}: {what}; nothing to train on: put PNG, JPEG, TIFF, BMP, WebP, DICOM or NIfTI files there, "
             "or name an .npz, .npy or .csv file"

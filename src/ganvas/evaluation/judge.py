@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GanvasError
+from ..kinds import is_kind, kind_of
 from ..metrics.measure import Measure
 from .sets import Part, Sets, open_sets
 
@@ -41,6 +42,7 @@ def evaluate(
     device: str = "cpu",
     system: Any = None,
     to: str | None = None,
+    kind: str | None = None,
     progress: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -50,10 +52,10 @@ def evaluate(
     the generator never saw; without it the run's held-out part, that of `groups.csv`, or a fifth split off now. count: samples
     drawn from a run (1000), or at most taken. size: the resolution of both sides (the samples' own). features: `effnet`
     (images), `pixels` (points), `classifier` (trained on the labels of the real data) or `inception` (weights: `inception`).
-    to: for a run that translates, to which class. audit, anchors: whether to run them. unintended: with the `chest` phantom as
-    real data and samples of asked classes, look for findings that nobody asked for and for impossible combinations; the
-    detector takes some minutes the first time. out: folder for `evaluation.json`, `spectrum.png` and `audit.html`; None
-    writes nothing.
+    to: for a run that translates, to which class. kind: `sound`, `series` or `solid`, where files may be several things.
+    audit, anchors: whether to run them. unintended: with the `chest` phantom as real data and samples of asked classes, look
+    for findings that nobody asked for and for impossible combinations; the detector takes some minutes at first. out: folder
+    for `evaluation.json`, `spectrum.png` and `audit.html`; None writes nothing.
 
     Keys: `protocol`, `fd`, `kid`, `precision`, `recall`, `density`, `coverage`, `spectrum`, ... (each a dictionary with
     `value`, `protocol`, and `low` and `high` where there is an interval), `memorisation` (`verdict`, `reason`, `near_copies`,
@@ -75,6 +77,7 @@ def evaluate(
         device=device,
         system=system,
         to=to,
+        kind=kind,
         progress=progress,
     )
     image = sets.kind == "image"
@@ -176,6 +179,8 @@ class _Bench:
         }
         self.extractor = find_extractor(name, real=train.values, labels=labels, inception=inception, **common)
         self.name = self.extractor.name
+        if is_kind(sets.kind):
+            self.name = f"{kind_of(sets.kind).features}/{self.name}"
         self.is_inception = self.extractor.is_inception
         self.classifier: Any = None
         if name in ("classifier", "inception"):
@@ -245,6 +250,8 @@ class _Bench:
         if len(self.train) >= 100:
             found["different_bins"] = m.different_bins(made, self.train, seed=self.seed, features=self.name, reference="train")
         if not self.image:
+            if is_kind(self.sets.kind):
+                return found
             from ..metrics.points import sliced_wasserstein
 
             distance = sliced_wasserstein(values, held.values)
@@ -365,11 +372,13 @@ class _Bench:
         # Every side with classes or none: numbers within classes do not compare with numbers over the whole set.
         asked = self.sets.generated.labels
         labelled = asked is not None and self.sets.train.labels is not None
-        linear = linear_samples(self.sets.train, n, seed=self.seed, labels=asked if labelled else None)
         given: dict[str, tuple[np.ndarray, np.ndarray | None, Any]] = {
             "real": (real.values, real.labels if labelled else None, self.train[chosen]),
-            "linear": (linear, asked if labelled else None, None),
         }
+        # Of other kinds the parts hold features: a Gaussian over features would be no trivial sampler of records.
+        if not is_kind(self.sets.kind):
+            linear = linear_samples(self.sets.train, n, seed=self.seed, labels=asked if labelled else None)
+            given["linear"] = (linear, asked if labelled else None, None)
         if self.sets.untrained is not None:
             given["untrained"] = (self.sets.untrained, asked, None)
         if len(chosen) < n:

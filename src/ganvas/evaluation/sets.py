@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, GanvasError, did_you_mean
+from ..kinds import is_kind, kind_of
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -82,6 +83,7 @@ def open_sets(
     device: str = "cpu",
     system: Any = None,
     to: str | None = None,
+    kind: str | None = None,
     progress: bool = True,
 ) -> Sets:
     """Open both sides. fake: a run, or what `ganvas.open_data` takes; real: likewise (default for a run: its own data).
@@ -89,8 +91,9 @@ def open_sets(
     heldout: real records the generator never saw; without it the run's own held-out part, or that of the real data
     (`groups.csv`, else a fifth of the groups is split off now). count: samples to draw from a run, or at most to take.
     size: the resolution both sides are brought to (default: the samples' own). which, device, system: as for `ganvas.load`.
-    to: for a run that translates, the class it translates to (default: the last of its domains). Such a run is judged by
-    translated held-out records, one that restores by held-out records which are degraded and restored.
+    kind: what both sides are, where their files leave it open (`series` in CSV). to: for a run that translates, the class it
+    translates to (default: the last of its domains). Such a run is judged by translated held-out records, one that restores
+    by held-out records which are degraded and restored.
 
     Raises GanvasError or DataError when sides do not fit together.
     """
@@ -121,7 +124,10 @@ def open_sets(
         notes += made.notes
     else:
         # Another seed than that of the real side: one phantom on both sides must not give the same records.
-        named = _open(fake, "the samples", size=size, heldout=0.0, seed=seed + 1_000_003, progress=progress)
+        wanted = () if kind is None else (kind,)
+        named = _open(fake, "the samples", size=size, heldout=0.0, seed=seed + 1_000_003, progress=progress, kinds=wanted)
+        if kind is not None and named.spec.kind != kind:
+            raise GanvasError(f"{_name(fake)} holds {_shape(named.spec)}, not {kind_of(kind).noun}")
         dataset = _real_for(named, real, heldout is not None, seed, progress, notes)
         chosen = np.arange(len(named)) if count is None or count >= len(named) else _random(len(named), count, seed)
         labels = _labels_like(named, dataset)
@@ -190,7 +196,7 @@ def _data_of(run: Run, real: Any, size: Any, progress: bool) -> Dataset:
         raise GanvasError("--size does not go with a run: its samples are judged at the size it was trained at")
     if real is None and settings.data == "array":
         raise GanvasError(f"{run.record.path} was trained on an array in memory: name the real data with --real")
-    dataset: Dataset = open_run_data(settings, source=real, progress=progress)
+    dataset: Dataset = open_run_data(settings, source=real, progress=progress, kinds=run.record.card.data)
     theirs, ours = dataset.spec, run.spec
     if theirs.kind != ours.kind or theirs.shape != ours.shape:
         raise GanvasError(f"{run.record.path} makes {_shape(ours)}, {dataset.source} holds {_shape(theirs)}: name its own data")
@@ -199,6 +205,14 @@ def _data_of(run: Run, real: Any, size: Any, progress: bool) -> Dataset:
 
 def _real_for(made: Dataset, real: Any, all_train: bool, seed: int, progress: bool, notes: list[str]) -> Dataset:
     share = 0.0 if all_train else 0.2
+    if is_kind(made.spec.kind):
+        kind = made.spec.kind
+        length = made.values.shape[1]
+        same = {"size": length, "rate": getattr(made.spec, "rate", None), "kinds": (kind,)}
+        dataset = _open(real, "the real data", heldout=share, seed=seed, progress=progress, **same)
+        if dataset.spec.kind != kind or dataset.spec.shape != made.spec.shape:
+            raise GanvasError(f"the samples are {_shape(made.spec)}, the real data {_shape(dataset.spec)}: they do not compare")
+        return dataset
     if made.spec.kind == "points":
         dataset = _open(real, "the real data", heldout=share, seed=seed, progress=progress)
         if dataset.spec.shape != made.spec.shape:
@@ -237,6 +251,9 @@ def _parts(
         settings |= {"size": dataset.values.shape[1:3], "channels": int(dataset.values.shape[3])}
         if dataset.values.shape[3] not in (1, 3):
             settings["channels"] = None
+    elif is_kind(dataset.spec.kind):
+        settings |= {"size": dataset.values.shape[1], "kinds": (dataset.spec.kind,)}
+        settings["rate"] = getattr(dataset.spec, "rate", None)
     other = _open(heldout, "the held-out data", **settings)
     if other.spec.shape != dataset.spec.shape:
         raise GanvasError(
@@ -435,6 +452,8 @@ def _part(
     places = np.arange(n) if groups is None else np.asarray(groups)
     if common.kind == "points":
         return Part(np.asarray(values, np.float32), labels, places)
+    if is_kind(common.kind):
+        return Part(kind_of(common.kind).vectors(np.asarray(values), spec), labels, places)
     eight = all(s.depth == 8 and s.low == 0 and s.high == 255 for s in (spec, common))
     if eight and values.dtype == np.uint8:
         return Part(np.ascontiguousarray(values), labels, places)
@@ -469,6 +488,8 @@ def _name(source: Any) -> str:
 
 
 def _shape(spec: Any) -> str:
+    if is_kind(spec.kind):
+        return kind_of(spec.kind).describe(spec)
     if spec.kind == "points":
         return f"points of {spec.dimensions} numbers"
     return f"images of {spec.height}x{spec.width} pixels and {spec.channels} channel{'s' if spec.channels > 1 else ''}"

@@ -80,9 +80,12 @@ def apply(
     opened = run if isinstance(run, Run) else Run(run, which=which, device=device, system=system, config=config)
     if verb == "generate" or (verb is None and not inputs and "sample" in names_of(opened.system)):
         return _generated(opened, inputs, Path(out), count, seed, depth, format, which, device, system, config)
-    if not isinstance(opened.spec, ImageSpec):
-        raise GanvasError(f"{opened.record.path} works on {opened.spec.kind}: apply takes images")
     chosen = _verb(opened, verb)
+    if not isinstance(opened.spec, ImageSpec):
+        if {"to": to, "tile": tile, "format": format, "depth": depth} != dict.fromkeys(("to", "tile", "format", "depth")):
+            where = f"{opened.record.path} works on {opened.spec.kind}"
+            raise GanvasError(f"--to, --tile, --format and --depth are for images; {where}")
+        return _scored_by_kind(opened, chosen, inputs, Path(out), seed, progress, say)
     if format is not None and format not in FORMATS:
         close = did_you_mean(format, list(FORMATS))
         raise GanvasError(f"--format '{format}' is not served{close}; formats: {', '.join(FORMATS)}")
@@ -119,6 +122,75 @@ def apply(
         "scores": work.scores,
         "notes": work.notes,
     }
+
+
+def _scored_by_kind(
+    run: Run, verb: str, inputs: Sequence[str | Path], out: Path, seed: int, progress: bool, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Files of a kind that has a module of its own, scored: `Kind.score` of each, and `scores.csv` of all."""
+    import torch
+
+    from ..batches import Noise, encode
+    from ..data.cache import bar
+    from ..data.listing import list_files
+    from ..kinds import is_kind, kind_of
+
+    spec = run.spec
+    if verb != "score" or not is_kind(spec.kind):
+        raise GanvasError(f"{run.record.path} works on {spec.kind}: there is no way yet to {verb} files of that kind")
+    kind = kind_of(spec.kind)
+    found: list[_Input] = []
+    for given in inputs:
+        listing = list_files(Path(given).expanduser(), kind.suffixes, kind.noun)
+        found += [_Input(file, _stem(name), "") for file, name in zip(listing.files, listing.names, strict=True)]
+    if not found:
+        raise GanvasError("on what? Name files or folders:  ganvas apply RUN FILE ... --out FOLDER")
+    twice = next((one.name for k, one in enumerate(found) if one.name in [other.name for other in found[:k]]), None)
+    if twice is not None:
+        raise GanvasError(f"two results would be called {twice}: apply the files into two folders")
+    if out.exists() and not out.is_dir():
+        raise GanvasError(f"--out {out} is a file: name a folder")
+    parameter = next(run.system.parameters())
+
+    def anomaly(records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        # Noise anew for each file: its scores do not depend on the files before it.
+        noise = Noise(torch.Generator(device=parameter.device).manual_seed(seed), dtype=parameter.dtype)
+        with torch.no_grad():
+            scores, maps = run.system.anomaly(encode(records, spec, parameter.device).to(parameter.dtype), noise)
+        return scores.float().cpu().numpy(), maps.float().cpu().numpy()
+
+    scores: list[dict[str, Any]] = []
+    written: list[Path] = []
+    failed: list[str] = []
+    notes: list[str] = []
+    with bar(_DOING[verb], found, progress) as advance:
+        for one in found:
+            try:
+                score, files, told_of = kind.score(one.path, one.name, spec, anomaly, out)
+            except DataError as error:
+                failed.append(str(error))
+                say(f"left out: {error}")
+            else:
+                scores.append({"file": one.name, "score": round(score, 6)})
+                written += files
+                notes += told_of
+                for note in told_of:
+                    say(f"note: {note}")
+            advance()
+    if failed and not scores:
+        raise DataError(failed[0] if len(failed) == 1 else f"none of {len(failed)} files could be read: {failed[0]}")
+    written.append(_write_scores(out, scores))
+    result = {"verb": verb, "folder": str(out), "inputs": len(scores), "files": [str(path) for path in written]}
+    return {**result, "failed": failed, "scores": scores, "notes": notes}
+
+
+def _write_scores(out: Path, scores: list[dict[str, Any]]) -> Path:
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(["file", "score"])
+    rows.writerows((one["file"], f"{one['score']:.6g}") for one in scores)
+    write_atomically(out / "scores.csv", table.getvalue().encode())
+    return out / "scores.csv"
 
 
 def _generated(
@@ -431,13 +503,7 @@ class _Work:
         """What is written once for all files: the table of scores, their pictures on one scale, the latents."""
         if self.verb == "score":
             self._draw_maps()
-            table = io.StringIO()
-            rows = csv.writer(table, lineterminator="\n")
-            rows.writerow(["file", "score"])
-            rows.writerows((one["file"], f"{one['score']:.6g}") for one in self.scores)
-            path = self.out / "scores.csv"
-            write_atomically(path, table.getvalue().encode())
-            self.written.append(path)
+            self.written.append(_write_scores(self.out, self.scores))
         elif self.verb == "project":
             buffer = io.BytesIO()
             np.savez_compressed(buffer, latents=np.stack(self.latents), files=np.array(self.named))

@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import GanvasError, did_you_mean
+from ..kinds import Kind, is_kind, kind_of
 from ..specs import ImageSpec
 from .files import told, write_atomically
 from .load import Run
@@ -26,6 +27,7 @@ def draw(
     out: Path | None = None,
     depth: int | None = None,
     format: str | None = None,
+    loudness: str | None = None,
     which: str = "last",
     device: str = "auto",
     system: Path | None = None,
@@ -33,10 +35,15 @@ def draw(
 ) -> dict[str, Any]:
     """Draw `count` records and write them. Returns count, folder, files, grid, format, depth.
 
+    loudness: of sound, `peak:-1` or `rms:-20` in dB of full scale; None leaves it as it is made.
     Raises GanvasError for an unknown label, a format that cannot hold the records, or a folder that is no run.
     """
     run = Run(folder, which=which, device=device, system=system, config=config)
     spec = run.spec
+    if is_kind(spec.kind):
+        return _draw_kind(run, kind_of(spec.kind), count, seed, label, out, depth, format, loudness)
+    if loudness is not None:
+        raise GanvasError(f"--loudness is for sound; this run makes {spec.kind}{'s' if spec.kind == 'image' else ''}")
     is_image = isinstance(spec, ImageSpec)
     known = FORMATS if is_image else ("csv", "npz")
     chosen = format or (spec.format if isinstance(spec, ImageSpec) else "csv")
@@ -45,22 +52,14 @@ def draw(
         raise GanvasError(f"--format '{format}' is not served{did_you_mean(chosen, list(known))}; formats: {', '.join(known)}")
     if depth is not None and not is_image:
         raise GanvasError("--depth is for images; this run makes points")
+    if depth not in (None, 8, 16):
+        raise GanvasError(f"--depth {depth} is for sound; images have 8 or 16 bits")
     if depth is None and isinstance(spec, ImageSpec) and spec.depth == 32 and chosen not in ("tiff", "dicom", "nifti", "npz"):
         depth = 16  # float data cannot be kept in these formats
     if chosen in ("jpg", "webp") and isinstance(spec, ImageSpec) and (depth or spec.depth) == 16:
         raise GanvasError(f"{chosen} holds 8 bits: use --format png or tiff, or add --depth 8")
     records = run.sample(count, seed=seed, label=label, depth=depth)
-    target = Path(out) if out is not None else run.record.path / "generated"
-    if target.exists() and not target.is_dir():
-        raise GanvasError(f"--out {target} is a file: name a folder")
-    with told(target):
-        target.mkdir(parents=True, exist_ok=True)
-    note = {
-        "system": run.record.card.name,
-        "ganvas": __version__,
-        "seed": str(seed),
-        "round": str(run.manifest.get("round", "")),
-    }
+    target, note = _target(run, out), _note(run, seed)
     if isinstance(spec, ImageSpec):
         from dataclasses import replace
 
@@ -82,6 +81,50 @@ def draw(
         "count": count,
         "folder": str(target),
         "files": [str(f) for f in files],
+        "grid": str(grid),
+        "format": chosen,
+        "shape": list(records.shape[1:]),
+        "dtype": str(records.dtype),
+    }
+
+
+def _target(run: Run, out: Path | None) -> Path:
+    """The folder of the samples, made if need be."""
+    target = Path(out) if out is not None else run.record.path / "generated"
+    if target.exists() and not target.is_dir():
+        raise GanvasError(f"--out {target} is a file: name a folder")
+    with told(target):
+        target.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def _note(run: Run, seed: int) -> dict[str, str]:
+    """What every sample says of its origin."""
+    rounds = str(run.manifest.get("round", ""))
+    return {"system": run.record.card.name, "ganvas": __version__, "seed": str(seed), "round": rounds}
+
+
+def _draw_kind(
+    run: Run, kind: Kind, count: int, seed: int, label: str | None, out: Path | None, depth: int | None, format: str | None,
+    loudness: str | None,
+) -> dict[str, Any]:  # fmt: skip
+    """Draw records of a kind that has a module of its own."""
+    own: str = getattr(run.spec, "format", kind.formats[0])
+    chosen = (format or own).lower()
+    if chosen not in kind.formats:
+        close = did_you_mean(chosen, list(kind.formats))
+        raise GanvasError(f"--format '{chosen}' is not served for {kind.noun}{close}; formats: {', '.join(kind.formats)}")
+    records = run.sample(count, seed=seed, label=label)
+    if loudness is not None:
+        records = kind.loudness(records, loudness)
+    target = _target(run, out)
+    files = kind.write(records, run.spec, target, format=chosen, depth=depth, note=_note(run, seed))
+    grid = target / "grid.png"
+    kind.picture(grid, records[: kind.shown], run.spec)
+    return {
+        "count": count,
+        "folder": str(target),
+        "files": [str(file) for file in files],
         "grid": str(grid),
         "format": chosen,
         "shape": list(records.shape[1:]),

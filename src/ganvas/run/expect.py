@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ..batches import Domains, Image, Noise, make_batch
+from ..kinds import is_kind
 from ..specs import ImageSpec, Spec
 from .budget import Budget
 
@@ -45,7 +46,10 @@ def _measure(engine: Any, spec: Spec) -> tuple[float, float]:
     noise = Noise(torch.Generator(device=device), dtype=engine.dtype)
     shape = (count, spec.height, spec.width, spec.channels) if isinstance(spec, ImageSpec) else (count, *spec.shape)
     labels = np.zeros(count, np.int64) if spec.classes else None
-    batch = make_batch(np.zeros(shape, np.float32), labels, spec, noise)
+    values = np.zeros(shape, np.float32)
+    if is_kind(spec.kind):  # records as the kind keeps them, not as the game sees them
+        values = np.zeros_like(engine.streams["data"].dataset.values[:1]).repeat(count, axis=0)
+    batch = make_batch(values, labels, spec, noise)
     if len(system.domains()) == 2 and isinstance(batch, Image):
         batch = Domains(noise, None, batch.images, batch.images.clone())
     batch = batch.to(engine.dtype, engine.memory_format)

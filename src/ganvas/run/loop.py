@@ -15,6 +15,7 @@ from typing import Any
 
 from ..doctor import keep_memory, on_threads
 from ..errors import GanvasError, RunError
+from ..kinds import is_kind, kind_of
 from ..registry import find
 from . import checkpoint
 from .budget import describe_seconds, parse_budget
@@ -264,7 +265,8 @@ class _Loop:
             return path
         if "sample" not in names_of(self.system):
             return None
-        count = PICTURE_COUNT[spec.kind]
+        kind = kind_of(spec.kind) if is_kind(spec.kind) else None
+        count = PICTURE_COUNT[spec.kind] if kind is None else kind.shown
         labels = None
         labelled = bool(getattr(self.system, "classes", 0))
         if spec.classes and labelled:
@@ -273,7 +275,11 @@ class _Loop:
             labels = torch.arange(count) % len(spec.classes)
         with self.engine.watching() as system:
             pieces = [decode(x, spec) for x in draw_samples(system, count, seed=self.settings.seed, labels=labels)]
-        grid = save_grid(path, np.concatenate(pieces), spec, labels=None if labels is None else labels.numpy())
+        records = np.concatenate(pieces)
+        if kind is not None:
+            grid = kind.picture(path, records, spec)
+        else:
+            grid = save_grid(path, records, spec, labels=None if labels is None else labels.numpy())
         self.logs.image("samples", grid, self.engine.clock.round)
         return path
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import GanvasError
+from ..kinds import recognise
 from .load import RunRecord
 from .settings import Settings, parse_size
 
@@ -22,14 +23,18 @@ def suitable_size(height: int, width: int) -> tuple[int, int]:
     return round(height * scale / 4) * 4, round(width * scale / 4) * 4
 
 
-def open_run_data(settings: Settings, *, source: Any = None, progress: bool = False) -> Any:
-    """The data set of a run, from its settings (from the cache when it was opened before)."""
+def open_run_data(settings: Settings, *, source: Any = None, progress: bool = False, kinds: tuple[str, ...] = ()) -> Any:
+    """The data set of a run, from its settings (from the cache when it was opened before).
+
+    kinds: what the run's system learns from, where the files leave open what they are.
+    """
     from ..data.dataset import open_data
     from ..data.survey import native_size
 
     origin = settings.data if source is None else source
     size = parse_size(settings.size)
-    if size is None:
+    other = recognise(Path(origin).expanduser(), kinds) if isinstance(origin, str | Path) else None
+    if size is None and other is None:
         # What does not exist is left to open_data, which knows names that are near.
         missing = isinstance(origin, str | Path) and not Path(origin).expanduser().exists()
         native = None if missing else native_size(origin)
@@ -45,6 +50,8 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
         strict=settings.strict,
         phantom_count=settings.phantom_count or _phantom_count(origin),
         progress=progress,
+        rate=settings.rate,
+        kinds=kinds,
     )
 
 
@@ -63,14 +70,14 @@ def reopen(record: RunRecord, processes: Any) -> Any:
         )
     if not processes.leads:  # the first process fills the cache, the others read it
         processes.wait()
-    dataset = open_run_data(record.settings)
+    dataset = open_run_data(record.settings, kinds=record.card.data)
     if processes.leads:
         processes.wait()
     return _unchanged(record, dataset)
 
 
 def same_data(record: RunRecord, data: Any) -> Any:
-    return _unchanged(record, open_run_data(record.settings, source=data))
+    return _unchanged(record, open_run_data(record.settings, source=data, kinds=record.card.data))
 
 
 def _unchanged(record: RunRecord, dataset: Any) -> Any:

@@ -61,11 +61,17 @@ def save_grid(
     if isinstance(spec, PointsSpec):
         picture = _scatter(np.asarray(samples, dtype=np.float64), spec, labels)
     else:
+        assert isinstance(spec, ImageSpec)
         picture = _grid(_eight_bit(samples, spec), spec, len(captions) or columns, labels)
         if captions:
             picture = _captioned(picture, captions)
-    write_atomically(path, _png(picture))
+    save_picture(path, picture)
     return picture
+
+
+def save_picture(path: Path, picture: np.ndarray) -> None:
+    """Write a picture (H, W, 3) uint8 as a PNG that says it is synthetic. Raises RunError in one line."""
+    write_atomically(path, _png(picture))
 
 
 def _png(picture: np.ndarray) -> bytes:

@@ -14,8 +14,9 @@ from typing import Any
 from .. import __version__
 from ..config import Situation, build_config, knobs
 from ..errors import GanvasError, RunError, did_you_mean
+from ..kinds import is_kind
 from ..registry import Card, find, load_system
-from ..specs import ImageSpec, spec_to_dict
+from ..specs import ImageSpec, SolidSpec, spec_to_dict
 from . import checkpoint
 from .budget import parse_budget
 from .files import held, told, write_json
@@ -195,7 +196,7 @@ def _prepare(
         fit=settings.fit or system_class.fit,  # type: ignore[attr-defined]
         size=settings.size or (None if side is None else str(side)),
     )
-    dataset = open_run_data(settings, source=data if in_memory else None, progress=not quiet)
+    dataset = open_run_data(settings, source=data if in_memory else None, progress=not quiet, kinds=card.data)
     spec = dataset.spec
     if spec.kind not in card.data:
         raise GanvasError(f"{card.name} learns from {' or '.join(card.data)} data, but {settings.data} holds {spec.kind}")
@@ -213,6 +214,9 @@ def _prepare(
     resolved = dataclasses.asdict(settings)
     if isinstance(spec, ImageSpec):
         resolved["size"] = f"{spec.height}x{spec.width}"
+    elif is_kind(spec.kind):
+        resolved["size"] = str(spec.side if isinstance(spec, SolidSpec) else spec.length)
+        resolved["rate"] = getattr(spec, "rate", None)
     with told(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for part in ("checkpoints", "samples"):
@@ -263,9 +267,10 @@ def _resolve_numbers(settings: Settings, system_class: Any, spec: Any, curious: 
 
     threads, device = settings.threads, pick_device(settings.device)
     if not isinstance(spec, ImageSpec) or not (curious or "auto" in (settings.precision, settings.channels_last)):
-        # Networks on points are too small to be shared out: threads would only wait for each other.
+        # Networks on points and series are too small to be shared out: threads would only wait for each other.
         chosen, layout, speed = "32", False, 0.0
-        threads = threads or (1 if device.type == "cpu" and not isinstance(spec, ImageSpec) else None)
+        if threads is None and device.type == "cpu" and not isinstance(spec, ImageSpec):
+            threads = 1 if spec.kind in ("points", "series") else useful_threads(settings.processes)
     else:
         mixed = settings.precision == "bf16-mixed" or (settings.precision == "auto" and system_class.mixed_is_safe)
         if threads is None and device.type == "cpu":

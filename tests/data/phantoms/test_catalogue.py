@@ -111,7 +111,6 @@ def test_unknown_names_and_variants_teach_the_right_one(text: str, says: str) ->
         {"size": (64, 8)},
         {"size": (64, 64, 1)},
         {"size": "64"},
-        {"size": None},
         {"depth": 12},
     ],
 )

@@ -21,6 +21,8 @@ from ganvas.errors import DataError, did_you_mean
 if TYPE_CHECKING:
     import numpy as np
 
+    from ganvas.specs import Spec
+
 Progress = Callable[[int, int], None]
 """Called with (samples made so far, samples asked for)."""
 
@@ -31,9 +33,9 @@ LARGEST_SIDE = 4096
 class Phantom:
     """One entry of the catalogue.
 
-    name: what stands before the colon. kind: `image` or `points`. summary: one line. variants: what may stand behind
-    the colon, empty for `formula`, whose rest is free text. make: `(variant or None, n, seed, size, depth, progress)`
-    to `PhantomData`; it imports the drawing code when called.
+    name: what stands before the colon. kind: `image`, `points` or one of `ganvas.kinds`. summary: one line. variants: what
+    may stand behind the colon, empty for `formula`, whose rest is free text. make: `(variant or None, n, seed, size, depth,
+    progress)` to `PhantomData`; it imports the drawing code when called. side: the size when none is asked for.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Phantom:
     summary: str
     variants: tuple[str, ...]
     make: Callable[..., PhantomData]
+    side: int = 64
 
 
 @dataclass
@@ -49,7 +52,8 @@ class PhantomData:
 
     values: images (N, H, W, C) uint8 or uint16, or points (N, D) float32. labels: (N,) int64 indices into `classes`,
     or None. masks: name to (N, H, W) uint8, 255 inside and 0 outside. facts: one JSON-able dictionary per sample with
-    the truth it was drawn from, or an empty list.
+    the truth it was drawn from, or an empty list. spec: what the values are, for kinds other than images and points, whose
+    records then are those of the kind.
     """
 
     values: np.ndarray
@@ -57,6 +61,7 @@ class PhantomData:
     classes: tuple[str, ...]
     masks: dict[str, np.ndarray] = field(default_factory=dict)
     facts: list[dict[str, Any]] = field(default_factory=list)
+    spec: Spec | None = None
 
 
 def _lazy(module: str) -> Callable[..., PhantomData]:
@@ -73,7 +78,10 @@ def _lazy_formula(*args: Any) -> PhantomData:
 
 
 PATTERNS = ("sine", "square", "parabola", "sawtooth", "circle")
+WORDS = ("ya", "ay", "wi", "uw")
 CHEST_CLASSES = ("normal", "nodule", "effusion", "cardiomegaly", "pneumothorax")
+SENSOR_CLASSES = ("normal", "spike", "drift", "stuck", "phase")
+SOLID_CLASSES = ("chair", "table", "shelf", "bed")
 
 _CATALOGUE = {
     phantom.name: phantom
@@ -112,6 +120,29 @@ _CATALOGUE = {
             "simulated head MR slices, T1 and T2 of the same anatomy, some with a lesion and its mask",
             ("t1", "t2"),
             _lazy("brain"),
+        ),
+        Phantom(
+            "sensors",
+            "series",
+            "windows of five coupled sensors, normal or with a planted spike, drift, stuck sensor or phase change",
+            SENSOR_CLASSES,
+            _lazy("sensors"),
+        ),
+        Phantom(
+            "solids",
+            "solid",
+            "furniture in voxels (chairs, tables, shelves, beds) made of boxes and cylinders, with every part known",
+            SOLID_CLASSES,
+            _lazy("solids"),
+            side=32,
+        ),
+        Phantom(
+            "words",
+            "sound",
+            "four made-up words (0.5 s at 4000 Hz), buzzing voices with gliding formants",
+            WORDS,
+            _lazy("words"),
+            side=2048,
         ),
     )
 }
@@ -162,13 +193,14 @@ def make_phantom(
     n: int,
     seed: int = 0,
     *,
-    size: int | tuple[int, int] = 64,
+    size: int | tuple[int, int] | None = None,
     depth: int = 8,
     progress: Progress | None = None,
 ) -> PhantomData:
     """Draw `n` samples of the phantom `text`.
 
-    n: at least 1. seed: a whole number >= 0. size: pixels, one side or (height, width), 16 to 4096; images only.
+    n: at least 1. seed: a whole number >= 0. size: pixels, one side or (height, width), 16 to 4096; of other kinds one number,
+    the length or the side of a record; None: 64, for solids 32.
     depth: 8 or 16 bits; images only. progress: called with (made, asked for).
 
     Raises DataError, in one line, for an unknown name or variant, a formula that cannot be read, and an `n`, `seed`,
@@ -179,6 +211,7 @@ def make_phantom(
         raise DataError(f"phantom '{text}': the number of samples must be a whole number of at least 1, not {n!r}")
     if not _whole(seed) or seed < 0:
         raise DataError(f"phantom '{text}': the seed must be a whole number of at least 0, not {seed!r}")
+    size = phantom.side if size is None else size
     sides = (size, size) if _whole(size) else size
     if (
         not isinstance(sides, (tuple, list))
@@ -211,6 +244,8 @@ __all__ = [
     "CHEST_CLASSES",
     "LARGEST_SIDE",
     "PATTERNS",
+    "SENSOR_CLASSES",
+    "SOLID_CLASSES",
     "Phantom",
     "PhantomData",
     "catalogue",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, did_you_mean
+from ...kinds import is_kind, kind_of
 from ...run.files import told, write_atomically
 from ...specs import ImageSpec
 from . import PhantomData, catalogue, make_phantom
@@ -24,20 +25,21 @@ def write_phantom(
     out: Path,
     *,
     seed: int = 0,
-    size: int | tuple[int, int] = 64,
+    size: int | tuple[int, int] | None = None,
     depth: int = 8,
     format: str | None = None,
     spacing: tuple[float, float] | None = None,
 ) -> list[Path]:
     """Write `n` records of a phantom into `out` and return the files.
 
-    format: None means PNG for images and CSV for points. Images go into one folder a class; masks, as PNG, into `masks/` with
-    the image's name; facts, one JSON line a record, into `facts.jsonl` (`file` names the image). Points go into `points.csv`.
+    format: None means PNG for images, CSV for points, the first of its own for any other kind. size: None means the phantom's
+    own. All but points go into one folder a class; masks, as PNG, into `masks/` with the image's name; facts, one JSON line a
+    record, into `facts.jsonl` (`file` names its file). Points go into `points.csv`.
     Raises DataError for unknown names and formats and for a folder that is not empty, RunError when it cannot be written.
     """
     name = text.partition(":")[0]
     kind = catalogue()[name].kind if name in catalogue() else "image"
-    formats = POINT_FORMATS if kind == "points" else IMAGE_FORMATS
+    formats = POINT_FORMATS if kind == "points" else kind_of(kind).formats if is_kind(kind) else IMAGE_FORMATS
     format = (format or formats[0]).lower()
     format = {"tif": "tiff", "jpeg": "jpg", "dcm": "dicom", "nii": "nifti"}.get(format, format)
     if format not in formats:
@@ -52,6 +54,8 @@ def write_phantom(
     if kind == "points":
         return _write_points(made, out, format)
     note = {"phantom": text, "seed": str(seed)}
+    if made.spec is not None:
+        return _write_kind(made, out, format, note)
     _, height, width, channels = made.values.shape
     spec = ImageSpec(channels, height, width, depth, 0.0, 255.0 if depth == 8 else 65535.0, made.classes, spacing, format)
     from ..writers import write_samples
@@ -78,6 +82,30 @@ def write_phantom(
             facts.append(fact | (made.facts[row] if made.facts else {}) | ({"class": folder} if folder else {}))
             files += _write_masks(made, int(row), out / "masks" / folder / f"{name}-{row:05d}")
     lines = "".join(json.dumps(f) + "\n" for f in facts)
+    write_atomically(out / "facts.jsonl", lines.encode())
+    return [*files, out / "facts.jsonl"]
+
+
+def _write_kind(made: PhantomData, out: Path, format: str, note: dict[str, str]) -> list[Path]:
+    """Records of a kind with a module of its own: one folder a class, and `facts.jsonl`."""
+    assert made.spec is not None
+    kind = kind_of(made.spec.kind)
+    labels = np.zeros(len(made.values), np.int64) if made.labels is None else made.labels
+    files: list[Path] = []
+    lines = ""
+    for index in np.unique(labels):
+        rows = np.flatnonzero(labels == index)
+        where = out / made.classes[index] if made.classes else out
+        with told(where):
+            where.mkdir(parents=True, exist_ok=True)
+        written = kind.write(made.values[rows], made.spec, where, format=format, depth=None, note=note)
+        files += written
+        single = len(written) == len(rows)
+        for place, row in enumerate(rows):
+            path = written[place] if single else written[0]
+            fact = {"file": path.relative_to(out).as_posix(), **({} if single else {"record": place})}
+            fact |= made.facts[row] if made.facts else {}
+            lines += json.dumps(fact | ({"class": made.classes[index]} if made.classes else {})) + "\n"
     write_atomically(out / "facts.jsonl", lines.encode())
     return [*files, out / "facts.jsonl"]
 

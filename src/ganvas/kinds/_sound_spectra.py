@@ -1,0 +1,77 @@
+"""Spectrograms of sound: as features by which it is judged, and as pictures. Not for training on."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+BANDS = 64
+SEGMENTS, COARSE = 8, 8  # of the time course: pieces of time, groups of bands
+FLOOR = 1e-7  # of full scale's power, -70 dB: what is softer counts as silence
+
+
+def log_mel(values: np.ndarray, rate: int, bands: int = BANDS) -> np.ndarray:
+    """(N, length) in [-1, 1] -> levels (N, frames, bands) in dB of a full-scale sine, -70 at least.
+
+    Hann windows of about 64 ms (a power of two of samples), four of them over each moment; triangular bands on the mel
+    scale of O'Shaughnessy, each at least as wide as the spectrum's resolution.
+    """
+    from scipy.fft import rfft
+
+    size = max(16, min(2 ** round(np.log2(0.064 * rate)), 2 ** int(np.log2(values.shape[1]))))
+    step = size // 4
+    window = np.hanning(size + 1)[:-1].astype(np.float32)
+    padded = np.pad(np.asarray(values, np.float32), ((0, 0), (size // 2, size // 2)))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size, axis=1)[:, ::step]
+    power = np.square(np.abs(rfft(frames * window, axis=2)) * np.float32(2 / window.sum()))
+    return 10 * np.log10(power @ _mel_bands(rate, size, bands).T + np.float32(FLOOR))
+
+
+@functools.lru_cache(8)
+def _mel_bands(rate: int, size: int, bands: int) -> np.ndarray:
+    """(bands, size // 2 + 1): weights of the spectrum's lines, 1 at a band's centre."""
+    top = 2595 * np.log10(1 + rate / 2 / 700)
+    edges = 700 * (10 ** (np.linspace(0, top, bands + 2) / 2595) - 1)
+    lines, line = np.arange(size // 2 + 1) * rate / size, rate / size
+    centre = edges[1:-1, None]
+    below, above = np.maximum(centre - edges[:-2, None], line), np.maximum(edges[2:, None] - centre, line)
+    weights = np.where(lines < centre, 1 - (centre - lines) / below, 1 - (lines - centre) / above)
+    return np.maximum(weights, 0).astype(np.float32)
+
+
+def statistics(values: np.ndarray, rate: int) -> np.ndarray:
+    """Features (N, 192 or 256) float32 of (N, length, channels): see `Sound.vectors`."""
+    levels = log_mel(values.mean(axis=2), rate) / 20
+    pieces = np.array_split(levels, min(SEGMENTS, levels.shape[1]), axis=1)
+    course = np.stack([piece.mean(axis=1) for piece in pieces], axis=1)
+    course = course.reshape(len(values), len(pieces), COARSE, BANDS // COARSE).mean(axis=3).reshape(len(values), -1)
+    parts = [levels.mean(axis=1), levels.std(axis=1), course]
+    if values.shape[2] == 2:
+        parts.append(log_mel((values[..., 0] - values[..., 1]) / 2, rate).mean(axis=1) / 20)
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+WAVE, TALL, WIDE, GAP = 36, 128, 240, 6  # pixels of a cell: waveform, spectrogram, both, and between cells
+BACKGROUND, INK = 24, (120, 200, 255)
+
+
+def sheet(records: np.ndarray, rate: int) -> np.ndarray:
+    """(H, W, 3) uint8: spectrogram and waveform of every record, in rows of four."""
+    from matplotlib import colormaps
+
+    across = min(4, len(records))
+    down = -(-len(records) // across)
+    made = np.full((down * (WAVE + TALL + GAP) + GAP, across * (WIDE + GAP) + GAP, 3), BACKGROUND, np.uint8)
+    mono = np.clip(np.nan_to_num(np.asarray(records, np.float32)), -1, 1).mean(axis=2)
+    levels = log_mel(mono, rate)
+    colours = (colormaps["magma"](np.clip(levels / 70 + 1, 0, 1))[..., :3] * 255).astype(np.uint8)
+    columns = np.arange(WIDE) * levels.shape[1] // WIDE
+    rows = (BANDS - 1) - np.arange(TALL) * BANDS // TALL
+    for k, (wave, picture) in enumerate(zip(mono, colours, strict=True)):
+        top, left = GAP + (k // across) * (WAVE + TALL + GAP), GAP + (k % across) * (WIDE + GAP)
+        for x, piece in enumerate(np.array_split(wave, min(WIDE, len(wave)))):
+            high, low = (round((WAVE / 2 - 1) * (1 - float(edge))) for edge in (piece.max(), piece.min()))
+            made[top + high : top + low + 1, left + x] = INK
+        made[top + WAVE : top + WAVE + TALL, left : left + WIDE] = picture.transpose(1, 0, 2)[rows][:, columns]
+    return made

@@ -1,0 +1,209 @@
+"""MAD-GAN: anomalies in the readings of many sensors. Li, Chen, Jin, Shi, Goh, Ng, 2019, "MAD-GAN: Multivariate Anomaly
+Detection for Time Series Data with Generative Adversarial Networks" (ICANN, arXiv 1901.04997).
+
+Both players are LSTMs over a window of T steps: G reads a latent z_t at every step and writes x_t, D reads x and says at every
+step how real it looks. They play the usual game, with means over the steps:
+    D:  min  -E[log D(x)] - E[log(1 - D(G(z)))],      G:  min  -E[log D(G(z))].
+A window is scored by how badly G can redraw it and how little D believes in it. Latents are searched for by gradient descent,
+window by window, on mean (x - G(z))^2 + prior mean z^2; then each step has the DR-score
+    weight (1 - D(x)_t) + (1 - weight) mean_c |x_tc - G(z*)_tc|.
+
+A score says how unlike the training windows a step is, not what is wrong.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganvas.batches import Noise, Series
+from ganvas.config import Situation, knob
+from ganvas.errors import GanvasError, did_you_mean
+from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
+from ganvas.optim import optimiser
+
+CARD = {
+    "title": "MAD-GAN: multivariate anomaly detection for time series",
+    "authors": "Li et al.",
+    "year": 2019,
+    "paper": "arXiv 1901.04997",
+    "summary": "learns normal windows of many sensors; scores every step by what it cannot redraw and does not believe",
+    "data": ["series"],
+    "aliases": ["madgan", "mad"],
+}
+
+USUAL_NAMES = ("normal", "healthy", "good", "ok", "anomaly-free")
+TOGETHER = 512  # windows searched for at once
+
+
+@dataclass(frozen=True)
+class Config:
+    normal: str = knob("", "class to learn as normal; empty: the usual name among the classes (normal, anomaly-free, ok ...)")
+    latent: int = knob(15, "numbers of the latent at each step", low=1)
+    lasting: int = knob(0, "of them, how many stay the same all through a window", low=0)
+    width: int = knob(100, "units of an LSTM layer", low=1, high=4096)
+    layers: int = knob(1, "LSTM layers of G; D has one", low=1, high=8)
+    generator_rate: float = knob(1e-3, "learning rate of G (Adam)", low=0.0)
+    discriminator_rate: float = knob(0.1, "learning rate of D", low=0.0)
+    discriminator_optimiser: str = knob("sgd", "rule of D's steps", choices=("sgd", "adam"))
+    generator_turns: int = knob(3, "moves of G for one of D", low=1, high=100)
+    averaging: float = knob(0.0, "half-life in samples of the G that is kept; 0: none", low=0.0)
+    batch_size: int = knob(500, "windows in a batch", low=1)
+    steps: int = knob(100, "steps of the search for latents", low=1, later=True)
+    step_size: float = knob(0.1, "learning rate of the search (Adam)", low=0.0, later=True)
+    prior: float = knob(0.1, "weight in the search of mean z^2, which keeps latents likely", low=0.0, later=True)
+    weight: float = knob(0.1, "share of D in the score (lambda); the rest is the residual", low=0.0, high=1.0, later=True)
+    residual: str = knob(
+        "mean", "mean over the quantities, as in the paper, or the largest", choices=("mean", "largest"), later=True
+    )
+    resolution: str = knob(
+        "step",
+        "step: each has its own score; window: the mean of a window is that of all its steps, for faults that last",
+        choices=("step", "window"),
+        later=True,
+    )
+
+
+class Recurrent(nn.Module):
+    """(B, T, inputs) -> (B, T, outputs): LSTM layers, then one linear layer at each step."""
+
+    def __init__(self, inputs: int, width: int, outputs: int, layers: int = 1) -> None:
+        super().__init__()
+        self.memory = nn.LSTM(inputs, width, layers, batch_first=True)
+        self.output = nn.Linear(width, outputs)
+        for name, parameter in self.memory.named_parameters():
+            if name.startswith("bias_ih"):  # forget gates begin open: else what lies ten steps back is lost
+                nn.init.ones_(parameter.data[width : 2 * width])
+
+    def forward(self, steps: Tensor) -> Tensor:
+        return self.output(self.memory(steps)[0])
+
+
+class Generator(Recurrent):
+    """(B, T, latent) -> (B, T, quantities) in [-1, 1]. Of the first `lasting` latents those of the first step hold for all."""
+
+    def __init__(self, latent: int, lasting: int, width: int, quantities: int, layers: int) -> None:
+        super().__init__(latent, width, quantities, layers)
+        self.lasting = lasting
+
+    def forward(self, steps: Tensor) -> Tensor:
+        if self.lasting:
+            kept = steps[:, :1, : self.lasting].expand(-1, steps.shape[1], -1)
+            steps = torch.cat([kept, steps[..., self.lasting :]], 2)
+        return super().forward(steps).tanh()
+
+
+class MadGan(System):
+    Config = Config
+    data = ("series",)
+
+    def __init__(self, spec: Any, config: Any) -> None:
+        super().__init__(spec, config)
+        self._normal = find_normal(tuple(spec.classes), config.normal)
+        self.length, quantities = spec.shape
+        if config.lasting > config.latent:
+            raise GanvasError(f"mad-gan: lasting {config.lasting} is more than latent {config.latent}: lower it")
+        self.generator = Generator(config.latent, config.lasting, config.width, quantities, config.layers)
+        self.discriminator = Recurrent(quantities, config.width, 1)
+        self.average = copy.deepcopy(self.generator)
+
+    # The game
+
+    def domains(self) -> tuple[int, ...]:
+        """The normal class alone; all windows when there are no classes."""
+        return self._normal
+
+    def players(self) -> tuple[Player, ...]:
+        rule = self.config.discriminator_optimiser
+        momentum = 0.0 if rule == "sgd" else 0.5
+        return (
+            Player("discriminator", ("discriminator",), optimiser(rule, self.config.discriminator_rate, beta1=momentum)),
+            Player("generator", ("generator",), optimiser("adam", self.config.generator_rate, beta1=0.5)),
+        )
+
+    def phases(self) -> tuple[Phase, ...]:
+        fool = Turn("generator", self.fool, times=self.config.generator_turns)
+        return (Phase("play", (Turn("discriminator", self.discriminate), fool)),)
+
+    def averages(self) -> tuple[Average, ...]:
+        return (Average("generator", "average", self.config.averaging),)
+
+    def discriminate(self, batch: Series, clock: Clock, shared: Shared) -> Terms:
+        fake = self._fake(batch).detach()
+        return {"real": real_is_real(self.discriminator(batch.series)), "fake": fake_is_fake(self.discriminator(fake))}
+
+    def fool(self, batch: Series, clock: Clock, shared: Shared) -> Terms:
+        return {"fool": non_saturating(self.discriminator(self._fake(batch)))}
+
+    def _fake(self, batch: Series) -> Tensor:
+        return self.generator(batch.noise.normal(len(batch), self.length, self.config.latent))
+
+    # What it can do
+
+    def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
+        return self.average(noise.normal(count, self.length, self.config.latent))
+
+    def project(self, records: Tensor, noise: Noise) -> Tensor:
+        """(B, T, latent): the latents from which G redraws each window best, found from noise by gradient descent."""
+        return torch.cat([self._search(piece, noise) for piece in records.split(TOGETHER)])
+
+    def reconstruct(self, latents: Tensor) -> Tensor:
+        return self.average(latents)
+
+    def anomaly(self, records: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Scores (B,), the mean over the steps, and the DR-score of each step (B, T)."""
+        doubt, residual = self.parts(records, noise)
+        maps = self.config.weight * doubt + (1 - self.config.weight) * residual
+        scores = maps.mean(1)
+        return scores, scores[:, None].expand_as(maps) if self.config.resolution == "window" else maps
+
+    def parts(self, records: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """What the DR-score is mixed of, each (B, T): 1 - D(x), and the mean or the largest |x - G(z*)| of the quantities."""
+        apart = (records - self.reconstruct(self.project(records, noise))).abs()
+        doubt = torch.sigmoid(-self.discriminator(records)[..., 0])
+        return doubt, apart.mean(2) if self.config.residual == "mean" else apart.amax(2)
+
+    def _search(self, records: Tensor, noise: Noise) -> Tensor:
+        latents = noise.normal(len(records), self.length, self.config.latent)
+        descent = torch.optim.Adam([latents], self.config.step_size)
+        # cuDNN's LSTM has no backward in evaluation mode.
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+            for _ in range(self.config.steps):
+                point = latents.detach().requires_grad_()
+                error = (records - self.average(point)).square().mean((1, 2)) + self.config.prior * point.square().mean((1, 2))
+                # A sum: no window's step depends on its neighbours.
+                (latents.grad,) = torch.autograd.grad(error.sum(), point)
+                descent.step()
+        return latents.detach()
+
+
+def find_normal(classes: tuple[str, ...], wanted: str) -> tuple[int, ...]:
+    """The index of the normal class, or () for data without classes. Raises GanvasError when it is not clear which."""
+    if not classes and not wanted:
+        return ()
+    if wanted:
+        if wanted not in classes:
+            known = ", ".join(classes) if classes else "none, it has no labels"
+            close = did_you_mean(wanted, list(classes))
+            raise GanvasError(f"mad-gan: the data has no class '{wanted}' to learn as normal{close}; its classes: {known}")
+        return (classes.index(wanted),)
+    found = [k for k, name in enumerate(classes) if name.lower().replace("_", "-").replace(" ", "-") in USUAL_NAMES]
+    if len(found) != 1:
+        raise GanvasError(f"mad-gan: which class is normal? Say it with --set normal=NAME, one of {', '.join(classes)}")
+    return (found[0],)
+
+
+def auto(situation: Situation) -> dict[str, Any]:
+    """Small batches and Adam for both: many more moves in the same time. Few latents, most of which last."""
+    return {
+        "width": 64, "latent": 6, "lasting": 4, "batch_size": 64, "generator_turns": 1, "discriminator_optimiser": "adam",
+        "discriminator_rate": 1e-3, "averaging": 5_000.0,
+    }  # fmt: skip
+
+
+PRESETS: dict[str, Any] = {"auto": auto, "paper": {"layers": 3}}

@@ -1,0 +1,1 @@
+"""Systems that make solid shapes from noise."""
