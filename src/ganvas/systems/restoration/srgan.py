@@ -322,7 +322,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     """The paper's networks if the budget pays for enough rounds; else small ones that start from the bicubic enlargement."""
     seconds = 3600.0 if situation.seconds is None else situation.seconds
     weights = {"pixel": 0.3, "perceptual": 0.06, "adversarial": 2e-3}
-    common = {**weights, "batch_norm": False, "residual": True, "pretraining": 0.4, "drop": 0.7, "averaging": 500.0}
+    common = {**weights, "batch_norm": False, "residual": True, "pretraining": 0.8, "drop": 0.7, "averaging": 500.0}
     if 0.5 * situation.speed * seconds / (WORK_PER_PIECE * 16) >= ROUNDS_WANTED:
         rates = {"pretraining_rate": 2e-4, "generator_rate": 1e-4, "discriminator_rate": 1e-4}
         return {**common, **rates}
