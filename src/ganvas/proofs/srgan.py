@@ -178,9 +178,9 @@ PROOF = Proof(
     real="photos",
     phantom="chest",
     note=(
-        "The second run. In the first, with pretraining=0.4 in the preset, the second seed did not meet the mark: 0.2703 against "
-        "0.2697 of squared error alone (first seed 0.3918 against 0.4041). The share was then set to about the paper's, 10^6 of "
-        "1.2 10^6 rounds; on photographs that no seed holds out, few rounds of the game had been better than many. Marks, seeds "
-        "and everything else are as before."
+        "The second run. In the first, with pretraining=0.4 in the preset, the second seed did not meet the mark: 0.2703 "
+        "against 0.2697 of squared error alone (first seed 0.3918 against 0.4041). The share was then set to about the "
+        "paper's, 10^6 of 1.2 10^6 rounds; on photographs that no seed holds out, few rounds of the game had been better than "
+        "many. Marks, seeds and everything else are as before."
     ),
 )
