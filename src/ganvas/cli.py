@@ -480,7 +480,8 @@ def _show(options: argparse.Namespace) -> int:
         f"  {n:<{width}}  {p if isinstance(p, str) else ', '.join(f'{k}={v}' for k, v in p.items()) or 'the defaults'}"
         for n, p in presets.items()
     ]
-    example = "chest" if card.data[0] == "image" else "patterns"
+    phantoms = {"image": "chest", "points": "patterns", "sound": "words", "series": "sensors", "solid": "solids"}
+    example = card.extra.get("example", phantoms[card.data[0]])
     lines += [
         "",
         f"learns from: {' or '.join(card.data)} data;  try:  ganvas train {card.name} --data {example} --budget 2m",

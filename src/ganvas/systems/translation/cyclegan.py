@@ -34,6 +34,7 @@ CARD = {
     "summary": "turns images of one class into another and back, learnt without pairs",
     "data": ["image"],
     "aliases": ["cycle-gan"],
+    "example": "brain",
 }
 
 DOUBLINGS = ("transposed", "resized")
