@@ -481,7 +481,7 @@ def _show(options: argparse.Namespace) -> int:
         for n, p in presets.items()
     ]
     phantoms = {"image": "chest", "points": "patterns", "sound": "words", "series": "sensors", "solid": "solids"}
-    example = card.extra.get("example", phantoms[card.data[0]])
+    example = card.example or phantoms[card.data[0]]
     lines += [
         "",
         f"learns from: {' or '.join(card.data)} data;  try:  ganvas train {card.name} --data {example} --budget 2m",

@@ -17,14 +17,15 @@ from typing import Any
 
 from .errors import GanvasError, did_you_mean
 
-CARD_KEYS = {"title", "authors", "year", "paper", "data", "summary", "aliases"}
+CARD_KEYS = {"title", "authors", "year", "paper", "data", "summary", "aliases", "example"}
 
 
 @dataclass(frozen=True)
 class Card:
     """What is known of a system without running it.
 
-    name: as typed on the command line. task: its folder. data: kinds of data it learns (`image`, `points`).
+    name: as typed on the command line. task: its folder. data: kinds of data it learns (`image`, `points`, `sound` ...).
+    example: data to try it with, where the usual phantom of its kind will not do.
     presets: names, `auto` first. doc: the module docstring, the paper in ten lines.
     """
 
@@ -38,6 +39,7 @@ class Card:
     summary: str = ""
     data: tuple[str, ...] = ("image",)
     aliases: tuple[str, ...] = ()
+    example: str = ""
     doc: str = ""
     module: str = ""
     extra: dict[str, Any] = field(default_factory=dict)

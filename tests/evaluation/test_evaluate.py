@@ -170,7 +170,10 @@ def test_what_trained_a_generator_does_not_judge_it(folders: dict[str, Path], mo
 
     monkeypatch.setattr(judge, "open_sets", trained_with)
     with pytest.raises(GanvasError, match="must not judge it"):
-        evaluate(folders["fresh"], folders["real"], folders["heldout"])
+        evaluate(folders["fresh"], folders["real"], folders["heldout"], features="effnet")
+    result = evaluate(folders["fresh"], folders["real"], folders["heldout"], audit=False, anchors=False)
+    assert result["features"]["name"].startswith("pca")
+    assert any("used in training" in note for note in result["notes"])
 
 
 def test_classes_are_compared_by_name(tmp_path: Path) -> None:

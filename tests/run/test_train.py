@@ -221,7 +221,7 @@ def test_other_refusals_around_resuming(copied: Path, tmp_path: Path) -> None:
         (lambda v: v["config"].update(width=-1), "width: -1 is too small"),
         (lambda v: v["config"].update(depth=3), "unknown setting 'depth'"),
         (lambda v: v.update(system="dcgam"), "unknown system 'dcgam' .did you mean 'dcgan'"),
-        (lambda v: v["spec"].update(kind="sound"), "unknown data kind 'sound'"),
+        (lambda v: v["spec"].update(kind="smell"), "unknown data kind 'smell'"),
         (lambda v: v.update(run=[1]), "incomplete or changed by hand"),
         (lambda v: v["config"].update(width=5), "its weights do not fit this system"),
         (lambda v: v.update(system="gan"), "unknown setting|do not fit"),
