@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import DataError, GanvasError
 from ..specs import ImageSpec, Spec, spec_to_dict
 from . import cache as caching
-from .listing import Listing, natural, some
+from .listing import Listing, class_indices, some
 from .resize import convert_channels, patches, resize, thumbnail
 from .splits import MOST, join, with_fewer_links
 
@@ -351,16 +351,7 @@ def _labels(
         if all(len(p) == 1 for p in patients.values()) and distinct == len(patients):
             notes.append("no labels: every sub-folder holds one patient (labels.csv can name labels)")
             return None, ()
-    if all(name is None for name in names):
-        return None, ()
-    if any(name is None for name in names):
-        raise DataError(f"{listing.source}: some records have a label and some have none: label all or none")
-    classes = sorted({str(name) for name in names}, key=natural)
-    if len(classes) == 1:
-        notes.append(f"no labels: all records are of the one class '{classes[0]}'")
-        return None, ()
-    index = {name: i for i, name in enumerate(classes)}
-    return np.array([index[str(name)] for name in names], np.int64), tuple(classes)
+    return class_indices(names, listing.source, "records", notes)
 
 
 def _groups(listing: Listing, kept: list[_Row], places: list[int], notes: list[str]) -> np.ndarray:

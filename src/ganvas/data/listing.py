@@ -9,7 +9,7 @@ import csv
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,6 +57,25 @@ class Listing:
 def natural(text: str) -> list[tuple[int, int, str]]:
     """A sorting key by which `slice2` comes before `slice10`."""
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
+
+
+def class_indices(
+    names: Sequence[object | None], source: object, noun: str, notes: list[str]
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """(indices (N,) int64, class names in natural order) of one label a record; (None, ()) without labels or with one class.
+
+    noun: what records are called. Raises DataError when only some have a label.
+    """
+    if all(name is None for name in names):
+        return None, ()
+    if any(name is None for name in names):
+        raise DataError(f"{source}: some {noun} have a label and some have none: label all or none")
+    classes = sorted({str(name) for name in names}, key=natural)
+    if len(classes) == 1:
+        notes.append(f"no labels: all {noun} are of the one class '{classes[0]}'")
+        return None, ()
+    index = {name: i for i, name in enumerate(classes)}
+    return np.array([index[str(name)] for name in names], np.int64), tuple(classes)
 
 
 def split_word(text: str) -> bool | None:

@@ -348,7 +348,7 @@ def _marked(table: Table, start: int, length: int) -> int:
 
 def _labels(places: list[int], bad: list[int], listing: Listing, notes: list[str]) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Class indices of windows: of the file's class, else normal and anomalous where all files mark their steps."""
-    from ..data.listing import natural
+    from ..data.listing import class_indices
 
     names = [listing.labels[place] for place in places]
     if all(name is None for name in names):
@@ -358,13 +358,7 @@ def _labels(places: list[int], bad: list[int], listing: Listing, notes: list[str
             notes.append("labels from the column 'anomaly' or 'label': a window with a marked step is anomalous")
             return np.array(bad, np.int64), ("normal", "anomalous")
         return None, ()
-    if any(name is None for name in names):
-        raise DataError(f"{listing.source}: some series have a label and some have none: label all or none")
-    classes = sorted({str(name) for name in names}, key=natural)
-    if len(classes) == 1:
-        notes.append(f"no labels: all windows are of the one class '{classes[0]}'")
-        return None, ()
-    return np.array([classes.index(str(name)) for name in names], np.int64), tuple(classes)
+    return class_indices(names, listing.source, "series", notes)
 
 
 def _common_step(tables: list[Table], notes: list[str]) -> float | None:

@@ -52,6 +52,7 @@ class SolidKind(Kind):
         """See `Kind.fill`. Equal shapes, and shapes of one group of `groups.csv`, are held out together."""
         from ..data import cache as caching
         from ..data._filling import conclude
+        from ..data.listing import class_indices
 
         side = _side(settings.get("size"))
         for name in ("channels", "rate"):
@@ -94,7 +95,7 @@ class SolidKind(Kind):
             several = f"{listing.source}: none of {len(every)} files could be read: {reason}"
             raise DataError(reason if len(every) == 1 else several)
         notes = _notes(listing, skipped, told, len(places) - len(set(groups)), any(own is not None for own in listing.groups))
-        indices, classes = _labelled(labels, listing.source, notes)
+        indices, classes = class_indices(labels, listing.source, self.noun, notes)
         held = np.array([-1 if listing.heldout[p] is None else int(bool(listing.heldout[p])) for p in places], np.int8)
         writer.facts["skipped"] = skipped
         spec = SolidSpec(side, classes, _format(listing))
@@ -193,22 +194,6 @@ def _notes(
     if equal and not tabled:
         notes.append(f"{equal} solids are equal to others: equal ones stay on one side of the split")
     return notes
-
-
-def _labelled(names: list[str | None], source: Path, notes: list[str]) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Indices into the classes, and the classes."""
-    from ..data.listing import natural
-
-    if all(name is None for name in names):
-        return None, ()
-    if any(name is None for name in names):
-        raise DataError(f"{source}: some solids have a label and some have none: label all or none")
-    classes = tuple(sorted({str(name) for name in names}, key=natural))
-    if len(classes) == 1:
-        notes.append(f"no labels: all solids are of the one class '{classes[0]}'")
-        return None, ()
-    index = {name: i for i, name in enumerate(classes)}
-    return np.array([index[str(name)] for name in names], np.int64), classes
 
 
 def _format(listing: Listing) -> str:

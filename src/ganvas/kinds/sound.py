@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data.listing import Listing, counted, natural, some
+from ..data.listing import Listing, class_indices, counted, natural, some
 from ..errors import DataError, GanvasError
 from ..specs import SoundSpec
 from . import Kind
@@ -97,7 +97,7 @@ class Sound(Kind):
         if any(silent):
             quiet = sorted({listing.names[p] for p, is_silent in zip(places, silent, strict=True) if is_silent}, key=natural)
             notes.append(f"{sum(silent)} of {len(places)} clips are silent, below -60 dB ({some(quiet)}): take them out")
-        numbers, classes = _labels(listing, places, notes)
+        numbers, classes = class_indices([listing.labels[place] for place in places], listing.source, self.noun, notes)
         depth = max(heads[place].depth for place in places)
         spec = SoundSpec(length, rate, channels, depth, classes)
         writer.facts["skipped"] = skipped
@@ -298,20 +298,6 @@ def _told(
     if short:
         notes.append(f"{short} of {len(spans)} files are shorter than {clip}: silence was added at their end")
     return notes
-
-
-def _labels(listing: Listing, places: list[int], notes: list[str]) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    names = [listing.labels[place] for place in places]
-    if all(name is None for name in names):
-        return None, ()
-    if any(name is None for name in names):
-        raise DataError(f"{listing.source}: some sounds have a label and some have none: label all or none")
-    classes = sorted({str(name) for name in names}, key=natural)
-    if len(classes) == 1:
-        notes.append(f"no labels: all sounds are of the one class '{classes[0]}'")
-        return None, ()
-    index = {name: i for i, name in enumerate(classes)}
-    return np.array([index[str(name)] for name in names], np.int64), tuple(classes)
 
 
 def _groups(listing: Listing, places: list[int], contents: list[bytes], notes: list[str]) -> np.ndarray:
