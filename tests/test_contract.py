@@ -19,7 +19,7 @@ from ganvas.engine import Engine
 from ganvas.game import Clock, System
 from ganvas.inference.sampling import draw_samples
 from ganvas.registry import catalogue, load_system
-from ganvas.specs import ImageSpec, PointsSpec, SeriesSpec, SolidSpec, SoundSpec, Spec
+from ganvas.specs import GraphSpec, ImageSpec, PointsSpec, SeriesSpec, SolidSpec, SoundSpec, Spec, TokensSpec
 
 CASES = [(name, kind) for name, card in catalogue().items() for kind in card.data]
 CLASSES = ("first", "second", "third")
@@ -51,6 +51,10 @@ def tiny_values(spec: Spec, count: int, rng: np.random.Generator) -> np.ndarray:
         return rng.uniform(-1, 1, (count, spec.length, spec.channels)).astype(np.float32)
     if isinstance(spec, SolidSpec):
         return rng.integers(0, 2, (count, spec.side, spec.side, spec.side), dtype=np.uint8)
+    if isinstance(spec, TokensSpec):
+        return rng.integers(0, len(spec.symbols), (count, spec.length), dtype=np.int32)
+    if isinstance(spec, GraphSpec):  # a ring and its chords
+        return np.array([(k % spec.nodes, (k + 1 + 2 * (k // spec.nodes)) % spec.nodes) for k in range(count)], np.int32)
     return rng.normal(size=(count, *spec.shape)).astype(np.float32)
 
 
@@ -61,6 +65,8 @@ def tiny_spec(kind: str) -> Spec:
         "sound": SoundSpec(length=256, rate=1000, classes=CLASSES),
         "series": SeriesSpec(12, ("flow", "heat", "current"), (0.0, 1.0, 2.0), (1.0, 2.0, 3.0), classes=CLASSES),
         "solid": SolidSpec(side=16, classes=CLASSES),
+        "graph": GraphSpec(nodes=12),
+        "tokens": TokensSpec(8, ("", "a", "b", "c", "d"), classes=CLASSES),
     }
     return specs[kind]
 

@@ -31,10 +31,10 @@ from ganvas.data.streams import open_stream
 from ganvas.doctor import keep_memory, machine
 from ganvas.engine import Engine
 from ganvas.registry import load_system
-from ganvas.specs import ImageSpec
+from ganvas.specs import ImageSpec, SeriesSpec, SolidSpec, SoundSpec, Spec
 
 AIM = 0.20
-BOARDS: dict[str, tuple[str, ImageSpec, dict[str, Any]]] = {
+BOARDS: dict[str, tuple[str, Spec, dict[str, Any]]] = {
     "dcgan-64": ("dcgan", ImageSpec(1, 64, 64), {}),
     "stylegan2-32": ("stylegan2", ImageSpec(1, 32, 32), {}),
     "stylegan2-64": ("stylegan2", ImageSpec(3, 64, 64), {}),
@@ -42,6 +42,10 @@ BOARDS: dict[str, tuple[str, ImageSpec, dict[str, Any]]] = {
     "cyclegan-64": ("cyclegan", ImageSpec(3, 64, 64, classes=("a", "b")), {}),
     "srgan-96": ("srgan", ImageSpec(3, 96, 96), {"pretraining": 0.0}),
     "anogan-64": ("anogan", ImageSpec(1, 64, 64, classes=("normal", "other")), {}),
+    "wavegan-4096": ("wavegan", SoundSpec(4096, 8000), {}),
+    "wavegan-16384": ("wavegan", SoundSpec(16384, 16000), {}),
+    "mad-gan-60": ("mad-gan", SeriesSpec(60, tuple("abcdefgh"), (0.0,) * 8, (1.0,) * 8), {}),
+    "gan-3d-32": ("gan-3d", SolidSpec(32), {}),
 }
 """name -> (system, data, settings over those of the preset `auto` for ten minutes)."""
 
@@ -51,27 +55,37 @@ NETWORK = (
     "aten::mul", "aten::div", "aten::sum", "aten::mean", "aten::pow", "aten::rsqrt", "aten::sqrt", "aten::abs",
     "aten::neg", "aten::cat", "aten::square", "threshold_backward", "pixel_unshuffle", "mse_loss", "aten::empty",
     "aten::view", "aten::slice", "aten::as_strided", "aten::expand", "aten::transpose", "aten::addcmul", "aten::maximum",
-    "aten::clamp", "aten::where", "aten::copy_", "aten::fill_",
+    "aten::clamp", "aten::where", "aten::copy_", "aten::fill_", "lstm", "rnn_layer",
 )  # fmt: skip
 OUTSIDE = ("foreach", "_fused", "optimizer", "lerp", "index", "grid_sampl", "rand", "normal_", "uniform_", "einsum")
 
 
+def noise(spec: Any, rng: np.random.Generator) -> np.ndarray:
+    """512 random records in file units: bytes, sounds, series within their range, solids a tenth full."""
+    if spec.kind == "sound":
+        return rng.uniform(-1, 1, (512, spec.length, spec.channels)).astype(np.float32)
+    if spec.kind == "series":
+        return rng.uniform(-1, 1, (512, *spec.shape)).astype(np.float32)
+    if spec.kind == "solid":
+        return (rng.random((512, *spec.shape[1:])) < 0.1).astype(np.uint8)
+    return rng.integers(0, 256, (512, spec.height, spec.width, spec.channels), dtype=np.uint8)
+
+
 class Records:
-    """Random images in memory, as a stream needs them."""
+    """Random records in memory, as a stream needs them."""
 
     source = "random"
 
-    def __init__(self, spec: ImageSpec) -> None:
+    def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        rng = np.random.default_rng(0)
-        self.values: np.ndarray = rng.integers(0, 256, (512, spec.height, spec.width, spec.channels), dtype=np.uint8)
+        self.values = noise(spec, np.random.default_rng(0))
         self.labels = np.arange(512) % len(spec.classes) if spec.classes else None
 
     def train_indices(self) -> np.ndarray:
         return np.arange(len(self.values))
 
 
-def engine_of(name: str, spec: ImageSpec, settings: dict[str, Any]) -> Engine:
+def engine_of(name: str, spec: Spec, settings: dict[str, Any]) -> Engine:
     """The system as `ganvas train NAME --budget 10m` would play it, on one thread in full precision."""
     _, module, system_class = load_system(name)
     preset = module.PRESETS["auto"]

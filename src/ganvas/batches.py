@@ -136,6 +136,20 @@ class Solids(Batch):
     solids: Tensor
 
 
+@dataclass
+class Walks(Batch):
+    """walks: (B, T) int64, nodes of a graph, each a neighbour of the one before."""
+
+    walks: Tensor
+
+
+@dataclass
+class Tokens(Batch):
+    """tokens: (B, length) int64, indices into the spec's symbols."""
+
+    tokens: Tensor
+
+
 def encode(values: np.ndarray, spec: Spec, device: torch.device | str = "cpu") -> Tensor:
     """Records in file units -> tensors of the game.
 

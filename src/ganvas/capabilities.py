@@ -90,6 +90,24 @@ class MixesStyles(Protocol):
 
 
 @runtime_checkable
+class Assembles(Protocol):
+    """Makes things of many records that only count together: a graph of its edges. Systems that do offer `Samples` as well."""
+
+    def assemble(self, count: int, noise: Noise, records: int, effort: float = 1.0) -> Tensor:
+        """(count, records, *spec.shape). effort: below 1 for a quick look."""
+        ...
+
+
+@runtime_checkable
+class ScoresLinks(Protocol):
+    """Says which pairs of nodes of its graph are likely to be joined."""
+
+    def link_scores(self, pairs: Tensor, noise: Noise) -> Tensor:
+        """Pairs (K, 2) int64 -> scores (K,); larger is likelier."""
+        ...
+
+
+@runtime_checkable
 class Shows(Protocol):
     """Says what is to be looked at while it trains: a grid of samples is not it, or not enough."""
 

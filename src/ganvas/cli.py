@@ -103,7 +103,7 @@ def _build_parser() -> _Parser:
 
     sample = command("sample", "draw samples from a run, as files and a grid", _sample)
     sample.add_argument("folder", metavar="RUN", type=Path)
-    sample.add_argument("-n", "--count", type=_count, default=64, help="how many (default 64)")
+    sample.add_argument("-n", "--count", type=_count, help="how many (default 64; of graphs 1)")
     sample.add_argument("--seed", type=_seed, default=0, help="of the noise (default 0)")
     sample.add_argument("--label", help="class, by name or number (systems that take labels)")
     sample.add_argument("--out", type=Path, help="folder (default: RUN/generated)")
@@ -111,7 +111,18 @@ def _build_parser() -> _Parser:
         "--depth", type=int, choices=(8, 16, 24, 32), help="bits per channel or sound sample (default: the data's)"
     )
     sample.add_argument("--format", help="png, tiff, wav, csv, obj ... (default: the data's own kind)")
-    sample.add_argument("--loudness", help="of sound: each sample's peak or RMS in dB of full scale, as in peak:-1, rms:-20")
+    sample.add_argument(
+        "--loudness", help="of sound, each sample's: peak:-1 or rms:-20 (dB of full scale), or lufs:-16 (as it is heard)"
+    )
+    sample.add_argument(
+        "--move",
+        metavar="NAME=AMOUNT",
+        action="append",
+        default=[],
+        help="change a property of all samples by so many standard deviations of the latents, as in brightness=+2 "
+        "(sound: brightness, loudness, length, pitch; images: brightness, contrast; solids: volume, height, width, depth; "
+        "series: spread, and each quantity by its name)",
+    )
     sample.add_argument("--checkpoint", default="last", choices=("last", "previous"), help="which weights (default last)")
     sample.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
 
@@ -123,7 +134,9 @@ def _build_parser() -> _Parser:
 
     use = command("apply", "put a run to use on files: translate, restore, score, project", _apply)
     use.add_argument("folder", metavar="RUN", type=Path)
-    use.add_argument("inputs", metavar="INPUT", nargs="*", help="files or folders of images, DICOM or NIfTI")
+    use.add_argument(
+        "inputs", metavar="INPUT", nargs="*", help="files or folders: images, DICOM or NIfTI; tables of series for mad-gan"
+    )
     use.add_argument("--out", type=Path, required=True, help="folder of the results, which keep the names of the inputs")
     use.add_argument("--as", dest="verb", help="translate, restore, score, project or generate (default: the first it can)")
     use.add_argument("-n", "--count", type=_count, default=64, help="how many to generate (default 64)")
@@ -143,7 +156,8 @@ def _build_parser() -> _Parser:
     judge.add_argument("fake", metavar="FAKE", help="a run, or samples of any tool: a folder, a file or an array (.npz, .npy)")
     judge.add_argument("--real", help="real data: a folder, file or phantom (default: the run's own data)")
     judge.add_argument("--heldout", help="real data the generator never saw (default: the run's or groups.csv's held-out part)")
-    judge.add_argument("--kind", choices=("sound", "series", "solid"), help="what the files are, where they leave it open")
+    kinds = ("sound", "series", "solid", "graph", "tokens")
+    judge.add_argument("--kind", choices=kinds, help="what the files are, where they leave it open")
     judge.add_argument("--to", metavar="CLASS", help="judge a run that translates by what it makes for this class")
     judge.add_argument("-n", "--count", type=_count, help="samples to draw from a run (1000), or at most to take")
     judge.add_argument("--size", help="resolution of both sides: 64 or HEIGHTxWIDTH (default: the samples' own)")
@@ -323,6 +337,19 @@ def _key_values(words: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
+def _moves(words: Sequence[str]) -> dict[str, float]:
+    moves = {}
+    for word in words:
+        name, _, amount = word.rpartition("=")
+        try:
+            moves[name.strip()] = float(amount)
+        except ValueError:
+            name = ""
+        if not name:
+            raise GanvasError(f"--move '{word}' is not NAME=AMOUNT, for example  --move brightness=+2")
+    return moves
+
+
 def _sample(options: argparse.Namespace) -> int:
     from .run.draw import draw
 
@@ -335,12 +362,15 @@ def _sample(options: argparse.Namespace) -> int:
         depth=options.depth,
         format=options.format,
         loudness=options.loudness,
+        moves=_moves(options.move),
         which=options.checkpoint,
         device=options.device,
         system=options.system,
         config=_key_values(options.set),
+        say=lambda text: print(text, file=sys.stderr, flush=True),
     )
     lines = [f"{result['count']} samples in {result['folder']}", f"look   {result['grid']}"]
+    lines += [f"note: {note}" for note in result["notes"]]
     _emit(options, result, lines)
     return 0
 
@@ -480,7 +510,10 @@ def _show(options: argparse.Namespace) -> int:
         f"  {n:<{width}}  {p if isinstance(p, str) else ', '.join(f'{k}={v}' for k, v in p.items()) or 'the defaults'}"
         for n, p in presets.items()
     ]
-    phantoms = {"image": "chest", "points": "patterns", "sound": "words", "series": "sensors", "solid": "solids"}
+    phantoms = {
+        "image": "chest", "points": "patterns", "sound": "words", "series": "sensors", "solid": "solids",
+        "graph": "communities",
+    }  # fmt: skip
     example = card.example or phantoms[card.data[0]]
     lines += [
         "",
@@ -528,7 +561,9 @@ def _data_list(options: argparse.Namespace) -> int:
         "arrays": ".npy, .npz (images or x; labels)",
         "medical": "DICOM (single and multi-frame), NIfTI (.nii, .nii.gz): pip install 'ganvas[medical]'",
         "points": "CSV of x,y(,z); formula:sin(3*x)*x;x=-3..3",
+        "graphs": "edge lists (.edges, .csv ...), GraphML, GML, adjacency in .npz: pip install 'ganvas[graphs]'",
         "sound": "WAV, FLAC, OGG, MP3, AIFF of any rate, mono or stereo: pip install 'ganvas[sound]'",
+        "sequences": "text, CSV or arrays of tokens; MIDI (melodies): pip install 'ganvas[tokens]'",
         "labels": "class sub-folders, labels.csv (file,label), groups.csv (file,group,split)",
     }
     lines = ["phantoms (worlds with known truth, --data NAME):"]

@@ -106,7 +106,55 @@ class SolidSpec:
         return (1, self.side, self.side, self.side)
 
 
-Spec = ImageSpec | PointsSpec | SoundSpec | SeriesSpec | SolidSpec
+@dataclass(frozen=True)
+class TokensSpec:
+    """Sequences of symbols of one length.
+
+    length: places. symbols: the text of each, by index; the first is empty where sequences may end early: it means the end and
+    fills what is behind. joined: what stands between symbols in a line of text. rate: of melodies, steps a beat; tempo: beats
+    a minute; both None for anything else. format: of the files (`txt`, `csv`, `npz`, `mid`).
+    """
+
+    length: int
+    symbols: tuple[str, ...]
+    joined: str = " "
+    rate: int | None = None
+    tempo: float | None = None
+    classes: tuple[str, ...] = ()
+    format: str = "txt"
+    kind: str = "tokens"
+
+    @property
+    def shape(self) -> tuple[int]:
+        """(length,)."""
+        return (self.length,)
+
+    @property
+    def ends(self) -> bool:
+        """Whether sequences may be shorter than the length."""
+        return self.symbols[0] == ""
+
+
+@dataclass(frozen=True)
+class GraphSpec:
+    """Edges of one graph, undirected and simple. nodes: how many. names: of the nodes; empty where they are their numbers.
+
+    format: of the file (`edges`, `graphml`, `csv`, `npz`).
+    """
+
+    nodes: int
+    names: tuple[str, ...] = ()
+    format: str = "edges"
+    classes: tuple[str, ...] = ()
+    kind: str = "graph"
+
+    @property
+    def shape(self) -> tuple[int]:
+        """(2,): a record is an edge, a pair of nodes."""
+        return (2,)
+
+
+Spec = ImageSpec | PointsSpec | SoundSpec | SeriesSpec | SolidSpec | TokensSpec | GraphSpec
 
 
 def spec_to_dict(spec: Spec) -> dict[str, Any]:
@@ -116,7 +164,8 @@ def spec_to_dict(spec: Spec) -> dict[str, Any]:
 
 def spec_from_dict(values: dict[str, Any]) -> Spec:
     """The inverse of `spec_to_dict`. Raises ValueError for an unknown kind."""
-    kinds: dict[str, Any] = {c.kind: c for c in (ImageSpec, PointsSpec, SoundSpec, SeriesSpec, SolidSpec)}
+    known = (ImageSpec, PointsSpec, SoundSpec, SeriesSpec, SolidSpec, TokensSpec, GraphSpec)
+    kinds: dict[str, Any] = {c.kind: c for c in known}
     if values.get("kind") not in kinds:
         raise ValueError(f"unknown data kind {values.get('kind')!r}")
     spec: Spec = kinds[values["kind"]](**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

@@ -513,6 +513,7 @@ def test_words_of_a_split_and_natural_order() -> None:
         False, True, True, True, True]  # fmt: skip
     assert split_word("fold1") is None
     assert sorted(["s10", "s2", "a", "s2b", "10", "9"], key=natural) == ["9", "10", "a", "s2", "s2b", "s10"]
+    assert sorted(["m2", "m\u00b2", "1\u00b23"], key=natural) == ["1\u00b23", "m2", "m\u00b2"]
 
 
 # resizing

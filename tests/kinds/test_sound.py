@@ -20,8 +20,9 @@ from ganvas.data.dataset import Dataset, open_data  # noqa: E402
 from ganvas.errors import DataError, GanvasError, MissingExtra  # noqa: E402
 from ganvas.kinds import kind_of  # noqa: E402
 from ganvas.kinds._sound_files import encode_sound, read_header, read_recording, resample  # noqa: E402
+from ganvas.kinds._sound_loudness import integrated_loudness  # noqa: E402
 from ganvas.kinds._sound_spectra import log_mel  # noqa: E402
-from ganvas.kinds.sound import _length, normalised  # noqa: E402
+from ganvas.kinds.sound import _length  # noqa: E402
 from ganvas.specs import SoundSpec  # noqa: E402
 
 RATE = 8000
@@ -367,15 +368,55 @@ def test_what_a_format_cannot_hold_is_refused() -> None:
         encode_sound(np.full((10, 1), np.nan, np.float32), RATE, format="wav", depth=16, note={})
 
 
-def test_loudness() -> None:
+def brought(records: np.ndarray, level: str, rate: int = RATE) -> tuple[np.ndarray, list[str]]:
+    return SOUND.loudness(records, SoundSpec(records.shape[1], rate, records.shape[2]), level)
+
+
+def test_peaks_and_root_mean_squares_are_brought_to_one_level() -> None:
     records = np.stack([tone(8000, height=0.1), tone(8000, height=0.4), np.zeros(8000, np.float32)])[..., None]
-    peaks = np.abs(normalised(records, -6.0)).max(axis=(1, 2))
-    assert np.allclose(peaks, [10**-0.3, 10**-0.3, 0], atol=1e-4)
-    levels = np.sqrt((normalised(records, -20.0, "rms") ** 2).mean(axis=(1, 2)))
-    assert np.allclose(levels, [0.1, 0.1, 0], atol=1e-4)
-    assert np.abs(normalised(records, 0.0, "rms")).max() == pytest.approx(1.0)
-    with pytest.raises(GanvasError, match="rms:-20"):
-        normalised(records, -20.0, "lufs")
+    made, notes = brought(records, "peak:-6")
+    assert np.allclose(np.abs(made).max(axis=(1, 2)), [10**-0.3, 10**-0.3, 0], atol=1e-4) and notes == []
+    made, notes = brought(records, "rms:-20")
+    assert np.allclose(np.sqrt((made**2).mean(axis=(1, 2))), [0.1, 0.1, 0], atol=1e-4) and notes == []
+    made, notes = brought(records, "rms:0")
+    assert np.abs(made).max() == pytest.approx(1.0)
+    assert notes == ["2 of 3 sounds stay softer than rms:0: full scale allows no more"]
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
+def test_loudness_in_lufs_is_that_of_the_standard(rate: int) -> None:
+    """The signals of EBU Tech 3341, shortened: a stereo tone of -23 dBFS is at -23 LUFS, also between softer stretches."""
+    plain = 10 ** (-23 / 20) * tone(3 * rate, 1000, rate, 1.0)
+    assert integrated_loudness(np.stack([plain, plain], 1)[None], rate)[0] == pytest.approx(-23.0, abs=0.05)
+    assert integrated_loudness(plain[None, :, None], rate)[0] == pytest.approx(-26.01, abs=0.05)
+    soft = 10 ** (-36 / 20) * tone(rate, 1000, rate, 1.0)
+    gated = np.concatenate([soft, plain, plain, soft])
+    assert integrated_loudness(np.stack([gated, gated], 1)[None], rate)[0] == pytest.approx(-23.0, abs=0.25)
+    silent = np.concatenate([plain, np.zeros(5 * rate, np.float32)])
+    assert integrated_loudness(silent[None, :, None], rate)[0] == pytest.approx(-26.01, abs=0.6), "silence is gated"
+    assert integrated_loudness(np.zeros((1, rate, 1), np.float32), rate)[0] == -np.inf
+
+
+def test_low_tones_count_less_and_high_ones_more() -> None:
+    low, middle, high = (integrated_loudness(tone(48000, f, 48000)[None, :, None], 48000)[0] for f in (40.0, 500.0, 5000.0))
+    assert middle - low > 2
+    assert high - middle == pytest.approx(4.0, abs=0.6)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 1.0])
+def test_clips_are_brought_to_one_loudness_in_lufs(seconds: float) -> None:
+    frames = int(seconds * RATE)
+    clips = [tone(frames, 200, height=0.03), tone(frames, 3000, height=0.02), np.zeros(frames, np.float32)]
+    records = np.stack(clips)[..., None]
+    made, notes = brought(records, "lufs:-20")
+    assert np.allclose(integrated_loudness(made[:2], RATE), -20, atol=0.02)
+    assert not made[2].any()
+    assert notes == (["clips of 0.1 s are too short for LUFS's gates of 0.4 s: measured as a whole"] if seconds < 0.4 else [])
+    spike = np.zeros((1, frames, 1), np.float32)
+    spike[0, frames // 2] = 0.5
+    made, notes = brought(spike, "lufs:-10")
+    assert np.abs(made).max() == pytest.approx(1.0)
+    assert "1 of 1 sounds stay softer than lufs:-10: full scale allows no more" in notes
 
 
 @pytest.mark.parametrize(("rate", "frequency"), [(8000, 500), (44100, 5000), (1000, 100)])
@@ -418,14 +459,14 @@ def test_the_picture_shows_tones_high_and_low(tmp_path: Path) -> None:
         assert "SYNTHETIC" in image.info["Description"]
 
 
-def test_loudness_is_asked_for_by_text() -> None:
+@pytest.mark.parametrize("wrong", ["loud", "peak:", "peak:3", "rms:nan", "lufs", "lufs:-71", "lufs:1", "lkfs:-16"])
+def test_loudness_is_asked_for_by_text(wrong: str) -> None:
     records = tone(8000, height=0.1)[None, :, None]
-    assert np.abs(SOUND.loudness(records, "peak:-20")).max() == pytest.approx(0.1, rel=1e-3)
-    for wrong in ("loud", "peak:", "peak:3", "rms:nan"):
-        with pytest.raises(GanvasError, match="--loudness"):
-            SOUND.loudness(records, wrong)
-    with pytest.raises(GanvasError, match="--loudness is for sound"):
-        kind_of("series").loudness(records, "peak:-1")
+    with pytest.raises(GanvasError, match=r"--loudness .* or lufs:-16") as caught:
+        brought(records, wrong)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(GanvasError, match="--loudness is for sound, not for series"):
+        kind_of("series").loudness(records, None, "peak:-1")
 
 
 def test_a_planted_copy_is_found_by_the_audit(tmp_path: Path) -> None:

@@ -164,3 +164,24 @@ def test_inputs_must_have_names_of_their_own_and_samplers_are_told_what_to_use(t
     assert len(apply(tmp_path / "gan", [], out=tmp_path / "out", device="cpu", count=3)["files"]) == 3
     with pytest.raises(GanvasError, match="takes no input"):
         apply(tmp_path / "gan", [data], out=tmp_path / "out", device="cpu", verb="generate")
+
+
+ONLY_DRAW = {
+    "wavegan": ("words", "a.wav", {"width": 1, "latent": 4, "batch_size": 4, "critic_turns": 1}, {"size": "256"}),
+    "gan-3d": ("solids", "a.obj", {"width": 1, "latent": 4, "batch_size": 4}, {"size": "16"}),
+}
+
+
+@pytest.mark.parametrize("name", ONLY_DRAW)
+def test_sounds_and_solids_are_told_that_their_systems_only_draw(name: str, tmp_path: Path) -> None:
+    data, file, config, more = ONLY_DRAW[name]
+    run = tmp_path / "run"
+    train(name, data, out=run, budget="1r", quiet=True, sample_every=0.0, config=config, device="cpu", phantom_count=20, **more)
+    (tmp_path / file).write_bytes(b"anything: it is not looked at")
+    out = {"out": tmp_path / "out", "device": "cpu"}
+    with pytest.raises(GanvasError, match=rf"{name} draws from noise and takes no input: use  ganvas sample .*run$"):
+        apply(run, [tmp_path / file], **out)
+    with pytest.raises(GanvasError, match="draws from noise and takes no input"):
+        apply(run, [tmp_path / file], verb="score", **out)
+    assert not (tmp_path / "out").exists()
+    assert len(apply(run, [], count=2, **out)["files"]) >= 1  # nothing to work on: it draws

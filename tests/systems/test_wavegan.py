@@ -175,6 +175,44 @@ def test_it_learns_a_loudness_course(tmp_path: Path) -> None:
     assert resumed["rounds"] == 62
 
 
+@pytest.mark.parametrize(
+    ("length", "channels", "rate", "depth", "format"), [(16384, 2, 48000, 24, "wav"), (65536, 1, 44100, 24, "flac")]
+)
+def test_long_clips_stereo_and_any_rate_from_files_to_files(
+    tmp_path: Path, length: int, channels: int, rate: int, depth: int, format: str
+) -> None:
+    """The sizes and the forms that makers of sound ask for, with networks as narrow as they can be."""
+    soundfile = pytest.importorskip("soundfile")
+    source = tmp_path / "sounds"
+    source.mkdir()
+    for k in range(5):
+        hiss = np.random.default_rng(k).uniform(-0.5, 0.5, (length // 2, channels))
+        soundfile.write(source / f"{k}.wav", hiss, rate // 2)  # resampled to twice its rate, it fills the length
+    config = {"width": 1, "latent": 4, "batch_size": 2, "critic_turns": 1, "averaging": 0.0}
+    run = tmp_path / "run"
+    options: dict[str, Any] = {"size": str(length), "rate": rate, "quiet": True, "device": "cpu", "threads": 1}
+    train("wavegan", source, out=run, config=config, budget="1r", sample_every=0.0, **options)
+    made = draw(run, count=2, out=tmp_path / "made", depth=depth, format=format, loudness="lufs:-18")
+    for file in made["files"]:
+        head = soundfile.info(file)
+        assert (head.samplerate, head.channels, head.frames) == (rate, channels, length)
+        assert (head.subtype, head.format) == ("PCM_24", format.upper())
+
+
+@pytest.mark.parametrize("length", [16384, 65536])
+@pytest.mark.parametrize("preset", ["auto", "paper"])
+def test_presets_fit_the_paper_s_lengths(length: int, preset: str) -> None:
+    spec = SoundSpec(length, 48000, 2)
+    chosen = PRESETS[preset]
+    values = chosen(Situation(spec, 1000, 3600.0, 70.0, "cpu")) if callable(chosen) else chosen
+    with torch.device("meta"):
+        system = WaveGan(spec, build_config(Config, values))
+        latents = torch.empty(1, system.config.latent)
+        made = system.generator(latents)
+        assert made.shape == (1, 2, length)
+        assert system.critic(made).shape == (1,)
+
+
 # The proof's own measures
 
 

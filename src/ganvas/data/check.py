@@ -7,6 +7,7 @@ tags alone: a page of pixels is not searched for letters. Not for the quality of
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -188,13 +189,10 @@ def check(
             return _points(*read_labelled_points(path), str(source))
         listing = list_files(path)
     except DataError as refused:  # neither points nor pictures: perhaps what only some systems learn from
-        kind = recognise(path, KINDS)
-        if kind is None:
-            raise
-        try:
-            return _of_kind(str(source), kind, strict, progress)
-        except DataError:
-            raise refused from None
+        other = _some_kind(str(source), strict, progress)
+        if other is None:
+            raise refused
+        return other
     seen, unreadable, tags = [], [], []
     for found, error, tag in _look(listing, axis, progress):
         if error is not None:
@@ -203,7 +201,18 @@ def check(
             unreadable.append(error)
         seen += found
         tags.append(tag)
+    if not seen and (other := _some_kind(str(source), strict, progress)) is not None:
+        return other
     return _report(str(source), listing, seen, unreadable, [tag for tag in tags if tag is not None])
+
+
+def _some_kind(source: str, strict: bool, progress: bool) -> CheckReport | None:
+    """The report of the first kind that can make records of the files, where only their suffixes say what they may be."""
+    for kind in KINDS:
+        if recognise(Path(source).expanduser(), (kind,)) == kind:
+            with contextlib.suppress(DataError):
+                return _of_kind(source, kind, strict, progress)
+    return None
 
 
 def _of_kind(source: str, kind: str, strict: bool, progress: bool) -> CheckReport:

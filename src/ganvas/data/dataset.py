@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, GanvasError, did_you_mean
-from ..kinds import kind_of
+from ..kinds import is_kind, kind_of
 from ..specs import ImageSpec, PointsSpec, Spec, spec_from_dict
 from . import cache as caching
 from ._filling import conclude
@@ -28,6 +28,9 @@ from .splits import hold_out
 
 if TYPE_CHECKING:
     from .readers import Picture
+
+
+MOST_OF_FREE = 0.9  # of the records that may be held out, where others must not be
 
 
 @dataclass
@@ -324,7 +327,7 @@ def _from_phantom(
         # Other code may make other records under the same name and seed, which the fingerprint must show.
         writer.facts["made"] = hashlib.sha256(np.ascontiguousarray(made.values).data).hexdigest()
         classes = () if made.labels is None else made.classes
-        if made.values.ndim == 2:
+        if made.values.ndim == 2 and made.spec is None:
             _fill_points(writer, made.values, made.labels, classes)
             return
         # Records of one subject (the T1 and the T2 of a head) belong together; without a subject each is its own.
@@ -363,6 +366,22 @@ def _fill_points(writer: caching.Writer, points: np.ndarray, labels: np.ndarray 
     conclude(writer, spec, labels, groups, None, [])
 
 
+def _held_out(
+    spec: Spec, values: np.ndarray, groups: np.ndarray, labels: np.ndarray | None, share: float, seed: int, notes: list[str]
+) -> np.ndarray:  # fmt: skip
+    """`hold_out`, of the records that may be held out: the share is that of all, as far as there are enough."""
+    kept = kind_of(spec.kind).kept(values, spec) if is_kind(spec.kind) else None
+    if kept is None or not share:
+        return hold_out(groups, labels, share, seed)
+    free = np.flatnonzero(~kept)
+    wanted = share * len(values) / max(1, len(free))
+    if wanted > MOST_OF_FREE:
+        notes.append(f"only {len(free)} of {len(values)} records may be held out: {MOST_OF_FREE:.0%} of these are")
+    out = np.zeros(len(values), bool)
+    out[free] = hold_out(groups[free], None if labels is None else labels[free], min(wanted, MOST_OF_FREE), seed)
+    return out
+
+
 def _finish(entry: caching.Entry, source: str, notes: list[str], heldout: float, seed: int, limit: int | None) -> Dataset:
     facts = entry.facts
     values: np.ndarray = entry.values
@@ -382,7 +401,7 @@ def _finish(entry: caching.Entry, source: str, notes: list[str], heldout: float,
         if not heldout:
             notes.append("the split column holds records out although a share of 0 was asked for")
     else:
-        out = hold_out(groups, labels, heldout, seed)
+        out = _held_out(spec, values, groups, labels, heldout, seed, notes)
         if heldout and not out.any():
             what = "one record" if len(values) == 1 else f"{len(values)} records in {len(np.unique(groups))} groups"
             notes.append(f"nothing is held out: {what} cannot be split, so no measure against unseen data will be possible")

@@ -56,7 +56,7 @@ class Listing:
 
 def natural(text: str) -> list[tuple[int, int, str]]:
     """A sorting key by which `slice2` comes before `slice10`."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
 
 
 def class_indices(

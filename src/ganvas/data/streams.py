@@ -14,6 +14,7 @@ import torch
 
 from ..batches import Batch, Domains, Image, Noise, make_batch
 from ..errors import GanvasError, RunError
+from ..kinds import is_kind, kind_of
 from .dataset import Dataset
 
 
@@ -152,10 +153,11 @@ def shown_batch(dataset: Dataset, domains: tuple[int, ...], count: int, noise: N
     return Domains(noise, None, a.images, b.images)
 
 
-def open_stream(
-    dataset: Dataset, domains: tuple[int, ...], batch_size: int, *, seed: int = 0, world: int = 1
-) -> DatasetStream | DomainsStream:
-    """The stream `data` of a system, from the classes it wants (`System.domains`)."""
+def open_stream(dataset: Dataset, domains: tuple[int, ...], batch_size: int, *, seed: int = 0, world: int = 1) -> Any:
+    """The stream `data` of a system, from the classes it wants (`System.domains`), or that of the kind of data."""
+    own = kind_of(dataset.spec.kind).stream(dataset, batch_size, seed, world) if is_kind(dataset.spec.kind) else None
+    if own is not None:
+        return own
     if len(domains) < 2:
         return DatasetStream(dataset, batch_size, seed=seed, world=world, only=domains[0] if domains else None)
     # Other orders for the second domain: where both have as many records, equal orders would pair them.

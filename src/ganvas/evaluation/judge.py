@@ -52,7 +52,7 @@ def evaluate(
     the generator never saw; without it the run's held-out part, that of `groups.csv`, or a fifth split off now. count: samples
     drawn from a run (1000), or at most taken. size: the resolution of both sides (the samples' own). features: `effnet`
     (images), `pixels` (points), `classifier` (trained on the labels of the real data) or `inception` (weights: `inception`).
-    to: for a run that translates, to which class. kind: `sound`, `series` or `solid`, where files may be several things.
+    to: for a run that translates, to which class. kind: `sound`, `series`, `graph` ..., where files may be several things.
     audit, anchors: whether to run them. unintended: with the `chest` phantom as real data and samples of asked classes, look
     for findings that nobody asked for and for impossible combinations; the detector takes some minutes at first. out: folder
     for `evaluation.json`, `spectrum.png` and `audit.html`; None writes nothing.
@@ -86,7 +86,7 @@ def evaluate(
         sets.notes.append("features are components of pixels: the default extractor was used in training and must not judge")
     if name not in FEATURES or (not image and name != "pixels"):
         raise GanvasError(
-            f"features '{name}' cannot be taken of {'images' if image else 'points'}: choose one of "
+            f"features '{name}' cannot be taken of {_noun(sets.kind)}: choose one of "
             f"{', '.join(FEATURES if image else ('pixels',))}"
         )
     if name in sets.extractors:
@@ -131,6 +131,9 @@ def evaluate(
             sets.notes.append("the samples are the held-out records themselves: distances to the held-out part mean nothing")
     if anchors:
         result["anchors"] = bench.anchors()
+        for key, measure in sets.measures.items():
+            if "real" in measure.more:  # a kind's own measures come with what real records have
+                result["anchors"]["real"][key] = {"value": measure.more["real"], "protocol": measure.protocol}
     result["notes"] = [*sets.notes, *bench.notes]
     result["seconds"] = round(time.perf_counter() - started, 1)
     result = plain(result)
@@ -391,24 +394,49 @@ class _Bench:
                 values, labels, intervals=False, features=self.features(values) if features is None else features
             )
             found[name] = {key: measure.to_dict() for key, measure in made.items()}
+        if (sides := self._records()) is not None:
+            kind, (_, train, held) = kind_of(self.sets.kind), sides
+            trivial = kind.anchors(train, held, self.seed)
+            if kind.whole:
+                trivial = {"real": train, **trivial}
+            for name, side in trivial.items():
+                self.say(f"anchor {name}")
+                own = {key: measure.to_dict() for key, measure in kind.measures(side, train, held, self.seed).items()}
+                found[name] = found.get(name, {}) | own
         return found
+
+    def _records(self) -> tuple[Any, Any, Any] | None:
+        """What generated, training and held-out features were taken of, for kinds that measure more than these."""
+        made, train, held = (part.records for part in (self.sets.generated, self.sets.train, self.sets.heldout))
+        return None if made is None or train is None or held is None else (made, train, held)
 
     def audit(self) -> Any:
         """The memorisation audit of the samples, on features (with mirrored real images) and on pixels."""
+        from ..metrics.extractors import find_extractor
         from ..metrics.memorisation import audit
 
         sets = self.sets
+        sides = self._records()
+        if sides is not None and (found := kind_of(sets.kind).audit(*sides, self.seed)) is not None:
+            return found
         more: dict[str, Any] = {}
         if self.image:
             more["train_flipped"] = self.features(np.ascontiguousarray(sets.train.values[:, :, ::-1]))
             more["heldout_flipped"] = self.features(np.ascontiguousarray(sets.heldout.values[:, :, ::-1]))
             more["pictures"] = (sets.generated.values, sets.train.values, sets.heldout.values)
         labels = sets.train.labels is not None and sets.heldout.labels is not None
+        made, train, held, name = self.generated, self.train, self.heldout, self.name
+        if is_kind(sets.kind):
+            # Components fitted to the training part alone hold its records wider apart than unseen ones; the audit needs real
+            # records that differ in nothing but what the generator saw.
+            both = find_extractor("pixels", real=np.concatenate([sets.train.values, sets.heldout.values]))
+            made, train, held = (both.features(part.values) for part in (sets.generated, sets.train, sets.heldout))
+            name = f"{kind_of(sets.kind).features}/{both.name}"
         return audit(
-            self.generated,
-            self.train,
-            self.heldout,
-            features=self.name,
+            made,
+            train,
+            held,
+            features=name,
             train_groups=sets.train.groups,
             heldout_groups=sets.heldout.groups,
             train_labels=sets.train.labels if labels else None,
@@ -417,6 +445,10 @@ class _Bench:
             device=self.device,
             **more,
         )
+
+
+def _noun(kind: str) -> str:
+    return kind_of(kind).noun if is_kind(kind) else "images" if kind == "image" else "points"
 
 
 def linear_samples(train: Part, count: int, *, seed: int = 0, labels: np.ndarray | None = None) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, GanvasError, did_you_mean
-from ..kinds import is_kind, kind_of
+from ..kinds import Kind, is_kind, kind_of
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -26,18 +26,21 @@ SAMPLES = 1000  # drawn from a run when no number is given
 @dataclass(frozen=True)
 class Part:
     """Records of one kind. values: images (N, H, W, C) uint8 or uint16, or points (N, D) float32. labels: (N,) int64, an
-    index into the classes of the real data, or None. groups: (N,) int64; equal numbers belong together."""
+    index into the classes of the real data, or None. groups: (N,) int64; equal numbers belong together. records: of kinds that
+    have measures of their own, the records that values are features of, and their spec."""
 
     values: np.ndarray
     labels: np.ndarray | None
     groups: np.ndarray
+    records: tuple[np.ndarray, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
     def take(self, index: np.ndarray) -> Part:
         """The records at these places."""
-        return Part(self.values[index], None if self.labels is None else self.labels[index], self.groups[index])
+        records = None if self.records is None else (self.records[0][index], self.records[1])
+        return Part(self.values[index], None if self.labels is None else self.labels[index], self.groups[index], records)
 
 
 @dataclass
@@ -137,6 +140,8 @@ def open_sets(
         if _same_place(fake, real):
             notes.append("samples and real data are the same: this measures nothing but the metrics themselves")
     train, held, split = _parts(dataset, heldout, run, seed, progress)
+    if part.records is not None and train.records is not None and held.records is not None:
+        measures = {**measures, **kind_of(dataset.spec.kind).measures(part.records, train.records, held.records, seed)}
     names = {"fake": _name(fake), "real": _name(real) if real is not None else dataset.source}
     if heldout is not None:
         names["heldout"] = _name(heldout)
@@ -207,7 +212,7 @@ def _real_for(made: Dataset, real: Any, all_train: bool, seed: int, progress: bo
     share = 0.0 if all_train else 0.2
     if is_kind(made.spec.kind):
         kind = made.spec.kind
-        length = made.values.shape[1]
+        length = None if kind_of(kind).whole else made.values.shape[1]
         same = {"size": length, "rate": getattr(made.spec, "rate", None), "kinds": (kind,)}
         dataset = _open(real, "the real data", heldout=share, seed=seed, progress=progress, **same)
         if dataset.spec.kind != kind or dataset.spec.shape != made.spec.shape:
@@ -237,6 +242,9 @@ def _parts(
 ) -> tuple[Part, Part, str]:  # fmt: skip
     """(training part, held-out part, how the split came about)."""
     everything = _part(np.asarray(dataset.values), dataset.spec, dataset.spec, labels=dataset.labels, groups=dataset.groups)
+    whole = is_kind(dataset.spec.kind) and kind_of(dataset.spec.kind).whole
+    if heldout is not None and whole:
+        raise GanvasError(f"--heldout does not go with {kind_of(dataset.spec.kind).noun}: a part of the real one is held out")
     if heldout is None:
         kept, rest = dataset.heldout_indices(), dataset.train_indices()
         if not len(kept) or not len(rest):
@@ -245,6 +253,11 @@ def _parts(
             )
         known = run is not None and dataset.fingerprint == run.record.data["fingerprint"]
         how = "run" if known else "declared" if dataset.declared_split else "now"
+        if whole:  # what is held out is described within what was learnt from
+            train = _part(np.asarray(dataset.values[rest]), dataset.spec, dataset.spec)
+            unseen = np.asarray(dataset.values[kept])
+            beside = kind_of(dataset.spec.kind).vectors_beside(unseen, np.asarray(dataset.values[rest]), dataset.spec)
+            return train, replace(everything.take(kept), values=beside), how
         return everything.take(rest), everything.take(kept), how
     settings: dict[str, Any] = {"heldout": 0.0, "seed": seed, "progress": progress}
     if dataset.spec.kind == "image":
@@ -307,8 +320,8 @@ def _make(run: Run, dataset: Dataset, count: int, seed: int, to: str | None) -> 
 def _sampled(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int) -> _Made:
     import torch
 
-    from ..batches import decode
-    from ..capabilities import names_of
+    from ..batches import Noise, decode
+    from ..capabilities import Assembles, ScoresLinks, names_of
     from ..inference.sampling import draw_samples
 
     measures: dict[str, Measure] = {}
@@ -323,8 +336,14 @@ def _sampled(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int) -> _
         pool = dataset.labels[dataset.train_indices()]
         labels = np.random.default_rng([seed, 0xE7A1]).choice(pool, count)
     given = None if labels is None else torch.from_numpy(labels)
+    if isinstance(run.system, ScoresLinks):
+        measures |= _linked(run, dataset, seed)
 
     def drawn(system: Any) -> np.ndarray:
+        if isinstance(system, Assembles):
+            noise = Noise(torch.Generator(device=_device_of(system)).manual_seed(seed))
+            with torch.no_grad():
+                return decode(system.assemble(1, noise, len(dataset.train_indices()))[0], run.spec)
         return np.concatenate([decode(x, run.spec) for x in draw_samples(system, count, seed=seed, labels=given)])
 
     return _Made(drawn(run.system), drawn(fresh), dataset, labels, measures=measures)
@@ -351,9 +370,7 @@ def _detected(run: Run, dataset: Dataset, normal: int, count: int, seed: int) ->
         chosen = wanted | ~odd
         value = float(roc_auc_score(odd[chosen], scores[chosen]))
         m, n = int(wanted.sum()), int((~odd).sum())
-        first, second = value / (2 - value), 2 * value**2 / (1 + value)
-        spread = value * (1 - value) + (m - 1) * (first - value**2) + (n - 1) * (second - value**2)
-        return value, float(np.sqrt(max(spread, 0.0) / (m * n)))
+        return value, _area_error(value, m, n)
 
     value, error = area(odd)
     by_class = {
@@ -362,6 +379,37 @@ def _detected(run: Run, dataset: Dataset, normal: int, count: int, seed: int) ->
     protocol = f"auroc/normal={run.spec.classes[normal]}/n={int((~odd).sum())}/m={int(odd.sum())}/held out"
     more = {"by_class": by_class}
     return {"anomaly_auroc": Measure(value, protocol, max(0.0, value - 1.96 * error), min(1.0, value + 1.96 * error), more)}
+
+
+def _linked(run: Run, dataset: Dataset, seed: int) -> dict[str, Measure]:
+    """How well held-out edges are told from as many pairs without an edge (empty when fewer than ten are held out).
+
+    The interval is that of Hanley and McNeil 1982; Adamic-Adar's scores on the same pairs stand beside.
+    """
+    from ..metrics.graphs import adamic_adar, link_prediction, without_edge
+    from ..metrics.measure import Measure
+
+    held, learnt = (np.asarray(dataset.values[i]) for i in (dataset.heldout_indices(), dataset.train_indices()))
+    if len(held) < 10:
+        return {}
+    nodes = run.spec.nodes  # type: ignore[union-attr]
+    others = without_edge(np.asarray(dataset.values), nodes, len(held), seed=seed)
+    pairs = np.concatenate([held, others])
+    scores = run.link_scores(pairs, seed=seed)
+    simple = adamic_adar(learnt, nodes, pairs)
+    found = link_prediction(scores[: len(held)], scores[len(held) :])
+    beside = {f"adamic_adar_{k}": v for k, v in link_prediction(simple[: len(held)], simple[len(held) :]).items()}
+    value, error = found["auroc"], _area_error(found["auroc"], len(held), len(held))
+    more = {"average_precision": found["average_precision"], **beside}
+    protocol = f"auroc/links/n={len(held)}/m={len(held)}/held out"
+    return {"link_auroc": Measure(value, protocol, max(0.0, value - 1.96 * error), min(1.0, value + 1.96 * error), more)}
+
+
+def _area_error(value: float, m: int, n: int) -> float:
+    """The standard error of an area under the ROC curve of m and n records (Hanley and McNeil 1982, eq. 2)."""
+    first, second = value / (2 - value), 2 * value**2 / (1 + value)
+    spread = value * (1 - value) + (m - 1) * (first - value**2) + (n - 1) * (second - value**2)
+    return float(np.sqrt(max(spread, 0.0) / (m * n)))
 
 
 def _translated(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int, to: str | None) -> _Made:
@@ -409,7 +457,11 @@ def _restored(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int) -> 
 
 
 def _device(run: Run) -> Any:
-    return next(run.system.parameters()).device
+    return _device_of(run.system)
+
+
+def _device_of(system: Any) -> Any:
+    return next(system.parameters()).device
 
 
 def _in_pieces(run: Run, values: np.ndarray, function: Any, seed: int, piece: int = 32, *, back: bool = True) -> np.ndarray:
@@ -453,7 +505,9 @@ def _part(
     if common.kind == "points":
         return Part(np.asarray(values, np.float32), labels, places)
     if is_kind(common.kind):
-        return Part(kind_of(common.kind).vectors(np.asarray(values), spec), labels, places)
+        kind = kind_of(common.kind)
+        records = (np.asarray(values), spec) if type(kind).measures is not Kind.measures else None
+        return Part(kind.vectors(np.asarray(values), spec), labels, places, records)
     eight = all(s.depth == 8 and s.low == 0 and s.high == 255 for s in (spec, common))
     if eight and values.dtype == np.uint8:
         return Part(np.ascontiguousarray(values), labels, places)

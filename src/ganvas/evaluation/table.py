@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..metrics.graphs import STATISTICS as GRAPHS
+
+NEAR_REWIRED = "1 is a copy"
 LOWER, HIGHER, NEAR_REAL, ZERO = "lower", "higher", "as `real`", "near 0"
 
 # key: (what it is called, which way is better). The order is that of reading: distance, fidelity and variety, pixels, classes.
@@ -13,6 +16,10 @@ ROWS: dict[str, tuple[str, str]] = {
     "ms_ssim_to_original": ("MS-SSIM to the original", HIGHER),
     "perceptual": ("LPIPS-like distance to it", LOWER),
     "anomaly_auroc": ("normal from other, AUROC", HIGHER),
+    "link_auroc": ("held-out links, AUROC", HIGHER),
+    **{key: (name, NEAR_REAL) for key, name in GRAPHS.items()},
+    "edge_overlap": ("edges learnt from, found again", NEAR_REWIRED),
+    "heldout_overlap": ("edges held out, found", HIGHER),
     "kid": ("kernel distance", LOWER),
     "fd": ("Frechet distance", LOWER),
     "fd_infinity": ("Frechet distance, N to infinity", LOWER),
@@ -22,6 +29,8 @@ ROWS: dict[str, tuple[str, str]] = {
     "density": ("density", HIGHER),
     "coverage": ("coverage", HIGHER),
     "different_bins": ("different bins (NDB/K)", LOWER),
+    **{f"bleu_{n}": (f"BLEU-{n}, all held-out as references", HIGHER) for n in (2, 3, 4)},
+    **{f"self_bleu_{n}": (f"self-BLEU-{n}", NEAR_REAL) for n in (2, 3, 4)},
     "diversity": ("diversity (LPIPS-like)", NEAR_REAL),
     "ms_ssim": ("MS-SSIM of pairs", NEAR_REAL),
     "spectrum": ("spectrum distance", LOWER),
@@ -37,6 +46,8 @@ ROWS: dict[str, tuple[str, str]] = {
 }
 INCEPTION = {"kid": "KID", "fd": "FID", "fd_infinity": "FID, N to infinity", "classifier_score": "Inception Score"}
 AUDIT = {
+    "edge_overlap": "edges learnt from",
+    "edges_learnt": "of them by lot, not held out",
     "near_copies": "near copies",
     "noisy_copies": "copies under noise",
     "dcr_share": "nearer to training (DCR)",
@@ -101,6 +112,8 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         ]
         if "untrained" in anchors:
             out[-1] += "; untrained: fresh weights"
+        if "rewired" in anchors:
+            out[-1] = "real: the graph that was learnt from; rewired: its edges swapped at random, every degree kept"
     advice = result.get("fd", {}).get("advice")
     if advice:
         out.append(f"note: {advice}")

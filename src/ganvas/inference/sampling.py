@@ -10,15 +10,19 @@ from torch import Tensor
 from ..batches import Noise
 from ..errors import GanvasError
 from ..game import System
+from .directions import Moved
 
 BATCH = 64
 
 
-def draw_samples(system: System, count: int, *, seed: int, labels: Tensor | None = None) -> Iterator[Tensor]:
+def draw_samples(
+    system: System, count: int, *, seed: int, labels: Tensor | None = None, move: Tensor | None = None
+) -> Iterator[Tensor]:
     """Records in the game's units, on the CPU, in pieces of at most 64: `count` in all.
 
     Full batches are drawn and cut, so the first 10 of 1000 are the same records as 10 alone. labels: (count,) int64 or
-    None. The system must be in evaluation mode (`Engine.watching`). Raises GanvasError when it cannot sample.
+    None. move: (D,) by which every latent is moved (`directions.move_along`). The system must be in evaluation mode
+    (`Engine.watching`). Raises GanvasError when it cannot sample.
     """
     from ..capabilities import Samples
 
@@ -34,4 +38,5 @@ def draw_samples(system: System, count: int, *, seed: int, labels: Tensor | None
             given = labels[start : start + wanted].to(parameter.device)
             given = torch.cat([given, given[-1:].expand(BATCH - wanted)])
         with torch.no_grad():
-            yield system.sample(BATCH, noise, given)[:wanted].float().cpu()
+            own = noise if move is None else Moved(noise, move)
+            yield system.sample(BATCH, own, given)[:wanted].float().cpu()

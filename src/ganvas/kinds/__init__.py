@@ -22,12 +22,29 @@ if TYPE_CHECKING:
 
     from ..batches import Batch, Noise
     from ..data.cache import Writer
+    from ..data.dataset import Dataset
     from ..data.listing import Listing
+    from ..metrics.measure import Measure
 
 SUFFIXES: dict[str, tuple[str, ...]] = {
     "sound": (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".aifc"),
     "series": (".csv", ".tsv", ".parquet", ".npz", ".npy"),
     "solid": (".obj", ".stl", ".ply", ".nii", ".nii.gz", ".npz", ".npy"),
+    "graph": (
+        ".edges",
+        ".edgelist",
+        ".graphml",
+        ".gml",
+        ".txt",
+        ".csv",
+        ".tsv",
+        ".npz",
+        ".npy",
+        ".gpickle",
+        ".pickle",
+        ".pkl",
+    ),
+    "tokens": (".txt", ".csv", ".tsv", ".npz", ".mid", ".midi"),
 }
 """Kinds that have a module here, and the suffixes of their files; the name is the module's, and the spec's `kind`."""
 NAMES = tuple(SUFFIXES)
@@ -40,6 +57,8 @@ class Kind:
     noun: str  # plural, for sentences
     formats: tuple[str, ...]  # in which samples are written, the default first
     shown: int = 16  # records in a picture during training
+    usual: int = 64  # samples that are written when no number is given
+    whole: bool = False  # all records together are one thing (the edges of a graph), made and judged as a whole
     features: str  # what `vectors` are, for protocols
 
     @property
@@ -53,6 +72,14 @@ class Kind:
         settings: `size` (text of --size or None), `channels`, `rate`, `fit`. Raises DataError in one line.
         """
         raise NotImplementedError
+
+    def kept(self, values: np.ndarray, spec: Any) -> np.ndarray | None:
+        """Records (N,) bool that must never be held out; None where all may be."""
+        return None
+
+    def stream(self, dataset: Dataset, batch_size: int, seed: int, world: int) -> Any:
+        """A training stream of its own (`engine.Stream`); None for shuffled records, as of any other kind."""
+        return None
 
     def encode(self, values: np.ndarray, spec: Any, device: Any) -> Tensor:
         """Records in file units -> tensors of the game, about [-1, 1]."""
@@ -76,6 +103,10 @@ class Kind:
         """Write one PNG of records for people to look at; returns it as (H, W, 3) uint8."""
         raise NotImplementedError
 
+    def picture_beside(self, path: Path, records: np.ndarray, dataset: Dataset) -> np.ndarray:
+        """The same with real records of the data set beside them, where a kind shows these."""
+        return self.picture(path, records, dataset.spec)
+
     def vectors(self, values: np.ndarray, spec: Any) -> np.ndarray:
         """Features (N, D) float32 of records, by which samples are judged."""
         raise NotImplementedError
@@ -90,9 +121,45 @@ class Kind:
         """
         raise GanvasError(f"{self.noun} are not scored file by file")
 
-    def loudness(self, records: np.ndarray, level: str) -> np.ndarray:
-        """Records brought to one loudness, `peak:-1` or `rms:-20`. Raises GanvasError for kinds that are not heard."""
+    def loudness(self, records: np.ndarray, spec: Any, level: str) -> tuple[np.ndarray, list[str]]:
+        """Records brought to one loudness, `peak:-1`, `rms:-20` or `lufs:-16`, and notes for the user.
+
+        Raises GanvasError for kinds that are not heard.
+        """
         raise GanvasError(f"--loudness is for sound, not for {self.noun}")
+
+    def properties(self, records: np.ndarray, spec: Any) -> dict[str, np.ndarray]:
+        """Properties that people have words for, (N,) float each, NaN where a record has none; they name latent directions
+        (`ganvas.inference.directions`). None unless a kind says so."""
+        return {}
+
+    def measures(
+        self, made: tuple[np.ndarray, Any], train: tuple[np.ndarray, Any], heldout: tuple[np.ndarray, Any], seed: int
+    ) -> dict[str, Measure]:
+        """What the field measures of samples, by key, beside what is measured of `vectors`; nothing unless a kind says so.
+
+        Each side: records (N, ...) in file units, and their spec.
+        """
+        return {}
+
+    def vectors_beside(self, values: np.ndarray, others: np.ndarray, spec: Any) -> np.ndarray:
+        """`vectors` of held-out records of a kind whose records are features of each other; others: those learnt from."""
+        return self.vectors(values, spec)
+
+    def anchors(
+        self, train: tuple[np.ndarray, Any], heldout: tuple[np.ndarray, Any], seed: int
+    ) -> dict[str, tuple[np.ndarray, Any]]:  # fmt: skip
+        """Trivial samples by name, whose `measures` stand beside those of the samples: records and their spec."""
+        return {}
+
+    def audit(
+        self, made: tuple[np.ndarray, Any], train: tuple[np.ndarray, Any], heldout: tuple[np.ndarray, Any], seed: int
+    ) -> Any:
+        """An audit (`metrics.memorisation.Audit`) in place of the common one on `vectors`; None for that one.
+
+        Sides as for `measures`, by which the kind must have them too. Raises GanvasError for too few records.
+        """
+        return None
 
     def describe(self, spec: Any) -> str:
         """What records are, in a few words: `sounds of 16384 samples at 16000 Hz, mono`."""

@@ -1,4 +1,4 @@
-"""Spectrograms of sound: as features by which it is judged, and as pictures. Not for training on."""
+"""Spectra of sound: as features by which it is judged, as properties with names, and as pictures. Not for training on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 BANDS = 64
 SEGMENTS, COARSE = 8, 8  # of the time course: pieces of time, groups of bands
 FLOOR = 1e-7  # of full scale's power, -70 dB: what is softer counts as silence
+RANGE = 50.0  # dB under a clip's loudest band and moment, likewise for features: slight hiss on a copy must not hide the copy
 
 
 def log_mel(values: np.ndarray, rate: int, bands: int = BANDS) -> np.ndarray:
@@ -42,14 +43,65 @@ def _mel_bands(rate: int, size: int, bands: int) -> np.ndarray:
 
 def statistics(values: np.ndarray, rate: int) -> np.ndarray:
     """Features (N, 192 or 256) float32 of (N, length, channels): see `Sound.vectors`."""
-    levels = log_mel(values.mean(axis=2), rate) / 20
+    levels = log_mel(values.mean(axis=2), rate)
+    top = levels.max(axis=(1, 2), keepdims=True)
+    levels = np.maximum(levels, top - RANGE) / 20
     pieces = np.array_split(levels, min(SEGMENTS, levels.shape[1]), axis=1)
     course = np.stack([piece.mean(axis=1) for piece in pieces], axis=1)
     course = course.reshape(len(values), len(pieces), COARSE, BANDS // COARSE).mean(axis=3).reshape(len(values), -1)
     parts = [levels.mean(axis=1), levels.std(axis=1), course]
     if values.shape[2] == 2:
-        parts.append(log_mel((values[..., 0] - values[..., 1]) / 2, rate).mean(axis=1) / 20)
+        apart = log_mel((values[..., 0] - values[..., 1]) / 2, rate)
+        parts.append(np.maximum(apart, top - RANGE).mean(axis=1) / 20)
     return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+LOWEST, HIGHEST = 40.0, 2000.0  # Hz of a pitch
+VOICED = 0.5  # correlation of a clip with itself a period later, from which it has a pitch
+
+
+def properties(records: np.ndarray, rate: int) -> dict[str, np.ndarray]:
+    """Properties (N,) of clips (N, length, channels), by name; NaN where a clip has none.
+
+    brightness: log2 of the spectrum's centre of power in Hz. loudness: the root mean square in dB of full scale. length:
+    seconds until 95 % of the energy has passed. pitch: log2 of the fundamental in Hz, by autocorrelation; none in noise.
+    """
+    parts = [_properties(np.asarray(records[k : k + 64], np.float64).mean(axis=2), rate) for k in range(0, len(records), 64)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _properties(waves: np.ndarray, rate: int) -> dict[str, np.ndarray]:
+    from scipy.fft import irfft, next_fast_len, rfft
+
+    length = waves.shape[1]
+    energy = np.square(waves)
+    size = next_fast_len(2 * length, real=True)
+    power = np.square(np.abs(rfft(waves, size, axis=1)))
+    lines = np.arange(power.shape[1]) * rate / size
+    with np.errstate(divide="ignore", invalid="ignore"):  # of silence
+        centre = np.log2((power @ lines) / power.sum(axis=1))
+        level = 10 * np.log10(energy.mean(axis=1))
+        passed = energy.cumsum(axis=1) / energy.sum(axis=1, keepdims=True)
+        lags = np.arange(1, max(2, min(length // 2, int(rate / LOWEST)) + 1))
+        alike = irfft(power, size, axis=1)
+        # Later lags have fewer samples in common: without the factor periods would seem shorter than they are.
+        alike = np.nan_to_num(alike[:, lags] / alike[:, :1] * (length / (length - lags)))
+    # Behind the first fall below zero: what is near lag 0 is likeness of neighbours, not a period.
+    fallen = np.maximum.accumulate(alike < 0, axis=1) & (lags >= rate / HIGHEST)
+    alike = np.where(fallen, alike, 0.0)
+    best = alike.max(axis=1)
+    # The peak of the first period that is nearly as good as the best: later ones are its multiples.
+    first = np.argmax(alike >= 0.9 * best[:, None], axis=1)[:, None]
+    there = (np.arange(len(lags)) >= first) & (lags <= 1.15 * lags[first])
+    period = lags[np.where(there, alike, -1.0).argmax(axis=1)]
+    sounding = energy.sum(axis=1) > 1e-10 * length
+    voiced = sounding & (best >= VOICED)
+    return {
+        "brightness": np.where(sounding, centre, np.nan),
+        "loudness": np.where(sounding, level, np.nan),
+        "length": np.where(sounding, (passed >= 0.95).argmax(axis=1) / rate, np.nan),
+        "pitch": np.where(voiced, np.log2(rate / period), np.nan),
+    }
 
 
 WAVE, TALL, WIDE, GAP = 36, 128, 240, 6  # pixels of a cell: waveform, spectrogram, both, and between cells

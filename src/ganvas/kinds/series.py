@@ -33,6 +33,7 @@ SHORT = 240  # steps up to which files of one length count as windows
 OVERLAP = 4  # a window starts every length / OVERLAP steps
 BLOCKS = 10  # pieces of a series that stands alone, of which whole ones are held out
 COURSE = 10  # pieces whose means make the coarse course
+STILL = 0.02  # standard deviation, of half a quantity's range, under which correlations count for little
 SYNTHETIC = "SYNTHETIC: made by a generative model, not a measurement"
 
 
@@ -224,12 +225,16 @@ class SeriesKind(Kind):
 
     def vectors(self, values: np.ndarray, spec: SeriesSpec) -> np.ndarray:
         """(N, D) float32, of scaled values: mean, standard deviation and lag-1 autocorrelation of each quantity, correlations
-        of each pair, and the means over ten pieces of the window."""
+        of each pair, and the means over ten pieces of the window.
+
+        Correlations fade out for what varies by less than STILL: of a quantity that stands still they would tell of its last
+        digits, and slight noise on a copied window would hide the copy.
+        """
         scaled = (values.astype(np.float64) - np.asarray(spec.centre)) / np.asarray(spec.scale)
         count, length, quantities = scaled.shape
         mean, spread = scaled.mean(1), scaled.std(1)
         centred = scaled - mean[:, None]
-        power = np.maximum((centred**2).sum(1), 1e-9 * length)
+        power = (centred**2).sum(1) + STILL**2 * length
         lagged = (centred[:, 1:] * centred[:, :-1]).sum(1) / power
         unit = centred / np.sqrt(power)[:, None]
         upper = np.triu_indices(quantities, 1)
@@ -237,6 +242,12 @@ class SeriesKind(Kind):
         edges = np.linspace(0, length, min(COURSE, length) + 1).round().astype(int)
         course = np.stack([scaled[:, a:b].mean(1) for a, b in itertools.pairwise(edges)], 1).reshape(count, -1)
         return np.concatenate([mean, spread, lagged, crossed, course], 1).astype(np.float32)
+
+    def properties(self, records: np.ndarray, spec: SeriesSpec) -> dict[str, np.ndarray]:
+        """spread: the standard deviation over the window, the mean of all scaled quantities. By its own name, the mean of each
+        quantity over the window."""
+        spread = (records.std(axis=1) / np.asarray(spec.scale)).mean(axis=1)
+        return {"spread": spread, **{name: records[..., k].mean(axis=1) for k, name in enumerate(spec.names)}}
 
     def describe(self, spec: SeriesSpec) -> str:
         pace = "" if spec.step is None else f", one each {spec.step:g} s"

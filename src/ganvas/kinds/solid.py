@@ -159,13 +159,26 @@ class SolidKind(Kind):
     def vectors(self, values: np.ndarray, spec: SolidSpec) -> np.ndarray:
         """How full each of 8^3 blocks is, and three silhouettes in 8^2 blocks: (N, 704) float32, 0 to 1.
 
-        The silhouettes weigh holes and thin parts, which hardly fill a block.
+        The silhouettes weigh holes and thin parts, which hardly fill a block. Voxels that stand alone cast none: a few of them,
+        strewn over the cube, would hide which shape it is.
         """
         solids = np.asarray(values)
-        silhouettes = [_coarse(solids.max(axis).astype(np.float32)).reshape(len(solids), -1) for axis in (1, 2, 3)]
+        joined = _joined(solids)
+        silhouettes = [_coarse(joined.max(axis).astype(np.float32)).reshape(len(solids), -1) for axis in (1, 2, 3)]
         pieces = np.array_split(solids, -(-len(solids) // 64))
         full = [_coarse(piece.astype(np.float32)).reshape(len(piece), -1) for piece in pieces]
         return np.concatenate([np.concatenate(full), *silhouettes], axis=1)
+
+    def properties(self, records: np.ndarray, spec: SolidSpec) -> dict[str, np.ndarray]:
+        """volume: share of the voxels inside. width, depth, height: extents along x, y and z, as shares of the side."""
+        filled: np.ndarray = np.asarray(records) > 0
+        found = {"volume": filled.reshape(len(filled), -1).mean(axis=1)}
+        for axis, name in enumerate(("width", "depth", "height"), start=1):
+            other = tuple(k for k in (1, 2, 3) if k != axis)
+            places = np.asarray(filled.any(axis=other))
+            extent = places.shape[1] - places.argmax(axis=1) - places[:, ::-1].argmax(axis=1)
+            found[name] = np.where(places.any(axis=1), extent / places.shape[1], 0.0)
+        return found
 
     def describe(self, spec: SolidSpec) -> str:
         return f"solids of {spec.side}x{spec.side}x{spec.side} voxels"
@@ -202,6 +215,16 @@ def _format(listing: Listing) -> str:
     suffix = kinds.pop() if len(kinds) == 1 else ""
     known = {".npz": "npz", ".npy": "npz", ".nii": "nifti", ".gz": "nifti"} | {mesh: mesh[1:] for mesh in MESHES}
     return known.get(suffix, "obj")
+
+
+def _joined(solids: np.ndarray) -> np.ndarray:
+    """The voxels (N, side, side, side) that share a face with another one inside."""
+    beside = np.zeros(solids.shape, bool)
+    for axis in (1, 2, 3):
+        front, back = np.moveaxis(solids, axis, 0), np.moveaxis(beside, axis, 0)
+        back[1:] |= front[:-1] > 0
+        back[:-1] |= front[1:] > 0
+    return np.where(beside, solids, 0)
 
 
 def _coarse(values: np.ndarray) -> np.ndarray:

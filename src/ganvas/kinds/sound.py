@@ -20,7 +20,8 @@ from ..errors import DataError, GanvasError
 from ..specs import SoundSpec
 from . import Kind
 from ._sound_files import Header, encode_sound, read_header, read_recording
-from ._sound_spectra import sheet, statistics
+from ._sound_loudness import normalised
+from ._sound_spectra import properties, sheet, statistics
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 LENGTHS = (4096, 8192, 16384)  # chosen from when no --size is given
 SHORTEST, LONGEST = 64, 2**22
+LOWEST_RATE = 100  # Hz
 LARGE = 25_000_000  # values of a file from which on files are decoded one by one: memory
 SILENT = 1e-3  # peak of a clip below which it counts as silent: -60 dB of full scale
 OFFSET = 0.01
@@ -148,35 +150,21 @@ class Sound(Kind):
     def vectors(self, values: np.ndarray, spec: Any) -> np.ndarray:
         """(N, 192, with stereo 256): of the levels in 64 mel bands, in units of 20 dB, the mean over time, the standard
         deviation, the mean of 8 groups of bands in each of 8 pieces of time; of stereo also the mean of half the channels'
-        difference."""
+        difference. What lies more than 50 dB under a clip's loudest band and moment counts as lying there."""
         parts = [statistics(np.asarray(values[start : start + 64]), spec.rate) for start in range(0, len(values), 64)]
         return np.concatenate(parts)
 
-    def loudness(self, records: np.ndarray, level: str) -> np.ndarray:
-        """`peak:-1` or `rms:-20`: see `normalised`."""
-        by, _, number = level.partition(":")
-        try:
-            return normalised(records, float(number), by)
-        except ValueError:
-            raise GanvasError(f"--loudness {level} is not understood: write peak:-1 or rms:-20 (dB of full scale)") from None
+    def loudness(self, records: np.ndarray, spec: Any, level: str) -> tuple[np.ndarray, list[str]]:
+        """`peak:-1`, `rms:-20` or `lufs:-16`: see `_sound_loudness.normalised`."""
+        return normalised(records, spec.rate, level)
+
+    def properties(self, records: np.ndarray, spec: Any) -> dict[str, np.ndarray]:
+        """brightness (octaves), loudness (dB), length (s) and pitch (octaves): see `_sound_spectra.properties`."""
+        return properties(records, spec.rate)
 
     def describe(self, spec: Any) -> str:
         width = {1: "mono", 2: "stereo"}.get(spec.channels, f"{spec.channels} channels")
         return f"sounds of {spec.length} samples at {spec.rate} Hz, {width}"
-
-
-def normalised(records: np.ndarray, decibels: float, by: str = "peak") -> np.ndarray:
-    """(N, length, channels) brought to one loudness: `peak` or `rms` of each record at so many dB of full scale.
-
-    No record is made louder than full scale allows: with `rms` a peaky one stays softer. Silence stays silent.
-    """
-    if by not in ("peak", "rms") or not -120 <= decibels <= 0:
-        raise GanvasError(f"--loudness {by}:{decibels:g} is not served: peak or rms, and -120 to 0 dB, as in rms:-20")
-    peak = np.abs(records).max(axis=(1, 2), keepdims=True)
-    level = peak if by == "peak" else np.sqrt(np.square(records, dtype=np.float64).mean(axis=(1, 2), keepdims=True))
-    gain = np.minimum(10 ** (decibels / 20) / np.maximum(level, 1e-9), 1 / np.maximum(peak, 1e-9))
-    made: np.ndarray = np.where(peak > 1e-6, records * gain, records).astype(np.float32)
-    return made
 
 
 # What the files hold, together
@@ -211,6 +199,8 @@ def _agreed(listing: Listing, heads: dict[int, Header], settings: Mapping[str, A
     notes = list(listing.notes)
     rates = Counter(head.rate for head in heads.values())
     rate = settings.get("rate") or max(rates, key=lambda r: (rates[r], r))
+    if rate < LOWEST_RATE:
+        raise GanvasError(f"--rate {rate} is too low for sound: {LOWEST_RATE} samples a second at least")
     others = {r: n for r, n in rates.items() if r != rate}
     if others:
         kinds = ", ".join(f"{n} of {r} Hz" for r, n in sorted(others.items(), key=lambda item: -item[1])[:4])

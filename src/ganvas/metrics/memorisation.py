@@ -385,7 +385,9 @@ def dcr_share(to_real: np.ndarray, t: int, swaps: Sequence[np.ndarray], protocol
 
     n, r = to_real.shape
     h = r - t
-    order = np.argsort(to_real, axis=1, kind="stable").astype(np.int32)
+    # Equal distances (of counts, of voxels) in random order: in their own, training records would come first.
+    mixed = np.random.default_rng([0, 0x71E5]).permutation(r).astype(np.int32)
+    order = mixed[np.argsort(to_real[:, mixed], axis=1, kind="stable")]
     chance = _drawn(max(t, h), min(t, h))
     flip = t < h  # then it is the held-out part that is thinned
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +21,36 @@ GRID_MOST = 100
 def draw(
     folder: Path,
     *,
-    count: int = 64,
+    count: int | None = None,
     seed: int = 0,
     label: str | None = None,
     out: Path | None = None,
     depth: int | None = None,
     format: str | None = None,
     loudness: str | None = None,
+    moves: Mapping[str, float] | None = None,
     which: str = "last",
     device: str = "auto",
     system: Path | None = None,
     config: Mapping[str, Any] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Draw `count` records and write them. Returns count, folder, files, grid, format, depth.
+    """Draw `count` records (64, or one graph) and write them. Returns count, folder, files, grid, format, shape, dtype, notes.
 
-    loudness: of sound, `peak:-1` or `rms:-20` in dB of full scale; None leaves it as it is made.
-    Raises GanvasError for an unknown label, a format that cannot hold the records, or a folder that is no run.
+    loudness: of sound, `peak:-1` or `rms:-20` in dB of full scale, or `lufs:-16`; None leaves it as it is made. moves: along
+    directions with names, in standard deviations (`ganvas.inference.directions`).
+    Raises GanvasError for an unknown label or direction, a format that cannot hold the records, or a folder that is no run.
     """
+    from ..inference.directions import directions_of
+
     run = Run(folder, which=which, device=device, system=system, config=config)
     spec = run.spec
+    if moves:
+        directions_of(run, say)  # found now if need be, and told; from then on they are kept
+    if count is None:
+        count = kind_of(spec.kind).usual if is_kind(spec.kind) else 64
     if is_kind(spec.kind):
-        return _draw_kind(run, kind_of(spec.kind), count, seed, label, out, depth, format, loudness)
+        return _draw_kind(run, kind_of(spec.kind), count, seed, label, out, depth, format, loudness, moves)
     if loudness is not None:
         raise GanvasError(f"--loudness is for sound; this run makes {spec.kind}{'s' if spec.kind == 'image' else ''}")
     is_image = isinstance(spec, ImageSpec)
@@ -58,8 +67,8 @@ def draw(
         depth = 16  # float data cannot be kept in these formats
     if chosen in ("jpg", "webp") and isinstance(spec, ImageSpec) and (depth or spec.depth) == 16:
         raise GanvasError(f"{chosen} holds 8 bits: use --format png or tiff, or add --depth 8")
-    records = run.sample(count, seed=seed, label=label, depth=depth)
-    target, note = _target(run, out), _note(run, seed)
+    records = run.sample(count, seed=seed, label=label, depth=depth, moves=moves)
+    target, note = _target(run, out), _note(run, seed, moves)
     if isinstance(spec, ImageSpec):
         from dataclasses import replace
 
@@ -70,7 +79,7 @@ def draw(
             low, high = (0.0, 255.0) if depth == 8 else (0.0, 65535.0)
             kept = replace(spec, depth=depth, low=low, high=high)
         files = write_samples(records, kept, target, format=chosen, note=note, seed=seed)
-        picture = run.sample(min(count, GRID_MOST), seed=seed, label=label, depth=8)
+        picture = run.sample(min(count, GRID_MOST), seed=seed, label=label, depth=8, moves=moves)
         grid_spec = replace(spec, depth=8, low=0.0, high=255.0)
     else:
         files = [_write_points(records, target, chosen)]
@@ -85,6 +94,7 @@ def draw(
         "format": chosen,
         "shape": list(records.shape[1:]),
         "dtype": str(records.dtype),
+        "notes": [],
     }
 
 
@@ -98,27 +108,36 @@ def _target(run: Run, out: Path | None) -> Path:
     return target
 
 
-def _note(run: Run, seed: int) -> dict[str, str]:
+def _note(run: Run, seed: int, moves: Mapping[str, float] | None) -> dict[str, str]:
     """What every sample says of its origin."""
     rounds = str(run.manifest.get("round", ""))
-    return {"system": run.record.card.name, "ganvas": __version__, "seed": str(seed), "round": rounds}
+    note = {"system": run.record.card.name, "ganvas": __version__, "seed": str(seed), "round": rounds}
+    return {**note, "moved": ", ".join(f"{name} {amount:+g}" for name, amount in moves.items())} if moves else note
 
 
 def _draw_kind(
     run: Run, kind: Kind, count: int, seed: int, label: str | None, out: Path | None, depth: int | None, format: str | None,
-    loudness: str | None,
+    loudness: str | None, moves: Mapping[str, float] | None,
 ) -> dict[str, Any]:  # fmt: skip
     """Draw records of a kind that has a module of its own."""
+    from ..capabilities import Assembles
+
     own: str = getattr(run.spec, "format", kind.formats[0])
     chosen = (format or own).lower()
     if chosen not in kind.formats:
         close = did_you_mean(chosen, list(kind.formats))
         raise GanvasError(f"--format '{chosen}' is not served for {kind.noun}{close}; formats: {', '.join(kind.formats)}")
-    records = run.sample(count, seed=seed, label=label)
+    if isinstance(run.system, Assembles):
+        if label is not None or moves:
+            raise GanvasError(f"{run.record.card.name} takes neither --label nor --move: leave them out")
+        records = run.assemble(count, seed=seed)
+    else:
+        records = run.sample(count, seed=seed, label=label, moves=moves)
+    notes: list[str] = []
     if loudness is not None:
-        records = kind.loudness(records, loudness)
+        records, notes = kind.loudness(records, run.spec, loudness)
     target = _target(run, out)
-    files = kind.write(records, run.spec, target, format=chosen, depth=depth, note=_note(run, seed))
+    files = kind.write(records, run.spec, target, format=chosen, depth=depth, note=_note(run, seed, moves))
     grid = target / "grid.png"
     kind.picture(grid, records[: kind.shown], run.spec)
     return {
@@ -129,6 +148,7 @@ def _draw_kind(
         "format": chosen,
         "shape": list(records.shape[1:]),
         "dtype": str(records.dtype),
+        "notes": notes,
     }
 
 

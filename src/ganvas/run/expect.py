@@ -47,9 +47,10 @@ def _measure(engine: Any, spec: Spec) -> tuple[float, float]:
     shape = (count, spec.height, spec.width, spec.channels) if isinstance(spec, ImageSpec) else (count, *spec.shape)
     labels = np.zeros(count, np.int64) if spec.classes else None
     values = np.zeros(shape, np.float32)
-    if is_kind(spec.kind):  # records as the kind keeps them, not as the game sees them
-        values = np.zeros_like(engine.streams["data"].dataset.values[:1]).repeat(count, axis=0)
-    batch = make_batch(values, labels, spec, noise)
+    stream = engine.streams["data"]
+    if is_kind(spec.kind) and hasattr(stream, "dataset"):  # records as the kind keeps them, not as the game sees them
+        values = np.zeros_like(stream.dataset.values[:1]).repeat(count, axis=0)
+    batch = stream.example(count, noise) if hasattr(stream, "example") else make_batch(values, labels, spec, noise)
     if len(system.domains()) == 2 and isinstance(batch, Image):
         batch = Domains(noise, None, batch.images, batch.images.clone())
     batch = batch.to(engine.dtype, engine.memory_format)

@@ -115,17 +115,27 @@ class Run:
         self.system.to(pick_device(device)).eval()
         self.spec = self.record.spec
 
-    def sample(self, count: int, *, seed: int = 0, label: str | int | None = None, depth: int | None = None) -> Any:
+    def sample(
+        self,
+        count: int,
+        *,
+        seed: int = 0,
+        label: str | int | None = None,
+        depth: int | None = None,
+        moves: Mapping[str, float] | None = None,
+    ) -> Any:
         """`count` new records in file units: images (N, H, W, C) in uint8/uint16/float32, points (N, D) float32.
 
         label: a class name or index, for systems that take one. depth: 8, 16 or 32 bits, the data's own by default.
-        Raises GanvasError for a label the run does not know.
+        moves: by how many standard deviations latents are moved along directions with names, such as {"brightness": 2}
+        (`ganvas.inference.directions`). Raises GanvasError for a label or a direction the run does not know.
         """
         import numpy as np
         import torch
 
         from ..batches import decode
         from ..capabilities import names_of
+        from ..inference.directions import directions_of, move_along
         from ..inference.sampling import draw_samples
 
         if "sample" not in names_of(self.system):
@@ -136,8 +146,50 @@ class Run:
         labels = None
         if label is not None:
             labels = torch.full((count,), self.class_index(label), dtype=torch.int64)
-        pieces = [decode(x, self.spec, depth) for x in draw_samples(self.system, count, seed=seed, labels=labels)]
+        move = move_along(directions_of(self), moves) if moves else None
+        drawn = draw_samples(self.system, count, seed=seed, labels=labels, move=move)
+        pieces = [decode(x, self.spec, depth) for x in drawn]
         return np.concatenate(pieces)
+
+    def assemble(self, count: int = 1, *, seed: int = 0) -> Any:
+        """`count` things of many records in file units (count, records, ...): graphs of as many edges as were learnt from.
+
+        Raises GanvasError for a system that makes records one by one.
+        """
+        import torch
+
+        from ..batches import decode
+        from ..capabilities import Assembles
+
+        if not isinstance(self.system, Assembles):
+            raise GanvasError(f"{self.record.path}: {self.record.card.name} makes records one by one: draw them with sample()")
+        with torch.no_grad():
+            made = self.system.assemble(count, self._noise(seed), int(self.record.data["train"]))
+        return decode(made, self.spec)
+
+    def link_scores(self, pairs: Any, *, seed: int = 0) -> Any:
+        """How likely pairs of nodes (K, 2) are to be joined, (K,) float; the larger the likelier. For graphs.
+
+        Raises GanvasError for a system that does not score links.
+        """
+        import torch
+
+        from ..batches import encode
+        from ..capabilities import ScoresLinks
+
+        if not isinstance(self.system, ScoresLinks):
+            raise GanvasError(f"{self.record.path}: {self.record.card.name} does not score links")
+        noise = self._noise(seed)
+        with torch.no_grad():
+            return self.system.link_scores(encode(pairs, self.spec, noise.generator.device), noise).cpu().numpy()
+
+    def _noise(self, seed: int) -> Any:
+        import torch
+
+        from ..batches import Noise
+
+        parameter = next(self.system.parameters())
+        return Noise(torch.Generator(device=parameter.device).manual_seed(seed), dtype=parameter.dtype)
 
     def class_index(self, label: str | int) -> int:
         """The index of a class given by name or number. Raises GanvasError when the run has no such class."""

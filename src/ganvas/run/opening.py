@@ -60,6 +60,8 @@ def _phantom_count(origin: Any) -> int:
     from ..data.phantoms import catalogue
 
     phantom = catalogue().get(str(origin).partition(":")[0])
+    if phantom is not None and phantom.count is not None:
+        return phantom.count
     return PHANTOM_POINTS if phantom is not None and phantom.kind == "points" else PHANTOM_IMAGES
 
 

@@ -26,7 +26,9 @@ class Settings:
         "how another aspect is met, or patches: cut at native scale into pieces of --size; default: what the system suits",
         choices=("crop", "pad", "stretch", "patches"),
     )
-    rate: int | None = knob(None, "samples a second that sound is brought to; default: the files' own", low=100, high=192_000)
+    rate: int | None = knob(
+        None, "of sound: samples a second; of melodies: steps a beat; default: the files' own", low=1, high=192_000
+    )
     axis: int | None = knob(None, "axis along which volumes are sliced", low=0, high=2)
     heldout: float = knob(0.2, "share of the groups kept out of training, for judging", low=0.0, high=0.9)
     phantom_count: int | None = knob(

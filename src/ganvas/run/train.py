@@ -215,7 +215,8 @@ def _prepare(
     if isinstance(spec, ImageSpec):
         resolved["size"] = f"{spec.height}x{spec.width}"
     elif is_kind(spec.kind):
-        resolved["size"] = str(spec.side if isinstance(spec, SolidSpec) else spec.length)
+        side = spec.side if isinstance(spec, SolidSpec) else getattr(spec, "length", None)
+        resolved["size"] = None if side is None else str(side)
         resolved["rate"] = getattr(spec, "rate", None)
     with told(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -270,7 +271,7 @@ def _resolve_numbers(settings: Settings, system_class: Any, spec: Any, curious: 
         # Networks on points and series are too small to be shared out: threads would only wait for each other.
         chosen, layout, speed = "32", False, 0.0
         if threads is None and device.type == "cpu" and not isinstance(spec, ImageSpec):
-            threads = 1 if spec.kind in ("points", "series") else useful_threads(settings.processes)
+            threads = 1 if spec.kind in ("points", "series", "graph") else useful_threads(settings.processes)
     else:
         mixed = settings.precision == "bf16-mixed" or (settings.precision == "auto" and system_class.mixed_is_safe)
         if threads is None and device.type == "cpu":

@@ -35,7 +35,8 @@ class Phantom:
 
     name: what stands before the colon. kind: `image`, `points` or one of `ganvas.kinds`. summary: one line. variants: what
     may stand behind the colon, empty for `formula`, whose rest is free text. make: `(variant or None, n, seed, size, depth,
-    progress)` to `PhantomData`; it imports the drawing code when called. side: the size when none is asked for.
+    progress)` to `PhantomData`; it imports the drawing code when called. side: the size when none is asked for. count: of
+    records to train on, where the usual number would not do.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Phantom:
     variants: tuple[str, ...]
     make: Callable[..., PhantomData]
     side: int = 64
+    count: int | None = None
 
 
 @dataclass
@@ -82,6 +84,7 @@ WORDS = ("ya", "ay", "wi", "uw")
 CHEST_CLASSES = ("normal", "nodule", "effusion", "cardiomegaly", "pneumothorax")
 SENSOR_CLASSES = ("normal", "spike", "drift", "stuck", "phase")
 SOLID_CLASSES = ("chair", "table", "shelf", "bed")
+MELODY_CLASSES = ("major", "minor")
 
 _CATALOGUE = {
     phantom.name: phantom
@@ -135,6 +138,31 @@ _CATALOGUE = {
             SOLID_CLASSES,
             _lazy("solids"),
             side=32,
+        ),
+        Phantom(
+            "melodies",
+            "tokens",
+            "melodies of 32 steps over four chords that come round, in any major or minor key",
+            MELODY_CLASSES,
+            _lazy("melodies"),
+            side=32,
+        ),
+        Phantom(
+            "oracle",
+            "tokens",
+            "sequences of 20 out of 50 symbols from a fixed random LSTM, which knows how likely any other is",
+            (),
+            _lazy("oracle"),
+            side=20,
+        ),
+        Phantom(
+            "communities",
+            "graph",
+            "one graph of three communities (150 nodes, 600 edges unless asked for more), by a block model",
+            (),
+            _lazy("communities"),
+            side=150,
+            count=600,
         ),
         Phantom(
             "words",
@@ -243,6 +271,7 @@ def truth(text: str, n: int, seed: int = 0) -> np.ndarray:
 __all__ = [
     "CHEST_CLASSES",
     "LARGEST_SIDE",
+    "MELODY_CLASSES",
     "PATTERNS",
     "SENSOR_CLASSES",
     "SOLID_CLASSES",

@@ -1,0 +1,303 @@
+"""NetGAN. Bojchevski, Shchur, Zuegner, Guennemann, 2018, "NetGAN: Generating Graphs via Random Walks" (ICML, arXiv 1803.00816).
+
+One graph is learnt through its random walks of T steps over N nodes. G is an LSTM whose first state comes from the latent; at
+each step it says how likely every node is to be next, o_t = h_t W_up + b, takes one, v_t ~ softmax(o_t), and reads its row of
+W_down (N x d) before the next. So that gradients pass, v_t is a straight-through Gumbel sample: forward the one node
+argmax(o_t + g), backward softmax((o_t + g) / temperature). D is an LSTM over rows of a W_down of its own. They play WGAN-GP,
+    D:  min  E[D(fake)] - E[D(real)] + penalty E[(||grad_x D(x^)||_2 - 1)^2],      G:  min  -E[D(fake)],
+with the gradient over the whole walk x in [0, 1]^(T x N), as in the paper. One-hot walks are never built: nodes are looked up
+by number, and as x enters D through e = x W_down alone, grad_x D = (grad_e D) W_down^T: its norm is that of grad_e D under
+the Gram matrix W_down^T W_down. The penalty is the paper's to rounding, at the cost of the embeddings.
+
+A graph is assembled from S, the expected numbers of steps between each pair of nodes over many walks, made symmetric: each
+node takes a neighbour, then pairs are drawn without replacement in proportion to S until there are as many as wanted.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganvas.batches import Noise, Walks
+from ganvas.config import Situation, knob
+from ganvas.errors import GanvasError
+from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.optim import optimiser
+
+CARD = {
+    "title": "NetGAN: Generating Graphs via Random Walks",
+    "authors": "Bojchevski et al.",
+    "year": 2018,
+    "paper": "arXiv 1803.00816",
+    "summary": "learns one graph from its random walks; makes graphs like it and scores links that may be missing",
+    "data": ["graph"],
+}
+
+MOST_NODES = 12_000  # scores of all pairs are kept in one array
+TOGETHER = 512  # walks made at once
+
+
+@dataclass(frozen=True)
+class Config:
+    length: int = knob(16, "nodes of a walk", low=2, high=1000)
+    returning: float = knob(1.0, "node2vec's p: larger, fewer steps straight back", low=1e-3)
+    roaming: float = knob(1.0, "node2vec's q: larger, walks stay nearer to where they were", low=1e-3)
+    latent: int = knob(16, "size of the latent vector", low=1)
+    width: int = knob(40, "units of G's LSTM", low=1, high=4096)
+    critic_width: int = knob(30, "units of D's LSTM", low=1, high=4096)
+    embedding: int = knob(128, "numbers by which G reads a node", low=1, high=4096)
+    critic_embedding: int = knob(128, "numbers by which D reads a node", low=1, high=4096)
+    critic_turns: int = knob(3, "moves of D for one of G", low=1, high=100)
+    penalty: float = knob(10.0, "weight of the gradient penalty", low=0.0)
+    generator_decay: float = knob(1e-7, "weight of half the sum of G's squared weights", low=0.0)
+    critic_decay: float = knob(5e-5, "weight of half the sum of D's squared weights", low=0.0)
+    generator_rate: float = knob(3e-4, "learning rate of G (Adam)", low=0.0)
+    critic_rate: float = knob(3e-4, "learning rate of D (Adam)", low=0.0)
+    beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
+    beta2: float = knob(0.9, "second beta of Adam", low=0.0, high=0.99999)
+    temperature: float = knob(5.0, "of the Gumbel softmax that G learns through, at first", low=0.01)
+    coldest: float = knob(0.5, "the temperature does not fall below this", low=0.01)
+    cooling: float = knob(5e-5, "by which share the temperature falls each round", low=0.0, high=1.0)
+    averaging: float = knob(0.0, "half-life in walks of the G that graphs are made with; 0: none", low=0.0)
+    batch_size: int = knob(128, "walks in a batch", low=1)
+    walks: int = knob(20_000, "walks from which the scores of a graph are made", low=1, later=True)
+
+
+def auto(situation: Situation) -> dict[str, Any]:
+    """Larger steps and a cooler softmax, the embedding of the released models for D, and an average of G."""
+    return {
+        "generator_rate": 1e-3, "critic_rate": 1e-3, "temperature": 1.0, "critic_embedding": 32, "averaging": 5_000.0,
+    }  # fmt: skip
+
+
+PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
+
+
+class StraightThrough(torch.autograd.Function):
+    """Rows `weight[nodes]` (B, d); the gradient of `weight` is that of a look-up, of `soft` (B, N) that of soft @ weight."""
+
+    @staticmethod
+    def forward(ctx: Any, soft: Tensor, weight: Tensor, nodes: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, nodes)
+        return weight[nodes]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        (gradient,) = gradients
+        weight, nodes = ctx.saved_tensors
+        to_weight = torch.zeros_like(weight).index_add_(0, nodes, gradient) if ctx.needs_input_grad[1] else None
+        return gradient @ weight.T, to_weight, None
+
+
+class Cell(nn.Module):
+    """One LSTM layer, step by step: fused ones have no second derivative. Its input comes as `project(x)`."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(inputs, 4 * width)
+        self.recur = nn.Linear(width, 4 * width, bias=False)
+        nn.init.zeros_(self.project.bias)
+        nn.init.ones_(self.project.bias.data[:width])  # forget gates begin open
+        for layer in (self.project, self.recur):
+            nn.init.xavier_uniform_(layer.weight)
+
+    def forward(self, projected: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        hidden, cell = state
+        gates = torch.addmm(projected, hidden, self.recur.weight.T)
+        width = hidden.shape[1]
+        forget, enter, leave = gates[:, : 3 * width].sigmoid().chunk(3, 1)
+        cell = forget * cell + enter * gates[:, 3 * width :].tanh()
+        return leave * cell.tanh(), cell
+
+
+class Generator(nn.Module):
+    """Latents (B, latent) -> walks, one node at a time."""
+
+    def __init__(self, nodes: int, config: Any) -> None:
+        super().__init__()
+        self.first = nn.Linear(config.latent, config.width)
+        self.begin = nn.Linear(config.width, 2 * config.width)
+        self.cell = Cell(config.embedding, config.width)
+        self.up = nn.Linear(config.width, nodes)
+        self.down = nn.Parameter(torch.empty(nodes, config.embedding))
+        for layer in (self.first, self.begin, self.up):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        nn.init.xavier_uniform_(self.down)
+
+    def start(self, latents: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """(the first state, the projected input of the first step, which is nothing)."""
+        hidden, cell = self.begin(self.first(latents).tanh()).tanh().chunk(2, 1)
+        return (hidden, cell), self.cell.project.bias.expand(len(latents), -1)
+
+
+class Critic(nn.Module):
+    """Embedded walks (B, T, embedding) -> scores (B,)."""
+
+    def __init__(self, nodes: int, embedding: int, width: int) -> None:
+        super().__init__()
+        self.down = nn.Parameter(torch.empty(nodes, embedding))
+        self.cell = Cell(embedding, width)
+        self.last = nn.Linear(width, 1)
+        nn.init.xavier_uniform_(self.down)
+        nn.init.xavier_uniform_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, embedded: Tensor) -> Tensor:
+        projected = self.cell.project(embedded)
+        state = (projected.new_zeros(len(projected), self.cell.recur.in_features),) * 2
+        for step in projected.unbind(1):
+            state = self.cell(step, state)
+        return self.last(state[0]).flatten()
+
+
+class NetGan(System):
+    Config = Config
+    data = ("graph",)
+
+    def __init__(self, spec: Any, config: Any) -> None:
+        super().__init__(spec, config)
+        if spec.nodes > MOST_NODES:
+            raise GanvasError(f"netgan: {spec.nodes} nodes are too many (at most {MOST_NODES}): learn a part of the graph")
+        self.generator = Generator(spec.nodes, config)
+        self.critic = Critic(spec.nodes, config.critic_embedding, config.critic_width)
+        self.average = copy.deepcopy(self.generator)
+
+    # The game
+
+    def players(self) -> tuple[Player, ...]:
+        def rule(rate: float) -> Any:
+            return optimiser("adam", rate, beta1=self.config.beta1, beta2=self.config.beta2)
+
+        return (
+            Player("critic", ("critic",), rule(self.config.critic_rate)),
+            Player("generator", ("generator",), rule(self.config.generator_rate)),
+        )
+
+    def phases(self) -> tuple[Phase, ...]:
+        critic = Turn("critic", self.estimate, times=self.config.critic_turns, fresh=True)
+        walking = {"length": self.config.length, "returning": self.config.returning, "roaming": self.config.roaming}
+        return (Phase("play", (critic, Turn("generator", self.approach)), loader=walking),)
+
+    def averages(self) -> tuple[Average, ...]:
+        return (Average("generator", "average", self.config.averaging),)
+
+    def estimate(self, batch: Walks, clock: Clock, shared: Shared) -> Terms:
+        with torch.no_grad():
+            fake, _ = self._walk(self.generator, len(batch), batch.noise)
+        down = self.critic.down
+        both = down[torch.cat([batch.walks, fake])]
+        on_real, on_fake = self.critic(both).chunk(2)
+        share = batch.noise.uniform(len(batch))[:, None, None]
+        real, made = both.chunk(2)
+        between = real + share * (made - real)
+        # `between` as it depends on `down`: the penalty moves the embedding both as the point and as the Gram matrix.
+        (gradient,) = torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)
+        squared = ((gradient @ (down.T @ down)) * gradient).sum((1, 2))
+        norm = (squared + 1e-12).sqrt()
+        return {
+            "distance": on_fake.mean() - on_real.mean(),
+            "penalty": self.config.penalty * (norm - 1).square().mean(),
+            "decay": self.config.critic_decay * half_squares(self.critic),
+        }
+
+    def approach(self, batch: Walks, clock: Clock, shared: Shared) -> Terms:
+        embedded = self._soft_walk(len(batch), batch.noise, self.temperature(clock))
+        return {
+            "approach": -self.critic(embedded).mean(),
+            "decay": self.config.generator_decay * half_squares(self.generator),
+        }
+
+    def temperature(self, clock: Clock) -> float:
+        """Of the softmax that gradients pass through; which nodes are taken does not depend on it."""
+        return max(self.config.temperature * math.exp(-self.config.cooling * clock.round), self.config.coldest)
+
+    def _soft_walk(self, count: int, noise: Noise, temperature: float) -> Tensor:
+        """(count, T, critic_embedding): walks as D reads them, through which gradients reach G."""
+        player, read = self.generator, []
+        state, projected = player.start(noise.normal(count, self.config.latent))
+        for _ in range(self.config.length):
+            state = player.cell(projected, state)
+            exponential = noise.uniform(count, self.spec.nodes).clamp_(1e-7, 1 - 1e-7).log_().neg_().log_()
+            perturbed = (player.up(state[0]) - exponential).div_(temperature)
+            nodes, soft = perturbed.detach().argmax(1), perturbed.softmax(1)
+            read.append(StraightThrough.apply(soft, self.critic.down, nodes))
+            projected = player.cell.project(StraightThrough.apply(soft, player.down, nodes))
+        return torch.stack(read, 1)
+
+    # What it can do
+
+    def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
+        """(count, 2) single steps of generated walks: edges as G makes them, with repetitions. For a graph: `assemble`."""
+        walks, _ = self._walk(self.average, count, noise)
+        place = noise.integers(self.config.length - 1, count)[:, None]
+        return torch.cat([walks.gather(1, place), walks.gather(1, place + 1)], 1)
+
+    def assemble(self, count: int, noise: Noise, records: int, effort: float = 1.0) -> Tensor:
+        """(count, records, 2): edges of `count` graphs, all from the same scores. effort: share of the walks to make."""
+        scores = self.scores(noise, effort)
+        return torch.stack([assembled(scores, records, noise) for _ in range(count)])
+
+    def link_scores(self, pairs: Tensor, noise: Noise) -> Tensor:
+        """Pairs of nodes (K, 2) -> scores (K,); larger is likelier. Of edges that were learnt from they are large as well."""
+        return self.scores(noise)[pairs[:, 0], pairs[:, 1]]
+
+    def scores(self, noise: Noise, effort: float = 1.0) -> Tensor:
+        """(N, N), symmetric, 0 on the diagonal: how often G is expected to step from one node to the other, either way."""
+        total = torch.zeros(self.spec.nodes, self.spec.nodes, device=noise.generator.device)
+        rounds = max(1, math.ceil(effort * self.config.walks / TOGETHER))
+        for _ in range(rounds):
+            self._walk(self.average, TOGETHER, noise, total)
+        total.fill_diagonal_(0)
+        return (total + total.T) / (rounds * TOGETHER * (self.config.length - 1))
+
+    def _walk(self, player: Any, count: int, noise: Noise, total: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Walks (count, T) int64, without gradients. total (N, N): to row v_t the probabilities of v_t+1 are added."""
+        state, projected = player.start(noise.normal(count, self.config.latent))
+        places = noise.uniform(count, self.config.length)
+        walk: list[Tensor] = []
+        for step in range(self.config.length):
+            state = player.cell(projected, state)
+            shares = player.up(state[0]).softmax(1)
+            if total is not None and walk:
+                total.index_add_(0, walk[-1], shares.to(total.dtype))
+            running = shares.cumsum(1)
+            nodes = torch.searchsorted(running, places[:, step : step + 1] * running[:, -1:], right=True)[:, 0]
+            walk.append(nodes.clamp_(max=self.spec.nodes - 1))
+            projected = player.cell.project(player.down[walk[-1]])
+        return torch.stack(walk, 1), total
+
+
+def half_squares(network: nn.Module) -> Tensor:
+    return 0.5 * sum((p.square().sum() for p in network.parameters()), torch.zeros(()))
+
+
+def assembled(scores: Tensor, edges: int, noise: Noise) -> Tensor:
+    """(edges, 2) int64 from symmetric scores (N, N): one for each node, the rest without replacement in proportion to them.
+
+    Raises GanvasError when fewer pairs than that have a score.
+    """
+    count = len(scores)
+    device = scores.device
+    taken = torch.zeros(count, count, dtype=torch.bool, device=device)
+    order = noise.shared(count).argsort()
+    partners = torch.multinomial(scores + 1e-30 * (1 - torch.eye(count, device=device)), 1, generator=noise.generator)[:, 0]
+    chosen = 0
+    for node in order.tolist():
+        other = int(partners[node])
+        if chosen < edges and not taken[node, other]:
+            taken[node, other] = taken[other, node] = True
+            chosen += 1
+    # The smallest of exponential times with these rates: in proportion, without replacement (Efraimidis, Spirakis 2006).
+    rest = torch.triu(scores, 1).masked_fill_(taken, 0).flatten()
+    times = -noise.shared(count * count).clamp_(min=1e-30).log_() / rest
+    if (possible := int((rest > 0).sum())) < edges - chosen:
+        raise GanvasError(f"netgan: only {possible + chosen} pairs of nodes have a score, {edges} edges are wanted")
+    places = times.topk(edges - chosen, largest=False).indices
+    more = torch.stack([places // count, places % count], 1)
+    return torch.cat([torch.triu(taken, 1).nonzero(), more])
