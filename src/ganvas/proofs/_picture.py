@@ -36,10 +36,11 @@ def draw(
     from matplotlib.figure import Figure
 
     count = 1 + len(samples)
-    figure = Figure(figsize=(PANEL * count, PANEL * 1.25), dpi=RESOLUTION, facecolor="white")
+    width = max(count, 1.7)  # in panels; the title needs room where nothing stands beside the values
+    figure = Figure(figsize=(PANEL * width, PANEL * 1.25), dpi=RESOLUTION, facecolor="white")
     FigureCanvasAgg(figure)
     passed = {True: "passed", False: "NOT passed", None: "quick form, no mark"}[result["passed"]]
-    figure.suptitle(fill(f"{result['system']}: {result['claim']} ({passed})", 60 * count), fontsize=10)
+    figure.suptitle(fill(f"{result['system']}: {result['claim']} ({passed})", int(58 * width)), fontsize=10)
     parts = list(figure.subfigures(1, count, squeeze=False).flat)
     _values(parts[0], result, rows)
     for part, (arm, (records, labels)) in zip(parts[1:], samples.items(), strict=True):
@@ -54,7 +55,7 @@ def draw(
 
 
 def _values(part: SubFigure, result: Mapping[str, Any], rows: Sequence[Row]) -> None:
-    axes = part.add_axes((0.2, 0.12, 0.75, 0.7))
+    axes = part.add_axes((0.2, 0.12, 0.75, 0.68))
     arms = list(rows[0].values)
     for row in rows:
         axes.plot(range(len(arms)), [row.values[a] for a in arms], "-", color="#BBBBBB", linewidth=1, zorder=1)
@@ -63,7 +64,7 @@ def _values(part: SubFigure, result: Mapping[str, Any], rows: Sequence[Row]) -> 
     axes.set_xticks(range(len(arms)), [fill(a, 12) for a in arms], fontsize=8)
     axes.set_xlim(-0.5, len(arms) - 0.5)
     if min(min(r.values.values()) for r in rows) >= 0:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.08 * max(max(r.values.values()) for r in rows) or 1.0)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(fill(f"{result['metric'].split('[')[0].strip()}; {result['direction']}", 48), fontsize=8)
