@@ -123,7 +123,9 @@ def _build_parser() -> _Parser:
         "(sound: brightness, loudness, length, pitch; images: brightness, contrast; solids: volume, height, width, depth; "
         "series: spread, and each quantity by its name)",
     )
-    sample.add_argument("--checkpoint", default="last", choices=("last", "previous"), help="which weights (default last)")
+    sample.add_argument(
+        "--checkpoint", default="last", choices=("last", "previous", "best"), help="which weights (default last)"
+    )
     sample.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
 
     sample.add_argument(
@@ -148,7 +150,7 @@ def _build_parser() -> _Parser:
     use.add_argument("--depth", type=int, choices=(8, 16), help="bits per channel (default: those of each input)")
     use.add_argument("--seed", type=_seed, default=0, help="of the noise, where the system has any (default 0)")
     use.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help=LATER)
-    use.add_argument("--checkpoint", default="last", choices=("last", "previous"), help="which weights (default last)")
+    use.add_argument("--checkpoint", default="last", choices=("last", "previous", "best"), help="which weights (default last)")
     use.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     use.add_argument("--system", metavar="FILE", type=Path, help="the system file, for a run of a system not ganvas's own")
 
@@ -170,9 +172,25 @@ def _build_parser() -> _Parser:
         "--unintended", action="store_true", help="chest phantom: findings nobody asked for (some minutes at first)"
     )
     judge.add_argument("--out", type=Path, help="folder of the files (default: RUN/evaluation, or evaluations/NAME)")
-    judge.add_argument("--checkpoint", default="last", choices=("last", "previous"), help="which weights (default last)")
+    judge.add_argument(
+        "--checkpoint", default="last", choices=("last", "previous", "best"), help="which weights (default last)"
+    )
     judge.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     judge.add_argument("--system", metavar="FILE", type=Path, help="the system file, for a run of a system not ganvas's own")
+
+    tell = command("report", "one page about runs, to mail or to attach to a paper; a model card and plots beside it", _report)
+    tell.add_argument("folders", metavar="RUN", type=Path, nargs="+")
+    tell.add_argument("--out", metavar="FILE", type=Path, help="the page (default: RUN/report.html; of several: report.html)")
+    tell.add_argument("--evaluate", action="store_true", help="first judge runs that were not, or that went on since")
+    tell.add_argument("--licence", metavar="TEXT", help="of the data, stated in the model card and kept for the next report")
+    tell.add_argument("--checkpoint", default="last", choices=("last", "previous", "best"), help="which weights it is about")
+    tell.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    tell.add_argument("--system", metavar="FILE", type=Path, help="the system file, for runs of a system not ganvas's own")
+
+    beside = command("compare", "runs side by side: ranks what was measured alike, says why the rest is not ranked", _compare)
+    beside.add_argument("folders", metavar="RUN", type=Path, nargs="+")
+    beside.add_argument("--out", metavar="FILE", type=Path, help="an HTML page, with plots in a folder beside it")
+    beside.add_argument("--system", metavar="FILE", type=Path, help="the system file, for runs of a system not ganvas's own")
 
     command("systems", "list every system", _systems)
     show = command("show", "tell all about one system: paper, settings, presets", _show)
@@ -227,7 +245,9 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, help="YAML file of settings (a run's config.yaml will do)")
     parser.add_argument("--out", type=Path, help="run folder (default: runs/SYSTEM-DATA-N)")
     parser.add_argument("--resume", metavar="RUN", type=Path, help="continue this run")
-    parser.add_argument("--checkpoint", default="last", choices=("last", "previous"), help="from which checkpoint to resume")
+    parser.add_argument(
+        "--checkpoint", default="last", choices=("last", "previous", "best"), help="from which checkpoint to resume"
+    )
     parser.add_argument("--init-from", metavar="RUN", type=Path, help="start from this run's weights (fine-tune)")
     parser.add_argument("--quiet", action="store_true", help="no live view")
     for item in knobs(Settings):
@@ -307,6 +327,9 @@ def _train(options: argparse.Namespace) -> int:
     if result["stopped"] == "signal":
         print(how_to_resume(result), file=sys.stderr)
         return 128 + int(result["signal"] or 2)
+    if result["stopped"] == "alarm":
+        print(f"ganvas: stopped because of an alarm, everything is saved in {result['run']}", file=sys.stderr)
+        return RunError.exit_code
     return 0
 
 
@@ -321,10 +344,18 @@ def _after_training(result: dict[str, Any]) -> list[str]:
         uses.append(f"use    ganvas apply {run} FILE ... --out FOLDER")
     return [
         f"trained {result['rounds']:,} rounds on {result['samples']:,} samples in {describe_seconds(result['seconds'])}",
+        *result["alarms"],
         *([f"look   {result['picture']}"] if result["picture"] else []),
+        *([f"best   {_best_line(result)}"] if result["best"] else []),
         *uses,
         f"go on  ganvas train --resume {run} --budget {max(10, -(-2 * result['seconds'] // 60)):.0f}m",
     ]
+
+
+def _best_line(result: dict[str, Any]) -> str:
+    best = result["best"]
+    where = f"round {best['round']:,}, kernel distance {best['value']:.4g} [{best['low']:.4g}, {best['high']:.4g}]"
+    return f"{where}: ganvas sample {result['run']} --checkpoint best"
 
 
 def _key_values(words: Sequence[str]) -> dict[str, str]:
@@ -444,6 +475,37 @@ def _evaluate(options: argparse.Namespace) -> int:
         progress=sys.stderr.isatty(),
         say=(lambda text: print(text, file=sys.stderr, flush=True)) if sys.stderr.isatty() else None,
     )
+    _emit(options, result, lines(result))
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from .parallel import pick_device
+    from .report.making import report
+
+    result = report(
+        options.folders,
+        out=options.out,
+        evaluate=options.evaluate,
+        licence=options.licence,
+        which=options.checkpoint,
+        device=str(pick_device(options.device)),
+        system=options.system,
+        say=(lambda text: print(text, file=sys.stderr, flush=True)) if sys.stderr.isatty() else None,
+    )
+    lines = [f"look   {result['page']} ({result['bytes'] / 1e6:.1f} MB, without a real record)"]
+    for run, made in result["runs"].items():
+        lines += [f"card   {made['card']}", f"plots  {Path(run) / 'report'}"]
+        lines += [] if made["evaluated"] else [f"note: not evaluated: run  ganvas evaluate {run}  or add --evaluate"]
+        lines += [f"note: {note}" for note in made["notes"]]
+    _emit(options, result, lines)
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from .report.comparison import compare, lines
+
+    result = compare(options.folders, out=options.out, system=options.system)
     _emit(options, result, lines(result))
     return 0
 

@@ -51,14 +51,15 @@ class Stream(Protocol):
 class Report:
     """What the Engine says every `check_every` rounds.
 
-    terms: mean of each term since the last report, as `player/term`. norms: gradient norm of each player's last move.
-    incident: what was not finite and what was done about it, or None.
+    terms: mean of each term since the last report, as `player/term`; series: its value at every move. norms: gradient
+    norm of each player's last move. incident: what was not finite and what was done about it, or None.
     """
 
     round: int
     samples: int
     phase: str
     terms: dict[str, float] = field(default_factory=dict)
+    series: dict[str, list[float]] = field(default_factory=dict)
     norms: dict[str, float] = field(default_factory=dict)
     incident: str | None = None
 
@@ -292,7 +293,7 @@ class Engine:
         culprit = culprit or self._sick_weights()
         if self.processes.any(culprit is not None):
             report.incident = self._roll_back(culprit or "a term on another process")
-            report.terms = {}
+            report.terms, report.series = {}, {}
         else:
             self._remember()
         return report
@@ -312,7 +313,7 @@ class Engine:
             sums.setdefault(f"{player}/{name}", []).append(number)
             if culprit is None and not math.isfinite(number) and self.precision != "16-mixed":
                 culprit = f"term '{name}' of {player}"
-        report.terms = {name: sum(values) / len(values) for name, values in sums.items()}
+        report.terms, report.series = {name: sum(values) / len(values) for name, values in sums.items()}, sums
         report.norms = dict(zip(norms, numbers[len(names) :], strict=True))
         return report, culprit
 

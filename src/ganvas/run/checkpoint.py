@@ -1,4 +1,4 @@
-"""Checkpoints: `checkpoints/last` and, beside it, `checkpoints/previous`.
+"""Checkpoints: `checkpoints/last`, beside it `checkpoints/previous`, and `checkpoints/best`, where a run judges its samples.
 
 Each is a folder of `weights.safetensors` (every weight and buffer), `state.pt` (plain tensors and numbers, loaded with
 `weights_only=True`: nothing in a run can execute code) and `manifest.json` (sizes and sha256 of both). A new one is written
@@ -22,6 +22,7 @@ from .files import sync_folder, told, write_atomically
 
 FORMAT = 1
 FILES = ("weights.safetensors", "state.pt")
+BETWEEN = {"last": (".incoming", "previous"), "best": (".incoming-best", ".outgoing-best")}  # while it is being replaced
 
 
 def save(folder: Path, weights: dict[str, Any], state: dict[str, Any], summary: dict[str, Any]) -> None:
@@ -51,6 +52,38 @@ def save(folder: Path, weights: dict[str, Any], state: dict[str, Any], summary: 
     with told(incoming):
         sync_folder(incoming)
         _promote(folder)
+
+
+def keep_best(folder: Path, facts: dict[str, Any]) -> None:
+    """Make a copy of `last` below `folder` (`checkpoints/`) the checkpoint `best`; its manifest gets `facts` as well.
+
+    A copy and not a link: damage to one is none to the other. Raises RunError in one line when it cannot be written; the old
+    one is intact then.
+    """
+    incoming, best, outgoing = (folder / n for n in (".incoming-best", "best", ".outgoing-best"))
+    with told(incoming):
+        shutil.rmtree(incoming, ignore_errors=True)
+        incoming.mkdir()
+        manifest = json.loads((folder / "last" / "manifest.json").read_text())
+        for name in FILES:
+            write_atomically(incoming / name, (folder / "last" / name).read_bytes())
+        write_atomically(incoming / "manifest.json", (json.dumps({**manifest, **facts}, indent=2) + "\n").encode())
+        sync_folder(incoming)
+        shutil.rmtree(outgoing, ignore_errors=True)
+        if best.exists():
+            os.rename(best, outgoing)
+        os.rename(incoming, best)
+        sync_folder(folder)
+        shutil.rmtree(outgoing, ignore_errors=True)
+
+
+def facts_of(run: Path, which: str) -> dict[str, Any] | None:
+    """The manifest of a checkpoint; None when there is none, or none that can be read."""
+    try:
+        found = json.loads((run / "checkpoints" / which / "manifest.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _apart(weights: dict[str, Any]) -> dict[str, Any]:
@@ -88,6 +121,11 @@ def recover(run: Path) -> None:
             os.rename(outgoing, previous)
         if not last.exists() and previous.exists():
             os.rename(previous, last)
+        best = folder / "best"
+        for other in (folder / ".incoming-best", folder / ".outgoing-best"):
+            if not best.exists() and other.exists() and _fault(other) is None:
+                os.rename(other, best)
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def _fault(checkpoint: Path) -> str | None:
@@ -119,11 +157,12 @@ def sound(run: Path, which: str = "last") -> Path | None:
     folder = run / "checkpoints"
     for patience in (0.1, 0.5, 0.0):
         checkpoint = folder / which
-        if which == "last" and not checkpoint.is_dir():  # between two renames, or killed there
-            checkpoint = next((folder / n for n in (".incoming", "previous") if _fault(folder / n) is None), checkpoint)
+        if which in BETWEEN and not checkpoint.is_dir():  # between two renames, or killed there
+            checkpoint = next((folder / n for n in BETWEEN[which] if _fault(folder / n) is None), checkpoint)
         if not checkpoint.is_dir():
             if which != "last":
-                raise GanvasError(f"{run} has no checkpoint '{which}'")
+                kept = ": it is kept by runs that judge their samples while they train (--looks)" if which == "best" else ""
+                raise GanvasError(f"{run} has no checkpoint '{which}'{kept}")
             if patience and any((folder / n).is_dir() for n in ("last", "previous", ".incoming")):
                 continue  # the renames went on while we looked: look again
             return None

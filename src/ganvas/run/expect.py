@@ -19,19 +19,20 @@ from .budget import Budget
 PROCESS_BYTES = 400_000_000  # Python, torch and readers, before any network
 
 
-def expectation(engine: Any, spec: Spec, budget: Budget) -> str:
-    """One line for the user: parameters, expected memory, disk and time."""
+def expectation(engine: Any, spec: Spec, budget: Budget, *, plateau: bool = False) -> str:
+    """One line for the user: parameters, expected memory, disk and time. plateau: whether the run ends by itself."""
     parameters = sum(p.numel() for p in engine.system.parameters())
     state = sum(t.numel() * t.element_size() for t in engine.system.state_dict().values())
     size = engine.streams["data"].batch_size // engine.processes.world
     activations, seconds = _measure(engine, spec)
     # weights, gradients, two moments, and a copy of weights and moments for roll-backs
     memory = PROCESS_BYTES + 7 * state + activations * size / engine.micro_batches
-    disk = 2 * 3 * state + 20_000_000
+    disk = 3 * 3 * state + 20_000_000  # checkpoints: last, previous and best
     pace = f"about {max(1, budget.seconds / (seconds * size)):,.0f} rounds" if budget.seconds and seconds else ""
+    end = "until the kernel distance stops improving" if plateau else "no end: stop with Ctrl-C"
     text = (
         f"{parameters / 1e6:.2f} M parameters; expects {memory / 1e9:.1f} GB of memory, {disk / 1e6:.0f} MB of disk, "
-        f"{budget if budget != Budget() else 'no end: stop with Ctrl-C'}"
+        f"{end if budget == Budget() else f'{budget}, or {end}' if plateau else budget}"
     )
     return f"{text} ({pace})" if pace and budget.seconds else text
 

@@ -28,18 +28,21 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 class Live:
     """The view of one run. `start`, then `update` about once a second, `say` for lines that stay, `stop` at the end.
 
-    title: what is trained on what. every: seconds between plain lines where stderr is no terminal. quiet: say nothing.
+    title: what is trained on what. every: seconds between plain lines where stderr is no terminal. quiet: say nothing. end: of
+    the run in words, where it is not the budget's.
     """
 
-    def __init__(self, title: str, budget: Budget, *, every: float = 10.0, quiet: bool = False) -> None:
+    def __init__(self, title: str, budget: Budget, *, every: float = 10.0, quiet: bool = False, end: str | None = None) -> None:
         self._title = title
         self._budget = budget
+        self._end = end or str(budget)
         self._every = every
         self._silent = quiet or sys.stderr is None
         self._seen: _Seen | None = None
         self._trends: dict[str, Trend] = {}
         self._view: Any = None
         self._last_line = -math.inf
+        self._alarms: list[str] = []
         self._told = True  # what was seen last has been printed as a line
 
     def start(self) -> None:
@@ -95,6 +98,11 @@ class Live:
 
         self._carefully(lambda: self._view.console.print(Text(text)))
 
+    def alarm(self, text: str, kind: str) -> None:
+        """Print an alarm, and keep its kind in view."""
+        self._alarms.append(kind)
+        self.say(text)
+
     def stop(self) -> None:
         """Close the view; its last state stays on the screen. A second call does nothing."""
         if self._view is not None:
@@ -119,6 +127,7 @@ class Live:
         parts += [f"round {seen.round:,}", f"{seen.samples:,} samples", f"{_rate(seen.rate)} samples/s"]
         parts += [f"{name} {_number(value)}" for name, value in seen.terms.items()]
         parts += [_bytes(seen.memory)] if seen.memory > 0 else []
+        parts += [f"alarms: {'; '.join(self._alarms)}"] if self._alarms else []
         parts += [f"{clock(seen.seconds)} used"]
         left = self._left(seen)
         parts += [f"{clock(left)} left"] if left is not None else []
@@ -146,7 +155,7 @@ class Live:
             rows += [Text("waiting for the first rounds", style="dim"), ""]
         else:
             rows += [*self._time(self._seen), "", self._table(self._seen, width - 4, console.height, plain), ""]
-            rows += [self._counts(self._seen), ""]
+            rows += [self._counts(self._seen), *self._alarm_row(), ""]
         return _Bounded(Padding(Group(*rows), (0, 2)), width)
 
     def _heading(self) -> RenderableType:
@@ -157,7 +166,7 @@ class Live:
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         table.add_column(no_wrap=True, justify="right")
         phase = f"  {self._seen.phase}" if self._seen is not None and self._seen.phase else ""
-        table.add_row(Text.assemble((self._title, "bold"), (phase, "dim")), Text(str(self._budget), style="dim"))
+        table.add_row(Text.assemble((self._title, "bold"), (phase, "dim")), Text(self._end, style="dim"))
         return table
 
     def _time(self, seen: _Seen) -> list[RenderableType]:
@@ -190,7 +199,7 @@ class Live:
         players: dict[str, list[str]] = {}
         for name in seen.terms:
             players.setdefault(name.rpartition("/")[0], []).append(name)
-        room = max(3, height - OTHER_ROWS - 2)
+        room = max(3, height - OTHER_ROWS - 2 - bool(self._alarms))
         trends = width >= 60
         rows: list[tuple[Any, ...]] = []
         for player, names in players.items():
@@ -212,6 +221,12 @@ class Live:
         if len(rows) > room:
             table.add_row("", Text(f"and {len(rows) - room} more", style="dim"))
         return table
+
+    def _alarm_row(self) -> list[RenderableType]:
+        from rich.text import Text
+
+        said = f"alarms: {'; '.join(self._alarms)}"
+        return [Text(said, style="bold red", no_wrap=True, overflow="ellipsis")] if self._alarms else []
 
     def _counts(self, seen: _Seen) -> RenderableType:
         from rich.columns import Columns

@@ -17,7 +17,11 @@ from .settings import FILE, Settings, build_settings, read_yaml
 
 @dataclass
 class RunRecord:
-    """What `config.yaml` of a run says. Reading it imports no torch."""
+    """What `config.yaml` of a run says. Reading it imports no torch.
+
+    attempt: how often the run was started again because of an alarm; each attempt has a seed of its own, and the split of
+    the data stays that of the first.
+    """
 
     path: Path
     card: Card
@@ -25,6 +29,12 @@ class RunRecord:
     config: dict[str, Any]
     spec: Spec
     data: dict[str, Any]
+    attempt: int = 0
+
+    @property
+    def seed(self) -> int:
+        """Of weights, order and noise in this attempt."""
+        return (self.settings.seed + 104_729 * self.attempt) % 2**31
 
 
 def read_run(path: Path | str) -> RunRecord:
@@ -39,7 +49,8 @@ def read_run(path: Path | str) -> RunRecord:
         card = _card(path, str(values["system"]), values.get("system_file"))
         spec = spec_from_dict(values["spec"])
         settings = build_settings(values["run"], where=str(path / FILE))
-        return RunRecord(path, card, settings, dict(values["config"]), spec, dict(values["data"]))
+        attempt = int(values.get("attempt", 0))
+        return RunRecord(path, card, settings, dict(values["config"]), spec, dict(values["data"]), attempt)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise GanvasError(f"{path / FILE}: incomplete or changed by hand ({error})") from error
 

@@ -1,4 +1,4 @@
-"""The loop around the Engine, in each process: budget, signals, checkpoints, pictures, live view and logs.
+"""The loop around the Engine, in each process: budget, signals, checkpoints, pictures, live view, logs, and the watch's wishes.
 
 `train.py` prepares a run; here it is played until the budget, the game or the user says stop. Not for rounds: those are the
 Engine's.
@@ -6,6 +6,7 @@ Engine's.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -19,8 +20,10 @@ from ..kinds import is_kind, kind_of
 from ..registry import find
 from . import checkpoint
 from .budget import describe_seconds, parse_budget
+from .files import write_json
 from .load import RunRecord, build_system, put_weights, read_run
 from .opening import reopen
+from .rescue import go_back, set_aside, way_back
 from .settings import FILE, Settings
 
 PICTURE_COUNT = {"image": 64, "points": 2000}
@@ -72,7 +75,14 @@ def play(processes: Any, folder_name: str, which: str, quiet: bool, dataset: Any
         dataset = reopen(record, processes)
     keep_memory()
     with on_threads(settings.threads):
-        return _played(_Loop(processes, folder, record, dataset, which, quiet))
+        while True:
+            result = _played(_Loop(processes, folder, record, dataset, which, quiet))
+            if result["stopped"] != "restart":
+                return result
+            if processes.leads:
+                set_aside(folder)
+            processes.wait()
+            record, which = read_run(folder), "last"
 
 
 def _played(loop: _Loop) -> dict[str, Any]:
@@ -113,21 +123,22 @@ class _Loop:
         self.processes, self.folder, self.record, self.dataset = processes, folder, record, dataset
         settings = self.settings = record.settings
         self.budget = parse_budget(settings.budget)
-        torch.manual_seed(settings.seed)  # the same weights in every process
+        seed = record.seed
+        torch.manual_seed(seed)  # the same weights in every process
         self.system: Any = build_system(record).to(processes.device)
         if (folder / "start.safetensors").exists():
             import safetensors.torch
 
             put_weights(self.system, safetensors.torch.load_file(folder / "start.safetensors"), folder)
         loaded = checkpoint.load(folder, which)
-        torch.manual_seed(settings.seed + 1_000_003 * (processes.rank + 1))
+        torch.manual_seed(seed + 1_000_003 * (processes.rank + 1))
         self.seconds_before = 0.0
         channels_last = settings.channels_last == "on"
         self.engine = Engine(
             self.system,
             {
                 "data": open_stream(
-                    dataset, self.system.domains(), record.config["batch_size"], seed=settings.seed, world=processes.world
+                    dataset, self.system.domains(), record.config["batch_size"], seed=seed, world=processes.world
                 )
             },
             processes=processes,
@@ -136,14 +147,21 @@ class _Loop:
             check_every=settings.check_every,
             channels_last=channels_last,
             compile_networks=settings.compile,
-            seed=settings.seed,
+            seed=seed,
         )
+        self.watch: Any = None
+        if processes.leads and settings.watch == "on":
+            from ..health.watch import Watch
+
+            self.watch = Watch(self.engine, dataset, settings, self.budget)
         if loaded is not None:
             weights, state, _ = loaded
             put_weights(self.system, weights, folder / "checkpoints" / which)
             try:
                 self.engine.restore(state["engine"])
                 self.seconds_before = float(state["seconds"])
+                if self.watch and state.get("watch"):
+                    self.watch.restore(state["watch"], self.seconds_before)
             except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
                 where = folder / "checkpoints" / which
                 raise GanvasError(f"{where}: its state does not fit this system ({error!r:.80})") from error
@@ -151,9 +169,14 @@ class _Loop:
         self.logs: Any = None
         if processes.leads:
             self.logs = Logs(folder, from_round=self.engine.clock.round)
-            self.live = Live(f"{record.card.name} on {Path(settings.data).name or settings.data}", self.budget, quiet=quiet)
+            title = f"{record.card.name} on {Path(settings.data).name or settings.data}"
+            end = "until no better" if self.watch and self.watch.until_plateau else None
+            self.live = Live(title, self.budget, quiet=quiet, end=end)
+        self.kept = self._kept_best()
+        self.reports: list[Any] = []  # since the log was last written
         self.resumed = loaded is not None
         self.logged = self.engine.clock.round
+        self.seen = (self.engine.clock.samples, time.perf_counter())  # records and moment of the last log
         self.started = time.perf_counter()
 
     @property
@@ -162,52 +185,36 @@ class _Loop:
         return self.seconds_before + time.perf_counter() - self.started
 
     def run(self, stop: _Stop) -> dict[str, Any]:
-        engine, settings = self.engine, self.settings
+        from ..capabilities import names_of
+        from ..engine import Diverged
+
         if self.live:
             self.live.start()
             self._announce()
         self.started = time.perf_counter()
-        last_save = last_look = last_log = time.perf_counter()
-        save_cost = 0.0
-        if self.live and settings.sample_every and engine.clock.round == 0:
+        if self.watch:
+            self.watch.begin()
+            self._tell_alarms()
+        if self.live and self.settings.sample_every and self.engine.clock.round == 0:
             self.picture()
-        reason, _ = self._decide(stop, False)
-        seen = (engine.clock.samples, time.perf_counter())
-        reports: list[Any] = []
+        reason = ""
         while not reason:
-            engine.progress = min(1.0, self.budget.progress(self.seconds, engine.clock.samples, engine.clock.round))
-            report = engine.play_round()
-            now = time.perf_counter()
-            if report is not None:
-                reports.append(report)
-                if report.incident and self.live:
-                    self.live.say(report.incident)
-            if reports and self.live and now - last_log >= 1.0:
-                self._log(reports, (engine.clock.samples - seen[0]) / max(now - seen[1], 1e-9))
-                seen, last_log, reports = (engine.clock.samples, now), now, []
-            # Saving may take at most a twentieth of the time, however large the networks are.
-            reason, due = self._decide(stop, now - last_save >= max(settings.save_every, 20 * save_cost))
-            if reason in ("budget", "game over"):
-                reports.append(engine.settle())
-                if reports[-1].incident:  # the last rounds were taken back: they are still to be played
-                    reason = ""
-                    if self.live:
-                        self.live.say(reports[-1].incident)
-            if due and not reason:
-                begin = time.perf_counter()
-                reports.append(self.save())
-                save_cost, last_save = time.perf_counter() - begin, time.perf_counter()
-            if self.live and settings.sample_every and now - last_look >= settings.sample_every:
-                self.picture()
-                last_look = time.perf_counter()
-        reports.append(self.save())
+            try:
+                reason = self._play(stop)
+            except Diverged as error:
+                reason = self._try_again(self.processes.agree(self._wish(error)))
+                if reason == "alarm":
+                    raise
+        if reason in ("budget", "game over") and self.processes.agree(
+            self.watch is not None and self.watch.closing_due(self.seconds)
+        ):
+            self.look()
+        self.save()
         picture = None
         if self.live:
-            self._log(reports, (engine.clock.samples - seen[0]) / max(time.perf_counter() - seen[1], 1e-9))
+            self._log()
             picture = self.picture()
-        clock = engine.clock
-        from ..capabilities import names_of
-
+        clock, health = self.engine.clock, self.watch.summary(self.seconds) if self.watch else {}
         return {
             "run": str(self.folder),
             "system": self.record.card.name,
@@ -217,14 +224,56 @@ class _Loop:
             "stopped": reason,
             "signal": stop.signal,
             "resumed": self.resumed,
-            "incidents": [text for _, text in engine.incidents],
+            "incidents": [text for _, text in self.engine.incidents],
+            "alarms": [str(alarm) for alarm in self.watch.alarms] if self.watch else [],
+            "t0": health.get("t0"),
+            "best": health.get("best"),
+            "restarts": self.record.attempt,
             "picture": str(picture) if picture else None,
             "can": names_of(self.system),
             "checkpoint": str(self.folder / "checkpoints" / "last"),
         }
 
-    def _decide(self, stop: _Stop, due: bool) -> tuple[str, bool]:
-        """(why to stop now, or an empty string; whether to save). The first process decides for all."""
+    def _play(self, stop: _Stop) -> str:
+        """Rounds until there is a reason to stop, which is returned. Raises Diverged when NaN comes back too often."""
+        engine, settings = self.engine, self.settings
+        last_save = last_look = last_log = time.perf_counter()
+        save_cost = 0.0
+        self.seen = (engine.clock.samples, time.perf_counter())
+        reason, due, wish = self._decide(stop, False)
+        while not reason:
+            engine.progress = min(1.0, self.budget.progress(self.seconds, engine.clock.samples, engine.clock.round))
+            report = engine.play_round()
+            now = time.perf_counter()
+            if report is not None:
+                self._hear(report)
+            if self.reports and self.live and now - last_log >= 1.0:
+                self._log()
+                last_log = now
+            # Saving may take at most a twentieth of the time, however large the networks are.
+            reason, due, wish = self._decide(stop, now - last_save >= max(settings.save_every, 20 * save_cost))
+            if reason in ("budget", "game over"):
+                report = engine.settle()
+                self._hear(report)
+                if report.incident:  # the last rounds were taken back: they are still to be played
+                    reason = ""
+            if reason:
+                continue
+            if wish == "look":
+                self.look()
+            elif wish:
+                reason = self._try_again(wish)
+            if due and not reason:
+                begin = time.perf_counter()
+                self.save()
+                save_cost, last_save = time.perf_counter() - begin, time.perf_counter()
+            if self.live and settings.sample_every and now - last_look >= settings.sample_every:
+                self.picture()
+                last_look = time.perf_counter()
+        return reason
+
+    def _decide(self, stop: _Stop, due: bool) -> tuple[str, bool, str]:
+        """(why to stop now, or an empty string; whether to save; what the watch wishes). The first process decides for all."""
         clock = self.engine.clock
         reason = ""
         if self.engine.over:
@@ -233,20 +282,111 @@ class _Loop:
             reason = "budget"
         elif stop.signal is not None:
             reason = "signal"
-        decision: tuple[str, bool] = self.processes.agree((reason, due))
+        wish = "" if reason else self._wish()
+        if wish in ("alarm", "plateau"):
+            reason = wish
+        decision: tuple[str, bool, str] = self.processes.agree((reason, due, wish))
         return decision
 
-    def save(self) -> Any:
-        """Settle, and write a checkpoint. Returns the settling's report."""
+    # The watch
+
+    def _wish(self, failure: Exception | None = None) -> str:
+        """What the watch wishes, as far as it is possible: "", look, plateau, alarm (stop), rollback to WHICH, restart."""
+        watch = self.watch
+        if not watch:
+            return "alarm" if failure else ""
+        wish = watch.failed(str(failure)) if failure else watch.wish() or watch.due(self.seconds)
+        if wish == "peek":
+            watch.peek(self.seconds)
+            self._tell_alarms()
+            wish = watch.wish()
+        if wish == "restart":
+            return "restart" if self.record.attempt < self.settings.retries else "alarm"
+        if wish == "rollback":
+            which = way_back(self.folder, self.engine.clock.round) if watch.tries < self.settings.retries else None
+            return f"rollback to {which}" if which else "alarm"
+        return "alarm" if failure else str(wish)
+
+    def _try_again(self, wish: str) -> str:
+        """Go back to a checkpoint, or give the wish back as a reason to stop."""
+        if not wish.startswith("rollback to "):
+            return wish
+        go_back(self.engine, self.folder, wish.removeprefix("rollback to "))
+        round = self.logged = self.engine.clock.round
+        self.reports.clear()
+        self.seen = (self.engine.clock.samples, time.perf_counter())
+        if self.watch:
+            self.watch.went_back(round)
+        if self.live:
+            self.live.say(f"went back to round {round:,} because of the alarm; other records and other noise from here")
+        self.save()
+        return ""
+
+    def _hear(self, report: Any) -> None:
+        self.reports.append(report)
+        if report.incident and self.live:
+            self.live.say(report.incident)
+        if self.watch:
+            self.watch.hear(report)
+            self._tell_alarms()
+
+    def _tell_alarms(self) -> None:
+        clock = self.engine.clock
+        for alarm in self.watch.fresh:
+            self.live.alarm(str(alarm), alarm.kind)
+            record = {"round": clock.round, "samples": clock.samples, "seconds": round(self.seconds, 3)}
+            self.logs.write({**record, "alarm": alarm.kind, "said": str(alarm), "since_round": alarm.since_round})
+        self.watch.fresh.clear()
+
+    def look(self) -> None:
+        """Measure the quality of samples; keep the checkpoint when it is the best so far."""
         report = self.engine.settle()
+        self._hear(report)
+        if report.incident:
+            return
+        entry: dict[str, Any] | None = None
+        if self.watch:
+            entry = self.watch.look(self.seconds)
+            names = {"kernel_distance": "value", "low": "low", "high": "high", "nearer_to_train": "nearer"}
+            names |= {"diversity": "diversity"}
+            self.logs.write(
+                {key: entry[key] for key in ("round", "samples", "seconds", "protocol")}
+                | {f"health/{name}": entry[key] for name, key in names.items()}
+            )
+            self._tell_alarms()
+        if self.processes.agree(entry is not None and entry["value"] < self.kept):
+            self.save()
+            if entry is not None:
+                self.kept = entry["value"]
+                checkpoint.keep_best(self.folder / "checkpoints", {"look": entry})
+
+    def _kept_best(self) -> float:
+        """The kernel distance of the best checkpoint on disk; infinite without one.
+
+        A run killed after a better look was saved and before it was kept finds it in `last`: it is kept now.
+        """
+        kept = (checkpoint.facts_of(self.folder, "best") or {}).get("look", {}).get("value", math.inf)
+        best = self.watch.best if self.watch else None
+        last = checkpoint.facts_of(self.folder, "last")
+        if best and last and best["value"] < kept and last.get("round") == best["round"]:
+            checkpoint.keep_best(self.folder / "checkpoints", {"look": best})
+            return float(best["value"])
+        return float(kept)
+
+    def save(self) -> None:
+        """Settle, and write a checkpoint."""
+        report = self.engine.settle()
+        self._hear(report)
         state = {"engine": self.engine.state(), "seconds": self.seconds}
         if self.processes.leads:
+            state["watch"] = self.watch.state() if self.watch else None
             if not (self.folder / FILE).exists():
                 raise RunError(f"{self.folder} is gone (deleted or moved while training): nothing more can be saved there")
             clock = self.engine.clock
             summary = {"system": self.record.card.name, "round": clock.round, "samples": clock.samples, "seconds": self.seconds}
             checkpoint.save(self.folder / "checkpoints", self.system.state_dict(), state, summary)
-        return report
+            if self.watch:
+                write_json(self.folder / "health.json", self.watch.summary(self.seconds))
 
     def picture(self) -> Path | None:
         """Write a grid of samples of the moment; always the same latents or records, so that pictures can be compared."""
@@ -322,10 +462,15 @@ class _Loop:
         verb = f"resuming {self.folder} at round {self.engine.clock.round:,}" if self.resumed else f"run folder {self.folder}"
         facts = record.data
         live.say(f"{verb}; {facts['train']:,} records to learn from, {facts['heldout']:,} held out")
-        live.say(expectation(self.engine, record.spec, self.budget))
+        plateau = self.watch is not None and self.watch.until_plateau
+        live.say(expectation(self.engine, record.spec, self.budget, plateau=plateau))
 
-    def _log(self, reports: list[Any], rate: float) -> None:
-        clock = self.engine.clock
+    def _log(self) -> None:
+        """Show and write what was reported since the last time."""
+        clock, now = self.engine.clock, time.perf_counter()
+        reports, self.reports = self.reports, []
+        rate = (clock.samples - self.seen[0]) / max(now - self.seen[1], 1e-9)
+        self.seen = (clock.samples, now)
         good = [r for r in reports if r.terms]
         names = {n for r in good for n in r.terms}
         terms = {n: sum(r.terms[n] for r in good if n in r.terms) / sum(n in r.terms for r in good) for n in sorted(names)}
@@ -346,6 +491,7 @@ class _Loop:
         record: dict[str, Any] = {"round": clock.round, "samples": clock.samples, "seconds": round(self.seconds, 3)}
         record |= {"phase": clock.phase, "rate": round(rate, 2), "memory": memory}
         record |= {f"terms/{n}": v for n, v in terms.items()} | {f"norms/{n}": v for n, v in norms.items()}
+        record |= self.watch.numbers() if self.watch else {}
         incidents = [r.incident for r in reports if r.incident]
         if incidents:
             record["incident"] = "; ".join(incidents)

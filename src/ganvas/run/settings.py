@@ -35,7 +35,15 @@ class Settings:
         None, "records to make when the data is a phantom; default: 4000 images or 20000 points", low=1, high=1_000_000
     )
     strict: bool = knob(False, "refuse the data when one file cannot be read")
-    budget: str | None = knob(None, "10m, 90s, 2h (time); 50k (samples); 200r (rounds); none: until you stop it")
+    budget: str | None = knob(
+        None, "10m, 90s, 2h (time); 50k (samples); 200r (rounds); open: until you stop it; default: see --until"
+    )
+    until: str | None = knob(
+        None,
+        "plateau: stop when the kernel distance has stopped improving, or at the budget; budget: at the budget alone; default: "
+        "plateau where there is no --budget and samples can be judged",
+        choices=("plateau", "budget"),
+    )
     seed: int = knob(0, "of weights, order and noise", low=0, high=2**31 - 1)
     device: str = knob("auto", "auto, cpu, cuda, cuda:N or mps")
     threads: int | None = knob(None, "CPU threads of each process; default: as many as are measured to help", low=1, high=1024)
@@ -53,9 +61,23 @@ class Settings:
     check_every: int = knob(32, "rounds between looks for NaN and infinity", low=1)
     save_every: float = knob(30.0, "seconds between checkpoints", low=0.0)
     sample_every: float = knob(30.0, "seconds between sample pictures; 0: only at the end", low=0.0)
+    watch: str = knob("on", "watch losses, gradients and a few samples for signs of failure", choices=("on", "off"))
+    looks: int | None = knob(
+        None, "looks at the kernel distance within the budget; default: 8, or none with --sample-every 0", low=0, high=10_000
+    )
+    look_share: float = knob(0.1, "share of the time that looks may take", low=0.0, high=1000.0)
+    on_alarm: str = knob(
+        "warn",
+        "what to do: stop; rollback: go back to the best checkpoint, with other records and noise; restart: with another seed",
+        choices=("warn", "stop", "rollback", "restart"),
+    )
+    retries: int = knob(2, "how often --on-alarm may roll back or restart, before it stops", low=0, high=1000)
 
 
-ANY_TIME = ("budget", "save_every", "sample_every")  # may differ when a run is resumed: they do not change the game
+ANY_TIME = (
+    "budget", "until", "save_every", "sample_every", "watch", "looks", "look_share", "on_alarm", "retries",
+)  # fmt: skip
+"""May differ when a run is resumed: they do not change the game."""
 
 
 def parse_size(text: str | None) -> int | tuple[int, int] | None:

@@ -45,7 +45,8 @@ def train(
 
     system: a name from the catalogue. data: a path, the name of a phantom, an array (N, H, W[, C]) or a Dataset.
     config: settings of the system, as a mapping or a YAML file. settings: fields of `Settings` (budget="10m", size=64 ...).
-    resume: continue this run; only budget, save_every and sample_every may differ. init_from: start from a run's weights.
+    resume: continue this run; only what does not change the game may differ (`settings.ANY_TIME`). init_from: start from a
+    run's weights. The summary also has `alarms` (texts), `t0` and `best` (the look that `checkpoints/best` is of).
     Raises GanvasError (bad input) or RunError (a failed run), each one line.
     """
     with contextlib.ExitStack() as holding:
@@ -210,7 +211,8 @@ def _prepare(
     values = {**preset, **{k.replace("-", "_"): v for k, v in overrides.items()}}
     config = build_config(system_class.Config, values, where=f"system {card.name}")  # type: ignore[attr-defined]
     _check_sharing(settings, config, count)
-    system_class(spec, config)  # says what it cannot serve, before a folder is made
+    made = system_class(spec, config)  # says what it cannot serve, before a folder is made
+    _check_plateau(settings, made, dataset)
     resolved = dataclasses.asdict(settings)
     if isinstance(spec, ImageSpec):
         resolved["size"] = f"{spec.height}x{spec.width}"
@@ -289,6 +291,17 @@ def _check_sharing(settings: Settings, config: Any, records: int) -> None:
             f"batch_size {config.batch_size} cannot be cut into {settings.processes} processes x {settings.micro_batches} "
             f"micro-batches: use --set batch_size={-(-config.batch_size // pieces) * pieces}"
         )
+
+
+def _check_plateau(settings: Settings, system: Any, dataset: Any) -> None:
+    """Raise GanvasError when the run is to end at a plateau and cannot know of one."""
+    if settings.until != "plateau":
+        return
+    if settings.watch == "off" or settings.looks == 0:
+        raise GanvasError("--until plateau needs --watch on and looks at the kernel distance: leave --watch and --looks out")
+    from ..health.quality import Quality
+
+    Quality(system, dataset, settings.seed)
 
 
 def _new_folder(card: Card, data: str, out: str | Path | None) -> Path:

@@ -1,0 +1,222 @@
+"""How good samples are while a run trains: their kernel distance to held-out records, again and again in one way.
+
+At every look the same number of samples, from the same latents, is compared with the same held-out records, so the numbers of
+a run compare with each other; the protocol says with what else. The best look is what `checkpoints/best` keeps. The look also
+asks whether samples lie nearer to training records than to held-out ones. Not the judgement of a finished run: that is
+`ganvas evaluate`, with more samples, more measures and the whole audit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import GanvasError
+from ..kinds import is_kind, kind_of
+from .samples import can_look, learnt_rows, some_rows
+
+LEAST, MOST = 50, 500  # samples of a look
+OPEN_COUNT = 256  # without a budget from which a number follows
+HELDOUT_LEAST = 30
+SECONDS_MOST = 20.0  # of one look: other processes wait for it
+PERMUTATIONS = 1000
+NEARER, CHANCE = 0.6, 0.002  # share of samples nearer to training records, and how likely without any copying
+PATIENCE, FEWEST, SHARE = 4, 8, 0.6
+"""No progress: of at least FEWEST looks the last PATIENCE were no better than the best before, which lies in the first SHARE of
+the samples. An earlier look counts as good as the best when it is within half of its interval."""
+
+Finding = tuple[str, str, int]
+
+
+class Quality:
+    """Looks at the quality of samples.
+
+    Raises GanvasError, in one line, for a system or data that cannot be judged while it trains: no samples, too few held-out
+    records, records that only count together.
+    """
+
+    def __init__(self, system: Any, dataset: Any, seed: int) -> None:
+        if not can_look(system, dataset.spec):
+            raise GanvasError("samples of this system are not judged while it trains: give a --budget")
+        self.system, self.dataset, self.spec, self.seed = system, dataset, dataset.spec, seed
+        self.train = learnt_rows(system, dataset, dataset.train_indices())
+        self.heldout = learnt_rows(system, dataset, dataset.heldout_indices())
+        if min(len(self.heldout), len(self.train)) < HELDOUT_LEAST:
+            raise GanvasError(
+                f"{len(self.heldout)} held-out records are too few to judge samples while training ({HELDOUT_LEAST}): give a "
+                "--budget, or more with --heldout"
+            )
+        self.count: int | None = None  # samples a look, settled at the first one
+        self.looks: list[dict[str, Any]] = []
+        self._real: tuple[np.ndarray, np.ndarray] | None = None
+        self._extractor: Any = None
+        self.name = ""
+
+    # What is measured
+
+    def settle_count(self, allowance: float | None) -> None:
+        """Choose the number of samples from the seconds that a look may take (None: a usual number), by timing a few."""
+        if self.count is not None:
+            return
+        if allowance is None:
+            self.count = OPEN_COUNT
+            return
+        self._prepare()
+        few = 16
+        start = time.perf_counter()
+        self._features(self._drawn(few))
+        pace = (time.perf_counter() - start) / few
+        self.count = int(min(MOST, max(LEAST, min(allowance, SECONDS_MOST) / max(pace, 1e-6))))
+
+    def _prepare(self) -> None:
+        """The extractor, fitted to training records where it has to be."""
+        if self._extractor is not None:
+            return
+        from ..metrics.extractors import find_extractor
+
+        image = self.spec.kind == "image"
+        if image and "effnet" not in self.system.extractors:
+            self._extractor = find_extractor(
+                "effnet", size=(self.spec.height, self.spec.width), device=str(next(self.system.parameters()).device)
+            )
+        else:
+            rows = some_rows(self.train, 2000, self.seed)
+            size = (self.spec.height, self.spec.width) if image else None
+            self._extractor = find_extractor("pixels", real=self._values(rows), size=size)
+        self.name = self._extractor.name
+        if is_kind(self.spec.kind):
+            self.name = f"{kind_of(self.spec.kind).features}/{self.name}"
+
+    def _values(self, rows: np.ndarray) -> Any:
+        """Real records in the form that the extractor takes."""
+        from ..batches import encode
+
+        values = np.asarray(self.dataset.values[rows])
+        if self.spec.kind == "image":
+            return encode(values, self.spec)
+        return kind_of(self.spec.kind).vectors(values, self.spec) if is_kind(self.spec.kind) else values
+
+    def _drawn(self, count: int) -> Any:
+        """Tensors (count, ...) of the game, the classes in the proportions of the training data."""
+        import torch
+
+        from ..inference.sampling import draw_samples
+
+        labels = None
+        if getattr(self.system, "classes", 0) and self.dataset.labels is not None:
+            drawn = np.random.default_rng([self.seed, 0xC1A55]).choice(self.dataset.labels[self.train], count)
+            labels = torch.from_numpy(drawn)
+        return torch.cat(list(draw_samples(self.system, count, seed=self.seed, labels=labels)))
+
+    def _features(self, records: Any) -> np.ndarray:
+        """Features of tensors of the game (samples)."""
+        from ..batches import decode
+
+        if self.spec.kind == "image":
+            given: Any = records.float().clamp(-1, 1)
+        else:
+            given = decode(records, self.spec)
+            given = kind_of(self.spec.kind).vectors(given, self.spec) if is_kind(self.spec.kind) else given
+        found: np.ndarray = self._extractor.features(given)
+        return found
+
+    def look(self, round: int, samples: int, seconds: float) -> tuple[dict[str, Any], np.ndarray]:
+        """Measure now; the system must be in evaluation mode. Returns (the look, the samples as an array).
+
+        Keys: round, samples, seconds, value, low, high, protocol, nearer (share nearer to training records), chance.
+        """
+        from ..metrics.kernel import kernel_distance
+
+        self._prepare()
+        count = self.count or OPEN_COUNT
+        if self._real is None:
+            size = min(len(self.train), len(self.heldout), count)
+            parts = (some_rows(self.heldout, count, self.seed), some_rows(self.train, size, self.seed))
+            heldout, train = (self._extractor.features(self._values(rows)) for rows in parts)
+            self._real, self._rows = (heldout, train), parts
+        drawn = self._drawn(count)
+        made = self._features(drawn)
+        heldout, train = self._real
+        entry: dict[str, Any] = {"round": round, "samples": samples, "seconds": round_to(seconds)}
+        if np.isfinite(made).all():
+            found = kernel_distance(made, heldout, features=self.name, reference="heldout")
+            entry |= {"value": found.value, "low": found.low, "high": found.high, "protocol": found.protocol}
+            entry |= self._nearer(made, heldout[: len(train)], train)
+        else:
+            entry |= {"value": math.inf, "low": math.inf, "high": math.inf, "protocol": f"kd/{self.name}: not finite"}
+            entry |= {"nearer": 0.5, "chance": 1.0}
+        self.looks.append(entry)
+        return entry, drawn.numpy()
+
+    def _nearer(self, made: np.ndarray, heldout: np.ndarray, train: np.ndarray) -> dict[str, float]:
+        """Share of samples whose nearest real record is one that was learnt from, among as many of either sort; and how likely
+        that many are when whole groups are dealt to the two sorts at random (few records are near to many samples)."""
+        pool = np.concatenate([train, heldout]).astype(np.float64)
+        apart = np.square(pool).sum(axis=1)[None] - 2 * made.astype(np.float64) @ pool.T
+        votes = np.bincount(apart.argmin(axis=1), minlength=len(pool))
+        held_rows, train_rows = self._rows
+        rows = np.concatenate([train_rows, held_rows[: len(heldout)]])
+        groups = np.unique(self.dataset.groups[rows], return_inverse=True)[1].ravel()
+        by_group = np.bincount(groups, votes)
+        share = float(votes[: len(train)].sum() / max(1, votes.sum()))
+        swapped = np.random.default_rng([self.seed, 0x5A7]).random((PERMUTATIONS, len(by_group))) < 0.5
+        chance = float(((swapped @ by_group) / max(1, votes.sum()) >= share).mean())
+        return {"nearer": share, "chance": chance}
+
+    # What follows from it
+
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The look with the smallest distance."""
+        finite = [x for x in self.looks if math.isfinite(x["value"])]
+        return min(finite, key=lambda x: float(x["value"])) if finite else None
+
+    def findings(self) -> list[Finding]:
+        """What the looks so far say: a plateau, a fall, memorisation."""
+        best = self.best
+        found: list[Finding] = []
+        if best is None or len(self.looks) < 2:
+            return found
+        last, before = self.looks[-1], self.looks[-2]
+        if self.settled():
+            seen = f"kernel distance {last['value']:.4g}, no better than {best['value']:.4g} at round {best['round']:,}"
+            found.append(("plateau", seen, best["round"]))
+        worse = best["high"] + 2 * (best["high"] - best["value"])
+        if all(x["low"] > worse and x["value"] > 2 * abs(best["value"]) and x is not best for x in (before, last)):
+            seen = f"kernel distance {last['value']:.4g}, after {best['value']:.4g} at round {best['round']:,}"
+            found.append(("quality fell", seen, before["round"]))
+        if all(x["nearer"] > NEARER and x["chance"] < CHANCE for x in (before, last)):
+            seen = f"{last['nearer']:.0%} of samples lie nearer to training than to held-out records, 50% expected"
+            found.append(("memorisation", seen, before["round"]))
+        return found
+
+    def settled(self) -> bool:
+        """Whether the kernel distance with its interval has stopped improving."""
+        best = self.best
+        if best is None or len(self.looks) < FEWEST:
+            return False
+        bar = best["value"] + (best["high"] - best["value"]) / 2
+        place = next(i for i, x in enumerate(self.looks) if x["value"] <= bar)
+        enough = self.looks[place]["samples"] <= SHARE * self.looks[-1]["samples"]
+        return enough and len(self.looks) - 1 - place >= PATIENCE
+
+    def back_to(self, round: int) -> None:
+        """Forget looks at later rounds."""
+        self.looks = [x for x in self.looks if x["round"] <= round]
+
+    def state(self) -> dict[str, Any]:
+        """Plain values that `restore` continues from."""
+        return {"count": self.count, "looks": [dict(x) for x in self.looks]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state` was taken."""
+        self.count, self.looks = state["count"], [dict(x) for x in state["looks"]]
+
+
+def round_to(seconds: float) -> float:
+    """Seconds to the millisecond."""
+    return round(seconds, 3)

@@ -1,0 +1,171 @@
+"""The watch in a run: it disturbs nothing, says what it sees, keeps the best checkpoint, and does what it was told to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import ganvas
+import toys
+from ganvas.errors import GanvasError
+from ganvas.health import watch
+from ganvas.run import checkpoint
+from ganvas.run.logs import read_metrics
+
+FROZEN = {**toys.SMALL, "generator_rate": 0.0}
+
+
+@pytest.fixture(autouse=True)
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Peeks as often as there is anything to see: tiny runs are over before the first one would be due."""
+    for name, value in {"PEEK_FIRST": 0.0, "PEEK_APART": 0.0, "PEEK_ROUNDS": 2, "PEEK_SHARE": 1e9}.items():
+        monkeypatch.setattr(watch, name, value)
+
+
+@pytest.fixture
+def points(tmp_path: Path) -> Path:
+    return toys.points_file(tmp_path / "points.csv", 300)
+
+
+def train(data: Any, **options: Any) -> dict[str, Any]:
+    fixed = {"sample_every": 0, "looks": 4, "look_share": 1000, "check_every": 2, "config": toys.SMALL}
+    return ganvas.train("gan", data, quiet=True, **{**fixed, **options})
+
+
+def resume(run: Path, **options: Any) -> dict[str, Any]:
+    return ganvas.train(resume=run, quiet=True, **options)
+
+
+def test_a_watched_game_has_the_bits_of_an_unwatched_one(points: Path, tmp_path: Path) -> None:
+    train(points, out=tmp_path / "a", budget="24r")
+    train(points, out=tmp_path / "b", budget="24r", watch="off")
+    assert toys.digests(tmp_path / "a") == toys.digests(tmp_path / "b")
+    assert len(json.loads((tmp_path / "a" / "health.json").read_text())["looks"]) == 4
+    assert not (tmp_path / "b" / "health.json").exists()
+
+
+def test_a_resumed_watch_goes_on_where_it_was(points: Path, tmp_path: Path) -> None:
+    train(points, out=tmp_path / "straight", budget="24r")
+    train(points, out=tmp_path / "pieces", budget="24r", save_every=0)
+    loaded = checkpoint.load(tmp_path / "pieces", "previous")
+    assert loaded is not None
+    assert loaded[2]["round"] < 24
+    resume(tmp_path / "pieces", which="previous")
+    assert toys.digests(tmp_path / "pieces") == toys.digests(tmp_path / "straight")
+
+    def known(run: Path) -> Any:
+        found = json.loads((run / "health.json").read_text())
+        looks = [{k: v for k, v in x.items() if k not in ("seconds", "cost")} for x in found["looks"]]
+        return looks, found["t0"], found["loss_after_t0"], found["alarms"]
+
+    assert known(tmp_path / "pieces") == known(tmp_path / "straight")
+
+
+def test_the_best_look_keeps_its_checkpoint(points: Path, tmp_path: Path) -> None:
+    result = train(points, out=tmp_path / "run", budget="24r")
+    looks = json.loads((tmp_path / "run" / "health.json").read_text())["looks"]
+    assert result["best"]["value"] == min(x["value"] for x in looks)
+    opened = ganvas.load(tmp_path / "run", which="best")
+    assert opened.manifest["round"] == result["best"]["round"]
+    assert opened.manifest["look"]["value"] == result["best"]["value"]
+    assert opened.sample(3).shape == (3, 2)
+    logged = [x for x in read_metrics(tmp_path / "run") if "health/kernel_distance" in x]
+    assert [x["round"] for x in logged] == [6, 12, 18, 24]
+
+
+def test_a_best_checkpoint_survives_a_kill_between_any_two_steps(points: Path, tmp_path: Path) -> None:
+    train(points, out=tmp_path / "run", budget="24r")
+    folder = tmp_path / "run" / "checkpoints"
+    for name in (".incoming-best", ".outgoing-best"):
+        (folder / "best").rename(folder / name)
+        assert checkpoint.load(tmp_path / "run", "best") is not None, "it reads at every moment"
+        checkpoint.recover(tmp_path / "run")
+        assert (folder / "best").is_dir()
+        assert not (folder / name).exists()
+
+
+def test_a_better_look_that_was_not_kept_in_time_is_kept_on_resuming(points: Path, tmp_path: Path) -> None:
+    result = train(points, out=tmp_path / "run", budget="24r", looks=1)
+    assert result["best"]["round"] == 24
+    for file in (tmp_path / "run" / "checkpoints" / "best").iterdir():
+        file.unlink()
+    (tmp_path / "run" / "checkpoints" / "best").rmdir()
+    resume(tmp_path / "run")
+    assert ganvas.load(tmp_path / "run", which="best").manifest["round"] == 24
+
+
+def test_an_alarm_warns_by_default_and_is_written_down(
+    points: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = train(points, out=tmp_path / "run", budget="60r", config=FROZEN)
+    assert result["stopped"] == "budget"
+    (text,) = result["alarms"]
+    assert text.startswith("alarm: player does not move (since round ")
+    assert "generator makes moves, but none of its weights has changed; try: raise its learning rate" in text
+    assert "\n" not in text
+    logged = [x for x in read_metrics(tmp_path / "run") if "alarm" in x]
+    assert [x["alarm"] for x in logged] == ["player does not move"]
+    assert train(points, out=tmp_path / "healthy", budget="60r")["alarms"] == []
+
+
+def test_stop(points: Path, tmp_path: Path) -> None:
+    result = train(points, out=tmp_path / "run", budget="400r", config=FROZEN, on_alarm="stop")
+    assert result["stopped"] == "alarm"
+    assert result["rounds"] < 100
+    assert ganvas.load(tmp_path / "run").manifest["round"] == result["rounds"]
+
+
+def test_rollback_goes_back_to_an_older_checkpoint_and_gives_up_after_its_retries(points: Path, tmp_path: Path) -> None:
+    result = train(
+        points, out=tmp_path / "run", budget="400r", config=FROZEN, on_alarm="rollback", retries=1, looks=100, check_every=4
+    )
+    assert result["stopped"] == "alarm"
+    found = json.loads((tmp_path / "run" / "health.json").read_text())
+    assert found["went_back"] == 1
+    first, second = found["alarms"]
+    loaded = checkpoint.load(tmp_path / "run")
+    assert loaded is not None
+    assert loaded[1]["engine"]["played"] > loaded[1]["engine"]["clock"]["round"], "rounds were taken back"
+
+
+def test_restart_takes_another_seed_and_keeps_the_failed_record_beside(points: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    result = train(points, out=run, budget="400r", config=FROZEN, on_alarm="restart", retries=1)
+    assert (result["stopped"], result["restarts"]) == ("alarm", 1)
+    values = yaml.safe_load((run / "config.yaml").read_text())
+    assert (values["attempt"], values["run"]["seed"]) == (1, 0)
+    failed = run / "failed-1"
+    assert {p.name for p in failed.iterdir()} >= {"checkpoints", "metrics.jsonl", "health.json"}
+    assert json.loads((failed / "health.json").read_text())["alarms"]
+    old, new = (json.loads((p / "checkpoints" / "last" / "manifest.json").read_text()) for p in (failed, run))
+    assert old["files"]["weights.safetensors"]["sha256"] != new["files"]["weights.safetensors"]["sha256"]
+    assert resume(run, on_alarm="warn", budget=f"{result['rounds'] + 4}r")["rounds"] == result["rounds"] + 4
+
+
+def test_without_a_budget_a_run_ends_at_the_plateau(points: Path, tmp_path: Path) -> None:
+    result = train(points, out=tmp_path / "run", config=FROZEN, looks=None, until="plateau")
+    assert result["stopped"] == "plateau"
+    assert len(json.loads((tmp_path / "run" / "health.json").read_text())["looks"]) >= 8
+    assert ganvas.load(tmp_path / "run", which="best").manifest["round"] == result["best"]["round"]
+
+
+def test_until_plateau_is_refused_where_nothing_can_be_judged(points: Path, tmp_path: Path) -> None:
+    with pytest.raises(GanvasError, match="--until plateau needs --watch on"):
+        train(points, out=tmp_path / "run", until="plateau", looks=0)
+    with pytest.raises(GanvasError, match="too few to judge"):
+        train(points, out=tmp_path / "run", until="plateau", heldout=0.0)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_system_without_samples_is_watched_by_its_losses(tmp_path: Path) -> None:
+    data = toys.picture_folder(tmp_path / "pictures", 12, ("first", "second"), 16)
+    small = {"width": 4, "blocks": 1, "batch_size": 2}
+    result = ganvas.train(
+        "cyclegan", data, out=tmp_path / "run", budget="3r", quiet=True, sample_every=0, config=small, precision="32",
+        channels_last="off",
+    )  # fmt: skip
+    assert (result["alarms"], result["best"], result["t0"]) == ([], None, None)
