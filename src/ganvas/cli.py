@@ -475,6 +475,10 @@ def _evaluate(options: argparse.Namespace) -> int:
         progress=sys.stderr.isatty(),
         say=(lambda text: print(text, file=sys.stderr, flush=True)) if sys.stderr.isatty() else None,
     )
+    if "checkpoint" in result["fake"] and options.checkpoint == "last" and options.out is None:
+        from .report.card import renew_card
+
+        renew_card(Path(options.fake), options.system)
     _emit(options, result, lines(result))
     return 0
 

@@ -180,10 +180,19 @@ def test_an_old_evaluation_is_called_old(run: Path) -> None:
 
     assert not read_facts(run).stale
     manifest = run / "checkpoints" / "last" / "manifest.json"
-    later = (run / "evaluation" / "evaluation.json").stat().st_mtime + 3600
+    file = run / "evaluation" / "evaluation.json"
+    values = json.loads(file.read_text())
+    assert values["fake"]["checkpoint"] == {"which": "last", "round": read_facts(run).round, "samples": read_facts(run).samples}
+    values["fake"]["checkpoint"]["round"] -= 1
+    file.write_text(json.dumps(values))
+    assert read_facts(run).stale
+    assert "of other weights" in Path(report(run)["page"]).read_text()
+    del values["fake"]["checkpoint"]  # as evaluations were before: then the age of the files tells
+    file.write_text(json.dumps(values))
+    assert not read_facts(run).stale
+    later = file.stat().st_mtime + 3600
     os.utime(manifest, (later, later))
     assert read_facts(run).stale
-    assert "older than the weights" in Path(report(run)["page"]).read_text()
 
 
 def test_another_checkpoint_than_the_last(run: Path) -> None:

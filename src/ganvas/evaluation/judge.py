@@ -103,7 +103,11 @@ def evaluate(
     bench = _Bench(sets, name, inception, seed, device, say)
     found: Any = None
     result: dict[str, Any] = {
-        "fake": {"source": sets.names["fake"], "n": len(sets.generated)},
+        "fake": {
+            "source": sets.names["fake"],
+            "n": len(sets.generated),
+            **({"checkpoint": sets.checkpoint} if sets.checkpoint else {}),
+        },
         "real": {"source": sets.names["real"], "train": len(sets.train), "heldout": len(sets.heldout), "split": sets.split},
         "features": {"name": bench.name, "is_inception": bench.is_inception},
         "protocol": f"{bench.name}/n={len(sets.generated)}/m={len(sets.heldout)}/ref=heldout",

@@ -50,7 +50,8 @@ class Sets:
     generated, train, heldout: the parts. kind: `image` or `points`. classes: of the real data. names: what each side is, as
     the user named it. untrained: samples of the same system with fresh weights (runs only). split: how the held-out part
     came about: `given`, `run` (kept out when the run trained), `declared` (by the data) or `now` (for this evaluation).
-    extractors: names of extractors the generator was trained with, which must not judge it. notes: for the reader.
+    extractors: names of extractors the generator was trained with, which must not judge it. notes: for the reader. checkpoint:
+    of a run, which weights drew the samples (`which`, `round`, `samples`).
     """
 
     generated: Part
@@ -67,6 +68,7 @@ class Sets:
     phantom: str = ""  # the name of the phantom that the real data is, if it is one
     originals: np.ndarray | None = None  # (N, ...) what each sample stands for, where it is a restored real record
     measures: dict[str, Measure] = field(default_factory=dict)  # what was measured on the way
+    checkpoint: dict[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -167,6 +169,7 @@ def open_sets(
         phantom=phantom,
         originals=originals,
         measures=measures,
+        checkpoint={} if run is None else {"which": which, **{key: run.manifest.get(key) for key in ("round", "samples")}},
     )
     return _alike(sets)
 

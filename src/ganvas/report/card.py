@@ -14,10 +14,11 @@ from .. import __version__
 from ..evaluation.table import AUDIT, ROWS, interval, names, number
 from ..run.budget import parse_budget
 from ..run.settings import FILE, read_yaml
-from .facts import Facts
+from .facts import Facts, read_facts
 
 NAME = "MODEL_CARD.md"
 NOT_STATED = "not stated"
+STALE = "These numbers are of other weights: the run went on after it was evaluated, or another checkpoint was."
 LIMITS = {
     "image": "Images of other sizes, devices, depths or subjects than those in the data were never seen.",
     "points": "Where the data has no points, samples may lie; outside the range of the data, density says nothing.",
@@ -264,7 +265,7 @@ def _results(facts: Facts) -> list[str]:
     made, real = evaluation["fake"], evaluation["real"]
     out = [f"{made['n']:,} samples against {real['heldout']:,} held-out records; anchors: {', '.join(anchors) or 'none'}.", ""]
     if facts.stale:
-        out += ["These numbers are older than the weights: the run went on after it was evaluated.", ""]
+        out += [STALE, ""]
     out += _table(["metric", "samples [95 %]", *anchors, "better", "protocol"], rows)
     notes = [f"- {facts.without_folders(note)}" for note in evaluation.get("notes", [])]
     return [*out, *notes, ""] if notes else out
@@ -296,3 +297,21 @@ def write_card(facts: Facts, able: list[str]) -> Path:
     path = facts.path / NAME
     write_atomically(path, card_text(facts, able).encode())
     return path
+
+
+def able_to(facts: Facts, run: Any = None) -> list[str]:
+    """Words of `capabilities.VERBS`: what the run can do. run: opened, where it is; else the class of its system says."""
+    from ..capabilities import VERBS, names_of
+    from ..registry import load_system
+
+    if run is not None:
+        return names_of(run.system)
+    card = facts.record.card
+    system = load_system(card.name if card.module else str(card.path))[2]
+    return [verb for verb in VERBS if hasattr(system, verb)]
+
+
+def renew_card(run: Path, system: str | Path | None = None) -> Path:
+    """Write the card of a run anew, from what its folder holds now. Raises GanvasError or RunError."""
+    facts = read_facts(run, system)
+    return write_card(facts, able_to(facts))

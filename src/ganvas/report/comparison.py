@@ -55,7 +55,7 @@ def compare(
     rows = _rows(facts, names)
     pairs = list(zip(names, facts, strict=True))
     notes = [f"{name} has not been evaluated: run  ganvas evaluate {f.path}" for name, f in pairs if f.evaluation is None]
-    notes += [f"{name} went on after it was evaluated: evaluate it again" for name, f in pairs if f.stale]
+    notes += [f"{name} was evaluated with other weights than its last ones: evaluate it again" for name, f in pairs if f.stale]
     result: dict[str, Any] = {
         "runs": [
             {

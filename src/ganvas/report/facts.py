@@ -47,7 +47,8 @@ class Facts:
     """A run as its folder tells it.
 
     rows: of `metrics.jsonl`. manifest: of the checkpoint, with `round`, `samples` and `seconds`. pictures: (round, file) in
-    order, up to it. evaluation: `RUN/evaluation/evaluation.json`. stale: whether the run went on after it was evaluated.
+    order, up to it. evaluation: `RUN/evaluation/evaluation.json`. stale: whether other weights than these were
+    evaluated, because the run went on or because another checkpoint was judged.
     """
 
     path: Path
@@ -215,7 +216,10 @@ def _evaluation(run: Path, checkpoint: Path) -> tuple[dict[str, Any] | None, boo
     values = _json(path)
     if "fake" not in values or "real" not in values:
         return None, False
-    # Half a minute: what copying a folder file by file may take.
+    judged = (values["fake"].get("checkpoint") or {}).get("round")
+    if judged is not None and checkpoint.exists():
+        return values, judged != _json(checkpoint).get("round")
+    # Written before evaluations said which weights they judged. Half a minute: what copying a folder file by file may take.
     return values, checkpoint.exists() and checkpoint.stat().st_mtime > path.stat().st_mtime + 30
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import GanvasError
 from . import plots
-from .card import write_card
+from .card import able_to, write_card
 from .facts import Facts, read_facts, remember_licence
 from .page import Article, report_page, uri
 
@@ -80,7 +80,7 @@ def _article(facts: Facts, which: str, device: str, system: Any, most: int) -> t
     from .pictures import feature_points, gather, packed
 
     run = _opened(facts, which, device, system)
-    able = _able(facts, run)
+    able = able_to(facts, run)
     article = Article(facts, able)
     folder = facts.path / FOLDER
     with told(folder):
@@ -127,14 +127,3 @@ def _opened(facts: Facts, which: str, device: str, system: Any) -> Any:
     if not facts.manifest:
         return None
     return Run(facts.path, which=which, device=device, system=system)
-
-
-def _able(facts: Facts, run: Any) -> list[str]:
-    from ..capabilities import VERBS, names_of
-    from ..registry import load_system
-
-    if run is not None:
-        return names_of(run.system)
-    card = facts.record.card
-    system = load_system(card.name if card.module else str(card.path))[2]
-    return [verb for verb in VERBS if hasattr(system, verb)]

@@ -265,7 +265,7 @@ def _results(one: Article) -> str:
     evaluation = facts.evaluation
     stale = ""
     if facts.stale:
-        stale = '<p class="notice doubt">These numbers are older than the weights: the run went on after it was evaluated.</p>'
+        stale = f'<p class="notice doubt">{escaped(card.STALE)}</p>'
     anchors, rows = card.result_rows(evaluation)
     told = f"{evaluation['fake']['n']:,} samples against {evaluation['real']['heldout']:,} held-out records."
     if anchors:

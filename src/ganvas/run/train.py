@@ -96,6 +96,12 @@ def _train(
         raise RunError(f"{error}; what was saved is intact, go on with  ganvas train --resume {folder}") from error
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"go on with  ganvas train --resume {folder}") from None
+    from ..report.card import renew_card
+
+    try:
+        renew_card(folder, system_file)
+    except GanvasError as error:  # the run is whole without it
+        say(f"note: no model card was written: {error}")
     return result
 
 
