@@ -11,7 +11,7 @@ Aims: every planted failure found before half of the budget, no false alarm, wat
 8 looks.
 
 Every run is kept when it is done, and a second call goes on with the rest. With 35 s a run it takes less than an hour on two
-processor cores with `--workers 2`.
+processor cores with `--workers 2`. Seeds count from 100: the thresholds of the watch were set while looking at seed 0.
 
     python benchmarks/health.py --out benchmarks/results/health.json
 """
@@ -48,6 +48,7 @@ class Faulty(Dcgan):
 '''
 
 IMAGE = {"data": "chest", "size": "32", "phantom_count": 1000}
+FIRST_SEED = 100
 POINTS = {"data": "gaussians", "phantom_count": 4000}
 DCGAN, GAN = {"system": "dcgan", **IMAGE}, {"system": "gan", **POINTS}
 
@@ -114,13 +115,13 @@ def cases(options: argparse.Namespace) -> list[dict[str, Any]]:
     found = []
     for failure, places in PLANTED.items():
         for place in places:
-            for seed in range(min(options.seeds, 3)):
+            for seed in range(FIRST_SEED, FIRST_SEED + min(options.seeds, 3)):
                 found.append({**place, **short, "name": f"{failure}: {place['system']}", "failure": failure, "seed": seed})
     for place in HEALTHY:
         name = f"healthy: {place['system']} on {place['data']}" + (" (small)" if "width" in place.get("config", {}) else "")
-        for seed in range(options.seeds):
+        for seed in range(FIRST_SEED, FIRST_SEED + options.seeds):
             found.append({**place, **short, "name": name, "failure": None, "seed": seed})
-    looks = {"name": "looks: dcgan", "failure": None, "seed": 0, "seconds": options.long, "looks": 8}
+    looks = {"name": "looks: dcgan", "failure": None, "seed": FIRST_SEED, "seconds": options.long, "looks": 8}
     return [*found, {**DCGAN, **looks}]
 
 

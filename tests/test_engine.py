@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ganvas.batches import Noise, Points
-from ganvas.engine import Diverged, Engine
+from ganvas.engine import Diverged, Engine, _beside
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.optim import optimiser
@@ -252,6 +252,21 @@ def test_roll_back_restores_optimiser_state_exactly() -> None:
     assert engine.play_round().incident  # type: ignore[union-attr]
     back = engine.state()["players"]["two"]["optimiser"]["second.weight"]
     assert all(torch.equal(back[k], v) for k, v in good.items())
+
+
+@pytest.mark.parametrize("name", ["adam", "adas", "rmsprop", "sgd"])
+def test_optimiser_state_is_put_beside_its_parameter(name: str) -> None:
+    """As when a run that was read on the CPU goes on on a graphics card; `meta` stands for the card."""
+    here, there = (nn.Parameter(torch.ones(3, device=device)) for device in ("cpu", "meta"))
+    first, second = (optimiser(name, 0.1)([("w", parameter)]) for parameter in (here, there))
+    here.grad = torch.ones(3)
+    first.step()
+    found = _beside(first.state[here], there, second)
+    counted_there = second.param_groups[0].get("fused")
+    for key, value in found.items():
+        if isinstance(value, torch.Tensor):
+            assert value.device.type == ("cpu" if key == "step" and not counted_there else "meta"), key
+            assert value.data_ptr() != first.state[here][key].data_ptr() or value.device.type == "meta"
 
 
 def test_a_first_window_that_fails_forgets_the_optimiser_state_of_that_window() -> None:

@@ -450,7 +450,7 @@ class Engine:
             for parameter_name, values in saved["optimiser"].items():
                 if parameter_name not in by_name:
                     raise GanvasError(f"the saved optimiser of {name} knows '{parameter_name}', which the system lacks")
-                seat.optimiser.state[by_name[parameter_name]] = copy.deepcopy(values)
+                seat.optimiser.state[by_name[parameter_name]] = _beside(values, by_name[parameter_name], seat.optimiser)
             if seat.scaler is not None and saved["scaler"] is not None:
                 seat.scaler.load_state_dict(saved["scaler"])
         self._phase = state["phase"]
@@ -470,6 +470,18 @@ class Engine:
         self._norms.clear()
         self._memory = None
         self._remember()
+
+
+def _beside(values: Mapping[str, Any], parameter: nn.Parameter, optimiser: Any) -> dict[str, Any]:
+    """A copy of an optimiser's state on its parameter's device; a count of steps stays where the optimiser wants it."""
+    group = next(g for g in optimiser.param_groups if any(p is parameter for p in g["params"]))
+    counted_there = bool(group.get("fused") or group.get("capturable"))
+    return {
+        key: value.to(parameter.device, copy=True)
+        if isinstance(value, Tensor) and (key != "step" or counted_there)
+        else copy.deepcopy(value)
+        for key, value in values.items()
+    }
 
 
 class _Made:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,3 +75,8 @@ def test_bad_yaml_is_named(tmp_path: Path, content: bytes, message: str) -> None
         read_yaml(path)
     with pytest.raises(GanvasError, match="no such file"):
         read_yaml(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(("given", "text"), [(64, "64"), ((96, 64), "96x64"), ("96x64", "96x64"), (None, None)])
+def test_in_python_a_size_may_be_numbers(given: Any, text: str | None) -> None:
+    assert build_settings({"size": given}).size == text

@@ -8,7 +8,9 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-NAMES = ("adam", "adamw", "rmsprop", "sgd")
+from .adas import Adas
+
+NAMES = ("adam", "adamw", "rmsprop", "sgd", "adas")
 
 Factory = Callable[[list[tuple[str, nn.Parameter]]], Optimizer]
 
@@ -16,8 +18,9 @@ Factory = Callable[[list[tuple[str, nn.Parameter]]], Optimizer]
 def optimiser(name: str, rate: float, *, beta1: float = 0.5, beta2: float = 0.999) -> Factory:
     """A factory of the named optimiser.
 
-    rate: learning rate. beta1: momentum (Adam's first beta; RMSprop and SGD use it as momentum). beta2: second beta of
-    Adam. Raises KeyError for an unknown name (configurations check names first).
+    rate: learning rate (of AdaS the first step size). beta1: momentum (Adam's first beta; RMSprop and SGD use it as momentum;
+    AdaS has none). beta2: what Adam and AdaS keep of their mean squares per step. AdaS is the published one. Raises KeyError
+    for an unknown name (configurations check names first).
     """
 
     def make(parameters: list[tuple[str, nn.Parameter]]) -> Optimizer:
@@ -29,6 +32,7 @@ def optimiser(name: str, rate: float, *, beta1: float = 0.5, beta2: float = 0.99
             "adamw": lambda: torch.optim.AdamW(owned, rate, betas=(beta1, beta2), fused=fused),
             "rmsprop": lambda: torch.optim.RMSprop(owned, rate, momentum=beta1),
             "sgd": lambda: torch.optim.SGD(owned, rate, momentum=beta1, fused=fused),
+            "adas": lambda: Adas(owned, rate, betas=(beta2, 0.999, 0.9999), as_published=True),
         }
         return makers[name]()
 

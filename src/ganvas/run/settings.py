@@ -95,7 +95,10 @@ def parse_size(text: str | None) -> int | tuple[int, int] | None:
 
 
 def build_settings(values: dict[str, Any], where: str = "") -> Settings:
-    """Settings from plain values; raises GanvasError in one line."""
+    """Settings from plain values; raises GanvasError in one line. A size may be a number or (height, width) as well."""
+    size = values.get("size")
+    if isinstance(size, int | tuple | list) and not isinstance(size, bool):
+        values = {**values, "size": str(size) if isinstance(size, int) else "x".join(map(str, size))}
     settings = build_config(Settings, values, where=where)
     parse_size(settings.size)
     return settings
