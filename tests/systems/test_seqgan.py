@@ -123,7 +123,7 @@ def test_behind_the_end_is_nothing_learnt_or_rewarded() -> None:
 def test_the_last_symbol_and_an_end_are_worth_what_d_says() -> None:
     system = strengthened(built())
     tokens = torch.tensor([[1, 2, 0, 0, 0, 0], [1, 2, 3, 1, 2, 3]])
-    whole = system._real(tokens)
+    whole = system.realness(tokens)
     rewards = system.rewards(tokens, noise())
     assert torch.equal(rewards[:, -1], whole)
     assert torch.allclose(rewards[0, 2:], whole[0].expand(4)), "an ended sequence goes on in one way only"
@@ -226,7 +226,7 @@ def test_d_learns_and_g_follows_its_reward() -> None:
 
     @torch.no_grad()
     def believed() -> float:
-        return float(system._real(system.generator.write(noise(9).uniform(256, 6))).mean())
+        return float(system.realness(system.generator.write(noise(9).uniform(256, 6))).mean())
 
     before = believed()
     assert before < 0.03

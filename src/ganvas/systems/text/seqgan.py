@@ -298,18 +298,18 @@ class SeqGan(System):
     def rewards(self, tokens: Tensor, noise: Noise) -> Tensor:
         """(B, T) in 0 to 1: what each symbol of tokens (B, T) is worth; at the last place, and at an end, D itself."""
         count, length = tokens.shape
-        whole = self._real(tokens)
+        whole = self.realness(tokens)
         if length == 1:
             return whole[:, None]
         chances = noise.uniform(count, length - 1, self.config.rollouts, length)
         ways = self.rollout.continued(tokens, chances)
-        mean = self._real(ways.flatten(0, 2)).view(length - 1, count, -1).mean(2)
+        mean = self.realness(ways.flatten(0, 2)).view(length - 1, count, -1).mean(2)
         return torch.cat([mean.transpose(0, 1), whole[:, None]], 1)
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
         return self.generator.write(noise.uniform(count, self.spec.length), self.config.temperature)
 
-    def _real(self, tokens: Tensor) -> Tensor:
+    def realness(self, tokens: Tensor) -> Tensor:
         """(N,) D's probability that sequences (N, T) are real."""
         return torch.cat([self.discriminator(part).softmax(1)[:, 1] for part in tokens.split(JUDGED)])
 
