@@ -226,6 +226,10 @@ def _build_parser() -> _Parser:
     study.set_defaults(run=_study, leaf=study)
     add_commands(study.add_subparsers(title="studies", metavar="STUDY"))
 
+    from .memory import _command as memory
+
+    memory.add_options(command("memory", memory.SUMMARY, _memory))
+
     demo = command("demo", "train on simulated chest radiographs for 150 s and show the result", _demo)
     demo.add_argument("--out", type=Path, help="run folder (default: runs/demo)")
     demo.add_argument("--budget", default="150s", help="how long to train (default 150s)")
@@ -664,6 +668,14 @@ def _study(options: argparse.Namespace) -> int:
     if not hasattr(options, "study"):
         return _show_help(options.leaf)
     value, lines = options.study(options)
+    _emit(options, value, lines)
+    return 0
+
+
+def _memory(options: argparse.Namespace) -> int:
+    from .memory._command import run
+
+    value, lines = run(options, _key_values(options.set))
     _emit(options, value, lines)
     return 0
 

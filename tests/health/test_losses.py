@@ -93,13 +93,19 @@ def test_a_discriminator_that_is_wrong_is_told() -> None:
     assert "discriminator too weak" in kinds(Balance("discriminator"), trace(8.0, 400), 1000)
 
 
-def test_giving_up_needs_to_have_been_able() -> None:
+def test_guessing_is_borne_longer_from_one_that_never_could_do_better() -> None:
     lost = Balance("discriminator")
     kinds(lost, [*trace(0.7, 100), *([CHANCE] * 200)])
+    assert lost.able
     assert lost.guesses_since() is not None
-    never = Balance("discriminator")
-    kinds(never, [CHANCE] * 300)
-    assert never.guesses_since() is None
+    for rounds, whole, told in ((180, 1000, False), (300, 1000, True), (300, 10_000, False), (300, None, False)):
+        never = Balance("discriminator")
+        kinds(never, [CHANCE] * rounds, whole)
+        assert not never.able
+        assert (never.guesses_since() is not None) == told, (rounds, whole)
+    open_end = Balance("discriminator")
+    kinds(open_end, [CHANCE] * 3100)
+    assert open_end.guesses_since() is not None
 
 
 def explosion(players: tuple[str, ...], factor: float, count: int = 400) -> list[str]:

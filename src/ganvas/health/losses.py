@@ -19,7 +19,7 @@ SURE = 0.1 * 2 * LN2
 most the mean cross entropy over ln 2."""
 WRONG = 2 * math.log(10)  # above this sum D gives the truth less than 10 %, in the geometric mean
 ABLE, GUESSING = 0.9 * 2 * LN2, 0.97 * 2 * LN2  # D has told them apart at some time; D guesses
-GIVEN_UP = 100  # moves of guessing
+GIVEN_UP = 75  # moves of guessing, of a D that could do better; one that never could has PATIENCE
 PATIENCE = 150  # moves that D is sure or wrong before it is said
 PATIENT_SHARE = 0.1  # and of the budget, where there is one
 OPENING_SHARE, OPENING_MOVES = 0.4, 300  # of the budget and moves, whichever is later, by which the opening should be over
@@ -82,7 +82,8 @@ class Balance:
         self._sure: list[float] = []  # [round of the first, progress there, moves before]
         self._wrong: list[float] = []
         self._able = False
-        self._guessing: list[float] = []  # the same, once it has been able
+        self._guessing: list[float] = []  # the same
+        self._untaught = False  # and long enough to say so of one that never could do better
         self._moments = [0.0, 0.0, 0.0]  # count, mean, sum of squared deviations of the loss after T0 (Welford 1962)
 
     def take(self, value: float, round: int, progress: float) -> list[Finding]:
@@ -104,7 +105,9 @@ class Balance:
             self.t0 = int(self._above[1])
         found = []
         self._able = self._able or middle < ABLE
-        self._guessing = self._held(self._able and GUESSING < middle < WRONG, self._guessing, round, progress)
+        self._guessing = self._held(GUESSING < middle < WRONG, self._guessing, round, progress)
+        least = PATIENCE if progress > 0 else OPENING_OPEN  # at first every discriminator guesses for a while
+        self._untaught = bool(self._guessing) and self._moves >= least and self._long(self._guessing, progress)
         self._sure = self._held(middle < SURE, self._sure, round, progress)
         self._wrong = self._held(middle > WRONG, self._wrong, round, progress)
         if self._long(self._sure, progress):
@@ -129,10 +132,18 @@ class Balance:
         return patient and (progress == 0 or progress - since[1] >= PATIENT_SHARE)
 
     def guesses_since(self) -> int | None:
-        """The round since which a discriminator that could tell samples from records guesses, when that is long; else None."""
-        if not self._guessing or self._moves - self._guessing[2] < GIVEN_UP:
+        """The round since which the discriminator guesses, when that is long; else None."""
+        if not self._guessing:
+            return None
+        moves = self._moves - self._guessing[2]
+        if moves < GIVEN_UP if self._able else not self._untaught or moves < PATIENCE:
             return None
         return int(self._guessing[0])
+
+    @property
+    def able(self) -> bool:
+        """Whether it could tell samples from records at some time."""
+        return self._able
 
     def after_t0(self) -> dict[str, float] | None:
         """mean, variance and sd of the loss after T0, with the number of moves; None before it."""
@@ -149,7 +160,7 @@ class Balance:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where `state` was taken."""
         self.t0 = state["t0"]
-        self._able, self._moves = state["able"], state["moves"]
+        self._able, self._moves, self._untaught = state["able"], state["moves"], state["untaught"]
         self._last, self._above, self._sure, self._wrong, self._guessing, self._moments = (
             list(state[key]) for key in ("last", "above", "sure", "wrong", "guessing", "moments")
         )

@@ -18,7 +18,16 @@ from ..errors import GanvasError
 from .alarms import FINAL, HINT, Alarm
 from .losses import Finding, Losses
 from .quality import Quality
-from .samples import COUNT, Stillness, Variety, can_look, data_findings, learnt_rows, some_rows, weight_marks
+from .samples import (
+    COUNT,
+    Stillness,
+    Variety,
+    can_look,
+    data_findings,
+    learnt_rows,
+    some_rows,
+    weight_marks,
+)
 
 LOOKS = 8
 PEEK_SHARE, PEEK_FIRST, PEEK_APART, PEEK_ROUNDS = 0.012, 2.0, 0.5, 10  # share of the time, seconds, seconds, rounds
@@ -148,7 +157,8 @@ class Watch:
         for player, balance in self.losses.balances.items():
             since = balance.guesses_since()
             if since is not None and self.variety.differ():
-                seen = f"{player} guesses, though samples and records differ (energy distance {self.variety.apart[-1]:.2f})"
+                what = "guesses" if balance.able else "never did better than guess"
+                seen = f"{player} {what}, though samples and records differ (energy distance {self.variety.apart[-1]:.2f})"
                 self._note([("discriminator gave up", seen, since)])
 
     def look(self, seconds: float) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 def catalogue() -> dict[str, str]:
     """The studies by name, each with the first line of what its file says of itself. Imports nothing."""
-    files = sorted(p for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_"))
+    files = sorted(p for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_") and p.stem != "cells")
     return {p.stem.replace("_", "-"): _summary(p) for p in files}
 
 

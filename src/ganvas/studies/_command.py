@@ -10,10 +10,12 @@ Answer = tuple[dict[str, Any], list[str]]
 
 
 def add_commands(actions: Any) -> None:
-    """Add `readers make` and `readers score` to the sub-parsers of `ganvas study`.
+    """Add the studies to the sub-parsers of `ganvas study`.
 
     A chosen command leaves its handler in `options.study`, options -> (value, lines), and its parser in `options.leaf`.
     """
+    _add_xray(actions)
+    _add_memory(actions)
     readers = actions.add_parser("readers", help="blinded human reading: can people tell synthetic images from real ones?")
     readers.set_defaults(leaf=readers)
     steps = readers.add_subparsers(title="commands", metavar="COMMAND")
@@ -33,6 +35,45 @@ def add_commands(actions: Any) -> None:
     score = _command(steps, "score", "put the key and the readers' answers together", _score)
     score.add_argument("folder", metavar="DIR", type=Path, help="folder of the key")
     score.add_argument("answers", metavar="ANSWERS", nargs="*", type=Path, help="files or folders (default: those in DIR)")
+
+
+def _add_xray(actions: Any) -> None:
+    summary = "the ablation of the chest X-ray study: optimiser, nonlinearity and TTUR, on your radiographs"
+    made = _command(actions, "xray-ablation", summary, _xray)
+    made.add_argument("--data", help="radiographs: anything ganvas train takes (default: the phantom chest)")
+    made.add_argument("--out", type=Path, default=Path("studies/xray-ablation"), metavar="DIR", help="default %(default)s")
+    made.add_argument("--seeds", type=int, default=2, help="runs of every cell (default 2)")
+    made.add_argument("--rounds", type=int, help="of every run; with --budget at least so many (default 1500)")
+    made.add_argument("--budget", help="time for the whole study, such as 60m: divided into equally many rounds for every cell")
+    made.add_argument("--size", type=int, default=64, help="side of the images in pixels (default 64)")
+    made.add_argument("--width", type=int, default=16, help="of the networks (default 16; the paper's is 64)")
+    made.add_argument("--batch", type=int, default=32, help="images in a batch (default 32)")
+    made.add_argument("--full", action="store_true", help="all eight cells of the design, not only the four of Table I")
+    made.add_argument("--extras", action="store_true", help="also cells for the claims on batch sizes and learning rates")
+    made.add_argument("--looks", type=int, default=6, help="how often samples of a run are judged (default 6)")
+    made.add_argument("--samples", type=int, default=256, help="samples at each look (default 256)")
+    made.add_argument("--inception", type=Path, metavar="FILE", help="weights of Inception, for a distance that is a FID")
+    made.add_argument("--phantom-count", type=int, default=800, help="images to make where the data is a phantom (default 800)")
+    made.add_argument("--jobs", type=int, help="runs at a time (default: one a core, or one a GPU)")
+    made.add_argument(
+        "--launcher", default="local", choices=("local", "slurm", "submitit"),
+        help="local: processes here; slurm: a cluster, through submitit; submitit: submitit's executor here, to try that",
+    )  # fmt: skip
+    made.add_argument(
+        "--cluster", metavar="KEY=VALUE", action="append", default=[],
+        help="parameter of submitit's executor, such as slurm_partition=gpu or timeout_min=600",
+    )  # fmt: skip
+
+
+def _add_memory(actions: Any) -> None:
+    made = _command(
+        actions, "memory", "memory of DCGAN by its width, and what BatchNorm costs: predicted and measured", _memory
+    )
+    made.add_argument("--out", type=Path, default=Path("studies/memory"), metavar="DIR", help="default %(default)s")
+    made.add_argument("--batch", type=int, default=64, help="images of the batch that training is predicted for (default 64)")
+    made.add_argument("--features", help="feature sizes, such as 32,64,128,320 (default: 32 to 320 in steps of 32)")
+    made.add_argument("--sizes", default="64,128", help="sides of the images in pixels (default %(default)s)")
+    made.add_argument("--no-measure", action="store_true", help="predict alone; start no processes to measure")
 
 
 def _command(steps: Any, name: str, summary: str, handler: Any) -> argparse.ArgumentParser:
@@ -77,4 +118,78 @@ def _score(options: argparse.Namespace) -> Answer:
     from .readers import lines, score_reading
 
     result = score_reading(options.folder, options.answers)
+    return result, lines(result)
+
+
+def _xray(options: argparse.Namespace) -> Answer:
+    import shlex
+    import signal
+    import sys
+
+    from ..errors import GanvasError
+    from ..run.budget import parse_budget
+    from .cells import Stopped
+    from .xray import ablation, lines
+
+    budget = parse_budget(options.budget)
+    if options.budget is not None and budget.seconds is None:
+        raise GanvasError(f"--budget {options.budget} is not a time: a study takes 60m or 8h; rounds go to --rounds")
+    cluster: dict[str, Any] = {}
+    for word in options.cluster:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise GanvasError(f"--cluster '{word}' is not KEY=VALUE, for example  --cluster slurm_partition=gpu")
+        cluster[key] = int(value) if value.isdigit() else value
+    try:
+        result = ablation(
+            options.data,
+            options.out,
+            seeds=options.seeds,
+            rounds=options.rounds,
+            budget=budget.seconds,
+            size=options.size,
+            width=options.width,
+            batch=options.batch,
+            full=options.full,
+            extras=options.extras,
+            looks=options.looks,
+            samples=options.samples,
+            inception=options.inception,
+            phantom_count=options.phantom_count,
+            jobs=options.jobs,
+            launcher=options.launcher,
+            cluster=cluster,
+            command=shlex.join(["ganvas", *sys.argv[1:]]),
+            say=lambda text: print(text, file=sys.stderr, flush=True),
+        )
+    except Stopped as stopped:
+        if stopped.signal != signal.SIGTERM:
+            raise
+        print(f"ganvas: told to end; {stopped}", file=sys.stderr)
+        raise SystemExit(128 + stopped.signal) from None
+    return result, lines(result)
+
+
+def _memory(options: argparse.Namespace) -> Answer:
+    import sys
+
+    from ..errors import GanvasError
+    from .memory import FEATURES, lines, memory_study
+
+    def numbers(name: str, text: str) -> list[int]:
+        try:
+            return [int(part) for part in text.split(",")]
+        except ValueError:
+            raise GanvasError(f"{name} '{text}' is not understood: give whole numbers, such as 32,64,128") from None
+
+    if options.batch < 2:
+        raise GanvasError(f"--batch {options.batch} is too small: the least is 2")
+    result = memory_study(
+        options.out,
+        features=FEATURES if options.features is None else numbers("--features", options.features),
+        sides=numbers("--sizes", options.sizes),
+        batch=options.batch,
+        measured=not options.no_measure,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )
     return result, lines(result)

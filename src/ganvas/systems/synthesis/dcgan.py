@@ -6,7 +6,8 @@ networks (not on G's output, not on D's input), no hidden fully connected layers
 in D, Adam with beta1 = 0.5 and weights from N(0, 0.02). The loss is the non-saturating one of Goodfellow et al. 2014.
 
 Here for any size, aspect and number of channels; with a moving average of G, differentiable augmentation, and nonlinearity,
-BatchNorm, optimiser and rate of each player as settings (the questions of Belmekki et al. 2022).
+BatchNorm, optimiser and rate, stride, depth and fully connected layers of each player as settings (the questions of Belmekki
+et al. 2022).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch import Tensor
 from ganvas.batches import Image, Noise
 from ganvas.config import Situation, knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
-from ganvas.networks.convolutional import ConvolutionalDiscriminator, ConvolutionalGenerator
+from ganvas.networks.convolutional import CONNECTED, STRIDES, ConvolutionalDiscriminator, ConvolutionalGenerator
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.optim import NAMES, optimiser
@@ -45,6 +46,15 @@ class Config:
     discriminator_nonlinearity: str = knob("leaky-relu", "after each hidden layer of D", choices=NONLINEARITIES)
     generator_batch_norm: bool = knob(True, "BatchNorm in G")
     discriminator_batch_norm: bool = knob(True, "BatchNorm in D")
+    generator_stride: int = knob(2, "how many times each layer of G enlarges; kernels are twice that", choices=STRIDES)
+    discriminator_stride: int = knob(2, "how many times each layer of D reduces; kernels are twice that", choices=STRIDES)
+    generator_overlap: bool = knob(True, "false: kernels of G as large as its strides, so that squares lie side by side")
+    generator_extra: int = knob(0, "layers that keep the size, after each hidden one of G", low=0, high=8)
+    discriminator_extra: int = knob(0, "layers that keep the size, after each hidden one of D", low=0, high=8)
+    generator_connected: str = knob("none", "fully connected layers of G: next to its image, or its latent", choices=CONNECTED)
+    discriminator_connected: str = knob(
+        "none", "fully connected layers of D: next to its image, or its decision", choices=CONNECTED
+    )
     optimiser: str = knob("adam", "optimiser of both players", choices=NAMES)
     generator_rate: float = knob(2e-4, "learning rate of G", low=0.0)
     discriminator_rate: float = knob(2e-4, "learning rate of D", low=0.0)
@@ -68,12 +78,19 @@ class Dcgan(System):
             config.width,
             nonlinearity=config.generator_nonlinearity,
             batch_norm=config.generator_batch_norm,
+            stride=config.generator_stride,
+            overlap=config.generator_overlap,
+            extra=config.generator_extra,
+            connected=config.generator_connected,
         )
         self.discriminator = ConvolutionalDiscriminator(
             spec.shape,
             config.width,
             nonlinearity=config.discriminator_nonlinearity,
             batch_norm=config.discriminator_batch_norm,
+            stride=config.discriminator_stride,
+            extra=config.discriminator_extra,
+            connected=config.discriminator_connected,
         )
         self.average = copy.deepcopy(self.generator)
 
@@ -134,4 +151,36 @@ def auto(situation: Situation) -> dict[str, Any]:
     }
 
 
-PRESETS: dict[str, Any] = {"auto": auto, "paper": {"width": 128}}
+XRAY: dict[str, Any] = {  # Belmekki et al. 2022, section III; what it leaves open is told in the page of the chest X-ray study
+    "latent": 100,
+    "width": 64,
+    "batch_size": 128,
+    "optimiser": "adas",
+    "beta1": 0.5,
+    "beta2": 0.999,
+    "discriminator_batch_norm": True,
+    "augment": (),
+    "averaging": 0.0,
+}
+
+PRESETS: dict[str, Any] = {
+    "auto": auto,
+    "paper": {"width": 128},
+    "xray-table-ii": {  # its best: ELU in both, BatchNorm only within D, two time scales
+        **XRAY,
+        "generator_nonlinearity": "elu",
+        "discriminator_nonlinearity": "elu",
+        "generator_batch_norm": False,
+        "generator_rate": 1e-4,
+        "discriminator_rate": 4e-4,
+    },
+    "xray-relu": {  # its DCGAN (ReLU, LReLU): BatchNorm in both, one time scale
+        **XRAY,
+        "generator_nonlinearity": "relu",
+        "discriminator_nonlinearity": "leaky-relu",
+        "generator_batch_norm": True,
+        "generator_rate": 2e-4,
+        "discriminator_rate": 2e-4,
+    },
+    "xray-memory": {"width": 128, "batch_size": 64},  # 1024-512-256-128 at 64x64: the network whose memory the study tells
+}

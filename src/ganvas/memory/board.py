@@ -1,0 +1,290 @@
+"""What is to be weighed: a system on a kind of data, under the settings a run would have, and a short game of it.
+
+The same few rounds are played on symbols (`predicting`) and on real numbers (`measuring`). Not for training: its data is blank.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..batches import Batch, Domains, Image, Noise, Points, Walks
+from ..config import Situation, build_config
+from ..engine import Engine
+from ..errors import GanvasError
+from ..game import Phase, Turn
+from ..kinds import is_kind, kind_of
+from ..parallel import Processes
+from ..registry import load_system
+from ..run.budget import parse_budget
+from ..run.settings import build_settings, parse_size
+from ..run.train import _check_sharing, _choose_preset, _resolve_numbers
+from ..specs import (
+    GraphSpec,
+    ImageSpec,
+    PointsSpec,
+    SeriesSpec,
+    SolidSpec,
+    SoundSpec,
+    Spec,
+    TokensSpec,
+    spec_from_dict,
+    spec_to_dict,
+)
+
+RECORDS = 4_000  # that a preset is told of, when there is no data to count
+TIMES = 2  # repetitions of a turn that are played: further ones need no more memory
+USUAL = {"image": 64, "sound": 16_384, "series": 30, "solid": 32, "tokens": 20, "graph": 1_000, "points": 1}
+CHANNELS = {"image": 1, "sound": 1, "series": 3, "solid": 1, "tokens": 5_000, "graph": 1, "points": 2}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One configuration. system: a name or file. config: every setting of the system. spec: of the data.
+
+    precision, channels_last, micro_batches, device, threads: as of `ganvas train`, settled. notes: what was assumed.
+    """
+
+    system: str
+    config: dict[str, Any]
+    spec: Spec
+    precision: str = "32"
+    channels_last: bool = False
+    micro_batches: int = 1
+    device: str = "cpu"
+    threads: int | None = None
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**dataclasses.asdict(self), "spec": spec_to_dict(self.spec), "notes": list(self.notes)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Case:
+        """The inverse of `to_dict`."""
+        return cls(**{**values, "spec": spec_from_dict(values["spec"]), "notes": tuple(values["notes"])})
+
+    @property
+    def batch(self) -> int:
+        """Records in a batch."""
+        return int(self.config["batch_size"])
+
+    def changed(self, *, micro_batches: int | None = None, **config: Any) -> Case:
+        """The same with other settings of the system, or another number of micro-batches."""
+        micro = self.micro_batches if micro_batches is None else micro_batches
+        return dataclasses.replace(self, config={**self.config, **config}, micro_batches=micro)
+
+
+def make_spec(kind: str, size: Any = None, channels: int | None = None, classes: int = 0) -> Spec:
+    """A spec of that kind without data.
+
+    size: pixels of a side or (height, width); samples of a sound; steps of a series; voxels of a side; symbols of a sequence;
+    nodes of a graph. channels: of an image or sound, quantities of a series, symbols of an alphabet, dimensions of points.
+    Raises GanvasError for two sides of what has one.
+    """
+    side = USUAL[kind] if size is None else size
+    many = CHANNELS[kind] if channels is None else channels
+    names = tuple(f"class {i}" for i in range(classes))
+    if kind == "image":
+        height, width = side if isinstance(side, tuple) else (side, side)
+        return ImageSpec(many, height, width, classes=names)
+    if isinstance(side, tuple):
+        raise GanvasError(f"--size {side[0]}x{side[1]} is for images; {kind} data has one number, as in --size {USUAL[kind]}")
+    made: dict[str, Callable[[], Spec]] = {
+        "sound": lambda: SoundSpec(side, 16_000, many, classes=names),
+        "series": lambda: SeriesSpec(side, tuple(f"q{i}" for i in range(many)), (0.0,) * many, (1.0,) * many, classes=names),
+        "solid": lambda: SolidSpec(side, classes=names),
+        "tokens": lambda: TokensSpec(side, ("", *(str(i) for i in range(1, many)))),
+        "graph": lambda: GraphSpec(side),
+        "points": lambda: PointsSpec(many, classes=names),
+    }
+    return made[kind]()
+
+
+def describe(
+    system: str,
+    *,
+    data: str | None = None,
+    size: str | None = None,
+    channels: int | None = None,
+    classes: int | None = None,
+    preset: str = "auto",
+    config: Mapping[str, Any] | None = None,
+    batch: int | None = None,
+    budget: str | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str = "auto",
+    channels_last: str = "auto",
+    micro_batches: int = 1,
+) -> Case:
+    """The configuration that `ganvas train` would choose for these options: preset, precision and layout are settled as there.
+
+    data: a path or phantom the spec is read from; without it, `make_spec`. batch: another name for the setting batch_size.
+    Raises GanvasError in one line for what cannot be built.
+    """
+    from ..parallel import pick_device
+
+    card, module, system_class = load_system(system)
+    settings = build_settings(
+        {"data": data or "", "size": size, "channels": channels, "preset": preset, "device": device, "threads": threads,
+         "precision": precision, "channels_last": channels_last, "micro_batches": micro_batches}
+    )  # fmt: skip
+    overrides: dict[str, Any] = dict(config or {})
+    if batch is not None:
+        overrides["batch_size"] = batch
+    choice = _choose_preset(module, preset, overrides, system_class.Config)  # type: ignore[attr-defined]
+    spec, records, notes = _spec_of(card, system_class, settings, data, parse_size(size), channels, classes)
+    place = pick_device(device)
+    settings, speed = _resolve_numbers(settings, system_class, spec, callable(choice))
+    if callable(choice):
+        seconds = parse_budget(budget).seconds
+        notes.append(f"preset 'auto' as for {records:,} records" + ("" if seconds else " and an hour (see --budget)"))
+        choice = choice(Situation(spec, records, seconds, speed, place.type))
+    values = {**choice, **{key.replace("-", "_"): value for key, value in overrides.items()}}
+    built = build_config(system_class.Config, values, where=f"system {card.name}")  # type: ignore[attr-defined]
+    _check_sharing(settings, built, records)
+    chosen = {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(built).items()}
+    case = Case(
+        card.name if card.module else str(card.path), chosen, spec, settings.precision, settings.channels_last == "on",
+        settings.micro_batches, str(place), settings.threads,
+    )  # fmt: skip
+    spec, more = _with_classes(case, classes)
+    return dataclasses.replace(case, spec=spec, notes=(*notes, *more))
+
+
+def _spec_of(
+    card: Any, system_class: Any, settings: Any, data: str | None, size: Any, channels: int | None, classes: int | None
+) -> tuple[Spec, int, list[str]]:
+    """(spec, number of records, notes)."""
+    if data is None:
+        if size is None and system_class.side is not None:
+            size = system_class.side
+        for name, number in (("--size", size), ("--channels", channels), ("--classes", classes)):
+            if isinstance(number, int) and number < (0 if name == "--classes" else 1):
+                raise GanvasError(f"{name} {number} is too small: the least is {0 if name == '--classes' else 1}")
+        kind = card.data[0]
+        return make_spec(kind, size, channels, classes or 0), RECORDS, []
+    from ..run.opening import open_run_data
+
+    fit = settings.fit or system_class.fit
+    side = settings.size or (None if system_class.side is None else str(system_class.side))
+    dataset = open_run_data(dataclasses.replace(settings, fit=fit, size=side), kinds=card.data)
+    if dataset.spec.kind not in card.data:
+        raise GanvasError(f"{card.name} learns from {' or '.join(card.data)} data, but {data} holds {dataset.spec.kind}")
+    return dataset.spec, len(dataset.train_indices()), []
+
+
+def _with_classes(case: Case, classes: int | None) -> tuple[Spec, list[str]]:
+    """The spec, with two classes where the system cannot be built without any and nobody said how many."""
+    try:
+        build_board(case, "meta")
+        return case.spec, []
+    except GanvasError:
+        if classes is not None or case.spec.classes or case.spec.kind in ("tokens", "graph"):
+            raise
+        spec = dataclasses.replace(case.spec, classes=("class 0", "class 1"))
+        try:
+            build_board(dataclasses.replace(case, spec=spec), "meta")
+        except GanvasError:
+            spec = case.spec
+        if spec is case.spec:
+            raise
+        return spec, ["two classes are assumed (see --classes)"]
+
+
+def build_board(case: Case, device: str) -> Any:
+    """The system with fresh weights, on that device; on `meta` it has shapes and no numbers. Raises GanvasError."""
+    _, _, system_class = load_system(case.system)
+    config = build_config(system_class.Config, case.config)  # type: ignore[attr-defined]
+    if "effnet" in system_class.extractors:  # type: ignore[attr-defined]
+        from ..metrics.features import extractor_network
+
+        extractor_network("cpu")  # read from its file here, or what is kept for others would be without numbers
+    with torch.device("meta" if device == "meta" else "cpu"):
+        return system_class(case.spec, config)
+
+
+class Blank:
+    """The stream `data`: batches of zeros, of the shapes a run would deal."""
+
+    def __init__(self, case: Case, domains: int) -> None:
+        self.spec = case.spec
+        self.domains = domains
+        self.own = case.batch
+        self.configure()
+
+    def configure(self, **overrides: Any) -> None:
+        self.batch_size = int(overrides.get("batch_size", self.own))
+        self.size = overrides.get("size")
+        self.length = overrides.get("length")
+
+    def draw(self, noise: Noise) -> Batch:
+        device, count, spec = noise.generator.device, self.batch_size, self.spec
+        labels = torch.zeros(count, dtype=torch.int64, device=device) if spec.classes else None
+        if isinstance(spec, GraphSpec):
+            return Walks(noise, None, torch.zeros(count, int(self.length or 16), dtype=torch.int64, device=device))
+        whole = isinstance(spec, TokensSpec)
+        shape = (spec.channels, *self.size) if self.size and isinstance(spec, ImageSpec) else spec.shape
+        values: Tensor = torch.zeros(count, *shape, dtype=torch.int64 if whole else torch.float32, device=device)
+        if is_kind(spec.kind):
+            return kind_of(spec.kind).batch(noise, labels, values)
+        if isinstance(spec, PointsSpec):
+            return Points(noise, labels, values)
+        return Domains(noise, None, values, values.clone()) if self.domains == 2 else Image(noise, labels, values)
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        return None
+
+
+Wrap = Callable[[Phase, Turn], Any]
+
+
+def seat(case: Case, system: Any, wrap: Wrap = lambda phase, turn: turn.objective, engine_class: type = Engine) -> Engine:
+    """An Engine on the system whose every phase lasts two rounds, with all turns due in both.
+
+    Lazy turns (R1 every 16 rounds) are played in each round: one day they fall together with everything else. wrap: makes the
+    objective that is played of a turn.
+    """
+
+    def short(phase: Phase) -> Phase:
+        turns = tuple(
+            dataclasses.replace(
+                turn,
+                objective=wrap(phase, turn),
+                every=1,
+                times=turn.times if callable(turn.times) else min(TIMES, turn.times),
+            )
+            for turn in phase.turns
+        )
+        return Phase(phase.name, turns, rounds=2, loader=phase.loader)
+
+    phases = tuple(short(phase) for phase in system.phases())
+    system.phases = lambda: phases
+    stream = Blank(case, len(system.domains()))
+    return engine_class(
+        system,
+        {"data": stream},
+        processes=Processes(torch.device(case.device)),
+        precision=case.precision,
+        micro_batches=case.micro_batches,
+        check_every=32,
+        channels_last=case.channels_last,
+        seed=0,
+    )
+
+
+def play(engine: Engine) -> None:
+    """Two rounds of every phase. After the first all optimiser states exist, and are copied for roll-backs as in a run."""
+    while not engine.over:
+        engine.play_round()
+        if not engine.over:
+            engine.settle()
