@@ -1,7 +1,8 @@
 """The convolutional pair of Radford et al. 2015 for any size, aspect and number of channels.
 
 Used by the image systems that vary the game and not the networks. Weights start at N(0, 0.02), BatchNorm scales at
-N(1, 0.02), as in the paper.
+N(1, 0.02), as in the paper. The stride, the depth and fully connected layers can be varied, as Belmekki et al. 2022 (Table III)
+did: a layer of stride s has kernels of 2s and a padding of s/2, which by their equation 5 makes it s times smaller exactly.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ from torch import Tensor, nn
 from ..errors import GanvasError
 
 SMALLEST_SIDE = 8
+STRIDES = (2, 4, 8)
+CONNECTED = ("none", "image", "deep")
+"""Fully connected layers: none, next to the image (G's output, D's input), or at the deep end (G's latent, D's decision)."""
+UNITS = 512  # between the two layers next to an image; from every pixel to every pixel would be 17 million weights at 64x64
+LATENT_UNITS, DECISION_UNITS = (64, 512), (512, 64, 16)  # narrow first and narrow last, as in FCC-GAN (Barua et al. 2019)
 
 
 def activation(name: str) -> nn.Module:
@@ -35,6 +41,25 @@ def stages_and_base(height: int, width: int) -> tuple[int, tuple[int, int]]:
     return stages, (math.ceil(height / 2**stages), math.ceil(width / 2**stages))
 
 
+def strides_for(stages: int, stride: int) -> list[int]:
+    """The stride of every layer, from the image inwards: as many of `stride` as fit, then what is left to 2^stages."""
+    whole, left = divmod(stages, int(math.log2(stride)))
+    return [stride] * whole + ([2**left] if left else [])
+
+
+def sizes_for(width: int, strides: list[int]) -> list[int]:
+    """Channels between the layers, from the image inwards: `width` at half the resolution, doubled with each halving, at most
+    8 times. So a map of one size has as many channels whatever the strides are."""
+    halvings = itertools.accumulate(int(math.log2(stride)) for stride in strides)
+    return [width * min(8, 2 ** (count - 1)) for count in halvings]
+
+
+def next_to_image(shape: tuple[int, int, int], bend: nn.Module) -> nn.Sequential:
+    """Two fully connected layers from an image (C, H, W) to an image."""
+    size = math.prod(shape)
+    return nn.Sequential(nn.Flatten(), nn.Linear(size, UNITS), bend, nn.Linear(UNITS, size), nn.Unflatten(1, shape))
+
+
 def initialise(module: nn.Module) -> None:
     """The paper's starting weights; for `network.apply`."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
@@ -46,57 +71,118 @@ def initialise(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
+class Layers:
+    """Makes hidden layers of one network: a convolution, BatchNorm if any, the nonlinearity, then `extra` that keep the size."""
+
+    def __init__(self, nonlinearity: str, batch_norm: bool, extra: int) -> None:
+        self.nonlinearity, self.batch_norm, self.extra = nonlinearity, batch_norm, extra
+
+    def bend(self) -> nn.Module:
+        return activation(self.nonlinearity)
+
+    def hidden(self, convolution: nn.Module, size: int, *, norm: bool = True) -> list[nn.Module]:
+        made = [convolution, *([nn.BatchNorm2d(size)] if norm and self.batch_norm else []), self.bend()]
+        for _ in range(self.extra):
+            made.append(nn.Conv2d(size, size, 3, 1, 1, bias=not self.batch_norm))
+            made += [*([nn.BatchNorm2d(size)] if self.batch_norm else []), self.bend()]
+        return made
+
+    def connected(self, before: int, sizes: tuple[int, ...], kernel: tuple[int, int] = (1, 1)) -> list[nn.Module]:
+        """Fully connected layers: the first takes in a whole map of `kernel` pixels, the others one of a single pixel."""
+        made: list[nn.Module] = []
+        for size in sizes:
+            made.append(nn.Conv2d(before, size, kernel, bias=not self.batch_norm))
+            made += [*([nn.BatchNorm2d(size)] if self.batch_norm else []), self.bend()]
+            before, kernel = size, (1, 1)
+        return made
+
+
 class ConvolutionalGenerator(nn.Module):
     """Latent (B, latent) -> images (B, C, H, W) in [-1, 1], by 4x4 stride-2 transposed convolutions.
 
-    shape: (C, H, W). width: channels of the last hidden layer; doubles towards the latent, at most 8 times.
+    shape: (C, H, W). width: channels of the last hidden layer; doubles towards the latent, at most 8 times. stride: of each
+    layer, with kernels of twice that; without overlap as large as that, so that every layer draws square beside square. extra:
+    layers of stride 1 after each hidden one. connected: one of CONNECTED.
     """
 
     def __init__(
-        self, latent: int, shape: tuple[int, int, int], width: int, *, nonlinearity: str = "relu", batch_norm: bool = True
+        self,
+        latent: int,
+        shape: tuple[int, int, int],
+        width: int,
+        *,
+        nonlinearity: str = "relu",
+        batch_norm: bool = True,
+        stride: int = 2,
+        overlap: bool = True,
+        extra: int = 0,
+        connected: str = "none",
     ) -> None:
         super().__init__()
         channels, self.height, self.columns = shape
         stages, base = stages_and_base(self.height, self.columns)
-        widths = [width * min(8, 2 ** (stages - 1 - i)) for i in range(stages)]
+        strides = strides_for(stages, stride)
+        widths = sizes_for(width, strides)[::-1]
+        strides = strides[::-1]
+        make = Layers(nonlinearity, batch_norm, extra)
+        layers: list[nn.Module] = []
 
-        def hidden(convolution: nn.Module, size: int) -> list[nn.Module]:
-            return [convolution, *([nn.BatchNorm2d(size)] if batch_norm else []), activation(nonlinearity)]
+        def enlarging(before: int, after: int, step: int, bias: bool) -> nn.Module:
+            kernel, padding = (2 * step, step // 2) if overlap else (step, 0)
+            return nn.ConvTranspose2d(before, after, kernel, step, padding, bias=bias)
 
-        bias = not batch_norm
-        layers = hidden(nn.ConvTranspose2d(latent, widths[0], base, bias=bias), widths[0])
-        for before, after in itertools.pairwise(widths):
-            layers += hidden(nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias), after)
-        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh())
+        if connected == "deep":
+            layers, latent = make.connected(latent, LATENT_UNITS), LATENT_UNITS[-1]
+        layers += make.hidden(nn.ConvTranspose2d(latent, widths[0], base, bias=not batch_norm), widths[0])
+        for (before, after), step in zip(itertools.pairwise(widths), strides[:-1], strict=True):
+            layers += make.hidden(enlarging(before, after, step, not batch_norm), after)
+        layers.append(enlarging(widths[-1], channels, strides[-1], True))
+        last = nn.Tanh()
+        self.connected = nn.Sequential(next_to_image(shape, make.bend()), last) if connected == "image" else None
+        self.layers = nn.Sequential(*layers, *([last] if self.connected is None else []))
         self.apply(initialise)
 
     def forward(self, latents: Tensor) -> Tensor:
         images = self.layers(latents[:, :, None, None])
         top, left = (images.shape[2] - self.height) // 2, (images.shape[3] - self.columns) // 2
-        return images[:, :, top : top + self.height, left : left + self.columns]
+        images = images[:, :, top : top + self.height, left : left + self.columns]
+        return images if self.connected is None else self.connected(images)
 
 
 class ConvolutionalDiscriminator(nn.Module):
     """Images (B, C, H, W) -> logits (B,), by 4x4 stride-2 convolutions; no sigmoid.
 
     width: channels after the first layer; doubles with each halving, at most 8 times. BatchNorm, when used, is left out of
-    the first and the last layer (the paper's rule).
+    the first and the last layer (the paper's rule). stride, extra, connected: as of the generator.
     """
 
     def __init__(
-        self, shape: tuple[int, int, int], width: int, *, nonlinearity: str = "leaky-relu", batch_norm: bool = True
+        self,
+        shape: tuple[int, int, int],
+        width: int,
+        *,
+        nonlinearity: str = "leaky-relu",
+        batch_norm: bool = True,
+        stride: int = 2,
+        extra: int = 0,
+        connected: str = "none",
     ) -> None:
         super().__init__()
         channels, height, columns = shape
         stages, _ = stages_and_base(height, columns)
-        widths = [width * min(8, 2**i) for i in range(stages)]
-        layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, 2, 1), activation(nonlinearity)]
-        for before, after in itertools.pairwise(widths):
-            layers.append(nn.Conv2d(before, after, 4, 2, 1, bias=not batch_norm))
-            layers += [nn.BatchNorm2d(after)] if batch_norm else []
-            layers.append(activation(nonlinearity))
-        final = nn.Conv2d(widths[-1], 1, (height // 2**stages, columns // 2**stages))
-        self.layers = nn.Sequential(*layers, final)
+        strides = strides_for(stages, stride)
+        widths = sizes_for(width, strides)
+        make = Layers(nonlinearity, batch_norm, extra)
+        step = strides[0]
+        layers: list[nn.Module] = [next_to_image(shape, make.bend())] if connected == "image" else []
+        layers += make.hidden(nn.Conv2d(channels, widths[0], 2 * step, step, step // 2), widths[0], norm=False)
+        for (before, after), step in zip(itertools.pairwise(widths), strides[1:], strict=True):
+            layers += make.hidden(nn.Conv2d(before, after, 2 * step, step, step // 2, bias=not batch_norm), after)
+        whole, size = (height // 2**stages, columns // 2**stages), widths[-1]
+        if connected == "deep":
+            layers += make.connected(size, DECISION_UNITS, whole)
+            whole, size = (1, 1), DECISION_UNITS[-1]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(size, 1, whole))
         self.apply(initialise)
 
     def forward(self, images: Tensor) -> Tensor:
