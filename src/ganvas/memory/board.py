@@ -22,8 +22,8 @@ from ..kinds import is_kind, kind_of
 from ..parallel import Processes
 from ..registry import load_system
 from ..run.budget import parse_budget
+from ..run.resolving import check_sharing, choose_preset, resolve_numbers
 from ..run.settings import build_settings, parse_size
-from ..run.train import _check_sharing, _choose_preset, _resolve_numbers
 from ..specs import (
     GraphSpec,
     ImageSpec,
@@ -138,17 +138,17 @@ def describe(
     overrides: dict[str, Any] = dict(config or {})
     if batch is not None:
         overrides["batch_size"] = batch
-    choice = _choose_preset(module, preset, overrides, system_class.Config)  # type: ignore[attr-defined]
+    choice = choose_preset(module, preset, overrides, system_class.Config)  # type: ignore[attr-defined]
     spec, records, notes = _spec_of(card, system_class, settings, data, parse_size(size), channels, classes)
     place = pick_device(device)
-    settings, speed = _resolve_numbers(settings, system_class, spec, callable(choice))
+    settings, speed = resolve_numbers(settings, system_class, spec, callable(choice))
     if callable(choice):
         seconds = parse_budget(budget).seconds
         notes.append(f"preset 'auto' as for {records:,} records" + ("" if seconds else " and an hour (see --budget)"))
         choice = choice(Situation(spec, records, seconds, speed, place.type))
     values = {**choice, **{key.replace("-", "_"): value for key, value in overrides.items()}}
     built = build_config(system_class.Config, values, where=f"system {card.name}")  # type: ignore[attr-defined]
-    _check_sharing(settings, built, records)
+    check_sharing(settings, built)
     chosen = {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(built).items()}
     case = Case(
         card.name if card.module else str(card.path), chosen, spec, settings.precision, settings.channels_last == "on",

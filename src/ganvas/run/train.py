@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..config import Situation, build_config, knobs
-from ..errors import GanvasError, RunError, did_you_mean
+from ..config import Situation, build_config
+from ..errors import GanvasError, RunError
 from ..kinds import is_kind
 from ..registry import Card, find, load_system
 from ..specs import ImageSpec, SolidSpec, spec_to_dict
@@ -23,6 +23,7 @@ from .files import held, told, write_json
 from .load import read_run
 from .loop import play
 from .opening import open_run_data, same_data
+from .resolving import check_sharing, choose_preset, resolve_numbers
 from .settings import ANY_TIME, FILE, Settings, build_settings, parse_size, read_yaml, write_yaml
 
 BEGINNINGS = ("checkpoints", "samples", "environment.json", "split.json", "start.safetensors")  # of a run not yet complete
@@ -210,13 +211,13 @@ def _prepare(
     for note in dataset.notes[:10]:
         say(f"note: {note}")
     count = len(dataset.train_indices())
-    preset = _choose_preset(module, settings.preset, overrides, system_class.Config)  # type: ignore[attr-defined]
-    settings, speed = _resolve_numbers(settings, system_class, spec, callable(preset))
+    preset = choose_preset(module, settings.preset, overrides, system_class.Config)  # type: ignore[attr-defined]
+    settings, speed = resolve_numbers(settings, system_class, spec, callable(preset))
     if callable(preset):
         preset = preset(Situation(spec, count, budget.seconds, speed, pick_device(settings.device).type))
     values = {**preset, **{k.replace("-", "_"): v for k, v in overrides.items()}}
     config = build_config(system_class.Config, values, where=f"system {card.name}")  # type: ignore[attr-defined]
-    _check_sharing(settings, config, count)
+    check_sharing(settings, config)
     made = system_class(spec, config)  # says what it cannot serve, before a folder is made
     _check_plateau(settings, made, dataset)
     resolved = dataclasses.asdict(settings)
@@ -252,51 +253,6 @@ def _prepare(
         },
     )
     return folder, dataset
-
-
-def _choose_preset(module: Any, name: str, overrides: dict[str, Any], config_class: type) -> Any:
-    """The preset of that name. Raises GanvasError when there is none, or for overrides that are no settings."""
-    presets = getattr(module, "PRESETS", {})
-    if name not in presets and name != "auto":
-        raise GanvasError(f"unknown preset '{name}'{did_you_mean(name, list(presets))}; presets: {', '.join(presets)}")
-    known = {k.name for k in knobs(config_class)}
-    unknown = [k for k in overrides if k.replace("-", "_") not in known]
-    if unknown:  # before any time is spent on measuring
-        build_config(config_class, {unknown[0]: None})
-    return presets.get(name, {})
-
-
-def _resolve_numbers(settings: Settings, system_class: Any, spec: Any, curious: bool) -> tuple[Settings, float]:
-    """Settle threads, precision and memory layout by measuring; also returns the speed of convolutions, in GFLOP/s.
-
-    curious: whether the speed will be looked at; it is not measured for nothing.
-    """
-    from ..doctor import fastest_numbers, useful_threads
-    from ..parallel import pick_device
-
-    threads, device = settings.threads, pick_device(settings.device)
-    if not isinstance(spec, ImageSpec) or not (curious or "auto" in (settings.precision, settings.channels_last)):
-        # Networks on points and series are too small to be shared out: threads would only wait for each other.
-        chosen, layout, speed = "32", False, 0.0
-        if threads is None and device.type == "cpu" and not isinstance(spec, ImageSpec):
-            threads = 1 if spec.kind in ("points", "series", "graph") else useful_threads(settings.processes)
-    else:
-        mixed = settings.precision == "bf16-mixed" or (settings.precision == "auto" and system_class.mixed_is_safe)
-        if threads is None and device.type == "cpu":
-            threads = useful_threads(settings.processes)
-        chosen, layout, speed = fastest_numbers(device, mixed=mixed, threads=threads)
-    precision = chosen if settings.precision == "auto" else settings.precision
-    channels_last = ("on" if layout else "off") if settings.channels_last == "auto" else settings.channels_last
-    return dataclasses.replace(settings, precision=precision, channels_last=channels_last, threads=threads), speed
-
-
-def _check_sharing(settings: Settings, config: Any, records: int) -> None:
-    pieces = settings.processes * settings.micro_batches
-    if config.batch_size % pieces:
-        raise GanvasError(
-            f"batch_size {config.batch_size} cannot be cut into {settings.processes} processes x {settings.micro_batches} "
-            f"micro-batches: use --set batch_size={-(-config.batch_size // pieces) * pieces}"
-        )
 
 
 def _check_plateau(settings: Settings, system: Any, dataset: Any) -> None:

@@ -1,0 +1,61 @@
+"""What a run is told to find out for itself, settled once: its preset, threads, precision and memory layout.
+
+Used before a run folder is written, and by `ganvas memory`, which answers for a run that is not there yet. Not for the size of
+the data (`opening`) nor for what settings mean (`settings`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ..config import build_config, knobs
+from ..errors import GanvasError, did_you_mean
+from ..specs import ImageSpec
+from .settings import Settings
+
+
+def choose_preset(module: Any, name: str, overrides: dict[str, Any], config_class: type) -> Any:
+    """The preset of that name. Raises GanvasError when there is none, or for overrides that are no settings."""
+    presets = getattr(module, "PRESETS", {})
+    if name not in presets and name != "auto":
+        raise GanvasError(f"unknown preset '{name}'{did_you_mean(name, list(presets))}; presets: {', '.join(presets)}")
+    known = {k.name for k in knobs(config_class)}
+    unknown = [k for k in overrides if k.replace("-", "_") not in known]
+    if unknown:  # before any time is spent on measuring
+        build_config(config_class, {unknown[0]: None})
+    return presets.get(name, {})
+
+
+def resolve_numbers(settings: Settings, system_class: Any, spec: Any, curious: bool) -> tuple[Settings, float]:
+    """Settle threads, precision and memory layout by measuring; also returns the speed of convolutions, in GFLOP/s.
+
+    curious: whether the speed will be looked at; it is not measured for nothing.
+    """
+    from ..doctor import fastest_numbers, useful_threads
+    from ..parallel import pick_device
+
+    threads, device = settings.threads, pick_device(settings.device)
+    if not isinstance(spec, ImageSpec) or not (curious or "auto" in (settings.precision, settings.channels_last)):
+        # Networks on points and series are too small to be shared out: threads would only wait for each other.
+        chosen, layout, speed = "32", False, 0.0
+        if threads is None and device.type == "cpu" and not isinstance(spec, ImageSpec):
+            threads = 1 if spec.kind in ("points", "series", "graph") else useful_threads(settings.processes)
+    else:
+        mixed = settings.precision == "bf16-mixed" or (settings.precision == "auto" and system_class.mixed_is_safe)
+        if threads is None and device.type == "cpu":
+            threads = useful_threads(settings.processes)
+        chosen, layout, speed = fastest_numbers(device, mixed=mixed, threads=threads)
+    precision = chosen if settings.precision == "auto" else settings.precision
+    channels_last = ("on" if layout else "off") if settings.channels_last == "auto" else settings.channels_last
+    return dataclasses.replace(settings, precision=precision, channels_last=channels_last, threads=threads), speed
+
+
+def check_sharing(settings: Settings, config: Any) -> None:
+    """Raise GanvasError when a batch cannot be cut into equal pieces for processes and micro-batches."""
+    pieces = settings.processes * settings.micro_batches
+    if config.batch_size % pieces:
+        raise GanvasError(
+            f"batch_size {config.batch_size} cannot be cut into {settings.processes} processes x {settings.micro_batches} "
+            f"micro-batches: use --set batch_size={-(-config.batch_size // pieces) * pieces}"
+        )
