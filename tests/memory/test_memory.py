@@ -20,6 +20,7 @@ from ganvas.memory.heap import GRAIN, OUTSIDE, Heap
 from ganvas.memory.measuring import measure
 from ganvas.memory.predicting import Ledger, predict, quiet
 from ganvas.memory.workspace import Space, spaces
+from ganvas.optim import NAMES
 
 PLAIN: dict[str, Any] = {"device": "cpu", "threads": 1, "precision": "32", "channels_last": "off"}
 
@@ -145,6 +146,11 @@ def test_every_kind_of_data_can_be_weighed(system: str, size: int | None, config
     assert found.peak >= sum(found.live.values()) > 0
     assert {phase for phase, *_ in found.turns}
     assert found.sizes["parameters"] > 0 and found.sizes["optimiser"] > 0
+
+
+def test_every_optimiser_plays_on_symbols() -> None:
+    states = {name: foretell(small(optimiser=name)).sizes["optimiser"] for name in NAMES}
+    assert states["adas"] > states["adam"] > states["sgd"] > 0
 
 
 def test_micro_batches_and_bfloat16_need_less() -> None:

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ganvas.metrics.blocks import block_edges
     from ganvas.metrics.classes import class_coverage, classifier_score, different_bins
     from ganvas.metrics.collected import Collected
     from ganvas.metrics.diversity import pairwise_diversity, perceptual_distances
@@ -34,6 +35,7 @@ __all__ = [
     "Measure",
     "SpectrumMoments",
     "audit",
+    "block_edges",
     "cached_features",
     "checkerboard_energy",
     "class_coverage",
@@ -68,6 +70,7 @@ _HOME = {
     "Measure": "measure",
     "SpectrumMoments": "spectrum",
     "audit": "memorisation",
+    "block_edges": "blocks",
     "cached_features": "feature_cache",
     "checkerboard_energy": "pixels",
     "class_coverage": "classes",

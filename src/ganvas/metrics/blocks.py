@@ -8,7 +8,7 @@ where squares whose colours vary at will leave little once they are blurred, and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,9 +48,11 @@ def block_edges(
     images, real: as `ganvas.metrics.image_features` takes them, of one size, 3 periods a side or more. intervals: 95 %, by
     bootstrap over the images, and chance. The protocol reads `block-edges/ratio/period=8/at=HxW/n=N/m=M/ref=<reference>`.
 
-    more: `chance`; `down` and `across`, the ratios at each place for rows and for columns, the first at the edge before pixel 0.
-    Raises GanvasError for other images or sizes, images without any edge, real ones that are squares themselves, and fewer than 2
-    images in a set with intervals.
+    An image without any edges has no grid either, and counts as 1 everywhere.
+
+    more: `chance`; `down` and `across`, the ratios at each place for rows and for columns, the first at the edge before pixel
+    0. Raises GanvasError for other images or sizes, real images that are squares themselves, and fewer than 2 images in a set
+    with intervals.
     """
     if period < 2:
         raise GanvasError(f"period {period}: a grid has one of 2 pixels or more")
@@ -61,13 +63,12 @@ def block_edges(
         )
     n, m = len(mine), len(theirs)
     means = [part.mean(axis=0) for part in (mine, theirs)]
-    if not (means[0].any() and means[1].any()):
-        raise GanvasError("the images have no edges at all, so nothing can be said of where they lie")
     if not means[1].all():
         raise GanvasError(f"the real images are squares themselves, with no edges at some places of {period}: give others")
     value = float(_largest(*means))
     low = high = None
-    more = {name: [round(float(v), 4) for v in row] for name, row in zip(("down", "across"), means[0] / means[1], strict=True)}
+    ratios = zip(("down", "across"), means[0] / means[1], strict=True)
+    more: dict[str, Any] = {name: [round(float(v), 4) for v in row] for name, row in ratios}
     if intervals:
         if min(n, m) < 2:
             raise GanvasError(f"an interval needs at least 2 images in each set, got {n} and {m}; give intervals=False")
@@ -77,7 +78,7 @@ def block_edges(
         pooled = np.concatenate([mine, theirs])
         orders = (rng.permutation(n + m) for _ in range(replicates))
         split = [float(_largest(pooled[order[:n]].mean(axis=0), pooled[order[n:]].mean(axis=0))) for order in orders]
-        more["chance"] = float(np.quantile(split, 0.95))  # type: ignore[assignment]
+        more["chance"] = float(np.quantile(split, 0.95))
     height, width = size
     protocol = f"block-edges/ratio/period={period}/at={height}x{width}/n={n}/m={m}/ref={reference}"
     return Measure(value, protocol, low, high, more)
@@ -95,9 +96,9 @@ def _resampled(rows: np.ndarray, replicates: int, seed: int) -> np.ndarray:
 
 
 def _places(images: Images, period: int) -> tuple[tuple[int, int], np.ndarray]:
-    """Size, and for every image (N, 2, period) how many times the edges around lie at each place; 1 where nothing does."""
+    """Size, and for every image (N, 2, period) how many times the edges around lie at each place; 1 without any."""
     size: tuple[int, int] | None = None
-    made = []
+    made: list[np.ndarray] = []
     for pixels in unit_blocks(images):
         if size is None:
             size = (pixels.shape[2], pixels.shape[3])
@@ -115,12 +116,20 @@ def _places(images: Images, period: int) -> tuple[tuple[int, int], np.ndarray]:
 
 
 def _by_place(edges: np.ndarray, period: int) -> np.ndarray:
-    """Edges (n, side - 1), the k-th before pixel k + 1 -> their means (n, period) at each place, over those around."""
+    """Edges (n, side - 1), the k-th before pixel k + 1 -> their means (n, period) at each place, over those around.
+
+    Where there are none around, as in the blank border of a radiograph, nothing is taken in.
+    """
     kernel = np.ones(period + 1 - period % 2) if period % 2 else np.r_[0.5, np.ones(period - 1), 0.5]
     kernel = kernel / kernel.sum()  # holds every place once
     around = np.apply_along_axis(np.convolve, 1, edges, kernel, "valid")
     reach = len(kernel) // 2
     middle = edges[:, reach : edges.shape[1] - reach]
-    relative = np.divide(middle, around, out=np.ones_like(middle), where=around > FAINT)
+    there = around > FAINT
+    relative = np.divide(middle, around, out=np.zeros_like(middle), where=there)
     place = (np.arange(middle.shape[1]) + reach + 1) % period
-    return np.stack([relative[:, place == k].mean(axis=1) for k in range(period)], axis=1)
+    found = np.ones((len(edges), period))
+    for k in range(period):
+        count = there[:, place == k].sum(axis=1)
+        np.divide(relative[:, place == k].sum(axis=1), count, out=found[:, k], where=count > 0)
+    return found

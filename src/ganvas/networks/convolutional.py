@@ -72,7 +72,7 @@ def initialise(module: nn.Module) -> None:
 
 
 class Layers:
-    """Makes hidden layers of one network: a convolution, BatchNorm if any, the nonlinearity, then `extra` that keep the size."""
+    """Hidden layers of one network: a convolution, BatchNorm if any, the nonlinearity, then `extra` that keep the size."""
 
     def __init__(self, nonlinearity: str, batch_norm: bool, extra: int) -> None:
         self.nonlinearity, self.batch_norm, self.extra = nonlinearity, batch_norm, extra

@@ -241,7 +241,8 @@ class _Sharing:
 
     def __init__(self, steps: list[Tensor], beta: float, eps: float) -> None:
         torch._foreach_add_(steps, torch.ones(()), alpha=1.0)
-        seen = [1.0 - beta ** step.item() for step in steps]
+        # At least the first step, also where tensors have no numbers: `ganvas memory` plays on symbols, which read as 0.
+        seen = [1.0 - beta ** max(1.0, step.item()) for step in steps]
         self.new = [(1.0 - beta) / share for share in seen]
         self.past = [1.0 - new for new in self.new]
         self.floors = [eps / math.sqrt(share) for share in seen]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ def add_commands(actions: Any) -> None:
     A chosen command leaves its handler in `options.study`, options -> (value, lines), and its parser in `options.leaf`.
     """
     _add_xray(actions)
+    _add_compression(actions)
     _add_memory(actions)
     readers = actions.add_parser("readers", help="blinded human reading: can people tell synthetic images from real ones?")
     readers.set_defaults(leaf=readers)
@@ -40,16 +42,29 @@ def add_commands(actions: Any) -> None:
 def _add_xray(actions: Any) -> None:
     summary = "the ablation of the chest X-ray study: optimiser, nonlinearity and TTUR, on your radiographs"
     made = _command(actions, "xray-ablation", summary, _xray)
+    _add_cells(made, "xray-ablation")
+    made.add_argument("--full", action="store_true", help="all eight cells of the design, not only the four of Table I")
+    made.add_argument("--extras", action="store_true", help="also cells for the claims on batch sizes and learning rates")
+
+
+def _add_compression(actions: Any) -> None:
+    summary = "DCGAN made smaller: strides, fully connected layers, latent size, width, and the squares they draw"
+    made = _command(actions, "compression", summary, _compression)
+    _add_cells(made, "compression")
+    made.add_argument("--full", action="store_true", help="also stride 8, and every change to the uncompressed network")
+    made.add_argument("--preset", default="xray-relu", help="of dcgan, for all cells: xray-relu (default) or xray-table-ii")
+
+
+def _add_cells(made: argparse.ArgumentParser, name: str) -> None:
+    """The options of every study of cells."""
     made.add_argument("--data", help="radiographs: anything ganvas train takes (default: the phantom chest)")
-    made.add_argument("--out", type=Path, default=Path("studies/xray-ablation"), metavar="DIR", help="default %(default)s")
+    made.add_argument("--out", type=Path, default=Path("studies") / name, metavar="DIR", help="default %(default)s")
     made.add_argument("--seeds", type=int, default=2, help="runs of every cell (default 2)")
     made.add_argument("--rounds", type=int, help="of every run; with --budget at least so many (default 1500)")
     made.add_argument("--budget", help="time for the whole study, such as 60m: divided into equally many rounds for every cell")
     made.add_argument("--size", type=int, default=64, help="side of the images in pixels (default 64)")
     made.add_argument("--width", type=int, default=16, help="of the networks (default 16; the paper's is 64)")
     made.add_argument("--batch", type=int, default=32, help="images in a batch (default 32)")
-    made.add_argument("--full", action="store_true", help="all eight cells of the design, not only the four of Table I")
-    made.add_argument("--extras", action="store_true", help="also cells for the claims on batch sizes and learning rates")
     made.add_argument("--looks", type=int, default=6, help="how often samples of a run are judged (default 6)")
     made.add_argument("--samples", type=int, default=256, help="samples at each look (default 256)")
     made.add_argument("--inception", type=Path, metavar="FILE", help="weights of Inception, for a distance that is a FID")
@@ -122,6 +137,21 @@ def _score(options: argparse.Namespace) -> Answer:
 
 
 def _xray(options: argparse.Namespace) -> Answer:
+    from .xray import ablation, lines
+
+    result = _played(ablation, options, full=options.full, extras=options.extras)
+    return result, lines(result)
+
+
+def _compression(options: argparse.Namespace) -> Answer:
+    from .compression import compression, lines
+
+    result = _played(compression, options, full=options.full, preset=options.preset)
+    return result, lines(result)
+
+
+def _played(study: Callable[..., dict[str, Any]], options: argparse.Namespace, **more: Any) -> dict[str, Any]:
+    """Play a study of cells under the options of `_add_cells`."""
     import shlex
     import signal
     import sys
@@ -129,7 +159,6 @@ def _xray(options: argparse.Namespace) -> Answer:
     from ..errors import GanvasError
     from ..run.budget import parse_budget
     from .cells import Stopped
-    from .xray import ablation, lines
 
     budget = parse_budget(options.budget)
     if options.budget is not None and budget.seconds is None:
@@ -141,7 +170,7 @@ def _xray(options: argparse.Namespace) -> Answer:
             raise GanvasError(f"--cluster '{word}' is not KEY=VALUE, for example  --cluster slurm_partition=gpu")
         cluster[key] = int(value) if value.isdigit() else value
     try:
-        result = ablation(
+        return study(
             options.data,
             options.out,
             seeds=options.seeds,
@@ -150,8 +179,6 @@ def _xray(options: argparse.Namespace) -> Answer:
             size=options.size,
             width=options.width,
             batch=options.batch,
-            full=options.full,
-            extras=options.extras,
             looks=options.looks,
             samples=options.samples,
             inception=options.inception,
@@ -161,13 +188,13 @@ def _xray(options: argparse.Namespace) -> Answer:
             cluster=cluster,
             command=shlex.join(["ganvas", *sys.argv[1:]]),
             say=lambda text: print(text, file=sys.stderr, flush=True),
+            **more,
         )
     except Stopped as stopped:
         if stopped.signal != signal.SIGTERM:
             raise
         print(f"ganvas: told to end; {stopped}", file=sys.stderr)
         raise SystemExit(128 + stopped.signal) from None
-    return result, lines(result)
 
 
 def _memory(options: argparse.Namespace) -> Answer:

@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from ..report.page import document, escaped, figure, table, uri
 from ..report.plots import COLOURS, INK, SOFT, _figure, saved, styled
 from ..run.files import told, write_atomically, write_json
 from ._cell_job import drawn_file, series_of
+from ._study_page import Block, as_html, as_markdown
 from .cells import Plan, job_folder
 
 SHOWN = 16  # samples of a cell in a picture
 ENOUGH = 1000  # rounds below which the page warns: the paper's openings took up to 480
 GUESS = 2 * float(np.log(2))  # D's loss where it guesses
-Block = tuple[str, Any]  # ("text" | "list" | "table" | "figure", content)
 
 
 def write_page(out: Path, plan: Plan, result: dict[str, Any]) -> None:
@@ -28,8 +27,8 @@ def write_page(out: Path, plan: Plan, result: dict[str, Any]) -> None:
     blocks = told_blocks(plan, result, drawn)
     result["page"] = str(out / "study.html")
     result["pictures"] = [str(out / "figures" / f"{name}.png") for name in drawn]
-    write_atomically(out / "study.md", _as_markdown(blocks).encode())
-    write_atomically(out / "study.html", _as_html(blocks, drawn, result).encode())
+    write_atomically(out / "study.md", as_markdown(TITLE, blocks).encode())
+    write_atomically(out / "study.html", as_html(TITLE, blocks, drawn).encode())
     write_json(out / "results.json", {**result, "page": "study.html", "pictures": [f"figures/{name}.png" for name in drawn]})
 
 
@@ -359,40 +358,3 @@ def told_blocks(plan: Plan, result: Mapping[str, Any], drawn: Mapping[str, bytes
 
 
 TITLE = "The chest X-ray ablation"
-NOTICE = "Every picture here was made by a network. The page holds no real image."
-
-
-def _as_markdown(blocks: Sequence[Block]) -> str:
-    parts = [f"# {TITLE}", NOTICE]
-    for kind, content in blocks:
-        if kind == "heading":
-            parts.append(f"## {content}")
-        elif kind == "text":
-            parts.append(content)
-        elif kind == "list":
-            parts.append("\n".join(f"- {line}" for line in content))
-        elif kind == "table":
-            head, rows = content
-            lines = ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
-            parts.append("\n".join(lines))
-        else:
-            name, caption = content
-            parts.append(f"![{caption}](figures/{name}.png)\n\n*{caption}*")
-    return "\n\n".join(parts) + "\n"
-
-
-def _as_html(blocks: Sequence[Block], drawn: Mapping[str, bytes], result: Mapping[str, Any]) -> str:
-    body = ""
-    for kind, content in blocks:
-        if kind == "heading":
-            body += f"<h2>{escaped(content)}</h2>"
-        elif kind == "text":
-            body += f"<p>{escaped(content)}</p>"
-        elif kind == "list":
-            body += f"<ul>{''.join(f'<li>{escaped(line)}' for line in content)}</ul>"
-        elif kind == "table":
-            body += table(*content)
-        else:
-            name, caption = content
-            body += figure(uri(drawn[name]), caption)
-    return document(TITLE, f'<p class="notice">{escaped(NOTICE)}</p>', body)

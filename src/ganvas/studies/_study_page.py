@@ -1,0 +1,52 @@
+"""A page of a study from blocks: as Markdown with pictures beside it, and as one HTML file that needs nothing else.
+
+Not for what stands on it: that is each study's own `_..._page.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..report.page import document, escaped, figure, table, uri
+
+Block = tuple[str, Any]
+"""("heading" | "text", words), ("list", lines), ("table", (head, rows)), ("figure", (name, caption))."""
+NOTICE = "Every picture here was made by a network. The page holds no real image."
+
+
+def as_markdown(title: str, blocks: Sequence[Block]) -> str:
+    """The page as Markdown; figures are read from `figures/NAME.png`."""
+    parts = [f"# {title}", NOTICE]
+    for kind, content in blocks:
+        if kind == "heading":
+            parts.append(f"## {content}")
+        elif kind == "text":
+            parts.append(content)
+        elif kind == "list":
+            parts.append("\n".join(f"- {line}" for line in content))
+        elif kind == "table":
+            head, rows = content
+            parts.append("\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]))
+        else:
+            name, caption = content
+            parts.append(f"![{caption}](figures/{name}.png)\n\n*{caption}*")
+    return "\n\n".join(parts) + "\n"
+
+
+def as_html(title: str, blocks: Sequence[Block], drawn: Mapping[str, bytes]) -> str:
+    """The page as HTML. drawn: the PNG of every figure by its name."""
+    body = ""
+    for kind, content in blocks:
+        if kind == "heading":
+            body += f"<h2>{escaped(content)}</h2>"
+        elif kind == "text":
+            body += f"<p>{escaped(content)}</p>"
+        elif kind == "list":
+            body += f"<ul>{''.join(f'<li>{escaped(line)}' for line in content)}</ul>"
+        elif kind == "table":
+            body += table(*content)
+        else:
+            name, caption = content
+            body += figure(uri(drawn[name]), caption)
+    return document(title, f'<p class="notice">{escaped(NOTICE)}</p>', body)
