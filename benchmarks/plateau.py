@@ -78,7 +78,7 @@ def one_set(name: str, options: argparse.Namespace) -> dict[str, Any]:
         copier = threading.Thread(target=copying, args=(over,), daemon=True)
         copier.start()
         if (run / "config.yaml").exists():
-            result = ganvas.train(resume=run, **common)
+            result = ganvas.train(resume=run, budget=f"{options.long:g}s", **common)
         else:
             steady = {"size": options.size, "looks": int(options.long / 30), "sample_every": 60.0}
             budget = f"{options.long:g}s"

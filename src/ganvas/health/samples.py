@@ -22,7 +22,9 @@ IDENTICAL = 0.002, 20  # the same, for samples that not even an untrained genera
 REPEATED = 0.5  # share of samples that have a twin, beyond that of real records
 TWINS = {"few": 1e-3, "many": 2e-2}  # nearer than this share of the real mean distance; points lie dense, pictures do not
 IN_A_ROW = 3
-APART = 0.04  # energy distance over the mean distance of real records; of two halves of real records it is about 0
+APART, APART_OTHER = 0.04, 0.07
+"""Energy distance over the mean distance of real records, of images and of others; about 0 of two halves of real records.
+Recurrent players of series are farther apart for long, while a discriminator moved by plain gradient descent guesses."""
 MANY = 64  # numbers of a record from which samples of a young generator cannot be mistaken
 EARLY = 0.1, 100  # of the budget and rounds, whichever is later: an untrained generator draws one grey picture
 EARLY_OPEN = 300  # rounds, without a budget
@@ -136,9 +138,9 @@ class Variety:
         """Forget what is recent."""
         self.history, self.apart = [], []
 
-    def differ(self) -> bool:
-        """Whether samples have been far from real records each of the last times (of records of many numbers)."""
-        return self.flat.shape[1] >= MANY and len(self.apart) == IN_A_ROW and min(self.apart) > APART
+    def differ(self, least: float = APART) -> bool:
+        """Whether samples have been farther than that from real records each of the last times (of records of many numbers)."""
+        return self.flat.shape[1] >= MANY and len(self.apart) == IN_A_ROW and min(self.apart) > least
 
 
 def _thinned(records: np.ndarray) -> np.ndarray:

@@ -19,6 +19,8 @@ from .alarms import FINAL, HINT, Alarm
 from .losses import Finding, Losses
 from .quality import Quality
 from .samples import (
+    APART,
+    APART_OTHER,
     COUNT,
     Stillness,
     Variety,
@@ -156,7 +158,8 @@ class Watch:
         self._note(self.variety.compare(samples, round, self.engine.progress))
         for player, balance in self.losses.balances.items():
             since = balance.guesses_since()
-            if since is not None and self.variety.differ():
+            image = self.dataset.spec.kind == "image"
+            if since is not None and (balance.able or image) and self.variety.differ(APART if image else APART_OTHER):
                 what = "guesses" if balance.able else "never did better than guess"
                 seen = f"{player} {what}, though samples and records differ (energy distance {self.variety.apart[-1]:.2f})"
                 self._note([("discriminator gave up", seen, since)])
