@@ -222,7 +222,11 @@ def _build_parser() -> _Parser:
 
     from .studies._command import add_commands
 
-    study = commands.add_parser("study", help="larger questions, by a fixed procedure: blinded reading", allow_abbrev=False)
+    study = commands.add_parser(
+        "study",
+        help="larger questions, by a fixed procedure: the chest X-ray study, memory, blinded reading",
+        allow_abbrev=False,
+    )
     study.set_defaults(run=_study, leaf=study)
     add_commands(study.add_subparsers(title="studies", metavar="STUDY"))
 
@@ -552,13 +556,13 @@ def _show(options: argparse.Namespace) -> int:
     from .registry import load_system
 
     card, module, system = load_system(options.system)
-    settings = knobs(system.Config)  # type: ignore[attr-defined]
+    settings = knobs(system.Config)
     presets = {n: (p if isinstance(p, dict) else (p.__doc__ or "").strip()) for n, p in getattr(module, "PRESETS", {}).items()}
     value = {
         **{k: v for k, v in dataclasses.asdict(card).items() if k not in ("path", "module", "extra")},
         "settings": [dataclasses.asdict(s) for s in settings],
         "presets": presets,
-        "couples_batch": system.couples_batch,  # type: ignore[attr-defined]
+        "couples_batch": system.couples_batch,
     }
     lines = [
         f"{card.name}: {card.title} ({card.authors} {card.year}, {card.paper})",

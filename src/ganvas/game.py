@@ -137,7 +137,7 @@ class System(nn.Module):
     randomness that belongs to records comes from `batch.noise`, so that one process or many play the same game.
     """
 
-    Config: ClassVar[type]
+    Config: ClassVar[type[Any]]
     data: ClassVar[tuple[str, ...]] = ("image",)  # the kinds of spec it can be built from
     mixed_is_safe: ClassVar[bool] = False  # whether bfloat16 may be chosen for it unasked, because it was tried
     couples_batch: ClassVar[str] = ""  # why its loss is not a mean over records (BatchNorm, ...); empty when it is

@@ -13,9 +13,12 @@ import importlib.util
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import GanvasError, did_you_mean
+
+if TYPE_CHECKING:
+    from .game import System
 
 CARD_KEYS = {"title", "authors", "year", "paper", "data", "summary", "aliases", "example"}
 
@@ -158,7 +161,7 @@ def _load_guest(card: Card) -> Any:
     return module
 
 
-def load_system(name: str) -> tuple[Card, Any, type]:
+def load_system(name: str) -> tuple[Card, Any, type[System]]:
     """(card, module, System class) of a system. Raises GanvasError when the file defines none."""
     from .game import System
 

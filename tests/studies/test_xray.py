@@ -355,6 +355,7 @@ def test_a_study_that_was_stopped_goes_on_and_writes_its_page(tmp_path: Path) ->
         (["--budget", "50k"], "is not a time"),
         (["--size", "8"], "the least is 16"),
         (["--inception", "nothing.pth"], "no such file"),
+        (["--data", "nowhere"], "nowhere: no such file or folder"),
         (["--cluster", "gpu"], "KEY=VALUE"),
         (["--launcher", "pbs"], "invalid choice|unknown command"),
     ],

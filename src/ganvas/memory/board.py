@@ -138,7 +138,7 @@ def describe(
     overrides: dict[str, Any] = dict(config or {})
     if batch is not None:
         overrides["batch_size"] = batch
-    choice = choose_preset(module, preset, overrides, system_class.Config)  # type: ignore[attr-defined]
+    choice = choose_preset(module, preset, overrides, system_class.Config)
     spec, records, notes = _spec_of(card, system_class, settings, data, parse_size(size), channels, classes)
     place = pick_device(device)
     settings, speed = resolve_numbers(settings, system_class, spec, callable(choice))
@@ -147,7 +147,7 @@ def describe(
         notes.append(f"preset 'auto' as for {records:,} records" + ("" if seconds else " and an hour (see --budget)"))
         choice = choice(Situation(spec, records, seconds, speed, place.type))
     values = {**choice, **{key.replace("-", "_"): value for key, value in overrides.items()}}
-    built = build_config(system_class.Config, values, where=f"system {card.name}")  # type: ignore[attr-defined]
+    built = build_config(system_class.Config, values, where=f"system {card.name}")
     check_sharing(settings, built)
     chosen = {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(built).items()}
     case = Case(
@@ -201,8 +201,8 @@ def _with_classes(case: Case, classes: int | None) -> tuple[Spec, list[str]]:
 def build_board(case: Case, device: str) -> Any:
     """The system with fresh weights, on that device; on `meta` it has shapes and no numbers. Raises GanvasError."""
     _, _, system_class = load_system(case.system)
-    config = build_config(system_class.Config, case.config)  # type: ignore[attr-defined]
-    if "effnet" in system_class.extractors:  # type: ignore[attr-defined]
+    config = build_config(system_class.Config, case.config)
+    if "effnet" in system_class.extractors:
         from ..metrics.features import extractor_network
 
         extractor_network("cpu")  # read from its file here, or what is kept for others would be without numbers

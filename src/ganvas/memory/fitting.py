@@ -95,7 +95,7 @@ def lines(found: dict[str, Any]) -> list[str]:
 
 def _levers(case: Case) -> list[str]:
     _, _, system_class = load_system(case.system)
-    coupled = system_class.couples_batch  # type: ignore[attr-defined]
+    coupled = system_class.couples_batch
     return [
         "batch size" + (" and width" if "width" in case.config else ""),
         "micro-batches" + (f" (not the same game: {coupled})" if coupled else " (the same game)"),
@@ -107,7 +107,7 @@ def _levers(case: Case) -> list[str]:
 def _ways(case: Case, limit: int, base: int, asked: int) -> list[Way]:
     """What fits, best first: as asked; then what changes the game least."""
     _, _, system_class = load_system(case.system)
-    coupled = bool(system_class.couples_batch)  # type: ignore[attr-defined]
+    coupled = bool(system_class.couples_batch)
     found: list[Way] = []
     if asked <= limit:
         found.append(Way(case, "", asked, "nothing changes"))
@@ -154,7 +154,7 @@ def _batches(case: Case) -> list[Candidate]:
 
 def _micro(case: Case) -> list[Candidate]:
     _, _, system_class = load_system(case.system)
-    coupled = system_class.couples_batch  # type: ignore[attr-defined]
+    coupled = system_class.couples_batch
     effect = f"almost the same game ({coupled})" if coupled else "the same game, a little slower"
     pieces = [n for n in range(2, case.batch + 1) if case.batch % n == 0 and n > case.micro_batches and n & (n - 1) == 0]
     return [(case.changed(micro_batches=n), f"--micro-batches {n}", effect) for n in pieces]

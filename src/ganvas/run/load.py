@@ -76,7 +76,7 @@ def build_system(record: RunRecord, changes: Mapping[str, Any] | None = None) ->
     Raises GanvasError for a change of any other setting.
     """
     _, _, system_class = load_system(str(record.card.path) if not record.card.module else record.card.name)
-    config_class = system_class.Config  # type: ignore[attr-defined]
+    config_class = system_class.Config
     config = build_config(config_class, record.config, where=str(record.path / FILE))
     if changes:
         changed = vars(build_config(config_class, dict(changes), where="--set"))  # says what is wrong with names and values

@@ -151,7 +151,7 @@ def _resume(
             differences.insert(0, f"data: {saved['data']} -> {name}")
     if overrides:
         _, _, system_class = load_system(str(record.card.path) if not record.card.module else record.card.name)
-        config_class = system_class.Config  # type: ignore[attr-defined]
+        config_class = system_class.Config
         own, other = (vars(build_config(config_class, values)) for values in (record.config, {**record.config, **overrides}))
         differences += [f"{k}: {own[k]} -> {other[k]}" for k in own if own[k] != other[k]]
     if differences:
@@ -198,10 +198,10 @@ def _prepare(
 
     pick_device(settings.device, settings.processes)
     _, module, system_class = load_system(name)
-    side = system_class.side  # type: ignore[attr-defined]
+    side = system_class.side
     settings = dataclasses.replace(
         settings,
-        fit=settings.fit or system_class.fit,  # type: ignore[attr-defined]
+        fit=settings.fit or system_class.fit,
         size=settings.size or (None if side is None else str(side)),
     )
     dataset = open_run_data(settings, source=data if in_memory else None, progress=not quiet, kinds=card.data)
@@ -211,12 +211,12 @@ def _prepare(
     for note in dataset.notes[:10]:
         say(f"note: {note}")
     count = len(dataset.train_indices())
-    preset = choose_preset(module, settings.preset, overrides, system_class.Config)  # type: ignore[attr-defined]
+    preset = choose_preset(module, settings.preset, overrides, system_class.Config)
     settings, speed = resolve_numbers(settings, system_class, spec, callable(preset))
     if callable(preset):
         preset = preset(Situation(spec, count, budget.seconds, speed, pick_device(settings.device).type))
     values = {**preset, **{k.replace("-", "_"): v for k, v in overrides.items()}}
-    config = build_config(system_class.Config, values, where=f"system {card.name}")  # type: ignore[attr-defined]
+    config = build_config(system_class.Config, values, where=f"system {card.name}")
     check_sharing(settings, config)
     made = system_class(spec, config)  # says what it cannot serve, before a folder is made
     _check_plateau(settings, made, dataset)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..report.plots import COLOURS, INK, SOFT, _figure, saved, styled
 from ..run.files import told, write_atomically, write_json
-from ._study_page import Block, as_html, as_markdown
+from ._study_page import Block, as_html, as_markdown, conclusion_blocks
 from ._xray_page import ENOUGH, _along_rounds, _samples, _side_by_side, _spectra, interval, number
 from .cells import Plan
 
@@ -211,13 +211,8 @@ def told_blocks(plan: Plan, result: Mapping[str, Any], drawn: Mapping[str, bytes
     if result["rounds"] < ENOUGH:
         words = f"These runs are short: below {ENOUGH:,} rounds networks have hardly begun, and their noise has squares too."
         blocks.append(("text", words))
-    if result["failed"]:
-        blocks.append(("list", [f"FAILED: {one['cell']}, seed {one['seed']}: {one['error']}" for one in result["failed"]]))
-    claims = [[one[key] for key in ("claim", "verdict", "sentence", "rule")] for one in result["claims"]]
     blocks += [
-        ("heading", "What holds"),
-        ("text", "Each claim with the rule that was fixed before the study ran, and what was found."),
-        ("table", (["claim", "verdict", "found", "rule"], claims)),
+        *conclusion_blocks(result),
         ("heading", "Table III, paper and here"),
         ("table", _table_three(result)),
         ("heading", "Every cell"),

@@ -50,3 +50,26 @@ def as_html(title: str, blocks: Sequence[Block], drawn: Mapping[str, bytes]) -> 
             name, caption = content
             body += figure(uri(drawn[name]), caption)
     return document(title, f'<p class="notice">{escaped(NOTICE)}</p>', body)
+
+
+def conclusion_blocks(result: Mapping[str, Any]) -> list[Block]:
+    """What failed, and every claim with its verdict."""
+    failed = [f"FAILED: {one['cell']}, seed {one['seed']}: {one['error']}" for one in result["failed"]]
+    claims = [[one[key] for key in ("claim", "verdict", "sentence", "rule")] for one in result["claims"]]
+    return [
+        *([("list", failed)] if failed else []),
+        ("heading", "What holds"),
+        ("text", "Each claim with the rule that was fixed before the study ran, and what was found."),
+        ("table", (["claim", "verdict", "found", "rule"], claims)),
+    ]
+
+
+def terminal_lines(result: Mapping[str, Any], head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The table of the cells, the verdicts, what failed and where the page is, for a terminal."""
+    widths = [max(len(row[place]) for row in [head, *rows]) for place in range(len(head))]
+    out = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]]
+    out.append("")
+    width = max(len(one["verdict"]) for one in result["claims"])
+    out += [f"{one['verdict']:<{width}}  {one['claim']}: {one['sentence']}" for one in result["claims"]]
+    out += [f"FAILED  {one['cell']}, seed {one['seed']}: {one['error']}" for one in result["failed"]]
+    return [*out, "", f"look  {result['page']}"]

@@ -13,7 +13,7 @@ import numpy as np
 from ..report.plots import COLOURS, INK, SOFT, _figure, saved, styled
 from ..run.files import told, write_atomically, write_json
 from ._cell_job import drawn_file, series_of
-from ._study_page import Block, as_html, as_markdown
+from ._study_page import Block, as_html, as_markdown, conclusion_blocks
 from .cells import Plan, job_folder
 
 SHOWN = 16  # samples of a cell in a picture
@@ -316,13 +316,8 @@ def told_blocks(plan: Plan, result: Mapping[str, Any], drawn: Mapping[str, bytes
         )
     if result["rounds"] < ENOUGH:
         blocks.append(("text", f"These runs are short: below {ENOUGH:,} rounds most networks are still in their opening."))
-    if result["failed"]:
-        blocks.append(("list", [f"FAILED: {one['cell']}, seed {one['seed']}: {one['error']}" for one in result["failed"]]))
-    claims = [[one[key] for key in ("claim", "verdict", "sentence", "rule")] for one in result["claims"]]
     blocks += [
-        ("heading", "What holds"),
-        ("text", "Each claim with the rule that was fixed before the study ran, and what was found."),
-        ("table", (["claim", "verdict", "found", "rule"], claims)),
+        *conclusion_blocks(result),
         ("heading", "Table I, paper and here"),
         ("table", _table_one(result)),
         (

@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import GanvasError, RunError
+from ..data.phantoms import is_phantom
+from ..errors import DataError, GanvasError, RunError
 from ..run.budget import describe_seconds
 from ..run.files import held, told, write_json
 from ._cell_job import FAILED, JOB, PACE, RESULT, read_plain, stretch_ends
@@ -142,6 +143,8 @@ def _check(plan: Plan, rounds: int | None, jobs: int | None, launcher: str) -> N
         raise GanvasError(f"--samples {plan.samples} are too few to be judged, the least is 4")
     if launcher not in LAUNCHERS:
         raise GanvasError(f"--launcher '{launcher}' is not known: choose one of {', '.join(LAUNCHERS)}")
+    if not is_phantom(plan.data) and not Path(plan.data).exists():
+        raise DataError(f"{plan.data}: no such file or folder")  # before every cell finds out for itself
     if launcher != "local":
         need_submitit()
 

@@ -192,12 +192,6 @@ def _figure_of(run: Mapping[str, Any], key: str) -> float | None:
 def lines(result: Mapping[str, Any]) -> list[str]:
     """The study for a terminal."""
     from ._compression_page import cell_rows
+    from ._study_page import terminal_lines
 
-    head, rows = cell_rows(result)
-    widths = [max(len(row[place]) for row in [head, *rows]) for place in range(len(head))]
-    out = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]]
-    out.append("")
-    width = max(len(one["verdict"]) for one in result["claims"])
-    out += [f"{one['verdict']:<{width}}  {one['claim']}: {one['sentence']}" for one in result["claims"]]
-    out += [f"FAILED  {one['cell']}, seed {one['seed']}: {one['error']}" for one in result["failed"]]
-    return [*out, "", f"look  {result['page']}"]
+    return terminal_lines(result, *cell_rows(result))
