@@ -5,7 +5,8 @@ fixed long budget. Along the way its checkpoint is copied every `--every` second
 kept at the plateau, is judged in one way: the kernel distance of 1000 samples to the held-out records, more than the run's own
 looks have. Met where the value of the kept checkpoint lies within the interval of the best of all copies.
 
-A second call goes on with what is missing. With the defaults it takes about an hour and a half on two processor cores.
+A second call goes on with what is missing. With the defaults it takes about an hour and a quarter on one processor core. The
+width is fixed, since `auto` takes as wide a network as the budget can pay for, whose plateau then lies near the budget's end.
 
     python benchmarks/plateau.py --data ROOT --out benchmarks/results/plateau.json
 """
@@ -35,9 +36,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds chest-xray and brain-mr")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/plateau.json"))
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "ganvas-plateau", help="where runs are kept")
-    parser.add_argument("--long", type=float, default=2400.0, help="seconds of the fixed long budget")
-    parser.add_argument("--every", type=float, default=120.0, help="seconds between two copies")
-    parser.add_argument("--size", default="64")
+    parser.add_argument("--long", type=float, default=1800.0, help="seconds of the fixed long budget")
+    parser.add_argument("--every", type=float, default=75.0, help="seconds between two copies")
+    parser.add_argument("--size", default="32")
+    parser.add_argument("--width", type=int, default=16, help="of the networks: `auto` would go by the budget")
     parser.add_argument("--only", choices=SETS, help="one of the sets, which is not written to --out")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
@@ -80,9 +82,9 @@ def one_set(name: str, options: argparse.Namespace) -> dict[str, Any]:
         if (run / "config.yaml").exists():
             result = ganvas.train(resume=run, budget=f"{options.long:g}s", **common)
         else:
-            steady = {"size": options.size, "looks": int(options.long / 30), "sample_every": 60.0}
-            budget = f"{options.long:g}s"
-            result = ganvas.train("dcgan", options.data / name, out=run, budget=budget, **steady, **common)
+            steady: dict[str, Any] = {"size": options.size, "looks": int(options.long / 30), "sample_every": 60.0}
+            steady |= {"budget": f"{options.long:g}s", "config": {"width": options.width}, "threads": 1}
+            result = ganvas.train("dcgan", options.data / name, out=run, **steady, **common)
         over.set()
         copier.join()
         if result["stopped"] == "signal":
@@ -105,6 +107,8 @@ def one_set(name: str, options: argparse.Namespace) -> dict[str, Any]:
         "within": kept is not None and kept["value"] <= values[best]["high"],
         "saved": round(1 - known["plateau"]["seconds"] / options.long, 3) if kept is not None else 0.0,
         "long_budget": options.long,
+        "size": options.size,
+        "width": options.width,
     }
 
 
