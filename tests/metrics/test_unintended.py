@@ -14,13 +14,12 @@ import torch
 from ganvas.data.phantoms.chest import CLASSES, FINDINGS, make
 from ganvas.errors import GanvasError
 from ganvas.evaluation.judge import plain
-from ganvas.metrics import unintended
+from ganvas.metrics import finding_detector, unintended
+from ganvas.metrics.finding_detector import FindingDetector, train_detector
 from ganvas.metrics.unintended import (
-    FindingDetector,
     chest_findings,
     chest_unintended,
     corrected_rate,
-    train_detector,
     unintended_components,
 )
 
@@ -279,7 +278,7 @@ def test_planted_spots_are_found_in_images(detector: FindingDetector) -> None:
 def test_it_is_found_again_and_a_damaged_one_is_not_used(detector: FindingDetector, folder: Path, monkeypatch) -> None:
     (path,) = (folder / "detectors").glob("*.safetensors")
     assert '"sensitivity"' in path.with_suffix(".json").read_text()
-    monkeypatch.setattr(unintended, "_trained", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(finding_detector, "_trained", lambda *_: pytest.fail("trained again"))
     again = train_detector(*drawn(600, 0), NAMES, specificity=0.95, cache=folder)
     assert again.name == detector.name and again.facts == detector.facts
     np.testing.assert_array_equal(again.flagged, detector.flagged)
@@ -345,7 +344,7 @@ def test_samples_and_runs_of_the_chest_phantom_are_judged(folder: Path, monkeypa
     assert found["unintended"].more["raw"]["n"] == 100 and found["unintended_nodule"].more["raw"]["n"] == 80
     assert found["unintended_cardiomegaly"].more["raw"]["n"] == 60  # an effusion may come with it
     assert found["unintended"].protocol.endswith("/ref=chest-phantom") and "/n=100/m=" in found["unintended"].protocol
-    monkeypatch.setattr(unintended, "_trained", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(finding_detector, "_trained", lambda *_: pytest.fail("trained again"))
     made = make(None, 40, 9, (16, 16))
     by_index = chest_unintended(made.values, made.labels, **options)
     by_name = chest_unintended(made.values, np.array(CLASSES)[made.labels], **options)
