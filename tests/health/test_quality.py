@@ -51,6 +51,15 @@ def test_a_plateau_is_told_and_the_best_is_known(quality: Quality) -> None:
     assert told(quality, values[:6]) == set(), "too few looks"
 
 
+def test_slow_progress_within_the_noise_of_neighbours_is_no_plateau(quality: Quality) -> None:
+    """Half the distance in twice the time: what radiographs showed for half an hour."""
+    rng = np.random.default_rng(0)
+    falling = [30 / (n + 5) * 0.01 + rng.normal(0, 0.002) for n in range(60)]
+    assert told(quality, falling[:40], half=0.008) == set()
+    flat = [0.02 + 0.1 * 0.7**n + rng.normal(0, 0.002) for n in range(60)]
+    assert told(quality, flat, half=0.008) == {"plateau"}
+
+
 def test_a_fall_is_told_when_it_lasts(quality: Quality) -> None:
     assert told(quality, [1.0, 0.3, 0.1, 0.9, 0.11]) == set()
     assert told(quality, [1.0, 0.3, 0.1, 0.9, 0.9]) == {"quality fell"}

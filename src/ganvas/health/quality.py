@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,13 @@ HELDOUT_LEAST = 30
 SECONDS_MOST = 20.0  # of one look: other processes wait for it
 PERMUTATIONS = 1000
 NEARER, CHANCE = 0.6, 0.002  # share of samples nearer to training records, and how likely without any copying
-PATIENCE, FEWEST, SHARE = 4, 8, 0.6
-"""No progress: of at least FEWEST looks the last PATIENCE were no better than the best before, which lies in the first SHARE of
-the samples. An earlier look counts as good as the best when it is within half of its interval."""
+FEWEST, PATIENCE, HALF, SCATTER, SURE = 8, 5, 0.5, 1.5, 0.95
+"""No progress: of at least FEWEST looks those in the last HALF of the samples, PATIENCE or more, show by their trend that as
+much training again would bring, with probability SURE, less than half the half-width of their interval, or less than SCATTER
+times what looks scatter around the trend; and the look before said so as well, since every look is another chance to err. To
+compare the best look with an earlier one would not do: looks scatter, and half the distance in twice the time, which GANs keep
+up for long, hides between neighbours.
+"""
 
 Finding = tuple[str, str, int]
 
@@ -183,7 +187,9 @@ class Quality:
             return found
         last, before = self.looks[-1], self.looks[-2]
         if self.settled():
-            seen = f"kernel distance {last['value']:.4g}, no better than {best['value']:.4g} at round {best['round']:,}"
+            seen = (
+                f"kernel distance {last['value']:.4g}, best {best['value']:.4g} at round {best['round']:,}, no trend any more"
+            )
             found.append(("plateau", seen, best["round"]))
         worse = best["high"] + 2 * (best["high"] - best["value"])
         if all(x["low"] > worse and x["value"] > 2 * abs(best["value"]) and x is not best for x in (before, last)):
@@ -195,14 +201,8 @@ class Quality:
         return found
 
     def settled(self) -> bool:
-        """Whether the kernel distance with its interval has stopped improving."""
-        best = self.best
-        if best is None or len(self.looks) < FEWEST:
-            return False
-        bar = best["value"] + (best["high"] - best["value"]) / 2
-        place = next(i for i, x in enumerate(self.looks) if x["value"] <= bar)
-        enough = self.looks[place]["samples"] <= SHARE * self.looks[-1]["samples"]
-        return enough and len(self.looks) - 1 - place >= PATIENCE
+        """Whether the kernel distance has stopped improving: its trend over the last half promises no more than its noise."""
+        return flat(self.looks) and flat(self.looks[:-1])
 
     def back_to(self, round: int) -> None:
         """Forget looks at later rounds."""
@@ -215,6 +215,26 @@ class Quality:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where `state` was taken."""
         self.count, self.looks = state["count"], [dict(x) for x in state["looks"]]
+
+
+def flat(looks: Sequence[dict[str, Any]]) -> bool:
+    """Whether the trend of these looks promises no more than their noise."""
+    from scipy.stats import t as student
+
+    late = [x for x in looks if x["samples"] >= HALF * looks[-1]["samples"]]
+    if len(looks) < FEWEST or len(late) < PATIENCE:
+        return False
+    values = np.array([x["value"] for x in late])
+    if not np.isfinite(values).all():
+        return False
+    doublings = np.log2([x["samples"] for x in late])
+    doublings -= doublings.mean()
+    spread = float(np.square(doublings).sum())
+    slope = float((doublings * values).sum() / spread)
+    scatter = math.sqrt(float(np.square(values - values.mean() - slope * doublings).sum()) / (len(late) - 2))
+    gain = -slope + float(student.ppf(SURE, len(late) - 2)) * scatter / math.sqrt(spread)
+    width = float(np.mean([x["high"] - x["value"] for x in late]))
+    return gain <= max(width / 2, SCATTER * scatter)
 
 
 def round_to(seconds: float) -> float:

@@ -33,7 +33,7 @@ from .samples import (
 
 LOOKS = 8
 PEEK_SHARE, PEEK_FIRST, PEEK_APART, PEEK_ROUNDS = 0.012, 2.0, 0.5, 10  # share of the time, seconds, seconds, rounds
-GROWTH = 1.15  # without a budget: by how much the samples have grown from look to look
+GROWTH = 1.08  # without a budget: by how much the samples have grown from look to look
 GUESS = {"image": 4.0}  # seconds that the first look is expected to take: it loads the extractor
 GUESS_OTHER = 0.3
 LATE_LOOK = 0.98  # of the budget: later than this only the closing look
