@@ -25,12 +25,12 @@ HELDOUT_LEAST = 30
 SECONDS_MOST = 20.0  # of one look: other processes wait for it
 PERMUTATIONS = 1000
 NEARER, CHANCE = 0.6, 0.002  # share of samples nearer to training records, and how likely without any copying
-FEWEST, PATIENCE, HALF, SCATTER, SURE = 8, 5, 0.5, 1.5, 0.95
-"""No progress: of at least FEWEST looks those in the last HALF of the samples, PATIENCE or more, show by their trend that as
+FEWEST, PATIENCE, FROM, SCATTER, SURE = 8, 5, 1 / 3, 1.5, 0.95
+"""No progress: of at least FEWEST looks those after FROM of the samples, PATIENCE or more, show by their trend that as
 much training again would bring, with probability SURE, less than half the half-width of their interval, or less than SCATTER
 times what looks scatter around the trend; and the look before said so as well, since every look is another chance to err. To
 compare the best look with an earlier one would not do: looks scatter, and half the distance in twice the time, which GANs keep
-up for long, hides between neighbours.
+up for long, hides between neighbours. Nor would the last half do: quality stands still for a while and moves on.
 """
 
 Finding = tuple[str, str, int]
@@ -201,7 +201,7 @@ class Quality:
         return found
 
     def settled(self) -> bool:
-        """Whether the kernel distance has stopped improving: its trend over the last half promises no more than its noise."""
+        """Whether the kernel distance has stopped improving: its late trend promises no more than its noise."""
         return flat(self.looks) and flat(self.looks[:-1])
 
     def back_to(self, round: int) -> None:
@@ -221,7 +221,7 @@ def flat(looks: Sequence[dict[str, Any]]) -> bool:
     """Whether the trend of these looks promises no more than their noise."""
     from scipy.stats import t as student
 
-    late = [x for x in looks if x["samples"] >= HALF * looks[-1]["samples"]]
+    late = [x for x in looks if x["samples"] >= FROM * looks[-1]["samples"]]
     if len(looks) < FEWEST or len(late) < PATIENCE:
         return False
     values = np.array([x["value"] for x in late])
