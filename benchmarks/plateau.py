@@ -3,7 +3,8 @@
 `dcgan` is trained on real radiographs and on MR slices until the kernel distance has stopped improving, and then goes on to a
 fixed long budget. Along the way its checkpoint is copied every `--every` seconds. Afterwards every copy, and the one that was
 kept at the plateau, is judged in one way: the kernel distance of 1000 samples to the held-out records, more than the run's own
-looks have. Met where the value of the kept checkpoint lies within the interval of the best of all copies.
+looks have. The best of all copies was chosen by its value, which flatters it, so it is judged again with other samples. Met
+where the value of the kept checkpoint lies within the interval of that (`within`; `within_flattered`: of its first value).
 
 A second call goes on with what is missing. With the defaults it takes about an hour on one processor core.
 The width is fixed: `auto` takes as wide a network as the budget can pay for, whose plateau then lies near the budget's end.
@@ -100,20 +101,32 @@ def one_set(name: str, options: argparse.Namespace) -> dict[str, Any]:
     values = known.setdefault("values", {})
     for copy in sorted(copies.glob("[!.]*")):
         if copy.name not in values:
-            judged = ganvas.evaluate(copy, count=SAMPLES, audit=False, anchors=False)
-            values[copy.name] = {key: judged["kid"][key] for key in ("value", "low", "high", "protocol")}
+            values[copy.name] = judged(copy, 0)
             remember()
     best = min(values, key=lambda key: float(values[key]["value"]))
-    kept = values.get("kept")
-    found = {"plateau": known.get("plateau"), "kept": kept, "best": {"copy": best, **values[best]}, "copies": values}
-    return found | {
-        "within": kept is not None and kept["value"] <= values[best]["high"],
+    if best not in known.setdefault("again", {}):
+        known["again"][best] = judged(copies / best, 1)
+        remember()
+    again, kept = known["again"][best], values.get("kept")
+    return {
+        "plateau": known.get("plateau"),
+        "kept": kept,
+        "best": {"copy": best, "first": values[best], "again": again},
+        "within": kept is not None and kept["value"] <= again["high"],
+        "within_flattered": kept is not None and kept["value"] <= values[best]["high"],
         "saved": round(1 - known["plateau"]["seconds"] / long, 3) if kept is not None else 0.0,
         "long_budget": long,
         "size": options.size,
         "width": options.width,
         "augment": options.augment,
+        "copies": values,
     }
+
+
+def judged(copy: Path, seed: int) -> dict[str, Any]:
+    """Kernel distance of 1000 samples to the held-out records."""
+    found = ganvas.evaluate(copy, count=SAMPLES, seed=seed, audit=False, anchors=False)
+    return {key: found["kid"][key] for key in ("value", "low", "high", "protocol")}
 
 
 def seconds_of(run: Path) -> float:
