@@ -210,6 +210,9 @@ def test_batches_and_rates() -> None:
         "adam-elu-rate-0.001": three(frechet=300.0, asleep=0.9),
     }
     assert verdict(grows, "batch-lengthens-t0") == HOLDS
+    endless = {name: {s: run(None, batch=k) for s in range(2)} for k, name in enumerate(grows, 16) if "rate" not in name}
+    (told,) = [one for one in conclusions(endless, 1500, Path("nowhere")) if one["key"] == "batch-lengthens-t0"]
+    assert told["verdict"] == OPEN and "not ended in 6 of 6 runs" in told["sentence"]
     assert verdict(grows, "slow-rate") == HOLDS
     assert verdict(grows, "stable-rate") == HOLDS
     assert verdict(grows, "vanishing-rate") == HOLDS

@@ -201,7 +201,11 @@ def _batches(runs: Runs) -> dict[str, Any]:
             slopes.append(statistics.linear_regression(*zip(*points, strict=True)).slope)
     low, high = mean_interval(slopes)
     if low is None or high is None:
-        return _conclusion("batch-lengthens-t0", claim, rule, OPEN, "needs 3 batch sizes and 2 seeds with an opening: --extras")
+        sentence = "needs 3 batch sizes and 2 seeds: --extras"
+        if len(family) >= 3 and all(len(own) >= 2 for own in family.values()):
+            late = sum(run["losses"]["t0"] is None for own in family.values() for run in own.values())
+            sentence = f"no openings to compare: it had not ended in {late} of {sum(map(len, family.values()))} runs"
+        return _conclusion("batch-lengthens-t0", claim, rule, OPEN, sentence)
     mean = 2 ** statistics.fmean(slopes)
     sentence = f"T0 times {mean:.2f} [{2**low:.2f}, {2**high:.2f}] for each doubling, over {len(slopes)} seeds"
     return _conclusion("batch-lengthens-t0", claim, rule, decide(low, high, 0.0, "above"), sentence, slopes=slopes)

@@ -102,13 +102,18 @@ def run_cells(
                 count = int(before["rounds"])
             else:
                 count, paces = _choose(out, plan, rounds, budget, pool, begun, say)
-            record = {**_plain(plan), "rounds": count, "paces": paces, "seconds": before["seconds"] if before else 0.0}
-            write_json(out / STUDY, record)
-            try:
-                failed = _play(out, plan, count, pool, paces, say)
-            finally:
-                record["seconds"] = round(record["seconds"] + time.monotonic() - begun, 1)
+            earlier: float = before["seconds"] if before else 0.0
+            record = {**_plain(plan), "rounds": count, "paces": paces, "seconds": earlier}
+
+            def keep() -> None:
+                record["seconds"] = round(earlier + time.monotonic() - begun, 1)
                 write_json(out / STUDY, record)
+
+            keep()
+            try:
+                failed = _play(out, plan, count, pool, paces, say, keep)
+            finally:
+                keep()
     facts = {"rounds": count, "paces": paces, "jobs": pool.width, "threads": pool.threads, "seconds": record["seconds"]}
     return {"results": read_results(out, plan), "failed": failed, **facts}
 
@@ -270,9 +275,18 @@ def _describe(place: Path, plan: Plan, cell: Cell, seed: int, rounds: int, threa
 
 
 def _play(
-    out: Path, plan: Plan, rounds: int, pool: Pool, paces: Mapping[str, Any], say: Callable[[str], None]
+    out: Path,
+    plan: Plan,
+    rounds: int,
+    pool: Pool,
+    paces: Mapping[str, Any],
+    say: Callable[[str], None],
+    keep: Callable[[], None],
 ) -> list[dict[str, Any]]:
-    """Every job that has no result yet, seed by seed, so that a study that is stopped has whole seeds. Returns what failed."""
+    """Every job that has no result yet, seed by seed, so that a study that is stopped has whole seeds. Returns what failed.
+
+    keep: called after every job, to write down how long the study has taken: a killed one has no other chance.
+    """
     waiting = []
     for seed in range(plan.seeds):
         for cell in plan.cells:
@@ -294,6 +308,7 @@ def _play(
     def tell(place: Path, error: str | None) -> None:
         nonlocal done
         done += error is None
+        keep()
         name = f"{place.parent.name}, {place.name.replace('-', ' ')}"
         say(f"{done}/{total} {name}" if error is None else f"FAILED {name}: {error}")
 
