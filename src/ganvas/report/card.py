@@ -238,6 +238,7 @@ def card_text(facts: Facts, able: list[str]) -> str:
     out += ["## Training", "", *_listed(training_rows(facts)), ""]
     for number_of, alarm in enumerate(facts.health.alarms, 1):
         out += [f"- alarm {number_of} at round {alarm['round']:,}: {alarm.get('name', '')}: {alarm.get('text', '')}"]
+    out += [""] if facts.health.alarms else []
     out += ["## Settings", "", *_listed([(k, _plain(v)) for k, v in record.config.items()]), ""]
     out += ["## Repeating it", "", "```", *commands(facts), "```", "", conditions(facts), ""]
     if not facts.phantom:
