@@ -163,7 +163,7 @@ PROOF = Proof(
         "baseline": lambda task: swapped(task, STOP),
         REWIRED: lambda task: swapped(task, 0.0),
     },
-    budget="6000r",
+    budget="12000r",
     quick_budget="240r",
     real="graphs/cora_ml.npz",
     phantom="communities",

@@ -71,7 +71,7 @@ class Config:
 def auto(situation: Situation) -> dict[str, Any]:
     """Larger steps and a cooler softmax, the embedding of the released models for D, and an average of G."""
     return {
-        "generator_rate": 1e-3, "critic_rate": 1e-3, "temperature": 1.0, "critic_embedding": 32, "averaging": 5_000.0,
+        "generator_rate": 3e-3, "critic_rate": 3e-3, "temperature": 1.0, "critic_embedding": 32, "averaging": 5_000.0,
     }  # fmt: skip
 
 
