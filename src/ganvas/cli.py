@@ -224,7 +224,7 @@ def _build_parser() -> _Parser:
 
     study = commands.add_parser(
         "study",
-        help="larger questions, by a fixed procedure: the chest X-ray study, memory, blinded reading",
+        help="larger questions, by a fixed procedure: the chest X-ray study, compression, memory, blinded reading",
         allow_abbrev=False,
     )
     study.set_defaults(run=_study, leaf=study)

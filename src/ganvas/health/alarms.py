@@ -19,7 +19,7 @@ ADVICE: dict[str, str] = {
     "repeated samples": "lower the learning rates, give more varied data, use wgan-gp, or --on-alarm restart",
     "quality fell": "use what is kept in checkpoints/best; train less long, or use --on-alarm rollback",
     "memorisation": "use what is kept in checkpoints/best; give more data, use augmentation, or train less long",
-    "plateau": "stop here: what is kept in checkpoints/best is as good (--until plateau does so by itself)",
+    "plateau": "stop here, as --until plateau does, and take checkpoints/best; quality may still move on after standing still",
     "constant data": "check what was read, with: ganvas data check PATH",
     "repeated data": "remove the copies, or give more data: a generator learns few records by heart",
 }

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..report.plots import COLOURS, INK, SOFT, _figure, saved, styled
 from ..run.files import told, write_atomically, write_json
-from ._study_page import Block, as_html, as_markdown, conclusion_blocks
+from ._study_page import OF_PHANTOM, Block, as_html, as_markdown, conclusion_blocks
 from ._xray_page import ENOUGH, _along_rounds, _samples, _side_by_side, _spectra, interval, number
 from .cells import Plan
 
@@ -206,8 +206,7 @@ def told_blocks(plan: Plan, result: Mapping[str, Any], drawn: Mapping[str, bytes
     )
     blocks: list[Block] = [("text", about)]
     if result["phantom"]:
-        words = "A phantom shows how the study works. It says nothing of radiographs: give yours with `--data`."
-        blocks.append(("text", words))
+        blocks.append(("text", OF_PHANTOM))
     if result["rounds"] < ENOUGH:
         words = f"These runs are short: below {ENOUGH:,} rounds networks have hardly begun, and their noise has squares too."
         blocks.append(("text", words))

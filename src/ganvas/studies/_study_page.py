@@ -13,6 +13,7 @@ from ..report.page import document, escaped, figure, table, uri
 Block = tuple[str, Any]
 """("heading" | "text", words), ("list", lines), ("table", (head, rows)), ("figure", (name, caption))."""
 NOTICE = "Every picture here was made by a network. The page holds no real image."
+OF_PHANTOM = "A phantom shows how the study works. It says nothing of radiographs: give yours with `--data`."
 
 
 def as_markdown(title: str, blocks: Sequence[Block]) -> str:

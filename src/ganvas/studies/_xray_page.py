@@ -13,7 +13,7 @@ import numpy as np
 from ..report.plots import COLOURS, INK, SOFT, _figure, saved, styled
 from ..run.files import told, write_atomically, write_json
 from ._cell_job import drawn_file, series_of
-from ._study_page import Block, as_html, as_markdown, conclusion_blocks
+from ._study_page import OF_PHANTOM, Block, as_html, as_markdown, conclusion_blocks
 from .cells import Plan, job_folder
 
 SHOWN = 16  # samples of a cell in a picture
@@ -311,9 +311,7 @@ def told_blocks(plan: Plan, result: Mapping[str, Any], drawn: Mapping[str, bytes
     )
     blocks: list[Block] = [("text", about)]
     if result["phantom"]:
-        blocks.append(
-            ("text", "A phantom shows how the study works. It says nothing of radiographs: give yours with `--data`.")
-        )
+        blocks.append(("text", OF_PHANTOM))
     if result["rounds"] < ENOUGH:
         blocks.append(("text", f"These runs are short: below {ENOUGH:,} rounds most networks are still in their opening."))
     blocks += [

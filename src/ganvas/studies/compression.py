@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import GanvasError, RunError
 from ._compression_claims import conclusions, squares
 from .cells import Cell, Plan, run_cells
-from .xray import PHANTOM, PHANTOM_COUNT, _over_seeds, figure
+from .xray import PHANTOM, PHANTOM_COUNT, _over_seeds, figure, steady
 
 NAME = "compression"
 SMALLEST = 32
@@ -111,8 +111,6 @@ def compression(
     from ._compression_page import write_page
 
     out = Path(out)
-    if inception is not None and not Path(inception).is_file():
-        raise GanvasError(f"--inception {inception}: no such file")
     for name, number, least in (("size", size, SMALLEST), ("width", width, 2)):
         if number < least:
             raise GanvasError(f"--{name} {number} is too small for this study, the least is {least}")
@@ -123,11 +121,10 @@ def compression(
         cells=cells(width=width, batch=batch, preset=preset, full=full),
         data=PHANTOM if data is None else data,
         seeds=seeds,
-        settings={"size": str(size), "phantom_count": phantom_count, "precision": "32", "channels_last": "off"},
         looks=looks,
         samples=samples,
         judge="ganvas.studies._compression_judge:judge_compression",
-        judge_settings={"inception": None if inception is None else str(Path(inception).resolve())},
+        **steady(size, phantom_count, inception),
     )
     played = run_cells(out, plan, rounds=rounds, budget=budget, jobs=jobs, launcher=launcher, cluster=cluster, say=say)
     result = summarised(plan, played, command=command.replace(str(out), out.name))

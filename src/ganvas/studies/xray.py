@@ -122,8 +122,6 @@ def ablation(
     from ._xray_page import write_page
 
     out = Path(out)
-    if inception is not None and not Path(inception).is_file():
-        raise GanvasError(f"--inception {inception}: no such file")
     if size < 16:
         raise GanvasError(f"--size {size} is too small for this study, the least is 16")
     source = PHANTOM if data is None else data
@@ -132,20 +130,29 @@ def ablation(
         cells=cells(width=width, batch=batch, full=full, extras=extras),
         data=source,
         seeds=seeds,
-        settings={
-            "size": str(size),
-            "phantom_count": phantom_count,
-            "precision": "32",  # what is measured to be faster may differ from cell to cell, and would change its numbers
-            "channels_last": "off",
-        },
         looks=looks,
         samples=samples,
-        judge_settings={"inception": None if inception is None else str(Path(inception).resolve())},
+        **steady(size, phantom_count, inception),
     )
     played = run_cells(out, plan, rounds=rounds, budget=budget, jobs=jobs, launcher=launcher, cluster=cluster, say=say)
     result = summarised(plan, played, beside=out, command=command.replace(str(out), out.name))
     write_page(out, plan, result)
     return result
+
+
+def steady(size: int, phantom_count: int, inception: str | Path | None) -> dict[str, Any]:
+    """`settings` and `judge_settings` of a `cells.Plan` whose cells are compared by numbers. Raises GanvasError."""
+    if inception is not None and not Path(inception).is_file():
+        raise GanvasError(f"--inception {inception}: no such file")
+    return {
+        "settings": {
+            "size": str(size),
+            "phantom_count": phantom_count,
+            "precision": "32",  # what is measured to be faster may differ from cell to cell, and would change its numbers
+            "channels_last": "off",
+        },
+        "judge_settings": {"inception": None if inception is None else str(Path(inception).resolve())},
+    }
 
 
 def summarised(plan: Plan, played: Mapping[str, Any], *, beside: Path, command: str = "") -> dict[str, Any]:
