@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds chest-xray and brain-mr")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/plateau.json"))
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "ganvas-plateau", help="where runs are kept")
-    parser.add_argument("--long", type=float, default=720.0, help="seconds of the fixed long budget")
+    parser.add_argument("--long", type=float, default=1500.0, help="seconds of the fixed long budget")
     parser.add_argument("--every", type=float, default=45.0, help="seconds between two copies")
     parser.add_argument("--size", default="32")
     parser.add_argument("--width", type=int, default=16, help="of the networks: `auto` would go by the budget")

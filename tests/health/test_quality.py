@@ -44,7 +44,8 @@ def test_progress_is_no_plateau(quality: Quality) -> None:
 
 
 def test_a_plateau_is_told_and_the_best_is_known(quality: Quality) -> None:
-    values = [1.0, 0.5, 0.2, 0.1, 0.102, 0.098, 0.101, 0.1, 0.103, 0.1, 0.1, 0.1]
+    values = [1.0, 0.5, 0.2, 0.1, 0.102, 0.098, 0.101, 0.1, 0.103] + [0.1] * 9
+    assert told(quality, values[:12]) == set(), "it has not lasted"
     assert told(quality, values) == {"plateau"}
     assert quality.best is not None
     assert quality.best["value"] == 0.098
@@ -58,6 +59,17 @@ def test_slow_progress_within_the_noise_of_neighbours_is_no_plateau(quality: Qua
     assert told(quality, falling[:40], half=0.008) == set()
     flat = [0.02 + 0.1 * 0.7**n + rng.normal(0, 0.002) for n in range(60)]
     assert told(quality, flat, half=0.008) == {"plateau"}
+
+
+def test_quality_that_stood_still_and_moved_on_is_no_plateau(quality: Quality) -> None:
+    """What radiographs without augmentation showed: samples in thousands, no trend from 12 to 44, and a third less at 72."""
+    values = [0.235, 0.151, 0.147, 0.143, 0.144, 0.145, 0.152, 0.151, 0.143, 0.142, 0.130, 0.145, 0.121]
+    samples = [4, 12, 16, 20, 26, 29, 35, 41, 44, 51, 61, 63, 72]
+    told(quality, values, half=0.018)
+    for look, at in zip(quality.looks, samples, strict=True):
+        look["samples"] = 1000 * at
+    looks = quality.looks
+    assert not any(quality.settled() for quality.looks in (looks[:n] for n in range(len(looks) + 1)))
 
 
 def test_a_fall_is_told_when_it_lasts(quality: Quality) -> None:

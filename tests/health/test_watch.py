@@ -153,6 +153,12 @@ def test_without_a_budget_a_run_ends_at_the_plateau(points: Path, tmp_path: Path
     assert ganvas.load(tmp_path / "run", which="best").manifest["round"] == result["best"]["round"]
 
 
+def test_a_plateau_is_noticed_long_before_a_large_budget_is_spent(points: Path, tmp_path: Path) -> None:
+    """Eight looks spread over the budget would be too few to tell before its end."""
+    result = train(points, out=tmp_path / "run", budget="1000000r", config=FROZEN, looks=None, until="plateau")
+    assert (result["stopped"], result["rounds"] < 100_000) == ("plateau", True)
+
+
 def test_until_plateau_is_refused_where_nothing_can_be_judged(points: Path, tmp_path: Path) -> None:
     with pytest.raises(GanvasError, match="--until plateau needs --watch on"):
         train(points, out=tmp_path / "run", until="plateau", looks=0)

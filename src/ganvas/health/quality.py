@@ -25,12 +25,13 @@ HELDOUT_LEAST = 30
 SECONDS_MOST = 20.0  # of one look: other processes wait for it
 PERMUTATIONS = 1000
 NEARER, CHANCE = 0.6, 0.002  # share of samples nearer to training records, and how likely without any copying
-FEWEST, PATIENCE, FROM, SCATTER, SURE = 8, 5, 1 / 3, 1.5, 0.95
+FEWEST, PATIENCE, FROM, SCATTER, SURE, LASTING = 8, 5, 1 / 3, 1.5, 0.95, 1.5
 """No progress: of at least FEWEST looks those after FROM of the samples, PATIENCE or more, show by their trend that as
 much training again would bring, with probability SURE, less than half the half-width of their interval, or less than SCATTER
-times what looks scatter around the trend; and the look before said so as well, since every look is another chance to err. To
-compare the best look with an earlier one would not do: looks scatter, and half the distance in twice the time, which GANs keep
-up for long, hides between neighbours. Nor would the last half do: quality stands still for a while and moves on.
+times what looks scatter around the trend; and all looks said so, two at least, while the samples have become LASTING times as
+many. To compare the best look with an earlier one would not do: looks scatter, and half the distance in twice the time, which
+GANs keep up for long, hides between neighbours. Nor would a shorter part or a single verdict do: quality stands still for a
+while and moves on.
 """
 
 Finding = tuple[str, str, int]
@@ -201,8 +202,11 @@ class Quality:
         return found
 
     def settled(self) -> bool:
-        """Whether the kernel distance has stopped improving: its late trend promises no more than its noise."""
-        return flat(self.looks) and flat(self.looks[:-1])
+        """Whether the kernel distance has stopped improving: for long its late trend has promised no more than its noise."""
+        if not self.looks:
+            return False
+        late = sum(x["samples"] >= self.looks[-1]["samples"] / LASTING for x in self.looks)
+        return all(flat(self.looks[: len(self.looks) - back]) for back in range(max(2, late)))
 
     def back_to(self, round: int) -> None:
         """Forget looks at later rounds."""

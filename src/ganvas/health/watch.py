@@ -33,7 +33,7 @@ from .samples import (
 
 LOOKS = 8
 PEEK_SHARE, PEEK_FIRST, PEEK_APART, PEEK_ROUNDS = 0.012, 2.0, 0.5, 10  # share of the time, seconds, seconds, rounds
-GROWTH = 1.08  # without a budget: by how much the samples have grown from look to look
+GROWTH = 1.08  # where a plateau is waited for: by how much the samples have grown from look to look
 GUESS = {"image": 4.0}  # seconds that the first look is expected to take: it loads the extractor
 GUESS_OTHER = 0.3
 LATE_LOOK = 0.98  # of the budget: later than this only the closing look
@@ -77,6 +77,8 @@ class Watch:
         self.until_plateau = self.quality is not None and (
             settings.until == "plateau" or (settings.until is None and settings.budget is None)
         )
+        # a plateau is known by many looks, of which a few shares of a budget would not be enough
+        self.by_growth = self.open or (self.until_plateau and settings.looks is None)
 
     # Losses
 
@@ -103,9 +105,9 @@ class Watch:
         clock, progress = self.engine.clock, self._progress(seconds)
         if self.quality is not None and progress < LATE_LOOK and self._may_look(seconds):
             looks = self.quality.looks
-            if self.open and (not looks or clock.samples >= GROWTH * looks[-1]["samples"]):
+            if self.by_growth and (not looks or clock.samples >= GROWTH * looks[-1]["samples"]):
                 return "look"
-            if not self.open and int(progress * self.planned) > self.mark:
+            if not self.by_growth and int(progress * self.planned) > self.mark:
                 return "look"
         apart = max(self._peek_cost / PEEK_SHARE, PEEK_APART)
         first = not self._peeked and seconds >= PEEK_FIRST
@@ -171,7 +173,7 @@ class Watch:
         clock, progress = self.engine.clock, self._progress(seconds)
         with self.engine.watching():
             whole = self.budget.seconds or (seconds / progress if progress > 0 else 0.0)
-            allowance = None if self.open else self.settings.look_share * whole / (self.planned + 3)
+            allowance = None if self.by_growth else self.settings.look_share * whole / (self.planned + 3)
             self.quality.settle_count(allowance)
             entry, drawn = self.quality.look(clock.round, clock.samples, seconds)
         self._compare(drawn[:COUNT])
