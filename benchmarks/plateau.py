@@ -8,7 +8,7 @@ with other samples. Met where the value of the kept checkpoint lies within the i
 of its first value). D sees no augmented images: with them quality became better for as long as was tried (half an hour on
 radiographs, 43 minutes on MR slices), and the rule rightly saw no plateau.
 
-A second call goes on with what is missing. With the defaults it takes about an hour on one processor core.
+A second call goes on with what is missing. With the defaults it takes about half an hour on one processor core.
 The width is fixed: `auto` takes as wide a network as the budget can pay for, whose plateau then lies near the budget's end.
 
     python benchmarks/plateau.py --data ROOT --out benchmarks/results/plateau.json
@@ -32,9 +32,6 @@ from ganvas.run.checkpoint import facts_of, sound
 
 SETS = ("chest-xray", "brain-mr")
 SAMPLES = 1000
-AVERAGING = (
-    20_000.0  # half-life in samples; with the default of 5,000 neighbouring checkpoints differ by more than looks can tell
-)
 
 
 def main() -> None:
@@ -42,10 +39,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds chest-xray and brain-mr")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/plateau.json"))
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "ganvas-plateau", help="where runs are kept")
-    parser.add_argument("--long", type=float, default=1500.0, help="seconds of the fixed long budget")
+    parser.add_argument("--long", type=float, default=720.0, help="seconds of the fixed long budget")
     parser.add_argument("--every", type=float, default=45.0, help="seconds between two copies")
     parser.add_argument("--size", default="32")
     parser.add_argument("--width", type=int, default=16, help="of the networks: `auto` would go by the budget")
+    parser.add_argument("--averaging", type=float, help="half-life in samples of the averaged generator; else as `auto` has it")
     parser.add_argument("--augment", action="store_true", help="show D augmented images, with which learning goes on for long")
     parser.add_argument("--only", choices=SETS, help="one of the sets, which is not written to --out")
     options = parser.parse_args()
@@ -90,7 +88,8 @@ def one_set(name: str, options: argparse.Namespace) -> dict[str, Any]:
         if (run / "config.yaml").exists():
             result = ganvas.train(resume=run, quiet=True, **beyond)
         else:
-            config = {"width": options.width, "averaging": AVERAGING} | ({} if options.augment else {"augment": ()})
+            config: dict[str, Any] = {"width": options.width} | ({} if options.augment else {"augment": ()})
+            config |= {} if options.averaging is None else {"averaging": options.averaging}
             steady: dict[str, Any] = {"size": options.size, "sample_every": 60.0, "threads": 1, "quiet": True}
             result = ganvas.train("dcgan", options.data / name, out=run, config=config, **steady)  # without a budget
         over.set()
@@ -124,6 +123,7 @@ def one_set(name: str, options: argparse.Namespace) -> dict[str, Any]:
         "size": options.size,
         "width": options.width,
         "augment": options.augment,
+        "averaging": options.averaging,
         "copies": values,
     }
 
