@@ -106,11 +106,13 @@ def test_losses_are_told_by_the_definitions_of_training_health() -> None:
     assert found["whole"]["sd"] == pytest.approx(total.std(ddof=1))
     assert found["after_t0"]["mean"] == pytest.approx(total[found["t0"] :].mean())
     assert found["asleep"] == pytest.approx(224 / 600)
-    assert found["asleep_after_t0"] == 0.0
+    assert found["asleep_soon"] == 0.0
     late = np.concatenate([awake[:150], asleep, asleep])  # a slow start, and the opening after it
     found_late = judged_losses(dict.fromkeys(terms, late), late, "discriminator")
     assert found_late["t0"] == 50
-    assert found_late["asleep_after_t0"] > 0.7
+    assert found_late["asleep_soon"] > 0.7
+    strong = np.concatenate([total, np.full(300, 1.0), np.full(2000, 0.02)])  # D becomes too strong in the end
+    assert judged_losses(dict.fromkeys(terms, strong), strong, "discriminator")["asleep_soon"] == 0.0
     assert [alarm["kind"] for alarm in found["alarms"]] == ["discriminator too strong"]
 
 

@@ -129,7 +129,7 @@ def run(
         "whole": moments,
         "after_t0": None if t0 is None else moments,
         "asleep": asleep,
-        "asleep_after_t0": None if t0 is None else late,
+        "asleep_soon": None if t0 is None else late,
         "largest": 3.0,
     }
     return {

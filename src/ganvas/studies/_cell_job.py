@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 JOB, RESULT, FAILED, PACE, LOG = "job.json", "result.json", "failed.json", "pace.json", "log.txt"
 LOSSES = "losses.npz"
 STOPPED = 75  # exit code of a job that was asked to stop and can go on (EX_TEMPFAIL)
+SOON = 500  # rounds after T0 in which D is asked to be awake, see `judged_losses`
 PACE_SECONDS, PACE_SAMPLES = 5.0, 32
 PATIENCE = 45.0  # seconds that a job waits for another process to let go of its folder
 JUDGED_AGAIN = ("discriminator too strong", "discriminator too weak", "opening does not end", "losses explode")
@@ -251,8 +252,9 @@ def judged_losses(terms: Mapping[str, np.ndarray], total: np.ndarray, player: st
 
     terms: every player's terms, `player.term`. total: (rounds,) the sum of both cross entropies of the discriminator. The
     definitions are those of `ganvas.health.losses`: T0 is the first round from which the 50-round median of `total` stays
-    above 0.25 x 2 ln 2 for 50 rounds. asleep: the share of rounds whose 50-round median is not above it; asleep_after_t0: the
-    same of the rounds after T0 (much of it means that the loss was high at the very beginning, and the opening came then).
+    above 0.25 x 2 ln 2 for 50 rounds. asleep: the share of rounds whose 50-round median is not above it; asleep_soon: the
+    same of the 500 rounds after T0, or twice T0 if that is more (much of it means that the loss was high at the very beginning,
+    and the opening came then; a D that becomes too strong in a long training is another matter).
     """
     import numpy as np
 
@@ -269,12 +271,13 @@ def judged_losses(terms: Mapping[str, np.ndarray], total: np.ndarray, player: st
     windows = (np.sort(total[max(0, k - WINDOW + 1) : k + 1]) for k in range(rounds))
     middles = [float(window[len(window) // 2]) for window in windows]
     after = total[balance.t0 :] if balance.t0 is not None else np.empty(0)
+    soon = middles[balance.t0 : balance.t0 + max(SOON, 2 * balance.t0)] if balance.t0 is not None else []
     return {
         "t0": balance.t0,
         "whole": moments(total),
         "after_t0": moments(after) if len(after) > 1 else None,
         "asleep": float(np.mean(np.asarray(middles) <= LEARNING)),
-        "asleep_after_t0": float(np.mean(np.asarray(middles[balance.t0 :]) <= LEARNING)) if len(after) else None,
+        "asleep_soon": float(np.mean(np.asarray(soon) <= LEARNING)) if len(soon) else None,
         "largest": float(total.max()),
         "alarms": list(seen.values()),
     }

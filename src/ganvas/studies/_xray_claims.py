@@ -83,8 +83,8 @@ def t0_ratio(a: Mapping[str, Any], b: Mapping[str, Any]) -> float | None:
 
 
 def early_t0(run: Mapping[str, Any]) -> bool:
-    """Whether T0 means nothing: D was nearly certain for long after it. A D that starts slowly has a high loss at first."""
-    return (run["losses"]["asleep_after_t0"] or 0.0) > AWAKE
+    """Whether T0 means nothing: D was nearly certain soon after it. A D that starts slowly has a high loss at first."""
+    return (run["losses"]["asleep_soon"] or 0.0) > AWAKE
 
 
 def log_ratio(of: Callable[[Mapping[str, Any]], float | None]) -> Callable[..., float | None]:
