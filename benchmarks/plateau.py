@@ -8,7 +8,7 @@ with other samples. Met where the value of the kept checkpoint lies within the i
 of its first value). D sees no augmented images: with them quality became better for as long as was tried (half an hour on
 radiographs, 43 minutes on MR slices), and the rule rightly saw no plateau.
 
-A second call goes on with what is missing. With the defaults it takes about half an hour on one processor core.
+A second call goes on with what is missing. With the defaults it takes about an hour on one processor core.
 The width is fixed: `auto` takes as wide a network as the budget can pay for, whose plateau then lies near the budget's end.
 
     python benchmarks/plateau.py --data ROOT --out benchmarks/results/plateau.json
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds chest-xray and brain-mr")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/plateau.json"))
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "ganvas-plateau", help="where runs are kept")
-    parser.add_argument("--long", type=float, default=720.0, help="seconds of the fixed long budget")
+    parser.add_argument("--long", type=float, default=1440.0, help="seconds of the fixed long budget")
     parser.add_argument("--every", type=float, default=45.0, help="seconds between two copies")
     parser.add_argument("--size", default="32")
     parser.add_argument("--width", type=int, default=16, help="of the networks: `auto` would go by the budget")
