@@ -188,7 +188,7 @@ def run_one(case: dict[str, Any], work: Path) -> None:
 
     said = [x for x in read_metrics(folder) if "alarm" in x]
     modes = None
-    if data == "gaussians":  # where a run can fail without anybody planting it: its truth is known
+    if isinstance(data, str) and data == "gaussians":  # where a run can fail without anybody planting it: its truth is known
         from ganvas.data.phantoms.gaussians import MIXTURES
         from ganvas.metrics.points import count_modes
 
