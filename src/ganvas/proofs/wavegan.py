@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 DIGITS = ("0", "1", "2", "3")
 LENGTH = 4096
 SETTINGS: dict[str, Any] = {
-    "width": 16, "batch_size": 16, "generator_rate": 4e-4, "critic_rate": 4e-4, "averaging": 5_000.0,
+    "width": 16, "batch_size": 16, "generator_rate": 4e-4, "critic_rate": 4e-4, "averaging": 5_000.0, "critic_turns": 2,
 }  # fmt: skip
-ROUNDS = 4000
+"""Two moves of the critic in the place of five: a round takes 0.4 of the time, and in about equal time the score was higher
+(2.36 against 2.17 in some 16 minutes, of two seeds)."""
+ROUNDS = 8000
 SPLITS = 4  # of the classifier's score: about 50 clips each
 TIMES_NOISE, OF_REAL, LEAST_SHARE = 2.0, 0.6, 0.10
 SHIFTS = (1, 2, 3)
