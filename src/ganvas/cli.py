@@ -203,6 +203,11 @@ def _build_parser() -> _Parser:
     check.add_argument("path", metavar="PATH")
     check.add_argument("--strict", action="store_true", help="fail when a file cannot be read")
     check.add_argument("--axis", type=int, choices=(0, 1, 2), help="axis along which volumes are sliced")
+    check.add_argument("--kind", choices=kinds, help="what the files are, where they leave it open")
+    check.add_argument("--size", help="length of sounds, series and sequences, side of solids; these four as in: ganvas train")
+    check.add_argument("--channels", type=int, help="of sound: 1 (mono) or 2 (stereo)")
+    check.add_argument("--rate", type=_count, help="of sound: samples a second; of melodies: steps a beat")
+    check.add_argument("--fit", choices=("crop", "patches"), help="of sound: the start of each file, or all of it")
     make = command("make", "write a phantom as files, with masks and facts beside the images", _data_make, actions)
     make.add_argument("phantom", metavar="PHANTOM")
     make.add_argument("-n", "--count", type=_count, default=100, help="how many (default 100)")
@@ -599,8 +604,10 @@ def _show(options: argparse.Namespace) -> int:
 
 def _data_check(options: argparse.Namespace) -> int:
     from .data.check import check
+    from .run.settings import parse_size
 
-    report = check(options.path, strict=options.strict, axis=options.axis)
+    chosen = {name: getattr(options, name) for name in ("strict", "axis", "kind", "channels", "rate", "fit")}
+    report = check(options.path, size=parse_size(options.size), **chosen)
     _emit(options, report.to_dict(), report.lines())
     return 0
 

@@ -12,7 +12,7 @@ from PIL import Image
 from small_sets import dicom, folder, picture, volume
 
 from ganvas.data.check import LISTED, CheckReport, check
-from ganvas.errors import DataError
+from ganvas.errors import DataError, GanvasError
 
 
 def said(report: CheckReport) -> str:
@@ -162,3 +162,24 @@ def test_real_radiographs_are_found_clean() -> None:
     report = check(root)
     assert report.records == 786 and report.exact_count == 0 and report.leak_count == 0
     assert report.split == {"train": 629, "held out": 157}
+
+
+def test_other_kinds_are_checked_as_they_would_be_trained_on(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    rng = np.random.default_rng(0)
+    for number, channels in enumerate((1, 2, 2, 2)):
+        soundfile.write(tmp_path / f"{number}.wav", rng.uniform(-0.5, 0.5, (1000, channels)), 8000)
+    with pytest.raises(DataError, match="mixes channels.*--channels 1"):
+        check(tmp_path)
+    report = check(tmp_path, channels=1, rate=4000, size=128, fit="patches")
+    assert report.records == 4 * 4 and "128 samples at 4000 Hz, mono" in said(report)
+    assert report.train == [f"ganvas train wavegan --data {tmp_path} --size 128 --channels 1 --rate 4000 --fit patches"]
+
+
+def test_a_table_is_what_it_is_said_to_be_and_pictures_take_no_settings(tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("x,y\n" + "".join(f"{k / 7},{k % 5}\n" for k in range(400)))
+    assert "points" in said(check(table))
+    assert "series of 20 steps of 2 quantities" in said(check(table, kind="series", size=20))
+    with pytest.raises(GanvasError, match="--size is not for a check of pictures and points"):
+        check(folder(tmp_path / "set", ["a.png", "b.png"]), size=64)

@@ -236,8 +236,10 @@ def test_parquet_is_read_as_a_table(tmp_path: Path) -> None:
     assert opened(tmp_path).values.shape == (1, 60, 1)
 
 
-@pytest.mark.parametrize("format", ["csv", "npz"])
+@pytest.mark.parametrize("format", ["csv", "parquet", "npz"])
 def test_samples_say_what_they_are_and_are_read_back(format: str, tmp_path: Path) -> None:
+    if format == "parquet":
+        pytest.importorskip("pyarrow")
     records = np.stack([values_of(20, seed) for seed in range(6)]).astype(np.float32)
     files = KIND.write(records, SPEC, tmp_path, format=format, depth=None, note={"system": "mad-gan", "seed": "3"})
     tables = [table for file in files for table in read_tables(file)]
@@ -246,6 +248,10 @@ def test_samples_say_what_they_are_and_are_read_back(format: str, tmp_path: Path
     assert {table.step for table in tables} == {0.5}
     if format == "csv":
         assert files[0].read_text().startswith("# SYNTHETIC")
+    elif format == "parquet":
+        from pyarrow import parquet
+
+        assert parquet.read_schema(files[0]).metadata[b"note"].startswith(b"SYNTHETIC")
     else:
         with np.load(files[0], allow_pickle=False) as held:
             assert "SYNTHETIC" in str(held["note"])

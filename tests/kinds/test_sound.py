@@ -358,8 +358,27 @@ def test_floats_are_kept_and_peaks_never_cut(tmp_path: Path) -> None:
     assert b"turned down: 3.5 dB" in body
 
 
+@pytest.mark.parametrize("format", ["ogg", "mp3"])
+def test_lossy_files_sound_alike_and_say_what_they_are(tmp_path: Path, format: str) -> None:
+    courses = np.stack([tone(70_000, height=0.5), tone(70_000, height=0.2)], 1)[None]  # longer than a piece
+    (path,) = SOUND.write(courses, SoundSpec(70_000, 8000, 2, 24), tmp_path, format=format, depth=None, note={"seed": "7"})
+    header = read_header(path)
+    assert (header.rate, header.channels) == (8000, 2)
+    again = read_recording(path, 8000, 2).samples
+    assert abs(len(again) - 70_000) < 4000
+    assert np.allclose(np.sqrt((again**2).mean(0)), np.sqrt((courses[0] ** 2).mean(0)), rtol=0.1)
+    if len(again) == 70_000:  # without an encoder's delay
+        assert np.abs(again - courses[0]).mean() < 0.05
+    with soundfile.SoundFile(path) as file:
+        assert file.comment == "SYNTHETIC sound made by ganvas; seed: 7"
+
+
 def test_what_a_format_cannot_hold_is_refused() -> None:
     wave = tone(100)[:, None]
+    with pytest.raises(GanvasError, match="OGG has no depth: leave --depth out"):
+        encode_sound(wave, RATE, format="ogg", depth=24, note={})
+    with pytest.raises(GanvasError, match="MP3 does not know 4000 Hz .*choose --format ogg"):
+        encode_sound(wave, 4000, format="mp3", depth=None, note={})
     with pytest.raises(GanvasError, match="--depth 8 is not for sound: choose 16, 24 or 32"):
         encode_sound(wave, RATE, format="wav", depth=8, note={})
     with pytest.raises(GanvasError, match="FLAC holds 16 or 24 bits, not 32"):

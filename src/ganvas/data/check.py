@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, MissingExtra
+from ..errors import DataError, GanvasError, MissingExtra
 from ..kinds import NAMES as KINDS
 from ..kinds import kind_of, recognise
+from ..registry import catalogue
 from . import cache as caching
 from .listing import Listing, counted, list_files, natural, some
 from .resize import LUMINANCE, thumbnail
@@ -146,14 +147,56 @@ class _Seen:
     warnings: tuple[str, ...]
 
 
+class _Unreadable(DataError):
+    """A picture that cannot be read, with `strict`."""
+
+
 def check(
-    source: str | Path | np.ndarray, *, strict: bool = False, axis: int | None = None, progress: bool = True
+    source: str | Path | np.ndarray,
+    *,
+    strict: bool = False,
+    axis: int | None = None,
+    kind: str | None = None,
+    size: int | tuple[int, int] | None = None,
+    channels: int | None = None,
+    rate: int | None = None,
+    fit: str | None = None,
+    progress: bool = True,
 ) -> CheckReport:
     """Look through a folder, file, array or phantom and report. Reads every file once and writes nothing.
 
+    kind: sound, series, solid, graph or tokens, where the files leave open what they are. size, channels, rate, fit: as
+    `open_data` takes them, of what is neither pictures nor points: of those the report tells every size and channel anyway.
+
     Raises DataError when there is nothing at all to look at, when a table does not fit the files, and with `strict` for
-    the first unreadable file.
+    the first unreadable file; GanvasError for settings that the data does not take.
     """
+    settings = {"size": size, "channels": channels, "rate": rate, "fit": fit}
+    given = {name: value for name, value in settings.items() if value is not None}
+    path = None if isinstance(source, np.ndarray) else Path(source).expanduser()
+    if path is not None and (chosen := kind or recognise(path)) is not None:
+        return _of_kind(str(source), chosen, strict, progress, given)
+    try:
+        report = _of_pictures(source, strict, axis, progress)
+    except _Unreadable:
+        raise
+    except DataError as refused:  # neither points nor pictures: perhaps what only some systems learn from
+        other = None if path is None else _some_kind(str(source), strict, progress, given)
+        if other is None:
+            raise refused
+        return other
+    if not report.records and path is not None and (other := _some_kind(str(source), strict, progress, given)) is not None:
+        return other
+    if given:
+        raise GanvasError(
+            f"--{next(iter(given))} is not for a check of pictures and points, which lists what there is: leave it out, or say "
+            f"--kind ({', '.join(KINDS)}) if they are something else"
+        )
+    return report
+
+
+def _of_pictures(source: str | Path | np.ndarray, strict: bool, axis: int | None, progress: bool) -> CheckReport:
+    """Of pictures or points."""
     if isinstance(source, np.ndarray):
         from .dataset import _rows
 
@@ -165,9 +208,6 @@ def check(
         listing = _alone(Path("the array"))
         return _report("the array", listing, [_see(p, "record", 0) for p in _rows(images)], [], [])
     path = Path(source).expanduser()
-    kind = recognise(path)
-    if kind is not None:
-        return _of_kind(str(source), kind, strict, progress)
     if not path.exists():
         from . import phantoms
 
@@ -182,40 +222,32 @@ def check(
             for picture, label in zip(pictures, [] if made.labels is None else made.labels, strict=False):
                 picture.label = made.classes[label]
             return _report(str(source), _alone(path), [_see(p, "record", 0) for p in pictures], [], [])
-    try:
-        if path.suffix.lower() == ".csv" and path.is_file():
-            from .dataset import read_labelled_points
+    if path.suffix.lower() == ".csv" and path.is_file():
+        from .dataset import read_labelled_points
 
-            return _points(*read_labelled_points(path), str(source))
-        listing = list_files(path)
-    except DataError as refused:  # neither points nor pictures: perhaps what only some systems learn from
-        other = _some_kind(str(source), strict, progress)
-        if other is None:
-            raise refused
-        return other
+        return _points(*read_labelled_points(path), str(source))
+    listing = list_files(path)
     seen, unreadable, tags = [], [], []
     for found, error, tag in _look(listing, axis, progress):
         if error is not None:
             if strict:
-                raise DataError(error[1])
+                raise _Unreadable(error[1])
             unreadable.append(error)
         seen += found
         tags.append(tag)
-    if not seen and (other := _some_kind(str(source), strict, progress)) is not None:
-        return other
     return _report(str(source), listing, seen, unreadable, [tag for tag in tags if tag is not None])
 
 
-def _some_kind(source: str, strict: bool, progress: bool) -> CheckReport | None:
+def _some_kind(source: str, strict: bool, progress: bool, given: dict[str, Any]) -> CheckReport | None:
     """The report of the first kind that can make records of the files, where only their suffixes say what they may be."""
     for kind in KINDS:
         if recognise(Path(source).expanduser(), (kind,)) == kind:
             with contextlib.suppress(DataError):
-                return _of_kind(source, kind, strict, progress)
+                return _of_kind(source, kind, strict, progress, given)
     return None
 
 
-def _of_kind(source: str, kind: str, strict: bool, progress: bool) -> CheckReport:
+def _of_kind(source: str, kind: str, strict: bool, progress: bool, given: dict[str, Any]) -> CheckReport:
     """What data of a kind with a module of its own becomes when it is opened; the cache is one for the moment."""
     import tempfile
 
@@ -223,7 +255,7 @@ def _of_kind(source: str, kind: str, strict: bool, progress: bool) -> CheckRepor
 
     own = kind_of(kind)
     with tempfile.TemporaryDirectory() as folder:
-        settings: dict[str, Any] = {"kinds": (kind,), "strict": strict, "progress": progress, "phantom_count": 200}
+        settings: dict[str, Any] = {"kinds": (kind,), "strict": strict, "progress": progress, "phantom_count": 200, **given}
         data = open_data(source, cache=Path(folder), **settings)
         path = Path(source).expanduser()
         files = len(list_files(path, own.suffixes, own.noun).files) if path.exists() else 0
@@ -233,6 +265,9 @@ def _of_kind(source: str, kind: str, strict: bool, progress: bool) -> CheckRepor
         report.exact_count = report.near_count = -1
         report.groups, report.group_source = len(np.unique(data.groups)), "what may be held out together"
         del data  # its file is mapped
+    chosen = "".join(f" --{n} {'x'.join(map(str, v)) if isinstance(v, tuple) else v}" for n, v in given.items())
+    systems = [name for name, card in catalogue().items() if kind in card.data]
+    report.train = [f"ganvas train {name} --data {quote(source)}{chosen}" for name in systems]
     return report
 
 

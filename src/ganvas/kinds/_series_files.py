@@ -1,4 +1,4 @@
-"""Reading series: tables with a row a step (CSV, TSV, Parquet) and arrays of windows (.npy, .npz), as they are.
+"""Series files: tables with a row a step (CSV, TSV, Parquet) and arrays of windows (.npy, .npz), read as they are.
 
 Nothing is filled in, resampled or sorted: what is missing stays NaN, and what does not fit is an error that says where. Not
 for cutting windows or splitting, which is `kinds.series`.
@@ -7,6 +7,7 @@ for cutting windows or splitting, which is `kinds.series`.
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, MissingExtra
+from ..specs import SeriesSpec
 
 TIME_NAMES = ("time", "timestamp", "time_stamp", "datetime", "date_time", "date", "seconds")
 TRUTH_NAMES = ("label", "anomaly", "changepoint")
@@ -144,6 +146,23 @@ def _read_parquet(path: Path) -> Table:
     except (ArrowException, ValueError, OSError) as error:
         raise DataError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
     return _table(path, names, columns, list(range(1, held.num_rows + 1)), "row")
+
+
+def encoded_parquet(window: np.ndarray, spec: SeriesSpec, note: str) -> bytes:
+    """A Parquet file of a window (T, C), with `time` in seconds where the step is known, and `note` in the schema's metadata.
+
+    Raises MissingExtra without pyarrow.
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingExtra("pyarrow", "series") from error
+    columns = {} if spec.step is None else {"time": np.arange(len(window)) * spec.step}
+    columns |= {name: np.ascontiguousarray(window[:, k]) for k, name in enumerate(spec.names)}
+    buffer = io.BytesIO()
+    parquet.write_table(pyarrow.table(columns).replace_schema_metadata({"note": note}), buffer)
+    return buffer.getvalue()
 
 
 def _read_array(path: Path) -> list[Table]:

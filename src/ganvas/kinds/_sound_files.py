@@ -26,6 +26,9 @@ CLIPPED_RUN = 4  # samples in a row at the file's own peak
 
 _BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32, "DOUBLE": 32}  # all others: 16
 _SUBTYPES = {16: "PCM_16", 24: "PCM_24", 32: "FLOAT"}
+_CODECS = {"ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}  # formats without bits
+_PIECE = 65_536  # frames written at once: libsndfile's Vorbis keeps a whole piece on the stack
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 
 @dataclass(frozen=True)
@@ -164,18 +167,15 @@ def _complete(path: Path, size: int) -> None:
             stream.seek(length + length % 2, 1)
 
 
-def encode_sound(samples: np.ndarray, rate: int, *, format: str, depth: int, note: Mapping[str, str]) -> bytes:
-    """A complete WAV or FLAC file of (frames, channels) float32 samples, with a comment that says it is synthetic.
+def encode_sound(samples: np.ndarray, rate: int, *, format: str, depth: int | None, note: Mapping[str, str]) -> bytes:
+    """A complete WAV, FLAC, OGG (Vorbis) or MP3 file of (frames, channels) float32 samples, whose comment says it is synthetic.
 
-    depth: 16, 24, or 32 (floats, WAV alone). Whole numbers are those of the readers: reading 16-bit sound and writing it in
-    16 bits changes nothing. Louder than full scale, the sound is turned down as a whole and the comment says by how much.
-    Raises GanvasError for what the format cannot hold, and for NaN.
+    depth: 16, 24, or 32 (floats, WAV alone); None for OGG and MP3, which have none. Whole numbers are those of the readers:
+    reading 16-bit sound and writing it in 16 bits changes nothing. Louder than full scale, the sound is turned down as a
+    whole and the comment says by how much. Raises GanvasError for what the format cannot hold, and for NaN.
     """
     soundfile = soundfile_module()
-    if depth not in _SUBTYPES:
-        raise GanvasError(f"--depth {depth} is not for sound: choose 16, 24 or 32 (floats)")
-    if format == "flac" and depth == 32:
-        raise GanvasError("FLAC holds 16 or 24 bits, not 32: choose --depth 24, or --format wav")
+    _servable(format, rate, depth)
     if not np.isfinite(samples).all():
         raise GanvasError("the samples hold NaN or infinite values: the run has diverged, sample an earlier checkpoint")
     words = dict(note)
@@ -184,15 +184,31 @@ def encode_sound(samples: np.ndarray, rate: int, *, format: str, depth: int, not
         samples = samples / np.float32(loudest)
         words["turned down"] = f"{20 * math.log10(loudest):.1f} dB"
     values = samples
-    if depth != 32:
+    if depth in (16, 24):
         top = 2 ** (depth - 1)
         values = np.clip(np.rint(samples.astype(np.float64) * top), -top, top - 1).astype(np.int32)
         values = values.astype(np.int16) if depth == 16 else values << 8  # libsndfile takes the upper 24 of 32 bits
     buffer = io.BytesIO()
-    channels = samples.shape[1]
-    with soundfile.SoundFile(buffer, "w", rate, channels, _SUBTYPES[depth], format=format.upper()) as file:
+    subtype = _CODECS[format] if depth is None else _SUBTYPES[depth]
+    with soundfile.SoundFile(buffer, "w", rate, samples.shape[1], subtype, format=format.upper()) as file:
         file.title = SYNTHETIC
         file.software = "ganvas"
         file.comment = printable("; ".join([SYNTHETIC, *(f"{key}: {value}" for key, value in words.items())]))
-        file.write(np.ascontiguousarray(values))
+        for start in range(0, len(values), _PIECE):
+            file.write(np.ascontiguousarray(values[start : start + _PIECE]))
     return buffer.getvalue()
+
+
+def _servable(format: str, rate: int, depth: int | None) -> None:
+    """Raises GanvasError when the format has no such depth or rate."""
+    if format in _CODECS:
+        if depth is not None:
+            raise GanvasError(f"{format.upper()} has no depth: leave --depth out, or choose --format wav or flac")
+        if format == "mp3" and rate not in MP3_RATES:
+            rates = ", ".join(map(str, MP3_RATES))
+            raise GanvasError(f"MP3 does not know {rate} Hz (it has {rates}): choose --format ogg, flac or wav")
+        return
+    if depth not in _SUBTYPES:
+        raise GanvasError(f"--depth {depth} is not for sound: choose 16, 24 or 32 (floats)")
+    if format == "flac" and depth == 32:
+        raise GanvasError("FLAC holds 16 or 24 bits, not 32: choose --depth 24, or --format wav")

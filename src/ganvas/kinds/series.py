@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import DataError, GanvasError
 from ..specs import SeriesSpec
 from . import Kind
-from ._series_files import Table, read_tables
+from ._series_files import Table, encoded_parquet, read_tables
 from ._series_pictures import draw_lines, draw_scores
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def starts_of(stretches: list[tuple[int, int]], length: int, *, whole: bool = Fa
 class SeriesKind(Kind):
     name = "series"
     noun = "series"
-    formats = ("csv", "npz")
+    formats = ("csv", "parquet", "npz")
     shown = 6
     features = "course"
 
@@ -152,7 +152,7 @@ class SeriesKind(Kind):
     def write(
         self, records: np.ndarray, spec: SeriesSpec, folder: Path, *, format: str, depth: int | None, note: Mapping[str, str]
     ) -> list[Path]:
-        """One CSV a window, with a column `time` in seconds when the step is known; or one .npz of all windows."""
+        """One CSV or Parquet file a window, with a column `time` in seconds when the step is known; or all in one .npz."""
         from ..run.files import write_atomically
 
         if depth is not None:
@@ -167,6 +167,10 @@ class SeriesKind(Kind):
         paths = []
         digits = max(5, len(str(len(records))))
         for number, window in enumerate(records, start=1):
+            if format == "parquet":
+                paths.append(folder / f"sample-{number:0{digits}d}.parquet")
+                write_atomically(paths[-1], encoded_parquet(window, spec, mark))
+                continue
             text = io.StringIO()
             text.write(f"# {mark}\n")
             rows = csv.writer(text, lineterminator="\n")

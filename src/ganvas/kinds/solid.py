@@ -44,7 +44,7 @@ GROUND, EDGE = np.array([0.965, 0.965, 0.97]), np.array([0.80, 0.81, 0.83])
 class SolidKind(Kind):
     name = "solid"
     noun = "solids"
-    formats = ("obj", "stl", "ply", "npz", "nifti")
+    formats = ("obj", "stl", "ply", "npz", "npy", "nifti")
     shown = 16
     features = "voxels"
 
@@ -121,11 +121,17 @@ class SolidKind(Kind):
     def write(
         self, records: np.ndarray, spec: SolidSpec, folder: Path, *, format: str, depth: int | None, note: Mapping[str, str]
     ) -> list[Path]:
-        """One mesh or volume a record, or all in `samples.npz` (`solids`, `note`)."""
+        """One mesh or volume a record, or all in `samples.npz` (`solids`, `note`) or `synthetic.npy` (bare)."""
         from ..run.files import write_atomically
 
         if depth is not None:
             raise GanvasError("--depth means nothing to solids: leave it out")
+        if format == "npy":
+            plain = io.BytesIO()
+            np.save(plain, np.asarray(records, np.uint8), allow_pickle=False)
+            path = Path(folder) / "synthetic.npy"
+            write_atomically(path, plain.getvalue())
+            return [path]
         if format == "npz":
             buffer = io.BytesIO()
             words = [SYNTHETIC, *(f"{key}: {value}" for key, value in note.items())]

@@ -1,4 +1,4 @@
-"""Sound: recordings become clips of one length, rate and number of channels; samples become WAV or FLAC files.
+"""Sound: recordings become clips of one length, rate and number of channels; samples become WAV, FLAC, OGG or MP3 files.
 
 Records are (N, length, channels) float32 in [-1, 1], tensors (N, channels, length). Not for decoding and encoding of files
 (`_sound_files`), nor for spectra (`_sound_spectra`).
@@ -53,7 +53,7 @@ class Sound(Kind):
 
     name = "sound"
     noun = "sounds"
-    formats = ("wav", "flac")
+    formats = ("wav", "flac", "ogg", "mp3")
     shown = 16
     features = "log-mel"
 
@@ -125,12 +125,13 @@ class Sound(Kind):
     def write(
         self, records: np.ndarray, spec: Any, folder: Path, *, format: str, depth: int | None, note: Mapping[str, str]
     ) -> list[Path]:
-        """`sample-0001.wav` ...: 16, 24 or 32 bits (floats); by default those of the training files, 16 at least."""
+        """`sample-0001.wav` ...: 16, 24 or 32 bits (floats); by default those of the training files, 16 at least. OGG and MP3
+        have no bits."""
         from ..run.files import write_atomically
 
-        bits = depth or max(16, spec.depth)
-        if depth is None and format == "flac":
-            bits = min(bits, 24)
+        bits = depth
+        if depth is None and format in ("wav", "flac"):
+            bits = min(max(16, spec.depth), 24 if format == "flac" else 32)
         digits = max(4, len(str(len(records))))
         written = []
         for number, samples in enumerate(records, start=1):
