@@ -1,4 +1,4 @@
-"""The command line: parses, calls, prints. What a command does lives elsewhere; nothing heavy is imported before it runs.
+"""The command line: words, options and exit codes. What a command calls and prints is in `_commands`.
 
 Exit codes: 0 success, 2 a usage error with one line that says the fix, 1 a failed run, 130 or 143 an interrupted run that was
 saved.
@@ -8,15 +8,33 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from . import __version__
-from .errors import GanvasError, RunError, did_you_mean
+from ._commands import (
+    drop_output,
+    run_apply,
+    run_compare,
+    run_data_check,
+    run_data_list,
+    run_data_make,
+    run_demo,
+    run_doctor,
+    run_evaluate,
+    run_memory,
+    run_prove,
+    run_report,
+    run_sample,
+    run_show,
+    run_study,
+    run_systems,
+    run_train,
+    show_help,
+)
+from .errors import GanvasError, did_you_mean
 
 LATER = "a setting that a trained run takes (marked 'later' in: ganvas show SYSTEM)"
 
@@ -61,13 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ganvas: interrupted{advice}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output went away (`| head`): not an error
-        _drop_output()
+        drop_output()
         return 0
-
-
-def _drop_output() -> None:
-    """What is still in the buffer goes nowhere, or Python would complain about it on its way out."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
@@ -99,9 +112,9 @@ def _build_parser() -> _Parser:
         made.set_defaults(run=run, leaf=made)
         return made
 
-    _train_options(command("train", "train a system on data, or continue a run", _train))
+    _train_options(command("train", "train a system on data, or continue a run", run_train))
 
-    sample = command("sample", "draw samples from a run, as files and a grid", _sample)
+    sample = command("sample", "draw samples from a run, as files and a grid", run_sample)
     sample.add_argument("folder", metavar="RUN", type=Path)
     sample.add_argument("-n", "--count", type=_count, help="how many (default 64; of graphs 1)")
     sample.add_argument("--seed", type=_seed, default=0, help="of the noise (default 0)")
@@ -134,7 +147,7 @@ def _build_parser() -> _Parser:
 
     sample.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help=LATER)
 
-    use = command("apply", "put a run to use on files: translate, restore, score, project", _apply)
+    use = command("apply", "put a run to use on files: translate, restore, score, project", run_apply)
     use.add_argument("folder", metavar="RUN", type=Path)
     use.add_argument(
         "inputs", metavar="INPUT", nargs="*", help="files or folders: images, DICOM or NIfTI; tables of series for mad-gan"
@@ -154,7 +167,7 @@ def _build_parser() -> _Parser:
     use.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     use.add_argument("--system", metavar="FILE", type=Path, help="the system file, for a run of a system not ganvas's own")
 
-    judge = command("evaluate", "judge samples against real data: distances, variety, copies of training records", _evaluate)
+    judge = command("evaluate", "judge samples: distances to real data, variety, copies of training records", run_evaluate)
     judge.add_argument("fake", metavar="FAKE", help="a run, or samples of any tool: a folder, a file or an array (.npz, .npy)")
     judge.add_argument("--real", help="real data: a folder, file or phantom (default: the run's own data)")
     judge.add_argument("--heldout", help="real data the generator never saw (default: the run's or groups.csv's held-out part)")
@@ -178,7 +191,7 @@ def _build_parser() -> _Parser:
     judge.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     judge.add_argument("--system", metavar="FILE", type=Path, help="the system file, for a run of a system not ganvas's own")
 
-    tell = command("report", "one page about runs, to mail or to attach to a paper; a model card and plots beside it", _report)
+    tell = command("report", "one page about runs, to mail or to attach to a paper; model card and plots beside it", run_report)
     tell.add_argument("folders", metavar="RUN", type=Path, nargs="+")
     tell.add_argument("--out", metavar="FILE", type=Path, help="the page (default: RUN/report.html; of several: report.html)")
     tell.add_argument("--evaluate", action="store_true", help="first judge runs that were not, or that went on since")
@@ -187,19 +200,19 @@ def _build_parser() -> _Parser:
     tell.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     tell.add_argument("--system", metavar="FILE", type=Path, help="the system file, for runs of a system not ganvas's own")
 
-    beside = command("compare", "runs side by side: ranks what was measured alike, says why the rest is not ranked", _compare)
+    beside = command("compare", "runs side by side: ranks what was measured alike, says why others are not", run_compare)
     beside.add_argument("folders", metavar="RUN", type=Path, nargs="+")
     beside.add_argument("--out", metavar="FILE", type=Path, help="an HTML page, with plots in a folder beside it")
     beside.add_argument("--system", metavar="FILE", type=Path, help="the system file, for runs of a system not ganvas's own")
 
-    command("systems", "list every system", _systems)
-    show = command("show", "tell all about one system: paper, settings, presets", _show)
+    command("systems", "list every system", run_systems)
+    show = command("show", "tell all about one system: paper, settings, presets", run_show)
     show.add_argument("system", metavar="SYSTEM")
 
     data = commands.add_parser("data", help="check data, make phantoms, list what can be read", allow_abbrev=False)
-    data.set_defaults(run=lambda options: _show_help(data), leaf=data)
+    data.set_defaults(run=lambda options: show_help(data), leaf=data)
     actions = data.add_subparsers(title="commands", metavar="COMMAND")
-    check = command("check", "look through data before training: what is there, what is wrong", _data_check, actions)
+    check = command("check", "look through data before training: what is there, what is wrong", run_data_check, actions)
     check.add_argument("path", metavar="PATH")
     check.add_argument("--strict", action="store_true", help="fail when a file cannot be read")
     check.add_argument("--axis", type=int, choices=(0, 1, 2), help="axis along which volumes are sliced")
@@ -208,7 +221,7 @@ def _build_parser() -> _Parser:
     check.add_argument("--channels", type=int, help="of sound: 1 (mono) or 2 (stereo)")
     check.add_argument("--rate", type=_count, help="of sound: samples a second; of melodies: steps a beat")
     check.add_argument("--fit", choices=("crop", "patches"), help="of sound: the start of each file, or all of it")
-    make = command("make", "write a phantom as files, with masks and facts beside the images", _data_make, actions)
+    make = command("make", "write a phantom as files, with masks and facts beside the images", run_data_make, actions)
     make.add_argument("phantom", metavar="PHANTOM")
     make.add_argument("-n", "--count", type=_count, default=100, help="how many (default 100)")
     make.add_argument("--out", type=Path, required=True, help="folder")
@@ -216,9 +229,9 @@ def _build_parser() -> _Parser:
     make.add_argument("--size", help="64, or HEIGHTxWIDTH such as 96x64 (default 64, for solids 32)")
     make.add_argument("--depth", type=int, choices=(8, 16), default=8)
     make.add_argument("--format", help="png (default), tiff, dicom, nifti, npz; csv for points; obj, wav ... for others")
-    command("list", "list the phantoms and the file formats", _data_list, actions)
+    command("list", "list the phantoms and the file formats", run_data_list, actions)
 
-    prove = command("prove", "test a system's own claim against a baseline, on real data or a phantom", _prove)
+    prove = command("prove", "test a system's own claim against a baseline, on real data or a phantom", run_prove)
     prove.add_argument("system", metavar="SYSTEM")
     prove.add_argument("--data", type=Path, help="folder of data sets (default: $GANVAS_DATA; without it, phantoms)")
     prove.add_argument("--out", type=Path, help="folder of the result (default: benchmarks/proofs/results)")
@@ -232,18 +245,18 @@ def _build_parser() -> _Parser:
         help="larger questions, by a fixed procedure: the chest X-ray study, compression, memory, blinded reading",
         allow_abbrev=False,
     )
-    study.set_defaults(run=_study, leaf=study)
+    study.set_defaults(run=run_study, leaf=study)
     add_commands(study.add_subparsers(title="studies", metavar="STUDY"))
 
     from .memory import _command as memory
 
-    memory.add_options(command("memory", memory.SUMMARY, _memory))
+    memory.add_options(command("memory", memory.SUMMARY, run_memory))
 
-    demo = command("demo", "train on simulated chest radiographs for 150 s and show the result", _demo)
+    demo = command("demo", "train on simulated chest radiographs for 150 s and show the result", run_demo)
     demo.add_argument("--out", type=Path, help="run folder (default: runs/demo)")
     demo.add_argument("--budget", default="150s", help="how long to train (default 150s)")
 
-    command("doctor", "what this machine has, what is missing, what speed to expect", _doctor)
+    command("doctor", "what this machine has, what is missing, what speed to expect", run_doctor)
     return parser
 
 
@@ -292,419 +305,6 @@ def _seed(text: str) -> int:
     if not 0 <= number < 2**63:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 up")
     return number
-
-
-def _emit(options: argparse.Namespace, value: Any, lines: Sequence[str]) -> None:
-    text = json.dumps(value, indent=2, default=str) if options.json else "\n".join(lines)
-    if not text:
-        return
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _drop_output()
-        raise RunError(f"the output could not be written ({error.strerror})") from error
-
-
-def _show_help(parser: argparse.ArgumentParser) -> int:
-    parser.print_help()
-    return 0
-
-
-def _train(options: argparse.Namespace) -> int:
-    from .config import knobs
-    from .run.settings import Settings
-
-    given = {k.name: getattr(options, k.name) for k in knobs(Settings) if getattr(options, k.name) is not None}
-    data = given.pop("data", None)
-    overrides = _key_values(options.set)
-    if options.config is not None and overrides:
-        raise GanvasError("--set and --config cannot be combined: put the setting into the file")
-    from .run.loop import how_to_resume
-    from .run.train import train
-
-    result = train(
-        options.system,
-        data,
-        out=options.out,
-        config=options.config if options.config is not None else overrides,
-        resume=options.resume,
-        init_from=options.init_from,
-        which=options.checkpoint,
-        quiet=options.quiet,
-        say=lambda text: print(text, file=sys.stderr),
-        **given,
-    )
-    _emit(options, result, _after_training(result))
-    if result["stopped"] == "signal":
-        print(how_to_resume(result), file=sys.stderr)
-        return 128 + int(result["signal"] or 2)
-    if result["stopped"] == "alarm":
-        print(f"ganvas: stopped because of an alarm, everything is saved in {result['run']}", file=sys.stderr)
-        return RunError.exit_code
-    return 0
-
-
-def _after_training(result: dict[str, Any]) -> list[str]:
-    if result["stopped"] == "signal":
-        return []
-    from .run.budget import describe_seconds
-
-    run = result["run"]
-    uses = [f"draw   ganvas sample {run} -n 64", f"judge  ganvas evaluate {run}"] if "sample" in result["can"] else []
-    if set(result["can"]) - {"sample", "mix"}:
-        uses.append(f"use    ganvas apply {run} FILE ... --out FOLDER")
-    return [
-        f"trained {result['rounds']:,} rounds on {result['samples']:,} samples in {describe_seconds(result['seconds'])}",
-        *result["alarms"],
-        *([f"look   {result['picture']}"] if result["picture"] else []),
-        *([f"best   {_best_line(result)}"] if result["best"] else []),
-        *uses,
-        f"go on  ganvas train --resume {run} --budget {max(10, -(-2 * result['seconds'] // 60)):.0f}m",
-    ]
-
-
-def _best_line(result: dict[str, Any]) -> str:
-    best = result["best"]
-    where = f"round {best['round']:,}, kernel distance {best['value']:.4g} [{best['low']:.4g}, {best['high']:.4g}]"
-    return f"{where}: ganvas sample {result['run']} --checkpoint best"
-
-
-def _key_values(words: Sequence[str]) -> dict[str, str]:
-    pairs = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or not key:
-            raise GanvasError(f"--set '{word}' is not KEY=VALUE, for example  --set width=32")
-        pairs[key.strip()] = value.strip()
-    return pairs
-
-
-def _moves(words: Sequence[str]) -> dict[str, float]:
-    moves = {}
-    for word in words:
-        name, _, amount = word.rpartition("=")
-        try:
-            moves[name.strip()] = float(amount)
-        except ValueError:
-            name = ""
-        if not name:
-            raise GanvasError(f"--move '{word}' is not NAME=AMOUNT, for example  --move brightness=+2")
-    return moves
-
-
-def _sample(options: argparse.Namespace) -> int:
-    from .run.draw import draw
-
-    result = draw(
-        options.folder,
-        count=options.count,
-        seed=options.seed,
-        label=options.label,
-        out=options.out,
-        depth=options.depth,
-        format=options.format,
-        loudness=options.loudness,
-        moves=_moves(options.move),
-        which=options.checkpoint,
-        device=options.device,
-        system=options.system,
-        config=_key_values(options.set),
-        say=lambda text: print(text, file=sys.stderr, flush=True),
-    )
-    lines = [f"{result['count']} samples in {result['folder']}", f"look   {result['grid']}"]
-    lines += [f"note: {note}" for note in result["notes"]]
-    _emit(options, result, lines)
-    return 0
-
-
-def _apply(options: argparse.Namespace) -> int:
-    from .run.apply import apply
-
-    result = apply(
-        options.folder,
-        options.inputs,
-        out=options.out,
-        verb=options.verb,
-        to=options.to,
-        tile=options.tile,
-        format=options.format,
-        depth=options.depth,
-        seed=options.seed,
-        which=options.checkpoint,
-        device=options.device,
-        system=options.system,
-        config=_key_values(options.set),
-        count=options.count,
-        progress=True,
-        say=lambda text: print(text, file=sys.stderr, flush=True),
-    )
-    if result["verb"] == "generate":
-        _emit(options, result, [f"{options.count} samples in {result['folder']}"])
-        return 0
-    done = {"translate": "translated", "restore": "restored", "score": "scored", "project": "projected"}[result["verb"]]
-    lines = [f"{done} {result['inputs']} of {result['inputs'] + len(result['failed'])} files, results in {result['folder']}"]
-    for one in sorted(result["scores"], key=lambda one: -one["score"])[:10]:
-        lines.append(f"  {one['score']:<12.6g} {one['file']}")
-    if len(result["scores"]) > 10:
-        lines.append(f"  ... all {len(result['scores'])} in {Path(result['folder']) / 'scores.csv'}")
-    _emit(options, result, lines)
-    return 1 if result["failed"] else 0
-
-
-def _evaluate(options: argparse.Namespace) -> int:
-    from .evaluation.judge import evaluate
-    from .evaluation.table import lines
-    from .parallel import pick_device
-    from .run.settings import FILE, parse_size
-
-    out = options.out
-    if out is None:
-        run = (Path(options.fake) / FILE).is_file()
-        out = (
-            Path(options.fake) / "evaluation"
-            if run
-            else Path("evaluations") / (re.sub(r"[^\w.-]+", "-", Path(options.fake).stem) or "samples")
-        )
-    result = evaluate(
-        options.fake,
-        options.real,
-        options.heldout,
-        count=options.count,
-        size=None if options.size is None else parse_size(options.size),
-        features="inception" if options.features is None and options.inception is not None else options.features,
-        inception=options.inception,
-        seed=options.seed,
-        audit=not options.no_audit,
-        anchors=not options.no_anchors,
-        unintended=options.unintended,
-        out=out,
-        which=options.checkpoint,
-        device=str(pick_device(options.device)),
-        system=options.system,
-        to=options.to,
-        kind=options.kind,
-        progress=sys.stderr.isatty(),
-        say=(lambda text: print(text, file=sys.stderr, flush=True)) if sys.stderr.isatty() else None,
-    )
-    if "checkpoint" in result["fake"] and options.checkpoint == "last" and options.out is None:
-        from .report.card import renew_card
-
-        renew_card(Path(options.fake), options.system)
-    _emit(options, result, lines(result))
-    return 0
-
-
-def _report(options: argparse.Namespace) -> int:
-    from .parallel import pick_device
-    from .report.making import report
-
-    result = report(
-        options.folders,
-        out=options.out,
-        evaluate=options.evaluate,
-        licence=options.licence,
-        which=options.checkpoint,
-        device=str(pick_device(options.device)),
-        system=options.system,
-        say=(lambda text: print(text, file=sys.stderr, flush=True)) if sys.stderr.isatty() else None,
-    )
-    lines = [f"look   {result['page']} ({result['bytes'] / 1e6:.1f} MB, without a real record)"]
-    for run, made in result["runs"].items():
-        lines += [f"card   {made['card']}", f"plots  {Path(run) / 'report'}"]
-        lines += [] if made["evaluated"] else [f"note: not evaluated: run  ganvas evaluate {run}  or add --evaluate"]
-        lines += [f"note: {note}" for note in made["notes"]]
-    _emit(options, result, lines)
-    return 0
-
-
-def _compare(options: argparse.Namespace) -> int:
-    from .report.comparison import compare, lines
-
-    result = compare(options.folders, out=options.out, system=options.system)
-    _emit(options, result, lines(result))
-    return 0
-
-
-def _systems(options: argparse.Namespace) -> int:
-    from .registry import catalogue
-
-    cards = catalogue()
-    value = [
-        {
-            "name": c.name,
-            "task": c.task,
-            "title": c.title,
-            "year": c.year,
-            "paper": c.paper,
-            "data": list(c.data),
-            "summary": c.summary,
-        }
-        for c in cards.values()
-    ]
-    width = max(len(n) for n in cards)
-    lines = []
-    for task in sorted({c.task for c in cards.values()}):
-        lines.append(f"{task}:")
-        lines += [
-            f"  {c.name:<{width}}  {c.year}  {'+'.join(c.data):<12}  {c.summary}" for c in cards.values() if c.task == task
-        ]
-    _emit(options, value, [*lines, "", "More about one:  ganvas show NAME"])
-    return 0
-
-
-def _show(options: argparse.Namespace) -> int:
-    import dataclasses
-
-    from .config import knobs
-    from .registry import load_system
-
-    card, module, system = load_system(options.system)
-    settings = knobs(system.Config)
-    presets = {n: (p if isinstance(p, dict) else (p.__doc__ or "").strip()) for n, p in getattr(module, "PRESETS", {}).items()}
-    value = {
-        **{k: v for k, v in dataclasses.asdict(card).items() if k not in ("path", "module", "extra")},
-        "settings": [dataclasses.asdict(s) for s in settings],
-        "presets": presets,
-        "couples_batch": system.couples_batch,
-    }
-    lines = [
-        f"{card.name}: {card.title} ({card.authors} {card.year}, {card.paper})",
-        "",
-        card.doc,
-        "",
-        "settings (--set KEY=VALUE):",
-    ]
-    width = max(len(s.name) for s in settings)
-    for item in settings:
-        limits = f" [{', '.join(map(str, item.choices))}]" if item.choices else ""
-        default = ",".join(map(str, item.default)) if isinstance(item.default, tuple) else item.default
-        later = ", later" if item.later else ""
-        lines.append(f"  {item.name:<{width}}  {item.help}{limits} (default {default if default != '' else 'none'}{later})")
-    if any(item.later for item in settings):
-        lines.append("  later: may also be changed with a trained run, as in  ganvas sample RUN --set KEY=VALUE")
-    lines += ["", "presets (--preset NAME):"]
-    lines += [
-        f"  {n:<{width}}  {p if isinstance(p, str) else ', '.join(f'{k}={v}' for k, v in p.items()) or 'the defaults'}"
-        for n, p in presets.items()
-    ]
-    phantoms = {
-        "image": "chest", "points": "patterns", "sound": "words", "series": "sensors", "solid": "solids",
-        "graph": "communities",
-    }  # fmt: skip
-    example = card.example or phantoms[card.data[0]]
-    lines += [
-        "",
-        f"learns from: {' or '.join(card.data)} data;  try:  ganvas train {card.name} --data {example} --budget 2m",
-    ]
-    _emit(options, value, lines)
-    return 0
-
-
-def _data_check(options: argparse.Namespace) -> int:
-    from .data.check import check
-    from .run.settings import parse_size
-
-    chosen = {name: getattr(options, name) for name in ("strict", "axis", "kind", "channels", "rate", "fit")}
-    report = check(options.path, size=parse_size(options.size), **chosen)
-    _emit(options, report.to_dict(), report.lines())
-    return 0
-
-
-def _data_make(options: argparse.Namespace) -> int:
-    from .data.phantoms._files import write_phantom
-    from .run.settings import parse_size
-
-    size = parse_size(options.size)
-    result = write_phantom(
-        options.phantom,
-        options.count,
-        options.out,
-        seed=options.seed,
-        size=size,
-        depth=options.depth,
-        format=options.format,
-    )
-    value = {"phantom": options.phantom, "count": options.count, "folder": str(options.out), "files": len(result)}
-    _emit(options, value, [f"{options.count} records of '{options.phantom}' in {options.out} ({len(result)} files)"])
-    return 0
-
-
-def _data_list(options: argparse.Namespace) -> int:
-    from .data.phantoms import catalogue
-
-    phantoms = [
-        {"name": p.name, "kind": p.kind, "summary": p.summary, "variants": list(p.variants)} for p in catalogue().values()
-    ]
-    formats = {
-        "images": "PNG, JPEG, BMP, TIFF, WebP: 8 and 16 bit, 1 to 8 channels, any size",
-        "arrays": ".npy, .npz (images or x; labels)",
-        "medical": "DICOM (single and multi-frame), NIfTI (.nii, .nii.gz): pip install 'ganvas[medical]'",
-        "points": "CSV of x,y(,z); formula:sin(3*x)*x;x=-3..3",
-        "graphs": "edge lists (.edges, .csv ...), GraphML, GML, adjacency in .npz: pip install 'ganvas[graphs]'",
-        "sound": "WAV, FLAC, OGG, MP3, AIFF of any rate, mono or stereo: pip install 'ganvas[sound]'",
-        "sequences": "text, CSV or arrays of tokens; MIDI (melodies): pip install 'ganvas[tokens]'",
-        "labels": "class sub-folders, labels.csv (file,label), groups.csv (file,group,split)",
-    }
-    lines = ["phantoms (worlds with known truth, --data NAME):"]
-    for phantom in phantoms:
-        lines.append(f"  {phantom['name']:<10} {phantom['summary']}")
-        if phantom["variants"]:
-            variants = ", ".join(f"{phantom['name']}:{v}" for v in phantom["variants"])
-            lines.append(f"  {'':<10} variants: {variants}")
-    lines += ["", "files (--data PATH):", *(f"  {k:<10} {v}" for k, v in formats.items())]
-    _emit(options, {"phantoms": phantoms, "formats": formats}, lines)
-    return 0
-
-
-def _prove(options: argparse.Namespace) -> int:
-    from .proofs import prove
-
-    root = options.data or (Path(os.environ["GANVAS_DATA"]) if os.environ.get("GANVAS_DATA") else None)
-    result = prove(
-        options.system,
-        data=root,
-        out=options.out,
-        seeds=options.seeds,
-        quick=options.quick,
-        say=lambda text: print(text, file=sys.stderr, flush=True),
-    )
-    verdict = "no mark (quick form)" if result["passed"] is None else "passed" if result["passed"] else "NOT passed"
-    _emit(options, result, [f"{options.system}: {verdict}", f"claim  {result['claim']}", f"result {result['file']}"])
-    return 0 if result["passed"] is not False else 1
-
-
-def _study(options: argparse.Namespace) -> int:
-    if not hasattr(options, "study"):
-        return _show_help(options.leaf)
-    value, lines = options.study(options)
-    _emit(options, value, lines)
-    return 0
-
-
-def _memory(options: argparse.Namespace) -> int:
-    from .memory._command import run
-
-    value, lines = run(options, _key_values(options.set))
-    _emit(options, value, lines)
-    return 0
-
-
-def _demo(options: argparse.Namespace) -> int:
-    from .run.demo import demo
-
-    result = demo(out=options.out, budget=options.budget, say=lambda text: print(text, file=sys.stderr, flush=True))
-    _emit(options, result, result["lines"])
-    return 0 if result["stopped"] != "signal" else 128 + int(result["signal"] or 2)
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    from .doctor import examine, lines
-
-    report = examine()
-    _emit(options, report, lines(report))
-    return 0
 
 
 if __name__ == "__main__":

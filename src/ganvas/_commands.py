@@ -1,0 +1,437 @@
+"""What each command does: from parsed options to a call of the library, and the lines or the JSON that are printed.
+
+Not for words and options, which `cli` parses, nor for the work itself. Nothing heavy is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .errors import GanvasError, RunError
+
+
+def drop_output() -> None:
+    """What is still in the buffer goes nowhere, or Python would complain about it on its way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def emit(options: argparse.Namespace, value: Any, lines: Sequence[str]) -> None:
+    """Print `value` as JSON with --json, else `lines`. Raises RunError when there is nowhere to print to."""
+    text = json.dumps(value, indent=2, default=str) if options.json else "\n".join(lines)
+    if not text:
+        return
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_output()
+        raise RunError(f"the output could not be written ({error.strerror})") from error
+
+
+def show_help(parser: argparse.ArgumentParser) -> int:
+    """Help for a command that has commands of its own."""
+    parser.print_help()
+    return 0
+
+
+def run_train(options: argparse.Namespace) -> int:
+    from .config import knobs
+    from .run.settings import Settings
+
+    given = {k.name: getattr(options, k.name) for k in knobs(Settings) if getattr(options, k.name) is not None}
+    data = given.pop("data", None)
+    overrides = _key_values(options.set)
+    if options.config is not None and overrides:
+        raise GanvasError("--set and --config cannot be combined: put the setting into the file")
+    from .run.loop import how_to_resume
+    from .run.train import train
+
+    result = train(
+        options.system,
+        data,
+        out=options.out,
+        config=options.config if options.config is not None else overrides,
+        resume=options.resume,
+        init_from=options.init_from,
+        which=options.checkpoint,
+        quiet=options.quiet,
+        say=lambda text: print(text, file=sys.stderr),
+        **given,
+    )
+    emit(options, result, _after_training(result))
+    if result["stopped"] == "signal":
+        print(how_to_resume(result), file=sys.stderr)
+        return 128 + int(result["signal"] or 2)
+    if result["stopped"] == "alarm":
+        print(f"ganvas: stopped because of an alarm, everything is saved in {result['run']}", file=sys.stderr)
+        return RunError.exit_code
+    return 0
+
+
+def _after_training(result: dict[str, Any]) -> list[str]:
+    if result["stopped"] == "signal":
+        return []
+    from .run.budget import describe_seconds
+
+    run = result["run"]
+    uses = [f"draw   ganvas sample {run} -n 64", f"judge  ganvas evaluate {run}"] if "sample" in result["can"] else []
+    if set(result["can"]) - {"sample", "mix"}:
+        uses.append(f"use    ganvas apply {run} FILE ... --out FOLDER")
+    return [
+        f"trained {result['rounds']:,} rounds on {result['samples']:,} samples in {describe_seconds(result['seconds'])}",
+        *result["alarms"],
+        *([f"look   {result['picture']}"] if result["picture"] else []),
+        *([f"best   {_best_line(result)}"] if result["best"] else []),
+        *uses,
+        f"go on  ganvas train --resume {run} --budget {max(10, -(-2 * result['seconds'] // 60)):.0f}m",
+    ]
+
+
+def _best_line(result: dict[str, Any]) -> str:
+    best = result["best"]
+    where = f"round {best['round']:,}, kernel distance {best['value']:.4g} [{best['low']:.4g}, {best['high']:.4g}]"
+    return f"{where}: ganvas sample {result['run']} --checkpoint best"
+
+
+def _key_values(words: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise GanvasError(f"--set '{word}' is not KEY=VALUE, for example  --set width=32")
+        pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def _moves(words: Sequence[str]) -> dict[str, float]:
+    moves = {}
+    for word in words:
+        name, _, amount = word.rpartition("=")
+        try:
+            moves[name.strip()] = float(amount)
+        except ValueError:
+            name = ""
+        if not name:
+            raise GanvasError(f"--move '{word}' is not NAME=AMOUNT, for example  --move brightness=+2")
+    return moves
+
+
+def run_sample(options: argparse.Namespace) -> int:
+    from .run.draw import draw
+
+    result = draw(
+        options.folder,
+        count=options.count,
+        seed=options.seed,
+        label=options.label,
+        out=options.out,
+        depth=options.depth,
+        format=options.format,
+        loudness=options.loudness,
+        moves=_moves(options.move),
+        which=options.checkpoint,
+        device=options.device,
+        system=options.system,
+        config=_key_values(options.set),
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    lines = [f"{result['count']} samples in {result['folder']}", f"look   {result['grid']}"]
+    lines += [f"note: {note}" for note in result["notes"]]
+    emit(options, result, lines)
+    return 0
+
+
+def run_apply(options: argparse.Namespace) -> int:
+    from .run.apply import apply
+
+    result = apply(
+        options.folder,
+        options.inputs,
+        out=options.out,
+        verb=options.verb,
+        to=options.to,
+        tile=options.tile,
+        format=options.format,
+        depth=options.depth,
+        seed=options.seed,
+        which=options.checkpoint,
+        device=options.device,
+        system=options.system,
+        config=_key_values(options.set),
+        count=options.count,
+        progress=True,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    if result["verb"] == "generate":
+        emit(options, result, [f"{options.count} samples in {result['folder']}"])
+        return 0
+    done = {"translate": "translated", "restore": "restored", "score": "scored", "project": "projected"}[result["verb"]]
+    lines = [f"{done} {result['inputs']} of {result['inputs'] + len(result['failed'])} files, results in {result['folder']}"]
+    for one in sorted(result["scores"], key=lambda one: -one["score"])[:10]:
+        lines.append(f"  {one['score']:<12.6g} {one['file']}")
+    if len(result["scores"]) > 10:
+        lines.append(f"  ... all {len(result['scores'])} in {Path(result['folder']) / 'scores.csv'}")
+    emit(options, result, lines)
+    return 1 if result["failed"] else 0
+
+
+def run_evaluate(options: argparse.Namespace) -> int:
+    from .evaluation.judge import evaluate
+    from .evaluation.table import lines
+    from .parallel import pick_device
+    from .run.settings import FILE, parse_size
+
+    out = options.out
+    if out is None:
+        run = (Path(options.fake) / FILE).is_file()
+        out = (
+            Path(options.fake) / "evaluation"
+            if run
+            else Path("evaluations") / (re.sub(r"[^\w.-]+", "-", Path(options.fake).stem) or "samples")
+        )
+    result = evaluate(
+        options.fake,
+        options.real,
+        options.heldout,
+        count=options.count,
+        size=None if options.size is None else parse_size(options.size),
+        features="inception" if options.features is None and options.inception is not None else options.features,
+        inception=options.inception,
+        seed=options.seed,
+        audit=not options.no_audit,
+        anchors=not options.no_anchors,
+        unintended=options.unintended,
+        out=out,
+        which=options.checkpoint,
+        device=str(pick_device(options.device)),
+        system=options.system,
+        to=options.to,
+        kind=options.kind,
+        progress=sys.stderr.isatty(),
+        say=(lambda text: print(text, file=sys.stderr, flush=True)) if sys.stderr.isatty() else None,
+    )
+    if "checkpoint" in result["fake"] and options.checkpoint == "last" and options.out is None:
+        from .report.card import renew_card
+
+        renew_card(Path(options.fake), options.system)
+    emit(options, result, lines(result))
+    return 0
+
+
+def run_report(options: argparse.Namespace) -> int:
+    from .parallel import pick_device
+    from .report.making import report
+
+    result = report(
+        options.folders,
+        out=options.out,
+        evaluate=options.evaluate,
+        licence=options.licence,
+        which=options.checkpoint,
+        device=str(pick_device(options.device)),
+        system=options.system,
+        say=(lambda text: print(text, file=sys.stderr, flush=True)) if sys.stderr.isatty() else None,
+    )
+    lines = [f"look   {result['page']} ({result['bytes'] / 1e6:.1f} MB, without a real record)"]
+    for run, made in result["runs"].items():
+        lines += [f"card   {made['card']}", f"plots  {Path(run) / 'report'}"]
+        lines += [] if made["evaluated"] else [f"note: not evaluated: run  ganvas evaluate {run}  or add --evaluate"]
+        lines += [f"note: {note}" for note in made["notes"]]
+    emit(options, result, lines)
+    return 0
+
+
+def run_compare(options: argparse.Namespace) -> int:
+    from .report.comparison import compare, lines
+
+    result = compare(options.folders, out=options.out, system=options.system)
+    emit(options, result, lines(result))
+    return 0
+
+
+def run_systems(options: argparse.Namespace) -> int:
+    from .registry import catalogue
+
+    cards = catalogue()
+    value = [
+        {
+            "name": c.name,
+            "task": c.task,
+            "title": c.title,
+            "year": c.year,
+            "paper": c.paper,
+            "data": list(c.data),
+            "summary": c.summary,
+        }
+        for c in cards.values()
+    ]
+    width = max(len(n) for n in cards)
+    lines = []
+    for task in sorted({c.task for c in cards.values()}):
+        lines.append(f"{task}:")
+        lines += [
+            f"  {c.name:<{width}}  {c.year}  {'+'.join(c.data):<12}  {c.summary}" for c in cards.values() if c.task == task
+        ]
+    emit(options, value, [*lines, "", "More about one:  ganvas show NAME"])
+    return 0
+
+
+def run_show(options: argparse.Namespace) -> int:
+    import dataclasses
+
+    from .config import knobs
+    from .registry import load_system
+
+    card, module, system = load_system(options.system)
+    settings = knobs(system.Config)
+    presets = {n: (p if isinstance(p, dict) else (p.__doc__ or "").strip()) for n, p in getattr(module, "PRESETS", {}).items()}
+    value = {
+        **{k: v for k, v in dataclasses.asdict(card).items() if k not in ("path", "module", "extra")},
+        "settings": [dataclasses.asdict(s) for s in settings],
+        "presets": presets,
+        "couples_batch": system.couples_batch,
+    }
+    lines = [
+        f"{card.name}: {card.title} ({card.authors} {card.year}, {card.paper})",
+        "",
+        card.doc,
+        "",
+        "settings (--set KEY=VALUE):",
+    ]
+    width = max(len(s.name) for s in settings)
+    for item in settings:
+        limits = f" [{', '.join(map(str, item.choices))}]" if item.choices else ""
+        default = ",".join(map(str, item.default)) if isinstance(item.default, tuple) else item.default
+        later = ", later" if item.later else ""
+        lines.append(f"  {item.name:<{width}}  {item.help}{limits} (default {default if default != '' else 'none'}{later})")
+    if any(item.later for item in settings):
+        lines.append("  later: may also be changed with a trained run, as in  ganvas sample RUN --set KEY=VALUE")
+    lines += ["", "presets (--preset NAME):"]
+    lines += [
+        f"  {n:<{width}}  {p if isinstance(p, str) else ', '.join(f'{k}={v}' for k, v in p.items()) or 'the defaults'}"
+        for n, p in presets.items()
+    ]
+    phantoms = {
+        "image": "chest", "points": "patterns", "sound": "words", "series": "sensors", "solid": "solids",
+        "graph": "communities",
+    }  # fmt: skip
+    example = card.example or phantoms[card.data[0]]
+    lines += [
+        "",
+        f"learns from: {' or '.join(card.data)} data;  try:  ganvas train {card.name} --data {example} --budget 2m",
+    ]
+    emit(options, value, lines)
+    return 0
+
+
+def run_data_check(options: argparse.Namespace) -> int:
+    from .data.check import check
+    from .run.settings import parse_size
+
+    chosen = {name: getattr(options, name) for name in ("strict", "axis", "kind", "channels", "rate", "fit")}
+    report = check(options.path, size=parse_size(options.size), **chosen)
+    emit(options, report.to_dict(), report.lines())
+    return 0
+
+
+def run_data_make(options: argparse.Namespace) -> int:
+    from .data.phantoms._files import write_phantom
+    from .run.settings import parse_size
+
+    size = parse_size(options.size)
+    result = write_phantom(
+        options.phantom,
+        options.count,
+        options.out,
+        seed=options.seed,
+        size=size,
+        depth=options.depth,
+        format=options.format,
+    )
+    value = {"phantom": options.phantom, "count": options.count, "folder": str(options.out), "files": len(result)}
+    emit(options, value, [f"{options.count} records of '{options.phantom}' in {options.out} ({len(result)} files)"])
+    return 0
+
+
+def run_data_list(options: argparse.Namespace) -> int:
+    from .data.phantoms import catalogue
+
+    phantoms = [
+        {"name": p.name, "kind": p.kind, "summary": p.summary, "variants": list(p.variants)} for p in catalogue().values()
+    ]
+    formats = {
+        "images": "PNG, JPEG, BMP, TIFF, WebP: 8 and 16 bit, 1 to 8 channels, any size",
+        "arrays": ".npy, .npz (images or x; labels)",
+        "medical": "DICOM (single and multi-frame), NIfTI (.nii, .nii.gz): pip install 'ganvas[medical]'",
+        "points": "CSV of x,y(,z); formula:sin(3*x)*x;x=-3..3",
+        "graphs": "edge lists (.edges, .csv ...), GraphML, GML, adjacency in .npz: pip install 'ganvas[graphs]'",
+        "sound": "WAV, FLAC, OGG, MP3, AIFF of any rate, mono or stereo: pip install 'ganvas[sound]'",
+        "sequences": "text, CSV or arrays of tokens; MIDI (melodies): pip install 'ganvas[tokens]'",
+        "labels": "class sub-folders, labels.csv (file,label), groups.csv (file,group,split)",
+    }
+    lines = ["phantoms (worlds with known truth, --data NAME):"]
+    for phantom in phantoms:
+        lines.append(f"  {phantom['name']:<10} {phantom['summary']}")
+        if phantom["variants"]:
+            variants = ", ".join(f"{phantom['name']}:{v}" for v in phantom["variants"])
+            lines.append(f"  {'':<10} variants: {variants}")
+    lines += ["", "files (--data PATH):", *(f"  {k:<10} {v}" for k, v in formats.items())]
+    emit(options, {"phantoms": phantoms, "formats": formats}, lines)
+    return 0
+
+
+def run_prove(options: argparse.Namespace) -> int:
+    from .proofs import prove
+
+    root = options.data or (Path(os.environ["GANVAS_DATA"]) if os.environ.get("GANVAS_DATA") else None)
+    result = prove(
+        options.system,
+        data=root,
+        out=options.out,
+        seeds=options.seeds,
+        quick=options.quick,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    verdict = "no mark (quick form)" if result["passed"] is None else "passed" if result["passed"] else "NOT passed"
+    emit(options, result, [f"{options.system}: {verdict}", f"claim  {result['claim']}", f"result {result['file']}"])
+    return 0 if result["passed"] is not False else 1
+
+
+def run_study(options: argparse.Namespace) -> int:
+    if not hasattr(options, "study"):
+        return show_help(options.leaf)
+    value, lines = options.study(options)
+    emit(options, value, lines)
+    return 0
+
+
+def run_memory(options: argparse.Namespace) -> int:
+    from .memory._command import run
+
+    value, lines = run(options, _key_values(options.set))
+    emit(options, value, lines)
+    return 0
+
+
+def run_demo(options: argparse.Namespace) -> int:
+    from .run.demo import demo
+
+    result = demo(out=options.out, budget=options.budget, say=lambda text: print(text, file=sys.stderr, flush=True))
+    emit(options, result, result["lines"])
+    return 0 if result["stopped"] != "signal" else 128 + int(result["signal"] or 2)
+
+
+def run_doctor(options: argparse.Namespace) -> int:
+    from .doctor import examine, lines
+
+    report = examine()
+    emit(options, report, lines(report))
+    return 0
