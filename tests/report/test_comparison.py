@@ -76,6 +76,18 @@ def test_alike_runs_are_ranked_and_overlaps_share_a_rank(make: Callable[..., Pat
     assert "0.9 [0.8, 1] (3)" in text
 
 
+def test_runs_of_other_seeds_are_ranked_if_they_were_split_alike(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"config": CONFIG, "phantom_count": 400, "budget": "2r", "device": "cpu", "quiet": True}
+    for name, seed, split in (("a", 0, 7), ("b", 1, 7), ("c", 2, None)):
+        ganvas.train("gan", "patterns", out=tmp_path / name, seed=seed, split_seed=split, **given)
+        ganvas.evaluate(tmp_path / name, count=100, anchors=False, audit=False, out=tmp_path / name / "evaluation")
+    assert compare([tmp_path / "a", tmp_path / "b"])["ranked"]
+    result = compare([tmp_path / "a", tmp_path / "c"])
+    assert not result["ranked"] and "--split-seed" in " ".join(lines(result))
+    again = ganvas.train(resume=tmp_path / "a", budget="3r", quiet=True)
+    assert again["rounds"] == 3, "goes on with the same records"
+
+
 def test_runs_that_all_overlap_cannot_be_told_apart(make: Callable[..., Path]) -> None:
     runs = [make(f"r{k}", {"kid": kid(0.1 * k, 0.1 * k - 0.2, 0.1 * k + 0.2)}) for k in range(1, 4)]
     result = compare(runs)

@@ -40,7 +40,7 @@ class Poisoned(Lsgan):
 def train(system: str | None = "lsgan", data: Any = None, **options: Any) -> dict[str, Any]:
     if system is not None and "resume" not in options:
         options.setdefault("config", toys.SMALL)
-        options = {"sample_every": 0, "precision": "32", "channels_last": "off", **options}  # nothing is measured
+        options = {"sample_every": 0, "precision": "32", "channels_last": "off", "threads": 1, **options}  # nothing is measured
         if data is None:
             data = toys.pictures()
     return ganvas.train(system, data, quiet=True, **options)

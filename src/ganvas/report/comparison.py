@@ -23,12 +23,12 @@ INTERVALS = "Evaluated metrics with 95 % intervals; dotted: training records in 
 FEWEST = 4  # checkpoints or runs that a correlation needs
 FIXES = {
     "n": "judge as many samples of each:  ganvas evaluate RUN -n N",
-    "m": "judge against the same held-out records: train on the same data with the same --heldout and --seed, or name them "
+    "m": "judge against the same held-out records: train with the same data, --heldout and --split-seed, or name them "
     "with --heldout PATH",
     "ref": "name the same reference with --heldout PATH",
     "at": "train at the same --size",
     "features": "evaluate each with the same --features",
-    "data": "train on the same data at the same --size, with the same --heldout and --seed",
+    "data": "train on the same data at the same --size, with the same --heldout and --split-seed",
 }
 
 

@@ -46,7 +46,7 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
         fit=settings.fit or "crop",
         axis=settings.axis,
         heldout=settings.heldout,
-        seed=settings.seed,
+        seed=settings.seed if settings.split_seed is None else settings.split_seed,
         strict=settings.strict,
         phantom_count=settings.phantom_count or _phantom_count(origin),
         progress=progress,

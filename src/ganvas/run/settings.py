@@ -31,6 +31,12 @@ class Settings:
     )
     axis: int | None = knob(None, "axis along which volumes are sliced", low=0, high=2)
     heldout: float = knob(0.2, "share of the groups kept out of training, for judging", low=0.0, high=0.9)
+    split_seed: int | None = knob(
+        None,
+        "which records are held out, and which a phantom has: one for all runs that are to be compared; default: --seed",
+        low=0,
+        high=2**31 - 1,
+    )
     phantom_count: int | None = knob(
         None, "records to make when the data is a phantom; default: 4000 images or 20000 points", low=1, high=1_000_000
     )
