@@ -1,5 +1,7 @@
 """Series files: tables with a row a step (CSV, TSV, Parquet) and arrays of windows (.npy, .npz), read as they are.
 
+Parquet is encoded here too; CSV and .npz are, beside what they hold, in `kinds.series`.
+
 Nothing is filled in, resampled or sorted: what is missing stays NaN, and what does not fit is an error that says where. Not
 for cutting windows or splitting, which is `kinds.series`.
 """
