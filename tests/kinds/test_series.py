@@ -221,6 +221,15 @@ def test_damaged_files_are_read_or_refused_but_never_crash(
     assert len(told.splitlines()) == 1
 
 
+@pytest.mark.parametrize("names", [["flow", "time"], ["Anomaly", "heat"], ["flow", "flow"], ["", "heat"]])
+def test_quantities_of_an_array_need_names_that_a_table_can_hold(tmp_path: Path, names: list[str]) -> None:
+    path = tmp_path / "windows.npz"
+    np.savez(path, series=values_of(20)[None], names=np.array(names), step=np.array(2.0))
+    with pytest.raises(DataError, match="'names' has") as told:
+        read_tables(path)
+    assert str(path) in str(told.value)
+
+
 def test_parquet_is_read_as_a_table(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     from datetime import datetime, timedelta

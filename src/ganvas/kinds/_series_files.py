@@ -193,6 +193,11 @@ def _read_array(path: Path) -> list[Table]:
     names = names or tuple(f"quantity-{k + 1}" for k in range(values.shape[2]))
     if len(names) != values.shape[2]:
         raise DataError(f"{path}: names {len(names)} quantities, its windows have {values.shape[2]}: mend 'names'")
+    kept = next((name for name in names if name.lower() in (*TIME_NAMES, *TRUTH_NAMES)), None)
+    if kept is not None:  # written as a table and read again, it would be no quantity
+        raise DataError(f"{path}: 'names' has a quantity '{kept}', which tables keep for times and labels: call it otherwise")
+    if len(set(names)) < len(names) or not all(names):
+        raise DataError(f"{path}: 'names' has an empty name or one twice: give each quantity a name of its own")
     values = values.astype(np.float64)
     if np.isinf(values).any():
         raise DataError(f"{path}: holds infinity: replace it (NaN means missing)")
