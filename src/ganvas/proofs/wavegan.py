@@ -29,7 +29,7 @@ SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 """Two moves of the critic in the place of five: a round takes 0.4 of the time, and in about equal time the score was higher
 (2.36 against 2.17 in some 16 minutes, of two seeds)."""
-ROUNDS = 8000
+ROUNDS = 6000
 SPLITS = 4  # of the classifier's score: about 50 clips each
 TIMES_NOISE, OF_REAL, LEAST_SHARE = 2.0, 0.6, 0.10
 SHIFTS = (1, 2, 3)
