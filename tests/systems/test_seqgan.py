@@ -16,7 +16,7 @@ from ganvas.data.phantoms import make_phantom
 from ganvas.data.phantoms.oracle import SYMBOLS, WEIGHTS, WIDTH, Oracle
 from ganvas.game import Clock
 from ganvas.proofs import Row, Task
-from ganvas.proofs.seqgan import ARMS, met
+from ganvas.proofs.seqgan import ARMS, BATCH, BUDGET, MOVES, SETTINGS, WARM_UP, met
 from ganvas.run.draw import draw
 from ganvas.run.train import train
 from ganvas.specs import TokensSpec
@@ -257,6 +257,17 @@ def test_likelihood_learns_the_oracle_through_the_whole_of_ganvas(tmp_path: Path
 
 
 # The oracle, and the proof's own measures
+
+
+def test_the_proof_leaves_no_setting_to_a_preset_and_its_budget_holds_the_moves_of_its_control() -> None:
+    presets = {
+        **PRESETS["auto"](Situation(WHOLE, 10_000, None, 0.0, "cpu")),
+        **PRESETS["paper"](Situation(WHOLE, 10_000, None, 0.0, "cpu")),
+    }
+    assert set(presets) - {"pretraining"} <= set(SETTINGS)  # the arms set `pretraining` themselves
+    system = SeqGan(WHOLE, build_config(Config, {**SETTINGS, "pretraining": 0}))
+    assert int(BUDGET.removesuffix("r")) == system._moves(WARM_UP) + MOVES * system._moves()
+    assert system.config.batch_size == BATCH
 
 
 def test_the_oracle_s_samples_have_the_probabilities_it_tells() -> None:
