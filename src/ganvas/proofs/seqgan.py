@@ -22,10 +22,7 @@ from ganvas.proofs._arms import trained
 
 LENGTH = 20
 TRAIN, VALIDATION = 10_000, 2_000
-JUDGED, ALIKE = (
-    20_000,
-    500,
-)  # samples that the oracle judges at temperature 1 (at others a quarter); of which self-BLEU is taken
+JUDGED, ALIKE = 20_000, 500  # samples judged at temperature 1 (a quarter at others); self-BLEU takes fewer
 TEMPERATURES = (1.2, 1.1, 1.0, 0.9, 0.8, 0.7, 0.6)
 PASSES = 50  # of likelihood over the training sequences, before the arms part
 WARM_UP = 5  # generated sets from which D learns before the game
