@@ -23,6 +23,7 @@ PANEL = 4.2  # inches
 MOST_IMAGES = 36
 MOST_POINTS = 2500
 RESOLUTION = 110
+VISIBLE = 0.1  # of the largest value: where all lie nearer together, an axis from 0 would hide how they differ
 
 
 def draw(
@@ -61,10 +62,13 @@ def _values(part: SubFigure, result: Mapping[str, Any], rows: Sequence[Row]) -> 
         axes.plot(range(len(arms)), [row.values[a] for a in arms], "-", color="#BBBBBB", linewidth=1, zorder=1)
     for place, arm in enumerate(arms):
         axes.scatter([place] * len(rows), [r.values[arm] for r in rows], color=COLOURS[place % len(COLOURS)], zorder=2)
-    axes.set_xticks(range(len(arms)), [fill(a, 12) for a in arms], fontsize=8)
+    axes.set_xticks(range(len(arms)), [fill(a, 12, break_long_words=False) for a in arms], fontsize=8)
     axes.set_xlim(-0.5, len(arms) - 0.5)
-    if min(min(r.values.values()) for r in rows) >= 0:
-        axes.set_ylim(0, 1.08 * max(max(r.values.values()) for r in rows) or 1.0)
+    least, most = (find(find(r.values.values()) for r in rows) for find in (min, max))
+    if least >= 0 and most - least >= VISIBLE * most:
+        axes.set_ylim(0, 1.08 * most or 1.0)
+    elif least >= 0:
+        axes.set_xlabel("the axis does not begin at 0", fontsize=7, color="#666666")
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(fill(f"{result['metric'].split('[')[0].strip()}; {result['direction']}", 48), fontsize=8)
