@@ -183,3 +183,12 @@ def test_a_table_is_what_it_is_said_to_be_and_pictures_take_no_settings(tmp_path
     assert "series of 20 steps of 2 quantities" in said(check(table, kind="series", size=20))
     with pytest.raises(GanvasError, match="--size is not for a check of pictures and points"):
         check(folder(tmp_path / "set", ["a.png", "b.png"]), size=64)
+
+
+def test_an_array_that_is_no_picture_is_told_of_the_kinds_it_may_be(tmp_path: Path) -> None:
+    source = tmp_path / "windows.npz"
+    np.savez(source, series=np.zeros((60, 30, 2)), names=np.array(["flow", "time"]))
+    report = check(source)
+    assert report.records == 0 and "say --kind series or" in report.problems[-1]
+    with pytest.raises(DataError, match="'time', which tables keep for times"):
+        check(source, kind="series")

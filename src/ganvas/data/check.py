@@ -187,6 +187,8 @@ def check(
         return other
     if not report.records and path is not None and (other := _some_kind(str(source), strict, progress, given)) is not None:
         return other
+    if not report.records and path is not None and (kinds := [k for k in KINDS if recognise(path, (k,)) == k]):
+        report.problems.append(f"they were read as pictures: if they are something else, say --kind {' or '.join(kinds)}")
     if given:
         raise GanvasError(
             f"--{next(iter(given))} is not for a check of pictures and points, which lists what there is: leave it out, or say "
