@@ -33,9 +33,9 @@ import numpy as np
 
 import ganvas
 from ganvas.data.dataset import Dataset
-from ganvas.data.splits import hold_out
 from ganvas.doctor import machine
 from ganvas.metrics import audit, find_extractor
+from ganvas.store.splits import hold_out
 
 SIDE = 64
 SHARES = (1.0, 0.1, 0.05, 0.02, 0.01)

@@ -26,7 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from ganvas.data.phantoms.chest import CLASSES, FINDINGS, RULES, make
-from ganvas.metrics.unintended import _together, chest_detector, chest_unintended, corrected_rate
+from ganvas.evaluation.findings.unintended import _together, chest_detector, chest_unintended, corrected_rate
 
 SHARES = (0.05, 0.1, 0.3)
 LEAST = 0.9

@@ -11,55 +11,40 @@ import pytest
 import torch
 import yaml
 
-from ganvas.batches import Batch, Domains, Image, Noise, make_batch
+from ganvas.batches import Batch, Noise
 from ganvas.capabilities import MixesStyles, Projects, Restores, Samples, ScoresAnomaly, Shows, Translates, names_of
 from ganvas.config import Situation, build_config, knobs
-from ganvas.data.streams import open_stream, shown_batch
+from ganvas.data.dataset import Dataset, Field
+from ganvas.data.streams import dealt_classes, open_stream, shown_batch
 from ganvas.engine import Engine
 from ganvas.game import Clock, System
 from ganvas.inference.sampling import draw_samples
+from ganvas.kinds import kind_of
+from ganvas.kinds.graph.spec import GraphSpec
+from ganvas.kinds.image.spec import ImageSpec
+from ganvas.kinds.points.spec import PointsSpec
+from ganvas.kinds.series.spec import SeriesSpec
+from ganvas.kinds.solid.spec import SolidSpec
+from ganvas.kinds.sound.spec import SoundSpec
+from ganvas.kinds.tokens.spec import TokensSpec
 from ganvas.registry import catalogue, load_system
-from ganvas.specs import GraphSpec, ImageSpec, PointsSpec, SeriesSpec, SolidSpec, SoundSpec, Spec, TokensSpec
+from ganvas.specs import REAL
 
 CASES = [(name, kind) for name, card in catalogue().items() for kind in card.data]
 CLASSES = ("first", "second", "third")
 
 
-class Tiny:
-    """A data set of a few random records, as the stream needs it."""
-
-    def __init__(self, spec: Spec) -> None:
-        rng = np.random.default_rng(0)
-        self.spec = spec
-        self.source = "tiny"
-        self.values = tiny_values(spec, 24, rng)
-        self.labels = np.arange(24) % len(CLASSES)
-        self.heldout = np.arange(24) >= 20
-
-    def train_indices(self) -> np.ndarray:
-        return np.arange(24)
-
-    def heldout_indices(self) -> np.ndarray:
-        return np.flatnonzero(self.heldout)
+def tiny_data(spec: Any) -> Dataset:
+    """A data set of a few random records."""
+    values = kind_of(spec.kind).blank(spec, 24, np.random.default_rng(0))
+    if spec.kind == "graph":  # a ring and its chords
+        values = np.array([(k % spec.nodes, (k + 1 + 2 * (k // spec.nodes)) % spec.nodes) for k in range(24)], np.int32)
+    held = np.zeros(24, bool)
+    return Dataset({REAL: Field(spec, values)}, np.arange(24) % len(CLASSES), np.arange(24), held, "tiny", "tiny")
 
 
-def tiny_values(spec: Spec, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Random records in file units."""
-    if isinstance(spec, ImageSpec):
-        return rng.integers(0, 256, (count, spec.height, spec.width, spec.channels), dtype=np.uint8)
-    if isinstance(spec, SoundSpec):
-        return rng.uniform(-1, 1, (count, spec.length, spec.channels)).astype(np.float32)
-    if isinstance(spec, SolidSpec):
-        return rng.integers(0, 2, (count, spec.side, spec.side, spec.side), dtype=np.uint8)
-    if isinstance(spec, TokensSpec):
-        return rng.integers(0, len(spec.symbols), (count, spec.length), dtype=np.int32)
-    if isinstance(spec, GraphSpec):  # a ring and its chords
-        return np.array([(k % spec.nodes, (k + 1 + 2 * (k // spec.nodes)) % spec.nodes) for k in range(count)], np.int32)
-    return rng.normal(size=(count, *spec.shape)).astype(np.float32)
-
-
-def tiny_spec(kind: str) -> Spec:
-    specs: dict[str, Spec] = {
+def tiny_spec(kind: str) -> Any:
+    specs: dict[str, Any] = {
         "image": ImageSpec(channels=1, height=16, width=12, classes=CLASSES),
         "points": PointsSpec(dimensions=2, centre=(0.0, 0.0), classes=CLASSES),
         "sound": SoundSpec(length=256, rate=1000, classes=CLASSES),
@@ -80,14 +65,9 @@ def tiny_config(system: Any, values: dict[str, Any] = NAMED | SMALL) -> Any:
     return build_config(system.Config, {k.name: values[k.name] for k in knobs(system.Config) if k.name in values})
 
 
-def tiny_batch(system: Any, spec: Spec, noise: Noise) -> Batch:
+def tiny_batch(system: Any, spec: Any, noise: Noise) -> Batch:
     """Eight records in the form that the system asks for."""
-    values = np.zeros_like(tiny_values(spec, 8, np.random.default_rng(0)))
-    batch = make_batch(values, np.zeros(8), spec, noise)
-    if len(system.domains()) == 2:
-        assert isinstance(batch, Image)
-        return Domains(noise, None, batch.images, batch.images.clone())
-    return batch
+    return open_stream(tiny_data(spec), system.feeds()["data"], 8).example(8, noise)
 
 
 def board(name: str, kind: str, seed: int = 0, **engine: Any) -> Engine:
@@ -95,7 +75,7 @@ def board(name: str, kind: str, seed: int = 0, **engine: Any) -> Engine:
     torch.manual_seed(seed)
     spec = tiny_spec(kind)
     system: System = system_class(spec, tiny_config(system_class))
-    stream = open_stream(Tiny(spec), system.domains(), 8, seed=seed)  # type: ignore[arg-type]
+    stream = open_stream(tiny_data(spec), system.feeds()["data"], 8, seed=seed)
     return Engine(system, {"data": stream}, seed=seed, check_every=2, **engine)
 
 
@@ -246,7 +226,7 @@ def uses(engine: Engine, noise: Noise) -> dict[str, torch.Tensor]:
     if isinstance(system, Translates):
         larger = torch.nn.functional.pad(images, (0, system.multiple - spec.width % system.multiple + 2 * system.multiple))
         larger = torch.nn.functional.pad(larger, (0, 0, 0, system.multiple - spec.height % system.multiple))
-        for target in system.domains() or range(len(spec.classes)):
+        for target in dealt_classes(system) or range(len(spec.classes)):
             made[f"translate {target}"] = system.translate(larger, target, noise)
             assert made[f"translate {target}"].shape == larger.shape
     if isinstance(system, Restores):
@@ -268,7 +248,7 @@ def uses(engine: Engine, noise: Noise) -> dict[str, torch.Tensor]:
         made["mix"] = system.mix(coarse, fine, 1, noise)
         assert made["mix"].shape == images.shape
     if isinstance(system, Shows):
-        batch = shown_batch(Tiny(spec), system.domains(), 2, noise)  # type: ignore[arg-type]
+        batch = shown_batch(tiny_data(spec), system.feeds()["data"], 2, noise)
         made["show"], captions = system.show(batch, noise)
         assert made["show"].shape == (2, len(captions), *spec.shape)
     return made

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ganvas.data.readers import read
+from ganvas.kinds.image.readers import read
 from ganvas.run.draw import draw
 from ganvas.run.train import train
 
@@ -46,8 +46,8 @@ def rgb_png(folder: Path) -> Path:
 
 def dicom(folder: Path) -> Path:
     pytest.importorskip("pydicom")
-    from ganvas.data.writers import write_samples
-    from ganvas.specs import ImageSpec
+    from ganvas.kinds.image.spec import ImageSpec
+    from ganvas.kinds.image.writers import write_samples
 
     spec = ImageSpec(1, 48, 40, 16, 0.0, 65535.0, spacing=(0.5, 0.6))
     write_samples(smooth((COUNT, 48, 40, 1), 65535, np.uint16), spec, folder, format="dicom", note={}, seed=1)

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas.batches import Noise, Points
+from ganvas.batches import Batch, Noise
 from ganvas.engine import Diverged, Engine, _beside
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.kinds.points.spec import PointsSpec
 from ganvas.optim import optimiser
-from ganvas.specs import PointsSpec
 
 SPEC = PointsSpec(dimensions=1, centre=(0.0,))
 
@@ -30,9 +30,9 @@ class Counting:
         self.drawn = 0
         self.overrides: list[dict[str, Any]] = []
 
-    def draw(self, noise: Noise) -> Points:
+    def draw(self, noise: Noise) -> Batch:
         self.drawn += 1
-        return Points(noise, None, torch.full((4, 1), float(self.drawn)))
+        return Batch(noise, {"real": torch.full((4, 1), float(self.drawn))})
 
     def configure(self, **overrides: Any) -> None:
         self.overrides.append(overrides)
@@ -73,11 +73,11 @@ class Game(System):
         return self._phases(self) if self._phases else (Phase("play", (Turn("one", self.pull), Turn("two", self.push))),)
 
     def pull(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
-        self.log.append(("pull", float(batch.points[0]), clock, shared))
+        self.log.append(("pull", float(batch.real[0]), clock, shared))
         return {"both": self.first.weight.sum() * 2 + self.second.weight.sum()}
 
     def push(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
-        self.log.append(("push", float(batch.points[0]), clock, shared))
+        self.log.append(("push", float(batch.real[0]), clock, shared))
         return {"a": self.second.weight.sum() + self.bad, "b": self.first.weight.sum() * 3}
 
 
@@ -134,7 +134,7 @@ def test_phases_follow_each_other_with_loader_overrides_and_the_game_ends() -> N
 def test_a_stream_that_the_system_makes() -> None:
     class Made(Game):
         def sources(self) -> Any:
-            return {"own": lambda clock, noise: Points(noise, None, torch.full((4, 1), 77.0))}
+            return {"own": lambda clock, noise: Batch(noise, {"real": torch.full((4, 1), 77.0)})}
 
     game = Made(lambda g: (Phase("p", (Turn("one", g.pull, source="own"), Turn("two", g.push))),))
     engine, _ = play(game)
@@ -156,7 +156,7 @@ def test_averages_have_a_half_life_in_samples() -> None:
 def test_micro_batches_add_up_to_the_whole_batch() -> None:
     class Mean(Game):
         def pull(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
-            return {"mean": (self.first(batch.points) * torch.arange(len(batch))).mean() * 0 + self.first(batch.points).mean()}
+            return {"mean": (self.first(batch.real) * torch.arange(len(batch))).mean() * 0 + self.first(batch.real).mean()}
 
     whole, parts = Mean(), Mean()
     play(whole)
@@ -197,7 +197,7 @@ def test_overlapping_players_keep_their_own_state() -> None:
 def test_nan_is_rolled_back_named_and_survived() -> None:
     class Fails(Game):
         def push(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
-            value = math.nan if float(batch.points[0]) == 6 else 1.0
+            value = math.nan if float(batch.real[0]) == 6 else 1.0
             return {"good": self.second.weight.sum(), "wicked": self.second.weight.sum() * value}
 
     game = Fails()
@@ -240,7 +240,7 @@ def test_three_incidents_end_the_run() -> None:
 def test_roll_back_restores_optimiser_state_exactly() -> None:
     class Fails(Game):
         def push(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
-            return {"x": self.second.weight.square().sum() * (math.nan if float(batch.points[0]) == 3 else 1.0)}
+            return {"x": self.second.weight.square().sum() * (math.nan if float(batch.real[0]) == 3 else 1.0)}
 
     rule = optimiser("adam", 0.1)
     game = Fails(players=(Player("one", ("first",), rule), Player("two", ("second",), rule)))

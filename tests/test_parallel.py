@@ -17,20 +17,23 @@ import torch
 
 import toys
 from ganvas.config import build_config
+from ganvas.data.dataset import Dataset, Field
 from ganvas.data.streams import DatasetStream
 from ganvas.engine import Engine
 from ganvas.errors import DataError, GanvasError, RunError
 from ganvas.game import Clock, Phase, Player, System, Turn
+from ganvas.kinds.image.spec import ImageSpec
+from ganvas.kinds.points.spec import PointsSpec
 from ganvas.optim import optimiser
 from ganvas.parallel import Gone, Processes, launch, pick_device
 from ganvas.registry import load_system
-from ganvas.specs import ImageSpec, PointsSpec, Spec
+from ganvas.specs import REAL
 
 IMAGES = ImageSpec(channels=1, height=12, width=8)
 POINTS = PointsSpec(dimensions=2, centre=(0.0, 0.0))
 NO_NORM = {"generator_batch_norm": False, "discriminator_batch_norm": False, "width": 4, "latent": 5, "batch_size": 8}
 SGD = {"optimiser": "sgd", "generator_rate": 0.05, "discriminator_rate": 0.05}
-GAMES: dict[str, tuple[str, Spec, str, dict[str, Any]]] = {
+GAMES: dict[str, tuple[str, Any, str, dict[str, Any]]] = {
     "dcgan in float64": ("dcgan", IMAGES, "64", NO_NORM | {"augment": ("translation", "cutout"), "averaging": 500.0}),
     "gan in float64": ("gan", POINTS, "64", toys.SMALL),
     "dcgan in float32 with SGD": ("dcgan", IMAGES, "32", NO_NORM | SGD),
@@ -39,21 +42,13 @@ GAMES: dict[str, tuple[str, Spec, str, dict[str, Any]]] = {
 }
 
 
-class Tiny:
-    """A data set of 50 random records, as the stream needs it."""
-
-    labels = None
-    source = "tiny"
-
-    def __init__(self, spec: Spec) -> None:
-        rng = np.random.default_rng(0)
-        self.spec = spec
-        self.values = rng.normal(size=(50, 2)).astype(np.float32)
-        if isinstance(spec, ImageSpec):
-            self.values = rng.integers(0, 256, (50, spec.height, spec.width, 1), dtype=np.uint8)
-
-    def train_indices(self) -> np.ndarray:
-        return np.arange(50)
+def tiny(spec: Any) -> Dataset:
+    """A data set of 50 random records."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(50, 2)).astype(np.float32)
+    if isinstance(spec, ImageSpec):
+        values = rng.integers(0, 256, (50, spec.height, spec.width, 1), dtype=np.uint8)
+    return Dataset({REAL: Field(spec, values)}, None, np.arange(50), np.zeros(50, bool), "tiny", "")
 
 
 def game(name: str, processes: Processes) -> Engine:
@@ -62,7 +57,7 @@ def game(name: str, processes: Processes) -> Engine:
     known = system_class.Config.__dataclass_fields__  # type: ignore[attr-defined]
     torch.manual_seed(0)
     system = system_class(spec, build_config(system_class.Config, {k: v for k, v in values.items() if k in known}))  # type: ignore[attr-defined]
-    stream = DatasetStream(Tiny(spec), 8, world=processes.world)  # type: ignore[arg-type]
+    stream = DatasetStream(tiny(spec), 8, world=processes.world)
     return Engine(system, {"data": stream}, processes=processes, precision=precision, check_every=6)
 
 
@@ -155,7 +150,7 @@ class Counted(System):
         with torch.no_grad():
             for buffer in self.buffers():
                 buffer += 1.0 + batch.noise.rank
-        return {"x": self.only(batch.points).mean() * (math.nan if self.bad else 1.0)}
+        return {"x": self.only(batch.real).mean() * (math.nan if self.bad else 1.0)}
 
 
 def count(processes: Processes) -> list[Any]:
@@ -163,7 +158,7 @@ def count(processes: Processes) -> list[Any]:
 
     def fresh() -> Engine:
         torch.manual_seed(0)
-        stream = DatasetStream(Tiny(POINTS), 8, world=processes.world)  # type: ignore[arg-type]
+        stream = DatasetStream(tiny(POINTS), 8, world=processes.world)
         return Engine(Counted(), {"data": stream}, processes=processes, check_every=3)
 
     def buffers(engine: Engine) -> dict[str, float]:

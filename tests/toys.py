@@ -113,12 +113,35 @@ SIMPLE_SYSTEM = '''
 from dataclasses import dataclass
 import torch
 from torch import nn
+from ganvas.data.dataset import Field
+from ganvas.specs import REAL
 from ganvas.batches import Noise
 from ganvas.config import knob
 from ganvas.game import Phase, Player, System, Turn
 from ganvas.optim import optimiser
 
 CARD = {"title": "t", "authors": "a", "year": 2020, "paper": "p", "summary": "s", "data": ["image"]}
+
+class OneField:
+    """What a stream asks of a data set, for classes with `spec`, `values` and `labels`; everything is trained on."""
+
+    main = REAL
+    labels: np.ndarray | None = None
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        return {REAL: Field(self.spec, self.values)}  # type: ignore[attr-defined]
+
+    @property
+    def groups(self) -> np.ndarray:
+        return np.arange(len(self))
+
+    def __len__(self) -> int:
+        return len(self.values)  # type: ignore[attr-defined]
+
+    def train_indices(self) -> np.ndarray:
+        return np.arange(len(self))
+
 
 @dataclass(frozen=True)
 class Config:
@@ -140,7 +163,7 @@ class Simple(System):
     def phases(self):
         return (Phase("play", (Turn("one", self.play),)),)
     def play(self, batch, clock, shared):
-        return {"loss": self.network(batch.images if hasattr(batch, "images") else batch.a).square().mean()}
+        return {"loss": self.network(next(iter(batch.fields.values()))).square().mean()}
     def CAPABILITIES
 PRESETS = {"auto": {}}
 '''

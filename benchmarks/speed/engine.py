@@ -22,24 +22,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from ganvas.data.dataset import Dataset, Field
 from ganvas.data.streams import DatasetStream
 from ganvas.doctor import keep_memory, machine
 from ganvas.engine import Engine
+from ganvas.kinds.image.spec import ImageSpec
+from ganvas.kinds.points.spec import PointsSpec
 from ganvas.registry import load_system
-from ganvas.specs import ImageSpec, PointsSpec
+from ganvas.specs import REAL
 
 
-class Records:
-    """Random records in memory, as a stream needs them."""
-
-    source = "random"
-    labels = None
-
-    def __init__(self, spec: Any, values: np.ndarray) -> None:
-        self.spec, self.values = spec, values
-
-    def train_indices(self) -> np.ndarray:
-        return np.arange(len(self.values))
+def in_memory(spec: Any, values: np.ndarray) -> Dataset:
+    """Random records in memory."""
+    count = len(values)
+    return Dataset({REAL: Field(spec, values)}, None, np.arange(count), np.zeros(count, bool), "random", "")
 
 
 def boards() -> dict[str, tuple[str, Any, dict[str, Any], int, int]]:
@@ -59,7 +55,7 @@ def build(system: str, spec: Any, config: dict[str, Any]) -> tuple[Any, Any, Dat
         values: np.ndarray = rng.integers(0, 256, (2048, spec.height, spec.width, spec.channels), dtype=np.uint8)
     else:
         values = rng.normal(size=(20000, 2)).astype(np.float32)
-    return made, system_class, DatasetStream(Records(spec, values), config["batch_size"])  # type: ignore[arg-type]
+    return made, system_class, DatasetStream(in_memory(spec, values), config["batch_size"])
 
 
 def bare_loop(system: str, board: Any, stream: DatasetStream) -> Callable[[int], None]:
@@ -83,7 +79,7 @@ def bare_loop(system: str, board: Any, stream: DatasetStream) -> Callable[[int],
         for _ in range(rounds):
             # In the layout of the engine's batches: one channel, as it is drawn, counts as channels_last, which is faster.
             batch = stream.draw(noise).to(torch.float32, torch.contiguous_format)
-            real: Tensor = batch.images if system == "dcgan" else batch.points  # type: ignore[attr-defined]
+            real: Tensor = batch.real
             fake = generator(torch.randn(batch_size, latent))
             loss = softplus(-discriminator(real)).mean() + softplus(discriminator(fake.detach())).mean()
             loss.backward(inputs=weights_d)

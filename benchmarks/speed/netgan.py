@@ -21,7 +21,7 @@ import numpy as np
 
 from ganvas.data.phantoms import make_phantom
 from ganvas.doctor import machine
-from ganvas.kinds._graph_walks import Paths
+from ganvas.kinds.graph.walks import Paths
 
 NODES, EDGES, LENGTH = 2810, 7981, 16
 AIM = 1_000_000

@@ -27,11 +27,16 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from ganvas.config import Situation
+from ganvas.data.dataset import Dataset, Field
 from ganvas.data.streams import open_stream
 from ganvas.doctor import keep_memory, machine
 from ganvas.engine import Engine
+from ganvas.kinds.image.spec import ImageSpec
+from ganvas.kinds.series.spec import SeriesSpec
+from ganvas.kinds.solid.spec import SolidSpec
+from ganvas.kinds.sound.spec import SoundSpec
 from ganvas.registry import load_system
-from ganvas.specs import ImageSpec, SeriesSpec, SolidSpec, SoundSpec, Spec
+from ganvas.specs import REAL, Spec
 
 AIM = 0.20
 BOARDS: dict[str, tuple[str, Spec, dict[str, Any]]] = {
@@ -71,18 +76,11 @@ def noise(spec: Any, rng: np.random.Generator) -> np.ndarray:
     return rng.integers(0, 256, (512, spec.height, spec.width, spec.channels), dtype=np.uint8)
 
 
-class Records:
-    """Random records in memory, as a stream needs them."""
-
-    source = "random"
-
-    def __init__(self, spec: Spec) -> None:
-        self.spec = spec
-        self.values = noise(spec, np.random.default_rng(0))
-        self.labels = np.arange(512) % len(spec.classes) if spec.classes else None
-
-    def train_indices(self) -> np.ndarray:
-        return np.arange(len(self.values))
+def in_memory(spec: Any) -> Dataset:
+    """Random records in memory."""
+    values = noise(spec, np.random.default_rng(0))
+    labels = np.arange(512) % len(spec.classes) if spec.classes else None
+    return Dataset({REAL: Field(spec, values)}, labels, np.arange(len(values)), np.zeros(len(values), bool), "random", "")
 
 
 def engine_of(name: str, spec: Spec, settings: dict[str, Any]) -> Engine:
@@ -93,7 +91,7 @@ def engine_of(name: str, spec: Spec, settings: dict[str, Any]) -> Engine:
     config = system_class.Config(**{**(preset(situation) if callable(preset) else preset), **settings})  # type: ignore[attr-defined]
     torch.manual_seed(0)
     system = system_class(spec, config)
-    stream = open_stream(Records(spec), system.domains(), config.batch_size, seed=0)  # type: ignore[arg-type]
+    stream = open_stream(in_memory(spec), system.feeds()["data"], config.batch_size, seed=0)
     return Engine(system, {"data": stream}, seed=0)
 
 

@@ -30,7 +30,7 @@ from torch.nn.functional import one_hot, pad
 from ganvas.batches import Noise
 from ganvas.config import Situation
 from ganvas.doctor import keep_memory, machine
-from ganvas.specs import SoundSpec
+from ganvas.kinds.sound.spec import SoundSpec
 from ganvas.systems.sound.wavegan import PRESETS, Config, WaveGan
 
 AIM = 50.0

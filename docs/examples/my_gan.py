@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import relu
 
-from ganvas.batches import Noise, Points
+from ganvas.batches import Noise
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.pair import build_pair
@@ -47,7 +47,6 @@ PRESETS: dict[str, Any] = {"auto": {}, "small": {"width": 16}}
 
 class MyGan(System):
     Config = Config
-    data = ("image", "points")
     couples_batch = "BatchNorm (images): micro-batches and processes normalise over their own share"
 
     def __init__(self, spec: Any, config: Config) -> None:
@@ -66,7 +65,7 @@ class MyGan(System):
         return (Average("generator", "average", self.config.averaging),)
 
     def discriminate(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
-        real = batch.points if isinstance(batch, Points) else batch.images
+        real = batch.real
         shared["fake"] = self._fake(batch)  # kept with its graph: the generator's turn goes on from here
         return {
             "real": relu(1 - self.discriminator(real)).mean(),

@@ -319,11 +319,9 @@ def run_show(options: argparse.Namespace) -> int:
         f"  {n:<{width}}  {p if isinstance(p, str) else ', '.join(f'{k}={v}' for k, v in p.items()) or 'the defaults'}"
         for n, p in presets.items()
     ]
-    phantoms = {
-        "image": "chest", "points": "patterns", "sound": "words", "series": "sensors", "solid": "solids",
-        "graph": "communities",
-    }  # fmt: skip
-    example = card.example or phantoms[card.data[0]]
+    from .kinds import kind_of
+
+    example = card.example or kind_of(card.data[0]).says.phantom
     lines += [
         "",
         f"learns from: {' or '.join(card.data)} data;  try:  ganvas train {card.name} --data {example} --budget 2m",

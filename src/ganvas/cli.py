@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import __version__
 from ._commands import (
     drop_output,
     run_apply,
@@ -35,6 +34,7 @@ from ._commands import (
     show_help,
 )
 from .errors import GanvasError, did_you_mean
+from .version import __version__
 
 LATER = "a setting that a trained run takes (marked 'later' in: ganvas show SYSTEM)"
 
@@ -171,7 +171,9 @@ def _build_parser() -> _Parser:
     judge.add_argument("fake", metavar="FAKE", help="a run, or samples of any tool: a folder, a file or an array (.npz, .npy)")
     judge.add_argument("--real", help="real data: a folder, file or phantom (default: the run's own data)")
     judge.add_argument("--heldout", help="real data the generator never saw (default: the run's or groups.csv's held-out part)")
-    kinds = ("sound", "series", "solid", "graph", "tokens")
+    from .kinds import kind_names
+
+    kinds = kind_names()
     judge.add_argument("--kind", choices=kinds, help="what the files are, where they leave it open")
     judge.add_argument("--to", metavar="CLASS", help="judge a run that translates by what it makes for this class")
     judge.add_argument("-n", "--count", type=_count, help="samples to draw from a run (1000), or at most to take")

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import __version__
+from .version import __version__
 
 WIDTHS = (20, 64)  # of the DCGAN that speed is explained with: fits two cores in minutes, and the paper's own
 EXAMPLE_SECONDS = 600
@@ -441,9 +441,10 @@ def round_work(width: int) -> float:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from .batches import Noise, make_batch
+    from .batches import Noise
     from .game import Clock
-    from .specs import ImageSpec
+    from .kinds import make_batch
+    from .kinds.image.spec import ImageSpec
     from .systems.synthesis.dcgan import Config, Dcgan
 
     count = 2

@@ -129,6 +129,24 @@ class Average:
     ramp: float = 0.1
 
 
+@dataclass(frozen=True)
+class Feed:
+    """What a stream of the data deals.
+
+    fields: name in the batch -> field of the data; empty: every field under its own name. of: name -> class (index) whose
+    records alone are dealt under it; several names are then unpaired, each in an order of its own (CycleGAN); with one name it
+    is that class alone (AnoGAN's normal records). second: names that are dealt from another record of the same group (the same
+    person in another pose); records that are alone in their group are not dealt. labelled: only records with a label. options:
+    of the kind's own stream (the length of a walk).
+    """
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+    of: Mapping[str, int] = field(default_factory=dict)
+    second: tuple[str, ...] = ()
+    labelled: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
 class System(nn.Module):
     """The board: every network and buffer of one GAN, its players, its phases, its objectives, its capabilities.
 
@@ -138,25 +156,19 @@ class System(nn.Module):
     """
 
     Config: ClassVar[type[Any]]
-    data: ClassVar[tuple[str, ...]] = ("image",)  # the kinds of spec it can be built from
     mixed_is_safe: ClassVar[bool] = False  # whether bfloat16 may be chosen for it unasked, because it was tried
     couples_batch: ClassVar[str] = ""  # why its loss is not a mean over records (BatchNorm, ...); empty when it is
     extractors: ClassVar[tuple[str, ...]] = ()  # feature extractors its objectives use: none of these may judge it
-    fit: ClassVar[str] = "crop"  # how files become records when the user does not say (`patches`: cut at native scale)
-    side: ClassVar[int | None] = None  # size of records when the user does not say; None: what the data suits
+    classes: int = 0  # how many classes its samples can be asked for by label; 0: none
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__()
         self.spec = spec
         self.config = config
 
-    def domains(self) -> tuple[int, ...]:
-        """Classes (indices) that the stream `data` deals from.
-
-        None: all records. One: only that class (AnoGAN's normal records). Two: records of both side by side, unpaired,
-        as a `Domains` batch (CycleGAN).
-        """
-        return ()
+    def feeds(self) -> Mapping[str, Feed]:
+        """What the streams deal that come from the data: `data`, which counts the samples, and any that a turn names beside."""
+        return {"data": Feed()}
 
     def players(self) -> tuple[Player, ...]:
         """Every player of the game, in a fixed order, with distinct names."""

@@ -27,7 +27,10 @@ CARD_KEYS = {"title", "authors", "year", "paper", "data", "summary", "aliases", 
 class Card:
     """What is known of a system without running it.
 
-    name: as typed on the command line. task: its folder. data: kinds of data it learns (`image`, `points`, `sound` ...).
+    name: as typed on the command line. task: its folder. data: kinds of data it learns (`image`, `points`, `sound` ...), one of
+    which its records are. fields: of systems that learn from records of several fields, name -> kinds that it may be of, the
+    main one, which they make, first; then `data` are the kinds of that one. options: of the data, when the user does not say
+    (`size`, `fit`).
     example: data to try it with, where the usual phantom of its kind will not do.
     presets: names, `auto` first. doc: the module docstring, the paper in ten lines.
     """
@@ -41,6 +44,8 @@ class Card:
     paper: str = ""
     summary: str = ""
     data: tuple[str, ...] = ("image",)
+    fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     example: str = ""
     doc: str = ""
@@ -102,6 +107,9 @@ def read_card(path: Path, module: str = "") -> Card:
     if not values:
         raise GanvasError(f"{path}: has no CARD = {{...}}; see CONTRIBUTING.md, 'Adding a system'")
     known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in CARD_KEYS}
+    if isinstance(known.get("data"), dict):
+        fields = {name: (kinds,) if isinstance(kinds, str) else tuple(kinds) for name, kinds in known["data"].items()}
+        known |= {"fields": fields, "data": next(iter(fields.values()))}
     extra = {k: v for k, v in values.items() if k not in CARD_KEYS}
     name = path.stem.replace("_", "-")
     return Card(name, path.parent.name, path, doc=ast.get_docstring(tree) or "", module=module, extra=extra, **known)

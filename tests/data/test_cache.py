@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganvas.data import cache as caching
 from ganvas.data.dataset import open_data
 from ganvas.errors import DataError, RunError
+from ganvas.store import cache as caching
 
 
 @pytest.fixture(autouse=True)

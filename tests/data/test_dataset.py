@@ -14,11 +14,14 @@ from PIL import Image
 from small_sets import dicom, folder, picture, volume
 
 from ganvas.data.dataset import Dataset, open_data
-from ganvas.data.listing import list_files, natural, split_word
-from ganvas.data.resize import convert_channels, resize, thumbnail
-from ganvas.data.splits import TWIN, hold_out, join, twin_pairs, twin_sets
+from ganvas.data.finding import files_of
 from ganvas.errors import DataError, GanvasError, RunError
-from ganvas.specs import ImageSpec, PointsSpec
+from ganvas.kinds import kind_of
+from ganvas.kinds.image.resize import convert_channels, resize, thumbnail
+from ganvas.kinds.image.spec import ImageSpec
+from ganvas.kinds.points.spec import PointsSpec
+from ganvas.store.listing import natural, split_word
+from ganvas.store.splits import TWIN, hold_out, join, twin_pairs, twin_sets
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +146,7 @@ def test_folders_of_unpaired_translation_give_two_classes_and_the_split(tmp_path
     names = [form.format(side, domain) + f"/{i}.png" for side in ("Train", "test") for domain in "AB" for i in range(3)]
     data = open_data(folder(tmp_path / "set", names))
     assert data.spec.classes == ("A", "B") and data.declared_split
-    listing = list_files(tmp_path / "set")
+    listing = files_of(tmp_path / "set", kind_of("image"))
     for name, label, held in zip(listing.names, listing.labels, listing.heldout, strict=True):
         top = name.split("/")[0]
         assert (label, held) == (top[-1], top.startswith("test"))
@@ -154,8 +157,8 @@ def test_two_training_domains_without_a_test_part_are_split_by_share(tmp_path: P
     data = open_data(folder(tmp_path / "set", [f"train{domain}/{i}.png" for domain in "ab" for i in range(10)]))
     assert data.spec.classes == ("A", "B") and not data.declared_split and data.heldout.sum() == 4
     with pytest.raises(DataError, match="nothing is left"):
-        list_files(folder(tmp_path / "test", ["testA/1.png", "testB/2.png"]))
-    one = list_files(folder(tmp_path / "one", ["trainA/1.png", "trainA/2.png", "other/3.png"]))
+        files_of(folder(tmp_path / "test", ["testA/1.png", "testB/2.png"]), kind_of("image"))
+    one = files_of(folder(tmp_path / "one", ["trainA/1.png", "trainA/2.png", "other/3.png"]), kind_of("image"))
     assert set(one.labels) == {"trainA", "other"}, "a folder that is neither leaves all of them classes of their own"
 
 
@@ -377,6 +380,9 @@ def test_points_may_carry_labels(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="line 3") as caught:
             open_data(path)
         assert "p.csv" in one_line(caught.value)
+    path.write_text("x,y\n0,0\n1,2\n")
+    assert len(open_data(tmp_path / "set", heldout=0.0)) == 2, "the only table of a folder is meant"
+    (tmp_path / "set" / "q.csv").write_text("x,y\n0,0\n1,2\n")
     with pytest.raises(DataError, match=r"name the file.*p\.csv"):
         open_data(tmp_path / "set")
 
@@ -417,12 +423,12 @@ def test_limit_takes_that_many_of_all_classes(tmp_path: Path) -> None:
 def test_a_file_that_vanishes_or_changes_meanwhile_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, happens: str, expected: str
 ) -> None:
-    from ganvas.data.cache import Cache
     from ganvas.data.dataset import _from_files
+    from ganvas.store.cache import Cache
 
     root = folder(tmp_path / "set", ["a.png", "b.png"])
-    listing, store = list_files(root), Cache(tmp_path / "cache")
-    settings = {"size": None, "channels": None, "fit": "crop", "axis": None}
+    listing, store = files_of(root, kind_of("image")), Cache(tmp_path / "cache")
+    settings = {"size": None, "channels": None, "fit": "crop", "axis": None, "rate": None}
     if happens == "unlink":
         (root / "a.png").unlink()
     else:
@@ -434,7 +440,7 @@ def test_a_file_that_vanishes_or_changes_meanwhile_is_one_line(
 
         monkeypatch.setattr(store, "make", make)
     with pytest.raises(DataError, match=expected) as caught:
-        _from_files(listing, settings, store, False, False)
+        _from_files(listing, kind_of("image"), settings, store, False, False)
     assert "a.png" in one_line(caught.value)
     assert list((tmp_path / "cache" / "entries").iterdir()) == []
 
@@ -450,7 +456,7 @@ def test_near_twins_stay_on_one_side(tmp_path: Path) -> None:
         image.save(root / f"{i}.png")
         image.point(lambda v: v * 0.8 + 20).resize((60, 60)).resize((64, 64)).save(root / f"{i}-copy.jpg", quality=80)
     data = open_data(root)
-    names = list_files(root).names
+    names = files_of(root, kind_of("image")).names
     for i in range(20):
         pair = [names.index(f"{i}.png"), names.index(f"{i}-copy.jpg")]
         assert data.groups[pair[0]] == data.groups[pair[1]]

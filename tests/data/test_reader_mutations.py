@@ -91,8 +91,9 @@ def main(first: int, count: int) -> None:
     """Read mutations `first` to `first + count`; prints the number of each before it is read, then a tally."""
     from tiny_files import every_kind
 
-    from ganvas.data.readers import read, read_points
     from ganvas.errors import DataError
+    from ganvas.kinds.image.readers import read
+    from ganvas.kinds.points.files import read_points
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     files = {**every_kind(), "points.csv": b"x,y\n1,2\n3.5,-4e2\n0,0.25\n"}

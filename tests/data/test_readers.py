@@ -1,4 +1,4 @@
-"""Every format, depth and channel count through `ganvas.data.readers`, and every refusal in one line."""
+"""Every format, depth and channel count through `ganvas.kinds.image.readers`, and every refusal in one line."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny_files import HEIGHT, UIDS, WIDTH, dicom, every_kind, nifti, npy, npz, pillow, ramp, tiff
 
-from ganvas.data.readers import Picture, read, read_points, readable
 from ganvas.errors import DataError, GanvasError
+from ganvas.kinds.image.readers import Picture, read, readable
+from ganvas.kinds.points.files import read_points
 
 
 @pytest.fixture
@@ -747,7 +748,7 @@ def test_without_pydicom_the_line_says_what_to_install(put) -> None:
 import sys
 sys.modules["pydicom"] = sys.modules["nibabel"] = None
 from pathlib import Path
-from ganvas.data.readers import read
+from ganvas.kinds.image.readers import read
 from ganvas.errors import MissingExtra
 for path in {[str(path) for path in paths]!r}:
     try:

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny_files import HEIGHT, WIDTH, ramp
 
-from ganvas.data.readers import read
-from ganvas.data.writers import FORMATS, write_dicom, write_image, write_nifti, write_samples
 from ganvas.errors import GanvasError, RunError
-from ganvas.specs import ImageSpec
+from ganvas.kinds.image.readers import read
+from ganvas.kinds.image.spec import ImageSpec
+from ganvas.kinds.image.writers import FORMATS, write_dicom, write_image, write_nifti, write_samples
 
 NOTE = {"system": "dcgan", "run": "größe\nline", "seed": "7"}
 
@@ -313,9 +313,9 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path) -> None:
 import json, resource, signal
 import numpy as np
 from pathlib import Path
-from ganvas.data.writers import write_image
+from ganvas.kinds.image.writers import write_image
 from ganvas.errors import RunError
-from ganvas.specs import ImageSpec
+from ganvas.kinds.image.spec import ImageSpec
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 pixels = np.random.default_rng(1).integers(0, 256, (200, 200, 1)).astype(np.uint8)

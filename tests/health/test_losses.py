@@ -11,8 +11,8 @@ import pytest
 
 from ganvas.config import build_config
 from ganvas.health.losses import LEARNING, Balance, Losses, Rise, Slopes, cross_entropies
+from ganvas.kinds.image.spec import ImageSpec
 from ganvas.registry import load_system
-from ganvas.specs import ImageSpec
 
 CHANCE = 2 * math.log(2)
 

@@ -18,8 +18,12 @@ from ganvas.game import System
 from ganvas.inference import directions
 from ganvas.inference.directions import Moved, find_directions, move_along, properties_of
 from ganvas.inference.sampling import draw_samples
+from ganvas.kinds.image.spec import ImageSpec
+from ganvas.kinds.points.spec import PointsSpec
+from ganvas.kinds.series.spec import SeriesSpec
+from ganvas.kinds.solid.spec import SolidSpec
+from ganvas.kinds.sound.spec import SoundSpec
 from ganvas.run.train import train
-from ganvas.specs import ImageSpec, PointsSpec, SeriesSpec, SolidSpec, SoundSpec
 
 LATENT = 12
 SPEC = ImageSpec(1, 8, 8)

@@ -13,17 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ganvas.batches import decode, encode
 from ganvas.data.dataset import Dataset, open_data
 from ganvas.data.phantoms import make_phantom
 from ganvas.data.phantoms.melodies import SYMBOLS, chord_at
 from ganvas.errors import DataError, GanvasError, MissingExtra
 from ganvas.evaluation import evaluate
-from ganvas.kinds import kind_of
-from ganvas.kinds._tokens_files import Note, encode_melody, grid_of, melody_symbols, read_held, steps_of
-from ganvas.kinds.tokens import texts
+from ganvas.kinds import decode, encode, kind_of, spec_from_dict
+from ganvas.kinds.tokens.files import Note, encode_melody, grid_of, melody_symbols, read_held, steps_of
+from ganvas.kinds.tokens.kind import texts
+from ganvas.kinds.tokens.spec import TokensSpec
 from ganvas.metrics.bleu import bleu, self_bleu
-from ganvas.specs import TokensSpec, spec_from_dict, spec_to_dict
+from ganvas.specs import spec_to_dict
 
 mido = pytest.importorskip("mido")
 
@@ -385,15 +385,14 @@ def test_tensors_and_pictures(tmp_path: Path) -> None:
     tensor = encode(RECORDS, SPEC)
     assert tensor.tolist() == RECORDS.tolist()
     assert np.array_equal(decode(tensor.float(), SPEC), RECORDS)
-    shown = TOKENS.picture(tmp_path / "a.png", RECORDS, SPEC)
+    shown = TOKENS.picture(RECORDS, SPEC)
     assert shown.shape[2] == 3
-    assert (tmp_path / "a.png").exists()
     made = make_phantom("melodies", 5)
-    rolls = TOKENS.picture(tmp_path / "b.png", made.values, made.spec)
+    rolls = TOKENS.picture(made.values, made.spec)
     ink = (rolls == (38, 70, 120)).all(2).sum()
     assert ink > 5 * 10 * 8 * 4, "a step is 8 by 4 pixels"
     verse = opened(saved(tmp_path / "p.txt", "\n".join(POEMS)))
-    drawn = TOKENS.picture(tmp_path / "c.png", verse.values, verse.spec)
+    drawn = TOKENS.picture(verse.values, verse.spec)
     assert len(np.unique(drawn.reshape(-1, 3), axis=0)) > 30, "a colour a sign, where no font knows it"
 
 

@@ -189,7 +189,7 @@ def test_groups_stay_on_one_side(monkeypatch) -> None:
         seen.update(groups=given, labels=kinds)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ganvas.data.splits.hold_out", stop)
+    monkeypatch.setattr("ganvas.store.splits.hold_out", stop)
     with pytest.raises(KeyboardInterrupt):
         train_classifier(images, labels, groups=[f"patient {g}" for g in groups])
     assert len(np.unique(seen["groups"])) == 10

@@ -21,10 +21,10 @@ from ganvas.config import knobs
 from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.game import Clock, Phase, Player, System, Turn
+from ganvas.kinds.points.spec import PointsSpec
 from ganvas.optim import NAMES, optimiser
 from ganvas.optim.adas import Adas, input_groups
 from ganvas.registry import catalogue, load_system
-from ganvas.specs import PointsSpec
 
 LIVELY = {"lr": 1e-2, "lr2": 0.05, "lr3": 0.05, "betas": (0.99, 0.97, 0.95)}
 """Rates with which a hundred steps change the step sizes several times over."""
@@ -235,7 +235,7 @@ def test_the_rate_of_a_player_has_its_effect() -> None:
             return (Phase("play", (Turn("one", self.pull),)),)
 
         def pull(self, batch: Any, clock: Any, shared: Any) -> dict[str, Tensor]:
-            return {"pull": self.network(batch.points).sum()}
+            return {"pull": self.network(batch.real).sum()}
 
     def moved(factor: float, rounds: int) -> float:
         game = Game(factor)

@@ -103,7 +103,7 @@ def test_plots_stand_beside_it_as_png_and_svg(run: Path) -> None:
 
 def test_no_real_record_is_in_the_page(run: Path) -> None:
     page = Path(report(run)["page"]).read_text()
-    records = np.asarray(open_run_data(read_facts(run).record.settings, kinds=("image",)).values)
+    records = np.asarray(open_run_data(read_facts(run).record.settings, card=read_facts(run).record.card).values)
     assert len(records) == 60
     pictures = embedded(page)
     assert len(pictures) >= 6
@@ -121,7 +121,7 @@ def test_pictures_that_show_real_records_stay_in_the_run(tmp_path: Path) -> None
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (16, 16), dtype=np.uint8)).save(place / f"{index}.png")
     run = train(tmp_path / "translated", "cyclegan", str(folder), {"width": 4, "blocks": 1, "batch_size": 1}, budget="1r")
-    records = np.asarray(open_run_data(read_facts(run).record.settings, kinds=("image",)).values)
+    records = np.asarray(open_run_data(read_facts(run).record.settings, card=read_facts(run).record.card).values)
     kept = [np.array(Image.open(path).convert("RGB")) for path in (run / "samples").glob("*.png")]
     assert any(shows(picture, records) for picture in kept), "its own pictures show real records"
     page = Path(report(run)["page"]).read_text()

@@ -13,8 +13,8 @@ import tifffile
 from PIL import Image
 from tiny_files import dicom, nifti, ramp
 
-from ganvas.data.readers import read
 from ganvas.errors import DataError, GanvasError
+from ganvas.kinds.image.readers import read
 from ganvas.run.apply import apply
 from ganvas.run.train import train
 from toys import SMALL, picture_folder, pictures, simple_run

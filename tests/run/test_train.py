@@ -32,8 +32,8 @@ class Poisoned(Lsgan):
 
     def discriminate(self, batch, clock, shared):
         terms = super().discriminate(batch, clock, shared)
-        bitter = (batch.points.abs().amax() > LIMIT).float()  # the outlier is in the batch
-        return {**terms, "poison": self.discriminator(batch.points).mean() * torch.log(1 - bitter)}
+        bitter = (batch.real.abs().amax() > LIMIT).float()  # the outlier is in the batch
+        return {**terms, "poison": self.discriminator(batch.real).mean() * torch.log(1 - bitter)}
 '''
 
 
@@ -94,7 +94,7 @@ def test_how_often_one_saves_or_looks_does_not_change_the_game(tmp_path: Path) -
 
 
 def test_what_a_run_folder_holds(tmp_path: Path) -> None:
-    from ganvas.specs import ImageSpec
+    from ganvas.kinds.image.spec import ImageSpec
 
     result = train(out=tmp_path / "run", budget="50", heldout=0.25)
     run = tmp_path / "run"
@@ -304,7 +304,7 @@ def test_where_a_run_may_be_put(trained: Path, tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(copied: Path) -> None:
-    from ganvas.run.files import held
+    from ganvas.files import held
 
     with held(copied):
         with pytest.raises(GanvasError, match="copy is being trained by another process: wait until it ends, or stop it"):

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from ganvas.errors import GanvasError, RunError
+from ganvas.files import held
 from ganvas.health.losses import LEARNING, STRETCH
 from ganvas.run import checkpoint
-from ganvas.run.files import held
 from ganvas.run.train import train
 from ganvas.studies._cell_job import STOPPED, judged_losses, look_rounds, play, series_of, stretch_ends
 from ganvas.studies._cell_pool import Pool

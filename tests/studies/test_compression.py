@@ -14,7 +14,7 @@ import pytest
 
 from ganvas.config import build_config
 from ganvas.errors import RunError
-from ganvas.specs import ImageSpec
+from ganvas.kinds.image.spec import ImageSpec
 from ganvas.studies import catalogue
 from ganvas.studies._compression_claims import conclusions, excess, reference, together
 from ganvas.studies._compression_judge import cost
@@ -162,7 +162,7 @@ def test_all_of_several() -> None:
 
 
 def test_a_study_is_summed_up_and_the_ablation_takes_its_conclusion_over(tmp_path: Path) -> None:
-    from ganvas.run.files import write_json
+    from ganvas.files import write_json
 
     plan = Plan("compression", cells(width=16, batch=32), "chest", seeds=3, settings={"size": "64"})
     failed = [{"cell": "stride-4-fcc", "seed": 0, "error": "out of memory"}]

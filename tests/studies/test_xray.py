@@ -19,7 +19,7 @@ from torch import nn
 
 from ganvas.config import build_config
 from ganvas.errors import GanvasError
-from ganvas.specs import ImageSpec
+from ganvas.kinds.image.spec import ImageSpec
 from ganvas.studies import _xray_claims as claims
 from ganvas.studies import catalogue
 from ganvas.studies._xray_claims import FAILS, HOLDS, OPEN, conclusions, correlations, decide, swapped, t0_ratio

@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 import torch
 
+import toys
 from ganvas.batches import Noise
 from ganvas.capabilities import Projects, Samples, ScoresAnomaly
 from ganvas.config import build_config
 from ganvas.data.streams import open_stream
 from ganvas.engine import Engine
 from ganvas.errors import GanvasError
-from ganvas.specs import ImageSpec
+from ganvas.kinds.image.spec import ImageSpec
 from ganvas.systems.detection.anogan import AnoGan, Config, find_normal, heat_map
 
 SMALL: dict[str, Any] = {"width": 4, "latent": 4, "batch_size": 16}
 
 
-class Slopes:
+class Slopes(toys.OneField):
     """Normal: a ramp of any direction. Others (class `odd`): the same with a bright square."""
 
     spec = ImageSpec(1, 16, 12, classes=("normal", "odd"))
@@ -38,9 +39,6 @@ class Slopes:
             self.masks[k, top : top + 4, left : left + 4] = True
         self.values = np.clip(images + 90 * self.masks, 0, 255).astype(np.uint8)[..., None]
 
-    def train_indices(self) -> np.ndarray:
-        return np.arange(len(self.values))
-
     def tensor(self) -> torch.Tensor:
         return torch.from_numpy(self.values).permute(0, 3, 1, 2).float() / 127.5 - 1
 
@@ -55,7 +53,7 @@ def built(spec: Any = Slopes.spec, **config: Any) -> AnoGan:
 
 
 def engine_of(system: AnoGan, data: Any) -> Engine:
-    stream = open_stream(data, system.domains(), system.config.batch_size)
+    stream = open_stream(data, system.feeds()["data"], system.config.batch_size)
     return Engine(system, {"data": stream}, check_every=16)
 
 

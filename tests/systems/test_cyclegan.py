@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from ganvas.batches import Domains, Noise
-from ganvas.data.streams import open_stream
+import toys
+from ganvas.batches import Batch, Noise
+from ganvas.data.streams import dealt_classes, open_stream
 from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.game import Clock
-from ganvas.specs import ImageSpec
+from ganvas.kinds.image.spec import ImageSpec
 from ganvas.systems.translation.cyclegan import PRESETS, SKIPS, Config, CycleGan, Judge, Translator
 
 SPEC = ImageSpec(channels=1, height=16, width=16, classes=("dark", "light"))
@@ -28,14 +29,14 @@ def noise(seed: int = 0) -> Noise:
     return Noise(torch.Generator().manual_seed(seed))
 
 
-def batch_of(a: torch.Tensor, b: torch.Tensor, seed: int = 0) -> Domains:
-    return Domains(noise(seed), None, a, b)
+def batch_of(a: torch.Tensor, b: torch.Tensor, seed: int = 0) -> Batch:
+    return Batch(noise(seed), {"a": a, "b": b})
 
 
 def test_classes_are_chosen_by_name_or_by_being_two() -> None:
     three = ImageSpec(channels=1, height=16, width=16, classes=("x", "y", "z"))
-    assert small().domains() == (0, 1)
-    assert small(three, first="z", second="x").domains() == (2, 0)
+    assert dealt_classes(small()) == (0, 1)
+    assert dealt_classes(small(three, first="z", second="x")) == (2, 0)
     wrong = {
         "three classes and no choice": (three, {}, "needs two classes"),
         "no classes": (ImageSpec(channels=1, height=16, width=16), {}, "has 0 (none)"),
@@ -120,7 +121,7 @@ def test_the_pool_gives_the_new_while_it_fills_and_half_of_the_past_afterwards()
     own = noise(3)
     given, stored = [], []
     for start in range(0, 400, 2):
-        batch = Domains(own, None, numbered(0, 2), numbered(0, 2))
+        batch = Batch(own, {"a": numbered(0, 2), "b": numbered(0, 2)})
         made = {"a": numbered(start + 1, 2), "b": -numbered(start + 1, 2)}
         from_a, from_b = system._pooled(batch, made)
         assert not made
@@ -145,7 +146,7 @@ def test_a_pool_smaller_than_a_batch_and_no_pool_at_all() -> None:
     own = noise()
     for start in (1, 9, 17):
         given, _ = system._pooled(
-            Domains(own, None, numbered(0, 8), numbered(0, 8)), {"a": numbered(start, 8), "b": numbered(start, 8)}
+            Batch(own, {"a": numbered(0, 8), "b": numbered(0, 8)}), {"a": numbered(start, 8), "b": numbered(start, 8)}
         )
         assert given[3:, 0, 0, 0].tolist() == list(range(start + 3, start + 8))
     none = small(pool=0)
@@ -178,7 +179,7 @@ def test_skip_takes_features_or_the_input_past_the_middle() -> None:
         torch.testing.assert_close(translator(images), 0.98 * images, rtol=1e-4, atol=1e-5)
 
 
-class Shades:
+class Shades(toys.OneField):
     """Discs on a ground, dark on light in the one class and light on dark in the other."""
 
     source = "shades"
@@ -194,14 +195,11 @@ class Shades:
         shades[self.labels == 1] = 255 - shades[self.labels == 1]
         self.values = shades.astype(np.uint8)[..., None]
 
-    def train_indices(self) -> np.ndarray:
-        return np.arange(200)
-
 
 def test_it_learns_to_exchange_light_and_dark_without_pairs() -> None:
     data = Shades()
     system = small(width=8, pool=20, batch_size=4, rate=1e-3, averaging=50.0, skip="features")
-    stream = open_stream(data, system.domains(), 4, seed=0)  # type: ignore[arg-type]
+    stream = open_stream(data, system.feeds()["data"], 4, seed=0)  # type: ignore[arg-type]
     engine = Engine(system, {"data": stream}, seed=0, check_every=16)
     rounds = 60
     for i in range(rounds):

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from ganvas.batches import Noise, Solids
+from ganvas.batches import Batch, Noise
 from ganvas.config import build_config
 from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.game import Clock
+from ganvas.kinds.solid.spec import SolidSpec
 from ganvas.registry import find
-from ganvas.specs import SolidSpec
 from ganvas.systems.solids.gan_3d import Config, Gan3d
 
 TINY = {"width": 4, "latent": 5, "batch_size": 4}
@@ -29,10 +29,10 @@ class Boxes:
 
     batch_size = 4
 
-    def draw(self, noise: Noise) -> Solids:
+    def draw(self, noise: Noise) -> Batch:
         solids = torch.zeros(4, 1, 16, 16, 16)
         solids[..., 3:12, 2:6, 4:10] = 1
-        return Solids(noise, None, solids)
+        return Batch(noise, {"real": solids})
 
     def configure(self, **overrides: Any) -> None:
         pass
@@ -94,6 +94,6 @@ def test_the_accuracy_is_that_of_real_and_generated_solids() -> None:
 
 def test_blur_hides_that_real_voxels_are_whole() -> None:
     batch = Boxes().draw(Noise(torch.Generator().manual_seed(0)))
-    assert torch.equal(build()._seen(batch.solids, batch), batch.solids)
-    seen = build(blur=0.5)._seen(batch.solids, batch)
-    assert (seen - batch.solids).std() == pytest.approx(0.5, abs=0.02)
+    assert torch.equal(build()._seen(batch.real, batch), batch.real)
+    seen = build(blur=0.5)._seen(batch.real, batch)
+    assert (seen - batch.real).std() == pytest.approx(0.5, abs=0.02)

@@ -11,17 +11,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganvas.batches import Noise, encode, make_batch
+import toys
+from ganvas.batches import Noise
 from ganvas.capabilities import Projects, Samples, ScoresAnomaly
 from ganvas.config import build_config
 from ganvas.data.phantoms import make_phantom
 from ganvas.errors import GanvasError
 from ganvas.game import Clock
-from ganvas.kinds._series_files import Table
+from ganvas.kinds import encode, make_batch
+from ganvas.kinds.series.files import Table
+from ganvas.kinds.series.spec import SeriesSpec
 from ganvas.proofs.mad_gan import measures
 from ganvas.run.apply import apply
 from ganvas.run.train import train
-from ganvas.specs import SeriesSpec
 from ganvas.systems.detection.mad_gan import Config, Generator, MadGan, Recurrent, find_normal
 
 SPEC = SeriesSpec(16, ("flow", "heat", "current"), (0.0, 1.0, 2.0), (1.0, 2.0, 3.0), 1.0)
@@ -47,7 +49,7 @@ def test_losses_are_those_of_the_paper_by_hand() -> None:
     batch = make_batch(np.random.default_rng(0).normal(size=(6, 16, 3)).astype(np.float32), None, SPEC, noise())
     terms = system.discriminate(batch, Clock(), {})
     fake = system.generator(noise().normal(6, 16, 4))
-    real_chance, fake_chance = (torch.sigmoid(system.discriminator(x)) for x in (batch.series, fake))  # type: ignore[attr-defined]
+    real_chance, fake_chance = (torch.sigmoid(system.discriminator(x)) for x in (batch.real, fake))  # type: ignore[attr-defined]
     assert torch.allclose(terms["real"], -real_chance.log().mean(), atol=1e-6)
     assert torch.allclose(terms["fake"], -(1 - fake_chance).log().mean(), atol=1e-6)
     batch.noise = noise()
@@ -185,12 +187,9 @@ def test_it_learns_the_course_of_a_wave() -> None:
     given = {"width": 16, "latent": 2, "batch_size": 32, "generator_turns": 1, "discriminator_optimiser": "adam"}
     system = MadGan(spec, build_config(Config, {**given, "discriminator_rate": 2e-3, "generator_rate": 2e-3}))
 
-    class Data:
-        spec, source, labels = SeriesSpec(12, ("a", "b"), (0.0, 0.0), (1.0, 1.0)), "waves", None
+    class Data(toys.OneField):
+        spec, source = SeriesSpec(12, ("a", "b"), (0.0, 0.0), (1.0, 1.0)), "waves"
         values = waves.astype(np.float32)
-
-        def train_indices(self) -> np.ndarray:
-            return np.arange(64)
 
     engine = Engine(system, {"data": DatasetStream(Data(), 32)})  # type: ignore[arg-type]
     mean = encode(Data.values, spec).mean(0)

@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganvas.batches import Noise, Walks
+from ganvas.batches import Batch, Noise
 from ganvas.capabilities import Assembles, Samples, ScoresLinks
 from ganvas.config import build_config
 from ganvas.errors import GanvasError
 from ganvas.evaluation import evaluate
 from ganvas.game import Clock
+from ganvas.kinds.graph.spec import GraphSpec
 from ganvas.metrics.graphs import keys_of, link_prediction, without_edge
 from ganvas.run.draw import draw
 from ganvas.run.load import Run
 from ganvas.run.train import train
-from ganvas.specs import GraphSpec
 from ganvas.systems.graphs.netgan import Cell, Config, NetGan, StraightThrough, assembled
 
 NODES = 11
@@ -75,7 +75,7 @@ def test_looking_nodes_up_has_the_gradients_of_one_hot_walks() -> None:
 def test_the_penalty_is_that_of_whole_one_hot_walks_and_so_are_its_gradients() -> None:
     system = system_of(critic_decay=0.0)
     walks = torch.randint(NODES, (8, 5))
-    terms = system.estimate(Walks(noise(3), None, walks), Clock(), {})
+    terms = system.estimate(Batch(noise(3), {"real": walks}), Clock(), {})
     again = noise(3)
     with torch.no_grad():
         fake, _ = system._walk(system.generator, 8, again)

@@ -10,16 +10,16 @@ import pytest
 import torch
 
 import ganvas
-from ganvas.batches import Noise, Tokens
+from ganvas.batches import Batch, Noise
 from ganvas.config import Situation, build_config
 from ganvas.data.phantoms import make_phantom
 from ganvas.data.phantoms.oracle import SYMBOLS, WEIGHTS, WIDTH, Oracle
 from ganvas.game import Clock
+from ganvas.kinds.tokens.spec import TokensSpec
 from ganvas.proofs import Row, Task
 from ganvas.proofs.seqgan import ARMS, BATCH, BUDGET, MOVES, SETTINGS, WARM_UP, met
 from ganvas.run.draw import draw
 from ganvas.run.train import train
-from ganvas.specs import TokensSpec
 from ganvas.systems.text.seqgan import PRESETS, Config, Discriminator, SeqGan, drawn
 
 SMALL: dict[str, Any] = {"width": 8, "embedding": 6, "discriminator_embedding": 8, "filters": 4, "pool": 32, "batch_size": 8,
@@ -111,7 +111,7 @@ def test_behind_the_end_is_nothing_learnt_or_rewarded() -> None:
     assert system.generator.written(tokens).tolist() == [[True] * 3 + [False] * 3, [True] * 6]
     assert (system.generator.log_probabilities(tokens)[0, 3:] == 0).all()
     assert (system.generator.log_probabilities(tokens)[0, :3] < 0).all()
-    batch = Tokens(noise(), None, tokens)
+    batch = Batch(noise(), {"real": tokens})
     for centred in (False, True):
         object.__setattr__(system.config, "centred", centred)
         rewards = torch.tensor([[0.5] * 3 + [1e6] * 3, [0.5] * 6])
@@ -142,7 +142,7 @@ def test_rewards_move_g_and_leave_d_and_the_copy_alone() -> None:
 def test_the_gradient_is_that_of_rewarded_log_probabilities() -> None:
     """Twice the reward at one place, twice its share of the gradient."""
     system = built(WHOLE)
-    batch = Tokens(noise(), None, torch.tensor([[0, 1, 2, 3, 0, 1]]))
+    batch = Batch(noise(), {"real": torch.tensor([[0, 1, 2, 3, 0, 1]])})
 
     def gradient(rewards: torch.Tensor) -> torch.Tensor:
         system.rewards = lambda tokens, noise: rewards  # type: ignore[method-assign]
@@ -221,7 +221,7 @@ def test_d_learns_and_g_follows_its_reward() -> None:
     for _ in range(60):
         real = (torch.randint(0, 8, (32, 1), generator=generator) + torch.arange(6)) % 8  # each follows the one before
         judge.zero_grad()
-        sum(system.judge(Tokens(source, None, real), Clock(), {}).values()).backward()  # type: ignore[union-attr]
+        sum(system.judge(Batch(source, {"real": real}), Clock(), {}).values()).backward()  # type: ignore[union-attr]
         judge.step()
 
     @torch.no_grad()

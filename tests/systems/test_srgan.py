@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from ganvas.batches import Image, Noise, make_batch
+import toys
+from ganvas.batches import Batch, Noise
 from ganvas.config import build_config
 from ganvas.data.streams import DatasetStream
 from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.game import Clock
-from ganvas.specs import ImageSpec
+from ganvas.kinds import make_batch
+from ganvas.kinds.image.spec import ImageSpec
 from ganvas.systems.restoration.srgan import Config, Features, Generator, Srgan, resized
 
 NOISE = Noise(torch.Generator())  # where none is drawn
@@ -34,14 +36,11 @@ def batch_of(system: Srgan, count: int = 4) -> Any:
     return make_batch(values, None, spec, Noise(torch.Generator().manual_seed(0)))
 
 
-class Records:
+class Records(toys.OneField):
     def __init__(self, system: Srgan) -> None:
         self.spec, self.source, self.labels = system.spec, "records", None
         rng = np.random.default_rng(0)
         self.values = rng.integers(0, 256, (8, self.spec.height, self.spec.width, self.spec.channels), np.uint8)
-
-    def train_indices(self) -> np.ndarray:
-        return np.arange(8)
 
 
 @pytest.mark.parametrize("scale", [2, 4])
@@ -79,7 +78,7 @@ def test_the_small_image_is_what_a_file_would_hold() -> None:
         assert small.shape == (4, 1, 8, 8) and large.shape == (4, 1, 16, 16)
         assert (steps - steps.round()).abs().max() < (1e-3 if depth == 8 else 0.01)
     rough, exact = build(), build(rounding=False)
-    large = batch_of(rough).images
+    large = batch_of(rough).real
     assert rough.degrade(large[:, :, :15, :17], NOISE).shape == (4, 3, 7, 8), "what is left over is cut off"
     assert 0 < (rough.degrade(large, NOISE) - exact.degrade(large, NOISE)).abs().max() <= 1 / 255 + 1e-6
 
@@ -94,7 +93,7 @@ def test_pieces_are_true_cuts_of_their_own_record_mirrored_and_turned() -> None:
         rows[None, :, None].expand(count, 32, 32),
         rows[None, None, :].expand(count, 32, 32),
     ], dim=1)  # fmt: skip
-    _, large = system._pair(Image(Noise(torch.Generator().manual_seed(1)), None, images))
+    _, large = system._pair(Batch(Noise(torch.Generator().manual_seed(1)), {"real": images}))
     assert large.shape == (count, 3, 8, 8)
     assert torch.equal(large[:, 0], images[:, 0, :8, :8]), "a piece mixes records"
     step = 2 / 31
@@ -108,7 +107,7 @@ def test_pieces_are_true_cuts_of_their_own_record_mirrored_and_turned() -> None:
 def test_pieces_are_left_as_they_are_without_flips_and_crop() -> None:
     system = build((1, 16, 18), flips=False)
     batch = batch_of(system)
-    assert torch.equal(system._pair(batch)[1], batch.images)
+    assert torch.equal(system._pair(batch)[1], batch.real)
     uneven = build((1, 15, 18), scale=4)
     assert uneven._pair(batch_of(uneven))[1].shape == (4, 1, 12, 16), "cut to a multiple of the scale"
 
@@ -176,7 +175,7 @@ def test_show_puts_bicubic_restored_and_true_side_by_side() -> None:
     batch = batch_of(system)
     shown, names = system.show(batch, batch.noise)
     assert shown.shape == (4, 3, 1, 16, 20) and names == ("bicubic", "restored", "true")
-    assert torch.equal(shown[:, 2], batch.images[:, :, :16])
+    assert torch.equal(shown[:, 2], batch.real[:, :, :16])
 
 
 def test_squared_error_alone_learns_to_beat_bicubic() -> None:
@@ -185,7 +184,7 @@ def test_squared_error_alone_learns_to_beat_bicubic() -> None:
     rows = torch.arange(16.0)
     shifts = torch.rand(8, generator=torch.Generator().manual_seed(0)) * 6.3
     images = torch.sin(1.4 * rows[None, :, None] + shifts[:, None, None]).expand(8, 16, 16)[:, None].contiguous() * 0.9
-    batch = Image(Noise(torch.Generator().manual_seed(0)), None, images)
+    batch = Batch(Noise(torch.Generator().manual_seed(0)), {"real": images})
     optimiser = torch.optim.Adam(system.generator.parameters(), 3e-3)
     small = system.degrade(images, NOISE)
     bicubic = (resized(small, 2) - images).square().mean().item()

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ganvas.batches import Image, Noise
+from ganvas.batches import Batch, Noise
 from ganvas.capabilities import MixesStyles, Projects, Samples
 from ganvas.config import Situation, build_config
 from ganvas.game import Clock
+from ganvas.kinds.image.spec import ImageSpec
 from ganvas.networks.style import Convolution, Mapping, ResidualDiscriminator, Styled, Synthesis, blur_taps
 from ganvas.objectives.adaptive_augmentation import augment_adaptively
-from ganvas.specs import ImageSpec
 from ganvas.systems.synthesis.stylegan2 import MOST_PROBABLE, PRESETS, Config, StyleGan2
 
 SMALL = {"latent": 6, "width": 4, "width_most": 8, "layers": 2, "batch_size": 8}
@@ -31,9 +31,9 @@ def system_of(shape: tuple[int, int, int] = (1, 16, 12), **config: Any) -> Style
     return StyleGan2(ImageSpec(*shape), Config(**{**SMALL, **config}))
 
 
-def batch_of(system: StyleGan2, count: int = 8, seed: int = 0) -> Image:
+def batch_of(system: StyleGan2, count: int = 8, seed: int = 0) -> Batch:
     noise = noise_of(seed)
-    return Image(noise, None, noise.uniform(count, *system.spec.shape) * 2 - 1)
+    return Batch(noise, {"real": noise.uniform(count, *system.spec.shape) * 2 - 1})
 
 
 @pytest.mark.parametrize("up", [False, True])
@@ -120,7 +120,7 @@ def test_r1_is_the_squared_slope_of_the_logit() -> None:
     system = system_of(r1_weight=2.0, ada=0.0)
     batch = batch_of(system)
     term = system.flatten(batch, Clock(), {})["r1"].detach()
-    images = batch.images.clone().requires_grad_()
+    images = batch.real.clone().requires_grad_()
     (slope,) = torch.autograd.grad(system.discriminator(images).sum(), images)
     assert float(term) == pytest.approx(system.gamma * 8 * float(slope.square().sum((1, 2, 3)).mean()), rel=1e-4)
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from ganvas.batches import Noise, Sounds
+from ganvas.batches import Batch, Noise
 from ganvas.config import Situation, build_config
 from ganvas.errors import GanvasError
 from ganvas.game import Clock
+from ganvas.kinds.sound.spec import SoundSpec
 from ganvas.proofs import Row
 from ganvas.proofs.wavegan import UNSHUFFLED, matched_noise, met, sensitivity
 from ganvas.run.draw import draw
 from ganvas.run.train import train
-from ganvas.specs import SoundSpec
 from ganvas.systems.sound.wavegan import PRESETS, Config, Critic, Generator, WaveGan, auto, layers_and_base, shifted
 
 SMALL: dict[str, Any] = {"width": 4, "latent": 8, "batch_size": 8}
@@ -32,9 +32,9 @@ def noise(seed: int = 0) -> Noise:
     return Noise(torch.Generator().manual_seed(seed))
 
 
-def batch_of(spec: SoundSpec, count: int = 8, seed: int = 0) -> Sounds:
+def batch_of(spec: SoundSpec, count: int = 8, seed: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(seed)
-    return Sounds(noise(seed), None, torch.rand(count, *spec.shape, generator=generator) * 2 - 1)
+    return Batch(noise(seed), {"real": torch.rand(count, *spec.shape, generator=generator) * 2 - 1})
 
 
 @pytest.mark.parametrize("length", [64, 100, 256, 1000, 1024, 2048, 4096, 5000, 8192])
@@ -109,7 +109,7 @@ def test_g_is_never_shuffled_and_d_only_in_play() -> None:
     assert torch.equal(one, other), "the same noise, the same shifts"
     shifts = system._shifts(batch)
     assert shifts is not None
-    assert not torch.equal(system.critic(batch.sounds), system.critic(batch.sounds, shifts))
+    assert not torch.equal(system.critic(batch.real), system.critic(batch.real, shifts))
 
 
 def test_the_penalty_is_about_whole_records() -> None:

@@ -8,18 +8,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..kinds.image.picture import Picture
+    from ..kinds.image.readers import read, readable
+    from ..kinds.points.files import read_points
     from .dataset import Dataset, open_data
-    from .readers import Picture, read, read_points, readable
 
 __all__ = ["Dataset", "Picture", "open_data", "read", "read_points", "readable"]
 
 _HOMES = {
-    "Dataset": "dataset",
-    "Picture": "readers",
-    "open_data": "dataset",
-    "read": "readers",
-    "read_points": "readers",
-    "readable": "readers",
+    "Dataset": ".dataset",
+    "Picture": "..kinds.image.picture",
+    "open_data": ".dataset",
+    "read": "..kinds.image.readers",
+    "read_points": "..kinds.points.files",
+    "readable": "..kinds.image.readers",
 }
 
 
@@ -27,7 +29,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     if name in _HOMES:
-        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+        return getattr(import_module(_HOMES[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, GanvasError, MissingExtra
-from ..kinds import NAMES as KINDS
-from ..kinds import kind_of, recognise
+from ..kinds import kind_names, kind_of
+from ..kinds.image.resize import LUMINANCE, thumbnail
 from ..registry import catalogue
-from . import cache as caching
-from .listing import Listing, counted, list_files, natural, some
-from .resize import LUMINANCE, thumbnail
-from .splits import MOST, TWIN, twin_pairs
+from ..store import cache as caching
+from ..store.listing import Listing, counted, natural, some
+from ..store.splits import MOST, TWIN, twin_pairs
+from .finding import files_of, recognise
 
 if TYPE_CHECKING:
-    from .readers import Picture
+    from ..kinds.image.readers import Picture
 
 LISTED = 50
 """At most this many pairs or files of a kind are listed; the counts are always complete."""
@@ -41,6 +41,9 @@ PATIENT_TAGS = (
 """Tags that name or help to find a patient (from the Basic Profile of DICOM PS3.15 Annex E)."""
 
 SAMPLED = 400  # pixels remembered of each picture, for the histogram
+
+PICTURES = ("image", "points")
+"""Kinds that are looked through file by file, not opened."""
 
 
 @dataclass
@@ -174,7 +177,7 @@ def check(
     settings = {"size": size, "channels": channels, "rate": rate, "fit": fit}
     given = {name: value for name, value in settings.items() if value is not None}
     path = None if isinstance(source, np.ndarray) else Path(source).expanduser()
-    if path is not None and (chosen := kind or recognise(path)) is not None:
+    if path is not None and (chosen := kind or recognise(str(source))) not in PICTURES:
         return _of_kind(str(source), chosen, strict, progress, given)
     try:
         report = _of_pictures(source, strict, axis, progress)
@@ -187,12 +190,12 @@ def check(
         return other
     if not report.records and path is not None and (other := _some_kind(str(source), strict, progress, given)) is not None:
         return other
-    if not report.records and path is not None and (kinds := [k for k in KINDS if recognise(path, (k,)) == k]):
+    if not report.records and path is not None and (kinds := [k for k in _possible(path) if k not in PICTURES]):
         report.problems.append(f"they were read as pictures: if they are something else, say --kind {' or '.join(kinds)}")
     if given:
         raise GanvasError(
             f"--{next(iter(given))} is not for a check of pictures and points, which lists what there is: leave it out, or say "
-            f"--kind ({', '.join(KINDS)}) if they are something else"
+            f"--kind ({', '.join(kind_names())}) if they are something else"
         )
     return report
 
@@ -200,7 +203,7 @@ def check(
 def _of_pictures(source: str | Path | np.ndarray, strict: bool, axis: int | None, progress: bool) -> CheckReport:
     """Of pictures or points."""
     if isinstance(source, np.ndarray):
-        from .dataset import _rows
+        from ..kinds.image.kind import _rows
 
         images = source[..., None] if source.ndim == 3 else source
         if source.ndim == 2:
@@ -214,7 +217,7 @@ def _of_pictures(source: str | Path | np.ndarray, strict: bool, axis: int | None
         from . import phantoms
 
         if phantoms.is_phantom(str(source)):
-            from .dataset import _rows
+            from ..kinds.image.kind import _rows
 
             with caching.busy(f"making 200 records of {source}", progress):
                 made = phantoms.make_phantom(str(source), 200)
@@ -225,10 +228,10 @@ def _of_pictures(source: str | Path | np.ndarray, strict: bool, axis: int | None
                 picture.label = made.classes[label]
             return _report(str(source), _alone(path), [_see(p, "record", 0) for p in pictures], [], [])
     if path.suffix.lower() == ".csv" and path.is_file():
-        from .dataset import read_labelled_points
+        from ..kinds.points.files import read_labelled_points
 
         return _points(*read_labelled_points(path), str(source))
-    listing = list_files(path)
+    listing = files_of(path, kind_of("image"))
     seen, unreadable, tags = [], [], []
     for found, error, tag in _look(listing, axis, progress):
         if error is not None:
@@ -240,10 +243,15 @@ def _of_pictures(source: str | Path | np.ndarray, strict: bool, axis: int | None
     return _report(str(source), listing, seen, unreadable, [tag for tag in tags if tag is not None])
 
 
+def _possible(path: Path) -> list[str]:
+    """Kinds that the files may be."""
+    return [kind for kind in kind_names() if recognise(path, (kind,)) == kind]
+
+
 def _some_kind(source: str, strict: bool, progress: bool, given: dict[str, Any]) -> CheckReport | None:
     """The report of the first kind that can make records of the files, where only their suffixes say what they may be."""
-    for kind in KINDS:
-        if recognise(Path(source).expanduser(), (kind,)) == kind:
+    for kind in _possible(Path(source).expanduser()):
+        if kind not in PICTURES:
             with contextlib.suppress(DataError):
                 return _of_kind(source, kind, strict, progress, given)
     return None
@@ -260,7 +268,7 @@ def _of_kind(source: str, kind: str, strict: bool, progress: bool, given: dict[s
         settings: dict[str, Any] = {"kinds": (kind,), "strict": strict, "progress": progress, "phantom_count": 200, **given}
         data = open_data(source, cache=Path(folder), **settings)
         path = Path(source).expanduser()
-        files = len(list_files(path, own.suffixes, own.noun).files) if path.exists() else 0
+        files = len(files_of(path, own).files) if path.exists() else 0
         report = CheckReport(source, f"records, {own.describe(data.spec)},", files, len(data), notes=list(data.notes))
         if data.labels is not None:
             report.labels = {name: int((data.labels == k).sum()) for k, name in enumerate(data.spec.classes)}
@@ -279,7 +287,7 @@ def _alone(path: Path) -> Listing:
 
 def _look(listing: Listing, axis: int | None, progress: bool) -> Any:
     """Yields (what was seen, (name, reason) or None, tags or None) for every file."""
-    from .readers import read
+    from ..kinds.image.readers import read
 
     def work(place: int) -> tuple[list[_Seen], tuple[str, str] | None, dict[str, Any] | None]:
         name, path = listing.names[place], listing.files[place]
@@ -320,7 +328,7 @@ def _see(picture: Picture, name: str, place: int) -> _Seen:
 
 def _tags(path: Path, name: str) -> dict[str, Any] | None:
     """Which patient tags of a DICOM or NIfTI file are filled in, and what it says of burned-in text."""
-    from ._filling import file_kind
+    from ..kinds.image.filling import file_kind
 
     kind = file_kind(path)
     if kind == "dicom":

@@ -11,36 +11,104 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from ..batches import Batch, Domains, Image, Noise, make_batch
+from ..batches import Batch, Noise
 from ..errors import GanvasError, RunError
-from ..kinds import is_kind, kind_of
+from ..game import Feed
+from ..kinds import encode, kind_of
+from ..kinds.facets import Streams
 from .dataset import Dataset
 
 
-class DatasetStream:
-    """Batches of a Dataset's training part, or of its records of one class.
+class _Order:
+    """The endless order of the records that are dealt together.
 
-    batch_size: over all processes. seed: of the order. only: the class, an index into the spec's classes.
-    Raises GanvasError when the batch cannot be shared equally.
+    indices: the records. seed: of the order. groups: (N,) of all records, where a second record of the same group is wanted.
     """
 
-    def __init__(self, dataset: Dataset, batch_size: int, *, seed: int = 0, world: int = 1, only: int | None = None) -> None:
+    def __init__(self, indices: np.ndarray, seed: int, groups: np.ndarray | None) -> None:
+        self.indices, self.seed = indices, seed
+        self.members: dict[int, np.ndarray] = {}
+        if groups is not None:
+            order = np.argsort(groups[indices], kind="stable")
+            numbers, starts = np.unique(groups[indices][order], return_index=True)
+            parts = np.split(indices[order], starts[1:])
+            self.members = {int(n): part for n, part in zip(numbers, parts, strict=True) if len(part) > 1}
+            self.indices = indices[np.isin(groups[indices], list(self.members))]
+        self.groups = groups
+        self._epochs: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
+
+    def rows(self, start: int, share: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Records `start` .. `start` + `share` of the order (share,), and another of the group of each."""
+        count, place, chosen, others = len(self.indices), start, [], []
+        while place < start + share:
+            epoch, offset = divmod(place, count)
+            take = min(count - offset, start + share - place)
+            order, partner = self._epoch(epoch)
+            chosen.append(order[offset : offset + take])
+            others.append(order[:0] if partner is None else partner[offset : offset + take])
+            place += take
+        return np.concatenate(chosen), None if self.groups is None else np.concatenate(others)
+
+    def _epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray | None]:
+        if epoch not in self._epochs:
+            rng = np.random.default_rng([self.seed, epoch])
+            order = self.indices[rng.permutation(len(self.indices))]
+            partner = None
+            if self.groups is not None:
+                other = np.empty(len(self.groups), np.int64)
+                for part in self.members.values():
+                    mixed = rng.permutation(part)
+                    other[mixed] = np.roll(mixed, 1)  # nobody is his own partner
+                partner = other[order]
+            self._epochs = {k: v for k, v in self._epochs.items() if k >= epoch - 1}
+            self._epochs[epoch] = order, partner
+        return self._epochs[epoch]
+
+
+class DatasetStream:
+    """Batches of a Dataset's training part, as a `Feed` says.
+
+    batch_size: over all processes. seed: of the order. Raises GanvasError when the batch cannot be shared equally, or when
+    nothing is left to deal.
+    """
+
+    def __init__(
+        self, dataset: Dataset, batch_size: int, *, seed: int = 0, world: int = 1, feed: Feed | None = None
+    ) -> None:  # fmt: skip
+        feed = Feed() if feed is None else feed
         if batch_size % world:
             raise GanvasError(f"a batch of {batch_size} cannot be shared by {world} processes: use a multiple of {world}")
-        self.dataset = dataset
-        self.indices = dataset.train_indices()
-        if only is not None:
-            labels = np.full(len(dataset.values), -1) if dataset.labels is None else dataset.labels
-            self.indices = self.indices[labels[self.indices] == only]
-        if len(self.indices) == 0:
-            of = "" if only is None else f" of class '{dataset.spec.classes[only]}'"
-            raise GanvasError(f"{dataset.source}: no record{of} is left for training; lower --heldout")
-        self.seed = seed
+        self.dataset, self.feed, self.seed, self.world = dataset, feed, seed, world
+        self.names = field_names(dataset, feed)
         self.position = 0
         self._own_batch_size = batch_size
+        groups = dataset.groups if feed.second else None
+        if feed.of:
+            # Other orders for the second name: where both have as many records, equal orders would pair them.
+            self.orders: dict[tuple[str, ...], _Order] = {
+                (name,): _Order(self._indices(feed.of[name]), seed + 7919 * i, groups) for i, name in enumerate(self.names)
+            }
+        else:
+            self.orders = {tuple(self.names): _Order(self._indices(None), seed, groups)}
+        if not all(len(order.indices) for order in self.orders.values()):
+            raise GanvasError(f"{dataset.source}: no group has two records, as pairs need: name groups in groups.csv")
         self.configure()
-        self._orders: dict[int, np.ndarray] = {}
+
+    def _indices(self, only: int | None) -> np.ndarray:
+        """Training records of one class, or all; with labels alone, if the feed says so."""
+        indices = self.dataset.train_indices()
+        labels = np.full(len(self.dataset), -1) if self.dataset.labels is None else self.dataset.labels
+        if only is not None:
+            indices = indices[labels[indices] == only]
+        if self.feed.labelled:
+            indices = indices[labels[indices] >= 0]
+        if len(indices) == 0:
+            of = f" of class '{self.dataset.spec.classes[only]}'" if only is not None and self.dataset.spec.classes else ""
+            of = of or (" with a label" if self.feed.labelled else "")
+            raise GanvasError(f"{self.dataset.source}: no record{of} is left for training; lower --heldout")
+        return indices
 
     def configure(self, **overrides: Any) -> None:
         """A phase's own `batch_size` and `size` ((height, width) to which images are averaged down), or the run's.
@@ -53,115 +121,119 @@ class DatasetStream:
         self.batch_size = overrides.get("batch_size", self._own_batch_size)
         self.size: tuple[int, int] | None = overrides.get("size")
 
-    def _order(self, epoch: int) -> np.ndarray:
-        if epoch not in self._orders:
-            order = self.indices[np.random.default_rng([self.seed, epoch]).permutation(len(self.indices))]
-            self._orders = {k: v for k, v in self._orders.items() if k >= epoch - 1}
-            self._orders[epoch] = order
-        return self._orders[epoch]
-
     def draw(self, noise: Noise) -> Batch:
         """The next batch: this process's share, encoded on the noise's device.
 
         Raises RunError when the cached data has vanished.
         """
-        count = len(self.indices)
         share = self.batch_size // noise.world
         start = self.position + noise.rank * share
         self.position += self.batch_size
-        places, chosen = start, []
-        while places < start + share:
-            epoch, offset = divmod(places, count)
-            take = min(count - offset, start + share - places)
-            chosen.append(self._order(epoch)[offset : offset + take])
-            places += take
-        rows = np.concatenate(chosen) if len(chosen) > 1 else chosen[0]
-        try:
-            values = self.dataset.values[rows]
-        except (OSError, ValueError, SystemError) as error:
-            raise RunError(f"{self.dataset.source}: the data vanished during training ({error})") from error
-        labels = None if self.dataset.labels is None else self.dataset.labels[rows]
-        batch = make_batch(values, labels, self.dataset.spec, noise)
-        if self.size is not None and isinstance(batch, Image):
-            batch.images = torch.nn.functional.interpolate(batch.images, size=self.size, mode="area")
-        return batch
+        fields: dict[str, Tensor] = {}
+        labels: Tensor | None = None
+        for names, order in self.orders.items():
+            rows, others = order.rows(start, share)
+            chosen = {name: rows if others is None or name not in self.feed.second else others for name in names}
+            fields |= fields_of(self.dataset, {name: self.names[name] for name in names}, chosen, noise)
+            if len(self.orders) == 1:
+                labels = labels_of(self.dataset, rows, noise)
+        if self.size is not None:
+            fields = {
+                name: torch.nn.functional.interpolate(value, size=self.size, mode="area") if value.dim() == 4 else value
+                for name, value in fields.items()
+            }
+        return Batch(noise, fields, labels)
+
+    def example(self, count: int, noise: Noise) -> Batch:
+        """The first `count` training records (again from the first, if there are fewer), which are not counted."""
+        rows = {name: np.resize(order.indices, count) for names, order in self.orders.items() for name in names}
+        labels = None if len(self.orders) > 1 else labels_of(self.dataset, next(iter(rows.values())), noise)
+        return Batch(noise, fields_of(self.dataset, self.names, rows, noise), labels)
 
     def state(self) -> dict[str, Any]:
-        """The position; the order follows from the seed."""
-        return {"position": self.position, "records": len(self.indices)}
+        """The position; the orders follow from the seed."""
+        return {"position": self.position, "records": [len(order.indices) for order in self.orders.values()]}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue at a saved position. Raises RunError when the data has another number of records."""
-        if state["records"] != len(self.indices):
+        now = self.state()["records"]
+        if list(state["records"]) != now:
             raise RunError(
-                f"{self.dataset.source}: the run was trained on {state['records']} records, now there are "
-                f"{len(self.indices)}: put the data back, or start a new run with --init-from"
+                f"{self.dataset.source}: the run was trained on {_told(state['records'])} records, now there are "
+                f"{_told(now)}: put the data back, or start a new run with --init-from"
             )
         self.position = state["position"]
 
 
-class DomainsStream:
-    """Batches of two classes side by side, unpaired: each class has its own order and comes round in its own time."""
-
-    def __init__(self, a: DatasetStream, b: DatasetStream) -> None:
-        self.a, self.b = a, b
-
-    @property
-    def batch_size(self) -> int:
-        """Records of each domain in a batch, over all processes."""
-        return self.a.batch_size
-
-    def configure(self, **overrides: Any) -> None:
-        """As of `DatasetStream`, for both."""
-        self.a.configure(**overrides)
-        self.b.configure(**overrides)
-
-    def draw(self, noise: Noise) -> Batch:
-        """The next batch of both."""
-        a, b = self.a.draw(noise), self.b.draw(noise)
-        assert isinstance(a, Image) and isinstance(b, Image)
-        return Domains(noise, None, a.images, b.images)
-
-    def state(self) -> dict[str, Any]:
-        """The positions of both."""
-        return {"a": self.a.state(), "b": self.b.state()}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue at saved positions. Raises RunError when the data has another number of records."""
-        self.a.restore(state["a"])
-        self.b.restore(state["b"])
+def _told(counts: Any) -> str:
+    return " and ".join(str(count) for count in counts)
 
 
-def shown_batch(dataset: Dataset, domains: tuple[int, ...], count: int, noise: Noise) -> Batch:
+def field_names(dataset: Dataset, feed: Feed) -> dict[str, str]:
+    """Name in the batch -> field of the data. Raises GanvasError for a field that the data has not."""
+    if not feed.fields:
+        return dict.fromkeys(feed.of, dataset.main) if feed.of else {name: name for name in dataset.fields}
+    for name in feed.fields.values():
+        if name not in dataset.fields:
+            raise GanvasError(f"{dataset.source}: no field '{name}': its fields are {', '.join(dataset.fields)}")
+    return dict(feed.fields)
+
+
+def fields_of(
+    dataset: Dataset, names: Mapping[str, str], rows: Mapping[str, np.ndarray], noise: Noise
+) -> dict[str, Tensor]:  # fmt: skip
+    """Tensors by name: the field `names[name]` of the records `rows[name]`. Raises RunError when the data has vanished."""
+    found = {}
+    for name, own in names.items():
+        part = dataset.fields[own]
+        try:
+            values = part.values[rows[name]]
+        except (OSError, ValueError, SystemError) as error:
+            raise RunError(f"{dataset.source}: the data vanished during training ({error})") from error
+        found[name] = encode(values, part.spec, noise.generator.device)
+    return found
+
+
+def labels_of(dataset: Dataset, rows: np.ndarray, noise: Noise) -> Tensor | None:
+    """Class indices of the records."""
+    if dataset.labels is None:
+        return None
+    return torch.from_numpy(np.asarray(dataset.labels[rows], np.int64)).to(noise.generator.device)
+
+
+def dealt_classes(system: Any) -> tuple[int, ...]:
+    """The classes that the stream `data` of a system deals from, in the order of their names; none means all records."""
+    return tuple(system.feeds()["data"].of.values())
+
+
+def shown_batch(dataset: Dataset, feed: Feed, count: int, noise: Noise) -> Batch:
     """A fixed batch for pictures during training: `count` records spread over the held-out part (over all, if none is)."""
 
-    def spread(only: int | None) -> Batch:
+    def spread(only: int | None) -> np.ndarray:
         indices = dataset.heldout_indices()
         if not len(indices):
-            indices = np.arange(len(dataset.values))
+            indices = np.arange(len(dataset))
         if only is not None and dataset.labels is not None:
             of_class = indices[dataset.labels[indices] == only]
             indices = of_class if len(of_class) else np.flatnonzero(dataset.labels == only)
-        rows = indices[np.linspace(0, len(indices) - 1, count).round().astype(np.int64)]
-        labels = None if dataset.labels is None else dataset.labels[rows]
-        return make_batch(dataset.values[rows], labels, dataset.spec, noise)
+        return indices[np.linspace(0, len(indices) - 1, count).round().astype(np.int64)]
 
-    if len(domains) < 2:
-        return spread(domains[0] if domains else None)
-    a, b = (spread(domain) for domain in domains)
-    assert isinstance(a, Image) and isinstance(b, Image)
-    return Domains(noise, None, a.images, b.images)
+    names = field_names(dataset, feed)
+    rows = {name: spread(feed.of.get(name)) for name in names}
+    for name in feed.second:  # the next record of its group
+        rows[name] = np.array([_next_of_group(dataset, int(row)) for row in rows[name]])
+    labels = None if len(feed.of) > 1 else labels_of(dataset, next(iter(rows.values())), noise)
+    return Batch(noise, fields_of(dataset, names, rows, noise), labels)
 
 
-def open_stream(dataset: Dataset, domains: tuple[int, ...], batch_size: int, *, seed: int = 0, world: int = 1) -> Any:
-    """The stream `data` of a system, from the classes it wants (`System.domains`), or that of the kind of data."""
-    own = kind_of(dataset.spec.kind).stream(dataset, batch_size, seed, world) if is_kind(dataset.spec.kind) else None
-    if own is not None:
-        return own
-    if len(domains) < 2:
-        return DatasetStream(dataset, batch_size, seed=seed, world=world, only=domains[0] if domains else None)
-    # Other orders for the second domain: where both have as many records, equal orders would pair them.
-    a, b = (
-        DatasetStream(dataset, batch_size, seed=seed + 7919 * i, world=world, only=domain) for i, domain in enumerate(domains)
-    )
-    return DomainsStream(a, b)
+def _next_of_group(dataset: Dataset, row: int) -> int:
+    members = np.flatnonzero(dataset.groups == dataset.groups[row])
+    return int(members[(np.searchsorted(members, row) + 1) % len(members)])
+
+
+def open_stream(dataset: Dataset, feed: Feed, batch_size: int, *, seed: int = 0, world: int = 1) -> Any:
+    """A stream of the data, as a system's feed says, or that of the kind of data."""
+    kind = kind_of(dataset.spec.kind)
+    if isinstance(kind, Streams):
+        return kind.stream(dataset, batch_size, seed, world, feed.options)
+    return DatasetStream(dataset, batch_size, seed=seed, world=world, feed=feed)

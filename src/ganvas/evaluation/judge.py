@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import GanvasError
-from ..kinds import is_kind, kind_of
+from ..kinds import kind_of
+from ..kinds.facets import Anchored, Audited, Measured, Whole
 from ..metrics.measure import Measure
 from .sets import Part, Sets, open_sets
 
@@ -118,7 +119,7 @@ def evaluate(
     if sets.originals is not None:
         result |= {key: measure.to_dict() for key, measure in bench.against_originals().items()}
     if unintended:
-        from ..metrics.unintended import chest_unintended
+        from .findings.unintended import chest_unintended
 
         say("findings: training a detector on the phantom, or taking it from before")
         made = sets.generated
@@ -186,8 +187,8 @@ class _Bench:
         }
         self.extractor = find_extractor(name, real=train.values, labels=labels, inception=inception, **common)
         self.name = self.extractor.name
-        if is_kind(sets.kind):
-            self.name = f"{kind_of(sets.kind).features}/{self.name}"
+        if sets.kind not in ("image", "points"):
+            self.name = f"{kind_of(sets.kind).says.features}/{self.name}"
         self.is_inception = self.extractor.is_inception
         self.classifier: Any = None
         if name in ("classifier", "inception"):
@@ -257,7 +258,7 @@ class _Bench:
         if len(self.train) >= 100:
             found["different_bins"] = m.different_bins(made, self.train, seed=self.seed, features=self.name, reference="train")
         if not self.image:
-            if is_kind(self.sets.kind):
+            if self.sets.kind != "points":
                 return found
             from ..metrics.points import sliced_wasserstein
 
@@ -383,7 +384,7 @@ class _Bench:
             "real": (real.values, real.labels if labelled else None, self.train[chosen]),
         }
         # Of other kinds the parts hold features: a Gaussian over features would be no trivial sampler of records.
-        if not is_kind(self.sets.kind):
+        if self.sets.kind in ("image", "points"):
             linear = linear_samples(self.sets.train, n, seed=self.seed, labels=asked if labelled else None)
             given["linear"] = (linear, asked if labelled else None, None)
         if self.sets.untrained is not None:
@@ -400,8 +401,9 @@ class _Bench:
             found[name] = {key: measure.to_dict() for key, measure in made.items()}
         if (sides := self._records()) is not None:
             kind, (_, train, held) = kind_of(self.sets.kind), sides
-            trivial = kind.anchors(train, held, self.seed)
-            if kind.whole:
+            assert isinstance(kind, Measured)
+            trivial = kind.anchors(train, held, self.seed) if isinstance(kind, Anchored) else {}
+            if isinstance(kind, Whole):
                 trivial = {"real": train, **trivial}
             for name, side in trivial.items():
                 self.say(f"anchor {name}")
@@ -421,7 +423,8 @@ class _Bench:
 
         sets = self.sets
         sides = self._records()
-        if sides is not None and (found := kind_of(sets.kind).audit(*sides, self.seed)) is not None:
+        kind = kind_of(sets.kind)
+        if sides is not None and isinstance(kind, Audited) and (found := kind.audit(*sides, self.seed)) is not None:
             return found
         more: dict[str, Any] = {}
         if self.image:
@@ -430,12 +433,12 @@ class _Bench:
             more["pictures"] = (sets.generated.values, sets.train.values, sets.heldout.values)
         labels = sets.train.labels is not None and sets.heldout.labels is not None
         made, train, held, name = self.generated, self.train, self.heldout, self.name
-        if is_kind(sets.kind):
+        if sets.kind not in ("image", "points"):
             # Components fitted to the training part alone hold its records wider apart than unseen ones; the audit needs real
             # records that differ in nothing but what the generator saw.
             both = find_extractor("pixels", real=np.concatenate([sets.train.values, sets.heldout.values]))
             made, train, held = (both.features(part.values) for part in (sets.generated, sets.train, sets.heldout))
-            name = f"{kind_of(sets.kind).features}/{both.name}"
+            name = f"{kind.says.features}/{both.name}"
         return audit(
             made,
             train,
@@ -452,7 +455,7 @@ class _Bench:
 
 
 def _noun(kind: str) -> str:
-    return kind_of(kind).noun if is_kind(kind) else "images" if kind == "image" else "points"
+    return kind_of(kind).says.noun
 
 
 def linear_samples(train: Part, count: int, *, seed: int = 0, labels: np.ndarray | None = None) -> np.ndarray:

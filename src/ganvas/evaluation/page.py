@@ -25,8 +25,8 @@ def write_evaluation(
     out: Path, result: Mapping[str, Any], sets: Sets, audit: Any, anchors: Mapping[str, np.ndarray]
 ) -> dict[str, str]:
     """Write the files into `out`; returns what was written by name. Raises RunError when that cannot be done."""
+    from ..files import told, write_atomically, write_json
     from ..metrics import draw_spectrum
-    from ..run.files import told, write_atomically, write_json
 
     files = {"json": out / "evaluation.json"}
     with told(out):

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..data.dataset import Field
+from ..data.streams import dealt_classes
 from ..errors import DataError, GanvasError, did_you_mean
-from ..kinds import Kind, is_kind, kind_of
+from ..kinds import describe, kind_of
+from ..kinds.facets import Measured, Whole
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -132,7 +135,7 @@ def open_sets(
         wanted = () if kind is None else (kind,)
         named = _open(fake, "the samples", size=size, heldout=0.0, seed=seed + 1_000_003, progress=progress, kinds=wanted)
         if kind is not None and named.spec.kind != kind:
-            raise GanvasError(f"{_name(fake)} holds {_shape(named.spec)}, not {kind_of(kind).noun}")
+            raise GanvasError(f"{_name(fake)} holds {describe(named.spec)}, not {kind_of(kind).says.noun}")
         dataset = _real_for(named, real, heldout is not None, seed, progress, notes)
         chosen = np.arange(len(named)) if count is None or count >= len(named) else _random(len(named), count, seed)
         labels = _labels_like(named, dataset)
@@ -143,7 +146,9 @@ def open_sets(
             notes.append("samples and real data are the same: this measures nothing but the metrics themselves")
     train, held, split = _parts(dataset, heldout, run, seed, progress)
     if part.records is not None and train.records is not None and held.records is not None:
-        measures = {**measures, **kind_of(dataset.spec.kind).measures(part.records, train.records, held.records, seed)}
+        own = kind_of(dataset.spec.kind)
+        assert isinstance(own, Measured)
+        measures = {**measures, **own.measures(part.records, train.records, held.records, seed)}
     names = {"fake": _name(fake), "real": _name(real) if real is not None else dataset.source}
     if heldout is not None:
         names["heldout"] = _name(heldout)
@@ -204,33 +209,39 @@ def _data_of(run: Run, real: Any, size: Any, progress: bool) -> Dataset:
         raise GanvasError("--size does not go with a run: its samples are judged at the size it was trained at")
     if real is None and settings.data == "array":
         raise GanvasError(f"{run.record.path} was trained on an array in memory: name the real data with --real")
-    dataset: Dataset = open_run_data(settings, source=real, progress=progress, kinds=run.record.card.data)
+    dataset: Dataset = open_run_data(settings, source=real, progress=progress, card=run.record.card)
     theirs, ours = dataset.spec, run.spec
     if theirs.kind != ours.kind or theirs.shape != ours.shape:
-        raise GanvasError(f"{run.record.path} makes {_shape(ours)}, {dataset.source} holds {_shape(theirs)}: name its own data")
+        raise GanvasError(
+            f"{run.record.path} makes {describe(ours)}, {dataset.source} holds {describe(theirs)}: name its own data"
+        )
     return dataset
 
 
 def _real_for(made: Dataset, real: Any, all_train: bool, seed: int, progress: bool, notes: list[str]) -> Dataset:
     share = 0.0 if all_train else 0.2
-    if is_kind(made.spec.kind):
+    if made.spec.kind not in ("image", "points"):
         kind = made.spec.kind
-        length = None if kind_of(kind).whole else made.values.shape[1]
+        length = None if isinstance(kind_of(kind), Whole) else made.values.shape[1]
         same = {"size": length, "rate": getattr(made.spec, "rate", None), "kinds": (kind,)}
         dataset = _open(real, "the real data", heldout=share, seed=seed, progress=progress, **same)
         if dataset.spec.kind != kind or dataset.spec.shape != made.spec.shape:
-            raise GanvasError(f"the samples are {_shape(made.spec)}, the real data {_shape(dataset.spec)}: they do not compare")
+            raise GanvasError(
+                f"the samples are {describe(made.spec)}, the real data {describe(dataset.spec)}: they do not compare"
+            )
         return dataset
     if made.spec.kind == "points":
         dataset = _open(real, "the real data", heldout=share, seed=seed, progress=progress)
         if dataset.spec.shape != made.spec.shape:
-            raise GanvasError(f"the samples are {_shape(made.spec)}, the real data {_shape(dataset.spec)}: they do not compare")
+            raise GanvasError(
+                f"the samples are {describe(made.spec)}, the real data {describe(dataset.spec)}: they do not compare"
+            )
         return dataset
     height, width, channels = made.values.shape[1:]
     common: dict[str, Any] = {"size": (height, width), "heldout": share, "seed": seed, "progress": progress}
     dataset = _open(real, "the real data", **common)
     if dataset.spec.kind != "image":
-        raise GanvasError(f"the samples are images, the real data {_shape(dataset.spec)}: they do not compare")
+        raise GanvasError(f"the samples are images, the real data {describe(dataset.spec)}: they do not compare")
     theirs = dataset.values.shape[3]
     if theirs != channels:
         if {theirs, channels} - {1, 3}:
@@ -240,14 +251,20 @@ def _real_for(made: Dataset, real: Any, all_train: bool, seed: int, progress: bo
     return dataset
 
 
+def _differ(made: Any, real: Any) -> GanvasError:
+    return GanvasError(f"the samples are {describe(made)}, the real data {describe(real)}: they do not compare")
+
+
 def _parts(
     dataset: Dataset, heldout: Any, run: Run | None, seed: int, progress: bool
 ) -> tuple[Part, Part, str]:  # fmt: skip
     """(training part, held-out part, how the split came about)."""
     everything = _part(np.asarray(dataset.values), dataset.spec, dataset.spec, labels=dataset.labels, groups=dataset.groups)
-    whole = is_kind(dataset.spec.kind) and kind_of(dataset.spec.kind).whole
-    if heldout is not None and whole:
-        raise GanvasError(f"--heldout does not go with {kind_of(dataset.spec.kind).noun}: a part of the real one is held out")
+    own = kind_of(dataset.spec.kind)
+    if heldout is not None and isinstance(own, Whole):
+        raise GanvasError(
+            f"--heldout does not go with {kind_of(dataset.spec.kind).says.noun}: a part of the real one is held out"
+        )
     if heldout is None:
         kept, rest = dataset.heldout_indices(), dataset.train_indices()
         if not len(kept) or not len(rest):
@@ -256,10 +273,10 @@ def _parts(
             )
         known = run is not None and dataset.fingerprint == run.record.data["fingerprint"]
         how = "run" if known else "declared" if dataset.declared_split else "now"
-        if whole:  # what is held out is described within what was learnt from
+        if isinstance(own, Whole):  # what is held out is described within what was learnt from
             train = _part(np.asarray(dataset.values[rest]), dataset.spec, dataset.spec)
             unseen = np.asarray(dataset.values[kept])
-            beside = kind_of(dataset.spec.kind).vectors_beside(unseen, np.asarray(dataset.values[rest]), dataset.spec)
+            beside = own.vectors_beside(unseen, np.asarray(dataset.values[rest]), dataset.spec)
             return train, replace(everything.take(kept), values=beside), how
         return everything.take(rest), everything.take(kept), how
     settings: dict[str, Any] = {"heldout": 0.0, "seed": seed, "progress": progress}
@@ -267,13 +284,13 @@ def _parts(
         settings |= {"size": dataset.values.shape[1:3], "channels": int(dataset.values.shape[3])}
         if dataset.values.shape[3] not in (1, 3):
             settings["channels"] = None
-    elif is_kind(dataset.spec.kind):
+    elif dataset.spec.kind != "points":
         settings |= {"size": dataset.values.shape[1], "kinds": (dataset.spec.kind,)}
         settings["rate"] = getattr(dataset.spec, "rate", None)
     other = _open(heldout, "the held-out data", **settings)
     if other.spec.shape != dataset.spec.shape:
         raise GanvasError(
-            f"the held-out data is {_shape(other.spec)}, the real data {_shape(dataset.spec)}: they do not compare"
+            f"the held-out data is {describe(other.spec)}, the real data {describe(dataset.spec)}: they do not compare"
         )
     held = _part(
         np.asarray(other.values),
@@ -323,18 +340,19 @@ def _make(run: Run, dataset: Dataset, count: int, seed: int, to: str | None) -> 
 def _sampled(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int) -> _Made:
     import torch
 
-    from ..batches import Noise, decode
+    from ..batches import Noise
     from ..capabilities import Assembles, ScoresLinks, names_of
     from ..inference.sampling import draw_samples
+    from ..kinds import decode
 
     measures: dict[str, Measure] = {}
-    if len(run.system.domains()) == 1:
-        normal = run.system.domains()[0]
+    if len(dealt_classes(run.system)) == 1:
+        normal = dealt_classes(run.system)[0]
         if "score" in names_of(run.system):
             measures = _detected(run, dataset, normal, count, seed)
         dataset = _only(dataset, normal)
     labels = None
-    if getattr(run.system, "classes", 0) and dataset.labels is not None:
+    if run.system.classes and dataset.labels is not None:
         # The classes in the proportions of the training data, as the reference has them.
         pool = dataset.labels[dataset.train_indices()]
         labels = np.random.default_rng([seed, 0xE7A1]).choice(pool, count)
@@ -395,7 +413,7 @@ def _linked(run: Run, dataset: Dataset, seed: int) -> dict[str, Measure]:
     held, learnt = (np.asarray(dataset.values[i]) for i in (dataset.heldout_indices(), dataset.train_indices()))
     if len(held) < 10:
         return {}
-    nodes = run.spec.nodes  # type: ignore[union-attr]
+    nodes = run.spec.nodes
     others = without_edge(np.asarray(dataset.values), nodes, len(held), seed=seed)
     pairs = np.concatenate([held, others])
     scores = run.link_scores(pairs, seed=seed)
@@ -417,7 +435,7 @@ def _area_error(value: float, m: int, n: int) -> float:
 
 def _translated(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int, to: str | None) -> _Made:
     """Held-out records of the other domains, translated; the real data is that of the target alone."""
-    able = list(run.system.domains()) or list(range(len(run.spec.classes)))
+    able = list(dealt_classes(run.system)) or list(range(len(run.spec.classes)))
     names = [run.spec.classes[k] for k in able]
     if to is not None and to not in names:
         raise GanvasError(f"--to '{to}' is not known to this run{did_you_mean(to, names)}: choose {' or '.join(names)}")
@@ -471,7 +489,8 @@ def _in_pieces(run: Run, values: np.ndarray, function: Any, seed: int, piece: in
     """Records in file units through a function of game tensors, and back into file units unless numbers come out."""
     import torch
 
-    from ..batches import Noise, decode, encode
+    from ..batches import Noise
+    from ..kinds import decode, encode
 
     parameter = next(run.system.parameters())
     noise = Noise(torch.Generator(device=parameter.device).manual_seed(seed), dtype=parameter.dtype)
@@ -491,11 +510,12 @@ def _only(dataset: Dataset, kind: int) -> Dataset:
     rows = np.flatnonzero(dataset.labels == kind)
     return replace(
         dataset,
-        values=np.asarray(dataset.values[rows]),
+        fields={
+            name: Field(replace(part.spec, classes=()), np.asarray(part.values[rows])) for name, part in dataset.fields.items()
+        },
         labels=None,
         groups=dataset.groups[rows],
         heldout=dataset.heldout[rows],
-        spec=replace(dataset.spec, classes=()),
     )
 
 
@@ -507,9 +527,9 @@ def _part(
     places = np.arange(n) if groups is None else np.asarray(groups)
     if common.kind == "points":
         return Part(np.asarray(values, np.float32), labels, places)
-    if is_kind(common.kind):
+    if common.kind != "image":
         kind = kind_of(common.kind)
-        records = (np.asarray(values), spec) if type(kind).measures is not Kind.measures else None
+        records = (np.asarray(values), spec) if isinstance(kind, Measured) else None
         return Part(kind.vectors(np.asarray(values), spec), labels, places, records)
     eight = all(s.depth == 8 and s.low == 0 and s.high == 255 for s in (spec, common))
     if eight and values.dtype == np.uint8:
@@ -542,11 +562,3 @@ def _same_place(a: Any, b: Any) -> bool:
 
 def _name(source: Any) -> str:
     return f"array {source.shape}" if isinstance(source, np.ndarray) else str(getattr(source, "source", source))
-
-
-def _shape(spec: Any) -> str:
-    if is_kind(spec.kind):
-        return kind_of(spec.kind).describe(spec)
-    if spec.kind == "points":
-        return f"points of {spec.dimensions} numbers"
-    return f"images of {spec.height}x{spec.width} pixels and {spec.channels} channel{'s' if spec.channels > 1 else ''}"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GanvasError
-from ..kinds import is_kind, kind_of
+from ..kinds import kind_of
 from .samples import can_look, learnt_rows, some_rows
 
 LEAST, MOST = 50, 500  # samples of a look
@@ -93,17 +93,17 @@ class Quality:
             size = (self.spec.height, self.spec.width) if image else None
             self._extractor = find_extractor("pixels", real=self._values(rows), size=size)
         self.name = self._extractor.name
-        if is_kind(self.spec.kind):
-            self.name = f"{kind_of(self.spec.kind).features}/{self.name}"
+        if self.spec.kind not in ("image", "points"):
+            self.name = f"{kind_of(self.spec.kind).says.features}/{self.name}"
 
     def _values(self, rows: np.ndarray) -> Any:
         """Real records in the form that the extractor takes."""
-        from ..batches import encode
+        from ..kinds import encode
 
         values = np.asarray(self.dataset.values[rows])
         if self.spec.kind == "image":
             return encode(values, self.spec)
-        return kind_of(self.spec.kind).vectors(values, self.spec) if is_kind(self.spec.kind) else values
+        return kind_of(self.spec.kind).vectors(values, self.spec)
 
     def _drawn(self, count: int) -> Any:
         """Tensors (count, ...) of the game, the classes in the proportions of the training data."""
@@ -112,20 +112,20 @@ class Quality:
         from ..inference.sampling import draw_samples
 
         labels = None
-        if getattr(self.system, "classes", 0) and self.dataset.labels is not None:
+        if self.system.classes and self.dataset.labels is not None:
             drawn = np.random.default_rng([self.seed, 0xC1A55]).choice(self.dataset.labels[self.train], count)
             labels = torch.from_numpy(drawn)
         return torch.cat(list(draw_samples(self.system, count, seed=self.seed, labels=labels)))
 
     def _features(self, records: Any) -> np.ndarray:
         """Features of tensors of the game (samples)."""
-        from ..batches import decode
+        from ..kinds import decode
 
         if self.spec.kind == "image":
             given: Any = records.float().clamp(-1, 1)
         else:
             given = decode(records, self.spec)
-            given = kind_of(self.spec.kind).vectors(given, self.spec) if is_kind(self.spec.kind) else given
+            given = kind_of(self.spec.kind).vectors(given, self.spec)
         found: np.ndarray = self._extractor.features(given)
         return found
 

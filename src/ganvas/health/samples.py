@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ..kinds import is_kind, kind_of
+from ..data.streams import dealt_classes
+from ..kinds import kind_of
+from ..kinds.facets import Whole
 
 COUNT = 64
 NUMBERS = 16_384  # of a record that are compared, evenly spread over it
@@ -39,15 +41,15 @@ def can_look(system: Any, spec: Any) -> bool:
     """Whether samples of this system can be compared record by record."""
     from ..capabilities import Samples
 
-    return isinstance(system, Samples) and not (is_kind(spec.kind) and kind_of(spec.kind).whole)
+    return isinstance(system, Samples) and not isinstance(kind_of(spec.kind), Whole)
 
 
 def learnt_rows(system: Any, dataset: Any, rows: np.ndarray) -> np.ndarray:
     """Those of the rows that the system's stream deals from (one class, for systems that learn one)."""
-    domains = system.domains()
-    if not domains or dataset.labels is None:
+    dealt = dealt_classes(system)
+    if not dealt or dataset.labels is None:
         return rows
-    return rows[np.isin(dataset.labels[rows], domains)]
+    return rows[np.isin(dataset.labels[rows], dealt)]
 
 
 def some_rows(rows: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -60,7 +62,7 @@ def some_rows(rows: np.ndarray, count: int, seed: int) -> np.ndarray:
 def data_findings(system: Any, dataset: Any, seed: int) -> list[Finding]:
     """Whether the data holds one record many times, or few records repeated. For records of continuous numbers."""
     spec = dataset.spec
-    if spec.kind in ("tokens", "graph"):  # where records may well be equal
+    if not kind_of(spec.kind).says.distinct:  # records may well be equal
         return []
     values = dataset.values
     size = max(1, values[:1].nbytes)

@@ -34,8 +34,6 @@ from .samples import (
 LOOKS = 8
 PEEK_SHARE, PEEK_FIRST, PEEK_APART, PEEK_ROUNDS = 0.012, 2.0, 0.5, 10  # share of the time, seconds, seconds, rounds
 GROWTH = 1.08  # where a plateau is waited for: by how much the samples have grown from look to look
-GUESS = {"image": 4.0}  # seconds that the first look is expected to take: it loads the extractor
-GUESS_OTHER = 0.3
 LATE_LOOK = 0.98  # of the budget: later than this only the closing look
 
 
@@ -126,8 +124,10 @@ class Watch:
         return self.quality is not None and fresh and self._may_look(seconds)
 
     def _may_look(self, seconds: float) -> bool:
+        from ..kinds import kind_of
+
         looks = self.quality.looks if self.quality is not None else []
-        guess = GUESS.get(self.dataset.spec.kind, GUESS_OTHER)
+        guess = kind_of(self.dataset.spec.kind).says.look
         cost = looks[-1].get("cost", guess) if looks else guess
         return bool(self.look_seconds + cost <= self.settings.look_share * seconds)
 
@@ -147,7 +147,7 @@ class Watch:
         self.seconds += self._peek_cost
 
     def _compare(self, samples: np.ndarray) -> None:
-        from ..batches import encode
+        from ..kinds import encode
 
         if self.variety is None:
             rows = some_rows(learnt_rows(self.system, self.dataset, self.dataset.train_indices()), COUNT, self.settings.seed)

@@ -24,10 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..batches import Noise, decode
+from ..batches import Noise
 from ..errors import GanvasError, RunError, did_you_mean
-from ..kinds import is_kind, kind_of
-from ..specs import ImageSpec
+from ..kinds import decode, kind_of
+from ..kinds.facets import Named
 
 if TYPE_CHECKING:
     from ..run.load import Run
@@ -84,13 +84,9 @@ class Moved(Noise):
 
 
 def properties_of(records: np.ndarray, spec: Any) -> dict[str, np.ndarray]:
-    """Named properties (N,) of records in file units: of images brightness and contrast, of other kinds `Kind.properties`."""
-    if is_kind(spec.kind):
-        return kind_of(spec.kind).properties(records, spec)
-    if isinstance(spec, ImageSpec):
-        pixels = records.reshape(len(records), -1).astype(np.float64)
-        return {"brightness": pixels.mean(axis=1), "contrast": pixels.std(axis=1)}
-    return {}
+    """Named properties (N,) of records in file units: see `facets.Named`."""
+    kind = kind_of(spec.kind)
+    return kind.properties(records, spec) if isinstance(kind, Named) else {}
 
 
 def find_directions(system: Any, spec: Any, *, seed: int = 0) -> dict[str, Direction]:
@@ -147,7 +143,7 @@ def directions_of(run: Run, say: Callable[[str], None] | None = None) -> dict[st
     say: told when they have to be found. Raises GanvasError for a run that makes nothing from noise.
     """
     from ..capabilities import Samples
-    from ..run.files import write_atomically
+    from ..files import write_atomically
 
     system: Any = run.system
     if not isinstance(system, Samples):

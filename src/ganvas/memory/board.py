@@ -11,36 +11,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from ..batches import Batch, Domains, Image, Noise, Points, Walks
+from ..batches import Batch, Noise
 from ..config import Situation, build_config
 from ..engine import Engine
 from ..errors import GanvasError
-from ..game import Phase, Turn
-from ..kinds import is_kind, kind_of
+from ..game import Feed, Phase, Turn
+from ..kinds import encode, kind_of, spec_from_dict
 from ..parallel import Processes
 from ..registry import load_system
 from ..run.budget import parse_budget
 from ..run.resolving import check_sharing, choose_preset, resolve_numbers
 from ..run.settings import build_settings, parse_size
-from ..specs import (
-    GraphSpec,
-    ImageSpec,
-    PointsSpec,
-    SeriesSpec,
-    SolidSpec,
-    SoundSpec,
-    Spec,
-    TokensSpec,
-    spec_from_dict,
-    spec_to_dict,
-)
+from ..specs import REAL, Spec, spec_to_dict
 
 RECORDS = 4_000  # that a preset is told of, when there is no data to count
 TIMES = 2  # repetitions of a turn that are played: further ones need no more memory
-USUAL = {"image": 64, "sound": 16_384, "series": 30, "solid": 32, "tokens": 20, "graph": 1_000, "points": 1}
-CHANNELS = {"image": 1, "sound": 1, "series": 3, "solid": 1, "tokens": 5_000, "graph": 1, "points": 2}
 
 
 @dataclass(frozen=True)
@@ -52,7 +38,7 @@ class Case:
 
     system: str
     config: dict[str, Any]
-    spec: Spec
+    spec: Any
     precision: str = "32"
     channels_last: bool = False
     micro_batches: int = 1
@@ -87,23 +73,13 @@ def make_spec(kind: str, size: Any = None, channels: int | None = None, classes:
     nodes of a graph. channels: of an image or sound, quantities of a series, symbols of an alphabet, dimensions of points.
     Raises GanvasError for two sides of what has one.
     """
-    side = USUAL[kind] if size is None else size
-    many = CHANNELS[kind] if channels is None else channels
-    names = tuple(f"class {i}" for i in range(classes))
-    if kind == "image":
-        height, width = side if isinstance(side, tuple) else (side, side)
-        return ImageSpec(many, height, width, classes=names)
-    if isinstance(side, tuple):
-        raise GanvasError(f"--size {side[0]}x{side[1]} is for images; {kind} data has one number, as in --size {USUAL[kind]}")
-    made: dict[str, Callable[[], Spec]] = {
-        "sound": lambda: SoundSpec(side, 16_000, many, classes=names),
-        "series": lambda: SeriesSpec(side, tuple(f"q{i}" for i in range(many)), (0.0,) * many, (1.0,) * many, classes=names),
-        "solid": lambda: SolidSpec(side, classes=names),
-        "tokens": lambda: TokensSpec(side, ("", *(str(i) for i in range(1, many)))),
-        "graph": lambda: GraphSpec(side),
-        "points": lambda: PointsSpec(many, classes=names),
-    }
-    return made[kind]()
+    own = kind_of(kind)
+    side = own.says.example_size if size is None else size
+    many = own.says.example_channels if channels is None else channels
+    if isinstance(side, tuple) and len(own.example(8, many).shape) != 3:
+        usual = own.says.example_size
+        raise GanvasError(f"--size {side[0]}x{side[1]} is for images; {kind} data has one number, as in --size {usual}")
+    return own.example(side, many, tuple(f"class {i}" for i in range(classes)))
 
 
 def describe(
@@ -163,18 +139,16 @@ def _spec_of(
 ) -> tuple[Spec, int, list[str]]:
     """(spec, number of records, notes)."""
     if data is None:
-        if size is None and system_class.side is not None:
-            size = system_class.side
+        if size is None:
+            size = parse_size(card.options.get("size"))
         for name, number in (("--size", size), ("--channels", channels), ("--classes", classes)):
             if isinstance(number, int) and number < (0 if name == "--classes" else 1):
                 raise GanvasError(f"{name} {number} is too small: the least is {0 if name == '--classes' else 1}")
         kind = card.data[0]
         return make_spec(kind, size, channels, classes or 0), RECORDS, []
-    from ..run.opening import open_run_data
+    from ..run.opening import open_run_data, with_options
 
-    fit = settings.fit or system_class.fit
-    side = settings.size or (None if system_class.side is None else str(system_class.side))
-    dataset = open_run_data(dataclasses.replace(settings, fit=fit, size=side), kinds=card.data)
+    dataset = open_run_data(with_options(settings, card), card=card)
     if dataset.spec.kind not in card.data:
         raise GanvasError(f"{card.name} learns from {' or '.join(card.data)} data, but {data} holds {dataset.spec.kind}")
     return dataset.spec, len(dataset.train_indices()), []
@@ -186,7 +160,7 @@ def _with_classes(case: Case, classes: int | None) -> tuple[Spec, list[str]]:
         build_board(case, "meta")
         return case.spec, []
     except GanvasError:
-        if classes is not None or case.spec.classes or case.spec.kind in ("tokens", "graph"):
+        if classes is not None or case.spec.classes or not hasattr(case.spec, "classes"):
             raise
         spec = dataclasses.replace(case.spec, classes=("class 0", "class 1"))
         try:
@@ -213,30 +187,27 @@ def build_board(case: Case, device: str) -> Any:
 class Blank:
     """The stream `data`: batches of zeros, of the shapes a run would deal."""
 
-    def __init__(self, case: Case, domains: int) -> None:
-        self.spec = case.spec
-        self.domains = domains
+    def __init__(self, case: Case, feed: Feed) -> None:
+        self.spec, self.feed = case.spec, feed
         self.own = case.batch
         self.configure()
 
     def configure(self, **overrides: Any) -> None:
         self.batch_size = int(overrides.get("batch_size", self.own))
         self.size = overrides.get("size")
-        self.length = overrides.get("length")
+        self.length = overrides.get("length", self.feed.options.get("length"))
 
     def draw(self, noise: Noise) -> Batch:
         device, count, spec = noise.generator.device, self.batch_size, self.spec
-        labels = torch.zeros(count, dtype=torch.int64, device=device) if spec.classes else None
-        if isinstance(spec, GraphSpec):
-            return Walks(noise, None, torch.zeros(count, int(self.length or 16), dtype=torch.int64, device=device))
-        whole = isinstance(spec, TokensSpec)
-        shape = (spec.channels, *self.size) if self.size and isinstance(spec, ImageSpec) else spec.shape
-        values: Tensor = torch.zeros(count, *shape, dtype=torch.int64 if whole else torch.float32, device=device)
-        if is_kind(spec.kind):
-            return kind_of(spec.kind).batch(noise, labels, values)
-        if isinstance(spec, PointsSpec):
-            return Points(noise, labels, values)
-        return Domains(noise, None, values, values.clone()) if self.domains == 2 else Image(noise, labels, values)
+        labels = torch.zeros(count, dtype=torch.int64, device=device) if spec.classes and len(self.feed.of) < 2 else None
+        one = encode(kind_of(spec.kind).blank(spec, 1), spec)
+        shape = tuple(one.shape[1:])
+        if self.length is not None:
+            shape = (int(self.length),)
+        elif self.size and len(shape) == 3:
+            shape = (shape[0], *self.size)
+        values = torch.zeros(count, *shape, dtype=one.dtype, device=device)
+        return Batch(noise, {name: values.clone() for name in (self.feed.of or (REAL,))}, labels)
 
     def state(self) -> dict[str, Any]:
         return {}
@@ -269,10 +240,10 @@ def seat(case: Case, system: Any, wrap: Wrap = lambda phase, turn: turn.objectiv
 
     phases = tuple(short(phase) for phase in system.phases())
     system.phases = lambda: phases
-    stream = Blank(case, len(system.domains()))
+    streams = {name: Blank(case, feed) for name, feed in system.feeds().items()}
     return engine_class(
         system,
-        {"data": stream},
+        streams,
         processes=Processes(torch.device(case.device)),
         precision=case.precision,
         micro_batches=case.micro_batches,

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from ganvas.data.cache import cache_folder, digest
 from ganvas.errors import DataError, GanvasError, MissingExtra, did_you_mean
 from ganvas.metrics.feature_cache import content_key, pass_on, write_kept
 from ganvas.metrics.features import WIDTH, Size, _height_width, _reader, feature_protocol, image_features
+from ganvas.store.cache import cache_folder, digest
 
 if TYPE_CHECKING:
     import torch
@@ -322,7 +322,7 @@ def _trained(
     import torch
     from torch.nn import functional
 
-    from ganvas.data.splits import hold_out
+    from ganvas.store.splits import hold_out
 
     begun = time.perf_counter()
     run_size = None if size is None else _height_width(size)

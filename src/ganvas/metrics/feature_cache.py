@@ -3,7 +3,7 @@
 A file is named after the content of the images (SHA-256 of type, shape and every byte) and the name of the extractor,
 which tells its weights and settings; so it cannot be taken for that of other data. It is written beside its place and
 renamed when complete: of two processes that make the same features at once, either file is right. Each ends with a
-checksum. Not for generated images, which are new every time, and not for decoded data (`ganvas.data.cache`), whose folder
+checksum. Not for generated images, which are new every time, and not for decoded data (`ganvas.store.cache`), whose folder
 it shares.
 """
 
@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ganvas.data.cache import cache_folder, digest
 from ganvas.metrics.measure import Measure
+from ganvas.store.cache import cache_folder, digest
 
 if TYPE_CHECKING:
     from ganvas.metrics.extractors import Extractor

@@ -330,7 +330,7 @@ def draw_spectrum(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from ganvas.run.files import write_atomically
+    from ganvas.files import write_atomically
 
     path = Path(path)
     kind = path.suffix.lower().removeprefix(".")

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from ..specs import ImageSpec
+from ..kinds.image.spec import ImageSpec
 from .convolutional import ConvolutionalDiscriminator, ConvolutionalGenerator
 from .perceptron import Perceptron
 

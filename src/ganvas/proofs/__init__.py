@@ -151,7 +151,7 @@ def run_proof(
 ) -> dict[str, Any]:
     """`prove`, for a proof that is given and not looked up."""
     from ..doctor import machine
-    from ..run.files import told, write_json
+    from ..files import told, write_json
     from ._picture import draw
 
     say = say or (lambda text: None)
@@ -289,7 +289,7 @@ class _Keeper:
         """Run one arm and keep what it found."""
         import numpy as np
 
-        from ..run.files import told, write_json
+        from ..files import told, write_json
 
         with told(task.folder):
             task.folder.mkdir(parents=True, exist_ok=True)

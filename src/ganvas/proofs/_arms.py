@@ -48,7 +48,7 @@ def data_of(run: Run) -> Dataset:
     """The data set of a run, split as it was."""
     from ..run.opening import open_run_data
 
-    dataset: Dataset = open_run_data(run.record.settings, kinds=run.record.card.data)
+    dataset: Dataset = open_run_data(run.record.settings, card=run.record.card)
     return dataset
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..run.files import write_atomically
-from ..run.pictures import COLOURS, TAG
+from ..drawing import COLOURS, TAG
+from ..files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import SubFigure

@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -181,7 +181,7 @@ def autoencoder(task: Task, latent: int) -> Outcome:
     """The system's encoder and generator, trained together on squared error, for as many images."""
     import torch
 
-    from ganvas.batches import Image, Noise
+    from ganvas.batches import Noise
     from ganvas.data import open_data
     from ganvas.data.streams import DatasetStream
     from ganvas.networks.convolutional import ConvolutionalGenerator
@@ -200,7 +200,7 @@ def autoencoder(task: Task, latent: int) -> Outcome:
     rounds = -(-(parse_budget(task.budget).samples or 0) // SETTINGS["batch_size"])
     begun, processor = time.perf_counter(), time.process_time()
     for done in range(rounds):
-        images = cast(Image, stream.draw(noise)).images
+        images = stream.draw(noise).real
         (images - networks(images)).square().mean().backward()
         for group in descent.param_groups:
             group["lr"] = RATE * (1 - done / rounds)

@@ -177,11 +177,12 @@ def _houses(source: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
     An emoji in all its skin tones is one: it has one caption, and goes to one part.
     """
     from ganvas.data import open_data
-    from ganvas.data.listing import list_files
+    from ganvas.data.finding import files_of
+    from ganvas.kinds import kind_of
 
     dataset = open_data(source, size=SIDE, progress=False)
     assert dataset.labels is not None
-    names = [Path(name).name for name in list_files(source).names]
+    names = [Path(name).name for name in files_of(source, kind_of("image")).names]
     half = len(names) // 2
     if dataset.spec.classes != ("google", "twitter") or len(dataset) != len(names) or names[:half] != names[half:]:
         raise DataError(f"{source}: the folders google and twitter must hold the same file names, all of them readable")
@@ -206,7 +207,8 @@ def _learnt(
     """Train on two heaps of images: the held-out a as the second would show them, b as the first, facts of the training."""
     import torch
 
-    from ganvas.batches import Noise, decode, encode
+    from ganvas.batches import Noise
+    from ganvas.kinds import decode, encode
 
     folder = task.folder / "data"
     if not (folder / "testB" / f"{len(b) - 1:05d}.png").exists():

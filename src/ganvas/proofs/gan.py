@@ -30,15 +30,14 @@ def without_adversary(task: Task) -> Outcome:
     """The same generator on the same batches, each point moved towards the true point of its pattern that lies beside it."""
     import torch
 
-    from ganvas.batches import decode
     from ganvas.data import open_data
     from ganvas.data.streams import DatasetStream
     from ganvas.engine import Engine
     from ganvas.inference.sampling import draw_samples
+    from ganvas.kinds import decode, kind_of
     from ganvas.run.budget import parse_budget
-    from ganvas.run.opening import PHANTOM_POINTS
 
-    dataset = open_data(task.data, seed=task.seed, phantom_count=PHANTOM_POINTS, progress=False)
+    dataset = open_data(task.data, seed=task.seed, phantom_count=kind_of("points").says.phantom_count, progress=False)
     torch.manual_seed(task.seed)
     system = _alone(dataset.spec)
     stream = DatasetStream(dataset, system.config.batch_size, seed=task.seed)
@@ -69,7 +68,7 @@ def _alone(spec: Any) -> System:
             return (Phase("play", (Turn("generator", self.approach),)),)
 
         def approach(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
-            return {"distance": mse_loss(self._fake(batch, self._condition(batch.labels)), batch.points)}
+            return {"distance": mse_loss(self._fake(batch, self._condition(batch.labels)), batch.real)}
 
     return Alone(spec, Config())
 

@@ -32,9 +32,9 @@ def linear(task: Task, by_class: bool) -> Outcome:
     from sklearn.decomposition import PCA
 
     from ganvas.data import open_data
-    from ganvas.run.opening import PHANTOM_IMAGES
+    from ganvas.kinds import kind_of
 
-    count = QUICK_SHAPES if task.quick else PHANTOM_IMAGES
+    count = QUICK_SHAPES if task.quick else kind_of("solid").says.phantom_count
     dataset = open_data(task.data, size=SIDE, seed=task.seed, phantom_count=count, progress=False, kinds=("solid",))
     rows = dataset.train_indices()
     labels = np.zeros(len(dataset.values), np.int64) if dataset.labels is None or not by_class else dataset.labels
@@ -69,7 +69,7 @@ def _judged(dataset: Any, solids: np.ndarray, facts: dict[str, Any]) -> Outcome:
     """
     from scipy.ndimage import label
 
-    from ganvas.kinds.solid import render
+    from ganvas.kinds.solid.kind import render
 
     rng = np.random.default_rng(0)
     held = np.asarray(dataset.values[np.sort(rng.permutation(dataset.heldout_indices())[:COUNT])])

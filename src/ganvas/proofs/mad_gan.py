@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ganvas.kinds._series_files import Table, read_tables
-from ganvas.kinds.series import measured, starts_of, step_scores
+from ganvas.kinds.series.files import Table, read_tables
+from ganvas.kinds.series.kind import measured, starts_of, step_scores
+from ganvas.kinds.series.spec import SeriesSpec
 from ganvas.proofs import HIGHER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import trained
-from ganvas.specs import SeriesSpec
 
 LENGTH = 60
 # The pump's temperature and flow differ from series to series as much as a fault changes them. So each series is shifted and
@@ -161,7 +161,8 @@ def searching(run: Any, seed: int) -> Callable[[np.ndarray], tuple[np.ndarray, n
     """What a run's system says of windows in file units: (1 - D, residual), each (N, T), as means over the window."""
     import torch
 
-    from ganvas.batches import Noise, encode
+    from ganvas.batches import Noise
+    from ganvas.kinds import encode
 
     noise = Noise(torch.Generator().manual_seed(seed))
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ganvas.kinds.graph.spec import GraphSpec
 from ganvas.proofs import LOWER, Outcome, Proof, Row, Task
-from ganvas.specs import GraphSpec
 
 HELDOUT = 0.15  # of the edges: the paper's 10 % for validation and 5 % for testing
 STOP = 0.45  # edge overlap at which training ends ("EO" in the paper); looked for on training edges alone
@@ -121,14 +121,16 @@ def swapped(task: Task, overlap: float) -> Outcome:
 
 def judged(task: Task, graphs: Sequence[np.ndarray], learnt: np.ndarray, nodes: int, more: dict[str, Any]) -> Outcome:
     """Statistics of the graphs, means, beside those of the one that was learnt from."""
-    from ganvas.kinds._graph_pictures import draw_graphs
+    from ganvas.drawing import save_picture
+    from ganvas.kinds.graph.pictures import draw_graphs
     from ganvas.metrics.graphs import statistics
 
     true = statistics(learnt, nodes)
     each = [statistics(graph, nodes) for graph in graphs]
     mean = {key: means.fmean(found[key] for found in each) for key in true}
     off = {key: abs(mean[key] - true[key]) / abs(true[key]) for key in ("triangles", "assortativity")}
-    picture = draw_graphs(task.folder / "graphs.png", [("learnt from", learnt), ("graph", graphs[0])], nodes)
+    picture = draw_graphs([("learnt from", learnt), ("graph", graphs[0])], nodes)
+    save_picture(task.folder / "graphs.png", picture)
     protocol = f"relative distance/triangles, assortativity/n={nodes}/e={len(learnt)}/{len(graphs)} graphs"
     more = {"statistics": mean, "learnt_from": true, "off": off, **more}
     return Outcome(means.fmean(off.values()), protocol, more, picture[None])

@@ -265,12 +265,13 @@ def continued(run: Any) -> tuple[Any, np.ndarray, int]:
     """(an Engine that stands where the run's stood, its held-out sequences, rounds of a pass over the training ones)."""
     from ganvas.data.streams import open_stream
     from ganvas.engine import Engine
+    from ganvas.game import Feed
     from ganvas.proofs._arms import data_of
     from ganvas.run import checkpoint
 
     dataset, settings = data_of(run), run.record.settings
     batch = run.record.config["batch_size"]
-    stream = open_stream(dataset, (), batch, seed=settings.seed)
+    stream = open_stream(dataset, Feed(), batch, seed=settings.seed)
     engine = Engine(run.system, {"data": stream}, seed=settings.seed, check_every=1000)
     loaded = checkpoint.load(run.record.path)
     assert loaded is not None
@@ -317,7 +318,7 @@ def _short(task: Task, data: Path, name: str, config: dict[str, Any]) -> tuple[A
 
 
 def _verse(task: Task, data: Path, name: str, config: dict[str, Any]) -> dict[str, float]:
-    from ganvas.kinds.tokens import texts
+    from ganvas.kinds.tokens.kind import texts
     from ganvas.metrics.bleu import bleu, self_bleu
     from ganvas.proofs._arms import data_of
 

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganvas.batches import decode, encode
 from ganvas.data import open_data
 from ganvas.errors import DataError, MissingExtra
+from ganvas.kinds import decode, encode
 from ganvas.proofs import LOWER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import trained
 from ganvas.systems.restoration.srgan import resized

@@ -59,8 +59,8 @@ def radiographs(task: Task, changes: dict[str, Any]) -> Outcome:
     """Train on a few radiographs; distance to held-out ones, and how much more real D finds what it has seen."""
     import torch
 
-    from ganvas.batches import encode
     from ganvas.data import open_data
+    from ganvas.kinds import encode
 
     source = task.data if task.phantom else str(Path(task.data).parent / "chest-xray")
     if not task.phantom and not Path(source).is_dir():
@@ -93,7 +93,8 @@ def _projection(run: Run, dataset: Dataset, task: Task) -> dict[str, Any]:
 
     import torch
 
-    from ganvas.batches import Noise, encode
+    from ganvas.batches import Noise
+    from ganvas.kinds import encode
 
     system = run.system
     system.config = dataclasses.replace(system.config, steps=20 if task.quick else STEPS)

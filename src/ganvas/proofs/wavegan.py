@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ganvas.errors import DataError
+from ganvas.kinds.sound.spec import SoundSpec
 from ganvas.proofs import HIGHER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import trained
-from ganvas.specs import SoundSpec
 
 if TYPE_CHECKING:
     from ganvas.data.dataset import Dataset
@@ -63,7 +63,7 @@ def data_of(task: Task) -> Dataset:
     from ganvas.data import open_data
 
     source, size = source_of(task)
-    found: Dataset = open_data(source, size=size, seed=task.seed, progress=False)  # type: ignore[arg-type]
+    found: Dataset = open_data(source, size=size, seed=task.seed, progress=False)
     return found
 
 
@@ -88,7 +88,7 @@ def matched_noise(clips: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 def spectrograms(clips: np.ndarray, rate: int) -> np.ndarray:
     """(N, 1, bands, frames) float32, about -1 to 1."""
-    from ganvas.kinds._sound_spectra import log_mel
+    from ganvas.kinds.sound.spectra import log_mel
 
     levels = log_mel(clips[..., 0], rate).transpose(0, 2, 1)[:, None]
     return np.ascontiguousarray(levels / 35 + 1, np.float32)
@@ -174,7 +174,7 @@ def _distance(dataset: Dataset, clips: np.ndarray) -> float:
     parts = (dataset.values[dataset.train_indices()], clips, dataset.values[dataset.heldout_indices()])
     train, made, held = (sound.vectors(np.asarray(part), spec) for part in parts)
     extractor = find_extractor("pixels", real=train)
-    name = f"{sound.features}/{extractor.name}"
+    name = f"{sound.says.features}/{extractor.name}"
     given: dict[str, Any] = {"features": name, "reference": "heldout", "intervals": False}
     return float(kernel_distance(extractor.features(made), extractor.features(held), **given).value)
 
@@ -237,8 +237,8 @@ def real(task: Task) -> Outcome:
 
 def _to_listen(task: Task, clips: np.ndarray, rate: int, name: str) -> None:
     """The first 20 samples one after the other, beside the kept values of the proof."""
-    from ganvas.kinds._sound_files import encode_sound
-    from ganvas.run.files import write_atomically
+    from ganvas.files import write_atomically
+    from ganvas.kinds.sound.files import encode_sound
 
     body = encode_sound(np.concatenate(list(clips[:20])), rate, format="wav", depth=16, note={"system": "wavegan"})
     write_atomically(task.folder.parent / f"{name}-seed-{task.seed}.wav", body)

@@ -10,24 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..evaluation.table import AUDIT, ROWS, interval, names, number
+from ..kinds import kind_of
 from ..run.budget import parse_budget
 from ..run.settings import FILE, read_yaml
+from ..version import __version__
 from .facts import Facts, read_facts
 
 NAME = "MODEL_CARD.md"
 NOT_STATED = "not stated"
 STALE = "These numbers are of other weights: the run went on after it was evaluated, or another checkpoint was."
-LIMITS = {
-    "image": "Images of other sizes, devices, depths or subjects than those in the data were never seen.",
-    "points": "Where the data has no points, samples may lie; outside the range of the data, density says nothing.",
-    "sound": "Clips have one length and one rate; what lies beyond a clip, such as a melody's course, was not learnt.",
-    "series": "Windows have one length; slower changes were not learnt. Not to be relied on for control or for raising alarms.",
-    "solid": "Shapes are as coarse as their voxels; nothing was checked for strength, fit or whether it can be made.",
-    "tokens": "Sequences of symbols follow what was common in the data: they state no facts, and may repeat passages of it.",
-    "graph": "It learnt one graph, with its own nodes: sampled edges are about these nodes, and may tell of real ties.",
-}
 MEDICAL = (
     "Not for diagnosis or treatment, and not to train or test a diagnostic tool without a test on real patients: a sample may "
     "show findings that nobody asked for, and may lack those it was asked for."
@@ -129,7 +121,7 @@ def limits(facts: Facts, able: list[str]) -> list[str]:
         f"It knows {data['train']:,} training records and nothing else: what is rare or absent there is rare or absent in "
         "what it makes, and what is unbalanced there stays so."
     ]
-    found.append(LIMITS[spec.kind])
+    found.append(kind_of(spec.kind).says.limit)
     if spec.kind == "image":
         found.append(MEDICAL if spec.format in ("dicom", "nifti") else MEDICAL_IF)
     found += [OF_USE[verb] for verb in able if verb in OF_USE]
@@ -293,7 +285,7 @@ def sentence(text: str) -> str:
 
 def write_card(facts: Facts, able: list[str]) -> Path:
     """Write `MODEL_CARD.md` into the run folder. able: words of `capabilities.VERBS`. Raises RunError."""
-    from ..run.files import write_atomically
+    from ..files import write_atomically
 
     path = facts.path / NAME
     write_atomically(path, card_text(facts, able).encode())

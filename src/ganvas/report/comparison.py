@@ -289,7 +289,7 @@ def _table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 def _write(out: Path, result: dict[str, Any], facts: Mapping[str, Facts]) -> None:
     """The page and its plots; adds `page` and `plots` to the result."""
-    from ..run.files import told, write_atomically
+    from ..files import told, write_atomically
     from . import plots
 
     if out.is_dir():

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import GanvasError
 from ..evaluation.table import ROWS
-from ..kinds import is_kind, kind_of
+from ..kinds import describe
 from ..run.load import RunRecord, read_run
 from ..run.logs import read_metrics
 
@@ -93,13 +93,7 @@ class Facts:
     @property
     def records(self) -> str:
         """What a record is, in a few words."""
-        spec: Any = self.record.spec
-        if is_kind(spec.kind):
-            return kind_of(spec.kind).describe(spec)
-        if spec.kind == "points":
-            return f"points of {spec.dimensions} numbers"
-        channels = {1: "grey", 3: "colour"}.get(spec.channels, f"{spec.channels} channels")
-        return f"images of {spec.height}x{spec.width} pixels, {channels}, {spec.depth} bits"
+        return describe(self.record.spec)
 
     @property
     def round(self) -> int:
@@ -160,7 +154,7 @@ def read_facts(run: str | Path, system: str | Path | None = None, which: str = "
 
 def remember_licence(run: Path, text: str) -> None:
     """Keep the licence of the data, as the user states it, for this report and the next ones. Raises RunError."""
-    from ..run.files import write_json
+    from ..files import write_json
 
     write_json(run / CARD, {**_json(run / CARD), "licence": " ".join(text.split())})
 

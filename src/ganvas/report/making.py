@@ -39,7 +39,7 @@ def report(
     The page holds no real record, no script and no address, and is smaller than 5 MB. Raises GanvasError for what is no run,
     and RunError when something cannot be written.
     """
-    from ..run.files import told, write_atomically
+    from ..files import told, write_atomically
 
     say = say or (lambda text: None)
     given = [runs] if isinstance(runs, str | Path) else list(runs)
@@ -76,7 +76,7 @@ def report(
 
 def _article(facts: Facts, which: str, device: str, system: Any, most: int) -> tuple[Article, dict[str, Any]]:
     """A run's part of the page, and what was written beside it. most: bytes that one picture may take."""
-    from ..run.files import told, write_atomically
+    from ..files import told, write_atomically
     from .pictures import feature_points, gather, packed
 
     run = _opened(facts, which, device, system)

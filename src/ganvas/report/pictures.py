@@ -1,22 +1,23 @@
 """Pictures of samples for a page: over time, at the end, and between latents. Only what a network made from noise.
 
 Pictures that a run kept are taken only where they show samples and nothing else. Systems that show real records beside their
-own (`capabilities.Shows`), and kinds that do (`Kind.picture_beside`), are drawn anew from the last weights, or not at all.
+own (`capabilities.Shows`), and kinds that do (`facets.Whole`), are drawn anew from the last weights, or not at all.
 """
 
 from __future__ import annotations
 
 import io
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..drawing import BACKGROUND, GUTTER, INK, TEXT_HEIGHT
 from ..errors import GanvasError
-from ..kinds import Kind, is_kind, kind_of
-from ..run.pictures import BACKGROUND, GUTTER, INK, LARGEST_FACTOR, TEXT_HEIGHT, save_grid
+from ..kinds import decode, kind_of
+from ..kinds.facets import Gridded, Whole
+from ..kinds.image.grid import LARGEST_FACTOR
 from .facts import Facts
 
 MOMENTS = 7  # pictures over time
@@ -42,7 +43,7 @@ def kept_pictures_are_samples(system: Any, kind: str) -> bool:
     """Whether the pictures of a run show samples and nothing real. system: the system or its class."""
     if hasattr(system, "show"):
         return False
-    return not is_kind(kind) or type(kind_of(kind)).picture_beside is Kind.picture_beside
+    return not isinstance(kind_of(kind), Whole)
 
 
 def gather(facts: Facts, run: Any) -> Pictures:
@@ -110,7 +111,7 @@ def _opened(path: Path) -> np.ndarray:
 
 
 def _first_row(picture: np.ndarray, spec: Any) -> np.ndarray | None:
-    """The first `ROW` samples of a grid as `run.pictures.save_grid` lays it out; None for any other picture."""
+    """The first `ROW` samples of a grid as `kinds.image.grid` lays it out; None for any other picture."""
     if spec.kind != "image":
         return None
     strips = spec.channels if spec.channels not in (1, 3) else 1
@@ -137,11 +138,8 @@ def _stacked(rows: list[np.ndarray], captions: list[str]) -> np.ndarray:
 
 
 def _picture_of(records: np.ndarray, spec: Any, columns: int | None = None) -> np.ndarray:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "picture.png"
-        if is_kind(spec.kind):
-            return kind_of(spec.kind).picture(path, records, spec)
-        return save_grid(path, records, spec, columns=columns)
+    kind = kind_of(spec.kind)
+    return kind.grid(records, spec, columns=columns) if isinstance(kind, Gridded) else kind.picture(records, spec)
 
 
 def _drawn(run: Any) -> np.ndarray:
@@ -150,26 +148,23 @@ def _drawn(run: Any) -> np.ndarray:
 
     kind = run.spec.kind
     if isinstance(run.system, Assembles):
-        return _picture_of(run.assemble(kind_of(kind).shown), run.spec)
-    count = kind_of(kind).shown if is_kind(kind) else 2000 if kind == "points" else 64
-    return _picture_of(run.sample(count), run.spec)
+        return _picture_of(run.assemble(kind_of(kind).says.shown), run.spec)
+    return _picture_of(run.sample(kind_of(kind).says.shown), run.spec)
 
 
 def _between(run: Any) -> tuple[np.ndarray | None, str]:
     """A picture of walks through latents, and how to read it; (None, why not) for systems without a latent to walk through."""
     import torch
 
-    from ..batches import decode
-
     kind = run.spec.kind
     if kind in ("tokens", "graph"):
         return None, "No latent interpolation: this system draws its samples step by step, not from one latent."
     if kind == "points":
         return None, "No latent interpolation: a walk between two points shows nothing that the picture of all does not."
-    walks, steps = (WALKS, STEPS) if kind == "image" else (1, kind_of(kind).shown)
+    walks, steps = (WALKS, STEPS) if kind == "image" else (1, kind_of(kind).says.shown)
     noise = walking_noise(run.system, walks, steps)
     labels = None
-    if run.spec.classes and getattr(run.system, "classes", 0):
+    if run.spec.classes and run.system.classes:
         labels = (torch.arange(walks) % len(run.spec.classes)).repeat_interleave(steps)
         labels = labels.to(noise.generator.device)
     with torch.no_grad():
@@ -272,5 +267,5 @@ def feature_points(
     axes = PCA(2, random_state=0).fit(np.concatenate(both).astype(np.float64))
     points = {side: axes.transform(rows[np.sort(rng.permutation(len(rows))[:1000])]) for side, rows in found.items()}
     shares = tuple(float(share) for share in axes.explained_variance_ratio_)
-    label = f"{kind_of(sets.kind).features}, {extractor.name}" if is_kind(sets.kind) else extractor.name
+    label = extractor.name if sets.kind in ("image", "points") else f"{kind_of(sets.kind).says.features}, {extractor.name}"
     return points, (shares[0], shares[1]), label

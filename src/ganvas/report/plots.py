@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..drawing import COLOURS
 from ..errors import GanvasError
-from ..run.files import write_atomically
-from ..run.pictures import COLOURS
+from ..files import write_atomically
 from .facts import name_of
 
 if TYPE_CHECKING:

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import __version__
 from ..capabilities import names_of
 from ..errors import DataError, GanvasError, did_you_mean
-from ..specs import ImageSpec
-from .files import told, write_atomically
+from ..files import told, write_atomically
+from ..kinds.image.spec import ImageSpec
+from ..version import __version__
 from .load import Run
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from ..data.readers import Picture
+    from ..kinds.image.readers import Picture
 
 VERBS = ("translate", "restore", "score", "project")
 TILES = {"translate": 512, "restore": 256}  # side of a tile in pixels of the input, when the user names none
@@ -101,7 +101,7 @@ def apply(
     elif to is not None or tile is not None:
         raise GanvasError(f"--{'to' if to is not None else 'tile'} is for translating and restoring; this run is to {chosen}")
     failed: list[str] = []
-    from ..data.cache import bar
+    from ..store.cache import bar
 
     with bar(_DOING[chosen], files, progress) as advance:
         for file in files:
@@ -130,18 +130,19 @@ def _scored_by_kind(
     """Files of a kind that has a module of its own, scored: `Kind.score` of each, and `scores.csv` of all."""
     import torch
 
-    from ..batches import Noise, encode
-    from ..data.cache import bar
-    from ..data.listing import list_files
-    from ..kinds import is_kind, kind_of
+    from ..batches import Noise
+    from ..data.finding import files_of
+    from ..kinds import encode, kind_of
+    from ..kinds.facets import ScoredFiles
+    from ..store.cache import bar
 
     spec = run.spec
-    if verb != "score" or not is_kind(spec.kind):
-        raise GanvasError(f"{run.record.path} works on {spec.kind}: there is no way yet to {verb} files of that kind")
     kind = kind_of(spec.kind)
+    if verb != "score" or not isinstance(kind, ScoredFiles):
+        raise GanvasError(f"{run.record.path} works on {spec.kind}: there is no way yet to {verb} files of that kind")
     found: list[_Input] = []
     for given in inputs:
-        listing = list_files(Path(given).expanduser(), kind.suffixes, kind.noun)
+        listing = files_of(given, kind)
         found += [_Input(file, _stem(name), "") for file, name in zip(listing.files, listing.names, strict=True)]
     if not found:
         raise GanvasError("on what? Name files or folders:  ganvas apply RUN FILE ... --out FOLDER")
@@ -233,13 +234,14 @@ def _verb(run: Run, verb: str | None) -> str:
 
 def _inputs(inputs: Sequence[str | Path], format: str | None) -> list[_Input]:
     """The files in order, each with the name of its result. Raises GanvasError when two results would share a name."""
-    from ..data._filling import file_kind
-    from ..data.listing import list_files
+    from ..data.finding import files_of
+    from ..kinds import kind_of
+    from ..kinds.image.filling import file_kind
 
     found: list[_Input] = []
     for given in inputs:
         path = Path(given).expanduser()
-        listing = list_files(path)
+        listing = files_of(path, kind_of("image"))
         for file, name in zip(listing.files, listing.names, strict=True):
             kind = file_kind(file)
             own = kind if kind in ("dicom", "nifti") else KEPT.get(file.suffix.lower(), "png")
@@ -302,8 +304,10 @@ class _Work:
         self.doing = f"translated to {self.spec.classes[target]}"
 
     def _target(self, to: str | None) -> int:
+        from ..data.streams import dealt_classes
+
         classes = self.spec.classes
-        able = list(self.system.domains()) or list(range(len(classes)))
+        able = list(dealt_classes(self.system)) or list(range(len(classes)))
         names = [classes[k] for k in able]
         if to is None:
             raise GanvasError(f"translate to which? Add  --to {' or  --to '.join(names)}")
@@ -315,7 +319,7 @@ class _Work:
 
     def file(self, file: _Input, advance: Callable[..., None]) -> None:
         """Read it, work on each of its pictures, write the results. Raises DataError when it cannot be read."""
-        from ..data.readers import read
+        from ..kinds.image.readers import read
 
         pictures = list(read(file.path, axis=self.run.record.settings.axis))
         if not pictures:
@@ -336,8 +340,8 @@ class _Work:
         """The result for one picture in file units, and what it is."""
         import torch
 
-        from ..batches import decode, encode
         from ..inference.tiles import tiled
+        from ..kinds import decode, encode
 
         pixels, own = self._fitting(picture, path)
         image = encode(pixels[None], own).to(self.dtype)
@@ -364,7 +368,7 @@ class _Work:
 
     def _fitting(self, picture: Picture, path: Path) -> tuple[np.ndarray, ImageSpec]:
         """Pixels with the channels that the run works on, and which of their values are black and white."""
-        from ..data.resize import convert_channels
+        from ..kinds.image.resize import convert_channels
 
         spec = self.spec
         try:
@@ -389,7 +393,7 @@ class _Work:
             self.say(f"note: {text}")
 
     def _write(self, file: _Input, results: list[np.ndarray], specs: list[ImageSpec]) -> None:
-        from ..data.writers import write_dicom, write_image, write_nifti, write_nifti_like
+        from ..kinds.image.writers import write_dicom, write_image, write_nifti, write_nifti_like
 
         path = self.out / f"{file.name}{FORMATS[file.format]}"
         with told(path):
@@ -432,8 +436,8 @@ class _Work:
         """Score or project the pictures of a file, at the size the run was trained at."""
         import torch
 
-        from ..batches import decode, encode
-        from ..data.resize import resize
+        from ..kinds import decode, encode
+        from ..kinds.image.resize import resize
 
         spec = self.spec
         fit = self.run.record.settings.fit or "crop"
@@ -462,7 +466,7 @@ class _Work:
         return replace(self.spec, depth=8, low=0.0, high=255.0)
 
     def _keep_scores(self, names: list[str], images: torch.Tensor, scores: list[float], maps: np.ndarray) -> None:
-        from ..batches import decode
+        from ..kinds import decode
 
         spec = self._eight()
         seen = decode(images, spec)
@@ -477,13 +481,14 @@ class _Work:
             self.written.append(path)
 
     def _keep_pairs(self, names: list[str], pairs: np.ndarray) -> None:
-        from .pictures import save_grid
+        from ..drawing import save_picture
+        from ..kinds.image.grid import grid
 
         for k, name in enumerate(names):
             path = self.out / f"{name}.png"
             with told(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-            save_grid(path, pairs[2 * k : 2 * k + 2], self._eight(), captions=("given", "nearest image"))
+            save_picture(path, grid(pairs[2 * k : 2 * k + 2], self._eight(), captions=("given", "nearest image")))
             self.written.append(path)
 
     def _draw_maps(self) -> None:

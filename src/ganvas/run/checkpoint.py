@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import GanvasError
-from .files import sync_folder, told, write_atomically
+from ..files import sync_folder, told, write_atomically
 
 FORMAT = 1
 FILES = ("weights.safetensors", "state.pt")

@@ -11,9 +11,8 @@ from typing import Any
 
 import torch
 
-from ..batches import Domains, Image, Noise, make_batch
-from ..kinds import is_kind
-from ..specs import ImageSpec, Spec
+from ..batches import Noise
+from ..specs import Spec
 from .budget import Budget
 
 PROCESS_BYTES = 400_000_000  # Python, torch and readers, before any network
@@ -39,21 +38,11 @@ def expectation(engine: Any, spec: Spec, budget: Budget, *, plateau: bool = Fals
 
 def _measure(engine: Any, spec: Spec) -> tuple[float, float]:
     """(bytes kept for backward, seconds) per record of one round, on a copy of the system that is thrown away."""
-    import numpy as np
-
     count = min(8, engine.streams["data"].batch_size)
     device = engine.processes.device
     system = copy.deepcopy(engine.system)
     noise = Noise(torch.Generator(device=device), dtype=engine.dtype)
-    shape = (count, spec.height, spec.width, spec.channels) if isinstance(spec, ImageSpec) else (count, *spec.shape)
-    labels = np.zeros(count, np.int64) if spec.classes else None
-    values = np.zeros(shape, np.float32)
-    stream = engine.streams["data"]
-    if is_kind(spec.kind) and hasattr(stream, "dataset"):  # records as the kind keeps them, not as the game sees them
-        values = np.zeros_like(stream.dataset.values[:1]).repeat(count, axis=0)
-    batch = stream.example(count, noise) if hasattr(stream, "example") else make_batch(values, labels, spec, noise)
-    if len(system.domains()) == 2 and isinstance(batch, Image):
-        batch = Domains(noise, None, batch.images, batch.images.clone())
+    batch = engine.streams["data"].example(count, noise)
     batch = batch.to(engine.dtype, engine.memory_format)
     kept: dict[int, int] = {}
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..config import build_config, knobs
 from ..errors import GanvasError, did_you_mean
+from ..kinds import spec_from_dict
 from ..registry import Card, find, load_system
-from ..specs import Spec, spec_from_dict
 from . import checkpoint
 from .settings import FILE, Settings, build_settings, read_yaml
 
@@ -27,9 +27,14 @@ class RunRecord:
     card: Card
     settings: Settings
     config: dict[str, Any]
-    spec: Spec
+    fields: dict[str, Any]
     data: dict[str, Any]
     attempt: int = 0
+
+    @property
+    def spec(self) -> Any:
+        """Of the main field: what the system makes."""
+        return next(iter(self.fields.values()))
 
     @property
     def seed(self) -> int:
@@ -47,10 +52,10 @@ def read_run(path: Path | str) -> RunRecord:
     values = read_yaml(path / FILE)
     try:
         card = _card(path, str(values["system"]), values.get("system_file"))
-        spec = spec_from_dict(values["spec"])
+        fields = {str(name): spec_from_dict(spec) for name, spec in values["fields"].items()}
         settings = build_settings(values["run"], where=str(path / FILE))
         attempt = int(values.get("attempt", 0))
-        return RunRecord(path, card, settings, dict(values["config"]), spec, dict(values["data"]), attempt)
+        return RunRecord(path, card, settings, dict(values["config"]), fields, dict(values["data"]), attempt)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise GanvasError(f"{path / FILE}: incomplete or changed by hand ({error})") from error
 
@@ -70,6 +75,11 @@ def _card(path: Path, name: str, file: Any) -> Card:
         ) from None
 
 
+def given_spec(card: Card, fields: Mapping[str, Any]) -> Any:
+    """What a system is built from: the spec of its records, or, where these have several fields, the spec of each by name."""
+    return dict(fields) if card.fields else next(iter(fields.values()))
+
+
 def build_system(record: RunRecord, changes: Mapping[str, Any] | None = None) -> Any:
     """The run's system with fresh weights, on the CPU. changes: settings that a trained run takes (`knob(later=True)`).
 
@@ -86,7 +96,7 @@ def build_system(record: RunRecord, changes: Mapping[str, Any] | None = None) ->
                 which = f"may be changed now: {', '.join(later)}" if later else "nothing of it can be changed now"
                 raise GanvasError(f"--set {name}: it was fixed when {record.path} was trained; {which}")
             config = replace(config, **{name: changed[name]})
-    return system_class(record.spec, config)
+    return system_class(given_spec(record.card, record.fields), config)
 
 
 def put_weights(system: Any, weights: dict[str, Any], where: Path) -> None:
@@ -144,10 +154,10 @@ class Run:
         import numpy as np
         import torch
 
-        from ..batches import decode
         from ..capabilities import names_of
         from ..inference.directions import directions_of, move_along
         from ..inference.sampling import draw_samples
+        from ..kinds import decode
 
         if "sample" not in names_of(self.system):
             raise GanvasError(
@@ -169,8 +179,8 @@ class Run:
         """
         import torch
 
-        from ..batches import decode
         from ..capabilities import Assembles
+        from ..kinds import decode
 
         if not isinstance(self.system, Assembles):
             raise GanvasError(f"{self.record.path}: {self.record.card.name} makes records one by one: draw them with sample()")
@@ -185,8 +195,8 @@ class Run:
         """
         import torch
 
-        from ..batches import encode
         from ..capabilities import ScoresLinks
+        from ..kinds import encode
 
         if not isinstance(self.system, ScoresLinks):
             raise GanvasError(f"{self.record.path}: {self.record.card.name} does not score links")
@@ -207,7 +217,7 @@ class Run:
         classes = self.spec.classes
         if not classes:
             raise GanvasError(f"{self.record.path}: its data had no labels, so --label means nothing here")
-        if getattr(self.system, "classes", 0) == 0:
+        if self.system.classes == 0:
             raise GanvasError(f"'{self.record.card.name}' does not take labels: use cgan for samples of one class")
         if str(label) in classes:
             return classes.index(str(label))

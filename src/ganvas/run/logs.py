@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GanvasError, RunError
-from .files import told, write_atomically
+from ..files import told, write_atomically
 
 if TYPE_CHECKING:
     import numpy as np

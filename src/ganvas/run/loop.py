@@ -16,17 +16,15 @@ from typing import Any
 
 from ..doctor import keep_memory, on_threads
 from ..errors import GanvasError, RunError
-from ..kinds import is_kind, kind_of
+from ..files import write_json
 from ..registry import find
 from . import checkpoint
 from .budget import describe_seconds, parse_budget
-from .files import write_json
 from .load import RunRecord, build_system, put_weights, read_run
 from .opening import reopen
 from .rescue import go_back, set_aside, way_back
 from .settings import FILE, Settings
 
-PICTURE_COUNT = {"image": 64, "points": 2000}
 SHOWN = 8  # records of a picture that shows each in several states
 
 
@@ -137,9 +135,8 @@ class _Loop:
         self.engine = Engine(
             self.system,
             {
-                "data": open_stream(
-                    dataset, self.system.domains(), record.config["batch_size"], seed=seed, world=processes.world
-                )
+                name: open_stream(dataset, feed, record.config["batch_size"], seed=seed, world=processes.world)
+                for name, feed in self.system.feeds().items()
             },
             processes=processes,
             precision=settings.precision,
@@ -392,46 +389,51 @@ class _Loop:
         """Write a grid of samples of the moment; always the same latents or records, so that pictures can be compared."""
         import numpy as np
 
-        from ..batches import decode
         from ..capabilities import Assembles, Shows, names_of
         from ..inference.sampling import draw_samples
-        from .pictures import save_grid
+        from ..kinds import decode, kind_of
+        from ..kinds.facets import Gridded, Whole
 
         spec = self.record.spec
-        path = self.folder / "samples" / f"round-{self.engine.clock.round:07d}.png"
+        kind = kind_of(spec.kind)
+        labels = None
         if isinstance(self.system, Shows):
             images, captions = self._shown()
-            self.logs.image("samples", save_grid(path, images, spec, captions=captions), self.engine.clock.round)
-            return path
+            assert isinstance(kind, Gridded)
+            return self._kept(kind.grid(images, spec, captions=captions))
         if "sample" not in names_of(self.system):
             return None
-        kind = kind_of(spec.kind) if is_kind(spec.kind) else None
-        count = PICTURE_COUNT[spec.kind] if kind is None else kind.shown
-        labels = None
-        labelled = bool(getattr(self.system, "classes", 0))
-        if spec.classes and labelled:
-            import torch
-
-            labels = torch.arange(count) % len(spec.classes)
-        if kind is not None and isinstance(self.system, Assembles):
-            records = self._assembled(kind.shown)
-            self.logs.image("samples", kind.picture_beside(path, records, self.dataset), self.engine.clock.round)
-            return path
-        with self.engine.watching() as system:
-            pieces = [decode(x, spec) for x in draw_samples(system, count, seed=self.settings.seed, labels=labels)]
-        records = np.concatenate(pieces)
-        if kind is not None:
-            grid = kind.picture_beside(path, records, self.dataset)
+        if isinstance(self.system, Assembles):
+            records = self._assembled(kind.says.shown)
         else:
-            grid = save_grid(path, records, spec, labels=None if labels is None else labels.numpy())
-        self.logs.image("samples", grid, self.engine.clock.round)
+            if spec.classes and self.system.classes:
+                import torch
+
+                labels = torch.arange(kind.says.shown) % len(spec.classes)
+            with self.engine.watching() as system:
+                drawn = draw_samples(system, kind.says.shown, seed=self.settings.seed, labels=labels)
+                records = np.concatenate([decode(x, spec) for x in drawn])
+        if isinstance(kind, Whole):
+            return self._kept(kind.picture_beside(records, self.dataset))
+        if isinstance(kind, Gridded):
+            return self._kept(kind.grid(records, spec, labels=None if labels is None else labels.numpy()))
+        return self._kept(kind.picture(records, spec))
+
+    def _kept(self, picture: Any) -> Path:
+        """Where the picture of the moment was written; the logs have it too."""
+        from ..drawing import save_picture
+
+        path = self.folder / "samples" / f"round-{self.engine.clock.round:07d}.png"
+        save_picture(path, picture)
+        self.logs.image("samples", picture, self.engine.clock.round)
         return path
 
     def _assembled(self, count: int) -> Any:
         """(count, records, ...) things of many records, with as many as are learnt from; from a tenth of the usual effort."""
         import torch
 
-        from ..batches import Noise, decode
+        from ..batches import Noise
+        from ..kinds import decode
 
         generator = torch.Generator(device=self.processes.device).manual_seed(self.settings.seed)
         noise = Noise(generator, dtype=self.engine.dtype)
@@ -443,13 +445,14 @@ class _Loop:
         """(images (SHOWN * K, H, W, C) in file units, K captions) of a system that says what to look at."""
         import torch
 
-        from ..batches import Noise, decode
+        from ..batches import Noise
         from ..data.streams import shown_batch
+        from ..kinds import decode
 
         engine = self.engine
         generator = torch.Generator(device=self.processes.device).manual_seed(self.settings.seed)
         noise = Noise(generator, dtype=engine.dtype)
-        batch = shown_batch(self.dataset, self.system.domains(), SHOWN, noise).to(engine.dtype, engine.memory_format)
+        batch = shown_batch(self.dataset, self.system.feeds()["data"], SHOWN, noise).to(engine.dtype, engine.memory_format)
         with engine.watching():
             images, captions = self.system.show(batch, noise)
         return decode(images.flatten(0, 1), self.record.spec), captions

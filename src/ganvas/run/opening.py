@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import GanvasError
-from ..kinds import recognise
+from ..kinds import kind_of
+from ..kinds.facets import Suits
+from ..registry import Card
+from ..store.listing import Source
 from .load import RunRecord
 from .settings import Settings, parse_size
 
-NATIVE_SIDE = 96  # images up to this size are trained as they are; larger ones are first shrunk to SMALL_SIDE
-SMALL_SIDE = 64
-PHANTOM_IMAGES, PHANTOM_POINTS = 4_000, 20_000
+
+def with_options(settings: Settings, card: Card) -> Settings:
+    """The settings with the options of data that a system's card names, where the user names none."""
+    fit = settings.fit or card.options.get("fit", "crop")
+    return dataclasses.replace(settings, fit=fit, size=settings.size or card.options.get("size"))
 
 
-def suitable_size(height: int, width: int) -> tuple[int, int]:
-    """The size a run trains at when none is asked for: the own one up to 96 pixels, else 64 on the short side."""
-    if max(height, width) <= NATIVE_SIDE:
-        return height, width
-    scale = SMALL_SIDE / min(height, width)
-    return round(height * scale / 4) * 4, round(width * scale / 4) * 4
-
-
-def open_run_data(settings: Settings, *, source: Any = None, progress: bool = False, kinds: tuple[str, ...] = ()) -> Any:
+def open_run_data(settings: Settings, *, source: Any = None, progress: bool = False, card: Card) -> Any:
     """The data set of a run, from its settings (from the cache when it was opened before).
 
-    kinds: what the run's system learns from, where the files leave open what they are.
+    card: of the system, which says what it learns from where the files leave that open, and which fields.
     """
     from ..data.dataset import open_data
-    from ..data.survey import native_size
+    from ..data.finding import recognise, source_of
 
+    kinds, fields = card.data, card.fields or None
     origin = settings.data if source is None else source
+    if isinstance(origin, str | Path):
+        origin = source_of(origin)  # walked once, however often it is looked at
     size = parse_size(settings.size)
-    other = recognise(Path(origin).expanduser(), kinds) if isinstance(origin, str | Path) else None
-    if size is None and other is None:
-        # What does not exist is left to open_data, which knows names that are near.
-        missing = isinstance(origin, str | Path) and not Path(origin).expanduser().exists()
-        native = None if missing else native_size(origin)
-        size = suitable_size(*native) if native is not None else SMALL_SIDE
+    if size is None and isinstance(origin, Source | np.ndarray):
+        kind = kind_of(recognise(origin, kinds))
+        size = kind.suitable(origin) if isinstance(kind, Suits) else None
     return open_data(
         origin,
         size=size,
@@ -52,17 +52,19 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
         progress=progress,
         rate=settings.rate,
         kinds=kinds,
+        fields=fields,
+        columns=settings.fields,
     )
 
 
 def _phantom_count(origin: Any) -> int:
-    """How many records of a phantom are enough: points cost nothing, and few of them are learnt by heart."""
+    """How many records of a phantom are enough."""
     from ..data.phantoms import catalogue
 
     phantom = catalogue().get(str(origin).partition(":")[0])
-    if phantom is not None and phantom.count is not None:
-        return phantom.count
-    return PHANTOM_POINTS if phantom is not None and phantom.kind == "points" else PHANTOM_IMAGES
+    if phantom is None:
+        return 1
+    return phantom.count or kind_of(phantom.kind).says.phantom_count
 
 
 def reopen(record: RunRecord, processes: Any) -> Any:
@@ -72,14 +74,14 @@ def reopen(record: RunRecord, processes: Any) -> Any:
         )
     if not processes.leads:  # the first process fills the cache, the others read it
         processes.wait()
-    dataset = open_run_data(record.settings, kinds=record.card.data)
+    dataset = open_run_data(record.settings, card=record.card)
     if processes.leads:
         processes.wait()
     return _unchanged(record, dataset)
 
 
 def same_data(record: RunRecord, data: Any) -> Any:
-    return _unchanged(record, open_run_data(record.settings, source=data, kinds=record.card.data))
+    return _unchanged(record, open_run_data(record.settings, source=data, card=record.card))
 
 
 def _unchanged(record: RunRecord, dataset: Any) -> Any:

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..files import told
 from . import checkpoint
-from .files import told
 from .load import put_weights
 from .settings import FILE, read_yaml, write_yaml
 

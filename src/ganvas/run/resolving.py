@@ -11,7 +11,7 @@ from typing import Any
 
 from ..config import build_config, knobs
 from ..errors import GanvasError, did_you_mean
-from ..specs import ImageSpec
+from ..kinds import kind_of
 from .settings import Settings
 
 
@@ -36,11 +36,12 @@ def resolve_numbers(settings: Settings, system_class: Any, spec: Any, curious: b
     from ..parallel import pick_device
 
     threads, device = settings.threads, pick_device(settings.device)
-    if not isinstance(spec, ImageSpec) or not (curious or "auto" in (settings.precision, settings.channels_last)):
+    says = kind_of(spec.kind).says
+    if not says.measures_speed or not (curious or "auto" in (settings.precision, settings.channels_last)):
         # Networks on points and series are too small to be shared out: threads would only wait for each other.
         chosen, layout, speed = "32", False, 0.0
-        if threads is None and device.type == "cpu" and not isinstance(spec, ImageSpec):
-            threads = 1 if spec.kind in ("points", "series", "graph") else useful_threads(settings.processes)
+        if threads is None and device.type == "cpu" and not says.measures_speed:
+            threads = says.threads or useful_threads(settings.processes)
     else:
         mixed = settings.precision == "bf16-mixed" or (settings.precision == "auto" and system_class.mixed_is_safe)
         if threads is None and device.type == "cpu":

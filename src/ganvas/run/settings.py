@@ -8,7 +8,7 @@ from typing import Any
 
 from ..config import build_config, knob
 from ..errors import GanvasError
-from .files import write_atomically
+from ..files import write_atomically
 
 FILE = "config.yaml"
 
@@ -59,6 +59,7 @@ class Settings:
         "number format; auto: bf16-mixed where it is measured to be faster and the system allows it, else 32",
         choices=("auto", "32", "bf16-mixed", "16-mixed", "64"),
     )
+    fields: str | None = knob(None, "where fields of records lie: photo=FOLDER,map=FOLDER (default: by their names)")
     micro_batches: int = knob(1, "pieces each batch is cut into, to save memory", low=1)
     channels_last: str = knob(
         "auto", "memory layout of images; auto: what is measured to be faster", choices=("auto", "on", "off")

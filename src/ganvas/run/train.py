@@ -11,18 +11,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..config import Situation, build_config
 from ..errors import GanvasError, RunError
-from ..kinds import is_kind
+from ..files import held, told, write_json
 from ..registry import Card, find, load_system
-from ..specs import ImageSpec, SolidSpec, spec_to_dict
+from ..specs import spec_to_dict
+from ..version import __version__
 from . import checkpoint
 from .budget import parse_budget
-from .files import held, told, write_json
-from .load import read_run
+from .load import given_spec, read_run
 from .loop import play
-from .opening import open_run_data, same_data
+from .opening import open_run_data, same_data, with_options
 from .resolving import check_sharing, choose_preset, resolve_numbers
 from .settings import ANY_TIME, FILE, Settings, build_settings, parse_size, read_yaml, write_yaml
 
@@ -198,13 +197,8 @@ def _prepare(
 
     pick_device(settings.device, settings.processes)
     _, module, system_class = load_system(name)
-    side = system_class.side
-    settings = dataclasses.replace(
-        settings,
-        fit=settings.fit or system_class.fit,
-        size=settings.size or (None if side is None else str(side)),
-    )
-    dataset = open_run_data(settings, source=data if in_memory else None, progress=not quiet, kinds=card.data)
+    settings = with_options(settings, card)
+    dataset = open_run_data(settings, source=data if in_memory else None, progress=not quiet, card=card)
     spec = dataset.spec
     if spec.kind not in card.data:
         raise GanvasError(f"{card.name} learns from {' or '.join(card.data)} data, but {settings.data} holds {spec.kind}")
@@ -218,15 +212,13 @@ def _prepare(
     values = {**preset, **{k.replace("-", "_"): v for k, v in overrides.items()}}
     config = build_config(system_class.Config, values, where=f"system {card.name}")
     check_sharing(settings, config)
-    made = system_class(spec, config)  # says what it cannot serve, before a folder is made
+    made = system_class(
+        given_spec(card, {name: part.spec for name, part in dataset.fields.items()}), config
+    )  # says what it cannot serve, before a folder is made
     _check_plateau(settings, made, dataset)
     resolved = dataclasses.asdict(settings)
-    if isinstance(spec, ImageSpec):
-        resolved["size"] = f"{spec.height}x{spec.width}"
-    elif is_kind(spec.kind):
-        side = spec.side if isinstance(spec, SolidSpec) else getattr(spec, "length", None)
-        resolved["size"] = None if side is None else str(side)
-        resolved["rate"] = getattr(spec, "rate", None)
+    resolved["size"] = getattr(spec, "size", None)
+    resolved["rate"] = getattr(spec, "rate", None)
     with told(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for part in ("checkpoints", "samples"):
@@ -248,7 +240,7 @@ def _prepare(
             **({} if card.module else {"system_file": card.path.name}),
             "run": resolved,
             "config": {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(config).items()},
-            "spec": spec_to_dict(spec),
+            "fields": {field: spec_to_dict(part.spec) for field, part in dataset.fields.items()},
             "data": facts,
         },
     )

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GanvasError, RunError
-from ..run.files import held, told, write_atomically, write_json
+from ..files import held, told, write_atomically, write_json
 
 if TYPE_CHECKING:
     import numpy as np

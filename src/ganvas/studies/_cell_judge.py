@@ -20,7 +20,7 @@ def judge_images(place: Path, job: Mapping[str, Any]) -> dict[str, Any]:
     from ..run.opening import open_run_data
 
     record = read_run(place / "run")
-    dataset = open_run_data(record.settings, kinds=record.card.data)
+    dataset = open_run_data(record.settings, card=record.card)
     bench = _Bench(dataset, job["judge_settings"].get("inception"))
     looks = [bench.look(place, end, job["seed"]) for end in look_rounds(job["rounds"], job["looks"])]
     return {"looks": looks, "real": bench.anchor()}
@@ -84,7 +84,7 @@ class _Bench:
 
 def _eight_bit(values: Any, spec: Any) -> np.ndarray:
     """Images of the file type as 8 bits, by the way samples go."""
-    from ..batches import decode, encode
+    from ..kinds import decode, encode
 
     made: np.ndarray = decode(encode(values, spec), spec, 8)
     return made

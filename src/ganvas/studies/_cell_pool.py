@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import GanvasError, MissingExtra
-from ..run.files import told
+from ..files import told
 from ._cell_job import FAILED, LOG, PATIENCE, STOPPED, Played, read_plain
 
 LAUNCHERS = ("local", "slurm", "submitit")

@@ -29,7 +29,7 @@ def judge_compression(place: Path, job: Mapping[str, Any]) -> dict[str, Any]:
 
     found = judge_images(place, job)
     record = read_run(place / "run")
-    dataset = open_run_data(record.settings, kinds=record.card.data)
+    dataset = open_run_data(record.settings, card=record.card)
     heldout, train = dataset.heldout_indices(), dataset.train_indices()
     some = np.sort(np.random.default_rng(0).permutation(train)[: len(heldout)])
     real, others = (_eight_bit(dataset.values[part], dataset.spec) for part in (heldout, some))

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ..files import told, write_atomically, write_json
 from ..report.plots import COLOURS, INK, SOFT, _figure, saved, styled
-from ..run.files import told, write_atomically, write_json
 from ._study_page import OF_PHANTOM, Block, as_html, as_markdown, conclusion_blocks
 from ._xray_page import ENOUGH, _along_rounds, _samples, _side_by_side, _spectra, interval, number
 from .cells import Plan

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..files import write_atomically
 from ..report.plots import COLOURS, INK, SOFT, _figure, saved, styled
-from ..run.files import write_atomically
 
 NAMES = {"generator": "G", "discriminator": "D", "batch_predicted": "batch in training"}
 

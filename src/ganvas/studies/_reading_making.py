@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
 from ..errors import DataError, GanvasError
+from ..version import __version__
 
 KEY_FORMAT, ANSWERS_FORMAT = "ganvas-reading-key/1", "ganvas-reading-answers/1"
 KEY_FILE, PAGE_FILE = "key.json", "reading.html"
@@ -60,8 +60,8 @@ def make_reading(
     Raises DataError when a source holds points, too few images or unusable channels; GanvasError for numbers out of range
     and when `out` already holds a reading; RunError when it cannot be written.
     """
-    from ..data.resize import parse_size
-    from ..run.files import told, write_atomically, write_json
+    from ..files import told, write_atomically, write_json
+    from ..kinds.image.resize import parse_size
     from ._reading_page import build_page
 
     if count < 2 or isinstance(count, bool):
@@ -135,7 +135,7 @@ def _draw(
         warnings.append(f"values are told differently (real {told[0]}, synthetic {told[1]}): each was stretched to 8 bits")
     grey = {drawn.pixels.shape[3] for drawn in (first, second)}
     if len(grey) > 1:
-        from ..data.resize import convert_channels
+        from ..kinds.image.resize import convert_channels
 
         for drawn in (first, second):
             drawn.pixels = np.stack([convert_channels(pixels, 1) for pixels in drawn.pixels])
@@ -145,7 +145,7 @@ def _draw(
 
 def _open_both(real: Any, fake: Any, size: tuple[int, int] | None, channels: int | None) -> tuple[list[Any], list[str]]:
     from ..data.dataset import open_data
-    from ..data.survey import native_size
+    from ..kinds.image.survey import native_size
 
     native = [None if isinstance(s, str | Path) and not Path(s).expanduser().exists() else native_size(s) for s in (real, fake)]
     known = [n for n in native if n is not None]
@@ -160,10 +160,10 @@ def _open_with_run(
 ) -> tuple[list[Any], list[str]]:  # fmt: skip
     """The real data at the size of the run; with the split of the run when it is the data the run was trained on."""
     from ..data.dataset import open_data
-    from ..data.survey import native_size
+    from ..kinds.image.spec import ImageSpec
+    from ..kinds.image.survey import native_size
     from ..run.load import read_run
     from ..run.opening import open_run_data
-    from ..specs import ImageSpec
 
     record = read_run(run)
     if not isinstance(record.spec, ImageSpec):
@@ -171,7 +171,7 @@ def _open_with_run(
     own = (record.spec.height, record.spec.width)
     if size not in (None, own):
         raise GanvasError(f"a run is shown at its own size, {own[0]}x{own[1]}: leave the size out")
-    dataset = open_run_data(record.settings, source=real)
+    dataset = open_run_data(record.settings, source=real, card=record.card)
     if dataset.fingerprint == record.data["fingerprint"]:  # resized as the images that the generator learnt from
         return [dataset], []
     dataset = open_data(
@@ -199,7 +199,7 @@ def _resizing(native: Sequence[tuple[int, int] | None], wanted: tuple[int, int] 
 
 
 def _choose(dataset: Any, what: str, count: int, rng: np.random.Generator, *, heldout: bool = False) -> _Drawn:
-    from ..specs import ImageSpec
+    from ..kinds.image.spec import ImageSpec
 
     if not isinstance(dataset.spec, ImageSpec):
         raise DataError(f"{dataset.source} holds points: a reading is of images")

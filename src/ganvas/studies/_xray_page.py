@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ..files import told, write_atomically, write_json
 from ..report.plots import COLOURS, INK, SOFT, _figure, saved, styled
-from ..run.files import told, write_atomically, write_json
 from ._cell_job import drawn_file, series_of
 from ._study_page import OF_PHANTOM, Block, as_html, as_markdown, conclusion_blocks
 from .cells import Plan, job_folder

@@ -18,8 +18,8 @@ from typing import Any
 
 from ..data.phantoms import is_phantom
 from ..errors import DataError, GanvasError, RunError
+from ..files import held, told, write_json
 from ..run.budget import describe_seconds
-from ..run.files import held, told, write_json
 from ._cell_job import FAILED, JOB, PACE, RESULT, read_plain, stretch_ends
 from ._cell_pool import LAUNCHERS, Pool, Stopped, need_submitit
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GanvasError
-from ..run.files import told, write_json
+from ..files import told, write_json
 
 FEATURES = tuple(range(32, 321, 32))
 SIDES = (64, 128)

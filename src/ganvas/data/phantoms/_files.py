@@ -10,13 +10,10 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, did_you_mean
-from ...kinds import is_kind, kind_of
-from ...run.files import told, write_atomically
-from ...specs import ImageSpec
+from ...files import told, write_atomically
+from ...kinds import kind_of
+from ...kinds.image.spec import ImageSpec
 from . import PhantomData, catalogue, make_phantom
-
-IMAGE_FORMATS = ("png", "tiff", "webp", "jpg", "dicom", "nifti", "npz")
-POINT_FORMATS = ("csv", "npz")
 
 
 def write_phantom(
@@ -39,7 +36,7 @@ def write_phantom(
     """
     name = text.partition(":")[0]
     kind = catalogue()[name].kind if name in catalogue() else "image"
-    formats = POINT_FORMATS if kind == "points" else kind_of(kind).formats if is_kind(kind) else IMAGE_FORMATS
+    formats = kind_of(kind).formats
     format = (format or formats[0]).lower()
     format = {"tif": "tiff", "jpeg": "jpg", "dcm": "dicom", "nii": "nifti"}.get(format, format)
     if format not in formats:
@@ -58,7 +55,7 @@ def write_phantom(
         return _write_kind(made, out, format, note)
     _, height, width, channels = made.values.shape
     spec = ImageSpec(channels, height, width, depth, 0.0, 255.0 if depth == 8 else 65535.0, made.classes, spacing, format)
-    from ..writers import write_samples
+    from ...kinds.image.writers import write_samples
 
     files: list[Path] = []
     order = np.arange(n)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ganvas.data.phantoms import PhantomData, Progress
 from ganvas.errors import DataError
-from ganvas.specs import GraphSpec
+from ganvas.kinds.graph.spec import GraphSpec
 
 COMMUNITIES = 3
 OUTSIDE = 0.07  # readiness between communities, within them 1

@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from ganvas.data.phantoms import MELODY_CLASSES, PhantomData, Progress
-from ganvas.kinds._tokens_files import HOLD, REST
-from ganvas.specs import TokensSpec
+from ganvas.kinds.tokens.files import HOLD, REST
+from ganvas.kinds.tokens.spec import TokensSpec
 
 RATE, TEMPO = 2, 100.0
 LOW, HIGH = 55, 79  # G below middle C to the G above the next

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ganvas.data.phantoms import PhantomData, Progress
-from ganvas.specs import TokensSpec
+from ganvas.kinds.tokens.spec import TokensSpec
 
 SYMBOLS, WIDTH = 50, 16
 WEIGHTS = 20_170  # the seed of the weights: one oracle for all draws

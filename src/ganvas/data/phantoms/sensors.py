@@ -28,7 +28,7 @@ SLOW = 12.0  # steps in which the temperature comes two thirds of the way
 
 def make(variant: str | None, n: int, seed: int, size: tuple[int, int], depth: int, progress: Progress | None) -> PhantomData:
     """Windows of size[0] steps. Without a variant: half of them normal, the others in equal parts, labelled."""
-    from ganvas.kinds.series import measured
+    from ganvas.kinds.series.kind import measured
 
     length = size[0]
     values = np.empty((n, length, len(NAMES)), np.float32)

@@ -17,7 +17,7 @@ import numpy as np
 
 from ganvas.data.phantoms import SOLID_CLASSES, PhantomData, Progress
 from ganvas.errors import DataError
-from ganvas.specs import SolidSpec
+from ganvas.kinds.solid.spec import SolidSpec
 
 SMALLEST, LARGEST = 16, 256
 

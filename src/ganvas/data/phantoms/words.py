@@ -16,7 +16,7 @@ import numpy as np
 
 from ganvas.data.phantoms import WORDS, PhantomData, Progress
 from ganvas.errors import DataError
-from ganvas.specs import SoundSpec
+from ganvas.kinds.sound.spec import SoundSpec
 
 RATE = 4000
 FORMANTS = {"ya": ((270, 1750), (730, 1090)), "ay": ((730, 1090), (270, 1750)),

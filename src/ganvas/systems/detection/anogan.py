@@ -23,10 +23,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
-from ganvas.batches import Image, Noise
+from ganvas.batches import Batch, Noise
 from ganvas.config import Situation, knob
 from ganvas.errors import GanvasError, did_you_mean
-from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.convolutional import ConvolutionalDiscriminator, ConvolutionalGenerator, initialise
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.augmentation import POLICIES, augment
@@ -100,9 +100,9 @@ class AnoGan(System):
 
     # The game
 
-    def domains(self) -> tuple[int, ...]:
+    def feeds(self) -> dict[str, Feed]:
         """The normal class alone; all records when there are no classes."""
-        return self._normal
+        return {"data": Feed(of=dict(zip(("real",), self._normal, strict=False)))}
 
     def train(self, mode: bool = True) -> AnoGan:
         """The kept G never leaves evaluation mode: the encoder must not move its BatchNorm statistics."""
@@ -136,29 +136,29 @@ class AnoGan(System):
         """At most a tenth of the samples seen; endless once the encoder learns, so that G stays as it is."""
         return math.inf if clock.phase == "encoder" else min(self.config.averaging, 0.1 * clock.samples)
 
-    def discriminate(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
+    def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         shared["fake"] = self._fake(batch)  # with its graph: the generator's turn goes on from here
-        real = self.discriminator(self._seen(batch.images, batch))  # real and fake apart: BatchNorm must not mix them
+        real = self.discriminator(self._seen(batch.real, batch))  # real and fake apart: BatchNorm must not mix them
         fake = self.discriminator(self._seen(shared["fake"].detach(), batch))
         return {"real": real_is_real(real), "fake": fake_is_fake(fake)}
 
-    def fool(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
+    def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         fake = shared.pop("fake") if "fake" in shared else self._fake(batch)
         return {"fool": non_saturating(self.discriminator(self._seen(fake, batch)))}
 
-    def invert(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
-        redrawn = self.average(self.encoder(batch.images))
+    def invert(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
+        redrawn = self.average(self.encoder(batch.real))
         with torch.no_grad():
-            wanted = self._features(batch.images)
+            wanted = self._features(batch.real)
         return {
-            "residual": (batch.images - redrawn).square().mean(),
+            "residual": (batch.real - redrawn).square().mean(),
             "features": self.config.kappa * (wanted - self._features(redrawn)).square().mean(),
         }
 
-    def _fake(self, batch: Image) -> Tensor:
+    def _fake(self, batch: Batch) -> Tensor:
         return self.generator(batch.noise.normal(len(batch), self.config.latent))
 
-    def _seen(self, images: Tensor, batch: Image) -> Tensor:
+    def _seen(self, images: Tensor, batch: Batch) -> Tensor:
         return augment(images, batch.noise, self.config.augment)
 
     def _features(self, images: Tensor) -> Tensor:
@@ -192,11 +192,11 @@ class AnoGan(System):
         searched = self.config.method == "search" or self.config.share == 1.0
         return self._unlike(images, redrawn) if searched else self._izi(images, redrawn), heat
 
-    def show(self, batch: Image, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
-        redrawn = self.reconstruct(self.project(batch.images, noise))
-        heat = heat_map(batch.images, redrawn, self.config.smoothing)[:, None].expand_as(redrawn)
+    def show(self, batch: Batch, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
+        redrawn = self.reconstruct(self.project(batch.real, noise))
+        heat = heat_map(batch.real, redrawn, self.config.smoothing)[:, None].expand_as(redrawn)
         sampled = self.sample(len(batch), noise)
-        shown = torch.stack([batch.images, redrawn, heat.clamp(max=1.0) * 2 - 1, sampled], 1)
+        shown = torch.stack([batch.real, redrawn, heat.clamp(max=1.0) * 2 - 1, sampled], 1)
         return shown, ("input", "redrawn", "difference", "sample")
 
     def _search(self, images: Tensor, noise: Noise) -> Tensor:

@@ -20,10 +20,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganvas.batches import Noise, Series
+from ganvas.batches import Batch, Noise
 from ganvas.config import Situation, knob
 from ganvas.errors import GanvasError, did_you_mean
-from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.optim import optimiser
 
@@ -100,7 +100,6 @@ class Generator(Recurrent):
 
 class MadGan(System):
     Config = Config
-    data = ("series",)
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
@@ -114,9 +113,9 @@ class MadGan(System):
 
     # The game
 
-    def domains(self) -> tuple[int, ...]:
+    def feeds(self) -> dict[str, Feed]:
         """The normal class alone; all windows when there are no classes."""
-        return self._normal
+        return {"data": Feed(of=dict(zip(("real",), self._normal, strict=False)))}
 
     def players(self) -> tuple[Player, ...]:
         rule = self.config.discriminator_optimiser
@@ -133,14 +132,14 @@ class MadGan(System):
     def averages(self) -> tuple[Average, ...]:
         return (Average("generator", "average", self.config.averaging),)
 
-    def discriminate(self, batch: Series, clock: Clock, shared: Shared) -> Terms:
+    def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         fake = self._fake(batch).detach()
-        return {"real": real_is_real(self.discriminator(batch.series)), "fake": fake_is_fake(self.discriminator(fake))}
+        return {"real": real_is_real(self.discriminator(batch.real)), "fake": fake_is_fake(self.discriminator(fake))}
 
-    def fool(self, batch: Series, clock: Clock, shared: Shared) -> Terms:
+    def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         return {"fool": non_saturating(self.discriminator(self._fake(batch)))}
 
-    def _fake(self, batch: Series) -> Tensor:
+    def _fake(self, batch: Batch) -> Tensor:
         return self.generator(batch.noise.normal(len(batch), self.length, self.config.latent))
 
     # What it can do

@@ -23,10 +23,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganvas.batches import Noise, Walks
+from ganvas.batches import Batch, Noise
 from ganvas.config import Situation, knob
 from ganvas.errors import GanvasError
-from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
 from ganvas.optim import optimiser
 
 CARD = {
@@ -158,7 +158,6 @@ class Critic(nn.Module):
 
 class NetGan(System):
     Config = Config
-    data = ("graph",)
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
@@ -181,17 +180,20 @@ class NetGan(System):
 
     def phases(self) -> tuple[Phase, ...]:
         critic = Turn("critic", self.estimate, times=self.config.critic_turns, fresh=True)
+        return (Phase("play", (critic, Turn("generator", self.approach))),)
+
+    def feeds(self) -> dict[str, Feed]:
         walking = {"length": self.config.length, "returning": self.config.returning, "roaming": self.config.roaming}
-        return (Phase("play", (critic, Turn("generator", self.approach)), loader=walking),)
+        return {"data": Feed(options=walking)}
 
     def averages(self) -> tuple[Average, ...]:
         return (Average("generator", "average", self.config.averaging),)
 
-    def estimate(self, batch: Walks, clock: Clock, shared: Shared) -> Terms:
+    def estimate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         with torch.no_grad():
             fake, _ = self._walk(self.generator, len(batch), batch.noise)
         down = self.critic.down
-        both = down[torch.cat([batch.walks, fake])]
+        both = down[torch.cat([batch.real, fake])]
         on_real, on_fake = self.critic(both).chunk(2)
         share = batch.noise.uniform(len(batch))[:, None, None]
         real, made = both.chunk(2)
@@ -206,7 +208,7 @@ class NetGan(System):
             "decay": self.config.critic_decay * half_squares(self.critic),
         }
 
-    def approach(self, batch: Walks, clock: Clock, shared: Shared) -> Terms:
+    def approach(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         embedded = self._soft_walk(len(batch), batch.noise, self.temperature(clock))
         return {
             "approach": -self.critic(embedded).mean(),

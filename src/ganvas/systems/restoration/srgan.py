@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
 
-from ganvas.batches import Image, Noise
+from ganvas.batches import Batch, Noise
 from ganvas.config import Situation, knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
@@ -31,6 +31,7 @@ from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_
 from ganvas.optim import optimiser
 
 CARD = {
+    "options": {"fit": "patches", "size": "96"},
     "title": "Photo-Realistic Single Image Super-Resolution Using a GAN (SRGAN)",
     "authors": "Ledig, Theis, Huszar, Caballero, Cunningham, Acosta, Aitken, Tejani, Totz, Wang, Shi",
     "year": 2016,
@@ -177,8 +178,6 @@ class Srgan(System):
     Config = Config
     couples_batch = "BatchNorm: micro-batches and processes normalise over their own share"
     extractors = ("effnet",)
-    fit = "patches"
-    side = 96
     multiple = 1
 
     def __init__(self, spec: Any, config: Any) -> None:
@@ -222,18 +221,18 @@ class Srgan(System):
     def averages(self) -> tuple[Average, ...]:
         return (Average("generator", "average", self.config.averaging),)
 
-    def resemble(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
+    def resemble(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """Squared error of pixels (eq. 4)."""
         small, large = self._pair(batch)
         return {"pixel": mse_loss(self.generator(small), large)}
 
-    def discriminate(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
+    def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         small, shared["true"] = self._pair(batch)
         shared["fake"] = self.generator(small)  # with its graph: the generator's turn goes on from here
         real, fake = self.discriminator(shared["true"]), self.discriminator(shared["fake"].detach())
         return {"real": real_is_real(real), "fake": fake_is_fake(fake)}
 
-    def convince(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
+    def convince(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """Features (eq. 5), the discriminator (eq. 6) and, if wanted, pixels."""
         if "fake" not in shared:
             small, shared["true"] = self._pair(batch)
@@ -265,16 +264,16 @@ class Srgan(System):
     def restore(self, images: Tensor, noise: Noise) -> Tensor:
         return self.average(images).clamp(-1, 1)
 
-    def show(self, batch: Image, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
-        small = self.degrade(batch.images, noise)
+    def show(self, batch: Batch, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
+        small = self.degrade(batch.real, noise)
         height, width = (side * self.scale for side in small.shape[2:])
-        true = batch.images[:, :, :height, :width]
+        true = batch.real[:, :, :height, :width]
         shown = [resized(small, self.scale).clamp(-1, 1), self.restore(small, noise), true]
         return torch.stack(shown, dim=1), ("bicubic", "restored", "true")
 
-    def _pair(self, batch: Image) -> tuple[Tensor, Tensor]:
+    def _pair(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """(small, large) of one random piece of each record."""
-        images, noise = batch.images, batch.noise
+        images, noise = batch.real, batch.noise
         count, _, *sides = images.shape
         piece = [min(self.config.crop or side, side) // self.scale * self.scale for side in sides]
         places = []

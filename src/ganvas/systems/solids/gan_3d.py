@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganvas.batches import Noise, Solids
+from ganvas.batches import Batch, Noise
 from ganvas.config import Situation, knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
@@ -27,6 +27,7 @@ from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_
 from ganvas.optim import optimiser
 
 CARD = {
+    "options": {"size": "32"},
     "title": "Learning a Probabilistic Latent Space of Object Shapes via 3D Generative-Adversarial Modeling (3D-GAN)",
     "authors": "Wu et al.",
     "year": 2016,
@@ -115,8 +116,6 @@ class VoxelDiscriminator(nn.Module):
 
 class Gan3d(System):
     Config = Config
-    data = ("solid",)
-    side = 32
     couples_batch = "BatchNorm: micro-batches and processes normalise over their own share"
     accuracy: Tensor
 
@@ -149,25 +148,25 @@ class Gan3d(System):
         """1 while D may move. Of several processes the first one's buffer decides for all (the Engine sees to it)."""
         return int(self.accuracy.item() <= self.config.gate)
 
-    def discriminate(self, batch: Solids, clock: Clock, shared: Shared) -> Terms:
+    def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         shared["fake"] = self._fake(batch)  # with its graph: the generator's turn goes on from here
-        real = self.discriminator(self._seen(batch.solids, batch))  # real and fake apart: BatchNorm must not mix them
+        real = self.discriminator(self._seen(batch.real, batch))  # real and fake apart: BatchNorm must not mix them
         fake = self.discriminator(self._seen(shared["fake"].detach(), batch))
         self._measure(real, fake)
         return {"real": real_is_real(real), "fake": fake_is_fake(fake)}
 
-    def fool(self, batch: Solids, clock: Clock, shared: Shared) -> Terms:
+    def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         sat_out = "fake" not in shared
         fake = self.discriminator(self._seen(self._fake(batch) if sat_out else shared.pop("fake"), batch))
         if sat_out:  # or the gate would never open again
             with torch.no_grad():
-                self._measure(self.discriminator(self._seen(batch.solids, batch)), fake)
+                self._measure(self.discriminator(self._seen(batch.real, batch)), fake)
         return {"fool": non_saturating(fake)}
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
         return self.average(self._latents(count, noise))
 
-    def _fake(self, batch: Solids) -> Tensor:
+    def _fake(self, batch: Batch) -> Tensor:
         return self.generator(self._latents(len(batch), batch.noise))
 
     def _latents(self, count: int, noise: Noise) -> Tensor:
@@ -175,7 +174,7 @@ class Gan3d(System):
         drawn = noise.normal if self.config.latents == "normal" else noise.uniform
         return drawn(count, self.config.latent)
 
-    def _seen(self, solids: Tensor, batch: Solids) -> Tensor:
+    def _seen(self, solids: Tensor, batch: Batch) -> Tensor:
         """What D sees. Real voxels are exactly 0 or 1, which gives generated ones away whatever their shape; noise hides it."""
         if not self.config.blur:
             return solids

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, pad
 
-from ganvas.batches import Noise, Sounds
+from ganvas.batches import Batch, Noise
 from ganvas.config import Situation, knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
@@ -170,7 +170,6 @@ def shifted(features: Tensor, shifts: Tensor) -> Tensor:
 
 class WaveGan(System):
     Config = Config
-    data = ("sound",)
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
@@ -195,30 +194,30 @@ class WaveGan(System):
     def averages(self) -> tuple[Average, ...]:
         return (Average("generator", "average", self.config.averaging),)
 
-    def estimate(self, batch: Sounds, clock: Clock, shared: Shared) -> Terms:
+    def estimate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         fake = self._fake(batch).detach()
         share = batch.noise.uniform(len(batch))
         on_fake, on_real, between = (self._shifts(batch) for _ in range(3))
-        penalty = interpolation_penalty(lambda x: self.critic(x, between), batch.sounds, fake, share)
+        penalty = interpolation_penalty(lambda x: self.critic(x, between), batch.real, fake, share)
         return {
-            "distance": self.critic(fake, on_fake).mean() - self.critic(batch.sounds, on_real).mean(),
+            "distance": self.critic(fake, on_fake).mean() - self.critic(batch.real, on_real).mean(),
             "penalty": self.config.penalty * penalty,
         }
 
-    def approach(self, batch: Sounds, clock: Clock, shared: Shared) -> Terms:
+    def approach(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         return {"approach": -self.critic(self._fake(batch), self._shifts(batch)).mean()}
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
         return self.average(self._latents(noise, count))
 
-    def _fake(self, batch: Sounds) -> Tensor:
+    def _fake(self, batch: Batch) -> Tensor:
         return self.generator(self._latents(batch.noise, len(batch)))
 
     def _latents(self, noise: Noise, count: int) -> Tensor:
         """(count, latent), uniform in -1 .. 1."""
         return 2 * noise.uniform(count, self.config.latent) - 1
 
-    def _shifts(self, batch: Sounds) -> Tensor | None:
+    def _shifts(self, batch: Batch) -> Tensor | None:
         reach, layers = self.config.shuffle, len(self.critic.layers)
         if reach == 0 or layers < 2:
             return None

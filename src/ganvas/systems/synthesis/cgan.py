@@ -19,16 +19,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from ganvas.batches import Noise, Points
+from ganvas.batches import Noise
 from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.kinds.image.spec import ImageSpec
 from ganvas.networks.convolutional import ConvolutionalDiscriminator, ConvolutionalGenerator
 from ganvas.networks.perceptron import Perceptron
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.optim import optimiser
-from ganvas.specs import ImageSpec
 
 CARD = {
     "title": "Conditional Generative Adversarial Nets",
@@ -59,7 +59,6 @@ PRESETS: dict[str, Any] = {"auto": {}, "paper": {"batch_size": 100, "averaging":
 
 class Cgan(System):
     Config = Config
-    data = ("image", "points")
     couples_batch = "BatchNorm (images): micro-batches and processes normalise over their own share"
 
     def __init__(self, spec: Any, config: Any) -> None:
@@ -95,7 +94,7 @@ class Cgan(System):
         return (Average("generator", "average", self.config.averaging),)
 
     def discriminate(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
-        real = batch.points if isinstance(batch, Points) else batch.images
+        real = batch.real
         shared["fake"] = self._fake(batch)
         return {
             "real": real_is_real(self._judge(real, batch)),

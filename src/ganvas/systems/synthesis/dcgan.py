@@ -18,7 +18,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ganvas.batches import Image, Noise
+from ganvas.batches import Batch, Noise
 from ganvas.config import Situation, knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.convolutional import CONNECTED, STRIDES, ConvolutionalDiscriminator, ConvolutionalGenerator
@@ -109,23 +109,23 @@ class Dcgan(System):
     def averages(self) -> tuple[Average, ...]:
         return (Average("generator", "average", self.config.averaging),)
 
-    def discriminate(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
+    def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         shared["fake"] = self._fake(batch)  # with its graph: the generator's turn goes on from here
-        real = self.discriminator(self._seen(batch.images, batch))  # real and fake apart: BatchNorm must not mix them
+        real = self.discriminator(self._seen(batch.real, batch))  # real and fake apart: BatchNorm must not mix them
         fake = self.discriminator(self._seen(shared["fake"].detach(), batch))
         return {"real": real_is_real(real), "fake": fake_is_fake(fake)}
 
-    def fool(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
+    def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         fake = shared.pop("fake") if "fake" in shared else self._fake(batch)
         return {"fool": non_saturating(self.discriminator(self._seen(fake, batch)))}
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
         return self.average(noise.normal(count, self.config.latent))
 
-    def _fake(self, batch: Image) -> Tensor:
+    def _fake(self, batch: Batch) -> Tensor:
         return self.generator(batch.noise.normal(len(batch), self.config.latent))
 
-    def _seen(self, images: Tensor, batch: Image) -> Tensor:
+    def _seen(self, images: Tensor, batch: Batch) -> Tensor:
         return augment(images, batch.noise, self.config.augment)
 
 

@@ -19,13 +19,13 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from ganvas.batches import Noise, Points
+from ganvas.batches import Noise
 from ganvas.config import Situation, knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.kinds.image.spec import ImageSpec
 from ganvas.networks.perceptron import Perceptron
 from ganvas.objectives.adversarial import fake_is_fake, minimax, non_saturating, real_is_real
 from ganvas.optim import NAMES, optimiser
-from ganvas.specs import ImageSpec
 
 CARD = {
     "title": "Generative Adversarial Nets",
@@ -80,7 +80,6 @@ PRESETS: dict[str, Any] = {
 
 class Gan(System):
     Config = Config
-    data = ("points", "image")
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
@@ -112,7 +111,7 @@ class Gan(System):
         return (Average("generator", "average", self.config.averaging),)
 
     def discriminate(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
-        real = batch.points if isinstance(batch, Points) else batch.images
+        real = batch.real
         condition = self._condition(batch.labels)
         fake = self._fake(batch, condition).detach()
         return {

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ganvas.batches import Noise, Points
+from ganvas.batches import Noise
 from ganvas.config import Situation, knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.pair import build_pair
@@ -65,7 +65,6 @@ PRESETS: dict[str, Any] = {
 
 class Lsgan(System):
     Config = Config
-    data = ("image", "points")
     couples_batch = "BatchNorm (images): micro-batches and processes normalise over their own share"
 
     def __init__(self, spec: Any, config: Any) -> None:
@@ -84,7 +83,7 @@ class Lsgan(System):
         return (Average("generator", "average", self.config.averaging),)
 
     def discriminate(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
-        real = batch.points if isinstance(batch, Points) else batch.images
+        real = batch.real
         shared["fake"] = self._fake(batch)
         return {
             "real": least_squares(self.discriminator(real), self.config.real_target),

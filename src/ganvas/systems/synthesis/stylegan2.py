@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganvas.batches import Image, Noise
+from ganvas.batches import Batch, Noise
 from ganvas.config import Situation, knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.style import Mapping, ResidualDiscriminator, Synthesis
@@ -114,30 +114,30 @@ class StyleGan2(System):
 
     # The game
 
-    def discriminate(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
+    def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         if self.config.ada > 0 and clock.round % ADAPT_EVERY == 0:
             self._adapt(batch.noise.world)
         shared["fake"] = self._fake(batch)  # with its graph: the generator's turn goes on from here
-        real = self.discriminator(self._seen(batch.images, batch))
+        real = self.discriminator(self._seen(batch.real, batch))
         fake = self.discriminator(self._seen(shared["fake"].detach(), batch))
         self.signs += torch.stack([real.detach().sign().sum(), torch.full_like(self.p, len(batch))])
         return {"real": real_is_real(real), "fake": fake_is_fake(fake)}
 
-    def flatten(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
+    def flatten(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """R1 (Mescheder et al. 2018) at real images as D sees them, in full precision."""
-        with torch.autocast(batch.images.device.type, enabled=False):
-            images = self._seen(batch.images, batch).detach().requires_grad_()
+        with torch.autocast(batch.real.device.type, enabled=False):
+            images = self._seen(batch.real, batch).detach().requires_grad_()
             (slope,) = torch.autograd.grad(self.discriminator(images).sum(), images, create_graph=True)
             return {"r1": self.gamma * R1_EVERY / 2 * slope.square().sum((1, 2, 3)).mean()}
 
-    def fool(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
+    def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         fake = shared.pop("fake") if "fake" in shared else self._fake(batch)
         return {"fool": non_saturating(self.discriminator(self._seen(fake, batch)))}
 
-    def path_length(self, batch: Image, clock: Clock, shared: Shared) -> Terms:
+    def path_length(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """Equation 4, on half a batch of latents of its own, in full precision."""
         count = max(1, len(batch) // 2)
-        with torch.autocast(batch.images.device.type, enabled=False):
+        with torch.autocast(batch.real.device.type, enabled=False):
             styles = self._styles(batch.noise, count)
             images = self.synthesis(styles, self._maps(batch.noise, count))
             directions = batch.noise.normal(*images.shape) / math.sqrt(images.shape[2] * images.shape[3])
@@ -154,12 +154,12 @@ class StyleGan2(System):
         self.p.add_(step).clamp_(0, MOST_PROBABLE)
         self.signs.zero_()
 
-    def _seen(self, images: Tensor, batch: Image) -> Tensor:
+    def _seen(self, images: Tensor, batch: Batch) -> Tensor:
         if self.config.ada == 0:
             return images
         return augment_adaptively(images, batch.noise, self.p, mirror=self.config.mirror, turns=self.config.turns)
 
-    def _fake(self, batch: Image) -> Tensor:
+    def _fake(self, batch: Batch) -> Tensor:
         maps = self._maps(batch.noise, len(batch))
         return self.synthesis(self._styles(batch.noise, len(batch)), maps)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ganvas.batches import Noise, Points
+from ganvas.batches import Noise
 from ganvas.config import Situation, knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.pair import build_pair
@@ -65,7 +65,6 @@ PRESETS: dict[str, Any] = {"auto": auto, "paper": {"width": 64, "averaging": 0.0
 
 class WganGp(System):
     Config = Config
-    data = ("image", "points")
     couples_batch = "BatchNorm in G (images): micro-batches and processes normalise over their own share"
 
     def __init__(self, spec: Any, config: Any) -> None:
@@ -94,7 +93,7 @@ class WganGp(System):
         return (Average("generator", "average", self.config.averaging),)
 
     def estimate(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
-        real = batch.points if isinstance(batch, Points) else batch.images
+        real = batch.real
         fake = self._fake(batch).detach()
         share = batch.noise.uniform(len(batch))
         return {

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ganvas.batches import Noise, Tokens
+from ganvas.batches import Batch, Noise
 from ganvas.config import Situation, knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.optim import optimiser
@@ -227,7 +227,6 @@ class Discriminator(nn.Module):
 
 class SeqGan(System):
     Config = Config
-    data = ("tokens",)
     generated: Tensor
     taken: Tensor
 
@@ -265,20 +264,20 @@ class SeqGan(System):
     def averages(self) -> tuple[Average, ...]:
         return (Average("generator", "rollout", self._half_life),)
 
-    def sources(self) -> dict[str, Callable[[Clock, Noise], Tokens]]:
+    def sources(self) -> dict[str, Callable[[Clock, Noise], Batch]]:
         return {"written": self._written}
 
     def reductions(self) -> dict[str, str]:
         return {"generated": "rank", "taken": "rank"}
 
-    def likelihood(self, batch: Tokens, clock: Clock, shared: Shared) -> Terms:
+    def likelihood(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """Mean over symbols, as the paper's code has it."""
-        return {"nll": -self.generator.log_probabilities(batch.tokens).sum() / self.generator.written(batch.tokens).sum()}
+        return {"nll": -self.generator.log_probabilities(batch.real).sum() / self.generator.written(batch.real).sum()}
 
-    def judge(self, batch: Tokens, clock: Clock, shared: Shared) -> Terms:
+    def judge(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """Cross-entropy on real and generated sequences, and the decay of the last layer."""
         count = len(batch)
-        both = torch.cat([batch.tokens, self._negatives(count, batch.noise)])
+        both = torch.cat([batch.real, self._negatives(count, batch.noise)])
         keep = 1 - self.config.dropout
         kept = (batch.noise.uniform(count, 2, self.discriminator.features) < keep) / keep
         logits = self.discriminator(both, kept.transpose(0, 1).flatten(0, 1).to(batch.noise.dtype))
@@ -286,13 +285,13 @@ class SeqGan(System):
         decay = sum(p.square().sum() for p in self.discriminator.output.parameters()) / 2
         return {"real or not": cross_entropy(logits, answers), "decay": self.config.decay * decay}
 
-    def reinforce(self, batch: Tokens, clock: Clock, shared: Shared) -> Terms:
+    def reinforce(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """On sequences of the generator's own."""
-        rewards = self.rewards(batch.tokens, batch.noise)
-        written = self.generator.written(batch.tokens)
+        rewards = self.rewards(batch.real, batch.noise)
+        written = self.generator.written(batch.real)
         if self.config.centred:
             rewards = rewards - (rewards * written).sum(0) / written.sum(0).clamp(min=1)
-        return {"policy": -(self.generator.log_probabilities(batch.tokens) * rewards).sum(1).mean()}
+        return {"policy": -(self.generator.log_probabilities(batch.real) * rewards).sum(1).mean()}
 
     @torch.no_grad()
     def rewards(self, tokens: Tensor, noise: Noise) -> Tensor:
@@ -313,9 +312,9 @@ class SeqGan(System):
         """(N,) D's probability that sequences (N, T) are real."""
         return torch.cat([self.discriminator(part).softmax(1)[:, 1] for part in tokens.split(JUDGED)])
 
-    def _written(self, clock: Clock, noise: Noise) -> Tokens:
+    def _written(self, clock: Clock, noise: Noise) -> Batch:
         count = self.config.batch_size // noise.world
-        return Tokens(noise, None, self.generator.write(noise.uniform(count, self.spec.length)))
+        return Batch(noise, {"real": self.generator.write(noise.uniform(count, self.spec.length))})
 
     def _negatives(self, count: int, noise: Noise) -> Tensor:
         """(count, T) of the generated set; a new one is written when it was gone through often enough."""

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from ganvas.batches import Domains, Noise
+from ganvas.batches import Batch, Noise
 from ganvas.config import Situation, knob
 from ganvas.errors import GanvasError, did_you_mean
-from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.convolutional import SMALLEST_SIDE, initialise
 from ganvas.optim import optimiser
 
@@ -174,8 +174,8 @@ class CycleGan(System):
             self.register_buffer("pool_b", torch.zeros(config.pool, *spec.shape))
             self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
 
-    def domains(self) -> tuple[int, ...]:
-        return self._domains
+    def feeds(self) -> dict[str, Feed]:
+        return {"data": Feed(of=dict(zip(("a", "b"), self._domains, strict=True)))}
 
     def players(self) -> tuple[Player, ...]:
         rule = optimiser("adam", self.config.rate, beta1=self.config.beta1, beta2=self.config.beta2)
@@ -201,9 +201,9 @@ class CycleGan(System):
     def reductions(self) -> dict[str, str]:
         return {"pool_a": "rank", "pool_b": "rank", "filled": "rank"}
 
-    def translate_both(self, batch: Domains, clock: Clock, shared: Shared) -> Terms:
+    def translate_both(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """The translators' turn: fool both judges, find the way back, leave alone what is right already."""
-        a, b = batch.a, batch.b
+        a, b = batch["a"], batch["b"]
         own = self.config.cycle * self.config.identity
         # One pass for the other domain's images and its own: every record is normalised by itself.
         made_a, *same_a = self.to_a(torch.cat([b, a]) if own else b).split(len(a))
@@ -221,24 +221,24 @@ class CycleGan(System):
             terms["identity b"] = own * (same_b[0] - b).abs().mean()
         return terms
 
-    def tell_apart(self, batch: Domains, clock: Clock, shared: Shared) -> Terms:
+    def tell_apart(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """The judges' turn: 1 for real images, 0 for translated ones out of the pools."""
         made_a, made_b = self._pooled(batch, shared)
         terms = {}
-        for name, judge, real, made in (("a", self.judge_a, batch.a, made_a), ("b", self.judge_b, batch.b, made_b)):
+        for name, judge, real, made in (("a", self.judge_a, batch["a"], made_a), ("b", self.judge_b, batch["b"], made_b)):
             on_real, on_made = judge(torch.cat([real, made])).split(len(real))
             terms[f"real {name}"] = 0.5 * (on_real - 1).square().mean()
             terms[f"made {name}"] = 0.5 * on_made.square().mean()
         return terms
 
     @torch.no_grad()
-    def _pooled(self, batch: Domains, shared: Shared) -> tuple[Tensor, Tensor]:
+    def _pooled(self, batch: Batch, shared: Shared) -> tuple[Tensor, Tensor]:
         """The round's translations; half of them, once the pools are full, exchanged for earlier ones (a coin for each record).
 
         Both pools fill at the same pace, each record has a place of its own (what a pool smaller than a batch has no place
         for goes past it), and nothing is read back from the device.
         """
-        made = shared.pop("a").to(batch.a.dtype), shared.pop("b").to(batch.b.dtype)
+        made = shared.pop("a").to(batch["a"].dtype), shared.pop("b").to(batch["b"].dtype)
         size = self.config.pool
         if not size:
             return made
@@ -264,11 +264,11 @@ class CycleGan(System):
         result: Tensor = self._best()[self._domains.index(target)](images)
         return result
 
-    def show(self, batch: Domains, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
+    def show(self, batch: Batch, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
         to_a, to_b = self._best()
         first, second = (self.spec.classes[index] for index in self._domains)
-        made_b, made_a = to_b(batch.a), to_a(batch.b)
-        cells = (batch.a, made_b, to_a(made_b), batch.b, made_a, to_b(made_a))
+        made_b, made_a = to_b(batch["a"]), to_a(batch["b"])
+        cells = (batch["a"], made_b, to_a(made_b), batch["b"], made_a, to_b(made_a))
         return torch.stack(cells, 1), (first, f"as {second}", "back", second, f"as {first}", "back")
 
 

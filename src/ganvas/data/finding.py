@@ -1,0 +1,68 @@
+"""Which kind of data a source holds, and its files of that kind. Decodes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError
+from ..kinds import Kind, kind_names, kind_of
+from ..kinds.facets import FromArrays, Sniffs
+from ..store.listing import Listing, Source, list_files
+from .phantoms import catalogue, is_phantom
+
+USUALLY = {".csv": "points", ".npz": "image", ".npy": "image", ".nii": "image", ".nii.gz": "image"}
+"""What a suffix that several kinds have means to a system that asks for none of them."""
+
+
+def source_of(place: str | Path | Source) -> Source:
+    """What a user named, to be walked once however often it is looked at."""
+    return place if isinstance(place, Source) else Source(Path(place).expanduser(), str(place))
+
+
+def recognise(place: str | Path | Source | np.ndarray, wanted: tuple[str, ...] = ()) -> str:
+    """The kind that most files are of, by their suffixes; of a phantom its own, of an array the one that takes its shape.
+
+    wanted: kinds that a system learns from; where a suffix may mean several (`.csv`, `.npz`), these decide. Where nothing is
+    of any kind, the first one wanted, or images. Raises DataError for an array that no kind takes.
+    """
+    if isinstance(place, np.ndarray):
+        for name in (*wanted, *kind_names()):
+            kind = kind_of(name)
+            if isinstance(kind, FromArrays) and kind.takes(place):
+                return name
+        raise DataError(f"the array has shape {place.shape}: give images (N, H, W), (N, H, W, C) or points (N, D)")
+    source = source_of(place)
+    if is_phantom(source.text) and not source.path.exists():
+        return catalogue()[source.text.partition(":")[0]].kind
+    kinds = [kind_of(name) for name in kind_names()]
+    owners: dict[str, list[str]] = {}
+    for kind in kinds:
+        for suffix in kind.suffixes:
+            owners.setdefault(suffix, []).append(kind.name)
+    counts: dict[str, int] = {}
+    for path in source.names:
+        for name in _claimants(path.rpartition("/")[2].lower(), owners, wanted):
+            counts[name] = counts.get(name, 0) + 1
+    if not counts:
+        return next(iter(wanted), "image")
+    return max(counts, key=lambda name: (counts[name], name in wanted, name == "image"))
+
+
+def _claimants(base: str, owners: dict[str, list[str]], wanted: tuple[str, ...]) -> list[str]:
+    """Kinds whose file this may be."""
+    parts = base.split(".")
+    suffixes = (["." + ".".join(parts[-2:])] if len(parts) > 2 else []) + ["." + parts[-1]]
+    for suffix in suffixes:
+        if suffix in owners and len(parts) > 1:
+            able = owners[suffix]
+            asked = [name for name in able if name in wanted]
+            usual = [USUALLY[suffix]] if suffix in USUALLY else []
+            return able if len(able) == 1 else asked or usual
+    return []
+
+
+def files_of(place: str | Path | Source, kind: Kind) -> Listing:
+    """The source's files of that kind, with their labels, groups and sides. Raises DataError as `list_files`."""
+    return list_files(source_of(place), kind.suffixes, kind.says.noun, kind.sniff if isinstance(kind, Sniffs) else None)

@@ -1,0 +1,211 @@
+"""What only some kinds of data offer, as protocols: callers ask `isinstance(kind, Measured)`. Never base classes.
+
+A member enters `Kind` when every kind needs it; until then it is a facet here. Not for what a system can do: `capabilities`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ..data.dataset import Dataset
+    from ..metrics.measure import Measure
+    from ..store.cache import Writer
+
+Side = tuple[np.ndarray, Any]
+"""One side of a comparison: records (N, ...) in file units, and their spec."""
+
+
+@runtime_checkable
+class FromArrays(Protocol):
+    """Takes records from memory: arrays that a user hands in, and those of phantoms without a spec of their own."""
+
+    def takes(self, array: np.ndarray) -> bool:
+        """Whether an array of this shape and type is records of this kind."""
+        ...
+
+    def fill_array(
+        self, writer: Writer, values: np.ndarray, labels: np.ndarray | None, classes: tuple[str, ...],
+        groups: np.ndarray | None, settings: Mapping[str, Any], progress: bool,
+    ) -> None:  # fmt: skip
+        """As `Kind.fill`, from records. groups: (N,) of those that belong together; None: to be found out."""
+        ...
+
+
+@runtime_checkable
+class FromTexts(Protocol):
+    """Takes records from the cells of a table: captions, attributes."""
+
+    def fill_texts(self, writer: Writer, columns: Mapping[str, list[str]], settings: Mapping[str, Any]) -> None:
+        """As `Kind.fill`, from one or several columns of text, (N,) each. Raises DataError."""
+        ...
+
+
+@runtime_checkable
+class LooksInside(Protocol):
+    """Has the files of another kind, and is told from it by what is in them (label maps among images)."""
+
+    def looks_like(self, files: Sequence[Path]) -> bool:
+        """Whether these files are of this kind."""
+        ...
+
+
+@runtime_checkable
+class Sniffs(Protocol):
+    """Knows its files by their first bytes too."""
+
+    def sniff(self, path: Path) -> bool:
+        """Whether a file whose suffix says nothing is one of this kind."""
+        ...
+
+
+@runtime_checkable
+class Settles(Protocol):
+    """Brings options into one form before the cache is asked."""
+
+    def settle(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """The settings (`Kind.fill`), equal ones equally written. Raises GanvasError for what cannot be meant."""
+        ...
+
+
+@runtime_checkable
+class Suits(Protocol):
+    """Knows at which size data is best trained when nobody says."""
+
+    def suitable(self, source: Any) -> Any:
+        """The size for what `open_data` takes as source, before anything is decoded; None leaves it as it is."""
+        ...
+
+
+@runtime_checkable
+class Deep(Protocol):
+    """Has a choice of bits a value."""
+
+    def at_depth(self, spec: Any, depth: int) -> Any:
+        """The spec in so many bits; a depth other than its own stretches to the full range."""
+        ...
+
+    def stored(self, spec: Any, format: str, depth: int | None) -> Any:
+        """The spec as files of that format hold it. Raises GanvasError for a depth that the format has not."""
+        ...
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """Deals its records by a stream of its own (`engine.Stream`)."""
+
+    def stream(self, dataset: Dataset, batch_size: int, seed: int, world: int, options: Mapping[str, Any]) -> Any:
+        """The training stream. options: of the system's `Feed`."""
+        ...
+
+
+@runtime_checkable
+class Whole(Protocol):
+    """All records together are one thing (the edges of a graph), made and judged as a whole."""
+
+    def kept(self, values: np.ndarray, spec: Any) -> np.ndarray:
+        """Records (N,) bool that must never be held out."""
+        ...
+
+    def picture_beside(self, records: np.ndarray, dataset: Dataset) -> np.ndarray:
+        """As `Kind.picture`, with real records of the data set beside them."""
+        ...
+
+    def vectors_beside(self, values: np.ndarray, others: np.ndarray, spec: Any) -> np.ndarray:
+        """`Kind.vectors` of held-out records, which are features of each other; others: those learnt from."""
+        ...
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """Has measures of its own beside what is measured of `Kind.vectors`."""
+
+    def measures(self, made: Side, train: Side, heldout: Side, seed: int) -> dict[str, Measure]:
+        """What the field measures of samples, by key."""
+        ...
+
+
+@runtime_checkable
+class Anchored(Protocol):
+    """Has trivial samples, whose own measures stand beside those of the samples."""
+
+    def anchors(self, train: Side, heldout: Side, seed: int) -> dict[str, Side]:
+        """Trivial samples by name."""
+        ...
+
+
+@runtime_checkable
+class Audited(Protocol):
+    """Has an audit in place of the common one on `Kind.vectors`."""
+
+    def audit(self, made: Side, train: Side, heldout: Side, seed: int) -> Any:
+        """A `metrics.memorisation.Audit`; None for the common one. Raises GanvasError for too few records."""
+        ...
+
+
+@runtime_checkable
+class Named(Protocol):
+    """Has properties that people have words for; they name latent directions (`ganvas.inference.directions`)."""
+
+    def properties(self, records: np.ndarray, spec: Any) -> dict[str, np.ndarray]:
+        """Name -> (N,) float, NaN where a record has none."""
+        ...
+
+
+@runtime_checkable
+class Levelled(Protocol):
+    """Is heard, at a loudness."""
+
+    def loudness(self, records: np.ndarray, spec: Any, level: str) -> tuple[np.ndarray, list[str]]:
+        """Records brought to one loudness, `peak:-1`, `rms:-20` or `lufs:-16`, and notes for the user."""
+        ...
+
+
+@runtime_checkable
+class Gridded(Protocol):
+    """Is shown as a grid, whose rows can have a class and whose columns a caption."""
+
+    def grid(
+        self, records: np.ndarray, spec: Any, *, columns: int | None = None, labels: np.ndarray | None = None,
+        captions: tuple[str, ...] = (),
+    ) -> np.ndarray:  # fmt: skip
+        """As `Kind.picture`, in order."""
+        ...
+
+
+@runtime_checkable
+class ScoredFiles(Protocol):
+    """Is scored file by file."""
+
+    def score(
+        self, path: Path, name: str, spec: Any, anomaly: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], out: Path
+    ) -> tuple[float, list[Path], list[str]]:
+        """Score a file and write, as `out`/`name`..., where it is unusual: (score of the file, files written, notes).
+
+        anomaly: records (N, ...) in file units -> scores (N,) and maps (N, ...). Raises DataError for a file that does not fit.
+        """
+        ...
+
+
+@dataclass
+class Piece:
+    """Part of a file that a run is put to use on: records (N, ...) in file units, their spec, and what `like` a result is
+    written with (the kind's own knowledge of the file)."""
+
+    records: np.ndarray
+    spec: Any
+    like: Any = None
+
+
+@runtime_checkable
+class Reads(Protocol):
+    """Reads a file for a trained run to be put to use on."""
+
+    def read(self, path: Path, spec: Any, settings: Any) -> Iterator[Piece]:
+        """The file's pieces, in order. Raises DataError."""
+        ...

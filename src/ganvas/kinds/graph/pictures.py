@@ -1,0 +1,70 @@
+"""A picture of graphs: how many nodes have which degree, and which nodes are joined. For people to look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+COMMUNITIES = 8  # looked for, to bring nodes into an order
+
+
+def draw_graphs(graphs: list[tuple[str, np.ndarray]], nodes: int) -> np.ndarray:
+    """A picture (H, W, 3) uint8 with the degrees of all graphs in one panel, and the adjacency of each beside it.
+
+    graphs: name and edges (E, 2). Nodes are in the order of the first graph's communities, the same for all.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from ...drawing import COLOURS
+    from ...metrics.graphs import adjacency
+
+    matrices = [adjacency(edges, nodes) for _, edges in graphs]
+    place = np.empty(nodes, np.int64)
+    place[_order(matrices[0])] = np.arange(nodes)
+    figure = Figure(figsize=(4.2 * (1 + len(graphs)), 4.2), dpi=100, facecolor="white", layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    panels = figure.subplots(1, 1 + len(graphs), squeeze=False)[0]
+    for number, ((name, _), matrix) in enumerate(zip(graphs, matrices, strict=True)):
+        degrees, count = np.unique(np.asarray(matrix.sum(0)).ravel().astype(int), return_counts=True)
+        there = degrees > 0
+        panels[0].loglog(
+            degrees[there], count[there], "o", markersize=4, alpha=0.7, color=COLOURS[number], label=name, markeredgewidth=0
+        )
+        both = matrix.tocoo()
+        axes = panels[1 + number]
+        size = min(6.0, max(0.4, 600 / nodes))
+        axes.plot(place[both.col], place[both.row], "s", markersize=size, color=COLOURS[number], markeredgewidth=0)
+        axes.set_xlim(-1, nodes)
+        axes.set_ylim(nodes, -1)
+        axes.set_aspect("equal")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_title(f"{name}: {nodes} nodes, {matrix.nnz // 2} edges", fontsize=9)
+    panels[0].set_xlabel("degree", fontsize=9)
+    panels[0].set_ylabel("nodes", fontsize=9)
+    panels[0].tick_params(labelsize=7)
+    panels[0].spines[["top", "right"]].set_visible(False)
+    if len(graphs) > 1:
+        panels[0].legend(frameon=False, fontsize=8)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _order(matrix: Any) -> np.ndarray:
+    """Nodes by community, large ones first, and by degree within: spectral clustering (Ng, Jordan, Weiss 2001)."""
+    from scipy.sparse import diags
+    from scipy.sparse.linalg import eigsh
+    from sklearn.cluster import KMeans
+
+    degrees = np.asarray(matrix.sum(0)).ravel()
+    group = np.zeros(len(degrees), np.int64)
+    if len(degrees) > 5 * COMMUNITIES:
+        scale = diags(1 / np.sqrt(np.maximum(degrees, 1)))
+        vectors = eigsh(scale @ matrix @ scale, k=COMMUNITIES, which="LA", tol=1e-3, v0=np.ones(len(degrees)))[1]
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        group = KMeans(COMMUNITIES, n_init=2, random_state=0).fit_predict(vectors)
+    sizes = np.bincount(group)
+    order: np.ndarray = np.lexsort((-degrees, group, -sizes[group]))
+    return order

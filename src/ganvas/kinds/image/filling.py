@@ -1,0 +1,431 @@
+"""From decoded pictures to one array: bringing them to one shape and range, and working out labels, groups and spacing.
+
+The middle of `dataset.open_data`, for data that comes as files or as an array of pictures. Not for finding files (`listing`),
+splitting (`splits`) or keeping (`cache`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import DataError, GanvasError
+from ...store import cache as caching
+from ...store.entry import NOTED, conclude
+from ...store.listing import Listing, class_indices, some
+from ...store.splits import MOST, join, with_fewer_links
+from .resize import convert_channels, patches, resize, thumbnail
+from .spec import ImageSpec
+
+if TYPE_CHECKING:
+    from .readers import Picture
+
+_WRITTEN = np.empty(0)  # in the place of pixels no longer needed: a view would keep them in memory
+
+
+@dataclass
+class _Row:
+    """One decoded picture, ready to be written."""
+
+    pixels: np.ndarray
+    thumb: np.ndarray
+    content: bytes
+    native: tuple[int, int]
+    colours: int
+    depth: int
+    low: float
+    high: float
+    least: float
+    most: float
+    spacing: tuple[float, float] | None
+    group: str | None
+    label: str | None
+    warnings: tuple[str, ...]
+    enlarged: bool
+
+
+@dataclass
+class _File:
+    """One decoded file: its rows, or why there are none."""
+
+    place: int
+    rows: list[_Row] = field(default_factory=list)
+    error: str | None = None
+
+
+class _Unfit(DataError):
+    """A readable file that cannot be brought to the settings: an error, where an unreadable one is skipped."""
+
+
+def _prepare(picture: Picture, settings: dict[str, Any], name: str) -> list[_Row]:
+    """The picture as one row, or as one row a patch."""
+    if settings["fit"] != "patches":
+        return [_row(picture, settings, name)]
+    try:
+        pieces = patches(picture.pixels, settings["size"])
+    except GanvasError as error:
+        raise DataError(f"{name}: {error}") from error
+    # Patches of one picture share its content: they are one group, as the pictures of a patient are.
+    group = picture.group or hashlib.blake2b(f"{name} {picture.index}".encode(), digest_size=8).hexdigest()
+    return [_row(replace(picture, pixels=piece, group=group), settings, name) for piece in pieces]
+
+
+def _row(picture: Picture, settings: dict[str, Any], name: str) -> _Row:
+    pixels = picture.pixels
+    native, colours = (pixels.shape[0], pixels.shape[1]), pixels.shape[2]
+    if settings["channels"] is not None:
+        try:
+            pixels = convert_channels(pixels, settings["channels"])
+        except GanvasError as error:
+            raise _Unfit(f"{name}: {error}") from error
+    span, wanted = (1.0, 1.0), settings["size"]
+    if wanted is not None and settings["fit"] != "patches":
+        pixels, span = resize(pixels, wanted, settings["fit"])
+    spacing = picture.spacing
+    if spacing is not None:
+        spacing = (spacing[0] * span[0], spacing[1] * span[1])
+    pixels = np.ascontiguousarray(pixels)
+    return _Row(
+        pixels, thumbnail(pixels).astype(np.float16), hashlib.blake2b(pixels.data, digest_size=16).digest(), native,
+        colours, picture.depth, float(picture.low), float(picture.high), float(pixels.min()), float(pixels.max()),
+        spacing, picture.group, None if picture.label is None else str(picture.label), tuple(picture.warnings),
+        min(span) < 1,
+    )  # fmt: skip
+
+
+def _decode(listing: Listing, settings: dict[str, Any], pictures: Iterable[Picture] | None, progress: bool) -> Any:
+    """Yields a `_File` per file in order; a source of one file is passed on picture by picture, as it may be large."""
+    from .readers import read
+
+    if pictures is None and len(listing.files) > 1:
+
+        def work(place: int) -> _File:
+            try:
+                pictures = read(listing.files[place], axis=settings["axis"])
+                rows = [row for picture in pictures for row in _prepare(picture, settings, listing.names[place])]
+                return _File(place, rows)
+            except _Unfit as error:
+                raise DataError(str(error)) from error
+            except DataError as error:
+                return _File(place, error=str(error))
+
+        yield from caching.in_parallel(work, list(range(len(listing.files))), what="decoding", progress=progress)
+        return
+
+    def one(picture: Picture) -> _File:
+        return _File(0, _prepare(picture, settings, listing.names[0]))
+
+    source = pictures if pictures is not None else read(listing.files[0], axis=settings["axis"])
+    yield from caching.in_parallel(one, source, what="decoding", progress=progress)
+
+
+def fill(
+    writer: caching.Writer, listing: Listing, settings: dict[str, Any], progress: bool, strict: bool,
+    pictures: Iterable[Picture] | None = None,
+) -> None:  # fmt: skip
+    """Decode everything into the writer and work out spec, labels, groups and notes.
+
+    Whole numbers and floats in one folder (volumes with and without negative values) are all kept as floats if no file
+    declares a range of its own: the values then mean the same in both.
+    """
+    kept: list[_Row] = []
+    as_float = False
+    places: list[int] = []
+    skipped: list[tuple[str, str]] = []
+    shapes: dict[str, dict[Any, list[str]]] = {"size": {}, "channels": {}, "depth": {}}
+    budget = 200  # after the first disagreement, look this much further to say what there is
+    for file in _decode(listing, settings, pictures, progress):
+        name = listing.names[file.place]
+        if file.error is not None:
+            if strict:
+                raise DataError(file.error)
+            skipped.append((name, file.error))
+            continue
+        for row in file.rows:
+            plain = np.isnan(row.low)
+            if kept and plain and np.isnan(kept[0].low) and {row.depth, kept[0].depth} == {16, 32} and not as_float:
+                as_float = True
+                writer.as_type(np.float32)
+                shapes["depth"] = {32: [name for names in shapes["depth"].values() for name in names]}
+                for earlier in kept:
+                    earlier.depth = 32
+            if as_float and plain and row.depth == 16:
+                row.pixels, row.depth = row.pixels.astype(np.float32), 32
+            size = row.pixels.shape[:2]
+            for what, value in (("size", size), ("channels", row.pixels.shape[2]), ("depth", row.depth)):
+                names = shapes[what].setdefault(value, [])
+                if not names or names[-1] != name:
+                    names.append(name)
+            if any(len(values) > 1 for values in shapes.values()):
+                budget -= 1
+                if budget < 0:
+                    break
+                continue
+            writer.row(row.pixels)
+            row.pixels = _WRITTEN
+            if len(kept) >= MOST:
+                row.thumb = _WRITTEN
+            kept.append(row)
+            places.append(file.place)
+        if budget < 0:
+            break
+    _agree(listing, shapes, partly=budget < 0)
+    if not kept:
+        if len(listing.files) == 1 and skipped:
+            raise DataError(skipped[0][1])
+        reason = f": {skipped[0][1]}" if skipped else ""
+        raise DataError(f"{listing.source}: none of {len(listing.files)} files could be read{reason}")
+    notes = _notes(listing, kept, places, skipped, settings)
+    low, high = _value_range(writer, kept, notes)
+    labels, classes = _labels(listing, kept, places, notes)
+    groups = _groups(listing, kept, places, notes)
+    held = np.array([-1 if listing.heldout[p] is None else int(bool(listing.heldout[p])) for p in places], np.int8)
+    rows, columns, colours = writer.rows().shape[1:]
+    depth = kept[0].depth
+    spec = ImageSpec(colours, rows, columns, depth, low, high, classes, _spacing(kept, notes), _format(listing, depth, colours))
+    writer.facts["skipped"] = skipped
+    conclude(writer, spec, labels, groups, held if (held >= 0).any() else None, notes)
+
+
+def _agree(listing: Listing, shapes: dict[str, dict[Any, list[str]]], partly: bool) -> None:
+    """Raises DataError when the files differ in depth, channels or size."""
+
+    def told(what: str, name: Any) -> str:
+        groups = sorted(shapes[what].items(), key=lambda item: -len(item[1]))
+        shown = [f"{name(value)} ({len(files)}: {some(files, 2)})" for value, files in groups[:4]]
+        more = f" and {len(groups) - 4} others" if len(groups) > 4 else ""
+        return ", ".join(shown) + more + (", among those read so far" if partly else "")
+
+    if len(shapes["depth"]) > 1:
+        raise DataError(
+            f"{listing.source} mixes depths: {told('depth', lambda d: 'float' if d == 32 else f'{d}-bit')}: "
+            "convert them to one depth or keep them in separate folders"
+        )
+    if len(shapes["channels"]) > 1:
+        names = {1: "grey", 3: "colour"}
+        fix = (
+            "--channels 1 (all grey) or --channels 3 (all colour)"
+            if set(shapes["channels"]) == {1, 3}
+            else ("keep one kind in the folder")
+        )
+        raise DataError(f"{listing.source} mixes channels: {told('channels', lambda c: names.get(c, f'{c} channels'))}: {fix}")
+    if len(shapes["size"]) > 1:
+        side = min(min(size) for size in shapes["size"])
+        power = 1 << max(3, min(7, side.bit_length() - 1))
+        raise DataError(
+            f"{listing.source} mixes sizes: {told('size', lambda s: f'{s[0]}x{s[1]}')}: "
+            f"choose one, as in --size {power} or --size {power}x{power * 3 // 2} (height x width)"
+        )
+
+
+def _notes(
+    listing: Listing, kept: list[_Row], places: list[int], skipped: list[tuple[str, str]], settings: dict[str, Any]
+) -> list[str]:
+    notes = list(listing.notes)
+    for name, reason in skipped[:NOTED]:
+        notes.append(f"skipped {reason}" if name in reason else f"skipped {name}: {reason}")
+    if len(skipped) > NOTED:
+        notes.append(f"skipped {len(skipped) - NOTED} more unreadable files: ganvas data check lists them all")
+    warned: dict[str, list[str]] = {}
+    for row, place in zip(kept, places, strict=True):
+        for warning in row.warnings:
+            names = warned.setdefault(warning, [])
+            if not names or names[-1] != listing.names[place]:
+                names.append(listing.names[place])
+    notes += [f"{warning} ({some(names)})" for warning, names in warned.items()]
+    if settings["fit"] == "patches":
+        pictures = len({row.group for row in kept})
+        high, wide = settings["size"]
+        notes.append(f"{pictures} pictures were cut into {len(kept)} patches of {high}x{wide} at their own scale")
+    elif wanted := settings["size"]:
+        enlarged = sum(row.enlarged for row in kept)
+        if enlarged:
+            notes.append(f"{enlarged} of {len(kept)} pictures were smaller than {wanted[0]}x{wanted[1]} and enlarged")
+        odd = Counter(row.native for row in kept if abs(row.native[0] * wanted[1] / (row.native[1] * wanted[0]) - 1) > 0.02)
+        if odd:
+            (high, wide), many = odd.most_common(1)[0]
+            verb = {"crop": "cropped", "pad": "padded", "stretch": "stretched"}[settings["fit"]]
+            notes.append(
+                f"{sum(odd.values())} of {len(kept)} pictures were {verb} to {wanted[0]}x{wanted[1]} ({many} are {high}x{wide})"
+            )
+    if (colours := settings["channels"]) is not None:
+        changed = sum(row.colours != colours for row in kept)
+        if changed:
+            notes.append(f"{changed} of {len(kept)} pictures were turned into {'grey' if colours == 1 else 'colour'}")
+    return notes
+
+
+def _sample(values: np.ndarray, pictures: int = 2000, pixels: int = 1000) -> np.ndarray:
+    """Values (float64) drawn evenly over the pictures and at seeded random places in each."""
+    rng = np.random.default_rng(0)
+    chosen = np.unique(np.linspace(0, len(values) - 1, min(len(values), pictures)).astype(np.int64))
+    flat = values.reshape(len(values), -1)
+    places = rng.integers(0, flat.shape[1], min(flat.shape[1], pixels))
+    if flat.shape[1] <= pixels:
+        places = np.arange(flat.shape[1])
+    return np.concatenate([flat[i][places] for i in chosen]).astype(np.float64)
+
+
+def _value_range(writer: caching.Writer, kept: list[_Row], notes: list[str]) -> tuple[float, float]:
+    """The values that mean -1 and +1. See the notes it adds for the rules."""
+    lows, highs = np.array([row.low for row in kept]), np.array([row.high for row in kept])
+    least, most = min(row.least for row in kept), max(row.most for row in kept)
+    depth = kept[0].depth
+    top = {8: 255.0, 16: 65535.0}.get(depth, 1.0)
+    if np.isnan(lows).any() or np.isnan(highs).any():
+        if least >= 0 and 0.5 < most <= 1:
+            return 0.0, 1.0
+        if -1 <= least < -0.5 and most <= 1:
+            return -1.0, 1.0
+        return _robust(writer, "no value range is declared", notes)
+    if (lows != lows[0]).any() or (highs != highs[0]).any():
+        if depth == 32:  # Hounsfield units and the like mean the same in every file, whatever window it is shown with
+            return _robust(writer, "files declare different windows", notes)
+        if (highs <= lows).any():
+            raise DataError("a file declares an empty value range (low = high): take it out")
+
+        def to_common(values: np.ndarray, where: slice) -> np.ndarray:
+            shape = (-1, *[1] * (values.ndim - 1))
+            low, width = lows[where].reshape(shape), (highs - lows)[where].reshape(shape)
+            unit = np.clip((values.astype(np.float64) - low) / width, 0, 1) * top
+            return np.rint(unit).astype(values.dtype)
+
+        writer.rewrite(to_common)
+        kinds = len(set(zip(lows.tolist(), highs.tolist(), strict=True)))
+        notes.append(f"files declare {kinds} different value ranges: each was mapped by its own to 0 to {top:g}")
+        return 0.0, top
+    low, high = float(lows[0]), float(highs[0])
+    if depth == 16 and (low, high) == (0.0, 65535.0):
+        bits = next(bits for bits in (8, 10, 12, 14, 16) if most < 2**bits)  # what sensors come in
+        high = float(2**bits - 1)
+        ends = np.percentile(_sample(writer.rows()), (0.1, 99.9))
+        if ends[1] - ends[0] < 0.5 * (high - low):
+            return _robust(writer, f"values fill less than half of 0 to {high:.0f}", notes)
+        if bits < 16:
+            notes.append(f"16-bit files that use {bits} bits: {high:.0f} counts as white")
+    return low, high
+
+
+def _robust(writer: caching.Writer, why: str, notes: list[str]) -> tuple[float, float]:
+    sample = _sample(writer.rows())
+    low, high = (float(v) for v in np.percentile(sample, (0.1, 99.9)))
+    if not high > low:
+        low, high = float(sample.min()), float(sample.max())
+    if not high > low:
+        raise DataError(f"nearly all pixels have the value {low:g}: nothing to learn")
+    clipped = float(((sample < low) | (sample > high)).mean())
+    notes.append(f"{why}: {low:.6g} to {high:.6g} (0.1 and 99.9 percentile) is used, {clipped:.2%} of pixels saturate")
+    return low, high
+
+
+def _labels(
+    listing: Listing, kept: list[_Row], places: list[int], notes: list[str]
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    names = [row.label if listing.labels[place] is None else listing.labels[place]
+             for row, place in zip(kept, places, strict=True)]  # fmt: skip
+    if listing.labels_from_folders and all(row.group is not None for row in kept):
+        patients: dict[str | None, set[str | None]] = {}
+        for row, name in zip(kept, names, strict=True):
+            patients.setdefault(name, set()).add(row.group)
+        distinct = len({row.group for row in kept})
+        if all(len(p) == 1 for p in patients.values()) and distinct == len(patients):
+            notes.append("no labels: every sub-folder holds one patient (labels.csv can name labels)")
+            return None, ()
+    return class_indices(names, listing.source, "records", notes)
+
+
+def _groups(listing: Listing, kept: list[_Row], places: list[int], notes: list[str]) -> np.ndarray:
+    """Group numbers (N,): `groups.csv`, else patient and volume, else near twins; equal pictures are joined always."""
+    n = len(kept)
+    parent = np.arange(n, dtype=np.int64)
+
+    def unite(keys: list[Any]) -> None:
+        first: dict[Any, int] = {}
+        pairs = [(first.setdefault(key, i), i) for i, key in enumerate(keys) if key is not None]
+        if pairs:
+            join(parent, *np.array(pairs, np.int64).T)
+
+    if any(group is not None for group in listing.groups):
+        unite([listing.groups[place] for place in places])
+        return parent
+    several = {place for place, count in Counter(places).items() if count > 1}
+    patients = [row.group for row in kept]
+    if len(set(patients)) == 1 and patients[0] is not None and n > 1:
+        if len(listing.files) > 1:
+            notes.append(
+                "every file has the same PatientID, so near twins make the groups: if these are slices of one scan, "
+                "the held-out part is not independent"
+            )
+        patients = [None] * n
+    volumes = [place if place in several and len(listing.files) > 1 else None for place in places]
+    unite(patients)
+    unite(volumes)
+    unite([row.content for row in kept])
+    known = [p is not None or v is not None for p, v in zip(patients, volumes, strict=True)]
+    if all(known):
+        return parent
+    if len(listing.files) == 1 and n > 1 and file_kind(listing.files[0]) in ("nifti", "dicom"):
+        notes.append("one volume: the held-out part is a run of neighbouring slices of it, so it is not independent")
+        join(parent, *_runs(n))
+        return parent
+    if n > MOST:
+        notes.append(f"near twins were not looked for among {n} pictures (at most {MOST}): give groups.csv")
+        return parent
+    sets, threshold = with_fewer_links(np.stack([row.thumb for row in kept]), seed=0)
+    join(parent, sets, np.arange(n))
+    linked = n - len(np.unique(sets))
+    if linked:
+        notes.append(
+            f"{linked} of {n} pictures are near twins of others (correlation {threshold:g} or more): "
+            "twins stay on one side of the split"
+        )
+    return parent
+
+
+def _runs(n: int, pieces: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    """Neighbouring slices in ten runs: (first of the run, slice)."""
+    run = np.arange(n) * min(pieces, n) // n
+    first = np.searchsorted(run, run)
+    return first, np.arange(n)
+
+
+def _spacing(kept: list[_Row], notes: list[str]) -> tuple[float, float] | None:
+    known = [row.spacing for row in kept if row.spacing is not None]
+    if not known:
+        return None
+    array = np.array(known)
+    if len(known) < len(kept) or (array.max(axis=0) > 1.01 * array.min(axis=0)).any():
+        low, high = array.min(), array.max()
+        notes.append(f"pixel spacing differs between files ({low:.3g} to {high:.3g} mm) or is missing: none is kept")
+        return None
+    return float(array[0, 0]), float(array[0, 1])
+
+
+def file_kind(path: Path) -> str:
+    name = path.name.lower()
+    if name.endswith((".nii", ".nii.gz")):
+        return "nifti"
+    if name.endswith((".tif", ".tiff")):
+        return "tiff"
+    if name.endswith((".dcm", ".dicom", ".ima")) or "." not in name:
+        return "dicom"
+    try:
+        with open(path, "rb") as stream:
+            return "dicom" if stream.read(132)[128:] == b"DICM" else "png"
+    except OSError:
+        return "png"
+
+
+def _format(listing: Listing, depth: int, colours: int) -> str:
+    """What samples are written as: the files' own kind; TIFF where PNG cannot hold the depth or the channels."""
+    kinds = {file_kind(path) for path in listing.files}
+    kind = kinds.pop() if len(kinds) == 1 else "png"
+    if kind == "png" and (depth == 32 or colours not in (1, 3)):
+        return "tiff"
+    return kind

@@ -1,0 +1,191 @@
+"""Images: pictures, slices and frames of files become arrays of one size, depth and range; samples become files again.
+
+Records are (N, H, W, C) uint8, uint16 or float32 in file units, tensors (N, C, H, W) in [-1, 1]: `low` .. `high` of the spec
+map to -1 .. 1. Not for decoding (`readers`), bringing pictures together (`filling`) or encoding (`writers`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import DataError, GanvasError
+from ...store.entry import conclude
+from .. import Kind, KindSays
+from .filling import fill as fill_from
+from .grid import grid
+from .readers import SUFFIXES, readable
+from .resize import FITS, convert_channels, parse_size
+from .spec import ImageSpec
+from .survey import suitable_size_of
+from .writers import FORMATS, write_samples
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ...store.cache import Writer
+    from ...store.listing import Listing
+    from .picture import Picture
+
+RANGES = {8: (0.0, 255.0), 16: (0.0, 65535.0)}
+
+
+class ImageKind(Kind):
+    name = "image"
+    spec = ImageSpec
+    suffixes = tuple(SUFFIXES)
+    formats = tuple(FORMATS)
+    says = KindSays(
+        noun="images",
+        features="pixels",
+        limit="Images of other sizes, devices, depths or subjects than those in the data were never seen.",
+        phantom="chest",
+        shown=64,
+        measures_speed=True,
+        look=4.0,  # the extractor is loaded
+    )
+
+    # Reading
+
+    def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:
+        """See `Kind.fill` and `filling.fill`."""
+        fill_from(writer, listing, dict(settings), progress, strict)
+
+    def settle(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Sizes as (height, width); a rate is not looked at."""
+        wanted = parse_size(settings["size"])
+        if settings["fit"] not in FITS:
+            raise GanvasError(f"fit '{settings['fit']}' is not known: choose one of {', '.join(FITS)}")
+        if settings["fit"] == "patches" and wanted is None:
+            raise GanvasError("patches of which size? Give one, as in --size 96")
+        return {**settings, "size": wanted, "rate": None}
+
+    def sniff(self, path: Path) -> bool:
+        """DICOM files often have no suffix, or their UID for a name."""
+        return readable(path)
+
+    def takes(self, array: np.ndarray) -> bool:
+        """(N, H, W) or (N, H, W, C)."""
+        return array.ndim in (3, 4)
+
+    def fill_array(
+        self, writer: Writer, values: np.ndarray, labels: np.ndarray | None, classes: tuple[str, ...],
+        groups: np.ndarray | None, settings: Mapping[str, Any], progress: bool,
+    ) -> None:  # fmt: skip
+        """(N, H, W) or (N, H, W, C) uint8, uint16 or float32."""
+        images = values[..., None] if values.ndim == 3 else values
+        if images.shape[3] > 8:
+            raise DataError(f"the array has shape {values.shape}: channels come last, 1 to 8 of them")
+        if groups is None:
+            from ...store.listing import Listing
+
+            listing = Listing(Path("the array"), [Path("array.npy")], ["the array"], [None], [None], [None])
+            fill_from(writer, listing, dict(settings), progress, False, _rows(images))
+            return
+        for pixels in images:
+            writer.row(pixels if settings.get("channels") is None else convert_channels(pixels, settings["channels"]))
+        depth = images.dtype.itemsize * 8
+        rows, columns, colours = writer.rows().shape[1:]
+        spec = ImageSpec(colours, rows, columns, depth, 0.0, float(2**depth - 1), classes)
+        conclude(writer, spec, labels, groups, None, [])
+
+    def suitable(self, source: Any) -> tuple[int, int] | int:
+        """See `survey.suitable_size_of`."""
+        return suitable_size_of(source)
+
+    # To and from the game
+
+    def encode(self, values: np.ndarray, spec: ImageSpec, device: Any) -> Tensor:
+        """(N, H, W, C) uint8, uint16 or float32 -> (N, C, H, W) float32."""
+        import torch
+
+        if values.dtype == np.uint16:  # torch's uint16 supports few operations
+            values = values.astype(np.int32)
+        values = np.require(values, requirements=("C", "W"))  # copied where a reader hands out what must not be written to
+        tensor = torch.from_numpy(values).to(device, non_blocking=True)
+        factor = 2.0 / (spec.high - spec.low)
+        tensor = tensor.permute(0, 3, 1, 2).to(torch.float32).mul_(factor).sub_(spec.low * factor + 1.0)
+        # Values outside the declared range exist (a window, a robust range): they saturate as they do on a screen.
+        return tensor.clamp_(-1.0, 1.0)
+
+    def decode(self, tensor: Tensor, spec: ImageSpec) -> np.ndarray:
+        """(N, C, H, W) -> (N, H, W, C) in the depth and range of the spec."""
+        unit = (tensor.detach().float().clamp(-1, 1).permute(0, 2, 3, 1) + 1) / 2
+        values = unit.double().mul_(spec.high - spec.low).add_(spec.low)
+        if spec.depth == 32:
+            return np.ascontiguousarray(values.float().cpu().numpy())
+        whole = values.round_().clamp_(0, RANGES[spec.depth][1]).cpu().numpy()
+        return np.ascontiguousarray(whole.astype(np.uint8 if spec.depth == 8 else np.uint16))
+
+    def at_depth(self, spec: ImageSpec, depth: int) -> ImageSpec:
+        """The spec in 8, 16 or 32 bits; another depth than its own stretches to the full range (32: keeps the range)."""
+        if depth == spec.depth:
+            return spec
+        low, high = RANGES.get(depth, (spec.low, spec.high))
+        return replace(spec, depth=depth, low=low, high=high)
+
+    def stored(self, spec: ImageSpec, format: str, depth: int | None) -> ImageSpec:
+        """See `facets.Deep`: 8 or 16 bits; floats only where the format keeps them."""
+        if depth not in (None, 8, 16):
+            raise GanvasError(f"--depth {depth} is for sound; images have 8 or 16 bits")
+        if depth is None and spec.depth == 32 and format not in ("tiff", "dicom", "nifti", "npz"):
+            depth = 16  # float data cannot be kept in these formats
+        if format in ("jpg", "webp") and (depth or spec.depth) == 16:
+            raise GanvasError(f"{format} holds 8 bits: use --format png or tiff, or add --depth 8")
+        return spec if depth is None else self.at_depth(spec, depth)
+
+    # Writing and showing
+
+    def write(
+        self, records: np.ndarray, spec: ImageSpec, folder: Path, *, format: str, depth: int | None, note: Mapping[str, str]
+    ) -> list[Path]:
+        """See `writers.write_samples`; the spec is in the depth of the files (`stored`)."""
+        return write_samples(records, spec, folder, format=format, note=note, seed=int(note.get("seed", 0)))
+
+    def picture(self, records: np.ndarray, spec: ImageSpec) -> np.ndarray:
+        return grid(records, spec)
+
+    def grid(
+        self, records: np.ndarray, spec: ImageSpec, *, columns: int | None = None, labels: np.ndarray | None = None,
+        captions: tuple[str, ...] = (),
+    ) -> np.ndarray:  # fmt: skip
+        """See `grid.grid`."""
+        return grid(records, spec, columns=columns, labels=labels, captions=captions)
+
+    # Judging
+
+    def vectors(self, values: np.ndarray, spec: ImageSpec) -> np.ndarray:
+        """(N, H * W * C) float32: the pixels in [-1, 1]. Extractors (`metrics.extractors`) say more of images."""
+        unit = (values.astype(np.float32) - spec.low) / max(spec.high - spec.low, 1e-12)
+        return np.asarray((np.clip(unit, 0, 1) * 2 - 1).reshape(len(values), -1), np.float32)
+
+    def properties(self, records: np.ndarray, spec: ImageSpec) -> dict[str, np.ndarray]:
+        """brightness and contrast: mean and standard deviation of the pixels, in file units."""
+        pixels = records.reshape(len(records), -1).astype(np.float64)
+        return {"brightness": pixels.mean(axis=1), "contrast": pixels.std(axis=1)}
+
+    def describe(self, spec: ImageSpec) -> str:
+        channels = {1: "grey", 3: "colour"}.get(spec.channels, f"{spec.channels} channels")
+        return (
+            f"images of {spec.height}x{spec.width} pixels, {channels}, {'float' if spec.depth == 32 else f'{spec.depth} bits'}"
+        )
+
+    def example(self, size: int | tuple[int, int], channels: int, classes: tuple[str, ...] = ()) -> ImageSpec:
+        height, width = size if isinstance(size, tuple) else (size, size)
+        return ImageSpec(channels, height, width, classes=classes)
+
+
+def _rows(images: np.ndarray) -> Iterator[Picture]:
+    from .picture import Picture
+
+    depth = images.dtype.itemsize * 8
+    low, high = (np.nan, np.nan) if depth == 32 else (0.0, float(2**depth - 1))
+    for index, pixels in enumerate(images):
+        yield Picture(pixels=pixels, depth=depth, low=low, high=high, index=index)
+
+
+KIND = ImageKind()

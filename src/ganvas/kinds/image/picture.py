@@ -1,0 +1,91 @@
+"""What readers of images share: the `Picture` record, limits on what a header may claim, what is done to pixels of any format.
+
+Not a reader itself: formats live in `rasters`, `tiff`, `arrays`, `dicom` and `nifti`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...store.guard import CLAIM_RATIO, FREE_CLAIM, failure
+
+PIXEL_LIMIT = 300_000_000  # height x width of one picture; beyond lies almost always an attack or a damaged header
+CHANNEL_LIMIT = 8
+
+
+@dataclass
+class Picture:
+    """One image of a file: a frame, a page, a slice or a row of an array.
+
+    pixels: (H, W, C) uint8, uint16 or float32, channels last, C from 1 to 8; the file's values after decoding, never
+    stretched by their content. depth: 8 for uint8, 16 for uint16, 32 for float32 pixels.
+    low, high: the values the file itself declares to be black and white (0 and 255, 0 and 65535, a DICOM window or
+    the range of its stored bits after rescale); pixels may lie outside. Both NaN where nothing is declared.
+    spacing: millimetres per pixel (row, column). group: a short hash of the patient's id, never the id.
+    warnings: what a user should know of this file. label: of an array file that holds labels.
+    index: number of the frame, page, slice or row within its file.
+    """
+
+    pixels: np.ndarray
+    depth: int
+    low: float
+    high: float
+    spacing: tuple[float, float] | None = None
+    group: str | None = None
+    warnings: tuple[str, ...] = ()
+    label: str | int | None = None
+    index: int = 0
+
+
+def check_size(path: Path, height: int, width: int, channels: int, itemsize: int, file_bytes: int) -> None:
+    """Refuse what a header claims before anything is allocated for it.
+
+    Raises DataError when a side is not positive, the picture has more than `PIXEL_LIMIT` pixels or `CHANNEL_LIMIT`
+    channels (one may be alpha), or the file is too small to hold what its header claims.
+    """
+    if height < 1 or width < 1:
+        raise failure(path, f"claims a size of {width} x {height} pixels", "its header is damaged; copy it again")
+    if height * width > PIXEL_LIMIT:
+        raise failure(
+            path,
+            f"claims {width} x {height} pixels, more than the limit of {PIXEL_LIMIT // 10**6} megapixels",
+            "crop it or make it smaller first",
+        )
+    if not 1 <= channels <= CHANNEL_LIMIT:
+        raise failure(path, f"has {channels} channels", f"ganvas takes 1 to {CHANNEL_LIMIT}; save the ones you need")
+    claim = height * width * channels * itemsize
+    if claim > max(FREE_CLAIM, CLAIM_RATIO * file_bytes):
+        raise failure(
+            path,
+            f"claims {width} x {height} x {channels} values but has only {file_bytes} bytes",
+            "it is damaged or a decompression bomb; take it out",
+        )
+
+
+def orient(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn (H, W, C) upright by the EXIF/TIFF orientation tag (1 to 8; anything else means upright)."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def without_alpha(pixels: np.ndarray) -> tuple[np.ndarray, str]:
+    """Drop the last channel, alpha, of (H, W, C) uint8 or uint16 pixels; returns (pixels, a warning).
+
+    An opaque alpha is dropped; a real one is laid on white, since that is how a viewer shows most drawings.
+    """
+    top = int(np.iinfo(pixels.dtype).max)
+    colour, alpha = pixels[..., :-1], pixels[..., -1:]
+    if int(alpha.min()) == top:
+        return np.ascontiguousarray(colour), "alpha channel dropped: it is opaque everywhere"
+    colour, alpha = colour.astype(np.uint32), alpha.astype(np.uint32)
+    # 65535 * 65535 + 65535 // 2 still fits 32 bits: colour * alpha + top * (top - alpha) never exceeds top * top
+    flat = (colour * alpha + top * (top - alpha) + top // 2) // top
+    return flat.astype(pixels.dtype), "transparent pixels laid on white"

@@ -1,0 +1,152 @@
+"""Bringing one picture to a wanted shape: cut or pad to the aspect, resize with antialiasing, convert grey and colour.
+
+For arrays of any depth and channel count, without precision lost and without wrap-around: 8-bit grey and RGB go through
+Pillow's own fixed-point filter, all else channel by channel through its float filter (exact for 16 bits). Not for
+augmentation during training, which works on tensors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...errors import GanvasError
+
+FITS = ("crop", "pad", "stretch", "patches")
+
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+"""Rec. ITU-R BT.601 luma weights, those of Pillow's own grey conversion."""
+
+
+def parse_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """(height, width) wanted, or None for the native size. A single number means a square.
+
+    Raises GanvasError for anything that is not a positive whole number or a pair of them.
+    """
+    if size is None:
+        return None
+    numbers = (size, size) if isinstance(size, int) else tuple(size)
+    if len(numbers) != 2 or not all(isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= 8192 for n in numbers):
+        raise GanvasError(f"size {size!r}: give one number from 1 to 8192, or height and width as in 96x64")
+    return numbers[0], numbers[1]
+
+
+def convert_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
+    """Pixels (H, W, C) as (H, W, `channels`), same dtype: grey repeated, RGB to luminance, equal counts left alone.
+
+    Raises GanvasError for any other pair of counts: which channels to keep is the user's decision.
+    """
+    have = pixels.shape[2]
+    if have == channels:
+        return pixels
+    if have == 1:
+        return np.repeat(pixels, channels, axis=2)
+    if have == 3 and channels == 1:
+        grey = pixels.astype(np.float32) @ LUMINANCE
+        return _back(grey, pixels.dtype)[:, :, None]
+    raise GanvasError(f"{have} channels cannot be turned into {channels}: only grey and RGB convert into each other")
+
+
+def resize(pixels: np.ndarray, size: tuple[int, int], fit: str = "crop") -> tuple[np.ndarray, tuple[float, float]]:
+    """Pixels (H, W, C) at `size` (height, width), and how many old pixels one new pixel spans (rows, columns).
+
+    fit: `crop` cuts the centre to the wanted aspect, `pad` keeps everything and fills with the median of the border,
+    `stretch` changes the aspect. Bicubic, antialiased when shrinking (Pillow's convolution resampling). Values never
+    leave the range the picture had.
+    """
+    high, wide = pixels.shape[:2]
+    rows, columns = size
+    if (high, wide) == (rows, columns):
+        return pixels, (1.0, 1.0)
+    if fit == "stretch":
+        box, inner = (0.0, 0.0, float(wide), float(high)), (rows, columns)
+    elif fit == "crop":
+        step = min(high / rows, wide / columns)
+        top, left = (high - step * rows) / 2, (wide - step * columns) / 2
+        box, inner = (left, top, left + step * columns, top + step * rows), (rows, columns)
+    elif fit == "pad":
+        step = max(high / rows, wide / columns)
+        inner = (min(rows, max(1, round(high / step))), min(columns, max(1, round(wide / step))))
+        box = (0.0, 0.0, float(wide), float(high))
+    else:
+        raise GanvasError(f"fit {fit!r} does not resize: choose crop, pad or stretch")
+    # A box may end a rounding error outside the picture, which Pillow refuses.
+    box = (max(0.0, box[0]), max(0.0, box[1]), min(float(wide), box[2]), min(float(high), box[3]))
+    span = ((box[3] - box[1]) / inner[0], (box[2] - box[0]) / inner[1])
+    small = _resample(pixels, inner, box)
+    if inner != (rows, columns):
+        border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+        whole = np.empty((rows, columns, pixels.shape[2]), pixels.dtype)
+        whole[...] = _back(np.median(border.astype(np.float32), axis=0), pixels.dtype)
+        top, left = (rows - inner[0]) // 2, (columns - inner[1]) // 2
+        whole[top : top + inner[0], left : left + inner[1]] = small
+        small = whole
+    return small, span
+
+
+def patches(pixels: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
+    """Pixels (H, W, C) cut at their own scale into a centred grid of (height, width) pieces that do not overlap.
+
+    What does not fill a piece is left out on both sides alike. Raises GanvasError when the picture is smaller than a piece.
+    """
+    (high, wide), (rows, columns) = pixels.shape[:2], size
+    down, across = high // rows, wide // columns
+    if not down or not across:
+        raise GanvasError(f"{high}x{wide} pixels are less than one patch of {rows}x{columns}: lower --size")
+    top, left = (high - down * rows) // 2, (wide - across * columns) // 2
+    return [
+        pixels[top + i * rows : top + (i + 1) * rows, left + k * columns : left + (k + 1) * columns]
+        for i in range(down)
+        for k in range(across)
+    ]
+
+
+def thumbnail(pixels: np.ndarray, side: int = 32) -> np.ndarray:
+    """Pixels (H, W, C) as a flat float32 vector of `side`^2 C area means, mean removed, length 1 (0 if constant).
+
+    The product of two thumbnails is the correlation of their pictures: blind to brightness and contrast.
+    """
+    planes = [
+        np.asarray(_image(np.ascontiguousarray(pixels[:, :, c], np.float32)).resize((side, side), _filter("BOX")))
+        for c in range(pixels.shape[2])
+    ]
+    flat = np.concatenate([plane.ravel() for plane in planes]).astype(np.float64)
+    centred = flat - flat.mean()
+    length = float(np.linalg.norm(centred))
+    if length <= 1e-6 * (1e-30 + float(np.abs(flat).max())) * side:
+        return np.zeros(flat.shape, np.float32)
+    return (centred / length).astype(np.float32)
+
+
+def _resample(pixels: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
+    shape, bicubic = (size[1], size[0]), _filter("BICUBIC")
+    channels = pixels.shape[2]
+    if pixels.dtype == np.uint8 and channels in (1, 3):
+        image = _image(np.ascontiguousarray(pixels[:, :, 0] if channels == 1 else pixels))
+        return np.asarray(image.resize(shape, bicubic, box=box)).reshape(*size, channels)
+    # Pillow weighs RGB by alpha when it sees four 8-bit channels and has no mode for other counts: plane by plane.
+    out = np.empty((*size, channels), pixels.dtype)
+    for c in range(channels):
+        plane = np.ascontiguousarray(pixels[:, :, c], np.float32)
+        result = np.asarray(_image(plane).resize(shape, bicubic, box=box))
+        out[:, :, c] = _back(np.clip(result, plane.min(), plane.max()), pixels.dtype)
+    return out
+
+
+def _back(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    if np.issubdtype(dtype, np.integer):
+        return np.clip(np.rint(values), 0, np.iinfo(dtype).max).astype(dtype)
+    return values.astype(dtype)
+
+
+def _image(array: np.ndarray) -> Any:
+    from PIL import Image
+
+    return Image.fromarray(array)
+
+
+def _filter(name: str) -> Any:
+    from PIL import Image
+
+    return Image.Resampling[name]

@@ -1,0 +1,127 @@
+"""Points in a few dimensions, from a table of numbers.
+
+Records are (N, D) float32 in file units, tensors the same, (x - centre) / scale of the spec. Not for windows of series.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import DataError, GanvasError
+from ...files import write_atomically
+from ...store.entry import conclude
+from .. import Kind, KindSays
+from .files import read_labelled_points
+from .scatter import scatter
+from .spec import PointsSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ...store.cache import Writer
+    from ...store.listing import Listing
+
+
+class PointsKind(Kind):
+    name = "points"
+    spec = PointsSpec
+    suffixes = (".csv",)
+    formats = ("csv", "npz")
+    says = KindSays(
+        noun="points",
+        features="points",
+        limit="Where the data has no points, samples may lie; outside the range of the data, density says nothing.",
+        phantom="patterns",
+        shown=2_000,
+        phantom_count=20_000,  # they cost nothing, and few of them are learnt by heart
+        threads=1,
+        example_size=1,
+        example_channels=2,
+    )
+
+    def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:
+        """Raises DataError unless there is just one file."""
+        if len(listing.files) != 1:
+            from ...store.listing import some
+
+            raise DataError(
+                f"{listing.source}: {len(listing.files)} tables ({some(listing.names)}); for points, name the file: "
+                f"{listing.files[0]}"
+            )
+        points, labels, classes = read_labelled_points(listing.files[0])
+        self.fill_array(writer, points, labels, classes, None, settings, progress)
+
+    def takes(self, array: np.ndarray) -> bool:
+        """(N, D)."""
+        return array.ndim == 2
+
+    def fill_array(
+        self, writer: Writer, values: np.ndarray, labels: np.ndarray | None, classes: tuple[str, ...],
+        groups: np.ndarray | None, settings: Mapping[str, Any], progress: bool,
+    ) -> None:  # fmt: skip
+        """(N, D) numbers. Equal points are one group, and so stay on one side of the split, whatever `groups` says."""
+        points = np.ascontiguousarray(values, np.float32)
+        for row in points:
+            writer.row(row)
+        low, high = np.percentile(points.astype(np.float64), (0.1, 99.9), axis=0)
+        scale = float((high - low).max() / 2)
+        if not scale > 0:
+            raise DataError("all points are the same: nothing to learn")
+        centre = tuple(float(c) for c in (low + high) / 2)
+        same = np.unique(points, axis=0, return_inverse=True)[1].reshape(-1)
+        conclude(writer, PointsSpec(points.shape[1], centre, scale, classes), labels, same, None, [])
+
+    def encode(self, values: np.ndarray, spec: PointsSpec, device: Any) -> Tensor:
+        import torch
+
+        centre = np.asarray(spec.centre or (0.0,) * spec.dimensions, dtype=np.float32)
+        return torch.from_numpy((np.asarray(values, dtype=np.float32) - centre) / np.float32(spec.scale)).to(device)
+
+    def decode(self, tensor: Tensor, spec: PointsSpec) -> np.ndarray:
+        centre = np.asarray(spec.centre or (0.0,) * spec.dimensions, dtype=np.float32)
+        points: np.ndarray = tensor.detach().float().cpu().numpy() * np.float32(spec.scale) + centre
+        return points
+
+    def write(
+        self, records: np.ndarray, spec: PointsSpec, folder: Path, *, format: str, depth: int | None, note: Mapping[str, str]
+    ) -> list[Path]:
+        """One file, `samples`, a point a line."""
+        if depth is not None:
+            raise GanvasError("--depth is for images; this run makes points")
+        path = folder / f"samples.{format}"
+        buffer = io.BytesIO()
+        if format == "npz":
+            np.savez_compressed(buffer, x=records)
+        else:
+            names = ",".join("xyzuvw"[i] if i < 6 else f"x{i}" for i in range(records.shape[1]))
+            np.savetxt(buffer, records, delimiter=",", header=names, comments="", fmt="%.6g")
+        write_atomically(path, buffer.getvalue())
+        return [path]
+
+    def picture(self, records: np.ndarray, spec: PointsSpec) -> np.ndarray:
+        return scatter(np.asarray(records, np.float64), spec)
+
+    def grid(
+        self, records: np.ndarray, spec: PointsSpec, *, columns: int | None = None, labels: np.ndarray | None = None,
+        captions: tuple[str, ...] = (),
+    ) -> np.ndarray:  # fmt: skip
+        """With labels a panel a class (the first twelve)."""
+        return scatter(np.asarray(records, np.float64), spec, labels)
+
+    def vectors(self, values: np.ndarray, spec: PointsSpec) -> np.ndarray:
+        """The points themselves."""
+        return np.asarray(values, np.float32)
+
+    def describe(self, spec: PointsSpec) -> str:
+        return f"points of {spec.dimensions} numbers"
+
+    def example(self, size: int, channels: int, classes: tuple[str, ...] = ()) -> PointsSpec:
+        return PointsSpec(channels, classes=classes)
+
+
+KIND = PointsKind()

@@ -1,0 +1,312 @@
+"""Sound: recordings become clips of one length, rate and number of channels; samples become WAV, FLAC, OGG or MP3 files.
+
+Records are (N, length, channels) float32 in [-1, 1], tensors (N, channels, length). Not for decoding and encoding of files
+(`_sound_files`), nor for spectra (`_sound_spectra`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import DataError, GanvasError
+from ...store.listing import Listing, class_indices, counted, natural, some
+from .. import Kind, KindSays
+from .files import Header, encode_sound, read_header, read_recording
+from .loudness import normalised
+from .spec import SoundSpec
+from .spectra import properties, sheet, statistics
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ...store.cache import Writer
+
+LENGTHS = (4096, 8192, 16384)  # chosen from when no --size is given
+SHORTEST, LONGEST = 64, 2**22
+LOWEST_RATE = 100  # Hz
+LARGE = 25_000_000  # values of a file from which on files are decoded one by one: memory
+SILENT = 1e-3  # peak of a clip below which it counts as silent: -60 dB of full scale
+OFFSET = 0.01
+STRETCHES = 10  # of a lone recording, so that one can be held out
+
+
+@dataclass
+class _Clips:
+    """One file, decoded: its clips, or why there are none."""
+
+    place: int
+    clips: list[np.ndarray]
+    remarks: tuple[str, ...] = ()
+    error: str | None = None
+
+
+class Sound(Kind):
+    """Recordings, one-shots, samples."""
+
+    name = "sound"
+    spec = SoundSpec
+    suffixes = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".aifc")
+    formats = ("wav", "flac", "ogg", "mp3")
+    says = KindSays(
+        noun="sounds",
+        features="log-mel",
+        limit="Clips have one length and one rate; what lies beyond a clip, such as a melody's course, was not learnt.",
+        phantom="words",
+        shown=16,
+        example_size=16_384,
+        example_channels=1,
+    )
+
+    def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:
+        """Clips of all files: the start of each, which is where one-shots and words are; or, where most files are longer
+        than two clips, or with `--fit patches`, consecutive clips, all of a recording in one group.
+
+        What is left at a recording's end counts as a clip when it fills half of one. Silence is added where a clip is too
+        short.
+        """
+        from ...store.entry import conclude
+
+        skipped: list[tuple[str, str]] = []
+        heads = _headers(listing, progress, strict, skipped)
+        rate, channels, notes = _agreed(listing, heads, settings)
+        spans = {place: -(-head.frames * rate // head.rate) for place, head in heads.items()}
+        length = _length(settings.get("size"), list(spans.values()))
+        long = 2 * sum(span > 2 * length for span in spans.values()) > len(spans)
+        consecutive = long or settings.get("fit") == "patches"
+        places, contents, silent = [], [], []
+        remarks: dict[str, list[str]] = {}
+        for file in _decoded(listing, heads, rate, channels, length, consecutive, progress):
+            name = listing.names[file.place]
+            if file.error is not None:
+                if strict:
+                    raise DataError(file.error)
+                skipped.append((name, file.error))
+                continue
+            for remark in file.remarks:
+                remarks.setdefault(remark, []).append(name)
+            for clip in file.clips:
+                writer.row(clip)
+                places.append(file.place)
+                contents.append(hashlib.blake2b(clip.data, digest_size=16).digest())
+                silent.append(float(np.abs(clip).max()) < SILENT)
+        if not places:
+            raise DataError(skipped[0][1] if skipped else f"{listing.source}: no sound could be read")
+        groups = _groups(listing, places, contents, notes)
+        sides = [listing.heldout[place] for place in places]
+        held = np.array([-1 if side is None else int(side) for side in sides], np.int8)
+        notes += _told({p: spans[p] for p in places}, len(places), length, rate, consecutive, skipped)
+        notes += [f"{text} ({some(names)})" for text, names in remarks.items()]
+        if any(silent):
+            quiet = sorted({listing.names[p] for p, is_silent in zip(places, silent, strict=True) if is_silent}, key=natural)
+            notes.append(f"{sum(silent)} of {len(places)} clips are silent, below -60 dB ({some(quiet)}): take them out")
+        numbers, classes = class_indices([listing.labels[place] for place in places], listing.source, self.says.noun, notes)
+        depth = max(heads[place].depth for place in places)
+        spec = SoundSpec(length, rate, channels, depth, classes)
+        writer.facts["skipped"] = skipped
+        conclude(writer, spec, numbers, groups, held if (held >= 0).any() else None, notes)
+
+    def encode(self, values: np.ndarray, spec: Any, device: Any) -> Tensor:
+        """(N, length, channels) -> (N, channels, length)."""
+        import torch
+
+        array = np.require(values, np.float32, requirements=("C", "W"))
+        return torch.from_numpy(array).to(device, non_blocking=True).transpose(1, 2).contiguous()
+
+    def decode(self, tensor: Tensor, spec: Any) -> np.ndarray:
+        """(N, channels, length) -> (N, length, channels); what a network makes beyond full scale is kept as it is."""
+        return np.ascontiguousarray(tensor.detach().float().cpu().transpose(1, 2).numpy())
+
+    def write(
+        self, records: np.ndarray, spec: Any, folder: Path, *, format: str, depth: int | None, note: Mapping[str, str]
+    ) -> list[Path]:
+        """`sample-0001.wav` ...: 16, 24 or 32 bits (floats); by default those of the training files, 16 at least. OGG and MP3
+        have no bits."""
+        from ...files import write_atomically
+
+        bits = depth
+        if depth is None and format in ("wav", "flac"):
+            bits = min(max(16, spec.depth), 24 if format == "flac" else 32)
+        digits = max(4, len(str(len(records))))
+        written = []
+        for number, samples in enumerate(records, start=1):
+            path = folder / f"sample-{number:0{digits}d}.{format}"
+            write_atomically(path, encode_sound(samples, spec.rate, format=format, depth=bits, note=note))
+            written.append(path)
+        return written
+
+    def picture(self, records: np.ndarray, spec: Any) -> np.ndarray:
+        """Spectrograms, low tones below and -70 to 0 dB from black to white, with the waveform above each."""
+        return sheet(records, spec.rate)
+
+    def vectors(self, values: np.ndarray, spec: Any) -> np.ndarray:
+        """(N, 192, with stereo 256): of the levels in 64 mel bands, in units of 20 dB, the mean over time, the standard
+        deviation, the mean of 8 groups of bands in each of 8 pieces of time; of stereo also the mean of half the channels'
+        difference. What lies more than 50 dB under a clip's loudest band and moment counts as lying there."""
+        parts = [statistics(np.asarray(values[start : start + 64]), spec.rate) for start in range(0, len(values), 64)]
+        return np.concatenate(parts)
+
+    def loudness(self, records: np.ndarray, spec: Any, level: str) -> tuple[np.ndarray, list[str]]:
+        """`peak:-1`, `rms:-20` or `lufs:-16`: see `_sound_loudness.normalised`."""
+        return normalised(records, spec.rate, level)
+
+    def properties(self, records: np.ndarray, spec: Any) -> dict[str, np.ndarray]:
+        """brightness (octaves), loudness (dB), length (s) and pitch (octaves): see `_sound_spectra.properties`."""
+        return properties(records, spec.rate)
+
+    def describe(self, spec: Any) -> str:
+        width = {1: "mono", 2: "stereo"}.get(spec.channels, f"{spec.channels} channels")
+        return f"sounds of {spec.length} samples at {spec.rate} Hz, {width}"
+
+    def example(self, size: int, channels: int, classes: tuple[str, ...] = ()) -> SoundSpec:
+        return SoundSpec(size, 16_000, channels, classes=classes)
+
+
+# What the files hold, together
+
+
+def _headers(listing: Listing, progress: bool, strict: bool, skipped: list[tuple[str, str]]) -> dict[int, Header]:
+    """Headers by place; unreadable files go to `skipped`."""
+    from ...store.cache import in_parallel
+
+    def look(place: int) -> Header | str:
+        try:
+            return read_header(listing.files[place])
+        except DataError as error:
+            return str(error)
+
+    heads: dict[int, Header] = {}
+    places = list(range(len(listing.files)))
+    for place, found in zip(places, in_parallel(look, places, what="looking", progress=progress), strict=True):
+        if isinstance(found, Header):
+            heads[place] = found
+        elif strict or len(places) == 1:
+            raise DataError(found)
+        else:
+            skipped.append((listing.names[place], found))
+    if not heads:
+        raise DataError(f"{listing.source}: none of {counted(len(places), 'file')} could be read: {skipped[0][1]}")
+    return heads
+
+
+def _agreed(listing: Listing, heads: dict[int, Header], settings: Mapping[str, Any]) -> tuple[int, int, list[str]]:
+    """(rate, channels, notes). Raises DataError for mono and stereo mixed, GanvasError for channels other than 1 or 2."""
+    notes = list(listing.notes)
+    rates = Counter(head.rate for head in heads.values())
+    rate = settings.get("rate") or max(rates, key=lambda r: (rates[r], r))
+    if rate < LOWEST_RATE:
+        raise GanvasError(f"--rate {rate} is too low for sound: {LOWEST_RATE} samples a second at least")
+    others = {r: n for r, n in rates.items() if r != rate}
+    if others:
+        kinds = ", ".join(f"{n} of {r} Hz" for r, n in sorted(others.items(), key=lambda item: -item[1])[:4])
+        chosen = "" if settings.get("rate") else ", the most common rate (--rate chooses)"
+        notes.append(f"{sum(others.values())} of {len(heads)} files were resampled to {rate} Hz{chosen}: {kinds}")
+        lower = sum(n for r, n in others.items() if r < rate)
+        if lower:
+            notes.append(f"{counted(lower, 'file')} of a lower rate than {rate} Hz: resampling cannot give them high tones")
+    channels = settings.get("channels")
+    found = Counter(head.channels for head in heads.values())
+    if channels not in (None, 1, 2):
+        raise GanvasError(f"--channels {channels} is not for sound: choose 1 (mono) or 2 (stereo)")
+    if channels is None:
+        if len(found) > 1 or max(found) > 2:
+            names = {1: "mono", 2: "stereo"}
+            kinds = ", ".join(f"{names.get(c, f'{c} channels')} ({n})" for c, n in found.most_common())
+            what = "mixes channels" if len(found) > 1 else "has too many channels"
+            raise DataError(f"{listing.source} {what}: {kinds}: --channels 1 (all mono) or --channels 2 (all stereo)")
+        return int(rate), next(iter(found)), notes
+    changed = sum(n for c, n in found.items() if c != channels)
+    if changed:
+        notes.append(f"{changed} of {len(heads)} files were turned into {'mono' if channels == 1 else 'stereo'}")
+    return int(rate), channels, notes
+
+
+def _length(size: Any, spans: list[int]) -> int:
+    """Samples of a clip: as asked, else the least of 4096, 8192 and 16384 that holds more than half of the files whole."""
+    if size is None:
+        return next((length for length in LENGTHS if 2 * sum(span <= length for span in spans) > len(spans)), LENGTHS[-1])
+    if isinstance(size, tuple | list) or not str(size).isdigit():
+        text = "x".join(map(str, size)) if isinstance(size, tuple | list) else size
+        raise GanvasError(f"--size {text} is not for sound: give the samples of a clip, as in --size 16384")
+    if not SHORTEST <= int(size) <= LONGEST:
+        raise GanvasError(f"--size {size} is out of range for sound: {SHORTEST} to {LONGEST} samples of a clip")
+    return int(size)
+
+
+def _decoded(
+    listing: Listing, heads: dict[int, Header], rate: int, channels: int, length: int, consecutive: bool, progress: bool
+) -> Iterator[_Clips]:
+    from ...store.cache import in_parallel
+
+    def work(place: int) -> _Clips:
+        try:
+            found = read_recording(listing.files[place], rate, channels)
+        except DataError as error:
+            return _Clips(place, [], error=str(error))
+        remarks = []
+        if found.clipped:
+            remarks.append("peaks are cut off flat (the recording level was too high)")
+        if found.peak > 1:
+            remarks.append("louder than full scale and turned down")
+        if found.offset > OFFSET:
+            remarks.append(f"the mean is more than {OFFSET:g} off zero (a high-pass filter mends it)")
+        return _Clips(place, _cut(found.samples, length, consecutive), tuple(remarks))
+
+    large = max(head.frames * head.channels for head in heads.values()) > LARGE
+    yield from in_parallel(work, list(heads), what="decoding", progress=progress, threads=1 if large else None)
+
+
+def _cut(samples: np.ndarray, length: int, consecutive: bool) -> list[np.ndarray]:
+    """Clips (length, channels) of a recording (frames, channels), one at least."""
+    clips = max(1, (2 * len(samples) + length) // (2 * length)) if consecutive else 1
+    starts = range(0, clips * length, length)
+    pieces = (samples[start : start + length] for start in starts)
+    return [np.ascontiguousarray(np.pad(piece, ((0, length - len(piece)), (0, 0)))) for piece in pieces]
+
+
+def _told(
+    spans: dict[int, int], clips: int, length: int, rate: int, consecutive: bool, skipped: list[tuple[str, str]]
+) -> list[str]:
+    """Notes on what was skipped, cut and padded."""
+    from ...store.entry import NOTED
+
+    notes = [f"skipped {reason}" if name in reason else f"skipped {name}: {reason}" for name, reason in skipped[:NOTED]]
+    if len(skipped) > NOTED:
+        notes.append(f"skipped {len(skipped) - NOTED} more unreadable files")
+    short, over = sum(span < length for span in spans.values()), sum(span > length for span in spans.values())
+    clip = f"{length} samples ({length / rate:.3g} s)"
+    if consecutive:
+        notes.append(f"{counted(len(spans), 'recording')} cut into {clips} consecutive clips of {clip}")
+    elif over:
+        more = "--size takes more, --fit patches all of it"
+        notes.append(f"{over} of {len(spans)} files are longer than {clip} and were cut there ({more})")
+    if short:
+        notes.append(f"{short} of {len(spans)} files are shorter than {clip}: silence was added at their end")
+    return notes
+
+
+def _groups(listing: Listing, places: list[int], contents: list[bytes], notes: list[str]) -> np.ndarray:
+    """Group numbers (N,): `groups.csv`, else the recording; equal clips are joined always."""
+    from ...store.splits import join
+
+    count = len(places)
+    if len(listing.files) == 1 and count > 1:
+        notes.append("one recording: the held-out part is a stretch of it, so it is not independent")
+        keys: list[Any] = [k * min(STRETCHES, count) // count for k in range(count)]
+    else:
+        keys = [("file", place) if listing.groups[place] is None else ("group", listing.groups[place]) for place in places]
+    parent = np.arange(count, dtype=np.int64)
+    for column in (keys, contents):
+        first: dict[Any, int] = {}
+        pairs = [(first.setdefault(key, i), i) for i, key in enumerate(column)]
+        join(parent, *np.array(pairs, np.int64).T)
+    return parent
+
+
+KIND = Sound()

@@ -1,0 +1,306 @@
+"""Reading and writing sequences of symbols: lines of text, tables of tokens, arrays of indices, melodies of MIDI files.
+
+Nothing is cut, padded or numbered here, which is `kinds.tokens`. What does not fit is an error of one line that says where.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import DataError, MissingExtra
+from ...store.guard import guard, named
+
+HOLD, REST = "hold", "rest"
+"""The symbols of a melody that are no pitch: the note before goes on; silence."""
+MELODY_SUFFIXES = (".mid", ".midi")
+MELODY_NAMES = ("melody", "lead", "vocal", "voice")  # of tracks; else the highest part is the melody
+GRIDS = (1, 2, 3, 4, 6, 8, 12)  # steps a beat that are tried, and the share of notes that must begin on a step
+ON_GRID = 0.95
+OFF = 0.06  # of a beat, by which a note may be early or late and still be on the grid
+LONGEST = 10**6  # steps of a melody; more lies in damaged times only
+DRUMS = 9  # the channel that General MIDI keeps for them
+USUAL_TEMPO = 120.0  # beats a minute, where a file says nothing
+GRID_TEXT = re.compile(r"grid: (\d+) steps a beat, (\d+) steps")
+
+
+@dataclass
+class Note:
+    """start, end: in beats. pitch: 0 to 127, 60 is middle C."""
+
+    start: float
+    end: float
+    pitch: int
+
+
+@dataclass
+class Held:
+    """What one file holds.
+
+    family: `text` (lines, not yet taken apart), `table` (rows of symbols) or `melody` (notes). declared: symbols an array
+    names, whether they occur or not. tempo: beats a minute. rate: steps a beat of melodies in an array. grid: (steps a beat,
+    steps) that a melody file was written with. blank: empty lines left out.
+    """
+
+    family: str
+    lines: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    declared: tuple[str, ...] = ()
+    tempo: float | None = None
+    rate: int | None = None
+    grid: tuple[int, int] | None = None
+    blank: int = 0
+
+
+def read_held(path: Path) -> Held:
+    """What a file holds. Raises DataError in one line, MissingExtra for MIDI without mido."""
+    name = path.name.lower()
+    try:
+        if name.endswith(MELODY_SUFFIXES):
+            return _read_melody(path)
+        if name.endswith(".npz"):
+            return _read_array(path)
+        text = _text(path)
+    except OSError as error:
+        raise DataError(f"{named(path)}: cannot be read ({error.strerror or error})") from error
+    if name.endswith((".csv", ".tsv")):
+        return _read_table(path, text, "\t" if name.endswith(".tsv") else None)
+    lines = [line.strip() for line in text.split("\n")]
+    kept = [line for line in lines if line]
+    if not kept:
+        raise DataError(f"{named(path)}: empty: write one sequence a line")
+    return Held("text", lines=kept, blank=max(0, len(lines) - len(kept) - 1))
+
+
+def _text(path: Path) -> str:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{named(path)}: not UTF-8 text (byte {error.start}): save it as UTF-8") from error
+    if "\0" in text:
+        raise DataError(f"{named(path)}: holds zero bytes, so it is no text: take it out")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _read_table(path: Path, text: str, separator: str | None) -> Held:
+    lines = text.split("\n")
+    first = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), None)
+    if first is None:
+        raise DataError(f"{named(path)}: empty: write one sequence a line, as in  a,b,c")
+    separator = separator or max(",;\t", key=lines[first].count)
+    try:
+        rows = list(csv.reader(lines[first:], delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise DataError(f"{named(path)}: not a CSV table ({error}): write one sequence a line, as in  a,b,c") from error
+    kept, blank = [], 0
+    for number, cells in enumerate(rows, start=first + 1):
+        own = [cell.strip() for cell in cells]
+        while own and not own[-1]:  # a table has rows of one length: what is missing at the end is not there
+            own.pop()
+        if "" in own:
+            raise DataError(f"{named(path)}: line {number} has an empty cell within: fill it in, or leave the rest empty")
+        blank += not own
+        if own:
+            kept.append(own)
+    if not kept:
+        raise DataError(f"{named(path)}: no line has a symbol: write one sequence a line, as in  a,b,c")
+    return Held("table", rows=kept, blank=max(0, blank - 1))
+
+
+def _read_array(path: Path) -> Held:
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            if "tokens" not in held.files:
+                raise DataError(f"{named(path)}: holds {', '.join(held.files) or 'nothing'}: name the indices (N, T) 'tokens'")
+            tokens = held["tokens"]
+            symbols = [str(s) for s in held["symbols"]] if "symbols" in held.files else None
+            rate = int(held["rate"]) if "rate" in held.files else None
+            tempo = float(held["tempo"]) if "tempo" in held.files else None
+    except DataError:
+        raise
+    except OSError:
+        raise
+    except Exception as error:  # a damaged archive may raise whatever zlib, zipfile and the header's parser raise
+        raise DataError(f"{named(path)}: not a readable NumPy file ({' '.join(str(error).split())[:120]})") from error
+    if tokens.ndim != 2 or tokens.dtype.kind not in "iu" or 0 in tokens.shape:
+        raise DataError(f"{named(path)}: tokens are {tokens.dtype} {tokens.shape}: give whole numbers (N, T), -1 past the end")
+    tokens = tokens.astype(np.int64)
+    count = int(tokens.max()) + 1 if symbols is None else len(symbols)
+    if tokens.max() >= count or tokens.min() < -1:
+        found = f"tokens run from {tokens.min()} to {tokens.max()}"
+        raise DataError(f"{named(path)}: {found}: give 0 to {count - 1}, -1 past the end")
+    if symbols is not None and (len(set(symbols)) < count or "" in symbols):
+        raise DataError(f"{named(path)}: 'symbols' has equal or empty entries: give each its own text")
+    if count > LONGEST:
+        raise DataError(f"{named(path)}: tokens up to {tokens.max()}: number the symbols from 0 without gaps")
+    words = symbols or [str(k) for k in range(count)]
+    rows = []
+    for number, own in enumerate(tokens):
+        length = int((own >= 0).sum())
+        if (own[:length] < 0).any():
+            raise DataError(f"{named(path)}: row {number} goes on behind its end (-1): end it once")
+        if length:
+            rows.append([words[k] for k in own[:length]])
+    if not rows:
+        raise DataError(f"{named(path)}: no row has a symbol before its end: nothing to learn from")
+    if rate is not None and not 1 <= rate <= 960:
+        raise DataError(f"{named(path)}: 'rate' {rate} is not a number of steps a beat: 1 to 960")
+    return Held("table", rows=rows, declared=tuple(words), rate=rate, tempo=tempo, blank=len(tokens) - len(rows))
+
+
+# Melodies
+
+
+def _read_melody(path: Path) -> Held:
+    try:
+        import mido
+    except ImportError as error:
+        raise MissingExtra("mido", "tokens") from error
+    with guard(path, "MIDI"):
+        if path.stat().st_size > 50_000_000:
+            raise DataError(f"{named(path)}: more than 50 MB of MIDI: take it out")
+        opened = mido.MidiFile(path)
+        if opened.type == 2:
+            raise DataError(f"{named(path)}: a MIDI file of type 2 (pieces without a common time): save it as type 0 or 1")
+        if not 0 < opened.ticks_per_beat < 2**15:
+            raise DataError(f"{named(path)}: its times are no beats (SMPTE): save it with ticks a beat")
+        parts: dict[tuple[int, int], list[Note]] = {}
+        names: dict[int, str] = {}
+        tempo, grid = None, None
+        for number, track in enumerate(opened.tracks):
+            place = 0
+            open_notes: dict[tuple[int, int], float] = {}
+            for message in track:
+                place += message.time
+                beat = place / opened.ticks_per_beat
+                if message.type == "track_name":
+                    names[number] = message.name.lower()
+                elif message.type == "set_tempo" and tempo is None and message.tempo:
+                    tempo = 6e7 / message.tempo
+                elif message.type == "text" and (found := GRID_TEXT.search(message.text)):
+                    grid = int(found[1]), int(found[2])
+                elif message.type in ("note_on", "note_off") and message.channel != DRUMS:
+                    key = message.channel, message.note
+                    if key in open_notes and (begin := open_notes.pop(key)) < beat:
+                        parts.setdefault((number, message.channel), []).append(Note(begin, beat, message.note))
+                    if message.type == "note_on" and message.velocity:
+                        open_notes[key] = beat
+    if not parts:
+        raise DataError(f"{named(path)}: no notes but drums: take it out")
+    if grid is not None and not (1 <= grid[0] <= 960 and 1 <= grid[1] <= LONGEST):
+        grid = None
+    notes = _melody_of(parts, names)
+    if max(note.end for note in notes) * GRIDS[-1] > LONGEST:
+        raise DataError(f"{named(path)}: its melody lasts {max(note.end for note in notes):.3g} beats: its times are damaged")
+    return Held("melody", notes=notes, tempo=tempo or USUAL_TEMPO, grid=grid)
+
+
+def _melody_of(parts: dict[tuple[int, int], list[Note]], names: dict[int, str]) -> list[Note]:
+    """The part whose track is called so, else the highest of those that sound a quarter as long as the longest."""
+    called = {key: own for key, own in parts.items() if any(name in names.get(key[0], "") for name in MELODY_NAMES)}
+    lasting = {key: sum(note.end - note.start for note in own) for key, own in (called or parts).items()}
+    enough = [key for key in lasting if 4 * lasting[key] >= max(lasting.values())]
+    best = max(enough, key=lambda key: (np.mean([note.pitch for note in parts[key]]), -key[0], -key[1]))
+    return sorted(parts[best], key=lambda note: (note.start, note.pitch))
+
+
+def grid_of(melodies: Sequence[list[Note]]) -> tuple[int, float]:
+    """(steps a beat, share of notes that begin on one): the coarsest grid that 95 % of the notes keep to."""
+    starts = np.concatenate([[note.start for note in notes] for notes in melodies])
+    shares = {rate: on_grid(starts, rate) for rate in GRIDS}
+    rate = next((rate for rate in GRIDS if shares[rate] >= ON_GRID), max(GRIDS, key=lambda r: (shares[r], -r)))
+    return rate, shares[rate]
+
+
+def on_grid(starts: np.ndarray, rate: int) -> float:
+    """The share of starts (beats) that are near a step."""
+    return float((np.abs(starts - np.round(starts * rate) / rate) <= min(OFF, 0.25 / rate)).mean())
+
+
+def steps_of(notes: list[Note], rate: int) -> np.ndarray:
+    """(T, 2) int64: the number of the note that sounds at each step, the highest of several, and its pitch; -1 for none."""
+    places = [(round(n.start * rate), round(n.end * rate), n.pitch) for n in notes]
+    steps = np.full((max(max(a + 1, b) for a, b, _ in places), 2), -1, np.int64)
+    for number, (begin, end, pitch) in sorted(enumerate(places), key=lambda item: (item[1][2], item[0])):
+        steps[begin : max(begin + 1, end)] = number, pitch
+    return steps
+
+
+def melody_symbols(steps: np.ndarray) -> list[str]:
+    """Steps of `steps_of`, or a stretch of them, as symbols; a note that began before the stretch begins anew."""
+    symbols, before = [], -1
+    for number, pitch in steps.tolist():
+        symbols.append(REST if number < 0 else HOLD if number == before else str(pitch))
+        before = number
+    return symbols
+
+
+def encode_melody(symbols: list[str], rate: int, tempo: float, mark: str) -> bytes:
+    """A MIDI file of one track: symbols as `melody_symbols` gives them. Symbols that are no pitch, rest or hold are silence.
+
+    Raises MissingExtra without mido.
+    """
+    try:
+        import mido
+    except ImportError as error:
+        raise MissingExtra("mido", "tokens") from error
+    beat = math.lcm(480, rate) if math.lcm(480, rate) < 2**15 else rate
+    step = beat // rate
+    track = mido.MidiTrack()
+    track.append(mido.MetaMessage("track_name", name="melody, SYNTHETIC"))
+    track.append(mido.MetaMessage("text", text=f"{mark}; grid: {rate} steps a beat, {len(symbols)} steps"))
+    track.append(mido.MetaMessage("set_tempo", tempo=min(2**24 - 1, max(1, round(6e7 / tempo)))))
+    passed, sounding = 0, None
+    for symbol in [*symbols, REST]:
+        if symbol != HOLD:
+            if sounding is not None:
+                track.append(mido.Message("note_off", note=sounding, velocity=0, time=passed))
+                passed, sounding = 0, None
+            if symbol.isdigit() and int(symbol) < 128:
+                sounding = int(symbol)
+                track.append(mido.Message("note_on", note=sounding, velocity=90, time=passed))
+                passed = 0
+        passed += step
+    track.append(mido.MetaMessage("end_of_track", time=max(0, passed - step)))
+    buffer = io.BytesIO()
+    mido.MidiFile(type=0, ticks_per_beat=beat, tracks=[track], charset="utf-8").save(file=buffer)
+    return buffer.getvalue()
+
+
+def encode_rows(rows: list[list[str]], separator: str, mark: str) -> bytes:
+    """A table: a comment that says what it is, then one sequence a line."""
+    text = io.StringIO()
+    text.write(f"# {mark}\n")
+    csv.writer(text, delimiter=separator, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def is_written_without_spaces(lines: list[str]) -> bool:
+    """Whether symbols are characters: no line has a space within, or most letters are Chinese, Japanese or Thai."""
+    if not any(any(c.isspace() for c in line) for line in lines):
+        return True
+    letters = [c for line in lines[:2000] for c in line if c.isalpha()]
+    return 2 * sum(_no_spaces(ord(c)) for c in letters) > len(letters)
+
+
+def _no_spaces(code: int) -> bool:
+    blocks: tuple[tuple[int, int], ...] = (
+        (0x0E00, 0x0E7F), (0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x323AF),
+    )  # fmt: skip
+    return any(low <= code <= high for low, high in blocks)
+
+
+def array_bytes(tokens: np.ndarray, symbols: Sequence[str], mark: str, more: dict[str, Any]) -> bytes:
+    """A compressed .npz of indices (N, T), -1 behind the end, with their symbols."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, tokens=tokens, symbols=np.array(symbols), note=np.array(mark), **more)
+    return buffer.getvalue()

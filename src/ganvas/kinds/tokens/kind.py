@@ -1,0 +1,411 @@
+"""Tokens: sequences of symbols, such as words or characters of a text, and melodies on a grid of time.
+
+Files become records (N, length) int32, indices into the symbols of the spec; tensors are the same in int64. Not for reading
+files (`_tokens_files`), and not for taking words apart: a symbol is what the file separates.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import DataError, GanvasError
+from ...store.listing import Listing, class_indices, counted
+from .. import Kind, KindSays
+from . import files
+from .spec import TokensSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ...metrics.measure import Measure
+    from ...store.cache import Writer
+
+LEAST, MOST = 2, 4096  # symbols of a sequence
+WHOLE = 64  # sequences up to here are taken whole, when no length is asked for; longer ones give so many symbols,
+MELODY = 32  # and longer melodies so many steps
+VOCABULARY = 100_000
+STRETCHES = 10  # of a lone melody, so that one can be held out
+BUCKETS = 256  # into which symbols, and pairs of symbols, are hashed
+COMPARED = 500  # sequences of which self-BLEU is taken
+SYNTHETIC = "SYNTHETIC: made by a generative model"
+
+
+@dataclass
+class _Sequence:
+    """One sequence. symbols: their texts, or the steps of a melody before it is cut. group: what it belongs to."""
+
+    place: int
+    symbols: list[Any]
+    group: Any
+
+
+class TokensKind(Kind):
+    name = "tokens"
+    spec = TokensSpec
+    suffixes = (".txt", ".csv", ".tsv", ".npz", ".mid", ".midi")
+    formats = ("txt", "csv", "npz", "mid")
+    says = KindSays(
+        noun="sequences",
+        features="symbols+pairs",
+        limit="Sequences of symbols follow what was common in the data: they state no facts, and may repeat passages of it.",
+        phantom="melodies",
+        shown=16,
+        distinct=False,
+        example_size=20,
+        example_channels=5_000,
+    )
+
+    # Reading
+
+    def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:
+        """See `Kind.fill`. Longer sequences are cut at the length; with `--fit patches`, and for melodies, they give
+        consecutive pieces, all in one group. A last piece counts when it fills half the length. `rate`: of melodies, steps a
+        beat."""
+        from ...store.entry import NOTED, conclude
+
+        if settings.get("channels") is not None:
+            raise GanvasError("--channels means nothing to sequences: leave it out")
+        held, skipped = _read(listing, progress, strict)
+        notes = [*listing.notes, *(f"skipped {reason}" for _, reason in skipped[:NOTED])]
+        if len(skipped) > NOTED:
+            notes.append(f"skipped {len(skipped) - NOTED} more unreadable files")
+        sequences, like = _taken_apart(held, listing, settings.get("rate"), notes)
+        melodies = like.rate is not None
+        length = _length(settings.get("size"), [len(s.symbols) for s in sequences], melodies)
+        pieces = _cut(sequences, length, settings.get("fit") == "patches" or like.format == "mid", like, notes)
+        if not pieces:
+            raise DataError(f"{listing.source}: nothing is left that fills half of {length} symbols: give a shorter --size")
+        declared = {symbol for _, own in held for symbol in own.declared}
+        found = Counter(symbol for piece in pieces for symbol in piece.symbols)
+        symbols = sorted({*found, *declared}, key=_order)
+        if len(found) < 2:
+            raise DataError(f"{listing.source}: holds one symbol only ('{symbols[0]}'): nothing to learn")
+        if len(symbols) > VOCABULARY:
+            raise DataError(f"{listing.source}: {len(symbols)} symbols, more than {VOCABULARY}: split words into parts")
+        short = sum(len(piece.symbols) < length for piece in pieces)
+        if short:
+            symbols.insert(0, "")
+            notes.append(f"{short} of {len(pieces)} sequences are shorter than {length} symbols and have an end")
+        rare = sum(count == 1 for count in found.values())
+        if rare > len(symbols) / 4:
+            notes.append(f"{rare} of {len(symbols)} symbols occur once: little can be learnt of them")
+        index = {symbol: k for k, symbol in enumerate(symbols)}
+        for piece in pieces:
+            row = np.zeros(length, np.int32)
+            row[: len(piece.symbols)] = [index[symbol] for symbol in piece.symbols]
+            writer.row(row)
+        places = [piece.place for piece in pieces]
+        numbers, classes = class_indices([listing.labels[p] for p in places], listing.source, self.says.noun, notes)
+        spec = TokensSpec(length, tuple(symbols), like.joined, like.rate, like.tempo, classes, like.format)
+        sides = np.array([-1 if listing.heldout[p] is None else int(bool(listing.heldout[p])) for p in places], np.int8)
+        writer.facts["skipped"] = skipped
+        conclude(writer, spec, numbers, _groups(pieces, writer.rows()), sides if (sides >= 0).any() else None, notes)
+
+    def encode(self, values: np.ndarray, spec: TokensSpec, device: Any) -> Tensor:
+        """(N, length) int64."""
+        import torch
+
+        return torch.from_numpy(np.asarray(values).astype(np.int64)).to(device)
+
+    def decode(self, tensor: Tensor, spec: TokensSpec) -> np.ndarray:
+        """(N, length) int32; indices may have passed through floats."""
+        found: np.ndarray = tensor.detach().cpu().round().numpy().astype(np.int32)
+        return found
+
+    # Writing
+
+    def write(
+        self, records: np.ndarray, spec: TokensSpec, folder: Path, *, format: str, depth: int | None, note: Mapping[str, str]
+    ) -> list[Path]:
+        """All in one file, `synthetic.txt` (plain text has no place for a remark), `samples.csv` or `samples.npz`; or one MIDI
+        file a melody."""
+        from ...files import write_atomically
+
+        if depth is not None:
+            raise GanvasError("--depth means nothing to sequences: leave it out")
+        mark = "; ".join([SYNTHETIC, *(f"{key} {value}" for key, value in note.items())])
+        rows = [texts(row, spec) for row in records]
+        if format == "mid":
+            if spec.rate is None:
+                raise GanvasError("--format mid is for melodies: these sequences were not learnt from MIDI files")
+            digits = max(4, len(str(len(rows))))
+            paths = [folder / f"sample-{number:0{digits}d}.mid" for number in range(1, len(rows) + 1)]
+            for path, row in zip(paths, rows, strict=True):
+                write_atomically(path, files.encode_melody(row, spec.rate, spec.tempo or files.USUAL_TEMPO, mark))
+            return paths
+        path = folder / ("synthetic.txt" if format == "txt" else f"samples.{format}")
+        if format == "txt":
+            if spec.joined and any(any(c.isspace() for c in symbol) for symbol in spec.symbols):
+                raise GanvasError("--format txt cannot tell symbols apart that hold spaces: take csv or npz")
+            body = "".join(spec.joined.join(row) + "\n" for row in rows).encode()
+        elif format == "csv":
+            body = files.encode_rows(rows, ",", mark)
+        else:
+            shift = int(spec.ends)  # the end is -1 in files
+            ended = np.cumsum(records == 0, axis=1) > 0 if spec.ends else np.zeros(records.shape, bool)
+            melody = {} if spec.rate is None else {"rate": np.array(spec.rate), "tempo": np.array(spec.tempo)}
+            body = files.array_bytes(np.where(ended, -1, records - shift), spec.symbols[shift:], mark, melody)
+        write_atomically(path, body)
+        return [path]
+
+    def picture(self, records: np.ndarray, spec: TokensSpec) -> np.ndarray:
+        """Melodies as piano rolls; anything else as rows of symbols on colours of their own, which need no font."""
+        from .pictures import draw_rolls, draw_symbols
+
+        rows = [texts(row, spec) for row in records[: self.says.shown]]
+        return draw_rolls(rows, spec) if spec.rate is not None else draw_symbols(rows, spec)
+
+    # Judging
+
+    def vectors(self, values: np.ndarray, spec: TokensSpec) -> np.ndarray:
+        """(N, 512) float32: how often each symbol, and each pair of neighbours, occurs, hashed into 256 buckets each.
+
+        Hashes are of the symbols' texts, so that sets with other vocabularies compare. A hash has a sign, which keeps
+        expected products of different symbols at zero (Weinberger et al. 2009). The end counts as a symbol.
+        """
+        tokens = np.asarray(values).astype(np.int64)
+        tables = [_hashes(spec.symbols, salt) for salt in (1, 2)]
+        first, second = tables[0][tokens], tables[1][tokens]
+        inside = np.ones(tokens.shape, bool)
+        if spec.ends:
+            inside[:, 1:] = np.cumsum(tokens[:, :-1] == 0, axis=1) == 0  # up to the first end
+        made = np.zeros((len(tokens), 2, 2 * BUCKETS), np.float32)  # twice as wide, for the signs
+        rows = np.broadcast_to(np.arange(len(tokens))[:, None], tokens.shape)
+        pairs = _mixed(first[:, :-1] + second[:, 1:] * np.uint64(31))
+        for k, (hashed, kept) in enumerate(((_mixed(first), inside), (pairs, inside[:, 1:]))):
+            places = (hashed % np.uint64(2 * BUCKETS)).astype(np.int64)
+            np.add.at(made[:, k], (rows[:, : places.shape[1]][kept], places[kept]), 1.0)
+        return (made[:, :, :BUCKETS] - made[:, :, BUCKETS:]).reshape(len(tokens), -1)
+
+    def measures(
+        self, made: tuple[np.ndarray, Any], train: tuple[np.ndarray, Any], heldout: tuple[np.ndarray, Any], seed: int
+    ) -> dict[str, Measure]:
+        """BLEU-2 to 4 with the whole held-out part as references, and self-BLEU of up to 500 samples, each with what training
+        records have in their place (`real`)."""
+        from ...metrics.bleu import bleu, self_bleu
+        from ...metrics.measure import Measure
+        from ...metrics.pixels import normal_interval
+
+        def some_of(side: tuple[np.ndarray, Any], most: int) -> list[list[str]]:
+            rows = np.asarray(side[0])
+            chosen = np.random.default_rng([seed, 0xB1E0]).permutation(len(rows))[:most]
+            return [texts(rows[k], side[1]) for k in np.sort(chosen)]
+
+        references = some_of(heldout, len(heldout[0]))
+        count = min(COMPARED, len(made[0]), len(train[0]))
+        own, real = some_of(made, len(made[0])), some_of(train, len(made[0]))
+        few, real_few = some_of(made, count), some_of(train, count)
+        found: dict[str, Measure] = {}
+        for order in (2, 3, 4):
+            scores = bleu(own, references, order)
+            low, high = normal_interval(float(scores.mean()), float(scores.std(ddof=1) / np.sqrt(len(scores))))
+            protocol = f"bleu-{order}/mean of sequences/n={len(own)}/m={len(references)}/ref=heldout, all for each"
+            more = {"real": float(bleu(real, references, order).mean())}
+            found[f"bleu_{order}"] = Measure(float(scores.mean()), protocol, low, high, more)
+            more = {"real": float(self_bleu(real_few, order).mean())}
+            value = float(self_bleu(few, order).mean())
+            found[f"self_bleu_{order}"] = Measure(value, f"self-bleu-{order}/mean of sequences/n={count}", more=more)
+        return found
+
+    def describe(self, spec: TokensSpec) -> str:
+        if spec.rate is not None:
+            return f"melodies of {spec.length} steps, {spec.rate} a beat, {len(spec.symbols)} symbols"
+        return f"sequences of {spec.length} out of {len(spec.symbols)} symbols"
+
+    def blank(self, spec: TokensSpec, count: int, rng: np.random.Generator | None = None) -> np.ndarray:
+        shape = (count, spec.length)
+        return np.zeros(shape, np.int32) if rng is None else rng.integers(0, len(spec.symbols), shape).astype(np.int32)
+
+    def example(self, size: int, channels: int, classes: tuple[str, ...] = ()) -> TokensSpec:
+        return TokensSpec(size, ("", *(str(i) for i in range(1, channels))))
+
+
+def texts(row: np.ndarray, spec: TokensSpec) -> list[str]:
+    """The symbols of a record (length,) up to its end."""
+    found = []
+    for index in row.tolist():
+        symbol = spec.symbols[index]
+        if not symbol:
+            break
+        found.append(symbol)
+    return found
+
+
+def _order(symbol: str) -> tuple[int, int, str]:
+    """Numbers by size, then anything else by its text."""
+    number = symbol.isascii() and symbol.isdigit() and len(symbol) < 10
+    return (0, int(symbol), symbol) if number else (1, 0, symbol)
+
+
+def _mixed(numbers: np.ndarray) -> np.ndarray:
+    """Well-mixed uint64 of uint64 (splitmix64)."""
+    with np.errstate(over="ignore"):
+        mixed = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        found: np.ndarray = mixed ^ (mixed >> np.uint64(31))
+    return found
+
+
+def _hashes(symbols: tuple[str, ...], salt: int) -> np.ndarray:
+    """A uint64 for each symbol, by its text."""
+    import hashlib
+
+    digests = (hashlib.blake2b(symbol.encode("utf-8", "surrogatepass"), digest_size=8, key=bytes([salt])) for symbol in symbols)
+    return np.frombuffer(b"".join(d.digest() for d in digests), "<u8").astype(np.uint64)
+
+
+# What `fill` works out
+
+
+def _read(listing: Listing, progress: bool, strict: bool) -> tuple[list[tuple[int, files.Held]], list[tuple[str, str]]]:
+    """[(place in the listing, what it holds)], and (name, reason) of files that cannot be read."""
+    from ...store.cache import bar
+
+    held: list[tuple[int, files.Held]] = []
+    skipped: list[tuple[str, str]] = []
+    with bar("reading", listing.files, progress) as advance:
+        for place, path in enumerate(listing.files):
+            try:
+                held.append((place, files.read_held(path)))
+            except DataError as error:
+                if strict or len(listing.files) == 1:
+                    raise
+                skipped.append((listing.names[place], str(error)))
+            advance()
+    if not held:
+        raise DataError(f"{listing.source}: none of {len(listing.files)} files could be read: {skipped[0][1]}")
+    families = {own.family: listing.names[place] for place, own in held}
+    if len(families) > 1:
+        told = ", ".join(f"{family} ({name})" for family, name in families.items())
+        raise DataError(f"{listing.source} mixes ways to write sequences: {told}: keep one in a folder")
+    return held, skipped
+
+
+@dataclass
+class _Like:
+    """How all sequences are written."""
+
+    joined: str = " "
+    rate: int | None = None
+    tempo: float | None = None
+    format: str = "txt"
+
+
+def _taken_apart(
+    held: list[tuple[int, files.Held]], listing: Listing, rate: int | None, notes: list[str]
+) -> tuple[list[_Sequence], _Like]:  # fmt: skip
+    """All sequences, and how they are written."""
+    blank = sum(own.blank for _, own in held)
+    if blank:
+        notes.append(f"{counted(blank, 'empty line')} left out")
+    family = held[0][1].family
+    if family == "melody":
+        return _melodies(held, listing, rate, notes)
+    if family == "table":
+        rates = {own.rate for _, own in held}
+        kept = rates.pop() if len(rates) == 1 else None
+        if rate not in (None, kept):
+            raise GanvasError(f"--rate {rate} is for MIDI files: leave it out")
+        tempo = None if kept is None else float(np.median([own.tempo or files.USUAL_TEMPO for _, own in held]))
+        format = "npz" if held[0][1].declared else "csv"
+        rows = [(place, row) for place, own in held for row in own.rows]
+        like = _Like(rate=kept, tempo=tempo, format=format)
+    else:
+        if rate is not None:
+            raise GanvasError(f"--rate {rate} is for MIDI files: leave it out")
+        lines = [(place, line) for place, own in held for line in own.lines]
+        characters = files.is_written_without_spaces([line for _, line in lines])
+        notes.append("a symbol is a character, a space is one too" if characters else "a symbol is what stands between spaces")
+        rows = [(place, list(line) if characters else line.split()) for place, line in lines]
+        like = _Like(joined="" if characters else " ")
+    groups = [listing.groups[place] for place, _ in rows]
+    return [
+        _Sequence(place, row, ("line", k) if group is None else ("group", group))
+        for k, ((place, row), group) in enumerate(zip(rows, groups, strict=True))
+    ], like
+
+
+def _melodies(
+    held: list[tuple[int, files.Held]], listing: Listing, rate: int | None, notes: list[str]
+) -> tuple[list[_Sequence], _Like]:  # fmt: skip
+    if rate is not None and not 1 <= rate <= 48:
+        raise GanvasError(f"--rate {rate} is out of range for melodies: steps a beat, 1 to 48")
+    grids = {own.grid[0] if own.grid else None for _, own in held}
+    melodies = [own.notes for _, own in held]
+    if rate is None:
+        rate = next(iter(grids)) if len(grids) == 1 and None not in grids else None
+    if rate is None:
+        rate = files.grid_of(melodies)[0]
+    share = files.on_grid(np.concatenate([[n.start for n in own] for own in melodies]), rate)
+    notes.append(f"{rate} steps a beat; {1 - share:.1%} of the notes begin between steps and were moved (--rate takes more)")
+    sequences = []
+    for place, own in held:
+        steps = files.steps_of(own.notes, rate)
+        if own.grid is not None and own.grid[0] == rate:  # silence at the end belongs to what was written
+            steps = np.pad(steps, ((0, max(0, own.grid[1] - len(steps))), (0, 0)), constant_values=-1)
+        group = listing.groups[place]
+        key = ("file", place) if group is None else ("group", group)
+        sequences.append(_Sequence(place, steps.tolist(), key))
+    tempo = float(np.median([own.tempo or files.USUAL_TEMPO for _, own in held]))
+    return sequences, _Like(rate=rate, tempo=tempo, format="mid")
+
+
+def _length(size: Any, lengths: list[int], melodies: bool) -> int:
+    """Symbols of a record: as asked for, else that of the longest sequence up to 64; beyond, 64, and 32 of melodies."""
+    if size is not None:
+        if not str(size).isdigit() or not LEAST <= int(size) <= MOST:
+            raise GanvasError(f"--size {size}: of sequences it is the number of symbols, {LEAST} to {MOST}, as in --size 20")
+        return int(size)
+    longest = max(lengths, default=LEAST)
+    return max(LEAST, longest) if longest <= WHOLE else MELODY if melodies else WHOLE
+
+
+def _cut(sequences: list[_Sequence], length: int, consecutive: bool, like: _Like, notes: list[str]) -> list[_Sequence]:
+    """Pieces of at most `length` symbols; of melodies the steps become symbols now."""
+    pieces: list[_Sequence] = []
+    silent = over = 0
+    for sequence in sequences:
+        over += len(sequence.symbols) > length
+        count = max(1, (2 * len(sequence.symbols) + length) // (2 * length)) if consecutive else 1
+        for k in range(count):
+            own = sequence.symbols[k * length : (k + 1) * length]
+            if like.format == "mid":
+                own = files.melody_symbols(np.array(own, np.int64).reshape(-1, 2))
+                if all(symbol == files.REST for symbol in own):
+                    silent += 1
+                    continue
+            group = sequence.group
+            if like.format == "mid" and len(sequences) == 1:
+                group = ("stretch", k * min(STRETCHES, count) // count)
+            pieces.append(_Sequence(sequence.place, own, group))
+    if consecutive and over:
+        notes.append(f"{counted(len(sequences), 'sequence')} cut into {len(pieces)} consecutive pieces of {length} symbols")
+    elif over:
+        of = f"{over} of {len(sequences)} sequences are longer than {length} symbols"
+        notes.append(f"{of} and were cut there (--size takes more)")
+    if silent:
+        notes.append(f"{counted(silent, 'piece')} without a note left out")
+    if like.format == "mid" and len(sequences) == 1 and len(pieces) > 1:
+        notes.append("one melody: the held-out part is a stretch of it, so it is not independent")
+    return pieces
+
+
+def _groups(pieces: list[_Sequence], rows: np.ndarray) -> np.ndarray:
+    """Group numbers (N,): what a piece belongs to; equal pieces are joined always."""
+    from ...store.splits import join
+
+    parent = np.arange(len(pieces), dtype=np.int64)
+    for column in ([piece.group for piece in pieces], [row.tobytes() for row in rows]):
+        first: dict[Any, int] = {}
+        pairs = [(first.setdefault(key, i), i) for i, key in enumerate(column)]
+        join(parent, *np.array(pairs, np.int64).T)
+    return parent
+
+
+KIND = TokensKind()

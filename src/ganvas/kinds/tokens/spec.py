@@ -1,0 +1,42 @@
+"""What a data set of sequences of symbols is: the spec that systems are built from. Free of torch.
+
+Not for where the data lies or how much of it there is; that is `ganvas.data.Dataset`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TokensSpec:
+    """Sequences of symbols of one length.
+
+    length: places. symbols: the text of each, by index; the first is empty where sequences may end early: it means the end and
+    fills what is behind. joined: what stands between symbols in a line of text. rate: of melodies, steps a beat; tempo: beats
+    a minute; both None for anything else. format: of the files (`txt`, `csv`, `npz`, `mid`).
+    """
+
+    length: int
+    symbols: tuple[str, ...]
+    joined: str = " "
+    rate: int | None = None
+    tempo: float | None = None
+    classes: tuple[str, ...] = ()
+    format: str = "txt"
+    kind: str = "tokens"
+
+    @property
+    def shape(self) -> tuple[int]:
+        """(length,)."""
+        return (self.length,)
+
+    @property
+    def ends(self) -> bool:
+        """Whether sequences may be shorter than the length."""
+        return self.symbols[0] == ""
+
+    @property
+    def size(self) -> str:
+        """What `--size` would have to be."""
+        return str(self.length)

@@ -1,0 +1,335 @@
+"""What a source holds before anything is decoded: files, their labels, groups and splits.
+
+Labels come from `labels.csv`, else from class sub-folders; groups and splits from `groups.csv`. Not for reading pixels.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError, did_you_mean
+
+TABLES = ("labels.csv", "groups.csv")
+TABLE_COLUMNS = ("file", "label", "group", "split")
+HELDOUT_WORDS = ("heldout", "held-out", "held_out", "test", "val", "valid", "validation")
+TRAIN_WORDS = ("train", "training", "development", "development-train")
+MASK_FOLDERS = ("masks", "mask")
+MASK_NAME = re.compile(r"[._-]mask\.[^.]+(\.gz)?$", re.IGNORECASE)
+
+
+@dataclass
+class Listing:
+    """Files of one source in a fixed order, with what is known about each (None where nothing is).
+
+    names: paths relative to the source, with forward slashes. notes: one line each.
+    """
+
+    source: Path
+    files: list[Path]
+    names: list[str]
+    labels: list[str | None]
+    groups: list[str | None]
+    heldout: list[bool | None]
+    tables: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    labels_from_folders: bool = False
+
+    def chosen(self, indices: np.ndarray) -> Listing:
+        """The same listing with only these files."""
+
+        def pick(values: list) -> list:
+            return [values[i] for i in indices]
+
+        return Listing(
+            self.source, pick(self.files), pick(self.names), pick(self.labels), pick(self.groups), pick(self.heldout),
+            self.tables, self.notes, self.labels_from_folders,
+        )  # fmt: skip
+
+
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """A sorting key by which `slice2` comes before `slice10`."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
+
+
+def class_indices(
+    names: Sequence[object | None], source: object, noun: str, notes: list[str]
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """(indices (N,) int64, class names in natural order) of one label a record; (None, ()) without labels or with one class.
+
+    noun: what records are called. Raises DataError when only some have a label.
+    """
+    if all(name is None for name in names):
+        return None, ()
+    if any(name is None for name in names):
+        raise DataError(f"{source}: some {noun} have a label and some have none: label all or none")
+    classes = sorted({str(name) for name in names}, key=natural)
+    if len(classes) == 1:
+        notes.append(f"no labels: all {noun} are of the one class '{classes[0]}'")
+        return None, ()
+    index = {name: i for i, name in enumerate(classes)}
+    return np.array([index[str(name)] for name in names], np.int64), tuple(classes)
+
+
+def split_word(text: str) -> bool | None:
+    """True for a word that means held out, False for one that means training, None for any other."""
+    word = text.strip().lower()
+    if word in HELDOUT_WORDS or word.replace("_", "-").endswith(("heldout", "held-out")):
+        return True
+    return False if word in TRAIN_WORDS else None
+
+
+def split_and_domain(text: str) -> tuple[bool, str] | None:
+    """(held out, `A` or `B`) for the folder names of unpaired translation (`trainA`, `test_B`), None for any other."""
+    word, domain = text.strip()[:-1].rstrip("_- "), text.strip()[-1:].upper()
+    held = split_word(word)
+    return None if held is None or domain not in ("A", "B") else (held, domain)
+
+
+def some(names: list[str], most: int = 3) -> str:
+    """`a.png, b.png, c.png and 7 more`."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+class Source:
+    """A file or folder that is looked at several times and walked once."""
+
+    def __init__(self, path: Path, text: str | None = None) -> None:
+        self.path = path
+        self.text = str(path) if text is None else text  # as the user wrote it
+
+    def __str__(self) -> str:
+        return self.text
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of all files, relative to a folder; of a file its own; hidden ones are left out. Raises DataError."""
+        if self.path.is_dir():
+            return list(_walk(str(self.path)))
+        return [self.path.name] if self.path.is_file() else []
+
+
+def list_files(
+    place: Path | Source, suffixes: tuple[str, ...], noun: str, sniff: Callable[[Path], bool] | None = None
+) -> Listing:
+    """Every readable file of a file or folder, sorted naturally.
+
+    Hidden files and mask folders are left out. Raises DataError when the source does not exist, cannot be entered,
+    holds nothing readable, or when a table does not fit the files. suffixes: of the files that are wanted, whose records are
+    called `noun`. sniff: whether a file of another suffix, or none, is one of them all the same.
+    """
+    source = place.path if isinstance(place, Source) else place
+    place = place if isinstance(place, Source) else Source(place)
+    if not source.exists():
+        parent = source.parent
+        try:
+            close = did_you_mean(source.name, os.listdir(parent)) if parent.is_dir() else ""
+        except OSError:
+            close = ""
+        raise DataError(f"{source}: no such file or folder{close}")
+    if source.is_file():
+        return Listing(source, [source], [source.name], [None], [None], [None])
+    names, masks, others = [], 0, []
+    for name in place.names:
+        folders, _, base = name.rpartition("/")
+        if not folders and base in TABLES:
+            continue
+        if (folders and any(part.lower() in MASK_FOLDERS for part in folders.split("/"))) or MASK_NAME.search(base):
+            masks += 1
+        elif base.lower().endswith(suffixes) or (sniff is not None and sniff(source / name)):
+            names.append(name)
+        else:
+            others.append(name)
+    names.sort(key=natural)
+    unknown: list[None] = [None] * len(names)
+    listing = Listing(source, [source / name for name in names], names, [*unknown], [*unknown], [*unknown])
+    if masks:
+        listing.notes.append(f"{counted(masks, 'mask file')} left out")
+    if others:
+        listing.notes.append(f"{counted(len(others), 'file')} of other kinds left alone: {some(sorted(others))}")
+    if not names:
+        direct = [name for name in others if "/" not in name and name.endswith(".csv")]
+        if direct:
+            raise DataError(f"{source}: no {noun}, but {some(direct)}; for points, name the file: {source / direct[0]}")
+        what = f"only files of other kinds ({some(sorted(others))})" if others else "an empty folder"
+        raise DataError(f"{source}: {what}; no {noun} to train on: put files of {', '.join(suffixes)} there")
+    _folder_labels(listing)
+    _apply_tables(listing)
+    return listing
+
+
+def _walk(root: str) -> Iterator[str]:
+    """Files below `root` as paths relative to it. Follows links, but not one that leads back."""
+    seen = set()
+    for folder, inner, files in os.walk(root, followlinks=True, onerror=_cannot_enter):
+        real = os.path.realpath(folder)
+        inner[:] = [] if real in seen else sorted(name for name in inner if not name.startswith("."))
+        if real in seen:
+            continue
+        seen.add(real)
+        start = "" if folder == root else os.path.relpath(folder, root).replace(os.sep, "/") + "/"
+        for name in files:
+            # hidden files and Thumbs.db are droppings of other programs; DICOMDIR is an index, not a picture
+            if not name.startswith(".") and name not in ("Thumbs.db", "DICOMDIR"):
+                yield start + name
+
+
+def _cannot_enter(error: OSError) -> None:
+    raise DataError(f"{error.filename}: cannot be opened ({error.strerror}): give yourself the right to read it")
+
+
+def _folder_labels(listing: Listing) -> None:
+    """Class sub-folders give labels; `train/CLASS/...` and `test/CLASS/...` give a split as well, so do `trainA`, `testB`."""
+    parts = [name.split("/") for name in listing.names]
+    tops = {p[0] for p in parts if len(p) > 1}
+    sides = {top: split_and_domain(top) for top in tops}
+    if all(len(p) == 3 for p in parts) and len(tops) > 1 and all(split_word(top) is not None for top in tops):
+        listing.heldout = [split_word(p[0]) for p in parts]
+        listing.labels = [p[1] for p in parts]
+        listing.notes.append(f"split taken from the folders {', '.join(sorted(tops))}")
+    elif all(len(p) == 2 for p in parts) and len(tops) > 1:
+        if all(split_word(top) is not None for top in tops):
+            listing.heldout = [split_word(p[0]) for p in parts]
+            listing.notes.append(f"split taken from the folders {', '.join(sorted(tops))}")
+        elif {side[1] for side in sides.values() if side} == {"A", "B"} and all(sides.values()):
+            found = [sides[p[0]] or (False, "") for p in parts]
+            listing.labels = [domain for _, domain in found]
+            if any(held for held, _ in found):  # trainA and trainB alone leave the choice to the share that is held out
+                listing.heldout = [held for held, _ in found]
+            what = "classes A and B and the split" if any(listing.heldout) else "classes A and B"
+            listing.notes.append(f"{what} taken from the folders {', '.join(sorted(tops))}")
+        else:
+            listing.labels = [p[0] for p in parts]
+    elif len(tops) > 1:
+        where = "at several depths" if len({len(p) for p in parts}) > 1 else "deeper than one level of sub-folders"
+        listing.notes.append(f"no labels: files lie {where} (labels.csv can name labels)")
+    if any(h is not None for h in listing.heldout) and not any(h is False for h in listing.heldout):
+        raise DataError(f"{listing.source}: every folder is named as held out; nothing is left to train on")
+    classes = Counter(listing.labels)
+    if len(classes) == 1:
+        listing.labels = [None] * len(listing.files)
+    elif len(classes) > 2 and len(classes) > len(listing.files) / 2:
+        listing.labels = [None] * len(listing.files)
+        listing.notes.append(f"no labels: {len(classes)} sub-folders of hardly more than one file are no classes")
+    listing.labels_from_folders = any(label is not None for label in listing.labels)
+
+
+def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]], list[str]]:
+    """Known columns, rows with their line numbers, and ignored columns of a `labels.csv` or `groups.csv`.
+
+    Columns: file, and any of label, group, split; comma, semicolon or tab. Raises DataError for a table without them,
+    with a misspelt column, an empty cell or a row of another length.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text (byte {error.start}): save the table as UTF-8 CSV") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    lines = text.splitlines()
+    if not lines:
+        raise DataError(f"{path}: empty; its first line must name the columns, as in  file,label")
+    separator = max(",;\t", key=lines[0].count)
+    try:
+        rows = list(csv.reader(lines, delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise DataError(f"{path}: not a CSV table ({error}): write one line a file, as in  a.png,normal") from error
+    header = [cell.strip().lower() for cell in rows[0]]
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    if twice:
+        raise DataError(f"{path}: column '{twice[0]}' appears twice: keep one")
+    ignored = []
+    for name in header:
+        if name not in TABLE_COLUMNS:
+            near = did_you_mean(name, TABLE_COLUMNS)
+            if near:
+                raise DataError(f"{path}: unknown column '{name}'{near}: columns are {', '.join(TABLE_COLUMNS)}")
+            ignored.append(name)
+    if "file" not in header or not set(header) & {"label", "group", "split"}:
+        raise DataError(f"{path}: columns are '{', '.join(header)}'; needed is 'file' with one or more of label, group, split")
+    found = []
+    for number, row in enumerate(rows[1:], start=2):
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) != len(header):
+            raise DataError(f"{path}: line {number} has {len(row)} cells, the header {len(header)}: mend that line")
+        values = {name: cell.strip() for name, cell in zip(header, row, strict=True) if name in TABLE_COLUMNS}
+        empty = [name for name, cell in values.items() if not cell]
+        if empty:
+            raise DataError(f"{path}: line {number} has no {empty[0]}: fill it in or remove the line")
+        found.append((number, values))
+    return [name for name in header if name in TABLE_COLUMNS], found, ignored
+
+
+def _apply_tables(listing: Listing) -> None:
+    place = {name: i for i, name in enumerate(listing.names)}
+    by_base: dict[str, list[int]] = {}
+    for i, path in enumerate(listing.files):
+        by_base.setdefault(path.name, []).append(i)
+    for table in TABLES:
+        path = listing.source / table
+        if not path.is_file():
+            continue
+        columns, rows, ignored = read_table(path)
+        listing.tables.append(path)
+        if ignored:
+            listing.notes.append(f"{table}: columns not used: {', '.join(ignored)}")
+        seen: dict[int, int] = {}
+        for number, row in rows:
+            name = row["file"].replace("\\", "/").removeprefix("./")
+            index = place.get(name)
+            if index is None and "/" not in name and len(by_base.get(name, [])) == 1:
+                index = by_base[name][0]
+            if index is None:
+                near = did_you_mean(name, listing.names) if len(listing.names) <= 20_000 else ""
+                raise DataError(f"{path}: line {number} names '{row['file']}', which is not in {listing.source}{near}")
+            if index in seen:
+                raise DataError(f"{path}: '{name}' stands in lines {seen[index]} and {number}: keep one")
+            seen[index] = number
+        missing = [listing.names[i] for i in range(len(listing.files)) if i not in seen]
+        if missing:
+            raise DataError(
+                f"{path}: {len(missing)} of {counted(len(listing.files), 'file')} without a line ({some(missing)}): "
+                "add the lines or move the files"
+            )
+        for index, (_, row) in zip(seen, rows, strict=True):
+            if "label" in columns:
+                listing.labels[index] = row["label"]
+                listing.labels_from_folders = False
+            if "group" in columns:
+                listing.groups[index] = row["group"]
+            if "split" in columns:
+                held = split_word(row["split"])
+                if held is None:
+                    raise DataError(f"{path}: line {seen[index]} has split '{row['split']}': write 'train' or 'heldout'")
+                listing.heldout[index] = held
+        if "split" in columns and all(listing.heldout):
+            raise DataError(f"{path}: every file is held out; nothing is left to train on: mark some as 'train'")
+    _check_groups(listing)
+
+
+def _check_groups(listing: Listing) -> None:
+    sides: dict[str, tuple[bool | None, str]] = {}
+    for group, held, name in zip(listing.groups, listing.heldout, listing.names, strict=True):
+        if group is None or held is None:
+            continue
+        other = sides.setdefault(group, (held, name))
+        if other[0] != held:
+            raise DataError(
+                f"{listing.source / 'groups.csv'}: group '{group}' is on both sides of the split "
+                f"({other[1]} and {name}): put the whole group on one side"
+            )
