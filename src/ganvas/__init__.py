@@ -16,18 +16,24 @@ if TYPE_CHECKING:
     from .evaluation.judge import evaluate
     from .run.apply import apply
     from .run.load import Run
-    from .run.train import train
 
 __all__ = ["Run", "__version__", "apply", "evaluate", "load", "open_data", "train"]
 
 _HOMES = {
-    "train": "run.train",
     "Run": "run.load",
     "apply": "run.apply",
     "open_data": "data.dataset",
     "evaluate": "evaluation.judge",
 }
 _PARTS = ("data", "metrics", "registry", "errors", "specs", "batches", "game", "engine", "systems", "run")
+
+
+def train(system: str | None = None, data: Any = None, **options: Any) -> dict[str, Any]:
+    """Train a system, or continue a run, and write its model card: see `ganvas.run.train.train` for options and result."""
+    from .report.card import renew_card
+    from .run.train import train as play
+
+    return play(system, data, after=(renew_card,), **options)
 
 
 def load(run: Any, *, which: str = "last", device: str = "cpu", system: Any = None, config: Any = None) -> Run:

@@ -51,6 +51,7 @@ def run_train(options: argparse.Namespace) -> int:
     overrides = _key_values(options.set)
     if options.config is not None and overrides:
         raise GanvasError("--set and --config cannot be combined: put the setting into the file")
+    from .report.card import renew_card
     from .run.loop import how_to_resume
     from .run.train import train
 
@@ -64,6 +65,7 @@ def run_train(options: argparse.Namespace) -> int:
         which=options.checkpoint,
         quiet=options.quiet,
         say=lambda text: print(text, file=sys.stderr),
+        after=(renew_card,),
         **given,
     )
     emit(options, result, _after_training(result))

@@ -189,6 +189,6 @@ def test_an_array_that_is_no_picture_is_told_of_the_kinds_it_may_be(tmp_path: Pa
     source = tmp_path / "windows.npz"
     np.savez(source, series=np.zeros((60, 30, 2)), names=np.array(["flow", "time"]))
     report = check(source)
-    assert report.records == 0 and "say --kind series or" in report.problems[-1]
+    assert report.records == 0 and "say --kind graph or series" in report.problems[-1]
     with pytest.raises(DataError, match="'time', which tables keep for times"):
         check(source, kind="series")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ..specs import REAL, Spec
 from ..store import cache as caching
 from ..store.entry import conclude
 from ..store.listing import Listing, Source, class_indices, some
+from ..store.records import Dataset, Field
 from ..store.splits import hold_out
 from . import phantoms
 from .columns import WORDS, Column, Rows, find_rows, parse_fields
@@ -30,62 +31,6 @@ from .finding import files_of, recognise, source_of
 
 KINDS = Path(_kinds.__file__).parent
 MOST_OF_FREE = 0.9  # of the records that may be held out, where others must not be
-
-
-@dataclass(frozen=True)
-class Field:
-    """One field of all records. values: (N, ...) in file units, as the spec's kind keeps them, memory-mapped, read-only."""
-
-    spec: Any
-    values: np.ndarray
-
-
-@dataclass
-class Dataset:
-    """Records of named fields, in file units, with what belongs to each.
-
-    fields: by name; the first is the main one, which systems make, `spec` and `values` are its own. Records of one field call
-    it `real`. labels: (N,) int64, an index into `spec.classes`, or None. groups: (N,) int64; records of one group (a patient, a
-    volume, near twins) are never on both sides of the split. heldout: (N,) bool. source: as the user named it.
-    fingerprint: a hash of the content and of every setting that changes the values or the split. notes: what was
-    skipped, changed or is worth knowing, one line each. declared_split: whether the data itself says what is held out (a
-    `split` column, `train` and `test` folders).
-    """
-
-    fields: dict[str, Field]
-    labels: np.ndarray | None
-    groups: np.ndarray
-    heldout: np.ndarray
-    source: str
-    fingerprint: str
-    notes: tuple[str, ...] = ()
-    declared_split: bool = False
-
-    def __len__(self) -> int:
-        return len(self.groups)
-
-    @property
-    def main(self) -> str:
-        """The name of the main field."""
-        return next(iter(self.fields))
-
-    @property
-    def spec(self) -> Any:
-        """What records of the main field are."""
-        return self.fields[self.main].spec
-
-    @property
-    def values(self) -> np.ndarray:
-        """The main field of all records (N, ...)."""
-        return self.fields[self.main].values
-
-    def train_indices(self) -> np.ndarray:
-        """Indices (int64, ascending) of the records to train on."""
-        return np.flatnonzero(~self.heldout)
-
-    def heldout_indices(self) -> np.ndarray:
-        """Indices (int64, ascending) of the records kept away from training."""
-        return np.flatnonzero(self.heldout)
 
 
 def open_data(

@@ -18,7 +18,7 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,9 +28,6 @@ from ..batches import Noise
 from ..errors import GanvasError, RunError, did_you_mean
 from ..kinds import decode, kind_of
 from ..kinds.facets import Named
-
-if TYPE_CHECKING:
-    from ..run.load import Run
 
 VERSION = 1  # of what is kept
 BATCH = 64
@@ -137,8 +134,8 @@ def _regressed(points: np.ndarray, values: np.ndarray) -> Direction:
 # Of a run, kept beside its checkpoints
 
 
-def directions_of(run: Run, say: Callable[[str], None] | None = None) -> dict[str, Direction]:
-    """The directions of a run, from `checkpoints/directions.npz` when they were found before, of the same weights and settings.
+def directions_of(run: Any, say: Callable[[str], None] | None = None) -> dict[str, Direction]:
+    """The directions of a run (`run.load.Run`): kept in `checkpoints/directions.npz` for the same weights and settings.
 
     say: told when they have to be found. Raises GanvasError for a run that makes nothing from noise.
     """

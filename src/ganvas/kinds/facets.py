@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 if TYPE_CHECKING:
-    from ..data.dataset import Dataset
     from ..metrics.measure import Measure
     from ..store.cache import Writer
+    from ..store.records import Dataset
 
 Side = tuple[np.ndarray, Any]
 """One side of a comparison: records (N, ...) in file units, and their spec."""

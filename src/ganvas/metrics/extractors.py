@@ -15,13 +15,22 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ganvas.errors import DataError, GanvasError, MissingExtra, did_you_mean
 from ganvas.metrics.feature_cache import content_key, pass_on, write_kept
-from ganvas.metrics.features import WIDTH, Size, _height_width, _reader, feature_protocol, image_features
+from ganvas.metrics.features import (  # noqa: F401  (for callers)
+    WIDTH,
+    ClassifyingExtractor,
+    Extractor,
+    Size,
+    _height_width,
+    _reader,
+    feature_protocol,
+    image_features,
+)
 from ganvas.store.cache import cache_folder, digest
 
 if TYPE_CHECKING:
@@ -30,34 +39,6 @@ if TYPE_CHECKING:
     Images = np.ndarray | torch.Tensor
 
 NAMES = ("effnet", "classifier", "pixels", "inception")
-
-
-@runtime_checkable
-class Extractor(Protocol):
-    """Turns N records into features (N, dimensions) float32.
-
-    name: its part of a protocol, which tells weights and settings: two extractors of one name give the same features.
-    is_inception: whether it is Inception-v3 with the original weights, so that distances are FID and KID.
-    """
-
-    name: str
-    dimensions: int
-    is_inception: bool
-
-    def features(self, images: Any) -> np.ndarray:
-        """Features (N, dimensions) float32. Raises GanvasError for records that it cannot read."""
-        ...
-
-
-@runtime_checkable
-class ClassifyingExtractor(Extractor, Protocol):
-    """An extractor that also says how probable each class is."""
-
-    classes: tuple[str, ...]
-
-    def probabilities(self, images: Any) -> np.ndarray:
-        """Class probabilities (N, classes) float32, rows summing to 1."""
-        ...
 
 
 def find_extractor(

@@ -28,7 +28,7 @@ from ganvas.metrics.measure import Measure
 from ganvas.store.cache import cache_folder, digest
 
 if TYPE_CHECKING:
-    from ganvas.metrics.extractors import Extractor
+    from ganvas.metrics.features import Extractor
 
 KEPT_DAYS = 90
 """Files that nobody has read for so long are removed when the next is written."""

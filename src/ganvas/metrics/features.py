@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -28,6 +28,34 @@ WIDTH = 1280
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 Size = int | tuple[int, int]
+
+
+@runtime_checkable
+class Extractor(Protocol):
+    """Turns N records into features (N, dimensions) float32.
+
+    name: its part of a protocol, which tells weights and settings: two extractors of one name give the same features.
+    is_inception: whether it is Inception-v3 with the original weights, so that distances are FID and KID.
+    """
+
+    name: str
+    dimensions: int
+    is_inception: bool
+
+    def features(self, images: Any) -> np.ndarray:
+        """Features (N, dimensions) float32. Raises GanvasError for records that it cannot read."""
+        ...
+
+
+@runtime_checkable
+class ClassifyingExtractor(Extractor, Protocol):
+    """An extractor that also says how probable each class is."""
+
+    classes: tuple[str, ...]
+
+    def probabilities(self, images: Any) -> np.ndarray:
+        """Class probabilities (N, classes) float32, rows summing to 1."""
+        ...
 
 
 def feature_protocol(size: Size | None = None) -> str:

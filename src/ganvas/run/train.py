@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ def train(
     which: str = "last",
     quiet: bool = False,
     say: Callable[[str], None] | None = None,
+    after: Sequence[Callable[[Path, str | None], Any]] = (),
     **settings: Any,
 ) -> dict[str, Any]:
     """Train a system, or continue a run. Returns a summary: run, rounds, samples, seconds, stopped, picture.
@@ -47,10 +48,12 @@ def train(
     config: settings of the system, as a mapping or a YAML file. settings: fields of `Settings` (budget="10m", size=64 ...).
     resume: continue this run; only what does not change the game may differ (`settings.ANY_TIME`). init_from: start from a
     run's weights. The summary also has `alarms` (texts), `t0` and `best` (the look that `checkpoints/best` is of).
+    after: called with the run folder, and the system's file if it is not one of ganvas's own, when training is over.
     Raises GanvasError (bad input) or RunError (a failed run), each one line.
     """
+    tell = say or (lambda text: None)
     with contextlib.ExitStack() as holding:
-        return _train(holding, system, data, out, config, resume, init_from, which, quiet, say or (lambda text: None), settings)
+        return _train(holding, system, data, out, config, resume, init_from, which, quiet, tell, after, settings)
 
 
 def _train(
@@ -64,6 +67,7 @@ def _train(
     which: str,
     quiet: bool,
     say: Callable[[str], None],
+    after: Sequence[Callable[[Path, str | None], Any]],
     settings: dict[str, Any],
 ) -> dict[str, Any]:
     given = {k: v for k, v in settings.items() if v is not None}
@@ -96,12 +100,11 @@ def _train(
         raise RunError(f"{error}; what was saved is intact, go on with  ganvas train --resume {folder}") from error
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"go on with  ganvas train --resume {folder}") from None
-    from ..report.card import renew_card
-
-    try:
-        renew_card(folder, system_file)
-    except GanvasError as error:  # the run is whole without it
-        say(f"note: no model card was written: {error}")
+    for work in after:
+        try:
+            work(folder, system_file)
+        except GanvasError as error:  # the run is whole without it
+            say(f"note: {work.__name__} left out: {error}")
     return result
 
 

@@ -20,6 +20,24 @@ SHOWN = 16  # samples of a cell in a picture
 ENOUGH = 1000  # rounds below which the page warns: the paper's openings took up to 480
 GUESS = 2 * float(np.log(2))  # D's loss where it guesses
 
+FIGURES: dict[str, str] = {
+    "mean": "mean of D's loss",
+    "variance": "variance",
+    "sd": "sd",
+    "mean_after_t0": "mean after T0",
+    "variance_after_t0": "variance after T0",
+    "sd_after_t0": "sd after T0",
+    "t0": "T0 (round)",
+    "asleep": "share of rounds with D nearly certain",
+    "frechet": "Frechet distance",
+    "kernel": "kernel distance",
+    "top_third": "power of the top third of frequencies, log of generated / real",
+    "diversity": "diversity, generated / real",
+    "seconds": "seconds",
+    "memory_mib": "memory of the process, MiB",
+}
+"""What is told of every cell, as a mean over seeds with a 95 % interval."""
+
 
 def write_page(out: Path, plan: Plan, result: dict[str, Any]) -> None:
     """Write `figures/`, `study.md`, `study.html` and `results.json`; adds `page` and `pictures` to the result."""
@@ -258,8 +276,6 @@ def cell_rows(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 def _more_rows(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Further figures of every cell."""
-    from .xray import FIGURES
-
     keys = ("mean_after_t0", "variance_after_t0", "sd_after_t0", "asleep", "diversity", "seconds", "memory_mib")
     told = [cell for cell in result["cells"].values() if cell["seeds"]]
     rows = [[cell["says"], *(interval(cell["figures"][key]) for key in keys)] for cell in told]

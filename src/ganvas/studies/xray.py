@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import GanvasError
 from ._xray_claims import conclusions, correlations, mean_interval
+from ._xray_page import FIGURES
 from .cells import Cell, Plan, run_cells
 
 NAME = "xray-ablation"
@@ -33,24 +34,6 @@ TABLE_I: dict[str, dict[str, float]] = {
 }
 """The printed figures of Table I: D's loss over the training, and FID (Inception features, another data set, other sizes of the
 sets), which compares with nothing that is measured here but by rank."""
-
-FIGURES: dict[str, str] = {
-    "mean": "mean of D's loss",
-    "variance": "variance",
-    "sd": "sd",
-    "mean_after_t0": "mean after T0",
-    "variance_after_t0": "variance after T0",
-    "sd_after_t0": "sd after T0",
-    "t0": "T0 (round)",
-    "asleep": "share of rounds with D nearly certain",
-    "frechet": "Frechet distance",
-    "kernel": "kernel distance",
-    "top_third": "power of the top third of frequencies, log of generated / real",
-    "diversity": "diversity, generated / real",
-    "seconds": "seconds",
-    "memory_mib": "memory of the process, MiB",
-}
-"""What is told of every cell, as a mean over seeds with a 95 % interval."""
 
 
 def a_cell(

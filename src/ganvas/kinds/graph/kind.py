@@ -21,10 +21,10 @@ from .spec import GraphSpec
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ...data.dataset import Dataset
     from ...metrics.measure import Measure
     from ...store.cache import Writer
     from ...store.listing import Listing
+    from ...store.records import Dataset
     from .walks import WalkStream
 
 COPIED = 0.75  # share of the edges learnt from, from which a sample counts as the same graph

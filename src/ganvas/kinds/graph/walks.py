@@ -11,7 +11,7 @@ from ...errors import DataError, GanvasError, RunError
 
 if TYPE_CHECKING:
     from ...batches import Batch, Noise
-    from ...data.dataset import Dataset
+    from ...store.records import Dataset
 
 
 PROPOSED = 6  # steps that are proposed at once, of which the first that is taken counts

@@ -1,0 +1,64 @@
+"""Records in memory, as all that trains, draws and judges finds them. Not for opening files: `data.dataset`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of all records. values: (N, ...) in file units, as the spec's kind keeps them, memory-mapped, read-only."""
+
+    spec: Any
+    values: np.ndarray
+
+
+@dataclass
+class Dataset:
+    """Records of named fields, in file units, with what belongs to each.
+
+    fields: by name; the first is the main one, which systems make, `spec` and `values` are its own. Records of one field call
+    it `real`. labels: (N,) int64, an index into `spec.classes`, or None. groups: (N,) int64; records of one group (a patient, a
+    volume, near twins) are never on both sides of the split. heldout: (N,) bool. source: as the user named it.
+    fingerprint: a hash of the content and of every setting that changes the values or the split. notes: what was
+    skipped, changed or is worth knowing, one line each. declared_split: whether the data itself says what is held out (a
+    `split` column, `train` and `test` folders).
+    """
+
+    fields: dict[str, Field]
+    labels: np.ndarray | None
+    groups: np.ndarray
+    heldout: np.ndarray
+    source: str
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+    declared_split: bool = False
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    @property
+    def main(self) -> str:
+        """The name of the main field."""
+        return next(iter(self.fields))
+
+    @property
+    def spec(self) -> Any:
+        """What records of the main field are."""
+        return self.fields[self.main].spec
+
+    @property
+    def values(self) -> np.ndarray:
+        """The main field of all records (N, ...)."""
+        return self.fields[self.main].values
+
+    def train_indices(self) -> np.ndarray:
+        """Indices (int64, ascending) of the records to train on."""
+        return np.flatnonzero(~self.heldout)
+
+    def heldout_indices(self) -> np.ndarray:
+        """Indices (int64, ascending) of the records kept away from training."""
+        return np.flatnonzero(self.heldout)
