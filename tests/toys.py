@@ -11,8 +11,32 @@ from typing import Any
 
 import numpy as np
 
+from ganvas.specs import REAL
+from ganvas.store.records import Field
+
 SMALL = {"width": 4, "latent": 3, "layers": 1, "batch_size": 8}
 """Settings that make `gan` and `lsgan` as small as they get."""
+
+
+class OneField:
+    """What a stream asks of a data set, for classes with `spec`, `values` and `labels`; everything is trained on."""
+
+    main = REAL
+    labels: np.ndarray | None = None
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        return {REAL: Field(self.spec, self.values)}  # type: ignore[attr-defined]
+
+    @property
+    def groups(self) -> np.ndarray:
+        return np.arange(len(self))
+
+    def __len__(self) -> int:
+        return len(self.values)  # type: ignore[attr-defined]
+
+    def train_indices(self) -> np.ndarray:
+        return np.arange(len(self))
 
 
 def pictures(count: int = 40, height: int = 10, width: int = 8, seed: int = 0) -> np.ndarray:
@@ -113,35 +137,12 @@ SIMPLE_SYSTEM = '''
 from dataclasses import dataclass
 import torch
 from torch import nn
-from ganvas.data.dataset import Field
-from ganvas.specs import REAL
 from ganvas.batches import Noise
 from ganvas.config import knob
 from ganvas.game import Phase, Player, System, Turn
 from ganvas.optim import optimiser
 
 CARD = {"title": "t", "authors": "a", "year": 2020, "paper": "p", "summary": "s", "data": ["image"]}
-
-class OneField:
-    """What a stream asks of a data set, for classes with `spec`, `values` and `labels`; everything is trained on."""
-
-    main = REAL
-    labels: np.ndarray | None = None
-
-    @property
-    def fields(self) -> dict[str, Field]:
-        return {REAL: Field(self.spec, self.values)}  # type: ignore[attr-defined]
-
-    @property
-    def groups(self) -> np.ndarray:
-        return np.arange(len(self))
-
-    def __len__(self) -> int:
-        return len(self.values)  # type: ignore[attr-defined]
-
-    def train_indices(self) -> np.ndarray:
-        return np.arange(len(self))
-
 
 @dataclass(frozen=True)
 class Config:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import GanvasError
 from ..kinds import kind_of
-from ..kinds.facets import Anchored, Audited, Measured, Whole
+from ..kinds.facets import Anchored, Audited, Compared, Measured, Seen, Whole
 from ..metrics.measure import Measure
 from .sets import Part, Sets, open_sets
 
@@ -81,7 +81,7 @@ def evaluate(
         kind=kind,
         progress=progress,
     )
-    image = sets.kind == "image"
+    image = isinstance(kind_of(sets.kind), Seen)
     name = features or ("effnet" if image and "effnet" not in sets.extractors else "pixels")
     if image and features is None and name == "pixels":
         sets.notes.append("features are components of pixels: the default extractor was used in training and must not judge")
@@ -172,7 +172,7 @@ class _Bench:
 
         self.sets, self.seed, self.device, self.say = sets, seed, device, say
         self.notes: list[str] = []
-        self.image = sets.kind == "image"
+        self.image = isinstance(kind_of(sets.kind), Seen)
         self.size = sets.size if self.image else None
         train = sets.train
         labels = self._class_names(train)
@@ -187,7 +187,7 @@ class _Bench:
         }
         self.extractor = find_extractor(name, real=train.values, labels=labels, inception=inception, **common)
         self.name = self.extractor.name
-        if sets.kind not in ("image", "points"):
+        if not kind_of(sets.kind).says.plain:
             self.name = f"{kind_of(sets.kind).says.features}/{self.name}"
         self.is_inception = self.extractor.is_inception
         self.classifier: Any = None
@@ -258,13 +258,8 @@ class _Bench:
         if len(self.train) >= 100:
             found["different_bins"] = m.different_bins(made, self.train, seed=self.seed, features=self.name, reference="train")
         if not self.image:
-            if self.sets.kind != "points":
-                return found
-            from ..metrics.points import sliced_wasserstein
-
-            distance = sliced_wasserstein(values, held.values)
-            found["sliced_wasserstein"] = Measure(distance, f"sw1/n={len(values)}/m={len(held)}/ref=heldout")
-            return found
+            kind = kind_of(self.sets.kind)
+            return found | (kind.compared(values, held.values) if isinstance(kind, Compared) else {})
         found |= self._on_pixels(values, labels, intervals)
         if self.classifier is not None:
             found |= self._of_classes(values, labels, intervals)
@@ -384,7 +379,7 @@ class _Bench:
             "real": (real.values, real.labels if labelled else None, self.train[chosen]),
         }
         # Of other kinds the parts hold features: a Gaussian over features would be no trivial sampler of records.
-        if self.sets.kind in ("image", "points"):
+        if kind_of(self.sets.kind).says.plain:
             linear = linear_samples(self.sets.train, n, seed=self.seed, labels=asked if labelled else None)
             given["linear"] = (linear, asked if labelled else None, None)
         if self.sets.untrained is not None:
@@ -433,7 +428,7 @@ class _Bench:
             more["pictures"] = (sets.generated.values, sets.train.values, sets.heldout.values)
         labels = sets.train.labels is not None and sets.heldout.labels is not None
         made, train, held, name = self.generated, self.train, self.heldout, self.name
-        if sets.kind not in ("image", "points"):
+        if not kind_of(sets.kind).says.plain:
             # Components fitted to the training part alone hold its records wider apart than unseen ones; the audit needs real
             # records that differ in nothing but what the generator saw.
             both = find_extractor("pixels", real=np.concatenate([sets.train.values, sets.heldout.values]))

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from ..kinds import kind_of
+from ..kinds.facets import Seen
 from .sets import Sets
 from .table import AUDIT, interval, number
 
@@ -51,7 +53,11 @@ def audit_page(result: Mapping[str, Any], sets: Sets, audit: Any) -> str:
             null = found[key].get("null", found[key].get("expected"))
             band = f" [{number(found[key]['null_low'])}, {number(found[key]['null_high'])}]" if "null_low" in found[key] else ""
             rows.append(f"<tr><td>{name}<td>{interval(found[key])}<td>{number(null)}{band}<td>{found[key]['protocol']}")
-    pairs = "\n".join(_pair(sets, pair, place) for place, pair in enumerate(audit.pairs, 1)) if sets.kind == "image" else ""
+    pairs = (
+        "\n".join(_pair(sets, pair, place) for place, pair in enumerate(audit.pairs, 1))
+        if isinstance(kind_of(sets.kind), Seen)
+        else ""
+    )
     words = {
         "verdict": found["verdict"],
         "reason": html.escape(found["reason"]),
@@ -62,7 +68,7 @@ def audit_page(result: Mapping[str, Any], sets: Sets, audit: Any) -> str:
         "heldout": result["real"]["heldout"],
         "rows": "\n".join(rows),
         "plots": "\n".join(_ratios(space) for space in audit.spaces),
-        "pairs": pairs or "<p>These records are points: there is nothing to look at.</p>",
+        "pairs": pairs or f"<p>These records are {kind_of(sets.kind).says.noun}: there is nothing to look at.</p>",
         "notes": "".join(f"<li>{html.escape(note)}" for note in (*found["notes"], *result["notes"])),
     }
     return _PAGE.format(**words)

@@ -1,6 +1,6 @@
 """What is compared with what: a run, a folder or an array becomes samples; real data becomes a training and a held-out part.
 
-Both sides leave here in one form (`Sets`): images of one size, one number of channels and one number format, or points.
+Both sides leave here in one form (`Sets`): pictures of one size, number of channels and number format, or features.
 Not for measuring, and not for training data that is larger than memory.
 """
 
@@ -16,7 +16,7 @@ from ..data.dataset import Field
 from ..data.streams import dealt_classes
 from ..errors import DataError, GanvasError, did_you_mean
 from ..kinds import describe, kind_of
-from ..kinds.facets import Measured, Whole
+from ..kinds.facets import Measured, Seen, Whole
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -28,9 +28,9 @@ SAMPLES = 1000  # drawn from a run when no number is given
 
 @dataclass(frozen=True)
 class Part:
-    """Records of one kind. values: images (N, H, W, C) uint8 or uint16, or points (N, D) float32. labels: (N,) int64, an
-    index into the classes of the real data, or None. groups: (N,) int64; equal numbers belong together. records: of kinds that
-    have measures of their own, the records that values are features of, and their spec."""
+    """Records of one kind. values: pictures (N, H, W, C) uint8 or uint16, of other kinds features (N, D) float32. labels: (N,)
+    int64, an index into the classes of the real data, or None. groups: (N,) int64; equal numbers belong together. records: of
+    kinds that have measures of their own, the records that values are features of, and their spec."""
 
     values: np.ndarray
     labels: np.ndarray | None
@@ -50,7 +50,7 @@ class Part:
 class Sets:
     """The sides of an evaluation.
 
-    generated, train, heldout: the parts. kind: `image` or `points`. classes: of the real data. names: what each side is, as
+    generated, train, heldout: the parts. kind: its name. classes: of the real data. names: what each side is, as
     the user named it. untrained: samples of the same system with fresh weights (runs only). split: how the held-out part
     came about: `given`, `run` (kept out when the run trained), `declared` (by the data) or `now` (for this evaluation).
     extractors: names of extractors the generator was trained with, which must not judge it. notes: for the reader. checkpoint:
@@ -220,28 +220,19 @@ def _data_of(run: Run, real: Any, size: Any, progress: bool) -> Dataset:
 
 def _real_for(made: Dataset, real: Any, all_train: bool, seed: int, progress: bool, notes: list[str]) -> Dataset:
     share = 0.0 if all_train else 0.2
-    if made.spec.kind not in ("image", "points"):
-        kind = made.spec.kind
-        length = None if isinstance(kind_of(kind), Whole) else made.values.shape[1]
-        same = {"size": length, "rate": getattr(made.spec, "rate", None), "kinds": (kind,)}
+    kind = kind_of(made.spec.kind)
+    if not isinstance(kind, Seen):
+        length = None if isinstance(kind, Whole) else made.values.shape[1]
+        same = {"size": length, "rate": getattr(made.spec, "rate", None), "kinds": (kind.name,)}
         dataset = _open(real, "the real data", heldout=share, seed=seed, progress=progress, **same)
-        if dataset.spec.kind != kind or dataset.spec.shape != made.spec.shape:
-            raise GanvasError(
-                f"the samples are {describe(made.spec)}, the real data {describe(dataset.spec)}: they do not compare"
-            )
-        return dataset
-    if made.spec.kind == "points":
-        dataset = _open(real, "the real data", heldout=share, seed=seed, progress=progress)
-        if dataset.spec.shape != made.spec.shape:
-            raise GanvasError(
-                f"the samples are {describe(made.spec)}, the real data {describe(dataset.spec)}: they do not compare"
-            )
+        if dataset.spec.kind != kind.name or dataset.spec.shape != made.spec.shape:
+            raise _differ(made.spec, dataset.spec)
         return dataset
     height, width, channels = made.values.shape[1:]
     common: dict[str, Any] = {"size": (height, width), "heldout": share, "seed": seed, "progress": progress}
     dataset = _open(real, "the real data", **common)
-    if dataset.spec.kind != "image":
-        raise GanvasError(f"the samples are images, the real data {describe(dataset.spec)}: they do not compare")
+    if dataset.spec.kind != kind.name:
+        raise _differ(made.spec, dataset.spec)
     theirs = dataset.values.shape[3]
     if theirs != channels:
         if {theirs, channels} - {1, 3}:
@@ -280,13 +271,10 @@ def _parts(
             return train, replace(everything.take(kept), values=beside), how
         return everything.take(rest), everything.take(kept), how
     settings: dict[str, Any] = {"heldout": 0.0, "seed": seed, "progress": progress}
-    if dataset.spec.kind == "image":
-        settings |= {"size": dataset.values.shape[1:3], "channels": int(dataset.values.shape[3])}
-        if dataset.values.shape[3] not in (1, 3):
-            settings["channels"] = None
-    elif dataset.spec.kind != "points":
-        settings |= {"size": dataset.values.shape[1], "kinds": (dataset.spec.kind,)}
-        settings["rate"] = getattr(dataset.spec, "rate", None)
+    if isinstance(own, Seen):
+        settings |= own.alike(dataset.values)
+    else:
+        settings |= {"size": dataset.values.shape[1], "kinds": (own.name,), "rate": getattr(dataset.spec, "rate", None)}
     other = _open(heldout, "the held-out data", **settings)
     if other.spec.shape != dataset.spec.shape:
         raise GanvasError(
@@ -522,22 +510,14 @@ def _only(dataset: Dataset, kind: int) -> Dataset:
 def _part(
     values: np.ndarray, spec: Any, common: Any, *, labels: np.ndarray | None = None, groups: np.ndarray | None = None
 ) -> Part:
-    """Values of `spec` in the common form: 8 bits where both are plain 8-bit images, else 16 bits over the common range."""
+    """Values of `spec` in the form of both sides: pictures as such (`facets.Seen`), features of anything else."""
     n = len(values)
     places = np.arange(n) if groups is None else np.asarray(groups)
-    if common.kind == "points":
-        return Part(np.asarray(values, np.float32), labels, places)
-    if common.kind != "image":
-        kind = kind_of(common.kind)
-        records = (np.asarray(values), spec) if isinstance(kind, Measured) else None
-        return Part(kind.vectors(np.asarray(values), spec), labels, places, records)
-    eight = all(s.depth == 8 and s.low == 0 and s.high == 255 for s in (spec, common))
-    if eight and values.dtype == np.uint8:
-        return Part(np.ascontiguousarray(values), labels, places)
-    # Files of like depth share the real data's range (a window, a volume's own); others are stretched from theirs.
-    low, high = (common.low, common.high) if spec.depth == common.depth else (spec.low, spec.high)
-    unit = (values.astype(np.float64) - low) / max(high - low, 1e-12)
-    return Part(np.round(np.clip(unit, 0, 1) * 65535).astype(np.uint16), labels, places)
+    kind = kind_of(common.kind)
+    if isinstance(kind, Seen):
+        return Part(kind.common(values, spec, common), labels, places)
+    records = (np.asarray(values), spec) if isinstance(kind, Measured) else None
+    return Part(kind.vectors(np.asarray(values), spec), labels, places, records)
 
 
 def _labels_like(other: Dataset, dataset: Dataset) -> np.ndarray | None:

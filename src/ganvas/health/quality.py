@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import GanvasError
 from ..kinds import kind_of
+from ..kinds.facets import Seen
 from .samples import can_look, learnt_rows, some_rows
 
 LEAST, MOST = 50, 500  # samples of a look
@@ -83,7 +84,8 @@ class Quality:
             return
         from ..metrics.extractors import find_extractor
 
-        image = self.spec.kind == "image"
+        kind = kind_of(self.spec.kind)
+        image = isinstance(kind, Seen)
         if image and "effnet" not in self.system.extractors:
             self._extractor = find_extractor(
                 "effnet", size=(self.spec.height, self.spec.width), device=str(next(self.system.parameters()).device)
@@ -93,15 +95,15 @@ class Quality:
             size = (self.spec.height, self.spec.width) if image else None
             self._extractor = find_extractor("pixels", real=self._values(rows), size=size)
         self.name = self._extractor.name
-        if self.spec.kind not in ("image", "points"):
-            self.name = f"{kind_of(self.spec.kind).says.features}/{self.name}"
+        if not kind.says.plain:
+            self.name = f"{kind.says.features}/{self.name}"
 
     def _values(self, rows: np.ndarray) -> Any:
         """Real records in the form that the extractor takes."""
         from ..kinds import encode
 
         values = np.asarray(self.dataset.values[rows])
-        if self.spec.kind == "image":
+        if isinstance(kind_of(self.spec.kind), Seen):
             return encode(values, self.spec)
         return kind_of(self.spec.kind).vectors(values, self.spec)
 
@@ -121,7 +123,7 @@ class Quality:
         """Features of tensors of the game (samples)."""
         from ..kinds import decode
 
-        if self.spec.kind == "image":
+        if isinstance(kind_of(self.spec.kind), Seen):
             given: Any = records.float().clamp(-1, 1)
         else:
             given = decode(records, self.spec)

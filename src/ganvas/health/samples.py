@@ -62,7 +62,7 @@ def some_rows(rows: np.ndarray, count: int, seed: int) -> np.ndarray:
 def data_findings(system: Any, dataset: Any, seed: int) -> list[Finding]:
     """Whether the data holds one record many times, or few records repeated. For records of continuous numbers."""
     spec = dataset.spec
-    if not kind_of(spec.kind).says.distinct:  # records may well be equal
+    if kind_of(spec.kind).says.discrete:  # records may well be equal
         return []
     values = dataset.values
     size = max(1, values[:1].nbytes)

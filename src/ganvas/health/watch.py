@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import GanvasError
+from ..kinds import kind_of
+from ..kinds.facets import Seen
 from .alarms import FINAL, HINT, Alarm
 from .losses import Finding, Losses
 from .quality import Quality
@@ -124,8 +126,6 @@ class Watch:
         return self.quality is not None and fresh and self._may_look(seconds)
 
     def _may_look(self, seconds: float) -> bool:
-        from ..kinds import kind_of
-
         looks = self.quality.looks if self.quality is not None else []
         guess = kind_of(self.dataset.spec.kind).says.look
         cost = looks[-1].get("cost", guess) if looks else guess
@@ -152,7 +152,7 @@ class Watch:
         if self.variety is None:
             rows = some_rows(learnt_rows(self.system, self.dataset, self.dataset.train_indices()), COUNT, self.settings.seed)
             real = encode(np.asarray(self.dataset.values[rows]), self.dataset.spec).numpy()
-            self.variety = Variety(real, self.dataset.spec.kind == "tokens")
+            self.variety = Variety(real, kind_of(self.dataset.spec.kind).says.discrete)
             self.variety.history, self.variety.apart = self._history
         round = self.engine.clock.round
         if not np.isfinite(samples).all():
@@ -160,7 +160,7 @@ class Watch:
         self._note(self.variety.compare(samples, round, self.engine.progress))
         for player, balance in self.losses.balances.items():
             since = balance.guesses_since()
-            image = self.dataset.spec.kind == "image"
+            image = isinstance(kind_of(self.dataset.spec.kind), Seen)
             if since is not None and (balance.able or image) and self.variety.differ(APART if image else APART_OTHER):
                 what = "guesses" if balance.able else "never did better than guess"
                 seen = f"{player} {what}, though samples and records differ (energy distance {self.variety.apart[-1]:.2f})"

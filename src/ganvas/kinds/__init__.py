@@ -40,9 +40,11 @@ class KindSays:
     noun: plural, for sentences. features: what `Kind.vectors` are, for protocols. limit: for the model card, what was not
     learnt. phantom: one to try. shown: records in a picture. usual: samples that are written when no number is given.
     phantom_count: how many records of a phantom are trained on when nobody says. threads: that help its networks; None: as many
-    as there are. measures_speed: whether its networks are convolutions, whose speed decides on precision and layout. distinct:
-    whether equal records mean that something is wrong. look: seconds that a first look at samples is expected to take.
-    example_size, example_channels: what `Kind.example` makes when nobody says.
+    as there are. measures_speed: whether its networks are convolutions, whose speed decides on precision and layout. discrete:
+    whether records are made of symbols, step by step, so that equal ones mean nothing and no latent can be walked through.
+    plain: whether records are their own features. walks: why a walk through latents shows nothing, if it does not. look:
+    seconds that a first look at samples is expected to take. example_size, example_channels: what `Kind.example` makes when
+    nobody says.
     """
 
     noun: str
@@ -54,7 +56,9 @@ class KindSays:
     phantom_count: int = 4_000
     threads: int | None = None
     measures_speed: bool = False
-    distinct: bool = True
+    discrete: bool = False
+    plain: bool = False
+    walks: str = ""
     look: float = 0.3
     example_size: int = 64
     example_channels: int = 1

@@ -122,6 +122,28 @@ class Whole(Protocol):
 
 
 @runtime_checkable
+class Seen(Protocol):
+    """Is looked at: extractors that were trained on pictures judge its records, pixel by pixel measures apply."""
+
+    def common(self, values: np.ndarray, spec: Any, other: Any) -> np.ndarray:
+        """Records (N, H, W, C) of `spec` as uint8 or uint16 in the range of `other`, the same form for both sides."""
+        ...
+
+    def alike(self, values: np.ndarray) -> dict[str, Any]:
+        """Options of `open_data` by which other data becomes records of the same form as these."""
+        ...
+
+
+@runtime_checkable
+class Compared(Protocol):
+    """Has measures of two sets of records that need nothing else, so that every anchor can have them too."""
+
+    def compared(self, values: np.ndarray, heldout: np.ndarray) -> dict[str, Measure]:
+        """Measures by key of `Kind.vectors` of samples against those of held-out records."""
+        ...
+
+
+@runtime_checkable
 class Measured(Protocol):
     """Has measures of its own beside what is measured of `Kind.vectors`."""
 

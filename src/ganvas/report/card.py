@@ -12,6 +12,7 @@ from typing import Any
 
 from ..evaluation.table import AUDIT, ROWS, interval, names, number
 from ..kinds import kind_of
+from ..kinds.facets import Seen
 from ..run.budget import parse_budget
 from ..run.settings import FILE, read_yaml
 from ..version import __version__
@@ -122,7 +123,7 @@ def limits(facts: Facts, able: list[str]) -> list[str]:
         "what it makes, and what is unbalanced there stays so."
     ]
     found.append(kind_of(spec.kind).says.limit)
-    if spec.kind == "image":
+    if isinstance(kind_of(spec.kind), Seen):
         found.append(MEDICAL if spec.format in ("dicom", "nifti") else MEDICAL_IF)
     found += [OF_USE[verb] for verb in able if verb in OF_USE]
     if facts.phantom:

@@ -16,7 +16,7 @@ import numpy as np
 from ..drawing import BACKGROUND, GUTTER, INK, TEXT_HEIGHT
 from ..errors import GanvasError
 from ..kinds import decode, kind_of
-from ..kinds.facets import Gridded, Whole
+from ..kinds.facets import Gridded, Seen, Whole
 from ..kinds.image.grid import LARGEST_FACTOR
 from .facts import Facts
 
@@ -112,7 +112,7 @@ def _opened(path: Path) -> np.ndarray:
 
 def _first_row(picture: np.ndarray, spec: Any) -> np.ndarray | None:
     """The first `ROW` samples of a grid as `kinds.image.grid` lays it out; None for any other picture."""
-    if spec.kind != "image":
+    if not isinstance(kind_of(spec.kind), Seen):
         return None
     strips = spec.channels if spec.channels not in (1, 3) else 1
     for factor in range(LARGEST_FACTOR, 0, -1):
@@ -156,12 +156,12 @@ def _between(run: Any) -> tuple[np.ndarray | None, str]:
     """A picture of walks through latents, and how to read it; (None, why not) for systems without a latent to walk through."""
     import torch
 
-    kind = run.spec.kind
-    if kind in ("tokens", "graph"):
+    kind = kind_of(run.spec.kind)
+    if kind.says.discrete:
         return None, "No latent interpolation: this system draws its samples step by step, not from one latent."
-    if kind == "points":
-        return None, "No latent interpolation: a walk between two points shows nothing that the picture of all does not."
-    walks, steps = (WALKS, STEPS) if kind == "image" else (1, kind_of(kind).says.shown)
+    if kind.says.walks:
+        return None, f"No latent interpolation: {kind.says.walks}."
+    walks, steps = (WALKS, STEPS) if isinstance(kind, Seen) else (1, kind.says.shown)
     noise = walking_noise(run.system, walks, steps)
     labels = None
     if run.spec.classes and run.system.classes:
@@ -172,7 +172,7 @@ def _between(run: Any) -> tuple[np.ndarray | None, str]:
     if not noise.walked:
         return None, "No latent interpolation: this system does not begin with a latent."
     picture = _picture_of(decode(made.float().cpu(), run.spec), run.spec, steps)
-    if kind == "image":
+    if isinstance(kind, Seen):
         return picture, "Each row walks from one random latent to another, along the sphere; everything else stays the same."
     return picture, "One walk from a random latent to another, along the sphere, in the order of reading."
 
@@ -254,7 +254,8 @@ def feature_points(
     notes: list[str] = []
     count = max(10, int(facts.evaluation["fake"]["n"]))
     sets = open_sets(str(facts.path), count=count, which=which, device=device, system=system, progress=False)
-    image = sets.kind == "image"
+    kind = kind_of(sets.kind)
+    image = isinstance(kind, Seen)
     judged = str(facts.evaluation.get("features", {}).get("name", ""))
     name = "effnet" if image and "effnet" not in sets.extractors and not judged.startswith("pixels") else "pixels"
     given: dict[str, Any] = {"size": sets.size if image else None, "groups": sets.train.groups, "device": device}
@@ -267,5 +268,5 @@ def feature_points(
     axes = PCA(2, random_state=0).fit(np.concatenate(both).astype(np.float64))
     points = {side: axes.transform(rows[np.sort(rng.permutation(len(rows))[:1000])]) for side, rows in found.items()}
     shares = tuple(float(share) for share in axes.explained_variance_ratio_)
-    label = extractor.name if sets.kind in ("image", "points") else f"{kind_of(sets.kind).says.features}, {extractor.name}"
+    label = extractor.name if kind.says.plain else f"{kind.says.features}, {extractor.name}"
     return points, (shares[0], shares[1]), label

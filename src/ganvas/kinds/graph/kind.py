@@ -46,7 +46,7 @@ class GraphKind(Kind):
         phantom="communities",
         shown=1,
         threads=1,
-        distinct=False,
+        discrete=True,
         usual=1,
         example_size=1_000,
         example_channels=1,

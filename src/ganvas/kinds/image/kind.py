@@ -46,6 +46,7 @@ class ImageKind(Kind):
         phantom="chest",
         shown=64,
         measures_speed=True,
+        plain=True,
         look=4.0,  # the extractor is loaded
     )
 
@@ -157,6 +158,21 @@ class ImageKind(Kind):
         return grid(records, spec, columns=columns, labels=labels, captions=captions)
 
     # Judging
+
+    def common(self, values: np.ndarray, spec: ImageSpec, other: ImageSpec) -> np.ndarray:
+        """8 bits where both are plain 8-bit images, else 16 bits over the range of `other`."""
+        eight = all(s.depth == 8 and s.low == 0 and s.high == 255 for s in (spec, other))
+        if eight and values.dtype == np.uint8:
+            return np.ascontiguousarray(values)
+        # Files of like depth share the real data's range (a window, a volume's own); others are stretched from theirs.
+        low, high = (other.low, other.high) if spec.depth == other.depth else (spec.low, spec.high)
+        unit = (values.astype(np.float64) - low) / max(high - low, 1e-12)
+        return np.round(np.clip(unit, 0, 1) * 65535).astype(np.uint16)
+
+    def alike(self, values: np.ndarray) -> dict[str, Any]:
+        """The size, and grey or colour."""
+        channels = int(values.shape[3])
+        return {"size": values.shape[1:3], "channels": channels if channels in (1, 3) else None}
 
     def vectors(self, values: np.ndarray, spec: ImageSpec) -> np.ndarray:
         """(N, H * W * C) float32: the pixels in [-1, 1]. Extractors (`metrics.extractors`) say more of images."""

@@ -23,6 +23,7 @@ from .spec import PointsSpec
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ...metrics.measure import Measure
     from ...store.cache import Writer
     from ...store.listing import Listing
 
@@ -40,6 +41,8 @@ class PointsKind(Kind):
         shown=2_000,
         phantom_count=20_000,  # they cost nothing, and few of them are learnt by heart
         threads=1,
+        plain=True,
+        walks="a walk between two points shows nothing that the picture of all does not",
         example_size=1,
         example_channels=2,
     )
@@ -116,6 +119,14 @@ class PointsKind(Kind):
     def vectors(self, values: np.ndarray, spec: PointsSpec) -> np.ndarray:
         """The points themselves."""
         return np.asarray(values, np.float32)
+
+    def compared(self, values: np.ndarray, heldout: np.ndarray) -> dict[str, Measure]:
+        """The sliced Wasserstein distance."""
+        from ...metrics.measure import Measure
+        from ...metrics.points import sliced_wasserstein
+
+        protocol = f"sw1/n={len(values)}/m={len(heldout)}/ref=heldout"
+        return {"sliced_wasserstein": Measure(sliced_wasserstein(values, heldout), protocol)}
 
     def describe(self, spec: PointsSpec) -> str:
         return f"points of {spec.dimensions} numbers"

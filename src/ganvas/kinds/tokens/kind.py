@@ -56,7 +56,7 @@ class TokensKind(Kind):
         limit="Sequences of symbols follow what was common in the data: they state no facts, and may repeat passages of it.",
         phantom="melodies",
         shown=16,
-        distinct=False,
+        discrete=True,
         example_size=20,
         example_channels=5_000,
     )
