@@ -23,7 +23,7 @@ MOST_PROBABLE = 0.8  # of a change; above it the changes leak into the samples (
 
 
 class AdaptiveAugmentation(nn.Module):
-    """Images (B, C, H, W) -> the same shape, changed with a probability p that a controller moves (section 3.1, r_t).
+    """Images (B, C, H, W) -> the same shape, changed with a probability p that a controller moves (section 3, r_t).
 
     target: mean sign of D(real) above which p rises; 0: nothing is ever changed. span: images in which p can go from 0 to 1.
     mirror, turns: of `augment_adaptively`.
