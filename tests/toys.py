@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ganvas.data.dataset import Field
+from ganvas.specs import REAL
+
 SMALL = {"width": 4, "latent": 3, "layers": 1, "batch_size": 8}
 """Settings that make `gan` and `lsgan` as small as they get."""
 
@@ -108,20 +111,6 @@ def digests(run: Path, which: str = "last") -> dict[str, str]:
     return found
 
 
-SIMPLE_SYSTEM = '''
-"""Does what is easily checked: inverts, doubles, and scores by brightness."""
-from dataclasses import dataclass
-import torch
-from torch import nn
-from ganvas.data.dataset import Field
-from ganvas.specs import REAL
-from ganvas.batches import Noise
-from ganvas.config import knob
-from ganvas.game import Phase, Player, System, Turn
-from ganvas.optim import optimiser
-
-CARD = {"title": "t", "authors": "a", "year": 2020, "paper": "p", "summary": "s", "data": ["image"]}
-
 class OneField:
     """What a stream asks of a data set, for classes with `spec`, `values` and `labels`; everything is trained on."""
 
@@ -142,6 +131,18 @@ class OneField:
     def train_indices(self) -> np.ndarray:
         return np.arange(len(self))
 
+
+SIMPLE_SYSTEM = '''
+"""Does what is easily checked: inverts, doubles, and scores by brightness."""
+from dataclasses import dataclass
+import torch
+from torch import nn
+from ganvas.batches import Noise
+from ganvas.config import knob
+from ganvas.game import Phase, Player, System, Turn
+from ganvas.optim import optimiser
+
+CARD = {"title": "t", "authors": "a", "year": 2020, "paper": "p", "summary": "s", "data": ["image"]}
 
 @dataclass(frozen=True)
 class Config:
