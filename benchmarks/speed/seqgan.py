@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ganvas.doctor import keep_memory, machine
-from ganvas.systems.text.seqgan import Policy
+from ganvas.networks.seqgan import Policy
 
 SHAPES = {"paper": (5000, 20, 64, 16), "melodies": (40, 32, 64, 16)}
 """name -> (symbols, length, records, ways)."""

@@ -127,7 +127,8 @@ def test_the_rate_of_the_encoder_falls_to_zero() -> None:
     from ganvas.game import Clock
 
     system = built(share=0.6)
-    assert [round(system.encoder_rate(Clock(progress=p)), 6) for p in (0.6, 0.8, 1.0, 1.1)] == [1.0, 0.5, 0.0, 0.0]
+    encoder = system.players()[2]
+    assert [round(encoder.rate(Clock(progress=p)), 6) for p in (0.6, 0.8, 1.0, 1.1)] == [1.0, 0.5, 0.0, 0.0]
 
 
 def test_search_comes_closer_with_more_steps_and_each_image_is_searched_alone() -> None:

@@ -15,7 +15,7 @@ from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.game import Clock
 from ganvas.kinds.image.spec import ImageSpec
-from ganvas.systems.translation.cyclegan import PRESETS, SKIPS, Config, CycleGan, Judge, Translator
+from ganvas.systems.translation.cyclegan import PRESETS, SKIPS, Config, CycleGan, Translator
 
 SPEC = ImageSpec(channels=1, height=16, width=16, classes=("dark", "light"))
 
@@ -65,21 +65,6 @@ def test_target_decides_the_direction_and_any_size_is_translated() -> None:
         system.translate(images, 1, noise())
 
 
-@pytest.mark.parametrize(("depth", "patch"), [(1, 16), (2, 34), (3, 70)])
-def test_a_verdict_sees_one_patch(depth: int, patch: int) -> None:
-    """The receptive field, measured: where the gradient of one verdict is not zero. InstanceNorm is left out: it sees all."""
-    judge = Judge(1, 2, depth)
-    judge.layers = torch.nn.Sequential(*[m for m in judge.layers if not isinstance(m, torch.nn.InstanceNorm2d)])
-    for parameter in judge.parameters():
-        torch.nn.init.constant_(parameter, 0.1)
-    images = torch.ones(1, 1, 144, 144, requires_grad=True)
-    verdicts = judge(images)
-    verdicts[0, 0, verdicts.shape[2] // 2, verdicts.shape[3] // 2].backward()
-    assert images.grad is not None
-    touched = images.grad[0, 0].abs().sum(0) > 0
-    assert int(touched.sum()) == patch
-
-
 @pytest.mark.parametrize(("side", "depth"), [(8, 1), (31, 1), (32, 2), (64, 2), (128, 3)])
 def test_judges_are_as_deep_as_the_size_allows(side: int, depth: int) -> None:
     system = small(ImageSpec(channels=1, height=side, width=2 * side, classes=("x", "y")))
@@ -112,54 +97,21 @@ def test_terms_are_those_of_the_paper() -> None:
     assert set(alone) == {"fool a", "fool b"}
 
 
-def numbered(first: int, count: int) -> torch.Tensor:
-    return torch.arange(first, first + count, dtype=torch.float32)[:, None, None, None].expand(-1, 1, 16, 16)
-
-
-def test_the_pool_gives_the_new_while_it_fills_and_half_of_the_past_afterwards() -> None:
+def test_both_discriminators_have_a_pool_of_their_own_and_each_process_its_own() -> None:
     system = small(pool=6)
-    own = noise(3)
-    given, stored = [], []
-    for start in range(0, 400, 2):
-        batch = Batch(own, {"a": numbered(0, 2), "b": numbered(0, 2)})
-        made = {"a": numbered(start + 1, 2), "b": -numbered(start + 1, 2)}
-        from_a, from_b = system._pooled(batch, made)
-        assert not made
-        given.append(from_a[:, 0, 0, 0].tolist())
-        stored.append(sorted(system.pool_a[:, 0, 0, 0].tolist()))
-        assert (from_b < 0).all()
-        assert (system.pool_b <= 0).all()
-        if start < 6:
-            assert given[-1] == [start + 1, start + 2]
-    assert stored[2] == [1, 2, 3, 4, 5, 6]
-    late = [(value, 2 * i + k + 1) for i, row in enumerate(given) if i >= 3 for k, value in enumerate(row)]
-    past = sum(value != now for value, now in late) / len(late)
-    assert 0.42 < past < 0.58
-    assert all(value <= now for value, now in late), "nothing is given before it was made"
-    handed = [value for value, now in late if value != now]
-    assert len(set(handed)) == len(handed), "what was given is no longer in the pool"
-    assert int(system.filled) == 6
-
-
-def test_a_pool_smaller_than_a_batch_and_no_pool_at_all() -> None:
-    system = small(pool=3, batch_size=8)
-    own = noise()
-    for start in (1, 9, 17):
-        given, _ = system._pooled(
-            Batch(own, {"a": numbered(0, 8), "b": numbered(0, 8)}), {"a": numbered(start, 8), "b": numbered(start, 8)}
-        )
-        assert given[3:, 0, 0, 0].tolist() == list(range(start + 3, start + 8))
-    none = small(pool=0)
-    assert not [name for name, _ in none.named_buffers() if "pool" in name]
-    made = {"a": numbered(1, 2), "b": numbered(5, 2)}
-    assert none._pooled(batch_of(numbered(0, 2), numbered(0, 2)), made)[1][0, 0, 0, 0] == 5
+    made = {"a": torch.full((2, 1, 16, 16), 0.25), "b": torch.full((2, 1, 16, 16), -0.5)}
+    system.tell_apart(batch_of(torch.zeros(2, 1, 16, 16), torch.zeros(2, 1, 16, 16)), Clock(), made)
+    assert not made, "what was handed over is taken"
+    assert system.pool_a.past[:2].unique().tolist() == [0.25]
+    assert system.pool_b.past[:2].unique().tolist() == [-0.5]
+    ends = [name for name in dict(system.named_buffers()) if name.startswith("pool_")]
+    assert len(ends) == 4
+    assert all(system.reductions()[name.split(".")[-1]] == "rank" for name in ends)
 
 
 def test_rates_are_constant_and_then_fall_to_nothing() -> None:
-    system = small(constant=0.25)
-    rates = [system.falling(Clock(progress=p)) for p in (0.0, 0.25, 0.625, 1.0)]
-    assert rates == pytest.approx([1, 1, 0.5, 0])
-    assert small(constant=1.0).falling(Clock(progress=0.99)) == 1.0
+    for player in small(constant=0.25).players():
+        assert [player.rate(Clock(progress=p)) for p in (0.0, 0.25, 0.625, 1.0)] == pytest.approx([1, 1, 0.5, 0])
 
 
 def test_skip_takes_features_or_the_input_past_the_middle() -> None:

@@ -17,10 +17,11 @@ from ganvas.evaluation import evaluate
 from ganvas.game import Clock
 from ganvas.kinds.graph.spec import GraphSpec
 from ganvas.metrics.graphs import keys_of, link_prediction, without_edge
+from ganvas.networks.netgan import Cell, StraightThrough
 from ganvas.run.draw import draw
 from ganvas.run.load import Run
 from ganvas.run.train import train
-from ganvas.systems.graphs.netgan import Cell, Config, NetGan, StraightThrough, assembled
+from ganvas.systems.graphs.netgan import Config, NetGan, assembled
 
 NODES = 11
 

@@ -16,11 +16,12 @@ from ganvas.data.phantoms import make_phantom
 from ganvas.data.phantoms.oracle import SYMBOLS, WEIGHTS, WIDTH, Oracle
 from ganvas.game import Clock
 from ganvas.kinds.tokens.spec import TokensSpec
+from ganvas.networks.seqgan import Discriminator, drawn
 from ganvas.proofs import Row, Task
 from ganvas.proofs.seqgan import ARMS, BATCH, BUDGET, MOVES, SETTINGS, WARM_UP, met
 from ganvas.run.draw import draw
 from ganvas.run.train import train
-from ganvas.systems.text.seqgan import PRESETS, Config, Discriminator, SeqGan, drawn
+from ganvas.systems.text.seqgan import PRESETS, Config, SeqGan
 
 SMALL: dict[str, Any] = {"width": 8, "embedding": 6, "discriminator_embedding": 8, "filters": 4, "pool": 32, "batch_size": 8,
                          "rollouts": 3}  # fmt: skip

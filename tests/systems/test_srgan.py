@@ -17,7 +17,8 @@ from ganvas.errors import GanvasError
 from ganvas.game import Clock
 from ganvas.kinds import make_batch
 from ganvas.kinds.image.spec import ImageSpec
-from ganvas.systems.restoration.srgan import Config, Features, Generator, Srgan, resized
+from ganvas.networks.srgan import Generator, resized
+from ganvas.systems.restoration.srgan import Config, Srgan
 
 NOISE = Noise(torch.Generator())  # where none is drawn
 TINY = {"width": 4, "layers": 1, "discriminator_width": 4, "batch_size": 4, "crop": 0, "scale": 2}
@@ -132,30 +133,6 @@ def test_without_weight_there_is_no_extractor_and_no_term() -> None:
     system = build(perceptual=0.0, pixel=2.0)
     assert system.features is None
     assert system.convince(batch_of(system), Clock(), {}).keys() == {"adversarial", "pixel"}
-
-
-@pytest.mark.parametrize("channels", [1, 2, 3])
-def test_features_see_any_number_of_channels(channels: int) -> None:
-    features = Features(3)
-    images = torch.rand(2, channels, 32, 32) * 2 - 1
-    found = features(images)
-    assert [m.shape[2] for m in found] == [32, 16, 8]
-    if channels == 1:
-        assert torch.allclose(found[0], features(images.expand(-1, 3, -1, -1))[0], atol=1e-5)
-    if channels == 2:
-        assert torch.allclose(found[1].unflatten(0, (2, 2))[:, 0], features(images[:, :1])[1], atol=1e-5)
-
-
-def test_features_are_those_of_the_pretrained_network() -> None:
-    from ganvas.metrics.features import extractor_network
-
-    whole, images = extractor_network("cpu"), torch.rand(1, 3, 48, 48) * 2 - 1
-    twice = torch.nn.functional.interpolate(images, scale_factor=2.0, mode="bilinear", align_corners=False)
-    expected = whole._swish(whole._bn0(whole._conv_stem(twice)))
-    with torch.no_grad():
-        for block in whole._blocks[:11]:
-            expected = block(expected)
-        assert torch.allclose(Features(4).eval()(images)[3], expected, atol=1e-5)
 
 
 def test_extractor_is_frozen_and_not_saved() -> None:

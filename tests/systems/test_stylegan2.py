@@ -16,8 +16,8 @@ from ganvas.config import Situation, build_config
 from ganvas.game import Clock
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.networks.style import Convolution, Mapping, ResidualDiscriminator, Styled, Synthesis, blur_taps
-from ganvas.objectives.adaptive_augmentation import augment_adaptively
-from ganvas.systems.synthesis.stylegan2 import MOST_PROBABLE, PRESETS, Config, StyleGan2
+from ganvas.objectives.adaptive_augmentation import MOST_PROBABLE, AdaptiveAugmentation, augment_adaptively
+from ganvas.systems.synthesis.stylegan2 import PRESETS, Config, StyleGan2
 
 SMALL = {"latent": 6, "width": 4, "width_most": 8, "layers": 2, "batch_size": 8}
 
@@ -138,33 +138,33 @@ def test_the_path_length_mean_follows_and_the_term_is_its_variance() -> None:
 
 
 def test_the_controller_moves_by_the_images_seen_and_within_its_bounds() -> None:
-    system = system_of(ada=0.6, ada_span=100.0)
-    system.signs.copy_(torch.tensor([24.0, 32.0]))  # mean sign 0.75: D knows its images
-    system._adapt(world=1)
-    assert float(system.p) == pytest.approx(0.32)
-    assert system.signs.tolist() == [0, 0]
-    system.signs.copy_(torch.tensor([-10.0, 16.0]))
-    system._adapt(world=1)
-    assert float(system.p) == pytest.approx(0.16)
+    controller = AdaptiveAugmentation(0.6, 100.0)
+    controller.signs.copy_(torch.tensor([24.0, 32.0]))  # mean sign 0.75: D knows its images
+    controller.adapt(world=1)
+    assert float(controller.p) == pytest.approx(0.32)
+    assert controller.signs.tolist() == [0, 0]
+    controller.signs.copy_(torch.tensor([-10.0, 16.0]))
+    controller.adapt(world=1)
+    assert float(controller.p) == pytest.approx(0.16)
     for sign, end in ((1.0, MOST_PROBABLE), (-1.0, 0.0)):
         for _ in range(20):
-            system.signs.copy_(torch.tensor([sign * 32, 32.0]))
-            system._adapt(world=1)
-        assert float(system.p) == pytest.approx(end)
-    system._adapt(world=1)  # nothing seen: nothing moves
-    assert float(system.p) == 0.0
+            controller.signs.copy_(torch.tensor([sign * 32, 32.0]))
+            controller.adapt(world=1)
+        assert float(controller.p) == pytest.approx(end)
+    controller.adapt(world=1)  # nothing seen: nothing moves
+    assert float(controller.p) == 0.0
 
 
 def test_the_controller_plays_every_fourth_round_on_what_it_counted() -> None:
     system = system_of(ada_span=1000.0)
     for round_ in range(4):
         system.discriminate(batch_of(system), Clock(round=round_), {})
-    assert system.signs[1] == 32
-    assert float(system.p) == 0.0
-    system.signs[0] = 32.0
+    assert system.augmentation.signs[1] == 32
+    assert float(system.augmentation.p) == 0.0
+    system.augmentation.signs[0] = 32.0
     system.discriminate(batch_of(system), Clock(round=4), {})
-    assert float(system.p) == pytest.approx(0.032)
-    assert system.signs[1] == 8
+    assert float(system.augmentation.p) == pytest.approx(0.032)
+    assert system.augmentation.signs[1] == 8
 
 
 @pytest.mark.parametrize("shape", [(1, 16, 12), (3, 20, 20), (2, 8, 40)])

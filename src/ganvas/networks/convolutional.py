@@ -187,3 +187,17 @@ class ConvolutionalDiscriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.layers(images).flatten()
+
+
+class ConvolutionalEncoder(nn.Module):
+    """Images (B, C, H, W) -> latents (B, latent): the discriminator's shape, with `latent` outputs in the place of one."""
+
+    def __init__(self, shape: tuple[int, int, int], latent: int, width: int) -> None:
+        super().__init__()
+        *hidden, final = ConvolutionalDiscriminator(shape, width).layers
+        assert isinstance(final, nn.Conv2d)
+        outputs = nn.Conv2d(final.in_channels, latent, (final.kernel_size[0], final.kernel_size[1]))
+        self.layers = nn.Sequential(*hidden, outputs.apply(initialise))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layers(images).flatten(1)

@@ -2,8 +2,8 @@
 Adversarial Networks with Limited Data" (NeurIPS, arXiv 2006.06676), appendix B.
 
 Each change is made to each record with probability p. As long as p stays below about 0.8 the generator cannot gain by
-showing the changes itself. The controller is the system's business. A file of its own, and not a part of the one system
-that uses it, for length and because it is a pure function like its neighbours in this folder.
+showing the changes itself. The controller keeps p and what it counts as buffers; when it moves is the system's business. A file
+of its own, and not a part of the one system that uses it, for length.
 """
 
 from __future__ import annotations
@@ -11,13 +11,53 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from ..batches import Noise
 
 SHIFT = 0.125  # whole pixels: at most this share of the side; fractions: the standard deviation
 SCALE, BRIGHTNESS, CONTRAST, SATURATION = 0.2, 0.2, 0.5, 1.0  # standard deviations; all but brightness as powers of 2
+
+MOST_PROBABLE = 0.8  # of a change; above it the changes leak into the samples (Karras et al. 2020, section 3)
+
+
+class AdaptiveAugmentation(nn.Module):
+    """Images (B, C, H, W) -> the same shape, changed with a probability p that a controller moves (section 3, r_t).
+
+    target: mean sign of D(real) above which p rises; 0: nothing is ever changed. span: images in which p can go from 0 to 1.
+    mirror, turns: of `augment_adaptively`.
+    """
+
+    p: Tensor
+    signs: Tensor
+
+    def __init__(self, target: float, span: float, *, mirror: bool = False, turns: bool = False) -> None:
+        super().__init__()
+        self.target, self.span, self.mirror, self.turns = target, span, mirror, turns
+        self.register_buffer("p", torch.zeros(()))  # probability of each change
+        self.register_buffer("signs", torch.zeros(2))  # of D(real) since the controller's last move: their sum, how many
+
+    def forward(self, images: Tensor, noise: Noise) -> Tensor:
+        if self.target == 0:
+            return images
+        return augment_adaptively(images, noise, self.p, mirror=self.mirror, turns=self.turns)
+
+    def count(self, logits: Tensor) -> None:
+        """Take notice of D's logits (B,) at real images, changed as D sees them."""
+        self.signs += torch.stack([logits.detach().sign().sum(), torch.full_like(self.p, len(logits))])
+
+    def adapt(self, world: int) -> None:
+        """Move p up while D is surer of real images than the target, down otherwise; by the images seen since.
+
+        world: number of processes, each of which counts its own share of them.
+        """
+        if self.target == 0:
+            return
+        mean = self.signs[0] / self.signs[1].clamp(min=1)
+        step = (mean - self.target).sign() * self.signs[1] * (world / self.span)
+        self.p.add_(step).clamp_(0, MOST_PROBABLE)
+        self.signs.zero_()
 
 
 def augment_adaptively(images: Tensor, noise: Noise, p: Tensor, *, mirror: bool = False, turns: bool = False) -> Tensor:

@@ -1,4 +1,4 @@
-"""Gradient penalties: pure functions of a critic and points in its input space, in float32 whatever the precision."""
+"""Gradient penalties: pure functions of a critic and points in its input space."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from torch import Tensor
 def interpolation_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
     """E (||grad critic(x^)||_2 - 1)^2 at x^ = x + share (G(z) - x). Gulrajani et al. 2017, eq. 3.
 
-    real, fake: (B, ...). share: (B,) uniform, one number a record. The norm runs over all values of a record.
+    real, fake: (B, ...). share: (B,) uniform, one number a record. The norm runs over all values of a record. Without autocast,
+    whatever the precision of the game.
     """
     with torch.autocast(real.device.type, enabled=False):
         real, fake = real.detach(), fake.detach().to(real.dtype)
@@ -21,3 +22,14 @@ def interpolation_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake
         # The small constant keeps the derivative of the root finite where the gradient is exactly zero.
         norm = (gradient.flatten(1).square().sum(1) + 1e-12).sqrt()
         return (norm - 1).square().mean()
+
+
+def zero_centred_penalty(samples: Tensor, logits: Tensor) -> Tensor:
+    """E ||grad_x D(x)||_2^2: R1 where samples are real, R2 where they are generated. Mescheder et al. 2018 (arXiv 1801.04406),
+    eq. 9 and 10, without gamma / 2.
+
+    samples: (B, ...) with `requires_grad`, detached from what made them. logits = D(samples), computed from them. Unlike its
+    neighbour it gets what D said, so full precision is the caller's business (`torch.autocast(..., enabled=False)`).
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
+    return gradient.square().sum(tuple(range(1, gradient.dim()))).mean()

@@ -184,9 +184,9 @@ def autoencoder(task: Task, latent: int) -> Outcome:
     from ganvas.batches import Noise
     from ganvas.data import open_data
     from ganvas.data.streams import DatasetStream
-    from ganvas.networks.convolutional import ConvolutionalGenerator
+    from ganvas.networks.convolutional import ConvolutionalEncoder, ConvolutionalGenerator
     from ganvas.run.budget import parse_budget
-    from ganvas.systems.detection.anogan import Config, Encoder, heat_map
+    from ganvas.systems.detection.anogan import Config, heat_map
 
     file, (normal, ill, masks) = prepared(task)
     torch.set_num_threads(1)
@@ -194,7 +194,7 @@ def autoencoder(task: Task, latent: int) -> Outcome:
     stream = DatasetStream(dataset, SETTINGS["batch_size"], seed=task.seed)
     torch.manual_seed(task.seed)
     shape, width = (1, SIDE, SIDE), SETTINGS["width"]
-    networks = torch.nn.Sequential(Encoder(shape, latent, width), ConvolutionalGenerator(latent, shape, width))
+    networks = torch.nn.Sequential(ConvolutionalEncoder(shape, latent, width), ConvolutionalGenerator(latent, shape, width))
     descent = torch.optim.Adam(networks.parameters(), RATE, betas=(0.5, 0.999), fused=True)
     noise = Noise(torch.Generator().manual_seed(task.seed))
     rounds = -(-(parse_budget(task.budget).samples or 0) // SETTINGS["batch_size"])

@@ -20,9 +20,9 @@ from torch.nn import functional
 from ganvas.data import open_data
 from ganvas.errors import DataError, MissingExtra
 from ganvas.kinds import decode, encode
+from ganvas.networks.srgan import resized
 from ganvas.proofs import LOWER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import trained
-from ganvas.systems.restoration.srgan import resized
 
 SCALE = 4
 SIDE = 96

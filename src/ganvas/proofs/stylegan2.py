@@ -83,7 +83,11 @@ def radiographs(task: Task, changes: dict[str, Any]) -> Outcome:
             said = run.system.discriminator(encode(whole.values[part], run.spec))
         logits[name] = said.numpy()
     gap = float(logits["train"].mean() - logits["heldout"].mean())
-    more |= {"logit_gap": gap, "logit_gap_in_deviations": gap / float(logits["heldout"].std()), "p": float(run.system.p)}
+    more |= {
+        "logit_gap": gap,
+        "logit_gap_in_deviations": gap / float(logits["heldout"].std()),
+        "p": float(run.system.augmentation.p),
+    }
     return Outcome(value, protocol, more | _mixing(run, task) | facts, images[:64])
 
 

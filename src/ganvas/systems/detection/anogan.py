@@ -20,16 +20,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 from ganvas.batches import Batch, Noise
 from ganvas.config import Situation, knob
 from ganvas.errors import GanvasError, did_you_mean
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
-from ganvas.networks.convolutional import ConvolutionalDiscriminator, ConvolutionalGenerator, initialise
+from ganvas.inference.search import search
+from ganvas.networks.convolutional import ConvolutionalDiscriminator, ConvolutionalEncoder, ConvolutionalGenerator
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.augmentation import POLICIES, augment
+from ganvas.objectives.schedules import linear_decay, until_share
 from ganvas.optim import optimiser
 
 CARD = {
@@ -71,18 +73,45 @@ class Config:
     batch_size: int = knob(64, "images in a batch", low=1)
 
 
-class Encoder(nn.Module):
-    """Images (B, C, H, W) -> latents (B, latent): D's shape, with `latent` outputs in the place of one."""
+def auto(situation: Situation) -> dict[str, Any]:
+    """Small batches, little weight on features, augmentation when records are few; narrow networks on a CPU."""
+    chosen: dict[str, Any] = {"batch_size": 32, "kappa": 0.02, "latent": 64}
+    if situation.records < 5_000:
+        chosen["augment"] = POLICIES
+    return {**chosen, "width": 16} if situation.device == "cpu" else chosen
 
-    def __init__(self, shape: tuple[int, int, int], latent: int, width: int) -> None:
-        super().__init__()
-        *hidden, final = ConvolutionalDiscriminator(shape, width).layers
-        assert isinstance(final, nn.Conv2d)
-        outputs = nn.Conv2d(final.in_channels, latent, (final.kernel_size[0], final.kernel_size[1]))
-        self.layers = nn.Sequential(*hidden, outputs.apply(initialise))
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.layers(images).flatten(1)
+PRESETS: dict[str, Any] = {"auto": auto, "paper": {"width": 64, "averaging": 0.0}}
+
+
+def heat_map(images: Tensor, redrawn: Tensor, smoothing: float) -> Tensor:
+    """|x - G(z)| (B, H, W): the mean over channels, smoothed by a Gaussian of that many pixels."""
+    heat = (images - redrawn).abs().mean(1, keepdim=True)
+    if smoothing > 0:
+        reach = min(math.ceil(3 * smoothing), min(heat.shape[2:]) - 1)
+        bell = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=heat.device, dtype=heat.dtype) / smoothing) ** 2)
+        bell = bell / bell.sum()
+        heat = pad(heat, (reach, reach, reach, reach), mode="reflect")
+        heat = conv2d(conv2d(heat, bell.view(1, 1, -1, 1)), bell.view(1, 1, 1, -1))
+    return heat[:, 0]
+
+
+def find_normal(classes: tuple[str, ...], wanted: str) -> tuple[int, ...]:
+    """The index of the normal class, or () for data without classes. Raises GanvasError when it is not clear which."""
+    if not classes and not wanted:
+        return ()
+    if wanted:
+        if wanted not in classes:
+            known = ", ".join(classes) if classes else "none, it has no labels"
+            close = did_you_mean(wanted, list(classes))
+            raise GanvasError(f"anogan: the data has no class '{wanted}' to learn as normal{close}; its classes: {known}")
+        return (classes.index(wanted),)
+    if len(classes) == 1:
+        return (0,)
+    found = [k for k, name in enumerate(classes) if name.lower().replace("_", "-").replace(" ", "-") in USUAL_NAMES]
+    if len(found) != 1:
+        raise GanvasError(f"anogan: which class is normal? Say it with --set normal=NAME, one of {', '.join(classes)}")
+    return (found[0],)
 
 
 class AnoGan(System):
@@ -95,7 +124,7 @@ class AnoGan(System):
         self._normal = find_normal(tuple(spec.classes), config.normal)
         self.generator = ConvolutionalGenerator(config.latent, spec.shape, config.width)
         self.discriminator = ConvolutionalDiscriminator(spec.shape, config.width)
-        self.encoder = Encoder(spec.shape, config.latent, config.width)
+        self.encoder = ConvolutionalEncoder(spec.shape, config.latent, config.width)
         self.average = copy.deepcopy(self.generator)
 
     # The game
@@ -115,17 +144,13 @@ class AnoGan(System):
         return (
             Player("discriminator", ("discriminator",), adam),
             Player("generator", ("generator",), adam),
-            Player("encoder", ("encoder",), optimiser("adam", self.config.encoder_rate), self.encoder_rate),
+            Player("encoder", ("encoder",), optimiser("adam", self.config.encoder_rate), linear_decay(self.config.share)),
         )
-
-    def encoder_rate(self, clock: Clock) -> float:
-        """Falls linearly from 1 to 0 over the encoder's part of the budget."""
-        return max(0.0, 1.0 - clock.progress) / max(1.0 - self.config.share, 1e-6)
 
     def phases(self) -> tuple[Phase, ...]:
         share = self.config.share
         turns = (Turn("discriminator", self.discriminate), Turn("generator", self.fool))
-        adversarial = Phase("adversarial", turns, until=None if share == 1.0 else lambda clock: clock.progress >= share)
+        adversarial = Phase("adversarial", turns, until=None if share == 1.0 else until_share(share))
         encoder = Phase("encoder", (Turn("encoder", self.invert),))
         return (encoder,) if share == 0.0 else (adversarial,) if share == 1.0 else (adversarial, encoder)
 
@@ -201,15 +226,8 @@ class AnoGan(System):
 
     def _search(self, images: Tensor, noise: Noise) -> Tensor:
         """Latents (B, latent) found by gradient descent from noise, each image for itself."""
-        latents = noise.normal(len(images), self.config.latent)
-        descent = torch.optim.Adam([latents], self.config.step_size)
-        with torch.enable_grad():
-            for _ in range(self.config.steps):
-                point = latents.detach().requires_grad_()
-                loss = self._unlike(images, self.average(point)).sum()  # a sum: no image's step depends on its neighbours
-                (latents.grad,) = torch.autograd.grad(loss, point)
-                descent.step()
-        return latents
+        start = noise.normal(len(images), self.config.latent)
+        return search(start, lambda z, _: self._unlike(images, self.average(z)), self.config.steps, self.config.step_size)
 
     def _unlike(self, images: Tensor, redrawn: Tensor) -> Tensor:
         """(B,): loss of the search and score of the first paper, as means so that lambda does not depend on sizes."""
@@ -221,44 +239,3 @@ class AnoGan(System):
         """(B,): the encoder's loss of each image, the score of the second paper."""
         residual = (images - redrawn).square().flatten(1).mean(1)
         return residual + self.config.kappa * (self._features(images) - self._features(redrawn)).square().mean(1)
-
-
-def heat_map(images: Tensor, redrawn: Tensor, smoothing: float) -> Tensor:
-    """|x - G(z)| (B, H, W): the mean over channels, smoothed by a Gaussian of that many pixels."""
-    heat = (images - redrawn).abs().mean(1, keepdim=True)
-    if smoothing > 0:
-        reach = min(math.ceil(3 * smoothing), min(heat.shape[2:]) - 1)
-        bell = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=heat.device, dtype=heat.dtype) / smoothing) ** 2)
-        bell = bell / bell.sum()
-        heat = pad(heat, (reach, reach, reach, reach), mode="reflect")
-        heat = conv2d(conv2d(heat, bell.view(1, 1, -1, 1)), bell.view(1, 1, 1, -1))
-    return heat[:, 0]
-
-
-def find_normal(classes: tuple[str, ...], wanted: str) -> tuple[int, ...]:
-    """The index of the normal class, or () for data without classes. Raises GanvasError when it is not clear which."""
-    if not classes and not wanted:
-        return ()
-    if wanted:
-        if wanted not in classes:
-            known = ", ".join(classes) if classes else "none, it has no labels"
-            close = did_you_mean(wanted, list(classes))
-            raise GanvasError(f"anogan: the data has no class '{wanted}' to learn as normal{close}; its classes: {known}")
-        return (classes.index(wanted),)
-    if len(classes) == 1:
-        return (0,)
-    found = [k for k, name in enumerate(classes) if name.lower().replace("_", "-").replace(" ", "-") in USUAL_NAMES]
-    if len(found) != 1:
-        raise GanvasError(f"anogan: which class is normal? Say it with --set normal=NAME, one of {', '.join(classes)}")
-    return (found[0],)
-
-
-def auto(situation: Situation) -> dict[str, Any]:
-    """Small batches, little weight on features, augmentation when records are few; narrow networks on a CPU."""
-    chosen: dict[str, Any] = {"batch_size": 32, "kappa": 0.02, "latent": 64}
-    if situation.records < 5_000:
-        chosen["augment"] = POLICIES
-    return {**chosen, "width": 16} if situation.device == "cpu" else chosen
-
-
-PRESETS: dict[str, Any] = {"auto": auto, "paper": {"width": 64, "averaging": 0.0}}

@@ -24,6 +24,7 @@ from ganvas.batches import Batch, Noise
 from ganvas.config import Situation, knob
 from ganvas.errors import GanvasError, did_you_mean
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
+from ganvas.inference.search import search
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.optim import optimiser
 
@@ -69,6 +70,17 @@ class Config:
     )
 
 
+def auto(situation: Situation) -> dict[str, Any]:
+    """Small batches and Adam for both: many more moves in the same time. Few latents, most of which last."""
+    return {
+        "width": 64, "latent": 6, "lasting": 4, "batch_size": 64, "generator_turns": 1, "discriminator_optimiser": "adam",
+        "discriminator_rate": 1e-3, "averaging": 5_000.0,
+    }  # fmt: skip
+
+
+PRESETS: dict[str, Any] = {"auto": auto, "paper": {"layers": 3}}
+
+
 class Recurrent(nn.Module):
     """(B, T, inputs) -> (B, T, outputs): LSTM layers, then one linear layer at each step."""
 
@@ -96,6 +108,22 @@ class Generator(Recurrent):
             kept = steps[:, :1, : self.lasting].expand(-1, steps.shape[1], -1)
             steps = torch.cat([kept, steps[..., self.lasting :]], 2)
         return super().forward(steps).tanh()
+
+
+def find_normal(classes: tuple[str, ...], wanted: str) -> tuple[int, ...]:
+    """The index of the normal class, or () for data without classes. Raises GanvasError when it is not clear which."""
+    if not classes and not wanted:
+        return ()
+    if wanted:
+        if wanted not in classes:
+            known = ", ".join(classes) if classes else "none, it has no labels"
+            close = did_you_mean(wanted, list(classes))
+            raise GanvasError(f"mad-gan: the data has no class '{wanted}' to learn as normal{close}; its classes: {known}")
+        return (classes.index(wanted),)
+    found = [k for k, name in enumerate(classes) if name.lower().replace("_", "-").replace(" ", "-") in USUAL_NAMES]
+    if len(found) != 1:
+        raise GanvasError(f"mad-gan: which class is normal? Say it with --set normal=NAME, one of {', '.join(classes)}")
+    return (found[0],)
 
 
 class MadGan(System):
@@ -168,41 +196,10 @@ class MadGan(System):
         return doubt, apart.mean(2) if self.config.residual == "mean" else apart.amax(2)
 
     def _search(self, records: Tensor, noise: Noise) -> Tensor:
-        latents = noise.normal(len(records), self.length, self.config.latent)
-        descent = torch.optim.Adam([latents], self.config.step_size)
-        # cuDNN's LSTM has no backward in evaluation mode.
-        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-            for _ in range(self.config.steps):
-                point = latents.detach().requires_grad_()
-                error = (records - self.average(point)).square().mean((1, 2)) + self.config.prior * point.square().mean((1, 2))
-                # A sum: no window's step depends on its neighbours.
-                (latents.grad,) = torch.autograd.grad(error.sum(), point)
-                descent.step()
-        return latents.detach()
+        def loss(latents: Tensor, _: float) -> Tensor:
+            error = (records - self.average(latents)).square().mean((1, 2))
+            return error + self.config.prior * latents.square().mean((1, 2))
 
-
-def find_normal(classes: tuple[str, ...], wanted: str) -> tuple[int, ...]:
-    """The index of the normal class, or () for data without classes. Raises GanvasError when it is not clear which."""
-    if not classes and not wanted:
-        return ()
-    if wanted:
-        if wanted not in classes:
-            known = ", ".join(classes) if classes else "none, it has no labels"
-            close = did_you_mean(wanted, list(classes))
-            raise GanvasError(f"mad-gan: the data has no class '{wanted}' to learn as normal{close}; its classes: {known}")
-        return (classes.index(wanted),)
-    found = [k for k, name in enumerate(classes) if name.lower().replace("_", "-").replace(" ", "-") in USUAL_NAMES]
-    if len(found) != 1:
-        raise GanvasError(f"mad-gan: which class is normal? Say it with --set normal=NAME, one of {', '.join(classes)}")
-    return (found[0],)
-
-
-def auto(situation: Situation) -> dict[str, Any]:
-    """Small batches and Adam for both: many more moves in the same time. Few latents, most of which last."""
-    return {
-        "width": 64, "latent": 6, "lasting": 4, "batch_size": 64, "generator_turns": 1, "discriminator_optimiser": "adam",
-        "discriminator_rate": 1e-3, "averaging": 5_000.0,
-    }  # fmt: skip
-
-
-PRESETS: dict[str, Any] = {"auto": auto, "paper": {"layers": 3}}
+        start = noise.normal(len(records), self.length, self.config.latent)
+        with torch.backends.cudnn.flags(enabled=False):  # cuDNN's LSTM has no backward in evaluation mode
+            return search(start, loss, self.config.steps, self.config.step_size)

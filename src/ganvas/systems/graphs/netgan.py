@@ -27,6 +27,7 @@ from ganvas.batches import Batch, Noise
 from ganvas.config import Situation, knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
+from ganvas.networks.netgan import Critic, Generator, StraightThrough
 from ganvas.optim import optimiser
 
 CARD = {
@@ -78,82 +79,34 @@ def auto(situation: Situation) -> dict[str, Any]:
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
 
 
-class StraightThrough(torch.autograd.Function):
-    """Rows `weight[nodes]` (B, d); the gradient of `weight` is that of a look-up, of `soft` (B, N) that of soft @ weight."""
-
-    @staticmethod
-    def forward(ctx: Any, soft: Tensor, weight: Tensor, nodes: Tensor) -> Tensor:
-        ctx.save_for_backward(weight, nodes)
-        return weight[nodes]
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        (gradient,) = gradients
-        weight, nodes = ctx.saved_tensors
-        to_weight = torch.zeros_like(weight).index_add_(0, nodes, gradient) if ctx.needs_input_grad[1] else None
-        return gradient @ weight.T, to_weight, None
+def half_squares(network: nn.Module) -> Tensor:
+    return 0.5 * sum((p.square().sum() for p in network.parameters()), torch.zeros(()))
 
 
-class Cell(nn.Module):
-    """One LSTM layer, step by step: fused ones have no second derivative. Its input comes as `project(x)`."""
+def assembled(scores: Tensor, edges: int, noise: Noise) -> Tensor:
+    """(edges, 2) int64 from symmetric scores (N, N): one for each node, the rest without replacement in proportion to them.
 
-    def __init__(self, inputs: int, width: int) -> None:
-        super().__init__()
-        self.project = nn.Linear(inputs, 4 * width)
-        self.recur = nn.Linear(width, 4 * width, bias=False)
-        nn.init.zeros_(self.project.bias)
-        nn.init.ones_(self.project.bias.data[:width])  # forget gates begin open
-        for layer in (self.project, self.recur):
-            nn.init.xavier_uniform_(layer.weight)
-
-    def forward(self, projected: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        hidden, cell = state
-        gates = torch.addmm(projected, hidden, self.recur.weight.T)
-        width = hidden.shape[1]
-        forget, enter, leave = gates[:, : 3 * width].sigmoid().chunk(3, 1)
-        cell = forget * cell + enter * gates[:, 3 * width :].tanh()
-        return leave * cell.tanh(), cell
-
-
-class Generator(nn.Module):
-    """Latents (B, latent) -> walks, one node at a time."""
-
-    def __init__(self, nodes: int, config: Any) -> None:
-        super().__init__()
-        self.first = nn.Linear(config.latent, config.width)
-        self.begin = nn.Linear(config.width, 2 * config.width)
-        self.cell = Cell(config.embedding, config.width)
-        self.up = nn.Linear(config.width, nodes)
-        self.down = nn.Parameter(torch.empty(nodes, config.embedding))
-        for layer in (self.first, self.begin, self.up):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
-        nn.init.xavier_uniform_(self.down)
-
-    def start(self, latents: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
-        """(the first state, the projected input of the first step, which is nothing)."""
-        hidden, cell = self.begin(self.first(latents).tanh()).tanh().chunk(2, 1)
-        return (hidden, cell), self.cell.project.bias.expand(len(latents), -1)
-
-
-class Critic(nn.Module):
-    """Embedded walks (B, T, embedding) -> scores (B,)."""
-
-    def __init__(self, nodes: int, embedding: int, width: int) -> None:
-        super().__init__()
-        self.down = nn.Parameter(torch.empty(nodes, embedding))
-        self.cell = Cell(embedding, width)
-        self.last = nn.Linear(width, 1)
-        nn.init.xavier_uniform_(self.down)
-        nn.init.xavier_uniform_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
-
-    def forward(self, embedded: Tensor) -> Tensor:
-        projected = self.cell.project(embedded)
-        state = (projected.new_zeros(len(projected), self.cell.recur.in_features),) * 2
-        for step in projected.unbind(1):
-            state = self.cell(step, state)
-        return self.last(state[0]).flatten()
+    Raises GanvasError when fewer pairs than that have a score.
+    """
+    count = len(scores)
+    device = scores.device
+    taken = torch.zeros(count, count, dtype=torch.bool, device=device)
+    order = noise.shared(count).argsort()
+    partners = torch.multinomial(scores + 1e-30 * (1 - torch.eye(count, device=device)), 1, generator=noise.generator)[:, 0]
+    chosen = 0
+    for node in order.tolist():
+        other = int(partners[node])
+        if chosen < edges and not taken[node, other]:
+            taken[node, other] = taken[other, node] = True
+            chosen += 1
+    # The smallest of exponential times with these rates: in proportion, without replacement (Efraimidis, Spirakis 2006).
+    rest = torch.triu(scores, 1).masked_fill_(taken, 0).flatten()
+    times = -noise.shared(count * count).clamp_(min=1e-30).log_() / rest
+    if (possible := int((rest > 0).sum())) < edges - chosen:
+        raise GanvasError(f"netgan: only {possible + chosen} pairs of nodes have a score, {edges} edges are wanted")
+    places = times.topk(edges - chosen, largest=False).indices
+    more = torch.stack([places // count, places % count], 1)
+    return torch.cat([torch.triu(taken, 1).nonzero(), more])
 
 
 class NetGan(System):
@@ -273,33 +226,3 @@ class NetGan(System):
             walk.append(nodes.clamp_(max=self.spec.nodes - 1))
             projected = player.cell.project(player.down[walk[-1]])
         return torch.stack(walk, 1), total
-
-
-def half_squares(network: nn.Module) -> Tensor:
-    return 0.5 * sum((p.square().sum() for p in network.parameters()), torch.zeros(()))
-
-
-def assembled(scores: Tensor, edges: int, noise: Noise) -> Tensor:
-    """(edges, 2) int64 from symmetric scores (N, N): one for each node, the rest without replacement in proportion to them.
-
-    Raises GanvasError when fewer pairs than that have a score.
-    """
-    count = len(scores)
-    device = scores.device
-    taken = torch.zeros(count, count, dtype=torch.bool, device=device)
-    order = noise.shared(count).argsort()
-    partners = torch.multinomial(scores + 1e-30 * (1 - torch.eye(count, device=device)), 1, generator=noise.generator)[:, 0]
-    chosen = 0
-    for node in order.tolist():
-        other = int(partners[node])
-        if chosen < edges and not taken[node, other]:
-            taken[node, other] = taken[other, node] = True
-            chosen += 1
-    # The smallest of exponential times with these rates: in proportion, without replacement (Efraimidis, Spirakis 2006).
-    rest = torch.triu(scores, 1).masked_fill_(taken, 0).flatten()
-    times = -noise.shared(count * count).clamp_(min=1e-30).log_() / rest
-    if (possible := int((rest > 0).sum())) < edges - chosen:
-        raise GanvasError(f"netgan: only {possible + chosen} pairs of nodes have a score, {edges} edges are wanted")
-    places = times.topk(edges - chosen, largest=False).indices
-    more = torch.stack([places // count, places % count], 1)
-    return torch.cat([torch.triu(taken, 1).nonzero(), more])

@@ -14,20 +14,23 @@ small image does not hold are invented: likely, not true. The feature maps come 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import interpolate, mse_loss
+from torch import Tensor
+from torch.nn.functional import mse_loss
 
 from ganvas.batches import Batch, Noise
 from ganvas.config import Situation, knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.networks.features import DEPTHS, Features
 from ganvas.networks.frozen import Frozen
+from ganvas.networks.srgan import Discriminator, Generator, resized
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
+from ganvas.objectives.matching import feature_matching
+from ganvas.objectives.schedules import until_share
 from ganvas.optim import optimiser
 
 CARD = {
@@ -39,9 +42,6 @@ CARD = {
     "summary": "enlarges images two or four times, with likely detail in the place of blur",
     "data": ["image"],
 }
-
-DEPTHS = 4
-SMALLEST_MAP = 4  # a smaller one is not reduced further
 
 
 @dataclass(frozen=True)
@@ -70,108 +70,9 @@ class Config:
     batch_size: int = knob(16, "pieces in a batch", low=1)
 
 
-class Generator(nn.Module):
-    """Small images (B, C, h, w) in [-1, 1] -> (B, C, scale * h, scale * w), about [-1, 1] (the paper's SRResNet, figure 4)."""
-
-    def __init__(self, channels: int, width: int, blocks: int, scale: int, *, batch_norm: bool, residual: bool) -> None:
-        super().__init__()
-        self.scale = scale if residual else 0
-        self.first = nn.Sequential(nn.Conv2d(channels, width, 9, padding=4), nn.PReLU())
-        last = _normalised(width, width, 1, batch_norm)
-        self.body = nn.Sequential(*(_Block(width, batch_norm) for _ in range(blocks)), *last)
-        enlarge: list[nn.Module] = []
-        for _ in range(scale.bit_length() - 1):
-            spread = nn.Conv2d(width, 4 * width, 3, padding=1)
-            with torch.no_grad():  # the four pixels of one begin alike: no chequered pattern (Aitken et al. 2017)
-                spread.weight.copy_(spread.weight[::4].repeat_interleave(4, dim=0))
-                nn.init.zeros_(spread.bias)  # type: ignore[arg-type]
-            enlarge += [spread, nn.PixelShuffle(2), nn.PReLU()]
-        final = nn.Conv2d(width, channels, 9, padding=4)
-        if residual:  # begins near the bicubic enlargement
-            with torch.no_grad():
-                final.weight.mul_(0.1)
-                nn.init.zeros_(final.bias)  # type: ignore[arg-type]
-        self.enlarge = nn.Sequential(*enlarge, final)
-
-    def forward(self, small: Tensor) -> Tensor:
-        features = self.first(small)
-        large = self.enlarge(features + self.body(features))
-        return large + resized(small, self.scale) if self.scale else large
-
-
-class _Block(nn.Module):
-    """Two convolutions beside a shortcut."""
-
-    def __init__(self, width: int, batch_norm: bool) -> None:
-        super().__init__()
-        first, second = _normalised(width, width, 1, batch_norm), _normalised(width, width, 1, batch_norm)
-        self.layers = nn.Sequential(*first, nn.PReLU(), *second)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features + self.layers(features)
-
-
-class Discriminator(nn.Module):
-    """Images (B, C, H, W) -> logits (B, 1, about H / 16, about W / 16): one verdict for every place.
-
-    The paper's eight convolutions; its two dense layers are convolutions of 1x1 here, so that any size will do.
-    """
-
-    def __init__(self, channels: int, width: int, *, batch_norm: bool) -> None:
-        super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.LeakyReLU(0.2)]
-        before = width
-        for after, stride in [(width, 2)] + [(width * k, s) for k in (2, 4, 8) for s in (1, 2)]:
-            layers += [*_normalised(before, after, stride, batch_norm), nn.LeakyReLU(0.2)]
-            before = after
-        layers += [nn.Conv2d(before, 2 * before, 1), nn.LeakyReLU(0.2), nn.Conv2d(2 * before, 1, 1)]
-        self.layers = nn.Sequential(*layers)
-        for layer in self.layers:  # with torch's smaller weights ten layers without BatchNorm say the same of every image
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, 0.2)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.layers(images)
-
-
-def _normalised(before: int, after: int, stride: int, batch_norm: bool) -> list[nn.Module]:
-    convolution = nn.Conv2d(before, after, 3, stride, 1, bias=not batch_norm)
-    return [convolution, nn.BatchNorm2d(after)] if batch_norm else [convolution]
-
-
-class Features(nn.Module):
-    """Images (B, C, H, W) in [-1, 1] -> feature maps of a pretrained EfficientNet-lite0 at 1, 1/2, 1/4 and 1/8 of the size.
-
-    The images are enlarged twice first: the network begins with a stride of two, and would see every other pixel alone.
-    Grey is repeated three times; each of any other number of channels counts as a grey image of its own. Raises what
-    `ganvas.metrics.image_features` raises when the weights are not there.
-    """
-
-    STAGES = (1, 3, 5, 11)  # blocks before each halving but the first
-
-    def __init__(self, depth: int) -> None:
-        super().__init__()
-        from ganvas.metrics.features import extractor_network
-
-        whole = copy.deepcopy(extractor_network("cpu"))  # its own copy: the metrics keep theirs where and as it is
-        starts = (0, *self.STAGES)
-        stem = nn.Sequential(whole._conv_stem, whole._bn0, nn.ReLU6())
-        self.stages = nn.ModuleList(nn.Sequential(*whole._blocks[starts[i] : starts[i + 1]]) for i in range(depth))
-        self.stages[0].insert(0, stem)  # type: ignore[operator]
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        channels = images.shape[1]
-        if channels not in (1, 3):
-            images, channels = images.flatten(0, 1)[:, None], 1
-        maps = images.expand(-1, 3, -1, -1) if channels == 1 else images
-        maps = interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)
-        found: list[Tensor] = []
-        for stage in self.stages:
-            if found and min(maps.shape[2:]) < SMALLEST_MAP:
-                break
-            maps = stage(maps)
-            found.append(maps)
-        return found
+def relative_error(made: Tensor, wanted: Tensor) -> Tensor:
+    """Squared error of features by their own size, so that the levels, which differ in it, count alike."""
+    return mse_loss(made, wanted) / wanted.square().mean()
 
 
 class Srgan(System):
@@ -212,7 +113,7 @@ class Srgan(System):
 
     def phases(self) -> tuple[Phase, ...]:
         share = self.config.pretraining
-        content = Phase("content", (Turn("generator", self.resemble),), until=_reached(share))
+        content = Phase("content", (Turn("generator", self.resemble),), until=until_share(share))
         game = Phase("adversarial", (Turn("discriminator", self.discriminate), Turn("generator", self.convince)))
         if share == 1:
             return (Phase("content", content.turns),)
@@ -248,8 +149,8 @@ class Srgan(System):
             fake, true = fake[:, :, down:, right:], true[:, :, down:, right:]
             with torch.no_grad():
                 wanted = self.features(true)
-            errors = [mse_loss(a, b) / b.square().mean() for a, b in zip(self.features(fake), wanted, strict=True)]
-            terms["perceptual"] = self.config.perceptual * torch.stack(errors).mean()
+            error = feature_matching(self.features(fake), wanted, relative_error)
+            terms["perceptual"] = self.config.perceptual * error
         return terms
 
     def degrade(self, images: Tensor, noise: Noise) -> Tensor:
@@ -301,16 +202,6 @@ class Srgan(System):
     def _generator_rate(self, clock: Clock) -> float:
         factor = self.config.pretraining_rate / self.config.generator_rate if clock.phase == "content" else 1.0
         return factor * self._rate(clock)
-
-
-def _reached(share: float) -> Callable[[Clock], bool]:
-    return lambda clock: clock.progress >= share
-
-
-def resized(images: Tensor, factor: float) -> Tensor:
-    """Cubic convolution (Keys 1981, a = -1/2), antialiased when it reduces; what image programs call bicubic."""
-    size = [round(side * factor) for side in images.shape[2:]]
-    return interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=True)
 
 
 WORK_PER_PIECE = 22.0  # GFLOP of one round of the game for one piece of 96x96, at the paper's widths

@@ -21,10 +21,11 @@ from torch.nn.functional import one_hot
 
 from ganvas.batches import Noise
 from ganvas.config import Situation, knob
-from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn, constant_rate
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.networks.perceptron import Perceptron
 from ganvas.objectives.adversarial import fake_is_fake, minimax, non_saturating, real_is_real
+from ganvas.objectives.schedules import linear_decay
 from ganvas.optim import NAMES, optimiser
 
 CARD = {
@@ -95,14 +96,11 @@ class Gan(System):
         def rule(rate: float) -> Any:
             return optimiser(self.config.optimiser, rate, beta1=self.config.beta1)
 
+        fading = linear_decay() if self.config.fading else constant_rate
         return (
-            Player("discriminator", ("discriminator",), rule(self.config.discriminator_rate), self.rate),
-            Player("generator", ("generator",), rule(self.config.generator_rate), self.rate),
+            Player("discriminator", ("discriminator",), rule(self.config.discriminator_rate), fading),
+            Player("generator", ("generator",), rule(self.config.generator_rate), fading),
         )
-
-    def rate(self, clock: Clock) -> float:
-        """1, falling to 0 over the budget when `fading` is on: the last, finest moves are small. An open budget has no end."""
-        return 1.0 - clock.progress if self.config.fading else 1.0
 
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("play", (Turn("discriminator", self.discriminate), Turn("generator", self.fool))),)

@@ -21,14 +21,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ganvas.batches import Batch, Noise
 from ganvas.config import Situation, knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.inference.search import pyramid_error, search
 from ganvas.networks.style import Mapping, ResidualDiscriminator, Synthesis
-from ganvas.objectives.adaptive_augmentation import augment_adaptively
+from ganvas.objectives.adaptive_augmentation import AdaptiveAugmentation
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
+from ganvas.objectives.penalties import zero_centred_penalty
 from ganvas.optim import optimiser
 
 CARD = {
@@ -42,7 +43,6 @@ CARD = {
 }
 
 R1_EVERY, PATH_EVERY, ADAPT_EVERY = 16, 4, 4  # rounds
-MOST_PROBABLE = 0.8  # of a change; above it the changes leak into the samples (Karras et al. 2020, section 3)
 MEAN_DECAY, PATH_DECAY = 0.995, 0.99
 
 
@@ -71,8 +71,6 @@ class Config:
 
 class StyleGan2(System):
     Config = Config
-    p: Tensor
-    signs: Tensor
     path_mean: Tensor
     couples_batch = "minibatch standard deviation in D, and the lengths' and signs' means: over the records at hand"
 
@@ -83,8 +81,7 @@ class StyleGan2(System):
         self.discriminator = ResidualDiscriminator(spec.shape, config.width, config.width_most)
         self.average_mapping, self.average_synthesis = copy.deepcopy(self.mapping), copy.deepcopy(self.synthesis)
         self.style_layers = self.synthesis.style_layers
-        self.register_buffer("p", torch.zeros(()))  # probability of each change
-        self.register_buffer("signs", torch.zeros(2))  # of D(real) since the controller's last move: their sum, how many
+        self.augmentation = AdaptiveAugmentation(config.ada, config.ada_span, mirror=config.mirror, turns=config.turns)
         self.register_buffer("path_mean", torch.zeros(()))
         self.gamma = config.r1_weight * 2e-4 * spec.height * spec.width / config.batch_size
 
@@ -115,24 +112,23 @@ class StyleGan2(System):
     # The game
 
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        if self.config.ada > 0 and clock.round % ADAPT_EVERY == 0:
-            self._adapt(batch.noise.world)
+        if clock.round % ADAPT_EVERY == 0:
+            self.augmentation.adapt(batch.noise.world)
         shared["fake"] = self._fake(batch)  # with its graph: the generator's turn goes on from here
-        real = self.discriminator(self._seen(batch.real, batch))
-        fake = self.discriminator(self._seen(shared["fake"].detach(), batch))
-        self.signs += torch.stack([real.detach().sign().sum(), torch.full_like(self.p, len(batch))])
+        real = self.discriminator(self.augmentation(batch.real, batch.noise))
+        fake = self.discriminator(self.augmentation(shared["fake"].detach(), batch.noise))
+        self.augmentation.count(real)
         return {"real": real_is_real(real), "fake": fake_is_fake(fake)}
 
     def flatten(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """R1 (Mescheder et al. 2018) at real images as D sees them, in full precision."""
         with torch.autocast(batch.real.device.type, enabled=False):
-            images = self._seen(batch.real, batch).detach().requires_grad_()
-            (slope,) = torch.autograd.grad(self.discriminator(images).sum(), images, create_graph=True)
-            return {"r1": self.gamma * R1_EVERY / 2 * slope.square().sum((1, 2, 3)).mean()}
+            images = self.augmentation(batch.real, batch.noise).detach().requires_grad_()
+            return {"r1": self.gamma * R1_EVERY / 2 * zero_centred_penalty(images, self.discriminator(images))}
 
     def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         fake = shared.pop("fake") if "fake" in shared else self._fake(batch)
-        return {"fool": non_saturating(self.discriminator(self._seen(fake, batch)))}
+        return {"fool": non_saturating(self.discriminator(self.augmentation(fake, batch.noise)))}
 
     def path_length(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """Equation 4, on half a batch of latents of its own, in full precision."""
@@ -146,18 +142,6 @@ class StyleGan2(System):
             mean = lengths.detach().mean().lerp(self.path_mean, PATH_DECAY)
             self.path_mean.copy_(mean)
             return {"path": self.config.path_weight * PATH_EVERY * (lengths - mean).square().mean()}
-
-    def _adapt(self, world: int) -> None:
-        """Move p up while D is surer of real images than the target, down otherwise; by the images seen since."""
-        mean = self.signs[0] / self.signs[1].clamp(min=1)
-        step = (mean - self.config.ada).sign() * self.signs[1] * (world / self.config.ada_span)
-        self.p.add_(step).clamp_(0, MOST_PROBABLE)
-        self.signs.zero_()
-
-    def _seen(self, images: Tensor, batch: Batch) -> Tensor:
-        if self.config.ada == 0:
-            return images
-        return augment_adaptively(images, batch.noise, self.p, mirror=self.config.mirror, turns=self.config.turns)
 
     def _fake(self, batch: Batch) -> Tensor:
         maps = self._maps(batch.noise, len(batch))
@@ -197,18 +181,16 @@ class StyleGan2(System):
         latents = noise.normal(1024, self.config.latent)
         spread = (self.average_mapping(latents) - self.average_mapping.mean).square().mean().sqrt()
         places = self.style_layers if self.config.space == "w+" else 1
-        found = self.average_mapping.mean.expand(len(images), places, -1).clone().requires_grad_()
-        search = torch.optim.Adam([found], 0.1)
-        for step in range(self.config.steps):
-            share = step / self.config.steps
-            search.param_groups[0]["lr"] = 0.1 * min(1.0, 20 * share + 0.05) * (0.5 + 0.5 * math.cos(math.pi * share))
-            shaken = noise.normal(*found.shape) * (0.05 * spread * max(0.0, 1 - share / 0.75) ** 2)
-            with torch.enable_grad():
-                styles = (found + shaken).expand(-1, self.style_layers, -1)
-                loss = _difference(self.average_synthesis(styles, None), images)
-                (found.grad,) = torch.autograd.grad(loss, found)
-            search.step()
-        return found.detach().expand(-1, self.style_layers, -1)
+        start = self.average_mapping.mean.expand(len(images), places, -1)
+
+        def rate(share: float) -> float:
+            return 0.1 * min(1.0, 20 * share + 0.05) * (0.5 + 0.5 * math.cos(math.pi * share))
+
+        def loss(styles: Tensor, share: float) -> Tensor:
+            shaken = styles + noise.normal(*styles.shape) * (0.05 * spread * max(0.0, 1 - share / 0.75) ** 2)
+            return pyramid_error(self.average_synthesis(shaken.expand(-1, self.style_layers, -1), None), images)
+
+        return search(start, loss, self.config.steps, rate).expand(-1, self.style_layers, -1)
 
     def reconstruct(self, latents: Tensor) -> Tensor:
         """Images (B, C, H, W) of styles (B, style_layers, latent), without noise."""
@@ -222,16 +204,6 @@ class StyleGan2(System):
 
     def _drawn(self, styles: Tensor, noise: Noise) -> Tensor:
         return self.average_synthesis(styles, self._maps(noise, len(styles))).clamp(-1, 1)
-
-
-def _difference(images: Tensor, others: Tensor) -> Tensor:
-    """Sum over records of the mean squared difference at every size down to 4 pixels."""
-    total = torch.zeros((), dtype=images.dtype, device=images.device)
-    gap = images - others
-    while min(gap.shape[2:]) >= 4:
-        total = total + gap.square().mean((1, 2, 3)).sum()
-        gap = functional.avg_pool2d(gap, 2)
-    return total
 
 
 WORK_PER_IMAGE = 0.65 / 16**2 / 32**2  # GFLOP of a round for one image, by the square of the width and by pixels

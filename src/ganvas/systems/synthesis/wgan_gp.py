@@ -18,9 +18,10 @@ from torch import Tensor
 
 from ganvas.batches import Noise
 from ganvas.config import Situation, knob
-from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn, constant_rate
 from ganvas.networks.pair import build_pair
 from ganvas.objectives.penalties import interpolation_penalty
+from ganvas.objectives.schedules import linear_decay
 from ganvas.optim import optimiser
 
 CARD = {
@@ -76,14 +77,11 @@ class WganGp(System):
         def rule(rate: float) -> Any:
             return optimiser("adam", rate, beta1=self.config.beta1, beta2=self.config.beta2)
 
+        fading = linear_decay() if self.config.fading else constant_rate
         return (
-            Player("critic", ("critic",), rule(self.config.critic_rate), self.rate),
-            Player("generator", ("generator",), rule(self.config.generator_rate), self.rate),
+            Player("critic", ("critic",), rule(self.config.critic_rate), fading),
+            Player("generator", ("generator",), rule(self.config.generator_rate), fading),
         )
-
-    def rate(self, clock: Clock) -> float:
-        """1, or falling to 0 over the budget when `fading` is on."""
-        return 1.0 - clock.progress if self.config.fading else 1.0
 
     def phases(self) -> tuple[Phase, ...]:
         critic = Turn("critic", self.estimate, times=self.config.critic_turns, fresh=True)

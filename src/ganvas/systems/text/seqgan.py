@@ -22,12 +22,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ganvas.batches import Batch, Noise
 from ganvas.config import Situation, knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.networks.seqgan import Discriminator, Policy
+from ganvas.objectives.schedules import until_share
 from ganvas.optim import optimiser
 
 CARD = {
@@ -40,9 +42,6 @@ CARD = {
     "example": "melodies",
 }
 
-WINDOWS = {1: 100, 2: 200, 3: 200, 4: 200, 5: 200, 6: 100, 7: 100, 8: 100, 9: 100, 10: 100, 15: 160, 20: 160}
-"""Symbols that a filter of D sees -> number of such filters, at `filters` 100."""
-AT_ONCE = 1 << 20  # numbers of a table of probabilities: they stay in the processor's cache
 JUDGED = 1024  # sequences that D looks at together
 
 
@@ -88,141 +87,6 @@ def paper(situation: Situation) -> dict[str, Any]:
 
 
 PRESETS: dict[str, Any] = {"auto": auto, "paper": paper}
-
-Memory = tuple[Tensor, Tensor]
-
-
-class Policy(nn.Module):
-    """An LSTM over symbols. What comes before the first has a number of its own, `symbols`. ends: whether 0 is the end."""
-
-    def __init__(self, symbols: int, length: int, embedding: int, width: int, *, ends: bool) -> None:
-        super().__init__()
-        self.symbols, self.length, self.ends = symbols, length, ends
-        self.embedding = nn.Embedding(symbols + 1, embedding)
-        self.cell = nn.LSTMCell(embedding, width)
-        self.output = nn.Linear(width, symbols)
-        for parameter in self.parameters():
-            nn.init.normal_(parameter, std=0.1)
-
-    def start(self, count: int) -> Memory:
-        """Memories (count, width) after the symbol before the first."""
-        first = torch.full((count,), self.symbols, device=self.output.weight.device)
-        return self.cell(self.embedding(first))
-
-    def states(self, tokens: Tensor) -> list[Memory]:
-        """For tokens (B, T): the memory at each place, from which the symbol there is drawn."""
-        states = [self.start(len(tokens))]
-        for before in self.embedding(tokens[:, :-1]).unbind(1):
-            states.append(self.cell(before, states[-1]))
-        return states
-
-    def log_probabilities(self, tokens: Tensor) -> Tensor:
-        """(B, T): log G(y_t | y_1..t-1) of tokens (B, T); 0 behind the end."""
-        hidden = torch.stack([h for h, _ in self.states(tokens)], 1)
-        losses = cross_entropy(self.output(hidden).flatten(0, 1), tokens.flatten(), reduction="none").view_as(tokens)
-        return -losses * self.written(tokens)
-
-    def written(self, tokens: Tensor) -> Tensor:
-        """(B, T) bool: places up to the first end, which is written too."""
-        inside = torch.ones_like(tokens, dtype=torch.bool)
-        if self.ends:
-            inside[:, 1:] = (tokens[:, :-1] == 0).cumsum(1) == 0
-        return inside
-
-    @torch.no_grad()
-    def choose(self, hidden: Tensor, chances: Tensor, temperature: float = 1.0) -> Tensor:
-        """(N,) symbols for memories (N, width): where the summed probabilities pass `chances` (N,), uniform in [0, 1)."""
-        rows = max(1, AT_ONCE // self.symbols)
-        pieces = zip(hidden.split(rows), chances.split(rows), strict=True)
-        return torch.cat([drawn(self.output(h) / temperature, u) for h, u in pieces])
-
-    @torch.no_grad()
-    def write(self, chances: Tensor, temperature: float = 1.0) -> Tensor:
-        """(B, T) new sequences for chances (B, T)."""
-        tokens = torch.zeros(chances.shape, dtype=torch.int64, device=chances.device)
-        memory = self.start(len(chances))
-        for place in range(self.length):
-            tokens[:, place] = self._kept(tokens[:, place - 1], self.choose(memory[0], chances[:, place], temperature), place)
-            memory = self.cell(self.embedding(tokens[:, place]), memory)
-        return tokens
-
-    @torch.no_grad()
-    def continued(self, tokens: Tensor, chances: Tensor) -> Tensor:
-        """(T - 1, B, R, T): for every beginning of tokens (B, T), of 1 .. T - 1 symbols, R ways to go on.
-
-        chances: (B, T - 1, R, T), uniform in [0, 1); those of places that are given are not used. Beginnings of all lengths
-        go on side by side, each from the memory at its place.
-        """
-        count, length = tokens.shape
-        ways = chances.shape[2]
-        states = self.states(tokens)
-        made = tokens[None, :, None].repeat(length - 1, 1, ways, 1)
-        hidden, cell = (x.new_empty(0, count, ways, x.shape[1]) for x in states[0])
-        for place in range(1, length):
-            # The beginning that ends here joins those that are under way.
-            joining = (own[None, :, None].expand(1, -1, ways, -1) for own in states[place])
-            hidden, cell = (torch.cat([x, own]) for x, own in zip((hidden, cell), joining, strict=True))
-            memory = hidden.flatten(0, 2), cell.flatten(0, 2)
-            chosen = self.choose(memory[0], chances[:, :place, :, place].transpose(0, 1).flatten())
-            chosen = self._kept(made[:place, :, :, place - 1].flatten(), chosen, place)
-            made[:place, :, :, place] = chosen.view(place, count, ways)
-            if place + 1 < length:
-                hidden, cell = (x.view_as(hidden) for x in self.cell(self.embedding(chosen), memory))
-        return made
-
-    def _kept(self, before: Tensor, chosen: Tensor, place: int) -> Tensor:
-        """Behind an end there are ends."""
-        return chosen.masked_fill(before == 0, 0) if self.ends and place > 0 else chosen
-
-
-def drawn(logits: Tensor, chances: Tensor) -> Tensor:
-    """(N,): the first index at which the summed softmax of logits (N, K) passes chances (N,).
-
-    Sums of blocks first, then within one block: summing up K numbers in a row is what would take the time.
-    """
-    count, symbols = logits.shape
-    weights = (logits - logits.amax(1, keepdim=True)).exp_()
-    side = math.isqrt(symbols - 1) + 1
-    if symbols <= 64:
-        summed = weights.cumsum(1)
-        return torch.searchsorted(summed, chances[:, None] * summed[:, -1:], right=True)[:, 0].clamp_(max=symbols - 1)
-    weights = nn.functional.pad(weights, (0, -symbols % side)).view(count, -1, side)
-    blocks = weights.sum(2).cumsum(1)
-    wanted = chances[:, None] * blocks[:, -1:]
-    block = torch.searchsorted(blocks, wanted, right=True).clamp_(max=blocks.shape[1] - 1)
-    passed = torch.where(block > 0, blocks.gather(1, (block - 1).clamp(min=0)), torch.zeros_like(wanted))
-    within = weights.gather(1, block[..., None].expand(-1, 1, side))[:, 0].cumsum(1)
-    place = torch.searchsorted(within, wanted - passed, right=True).clamp_(max=side - 1)
-    return (block * side + place)[:, 0].clamp_(max=symbols - 1)
-
-
-class Discriminator(nn.Module):
-    """Sequences (B, T) -> logits (B, 2) of generated and real: filters of many lengths, the most of each, a highway.
-
-    kept: (B, features), by what features are multiplied (dropout); None leaves them.
-    """
-
-    def __init__(self, symbols: int, length: int, embedding: int, percent: int) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(symbols, embedding)
-        numbers = {window: max(1, number * percent // 100) for window, number in WINDOWS.items() if window <= length}
-        self.filters = nn.ModuleList(nn.Conv1d(embedding, number, window) for window, number in numbers.items())
-        self.features = sum(numbers.values())
-        self.gate, self.change = (nn.Linear(self.features, self.features) for _ in range(2))
-        self.output = nn.Linear(self.features, 2)
-        nn.init.uniform_(self.embedding.weight, -1, 1)
-        for layer in (*self.filters, self.gate, self.change, self.output):
-            nn.init.trunc_normal_(layer.weight, std=0.1, a=-0.2, b=0.2)
-            nn.init.constant_(layer.bias, 0.1)
-        nn.init.constant_(self.gate.bias, -2.0)  # begins by carrying features through
-        nn.init.normal_(self.output.weight, std=0.01)  # and without an opinion, to which it would need hundreds of steps
-
-    def forward(self, tokens: Tensor, kept: Tensor | None = None) -> Tensor:
-        symbols = self.embedding(tokens).transpose(1, 2)
-        features = torch.cat([f(symbols).amax(2) for f in self.filters], 1).relu()
-        share = self.gate(features).sigmoid()
-        features = share * self.change(features).relu() + (1 - share) * features
-        return self.output(features if kept is None else features * kept)
 
 
 class SeqGan(System):
@@ -339,5 +203,5 @@ class SeqGan(System):
         return self._moves() * self.config.batch_size * math.log(0.5) / math.log(self.config.lag)
 
     def _until(self, samples: int, name: str) -> Callable[[Clock], bool]:
-        share = getattr(self.config, f"{name}_until")
-        return lambda clock: clock.phase_samples >= samples or clock.progress >= share
+        ended = until_share(getattr(self.config, f"{name}_until"))
+        return lambda clock: clock.phase_samples >= samples or ended(clock)

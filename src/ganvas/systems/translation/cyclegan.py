@@ -11,8 +11,8 @@ and number of channels: the number of blocks and the depth of the judges follow 
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,7 +23,11 @@ from ganvas.batches import Batch, Noise
 from ganvas.config import Situation, knob
 from ganvas.errors import GanvasError, did_you_mean
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
+from ganvas.networks.blocks import ResidualBlock, convolution, relu
 from ganvas.networks.convolutional import SMALLEST_SIDE, initialise
+from ganvas.networks.patch import PatchDiscriminator, patch_depth
+from ganvas.networks.pool import ImagePool
+from ganvas.objectives.schedules import linear_decay
 from ganvas.optim import optimiser
 
 CARD = {
@@ -63,33 +67,15 @@ class Config:
     batch_size: int = knob(1, "images of each class in a batch", low=1)
 
 
-def reflecting(before: int, after: int, side: int, bias: bool = False) -> nn.Conv2d:
-    """A convolution that keeps the size; beyond the border lies the mirrored image."""
-    return nn.Conv2d(before, after, side, padding=side // 2, padding_mode="reflect", bias=bias)
-
-
-def normalised(convolution: nn.Module, width: int) -> list[nn.Module]:
-    return [convolution, nn.InstanceNorm2d(width), nn.ReLU(inplace=True)]
+layer = partial(convolution, norm=nn.InstanceNorm2d, activation=relu)
 
 
 def doubled(before: int, after: int, doubling: str) -> list[nn.Module]:
     """Twice the size: by a transposed convolution, or by repeating pixels before one of stride 1."""
     if doubling == "transposed":
-        return normalised(nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=1, bias=False), after)
-    return [nn.UpsamplingNearest2d(scale_factor=2), *normalised(reflecting(before, after, 3), after)]
-
-
-class Block(nn.Module):
-    """x + f(x), f of two 3x3 convolutions."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        second = [reflecting(width, width, 3), nn.InstanceNorm2d(width)]
-        self.layers = nn.Sequential(*normalised(reflecting(width, width, 3), width), *second)
-
-    def forward(self, features: Tensor) -> Tensor:
-        result: Tensor = features + self.layers(features)
-        return result
+        larger = nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=1, bias=False)
+        return [larger, nn.InstanceNorm2d(after), nn.ReLU(inplace=True)]
+    return [nn.UpsamplingNearest2d(scale_factor=2), *layer(before, after, 3, padding_mode="reflect")]
 
 
 class Translator(nn.Module):
@@ -103,15 +89,15 @@ class Translator(nn.Module):
         super().__init__()
         inner = 4 * width
         self.skip = skip
-        self.enter = nn.Sequential(*normalised(reflecting(channels, width, 7), width))
+        self.enter = nn.Sequential(*layer(channels, width, 7, padding_mode="reflect"))
         self.middle = nn.Sequential(
-            *normalised(nn.Conv2d(width, 2 * width, 3, 2, 1, bias=False), 2 * width),
-            *normalised(nn.Conv2d(2 * width, inner, 3, 2, 1, bias=False), inner),
-            *[Block(inner) for _ in range(blocks)],
+            *layer(width, 2 * width, 3, 2),
+            *layer(2 * width, inner, 3, 2),
+            *[ResidualBlock(inner, nn.InstanceNorm2d, padding_mode="reflect") for _ in range(blocks)],
             *doubled(inner, 2 * width, doubling),
             *doubled(2 * width, width, doubling),
         )
-        self.leave = reflecting(width if skip == "none" else 2 * width, channels, 7, bias=True)
+        (self.leave,) = convolution(width if skip == "none" else 2 * width, channels, 7, padding_mode="reflect")
         self.apply(initialise)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -127,32 +113,29 @@ class Translator(nn.Module):
         return torch.tanh(result)[:, :, :height, :width]
 
 
-class Judge(nn.Module):
-    """Images (B, C, H, W) -> a map of verdicts (B, 1, h, w), each about one patch: of 16, 34 or 70 pixels at depth 1, 2, 3."""
-
-    def __init__(self, channels: int, width: int, depth: int) -> None:
-        super().__init__()
-        widths = [width * min(8, 2**i) for i in range(depth + 1)]
-        layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
-        for place in range(1, depth + 1):
-            stride = 2 if place < depth else 1
-            layers.append(nn.Conv2d(widths[place - 1], widths[place], 4, stride, 1, bias=False))
-            layers += [nn.InstanceNorm2d(widths[place]), nn.LeakyReLU(0.2, inplace=True)]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 1, 1))
-        self.apply(initialise)
-
-    def forward(self, images: Tensor) -> Tensor:
-        verdicts: Tensor = self.layers(images)
-        return verdicts
+def chosen_classes(classes: tuple[str, ...], config: Any) -> tuple[int, int]:
+    """Indices of A and B. Raises GanvasError when the data does not have them."""
+    known = ", ".join(classes) or "none"
+    if not config.first and not config.second:
+        if len(classes) != 2:
+            raise GanvasError(
+                f"cyclegan needs two classes and the data has {len(classes)} ({known}): put the images into two folders, "
+                "or choose with  --set first=NAME --set second=NAME"
+            )
+        return 0, 1
+    for setting, name in (("first", config.first), ("second", config.second)):
+        if name not in classes:
+            close = did_you_mean(name, list(classes))
+            raise GanvasError(f"{setting}={name!r} is no class of the data{close}; classes: {known}")
+    if config.first == config.second:
+        raise GanvasError(f"first and second are both '{config.first}': choose two of the classes {known}")
+    return classes.index(config.first), classes.index(config.second)
 
 
 class CycleGan(System):
     Config = Config
     mixed_is_safe = True
     multiple = 4
-    pool_a: Tensor
-    pool_b: Tensor
-    filled: Tensor
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
@@ -161,33 +144,25 @@ class CycleGan(System):
         if side < SMALLEST_SIDE:
             raise GanvasError(f"images of {spec.height}x{spec.width} are too small to translate: the least is 8 (see --size)")
         blocks = config.blocks or (6 if side < 256 else 9)
-        depth = config.depth or (1 if side < 32 else 2 if side < 128 else 3)
-        depth = min(depth, int(math.log2(side)) - 2)  # InstanceNorm needs maps of more than one pixel
+        depth = patch_depth(side, config.depth)
         self.to_a = Translator(spec.channels, config.width, blocks, config.skip, config.doubling)
         self.to_b = Translator(spec.channels, config.width, blocks, config.skip, config.doubling)
-        self.judge_a = Judge(spec.channels, config.width, depth)
-        self.judge_b = Judge(spec.channels, config.width, depth)
+        self.judge_a = PatchDiscriminator(spec.channels, config.width, depth, nn.InstanceNorm2d)
+        self.judge_b = PatchDiscriminator(spec.channels, config.width, depth, nn.InstanceNorm2d)
         if config.averaging:
             self.average_a, self.average_b = copy.deepcopy(self.to_a), copy.deepcopy(self.to_b)
-        if config.pool:
-            self.register_buffer("pool_a", torch.zeros(config.pool, *spec.shape))
-            self.register_buffer("pool_b", torch.zeros(config.pool, *spec.shape))
-            self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
+        self.pool_a, self.pool_b = ImagePool(config.pool, spec.shape), ImagePool(config.pool, spec.shape)
 
     def feeds(self) -> dict[str, Feed]:
         return {"data": Feed(of=dict(zip(("a", "b"), self._domains, strict=True)))}
 
     def players(self) -> tuple[Player, ...]:
         rule = optimiser("adam", self.config.rate, beta1=self.config.beta1, beta2=self.config.beta2)
+        decay = linear_decay(self.config.constant)
         return (
-            Player("translators", ("to_a", "to_b"), rule, self.falling),
-            Player("judges", ("judge_a", "judge_b"), rule, self.falling),
+            Player("translators", ("to_a", "to_b"), rule, decay),
+            Player("judges", ("judge_a", "judge_b"), rule, decay),
         )
-
-    def falling(self, clock: Clock) -> float:
-        """1 for the constant share of the budget, then linearly to 0."""
-        left = 1.0 - clock.progress
-        return min(1.0, left / max(1.0 - self.config.constant, 1e-9))
 
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("play", (Turn("translators", self.translate_both), Turn("judges", self.tell_apart))),)
@@ -199,7 +174,7 @@ class CycleGan(System):
         return (Average("to_a", "average_a", half_life), Average("to_b", "average_b", half_life))
 
     def reductions(self) -> dict[str, str]:
-        return {"pool_a": "rank", "pool_b": "rank", "filled": "rank"}
+        return ImagePool.REDUCTIONS
 
     def translate_both(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """The translators' turn: fool both judges, find the way back, leave alone what is right already."""
@@ -223,37 +198,14 @@ class CycleGan(System):
 
     def tell_apart(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """The judges' turn: 1 for real images, 0 for translated ones out of the pools."""
-        made_a, made_b = self._pooled(batch, shared)
+        made_a = self.pool_a(shared.pop("a").to(batch["a"].dtype), batch.noise)
+        made_b = self.pool_b(shared.pop("b").to(batch["b"].dtype), batch.noise)
         terms = {}
         for name, judge, real, made in (("a", self.judge_a, batch["a"], made_a), ("b", self.judge_b, batch["b"], made_b)):
             on_real, on_made = judge(torch.cat([real, made])).split(len(real))
             terms[f"real {name}"] = 0.5 * (on_real - 1).square().mean()
             terms[f"made {name}"] = 0.5 * on_made.square().mean()
         return terms
-
-    @torch.no_grad()
-    def _pooled(self, batch: Batch, shared: Shared) -> tuple[Tensor, Tensor]:
-        """The round's translations; half of them, once the pools are full, exchanged for earlier ones (a coin for each record).
-
-        Both pools fill at the same pace, each record has a place of its own (what a pool smaller than a batch has no place
-        for goes past it), and nothing is read back from the device.
-        """
-        made = shared.pop("a").to(batch["a"].dtype), shared.pop("b").to(batch["b"].dtype)
-        size = self.config.pool
-        if not size:
-            return made
-        count, full = min(len(made[0]), size), self.filled >= size
-        in_turn = self.filled + torch.arange(count, device=self.filled.device)
-        given = []
-        for pool, now in zip((self.pool_a, self.pool_b), made, strict=True):
-            place = torch.where(full, batch.noise.uniform(1, size).argsort()[0, :count], in_turn % size)
-            exchanged = full & (batch.noise.uniform(len(now))[:count] < 0.5)
-            kept = exchanged | (in_turn < size)
-            before = pool[place]
-            pool[place] = torch.where(kept[:, None, None, None], now[:count], before)
-            given.append(torch.cat([torch.where(exchanged[:, None, None, None], before, now[:count]), now[count:]]))
-        self.filled.copy_((self.filled + count).clamp(max=size))
-        return given[0], given[1]
 
     def _best(self) -> tuple[nn.Module, nn.Module]:
         return (self.average_a, self.average_b) if self.config.averaging else (self.to_a, self.to_b)
@@ -270,25 +222,6 @@ class CycleGan(System):
         made_b, made_a = to_b(batch["a"]), to_a(batch["b"])
         cells = (batch["a"], made_b, to_a(made_b), batch["b"], made_a, to_b(made_a))
         return torch.stack(cells, 1), (first, f"as {second}", "back", second, f"as {first}", "back")
-
-
-def chosen_classes(classes: tuple[str, ...], config: Any) -> tuple[int, int]:
-    """Indices of A and B. Raises GanvasError when the data does not have them."""
-    known = ", ".join(classes) or "none"
-    if not config.first and not config.second:
-        if len(classes) != 2:
-            raise GanvasError(
-                f"cyclegan needs two classes and the data has {len(classes)} ({known}): put the images into two folders, "
-                "or choose with  --set first=NAME --set second=NAME"
-            )
-        return 0, 1
-    for setting, name in (("first", config.first), ("second", config.second)):
-        if name not in classes:
-            close = did_you_mean(name, list(classes))
-            raise GanvasError(f"{setting}={name!r} is no class of the data{close}; classes: {known}")
-    if config.first == config.second:
-        raise GanvasError(f"first and second are both '{config.first}': choose two of the classes {known}")
-    return classes.index(config.first), classes.index(config.second)
 
 
 WORK_PER_IMAGE = 1.2 / 16**2  # GFLOP of one round for a pair of 32x32 images and four blocks, by the square of the width
