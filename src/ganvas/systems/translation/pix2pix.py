@@ -11,7 +11,6 @@ training; D's objective is halved, which slows it beside G. Label maps enter as 
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,11 +69,15 @@ class Pix2Pix(System):
         photo, self.classes_of_map = spec["photo"], len(getattr(spec["map"], "names", ()))
         height, width = photo.height, photo.width
         if tuple(spec["map"].shape[-2:]) != (height, width):
-            raise GanvasError(f"pix2pix: maps and photographs of one size are needed, not {spec['map'].shape} and {photo.shape}")
+            raise GanvasError(
+                f"pix2pix: maps and photographs of one size are needed, not {spec['map'].shape} and {photo.shape}"
+            )
         most = min((side & -side).bit_length() - 1 for side in (height, width))  # how often 2 divides both
         depth = min(config.depth or 8, most)
         if depth < 2:
-            raise GanvasError(f"pix2pix: sides of {height}x{width} cannot be halved twice: choose multiples of 8, as in --size 64")
+            raise GanvasError(
+                f"pix2pix: sides of {height}x{width} cannot be halved twice: choose multiples of 8, as in --size 64"
+            )
         self.multiple = 2**depth
         channels = self.classes_of_map or spec["map"].channels
         norm = NORMS[config.norm]
