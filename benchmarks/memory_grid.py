@@ -28,6 +28,7 @@ from ganvas.memory.measuring import measure
 from ganvas.memory.predicting import ALLOCATOR_SHARE, ALLOCATOR_STEADY, predict, quiet
 from ganvas.memory.workspace import spaces
 from ganvas.registry import load_system
+from ganvas.specs import REAL
 
 RESULT = Path(__file__).parent / "results" / "memory_grid.json"
 MIB = 2**20
@@ -91,7 +92,7 @@ def case_of(row: Row) -> Case:
     card, _, system_class = load_system(system)
     config = build_config(system_class.Config, given)  # type: ignore[attr-defined]
     values = {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(config).items()}
-    return Case(system, values, make_spec(card.data[0], size, None, classes), threads=1, **run)
+    return Case(system, values, {REAL: make_spec(card.data[0], size, None, classes)}, threads=1, **run)
 
 
 def weigh(row: Row, known: dict[str, Any] | None = None) -> dict[str, Any]:

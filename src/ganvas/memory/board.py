@@ -21,6 +21,7 @@ from ..kinds import encode, kind_of, spec_from_dict
 from ..parallel import Processes
 from ..registry import load_system
 from ..run.budget import parse_budget
+from ..run.load import given_spec
 from ..run.resolving import check_sharing, choose_preset, resolve_numbers
 from ..run.settings import build_settings, parse_size
 from ..specs import REAL, Spec, spec_to_dict
@@ -31,14 +32,14 @@ TIMES = 2  # repetitions of a turn that are played: further ones need no more me
 
 @dataclass(frozen=True)
 class Case:
-    """One configuration. system: a name or file. config: every setting of the system. spec: of the data.
+    """One configuration. system: a name or file. config: every setting of the system. fields: specs of the data.
 
     precision, channels_last, micro_batches, device, threads: as of `ganvas train`, settled. notes: what was assumed.
     """
 
     system: str
     config: dict[str, Any]
-    spec: Any
+    fields: dict[str, Any]
     precision: str = "32"
     channels_last: bool = False
     micro_batches: int = 1
@@ -48,12 +49,19 @@ class Case:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {**dataclasses.asdict(self), "spec": spec_to_dict(self.spec), "notes": list(self.notes)}
+        specs = {name: spec_to_dict(spec) for name, spec in self.fields.items()}
+        return {**dataclasses.asdict(self), "fields": specs, "notes": list(self.notes)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Case:
         """The inverse of `to_dict`."""
-        return cls(**{**values, "spec": spec_from_dict(values["spec"]), "notes": tuple(values["notes"])})
+        fields = {name: spec_from_dict(spec) for name, spec in values["fields"].items()}
+        return cls(**{**values, "fields": fields, "notes": tuple(values["notes"])})
+
+    @property
+    def spec(self) -> Any:
+        """Of the main field."""
+        return next(iter(self.fields.values()))
 
     @property
     def batch(self) -> int:
@@ -115,80 +123,88 @@ def describe(
     if batch is not None:
         overrides["batch_size"] = batch
     choice = choose_preset(module, preset, overrides, system_class.Config)
-    spec, records, notes = _spec_of(card, system_class, settings, data, parse_size(size), channels, classes)
+    fields, records, notes = _fields_of(card, settings, data, parse_size(size), channels, classes)
+    spec = next(iter(fields.values()))
     place = pick_device(device)
     settings, speed = resolve_numbers(settings, system_class, spec, callable(choice))
     if callable(choice):
         seconds = parse_budget(budget).seconds
         notes.append(f"preset 'auto' as for {records:,} records" + ("" if seconds else " and an hour (see --budget)"))
-        choice = choice(Situation(spec, records, seconds, speed, place.type))
+        choice = choice(Situation(given_spec(card, fields), records, seconds, speed, place.type))
     values = {**choice, **{key.replace("-", "_"): value for key, value in overrides.items()}}
     built = build_config(system_class.Config, values, where=f"system {card.name}")
     check_sharing(settings, built)
     chosen = {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(built).items()}
     case = Case(
-        card.name if card.module else str(card.path), chosen, spec, settings.precision, settings.channels_last == "on",
+        card.name if card.module else str(card.path), chosen, fields, settings.precision, settings.channels_last == "on",
         settings.micro_batches, str(place), settings.threads,
     )  # fmt: skip
-    spec, more = _with_classes(case, classes)
-    return dataclasses.replace(case, spec=spec, notes=(*notes, *more))
+    case, more = _with_classes(case, classes)
+    return dataclasses.replace(case, notes=(*notes, *more))
 
 
-def _spec_of(
-    card: Any, system_class: Any, settings: Any, data: str | None, size: Any, channels: int | None, classes: int | None
-) -> tuple[Spec, int, list[str]]:
-    """(spec, number of records, notes)."""
+def _fields_of(
+    card: Any, settings: Any, data: str | None, size: Any, channels: int | None, classes: int | None
+) -> tuple[dict[str, Any], int, list[str]]:
+    """(specs by field, number of records, notes)."""
     if data is None:
         if size is None:
             size = parse_size(card.options.get("size"))
         for name, number in (("--size", size), ("--channels", channels), ("--classes", classes)):
             if isinstance(number, int) and number < (0 if name == "--classes" else 1):
                 raise GanvasError(f"{name} {number} is too small: the least is {0 if name == '--classes' else 1}")
-        kind = card.data[0]
-        return make_spec(kind, size, channels, classes or 0), RECORDS, []
+        wanted = card.fields or {REAL: card.data}
+        # Only the main field is described by --channels and --classes; size is that of every field which has one.
+        fields = {
+            name: make_spec(kinds[0], size, channels if place == 0 else None, (classes or 0) if place == 0 else 0)
+            for place, (name, kinds) in enumerate(wanted.items())
+        }
+        return fields, RECORDS, []
     from ..run.opening import open_run_data, with_options
 
     dataset = open_run_data(with_options(settings, card), card=card)
     if dataset.spec.kind not in card.data:
         raise GanvasError(f"{card.name} learns from {' or '.join(card.data)} data, but {data} holds {dataset.spec.kind}")
-    return dataset.spec, len(dataset.train_indices()), []
+    return {name: part.spec for name, part in dataset.fields.items()}, len(dataset.train_indices()), []
 
 
-def _with_classes(case: Case, classes: int | None) -> tuple[Spec, list[str]]:
-    """The spec, with two classes where the system cannot be built without any and nobody said how many."""
+def _with_classes(case: Case, classes: int | None) -> tuple[Case, list[str]]:
+    """The case, with two classes where the system cannot be built without any and nobody said how many."""
     try:
         build_board(case, "meta")
-        return case.spec, []
+        return case, []
     except GanvasError:
-        if classes is not None or case.spec.classes or not hasattr(case.spec, "classes"):
+        if classes is not None or case.spec.classes:
             raise
+        main = next(iter(case.fields))
         spec = dataclasses.replace(case.spec, classes=("class 0", "class 1"))
+        other = dataclasses.replace(case, fields={**case.fields, main: spec})
         try:
-            build_board(dataclasses.replace(case, spec=spec), "meta")
+            build_board(other, "meta")
         except GanvasError:
-            spec = case.spec
-        if spec is case.spec:
+            other = case
+        if other is case:
             raise
-        return spec, ["two classes are assumed (see --classes)"]
+        return other, ["two classes are assumed (see --classes)"]
 
 
 def build_board(case: Case, device: str) -> Any:
     """The system with fresh weights, on that device; on `meta` it has shapes and no numbers. Raises GanvasError."""
-    _, _, system_class = load_system(case.system)
+    card, _, system_class = load_system(case.system)
     config = build_config(system_class.Config, case.config)
     if "effnet" in system_class.extractors:
         from ..metrics.features import extractor_network
 
         extractor_network("cpu")  # read from its file here, or what is kept for others would be without numbers
     with torch.device("meta" if device == "meta" else "cpu"):
-        return system_class(case.spec, config)
+        return system_class(given_spec(card, case.fields), config)
 
 
 class Blank:
     """The stream `data`: batches of zeros, of the shapes a run would deal."""
 
     def __init__(self, case: Case, feed: Feed) -> None:
-        self.spec, self.feed = case.spec, feed
+        self.fields, self.feed = case.fields, feed
         self.own = case.batch
         self.configure()
 
@@ -198,16 +214,20 @@ class Blank:
         self.length = overrides.get("length", self.feed.options.get("length"))
 
     def draw(self, noise: Noise) -> Batch:
-        device, count, spec = noise.generator.device, self.batch_size, self.spec
-        labels = torch.zeros(count, dtype=torch.int64, device=device) if spec.classes and len(self.feed.of) < 2 else None
+        device, count = noise.generator.device, self.batch_size
+        main = next(iter(self.fields.values()))
+        labels = torch.zeros(count, dtype=torch.int64, device=device) if main.classes and len(self.feed.of) < 2 else None
+        names = self.feed.fields or (dict.fromkeys(self.feed.of, next(iter(self.fields))) or {n: n for n in self.fields})
+        return Batch(noise, {name: self._blank(self.fields[own], count, device) for name, own in names.items()}, labels)
+
+    def _blank(self, spec: Any, count: int, device: Any) -> torch.Tensor:
         one = encode(kind_of(spec.kind).blank(spec, 1), spec)
         shape = tuple(one.shape[1:])
         if self.length is not None:
             shape = (int(self.length),)
         elif self.size and len(shape) == 3:
             shape = (shape[0], *self.size)
-        values = torch.zeros(count, *shape, dtype=one.dtype, device=device)
-        return Batch(noise, {name: values.clone() for name in (self.feed.of or (REAL,))}, labels)
+        return torch.zeros(count, *shape, dtype=one.dtype, device=device)
 
     def state(self) -> dict[str, Any]:
         return {}

@@ -207,17 +207,16 @@ def _prepare(
         raise GanvasError(f"{card.name} learns from {' or '.join(card.data)} data, but {settings.data} holds {spec.kind}")
     for note in dataset.notes[:10]:
         say(f"note: {note}")
+    given_to_it = given_spec(card, {name: part.spec for name, part in dataset.fields.items()})
     count = len(dataset.train_indices())
     preset = choose_preset(module, settings.preset, overrides, system_class.Config)
     settings, speed = resolve_numbers(settings, system_class, spec, callable(preset))
     if callable(preset):
-        preset = preset(Situation(spec, count, budget.seconds, speed, pick_device(settings.device).type))
+        preset = preset(Situation(given_to_it, count, budget.seconds, speed, pick_device(settings.device).type))
     values = {**preset, **{k.replace("-", "_"): v for k, v in overrides.items()}}
     config = build_config(system_class.Config, values, where=f"system {card.name}")
     check_sharing(settings, config)
-    made = system_class(
-        given_spec(card, {name: part.spec for name, part in dataset.fields.items()}), config
-    )  # says what it cannot serve, before a folder is made
+    made = system_class(given_to_it, config)  # says what it cannot serve, before a folder is made
     _check_plateau(settings, made, dataset)
     resolved = dataclasses.asdict(settings)
     resolved["size"] = getattr(spec, "size", None)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from ..specs import REAL
 from ._cell_job import drawn_file
 from ._cell_judge import _eight_bit, judge_images
 
@@ -53,7 +54,7 @@ def cost(system: str, config: Mapping[str, Any], spec: Any) -> dict[str, dict[st
     from ..memory.board import Case, build_board
     from ..memory.counting import Calls
 
-    made = build_board(Case(system, dict(config), spec), "meta").eval()
+    made = build_board(Case(system, dict(config), {REAL: spec}), "meta").eval()
     networks = {"generator": made.generator, "discriminator": made.discriminator}
     work = {name: _Work(network) for name, network in networks.items()}
     with torch.no_grad(), Calls(made) as calls:

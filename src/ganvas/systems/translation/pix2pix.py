@@ -3,8 +3,8 @@ arXiv 1611.07004).
 
 A generator G turns a map x (labels, edges, another contrast) into a photograph y, learnt from pairs. A discriminator D sees the
 map beside a photograph and judges every patch by itself; an L1 term keeps the result near the true photograph (eq. 1 to 4):
-    L_cGAN = E log D(x, y) + E log(1 - D(x, G(x, z)));    G* = arg min_G max_D L_cGAN + lambda E |y - G(x, z)|_1,   lambda = 100.
-L1 alone is right on average and blurred; D asks for what is sharp. G is a U-Net, whose only noise z is dropout, in use as in
+    L_cGAN = E log D(x, y) + E log(1 - D(x, G(x, z)));    G* = arg min_G max_D L_cGAN + lambda E |y - G(x, z)|_1,  lambda = 100.
+L1 alone is right on average and blurred; D asks for sharpness. G is a U-Net, whose only noise z is dropout, in use as in
 training; D's objective is halved, which slows it beside G. Label maps enter as one channel a class, never as numbers.
 """
 
@@ -34,7 +34,7 @@ CARD = {
     "year": 2017,
     "paper": "arXiv 1611.07004",
     "summary": "turns label maps, edges or another contrast into photographs, learnt from pairs",
-    "data": {"photo": "image", "map": ["label_map", "image"]},
+    "data": {"photo": "image", "map": "image"},
     "aliases": ["pix-2-pix"],
 }
 
@@ -58,6 +58,33 @@ class Config:
     decay_start: float = knob(0.5, "share of the budget before learning rates fall, linearly, to 0", low=0.0, high=1.0)
     ema_half_life: float = knob(0.0, "half-life in samples of the average of G that is used afterwards; 0: none", low=0.0)
     batch_size: int = knob(1, "pairs in a batch", low=1)
+
+
+def shifted(images: Tensor, moves: Tensor) -> Tensor:
+    """Images (B, C, H, W) moved by whole pixels (B, 2) down and right; beyond the border lies the mirrored image."""
+    for axis in (2, 3):
+        side = images.shape[axis]
+        place = torch.arange(side, device=images.device)[None] - moves[:, axis - 2, None]
+        place = place.abs()
+        place = torch.where(place >= side, 2 * (side - 1) - place, place)
+        shape = (len(images), 1, side, 1) if axis == 2 else (len(images), 1, 1, side)
+        images = images.gather(axis, place.view(shape).expand_as(images))
+    return images
+
+
+def auto(situation: Situation) -> dict[str, Any]:
+    """The largest width that sees every pair often enough within the budget; batches of 4, for steadier statistics."""
+    photo = situation.spec["photo"]
+    seconds = 3600.0 if situation.seconds is None else situation.seconds
+    pixels = photo.height * photo.width / 4096
+    chosen = 16
+    for width in (24, 32, 48, 64):  # 0.25 GFLOP a pair and round at width 16 and 64 pixels, growing with the square
+        if seconds * situation.speed * 0.5 >= 40 * max(situation.records, 200) * 0.25 * pixels * (width / 16) ** 2:
+            chosen = width
+    return {"width": chosen, "batch_size": 4, "ema_half_life": 500.0, "norm": "batch"}
+
+
+PRESETS: dict[str, Any] = {"auto": auto, "paper": {"norm": "instance", "jitter": 15}}
 
 
 class Pix2Pix(System):
@@ -157,30 +184,3 @@ class Pix2Pix(System):
             shade = maps.mean(1, keepdim=True)
         seen = maps if maps.shape[1:] == photos.shape[1:] else shade.expand_as(photos)
         return torch.stack([seen, self.translate(maps, None, noise), photos], 1), ("map", "made", "true")
-
-
-def shifted(images: Tensor, moves: Tensor) -> Tensor:
-    """Images (B, C, H, W) moved by whole pixels (B, 2) down and right; beyond the border lies the mirrored image."""
-    for axis in (2, 3):
-        side = images.shape[axis]
-        place = torch.arange(side, device=images.device)[None] - moves[:, axis - 2, None]
-        place = place.abs()
-        place = torch.where(place >= side, 2 * (side - 1) - place, place)
-        shape = (len(images), 1, side, 1) if axis == 2 else (len(images), 1, 1, side)
-        images = images.gather(axis, place.view(shape).expand_as(images))
-    return images
-
-
-def auto(situation: Situation) -> dict[str, Any]:
-    """Widths that see every pair often enough within the budget; batches of 4, whose statistics are steadier than one image's."""
-    photo = situation.spec["photo"]
-    seconds = 3600.0 if situation.seconds is None else situation.seconds
-    pixels = photo.height * photo.width / 4096
-    chosen = 16
-    for width in (24, 32, 48, 64):  # 0.25 GFLOP a pair and round at width 16 and 64 pixels, growing with the square
-        if seconds * situation.speed * 0.5 >= 40 * max(situation.records, 200) * 0.25 * pixels * (width / 16) ** 2:
-            chosen = width
-    return {"width": chosen, "batch_size": 4, "ema_half_life": 500.0, "norm": "batch"}
-
-
-PRESETS: dict[str, Any] = {"auto": auto, "paper": {"norm": "instance", "jitter": 15}}
