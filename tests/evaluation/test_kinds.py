@@ -55,7 +55,9 @@ def test_copies_are_found_and_unseen_records_are_clear(kind: str, tmp_path: Path
     assert "near copies of a training record (features)" in found["memorisation"]["reason"]
     assert f"/{features}/" in clear["anchors"]["real"]["kid"]["protocol"]
     assert (tmp_path / "planted judged" / "evaluation.json").is_file()
-    with pytest.raises(GanvasError, match=f"features 'effnet' cannot be taken of {kind_of(kind).noun}: choose one of pixels"):
+    with pytest.raises(
+        GanvasError, match=f"features 'effnet' cannot be taken of {kind_of(kind).says.noun}: choose one of pixels"
+    ):
         evaluate(tmp_path / "unseen", tmp_path / "train", tmp_path / "heldout", kind=kind, features="effnet")
 
 

@@ -55,7 +55,7 @@ def weigh(case: Case, *, measured: bool = True) -> dict[str, Any]:
     said = case.to_dict()
     return {
         "system": said["system"],
-        "spec": said["spec"],
+        "fields": said["fields"],
         "config": said["config"],
         "run": {key: said[key] for key in ("precision", "channels_last", "micro_batches", "device", "threads")},
         "parts_mb": {name: round(foretold.sizes[name] / MIB, 2) for name in SAYS},

@@ -190,6 +190,12 @@ class ImageKind(Kind):
             f"images of {spec.height}x{spec.width} pixels, {channels}, {'float' if spec.depth == 32 else f'{spec.depth} bits'}"
         )
 
+    def blank(self, spec: ImageSpec, count: int, rng: np.random.Generator | None = None) -> np.ndarray:
+        shape = (count, spec.height, spec.width, spec.channels)
+        kept = {8: np.uint8, 16: np.uint16}.get(spec.depth, np.float32)
+        unit = np.zeros(shape) if rng is None else rng.random(shape)
+        return (spec.low + unit * (spec.high - spec.low)).astype(kept)
+
     def example(self, size: int | tuple[int, int], channels: int, classes: tuple[str, ...] = ()) -> ImageSpec:
         height, width = size if isinstance(size, tuple) else (size, size)
         return ImageSpec(channels, height, width, classes=classes)

@@ -188,6 +188,10 @@ class SolidKind(Kind):
     def describe(self, spec: SolidSpec) -> str:
         return f"solids of {spec.side}x{spec.side}x{spec.side} voxels"
 
+    def blank(self, spec: SolidSpec, count: int, rng: np.random.Generator | None = None) -> np.ndarray:
+        shape = (count, spec.side, spec.side, spec.side)
+        return np.zeros(shape, np.uint8) if rng is None else rng.integers(0, 2, shape, dtype=np.uint8)
+
     def example(self, size: int, channels: int, classes: tuple[str, ...] = ()) -> SolidSpec:
         return SolidSpec(size, classes=classes)
 

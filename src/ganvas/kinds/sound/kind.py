@@ -164,6 +164,10 @@ class Sound(Kind):
         width = {1: "mono", 2: "stereo"}.get(spec.channels, f"{spec.channels} channels")
         return f"sounds of {spec.length} samples at {spec.rate} Hz, {width}"
 
+    def blank(self, spec: SoundSpec, count: int, rng: np.random.Generator | None = None) -> np.ndarray:
+        shape = (count, spec.length, spec.channels)
+        return np.zeros(shape, np.float32) if rng is None else rng.uniform(-1, 1, shape).astype(np.float32)
+
     def example(self, size: int, channels: int, classes: tuple[str, ...] = ()) -> SoundSpec:
         return SoundSpec(size, 16_000, channels, classes=classes)
 
