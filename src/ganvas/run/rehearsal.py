@@ -9,16 +9,35 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from ..kinds import kind_of
+from ..registry import Card
 from .budget import describe_seconds, parse_budget
 from .settings import Settings
 
-if TYPE_CHECKING:
-    from .train import Plan
-
 PATIENCE, MOST_ROUNDS = 2.0, 20  # seconds and rounds that are tried, after the first, which sets everything up
+
+
+@dataclass
+class Plan:
+    """A run before it begins: everything settled, nothing written.
+
+    settings: with sizes, threads, precision and layout as found. config: of the system, built. made: the system with fresh
+    weights. need: of memory (`memory.guarding.Need`), None where it was not asked. folder: where it will lie. overrides:
+    settings the user named.
+    """
+
+    card: Card
+    folder: Path
+    settings: Settings
+    dataset: Any
+    config: Any
+    made: Any
+    need: Any
+    overrides: dict[str, Any]
 
 
 def rehearse(plan: Plan) -> dict[str, Any]:

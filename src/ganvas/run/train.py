@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from .budget import parse_budget
 from .load import RunRecord, given_spec, place_of, read_run
 from .loop import play
 from .opening import open_run_data, same_data, with_options
+from .rehearsal import Plan, rehearse
 from .resolving import check_sharing, choose_preset, resolve_numbers
 from .settings import ANY_TIME, FILE, Settings, build_settings, parse_size, read_yaml, write_yaml
 
@@ -97,8 +97,6 @@ def _train(
     else:
         planned = plan(system, data, given, overrides, out, quiet, say, check)
         if dry_run:
-            from .rehearsal import rehearse
-
             if init_from is not None:
                 start_of(Path(init_from), planned.card)
             return rehearse(planned)
@@ -217,25 +215,6 @@ def _same_size(text: str | None) -> tuple[Any, ...]:
     """Every way to say this size, parsed."""
     size = parse_size(text)
     return (size, size[0]) if isinstance(size, tuple) and size[0] == size[1] else (size,)
-
-
-@dataclass
-class Plan:
-    """A run before it begins: everything settled, nothing written.
-
-    settings: with sizes, threads, precision and layout as found. config: of the system, built. made: the system with fresh
-    weights. need: of memory (`memory.guarding.Need`), None where it was not asked. folder: where it will lie. overrides:
-    settings the user named.
-    """
-
-    card: Card
-    folder: Path
-    settings: Settings
-    dataset: Any
-    config: Any
-    made: Any
-    need: Any
-    overrides: dict[str, Any]
 
 
 def plan(
