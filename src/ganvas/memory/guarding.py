@@ -44,12 +44,12 @@ class Need:
         return {**{name: None if size is None else round(size / 2**20, 1) for name, size in sizes.items()}, "of": self.where}
 
 
-def case_of(card: Card, config: Any, spec: Any, settings: Settings, device: str) -> Case:
-    """The configuration of one process of a run. config: the system's, built."""
+def case_of(card: Card, config: Any, fields: Mapping[str, Any], settings: Settings, device: str) -> Case:
+    """The configuration of one process of a run. config: the system's, built. fields: the spec of each."""
     values: dict[str, Any] = {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(config).items()}
     values["batch_size"] //= settings.processes
     return Case(
-        card.name if card.module else str(card.path), values, spec, settings.precision, settings.channels_last == "on",
+        card.name if card.module else str(card.path), values, dict(fields), settings.precision, settings.channels_last == "on",
         settings.micro_batches, device, settings.threads,
     )  # fmt: skip
 
@@ -64,16 +64,14 @@ def need(case: Case, settings: Settings) -> Need:
     gpu = case.device.startswith("cuda")
     where = "--memory" if asked else f"GPU {case.device}" if gpu else "this machine"
     times = 1 if gpu else settings.processes
-    if isinstance(case.spec, dict):  # several fields
-        return Need(None, None, limit or None, where)
     try:
         parameters = sum(p.numel() for p in build_board(case, "meta").parameters())
     except GanvasError:
         raise
     except Exception:  # a third party's system, which looks at its numbers as it is built
         return Need(None, None, limit or None, where)
-    values = math.prod(case.spec.shape)
-    many = 50 * len(getattr(case.spec, "symbols", ()))  # scores of every symbol at every place
+    values = sum(math.prod(spec.shape) for spec in case.fields.values())
+    many = 50 * max(len(getattr(spec, "symbols", ())) for spec in case.fields.values())  # scores of every symbol at every place
     numbers = max(values * max(NUMBERS_A_VALUE, many), NUMBERS_A_RECORD)
     bound = times * (PROCESS_BASE + BYTES_A_PARAMETER * parameters + 4 * numbers * case.batch)
     if limit == 0 or bound < NEAR * limit:
@@ -90,13 +88,19 @@ def _foretold(case: Case, times: int) -> int | None:
 
 
 def check(
-    card: Card, config: Any, spec: Any, settings: Settings, device: str, named: Mapping[str, Any], say: Callable[[str], None]
+    card: Card,
+    config: Any,
+    fields: Mapping[str, Any],
+    settings: Settings,
+    device: str,
+    named: Mapping[str, Any],
+    say: Callable[[str], None],
 ) -> Need:
     """`need` of a run that is to begin; raises GanvasError in one line, with what would fit, when that is more than there is.
 
     named: settings of the system that the user named, for the advice. say: told where less is free than is needed.
     """
-    case = case_of(card, config, spec, settings, device)
+    case = case_of(card, config, fields, settings, device)
     found = need(case, settings)
     free = memory_of(device)[1]
     if found.needed is not None and free and found.needed > free:
