@@ -30,10 +30,11 @@ _PARTS = ("data", "metrics", "registry", "errors", "specs", "batches", "game", "
 
 def train(system: str | None = None, data: Any = None, **options: Any) -> dict[str, Any]:
     """Train a system, or continue a run, and write its model card: see `ganvas.run.train.train` for options and result."""
+    from .memory.guarding import check
     from .report.card import renew_card
     from .run.train import train as play
 
-    return play(system, data, after=(renew_card,), **options)
+    return play(system, data, after=(renew_card,), check=check, **options)
 
 
 def load(run: Any, *, which: str = "last", device: str = "cpu", system: Any = None, config: Any = None) -> Run:

@@ -51,6 +51,7 @@ def run_train(options: argparse.Namespace) -> int:
     overrides = _key_values(options.set)
     if options.config is not None and overrides:
         raise GanvasError("--set and --config cannot be combined: put the setting into the file")
+    from .memory.guarding import check
     from .report.card import renew_card
     from .run.loop import how_to_resume
     from .run.train import train
@@ -63,11 +64,18 @@ def run_train(options: argparse.Namespace) -> int:
         resume=options.resume,
         init_from=options.init_from,
         which=options.checkpoint,
+        dry_run=options.dry_run,
         quiet=options.quiet,
         say=lambda text: print(text, file=sys.stderr),
         after=(renew_card,),
+        check=check,
         **given,
     )
+    if options.dry_run:
+        from .run.rehearsal import lines
+
+        emit(options, result, lines(result))
+        return 0
     emit(options, result, _after_training(result))
     if result["stopped"] == "signal":
         print(how_to_resume(result), file=sys.stderr)
@@ -143,6 +151,7 @@ def run_sample(options: argparse.Namespace) -> int:
         device=options.device,
         system=options.system,
         config=_key_values(options.set),
+        overwrite=options.overwrite,
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )
     lines = [f"{result['count']} samples in {result['folder']}", f"look   {result['grid']}"]
@@ -169,6 +178,7 @@ def run_apply(options: argparse.Namespace) -> int:
         system=options.system,
         config=_key_values(options.set),
         count=options.count,
+        overwrite=options.overwrite,
         progress=True,
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )
@@ -189,16 +199,15 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from .evaluation.judge import evaluate
     from .evaluation.table import lines
     from .parallel import pick_device
+    from .run.outputs import free_name
     from .run.settings import FILE, parse_size
 
-    out = options.out
-    if out is None:
-        run = (Path(options.fake) / FILE).is_file()
-        out = (
-            Path(options.fake) / "evaluation"
-            if run
-            else Path("evaluations") / (re.sub(r"[^\w.-]+", "-", Path(options.fake).stem) or "samples")
-        )
+    out, overwrite = options.out, options.overwrite
+    if out is None and (Path(options.fake) / FILE).is_file():
+        out, overwrite = Path(options.fake) / "evaluation", True  # the run's own, about what it is now
+    elif out is None:
+        out = Path("evaluations") / (re.sub(r"[^\w.-]+", "-", Path(options.fake).stem) or "samples")
+        out = out if overwrite else free_name(out)
     result = evaluate(
         options.fake,
         options.real,
@@ -212,6 +221,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
         anchors=not options.no_anchors,
         unintended=options.unintended,
         out=out,
+        overwrite=overwrite,
         which=options.checkpoint,
         device=str(pick_device(options.device)),
         system=options.system,
@@ -235,6 +245,7 @@ def run_report(options: argparse.Namespace) -> int:
     result = report(
         options.folders,
         out=options.out,
+        overwrite=options.overwrite,
         evaluate=options.evaluate,
         licence=options.licence,
         which=options.checkpoint,
@@ -254,7 +265,7 @@ def run_report(options: argparse.Namespace) -> int:
 def run_compare(options: argparse.Namespace) -> int:
     from .report.comparison import compare, lines
 
-    result = compare(options.folders, out=options.out, system=options.system)
+    result = compare(options.folders, out=options.out, overwrite=options.overwrite, system=options.system)
     emit(options, result, lines(result))
     return 0
 

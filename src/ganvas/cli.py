@@ -118,8 +118,9 @@ def _build_parser() -> _Parser:
     sample.add_argument("folder", metavar="RUN", type=Path)
     sample.add_argument("-n", "--count", type=_count, help="how many (default 64; of graphs 1)")
     sample.add_argument("--seed", type=_seed, default=0, help="of the noise (default 0)")
-    sample.add_argument("--label", help="class, by name or number (systems that take labels)")
-    sample.add_argument("--out", type=Path, help="folder (default: RUN/generated)")
+    sample.add_argument("--label", help="class, by name or number (systems that take labels; default: the classes in turn)")
+    sample.add_argument("--out", type=Path, help="folder, new or empty (default: RUN/generated, then RUN/generated-2 ...)")
+    sample.add_argument("--overwrite", action="store_true", help="replace what ganvas wrote into that folder before")
     sample.add_argument(
         "--depth", type=int, choices=(8, 16, 24, 32), help="bits per channel or sound sample (default: the data's)"
     )
@@ -152,7 +153,10 @@ def _build_parser() -> _Parser:
     use.add_argument(
         "inputs", metavar="INPUT", nargs="*", help="files or folders: images, DICOM or NIfTI; tables of series for mad-gan"
     )
-    use.add_argument("--out", type=Path, required=True, help="folder of the results, which keep the names of the inputs")
+    use.add_argument(
+        "--out", type=Path, required=True, help="folder of the results, new or empty; they keep the names of the inputs"
+    )
+    use.add_argument("--overwrite", action="store_true", help="replace what ganvas wrote into that folder before")
     use.add_argument("--as", dest="verb", help="translate, restore, score, project or generate (default: the first it can)")
     use.add_argument("-n", "--count", type=_count, default=64, help="how many to generate (default 64)")
     use.add_argument("--to", metavar="CLASS", help="the class to translate to")
@@ -186,7 +190,10 @@ def _build_parser() -> _Parser:
     judge.add_argument(
         "--unintended", action="store_true", help="chest phantom: findings nobody asked for (some minutes at first)"
     )
-    judge.add_argument("--out", type=Path, help="folder of the files (default: RUN/evaluation, or evaluations/NAME)")
+    judge.add_argument(
+        "--out", type=Path, help="folder of the files, new or empty (default: RUN/evaluation, renewed, or evaluations/NAME)"
+    )
+    judge.add_argument("--overwrite", action="store_true", help="replace what ganvas wrote into that folder before")
     judge.add_argument(
         "--checkpoint", default="last", choices=("last", "previous", "best"), help="which weights (default last)"
     )
@@ -196,6 +203,7 @@ def _build_parser() -> _Parser:
     tell = command("report", "one page about runs, to mail or to attach to a paper; model card and plots beside it", run_report)
     tell.add_argument("folders", metavar="RUN", type=Path, nargs="+")
     tell.add_argument("--out", metavar="FILE", type=Path, help="the page (default: RUN/report.html; of several: report.html)")
+    tell.add_argument("--overwrite", action="store_true", help="replace what ganvas wrote under that name before")
     tell.add_argument("--evaluate", action="store_true", help="first judge runs that were not, or that went on since")
     tell.add_argument("--licence", metavar="TEXT", help="of the data, stated in the model card and kept for the next report")
     tell.add_argument("--checkpoint", default="last", choices=("last", "previous", "best"), help="which weights it is about")
@@ -205,6 +213,7 @@ def _build_parser() -> _Parser:
     beside = command("compare", "runs side by side: ranks what was measured alike, says why others are not", run_compare)
     beside.add_argument("folders", metavar="RUN", type=Path, nargs="+")
     beside.add_argument("--out", metavar="FILE", type=Path, help="an HTML page, with plots in a folder beside it")
+    beside.add_argument("--overwrite", action="store_true", help="replace what ganvas wrote under that name before")
     beside.add_argument("--system", metavar="FILE", type=Path, help="the system file, for runs of a system not ganvas's own")
 
     command("systems", "list every system", run_systems)
@@ -277,6 +286,9 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
         "--checkpoint", default="last", choices=("last", "previous", "best"), help="from which checkpoint to resume"
     )
     parser.add_argument("--init-from", metavar="RUN", type=Path, help="start from this run's weights (fine-tune)")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="tell what would happen (data, settings, memory, time) and write no run folder"
+    )
     parser.add_argument("--quiet", action="store_true", help="no live view")
     for item in knobs(Settings):
         name = "--" + item.name.replace("_", "-")

@@ -164,11 +164,39 @@ def _memory() -> tuple[int, int]:
         return 0, 0
     found = re.search(r"^MemAvailable:\s*(\d+) kB", _text(Path("/proc/meminfo")), re.MULTILINE)
     available = int(found[1]) * 1024 if found else total
-    limit, used = (_text(Path("/sys/fs/cgroup") / name).strip() for name in ("memory.max", "memory.current"))
-    if limit.isdigit() and int(limit) < total:
-        total = int(limit)
-        available = min(available, total - int(used) if used.isdigit() else total)
+    for folder in _memory_groups(_text(Path("/proc/self/cgroup"))):
+        for names in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
+            limit, used = (_text(folder / name).strip() for name in names)
+            if limit.isdigit() and int(limit) < total:
+                total = int(limit)
+                available = min(available, total - int(used) if used.isdigit() else total)
     return total, max(0, available)
+
+
+def _memory_groups(told: str, root: Path = Path("/sys/fs/cgroup")) -> list[Path]:
+    """Folders in which the limits of this process may stand: of its control group and of all above it, versions 1 and 2.
+
+    told: the text of /proc/self/cgroup. A container sees its own group as the root.
+    """
+    found = [root, root / "memory"]
+    for line in told.splitlines():
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if controllers in ("", "memory") or "memory" in controllers.split(","):
+            base, inner = (root if not controllers else root / "memory"), path.strip("/")
+            while inner:
+                found.append(base / inner)
+                inner = inner.rpartition("/")[0]
+    return found
+
+
+def memory_of(device: Any) -> tuple[int, int]:
+    """(total, available) bytes of a torch device: of the GPU, else of the machine or its container. 0 where it is not told."""
+    import torch
+
+    if torch.device(device).type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return int(total), int(free)
+    return _memory()
 
 
 def _windows_memory() -> tuple[int, int]:

@@ -20,7 +20,11 @@ BACKGROUND = 40
 INK = 225
 TEXT_HEIGHT = 15
 MOST_NAME = 24  # letters of a class name that are shown
-TAG = {"Description": "SYNTHETIC: made by a generative model, not a real record", "Software": f"ganvas {__version__}"}
+TAG = {
+    "Description": "SYNTHETIC: made by a generative model, not a real record",
+    "Software": f"ganvas {__version__}",
+    "Content": "overview",  # by which `store.listing` tells it from the samples beside it
+}
 # Okabe and Ito 2008: distinct for colour-blind readers too
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195", "#444444")
 

@@ -64,7 +64,7 @@ def test_anchors_bracket_samples_of_the_same_kind(judged: tuple[dict[str, Any], 
 
 def test_files_and_who_may_see_them(judged: tuple[dict[str, Any], Path]) -> None:
     result, out = judged
-    assert {p.name for p in out.iterdir()} == {"evaluation.json", "spectrum.png", "audit.html"}
+    assert {p.name for p in out.iterdir() if not p.name.startswith(".")} == {"evaluation.json", "spectrum.png", "audit.html"}
     page = (out / "audit.html").read_text()
     assert "must not leave" in page[: page.index("<h1>")]
     assert page.count("nearest training record</figcaption>") == 20
@@ -137,7 +137,7 @@ def test_a_run_is_judged_on_its_own_data_with_an_untrained_anchor(tmp_path: Path
     assert result["anchors"].keys() == {"real", "linear", "untrained"}
     assert ("label_agreement" in result) != any("nothing is said of classes" in note for note in result["notes"])
     assert sorted(p.name for p in run.iterdir()) == sorted([*before, "evaluation"])
-    assert {p.name for p in (run / "evaluation").iterdir()} == {"evaluation.json", "spectrum.png", "audit.html"}
+    assert {p.name for p in (run / "evaluation").glob("[!.]*")} == {"evaluation.json", "spectrum.png", "audit.html"}
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_a_broken_file_is_told_and_left_out(translator: Path, tmp_path: Path) ->
     assert len(result["failed"]) == 1
     assert any("broken.png" in text for text in said)
     with pytest.raises(DataError, match="broken.png"):
-        apply(translator, [source / "broken.png"], out=tmp_path / "out", to="dark", device="cpu")
+        apply(translator, [source / "broken.png"], out=tmp_path / "none", to="dark", device="cpu")
 
 
 CASES: list[tuple[str, dict[str, Any], str]] = [
@@ -163,7 +163,7 @@ def test_inputs_must_have_names_of_their_own_and_samplers_are_told_what_to_use(t
         apply(tmp_path / "gan", [data], out=tmp_path / "out", device="cpu")
     assert len(apply(tmp_path / "gan", [], out=tmp_path / "out", device="cpu", count=3)["files"]) == 3
     with pytest.raises(GanvasError, match="takes no input"):
-        apply(tmp_path / "gan", [data], out=tmp_path / "out", device="cpu", verb="generate")
+        apply(tmp_path / "gan", [data], out=tmp_path / "none", device="cpu", verb="generate")
 
 
 ONLY_DRAW = {

@@ -381,7 +381,7 @@ def test_data_that_vanishes_while_training_does_no_harm(tmp_path: Path, monkeypa
     photos = toys.picture_folder(tmp_path / "photos")
     interrupt(monkeypatch, 2, lambda engine: photos.rename(tmp_path / "moved"))
     assert train("lsgan", photos, out=tmp_path / "run", budget="4r")["rounds"] == 4
-    with pytest.raises(DataError, match="photos: no such file or folder"):
+    with pytest.raises(DataError, match="photos is not there any more: .* --data NEWPLACE"):
         train(None, resume=tmp_path / "run", budget="6r")
     (tmp_path / "moved").rename(photos)
     (photos / "000.png").unlink()

@@ -19,6 +19,7 @@ from ..errors import GanvasError
 from ..kinds import kind_of
 from ..kinds.facets import Anchored, Audited, Compared, Measured, Seen, Whole
 from ..metrics.measure import Measure
+from ..run.outputs import check_free, moved, results
 from .sets import Part, Sets, open_sets
 
 FEATURES = ("effnet", "classifier", "inception", "pixels")
@@ -39,6 +40,7 @@ def evaluate(
     anchors: bool = True,
     unintended: bool = False,
     out: str | Path | None = None,
+    overwrite: bool = False,
     which: str = "last",
     device: str = "cpu",
     system: Any = None,
@@ -56,7 +58,8 @@ def evaluate(
     to: for a run that translates, to which class. kind: `sound`, `series`, `graph` ..., where files may be several things.
     audit, anchors: whether to run them. unintended: with the `chest` phantom as real data and samples of asked classes, look
     for findings that nobody asked for and for impossible combinations; the detector takes some minutes at first. out: folder
-    for `evaluation.json`, `spectrum.png` and `audit.html`; None writes nothing.
+    for `evaluation.json`, `spectrum.png` and `audit.html`, absent or empty; None writes nothing. overwrite: replace what an
+    earlier evaluation wrote there.
 
     Keys: `protocol`, `fd`, `kid`, `precision`, `recall`, `density`, `coverage`, `spectrum`, ... (each a dictionary with
     `value`, `protocol`, and `low` and `high` where there is an interval), `memorisation` (`verdict`, `reason`, `near_copies`,
@@ -67,6 +70,8 @@ def evaluate(
     """
     say = say or (lambda text: None)
     started = time.perf_counter()
+    if out is not None:
+        check_free(Path(out), overwrite)
     sets = open_sets(
         fake,
         real,
@@ -145,7 +150,9 @@ def evaluate(
     if out is not None:
         from .page import write_evaluation
 
-        result["files"] = write_evaluation(Path(out), result, sets, found, bench.sources)
+        with results(Path(out), "evaluate", overwrite=overwrite) as place:
+            files = write_evaluation(place, result, sets, found, bench.sources)
+        result["files"] = dict(zip(files, moved(list(files.values()), place, Path(out)), strict=True))
     return result
 
 

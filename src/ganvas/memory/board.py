@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
 from ..batches import Batch, Noise
 from ..config import Situation, build_config
@@ -221,7 +222,8 @@ class Blank:
         return Batch(noise, {name: self._blank(self.fields[own], count, device) for name, own in names.items()}, labels)
 
     def _blank(self, spec: Any, count: int, device: Any) -> torch.Tensor:
-        one = encode(kind_of(spec.kind).blank(spec, 1), spec)
+        with _disable_current_modes():  # symbols have no numbers to turn into records
+            one = encode(kind_of(spec.kind).blank(spec, 1), spec)
         shape = tuple(one.shape[1:])
         if self.length is not None:
             shape = (int(self.length),)

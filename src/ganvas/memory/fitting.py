@@ -5,27 +5,23 @@ Each is a prediction; the first is measured as well. ganvas has no activation ch
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import GanvasError, RunError
 from ..registry import load_system
+from ..run import settings
 from .answer import PROCESS_BASE, foretell
 from .board import Case
 from .counting import MIB
 from .measuring import measure
 
-UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 SMALLEST_SHARE = 8  # the width goes down to an eighth, and no further: that would be another network
 
 
 def parse_bytes(text: str) -> int:
     """`4GiB`, `4G`, `800MB`, `1.5gb` -> bytes. Raises GanvasError."""
-    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]i?)?b?\s*", text.lower())
-    if found is None or not found[2]:
-        raise GanvasError(f"--fit '{text}' is not an amount of memory: use for example 4GiB or 800MB")
-    return int(float(found[1]) * UNITS[found[2]])
+    return settings.parse_bytes(text, "--fit")
 
 
 @dataclass(frozen=True)

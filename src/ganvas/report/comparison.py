@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import GanvasError
 from ..evaluation.table import HIGHER, INCEPTION, LOWER, ROWS, ZERO, interval
+from ..run.outputs import check_free_file, results
 from .facts import Facts, name_of, read_facts
 from .page import document, escaped, figure, side_by_side, table, uri
 
@@ -33,12 +34,12 @@ FIXES = {
 
 
 def compare(
-    runs: Sequence[str | Path], *, out: str | Path | None = None, system: str | Path | None = None
+    runs: Sequence[str | Path], *, out: str | Path | None = None, overwrite: bool = False, system: str | Path | None = None
 ) -> dict[str, Any]:  # fmt: skip
     """Compare two runs or more by what is recorded of them; nothing is measured.
 
-    out: an HTML file with the table and plots, which are written beside it as PNG and SVG. system: the file of a system that is
-    not ganvas's own.
+    out: an HTML file with the table and plots, which are written beside it as PNG and SVG. overwrite: replace these. system:
+    the file of a system that is not ganvas's own.
 
     Keys: `runs` (name, system, data, rounds, samples, seconds, evaluated), `metrics` (each `key`, `name`, `better`, `values`,
     `alike`, `ranks` or None, `why`), `ranked` (whether any metric is), `correlations` (each `over`, `n`, `metrics`, `matrix`),
@@ -78,7 +79,8 @@ def compare(
         "plots": [],
     }
     if out is not None:
-        _write(Path(out), result, dict(pairs))
+        check_free_file(Path(out), overwrite)
+        _write(Path(out), result, dict(pairs), overwrite)
     return result
 
 
@@ -287,16 +289,14 @@ def _table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     return ["", *(run["name"] for run in runs), "better"], rows
 
 
-def _write(out: Path, result: dict[str, Any], facts: Mapping[str, Facts]) -> None:
+def _write(out: Path, result: dict[str, Any], facts: Mapping[str, Facts], overwrite: bool) -> None:
     """The page and its plots; adds `page` and `plots` to the result."""
-    from ..files import told, write_atomically
+    from ..files import write_atomically
     from . import plots
 
     if out.is_dir():
         raise GanvasError(f"--out {out} is a folder: name the HTML file, such as {out / 'comparison.html'}")
     folder = out.with_name(f"{out.stem}-plots")
-    with told(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     drawn: list[tuple[str, str, Any]] = [
         ("intervals", INTERVALS, plots.intervals(result["metrics"], list(facts))),
         ("metrics", "Measured while training, over the records drawn.", plots.metrics(facts)),
@@ -310,10 +310,11 @@ def _write(out: Path, result: dict[str, Any], facts: Mapping[str, Facts]) -> Non
         text = f"Spearman's rank correlations of metrics over {one['n']} {one['over']}{few}."
         drawn.append((f"correlations-{place}", text, plots.correlations(one["metrics"], np.array(one["matrix"]))))
     parts = []
-    for name, caption, made in drawn:
-        if made is not None:
-            parts.append(figure(uri(plots.saved(made, folder / name)), caption))
-            result["plots"] += [str(folder / f"{name}.{kind}") for kind in ("png", "svg")]
+    with results(folder, "compare", overwrite=overwrite) as unfinished:
+        for name, caption, made in drawn:
+            if made is not None:
+                parts.append(figure(uri(plots.saved(made, unfinished / name)), caption))
+                result["plots"] += [str(folder / f"{name}.{kind}") for kind in ("png", "svg")]
     head, rows = _table(result)
     reasons = "".join(f"<li>{escaped(text)}" for text in (*_reasons(result), *result["notes"]))
     ranked = (

@@ -21,6 +21,7 @@ def report(
     runs: str | Path | Sequence[str | Path],
     *,
     out: str | Path | None = None,
+    overwrite: bool = False,
     evaluate: bool = False,
     licence: str | None = None,
     which: str = "last",
@@ -30,9 +31,10 @@ def report(
 ) -> dict[str, Any]:
     """Write one HTML file about runs, their plots as PNG and SVG (`RUN/report`) and their model cards.
 
-    out: the file (default: `RUN/report.html`, for several runs `report.html` here). evaluate: judge runs first that were not,
-    or that went on since. licence: of the data, kept with the run and stated in its card. which: the checkpoint (`last`,
-    `previous`, `best`) the report is about. system: the file of a system that is not ganvas's own.
+    out: the file (default: `RUN/report.html`, for several runs `report.html` here). overwrite: replace a file of that name; a
+    run's own `RUN/report.html` is renewed without. evaluate: judge runs first that were not, or that went on since. licence: of
+    the data, kept with the run and stated in its card. which: the checkpoint (`last`, `previous`, `best`) the report is about.
+    system: the file of a system that is not ganvas's own.
 
     Returns `page`, `bytes` and `runs`: by run `plots`, `card`, `evaluated` and `notes`.
 
@@ -40,6 +42,7 @@ def report(
     and RunError when something cannot be written.
     """
     from ..files import told, write_atomically
+    from ..run.outputs import check_free_file
 
     say = say or (lambda text: None)
     given = [runs] if isinstance(runs, str | Path) else list(runs)
@@ -50,6 +53,8 @@ def report(
     page = Path(out) if out is not None else Path(given[0]) / PAGE if len(given) == 1 else Path(PAGE)
     if page.is_dir():
         raise GanvasError(f"--out {page} is a folder: name the HTML file, such as {page / PAGE}")
+    if page != Path(given[0]) / PAGE:
+        check_free_file(page, overwrite)
     checked = [read_facts(run, system, which) for run in given]  # all of them, before time is spent on one
     articles, results = [], {}
     for facts in checked:
@@ -59,7 +64,8 @@ def report(
             from ..evaluation.judge import evaluate as judge
 
             say(f"{facts.path}: evaluating")
-            judge(str(facts.path), out=facts.path / "evaluation", which=which, device=device, system=system, say=say)
+            place = facts.path / "evaluation"
+            judge(str(facts.path), out=place, overwrite=True, which=which, device=device, system=system, say=say)
         facts = read_facts(facts.path, which=which)
         say(f"{facts.path}: drawing")
         article, result = _article(facts, which, device, system, LARGEST // (4 * len(checked)))

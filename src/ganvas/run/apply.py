@@ -21,6 +21,7 @@ from ..files import told, write_atomically
 from ..kinds.image.spec import ImageSpec
 from ..version import __version__
 from .load import Run
+from .outputs import moved, results
 
 if TYPE_CHECKING:
     import torch
@@ -62,6 +63,7 @@ def apply(
     system: Path | None = None,
     config: Mapping[str, Any] | None = None,
     count: int = 64,
+    overwrite: bool = False,
     progress: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -72,30 +74,55 @@ def apply(
     draws `count` records, as `ganvas sample` does. to: the class to translate to. tile: side of the pieces in which large
     images are worked on; 0: always whole. format, depth: of images written; by default those of each
     input (JPEG gives PNG). config: settings that a trained run takes. A file that cannot be read is told and left out.
+    out: absent or empty, and whole when the call returns, or as it was. overwrite: replace what ganvas wrote there before.
 
-    Raises GanvasError for what the run cannot do, DataError when no file at all could be read, RunError when `out` cannot be
-    written.
+    Raises GanvasError for what the run cannot do and for a used folder, DataError when no file at all could be read, RunError
+    when `out` cannot be written.
     """
+    target = Path(out)
+    with results(target, "apply", overwrite=overwrite) as place:
+        made = _applied(
+            run, inputs, out=place, verb=verb, to=to, tile=tile, format=format, depth=depth, seed=seed, which=which,
+            device=device, system=system, config=config, count=count, progress=progress, say=say,
+        )  # fmt: skip
+    return {**made, "folder": str(target), "files": moved(made["files"], place, target)}
+
+
+def _applied(
+    run: str | Path | Run,
+    inputs: Sequence[str | Path],
+    *,
+    out: Path,
+    verb: str | None,
+    to: str | None,
+    tile: int | None,
+    format: str | None,
+    depth: int | None,
+    seed: int,
+    which: str,
+    device: str,
+    system: Path | None,
+    config: Mapping[str, Any] | None,
+    count: int,
+    progress: bool,
+    say: Callable[[str], None] | None,
+) -> dict[str, Any]:
+    """The work of `apply`, its results in a folder that is not yet where it belongs."""
     say = say or (lambda text: None)
     opened = run if isinstance(run, Run) else Run(run, which=which, device=device, system=system, config=config)
     if verb == "generate" or (verb is None and not inputs and "sample" in names_of(opened.system)):
-        return _generated(opened, inputs, Path(out), count, seed, depth, format, which, device, system, config)
+        return _generated(opened, inputs, out, count, seed, depth, format, which, device, system, config)
     chosen = _verb(opened, verb)
     if not isinstance(opened.spec, ImageSpec):
         if {"to": to, "tile": tile, "format": format, "depth": depth} != dict.fromkeys(("to", "tile", "format", "depth")):
             where = f"{opened.record.path} works on {opened.spec.kind}"
             raise GanvasError(f"--to, --tile, --format and --depth are for images; {where}")
-        return _scored_by_kind(opened, chosen, inputs, Path(out), seed, progress, say)
+        return _scored_by_kind(opened, chosen, inputs, out, seed, progress, say)
     if format is not None and format not in FORMATS:
         close = did_you_mean(format, list(FORMATS))
         raise GanvasError(f"--format '{format}' is not served{close}; formats: {', '.join(FORMATS)}")
     files = _inputs(inputs, format)
-    target = Path(out)
-    if target.exists() and not target.is_dir():
-        raise GanvasError(f"--out {target} is a file: name a folder")
-    with told(target):
-        target.mkdir(parents=True, exist_ok=True)
-    work = _Work(opened, chosen, target, depth, seed, say)
+    work = _Work(opened, chosen, out, depth, seed, say)
     if chosen in TILES:
         work.prepare(to, TILES[chosen] if tile is None else tile)
     elif to is not None or tile is not None:
@@ -115,7 +142,7 @@ def apply(
     work.finish()
     return {
         "verb": chosen,
-        "folder": str(target),
+        "folder": str(out),
         "inputs": len(files) - len(failed),
         "files": [str(path) for path in work.written],
         "failed": failed,
@@ -149,8 +176,6 @@ def _scored_by_kind(
     twice = next((one.name for k, one in enumerate(found) if one.name in [other.name for other in found[:k]]), None)
     if twice is not None:
         raise GanvasError(f"two results would be called {twice}: apply the files into two folders")
-    if out.exists() and not out.is_dir():
-        raise GanvasError(f"--out {out} is a file: name a folder")
     parameter = next(run.system.parameters())
 
     def anomaly(records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -38,7 +38,8 @@ def expectation(engine: Any, spec: Spec, budget: Budget, *, plateau: bool = Fals
 
 def _measure(engine: Any, spec: Spec) -> tuple[float, float]:
     """(bytes kept for backward, seconds) per record of one round, on a copy of the system that is thrown away."""
-    count = min(8, engine.streams["data"].batch_size)
+    pieces = engine.processes.world * engine.micro_batches
+    count = min(8, max(1, engine.streams["data"].batch_size // pieces))  # no more than the run itself has at once
     device = engine.processes.device
     system = copy.deepcopy(engine.system)
     noise = Noise(torch.Generator(device=device), dtype=engine.dtype)

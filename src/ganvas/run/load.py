@@ -54,10 +54,23 @@ def read_run(path: Path | str) -> RunRecord:
         card = _card(path, str(values["system"]), values.get("system_file"))
         fields = {str(name): spec_from_dict(spec) for name, spec in values["fields"].items()}
         settings = build_settings(values["run"], where=str(path / FILE))
+        place = values["data"].get("place")
+        # Named relative to another working folder: the place is the same, and a wrong one would not have its fingerprint.
+        if place and str(place) != place_of(settings.data) and Path(str(place)).exists():
+            settings = replace(settings, data=str(place))
         attempt = int(values.get("attempt", 0))
         return RunRecord(path, card, settings, dict(values["config"]), fields, dict(values["data"]), attempt)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise GanvasError(f"{path / FILE}: incomplete or changed by hand ({error})") from error
+
+
+def place_of(data: str) -> str | None:
+    """Where data lies that a user named, absolute; None for phantoms and for what is not there."""
+    path = Path(data).expanduser()
+    try:
+        return str(path.absolute()) if path.exists() else None
+    except OSError:
+        return None
 
 
 def _card(path: Path, name: str, file: Any) -> Card:
@@ -147,7 +160,8 @@ class Run:
     ) -> Any:
         """`count` new records in file units: images (N, H, W, C) in uint8/uint16/float32, points (N, D) float32.
 
-        label: a class name or index, for systems that take one. depth: 8, 16 or 32 bits, the data's own by default.
+        label: a class name or index, for systems that take one; without it they make the classes in turn (`labels_for`).
+        depth: 8, 16 or 32 bits, the data's own by default.
         moves: by how many standard deviations latents are moved along directions with names, such as {"brightness": 2}
         (`ganvas.inference.directions`). Raises GanvasError for a label or a direction the run does not know.
         """
@@ -164,9 +178,8 @@ class Run:
                 f"{self.record.path}: {self.record.card.name} makes nothing from noise alone: give it images, with  "
                 f"ganvas apply {self.record.path} FILE ..."
             )
-        labels = None
-        if label is not None:
-            labels = torch.full((count,), self.class_index(label), dtype=torch.int64)
+        chosen = self.labels_for(count, label)
+        labels = None if chosen is None else torch.from_numpy(chosen)
         move = move_along(directions_of(self), moves) if moves else None
         drawn = draw_samples(self.system, count, seed=seed, labels=labels, move=move)
         pieces = [decode(x, self.spec, depth) for x in drawn]
@@ -203,6 +216,20 @@ class Run:
         noise = self._noise(seed)
         with torch.no_grad():
             return self.system.link_scores(encode(pairs, self.spec, noise.generator.device), noise).cpu().numpy()
+
+    def labels_for(self, count: int, label: str | int | None = None) -> Any:
+        """Which classes `sample` asks for: (count,) int64 indices into `spec.classes`, or None for a system without labels.
+
+        label: one for all; without it the classes come in turn, so that each is there as often as any other. Raises GanvasError
+        for a class the run does not know.
+        """
+        import numpy as np
+
+        if label is not None:
+            return np.full(count, self.class_index(label), np.int64)
+        if not self.spec.classes or getattr(self.system, "classes", 0) == 0:
+            return None
+        return np.arange(count, dtype=np.int64) % len(self.spec.classes)
 
     def _noise(self, seed: int) -> Any:
         import torch

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GanvasError
+from ..errors import DataError, GanvasError
 from ..kinds import kind_of
 from ..kinds.facets import Suits
 from ..registry import Card
 from ..store.listing import Source
-from .load import RunRecord
+from .load import RunRecord, place_of
 from .settings import Settings, parse_size
 
 
@@ -72,8 +72,16 @@ def reopen(record: RunRecord, processes: Any) -> Any:
         raise GanvasError(
             f"{record.path} was trained on an array in memory: resume it from Python,  ganvas.train(None, array, resume=...)"
         )
+    from ..data.phantoms import is_phantom
+
     if not processes.leads:  # the first process fills the cache, the others read it
         processes.wait()
+    origin = record.settings.data
+    if place_of(origin) is None and not is_phantom(origin):
+        raise DataError(
+            f"{origin} is not there any more: put it back, or say where it is now:  ganvas train --resume {record.path} --data "
+            "NEWPLACE"
+        )
     dataset = open_run_data(record.settings, card=record.card)
     if processes.leads:
         processes.wait()
@@ -87,7 +95,7 @@ def same_data(record: RunRecord, data: Any) -> Any:
 def _unchanged(record: RunRecord, dataset: Any) -> Any:
     if dataset.fingerprint != record.data["fingerprint"]:
         raise GanvasError(
-            f"{record.settings.data} has changed since {record.path} began: put the data back, or start a new run with "
-            f"--init-from {record.path}"
+            f"{record.settings.data} has changed since {record.path} began: put the data back, name the place it was moved to "
+            f"with --data, or start a new run with  --init-from {record.path}"
         )
     return dataset

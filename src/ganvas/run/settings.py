@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from ..errors import GanvasError
 from ..files import write_atomically
 
 FILE = "config.yaml"
+UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Settings:
     seed: int = knob(0, "of weights, order and noise", low=0, high=2**31 - 1)
     device: str = knob("auto", "auto, cpu, cuda, cuda:N or mps")
     threads: int | None = knob(None, "CPU threads of each process; default: as many as are measured to help", low=1, high=1024)
+    memory: str | None = knob(
+        None,
+        "most that the run may be expected to need, as in 12GiB, or any; else it is refused; default: what the machine, its "
+        "container or the GPU has",
+    )
     processes: int = knob(1, "processes that share each batch", low=1, high=1024)
     precision: str = knob(
         "auto",
@@ -82,7 +89,7 @@ class Settings:
 
 
 ANY_TIME = (
-    "budget", "until", "save_every", "sample_every", "watch", "looks", "look_share", "on_alarm", "retries",
+    "memory", "budget", "until", "save_every", "sample_every", "watch", "looks", "look_share", "on_alarm", "retries",
 )  # fmt: skip
 """May differ when a run is resumed: they do not change the game."""
 
@@ -101,6 +108,21 @@ def parse_size(text: str | None) -> int | tuple[int, int] | None:
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
+def parse_memory(text: str | None) -> int | None:
+    """`4GiB`, `800MB`, `1.5g` -> bytes; None -> None; `any` -> 0. Raises GanvasError."""
+    if text is None or text.strip().lower() == "any":
+        return None if text is None else 0
+    return parse_bytes(text, "--memory", ", or any")
+
+
+def parse_bytes(text: str, option: str, more: str = "") -> int:
+    """`4GiB`, `4G`, `800MB`, `1.5gb` -> bytes. Raises GanvasError that names the option, and what else it takes."""
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]i?)b?\s*", text.lower())
+    if found is None:
+        raise GanvasError(f"{option} '{text}' is not an amount of memory: use for example 4GiB or 800MB{more}")
+    return int(float(found[1]) * UNITS[found[2]])
+
+
 def build_settings(values: dict[str, Any], where: str = "") -> Settings:
     """Settings from plain values; raises GanvasError in one line. A size may be a number or (height, width) as well."""
     size = values.get("size")
@@ -108,6 +130,7 @@ def build_settings(values: dict[str, Any], where: str = "") -> Settings:
         values = {**values, "size": str(size) if isinstance(size, int) else "x".join(map(str, size))}
     settings = build_config(Settings, values, where=where)
     parse_size(settings.size)
+    parse_memory(settings.memory)
     return settings
 
 

@@ -19,9 +19,10 @@ from ..specs import spec_to_dict
 from ..version import __version__
 from . import checkpoint
 from .budget import parse_budget
-from .load import given_spec, read_run
+from .load import RunRecord, given_spec, place_of, read_run
 from .loop import play
 from .opening import open_run_data, same_data, with_options
+from .rehearsal import Plan, rehearse
 from .resolving import check_sharing, choose_preset, resolve_numbers
 from .settings import ANY_TIME, FILE, Settings, build_settings, parse_size, read_yaml, write_yaml
 
@@ -37,9 +38,11 @@ def train(
     resume: str | Path | None = None,
     init_from: str | Path | None = None,
     which: str = "last",
+    dry_run: bool = False,
     quiet: bool = False,
     say: Callable[[str], None] | None = None,
     after: Sequence[Callable[[Path, str | None], Any]] = (),
+    check: Callable[..., Any] | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """Train a system, or continue a run. Returns a summary: run, rounds, samples, seconds, stopped, picture.
@@ -47,13 +50,17 @@ def train(
     system: a name from the catalogue. data: a path, the name of a phantom, an array (N, H, W[, C]) or a Dataset.
     config: settings of the system, as a mapping or a YAML file. settings: fields of `Settings` (budget="10m", size=64 ...).
     resume: continue this run; only what does not change the game may differ (`settings.ANY_TIME`). init_from: start from a
-    run's weights. The summary also has `alarms` (texts), `t0` and `best` (the look that `checkpoints/best` is of).
-    after: called with the run folder, and the system's file if it is not one of ganvas's own, when training is over.
+    run's weights. dry_run: write nothing but the cache of decoded data, and return what would happen (`rehearsal.rehearse`).
+    The summary also has `alarms` (texts), `t0` and `best` (the look that `checkpoints/best` is of).
+    after: called with the run folder, and the system's file if it is not one of ganvas's own, when training is over. check:
+    what a run needs of memory, asked before it begins (`memory.guarding.check`); without it that is not asked.
     Raises GanvasError (bad input) or RunError (a failed run), each one line.
     """
     tell = say or (lambda text: None)
     with contextlib.ExitStack() as holding:
-        return _train(holding, system, data, out, config, resume, init_from, which, quiet, tell, after, settings)
+        return _train(
+            holding, system, data, out, config, resume, init_from, which, dry_run, quiet, tell, after, check, settings
+        )
 
 
 def _train(
@@ -65,9 +72,11 @@ def _train(
     resume: str | Path | None,
     init_from: str | Path | None,
     which: str,
+    dry_run: bool,
     quiet: bool,
     say: Callable[[str], None],
     after: Sequence[Callable[[Path, str | None], Any]],
+    check: Callable[..., Any] | None,
     settings: dict[str, Any],
 ) -> dict[str, Any]:
     given = {k: v for k, v in settings.items() if v is not None}
@@ -77,16 +86,23 @@ def _train(
     if system is not None:
         find(system)
     if resume is not None:
+        if dry_run:
+            raise GanvasError(f"--dry-run is for a run that is still to begin: what {resume} does stands in its {FILE}")
         if init_from is not None:
             raise GanvasError("--init-from cannot be combined with --resume: a resumed run has its own weights")
         folder = read_run(resume).path
         holding.enter_context(held(folder))
-        _resume(folder, system, data, given, overrides, out, which)
+        _resume(folder, system, data, given, overrides, out, which, say, check)
         keep = None if data is None or isinstance(data, str | Path) else same_data(read_run(folder), data)
     else:
-        if system is None:
-            raise GanvasError("which system? For example:  ganvas train dcgan --data photos/   (see: ganvas systems)")
-        folder, keep = _prepare(system, data, given, overrides, out, init_from, quiet, say)
+        planned = plan(system, data, given, overrides, out, quiet, say, check)
+        if dry_run:
+            if init_from is not None:
+                start_of(Path(init_from), planned.card)
+            return rehearse(planned)
+        _begin(planned, init_from)
+        folder, keep = planned.folder, planned.dataset
+        del planned  # its weights are not those of the run
         holding.enter_context(held(folder))
     record = read_run(folder)
     from ..parallel import Gone, launch
@@ -135,6 +151,8 @@ def _resume(
     overrides: dict[str, Any],
     out: str | Path | None,
     which: str,
+    say: Callable[[str], None],
+    check: Callable[..., Any] | None,
 ) -> None:
     """Check that a run may continue as asked, and write down what may change."""
     record = read_run(folder)
@@ -147,10 +165,11 @@ def _resume(
     differences = [f"{k}: {saved[k]} -> {wanted[k]}" for k in saved if wanted[k] != saved[k] and k not in ANY_TIME]
     if system is not None and find(system).name != record.card.name:
         differences.insert(0, f"system: {record.card.name} -> {find(system).name}")
-    if data is not None:
-        name = str(data) if isinstance(data, str | Path) else "array"
-        if name != saved["data"] and Path(name).resolve() != Path(saved["data"]).resolve():
-            differences.insert(0, f"data: {saved['data']} -> {name}")
+    name = None if data is None else str(data) if isinstance(data, str | Path) else "array"
+    moved = name is not None and name != saved["data"] and Path(name).resolve() != Path(saved["data"]).resolve()
+    if moved and (name == "array" or saved["data"] == "array" or not _same_records(record, data)):
+        why = "" if "array" in (name, saved["data"]) else ", which holds other records"
+        differences.insert(0, f"data: {saved['data']} -> {name}{why}")
     if overrides:
         _, _, system_class = load_system(str(record.card.path) if not record.card.module else record.card.name)
         config_class = system_class.Config
@@ -162,12 +181,34 @@ def _resume(
             f"run with  --init-from {folder}"
         )
     parse_budget(wanted["budget"])
+    if check is not None:
+        _recheck_memory(record, build_settings(wanted), say, check)
     checkpoint.recover(folder)
     checkpoint.sound(folder, which)
-    if wanted != saved:
+    if wanted != saved or moved:
         values = read_yaml(folder / FILE)
         values["run"].update({k: wanted[k] for k in ANY_TIME})
+        if moved:
+            values["run"]["data"], values["data"]["place"] = name, place_of(str(name))
+            say(f"note: the data is at {name} now, with the same records: {folder / FILE} says so")
         write_yaml(folder / FILE, values)
+
+
+def _recheck_memory(record: RunRecord, settings: Settings, say: Callable[[str], None], check: Callable[..., Any]) -> None:
+    """The check of a run that goes on, perhaps on another machine."""
+    from ..parallel import pick_device
+
+    _, _, system_class = load_system(str(record.card.path) if not record.card.module else record.card.name)
+    config = build_config(system_class.Config, record.config, where=str(record.path / FILE))
+    device = str(pick_device(settings.device, settings.processes))
+    named = {"batch_size": record.config["batch_size"]}
+    check(record.card, config, record.fields, settings, device, named, say)
+
+
+def _same_records(record: RunRecord, data: str | Path) -> bool:
+    """Whether data at another place has the fingerprint of that a run was trained on."""
+    found = open_run_data(record.settings, source=data, card=record.card)
+    return bool(found.fingerprint == record.data["fingerprint"])
 
 
 def _same_size(text: str | None) -> tuple[Any, ...]:
@@ -176,17 +217,19 @@ def _same_size(text: str | None) -> tuple[Any, ...]:
     return (size, size[0]) if isinstance(size, tuple) and size[0] == size[1] else (size,)
 
 
-def _prepare(
-    name: str,
+def plan(
+    name: str | None,
     data: Any,
     given: dict[str, Any],
     overrides: dict[str, Any],
     out: str | Path | None,
-    init_from: str | Path | None,
     quiet: bool,
     say: Callable[[str], None],
-) -> tuple[Path, Any]:
-    """Resolve everything once, write it down in a new run folder, and return (folder, data set)."""
+    check: Callable[..., Any] | None,
+) -> Plan:
+    """Settle everything once; nothing is written but the cache of decoded data. Raises GanvasError in one line."""
+    if name is None:
+        raise GanvasError("which system? For example:  ganvas train dcgan --data photos/   (see: ganvas systems)")
     card = find(name)
     if data is None:
         raise GanvasError(f"what shall it learn from? Add --data PATH, or a phantom:  ganvas train {name} --data chest")
@@ -198,7 +241,7 @@ def _prepare(
     folder = _new_folder(card, settings.data, out)
     from ..parallel import pick_device
 
-    pick_device(settings.device, settings.processes)
+    device = pick_device(settings.device, settings.processes)
     _, module, system_class = load_system(name)
     settings = with_options(settings, card)
     dataset = open_run_data(settings, source=data if in_memory else None, progress=not quiet, card=card)
@@ -212,12 +255,21 @@ def _prepare(
     preset = choose_preset(module, settings.preset, overrides, system_class.Config)
     settings, speed = resolve_numbers(settings, system_class, spec, callable(preset))
     if callable(preset):
-        preset = preset(Situation(given_to_it, count, budget.seconds, speed, pick_device(settings.device).type))
+        preset = preset(Situation(given_to_it, count, budget.seconds, speed, device.type))
     values = {**preset, **{k.replace("-", "_"): v for k, v in overrides.items()}}
     config = build_config(system_class.Config, values, where=f"system {card.name}")
     check_sharing(settings, config)
+    fields = {name: part.spec for name, part in dataset.fields.items()}
+    need = None if check is None else check(card, config, fields, settings, str(device), overrides, say)
     made = system_class(given_to_it, config)  # says what it cannot serve, before a folder is made
     _check_plateau(settings, made, dataset)
+    return Plan(card, folder, settings, dataset, config, made, need, overrides)
+
+
+def _begin(plan: Plan, init_from: str | Path | None) -> None:
+    """Write a plan down in a new run folder."""
+    card, folder, settings, dataset = plan.card, plan.folder, plan.settings, plan.dataset
+    spec = dataset.spec
     resolved = dataclasses.asdict(settings)
     resolved["size"] = getattr(spec, "size", None)
     resolved["rate"] = getattr(spec, "rate", None)
@@ -232,7 +284,9 @@ def _prepare(
     write_json(folder / "environment.json", machine())
     heldout = [int(i) for i in dataset.heldout_indices()]
     write_json(folder / "split.json", {"fingerprint": dataset.fingerprint, "records": len(dataset.values), "heldout": heldout})
-    facts = {"fingerprint": dataset.fingerprint, "train": count, "heldout": len(heldout)}
+    facts = {"fingerprint": dataset.fingerprint, "train": len(dataset.train_indices()), "heldout": len(heldout)}
+    if (place := None if settings.data == "array" else place_of(settings.data)) is not None:
+        facts["place"] = place
     # config.yaml comes last: a folder that has it is a complete run folder.
     write_yaml(
         folder / FILE,
@@ -241,12 +295,11 @@ def _prepare(
             "system": card.name,
             **({} if card.module else {"system_file": card.path.name}),
             "run": resolved,
-            "config": {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(config).items()},
+            "config": {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(plan.config).items()},
             "fields": {field: spec_to_dict(part.spec) for field, part in dataset.fields.items()},
             "data": facts,
         },
     )
-    return folder, dataset
 
 
 def _check_plateau(settings: Settings, system: Any, dataset: Any) -> None:
@@ -269,7 +322,7 @@ def _new_folder(card: Card, data: str, out: str | Path | None) -> Path:
             raise GanvasError(
                 f"{folder} already holds a run: go on with  ganvas train --resume {folder}  or choose another --out"
             )
-        if folder.exists() and any(p.name not in BEGINNINGS and not p.name.startswith(".") for p in folder.iterdir()):
+        if folder.exists() and not all(_begun(path) for path in folder.iterdir()):
             raise GanvasError(f"--out {folder} is not empty: choose a new folder")
         return folder
     stem = "".join(c if c.isalnum() else "-" for c in Path(data).name or "data").strip("-").lower()[:40]
@@ -279,14 +332,27 @@ def _new_folder(card: Card, data: str, out: str | Path | None) -> Path:
     return folder
 
 
-def _seed_from(source: Path, folder: Path, card: Card) -> None:
-    """Put another run's weights beside the new one, as the weights it starts from."""
+def _begun(path: Path) -> bool:
+    """Whether this is of a run that was given up before it was complete, and holds nothing of anybody's."""
+    if path.name.startswith("."):
+        return True
+    return path.name in BEGINNINGS and not (path.is_dir() and any(path.iterdir()))
+
+
+def start_of(source: Path, card: Card) -> Path:
+    """The checkpoint of another run from which a new one may start. Raises GanvasError when there is none."""
     record = read_run(source)
     if record.card.name != card.name:
         raise GanvasError(f"--init-from {source}: it holds a {record.card.name}, not a {card.name}")
     start = checkpoint.sound(source)
     if start is None:
         raise GanvasError(f"--init-from {source}: it has no checkpoint yet")
+    return start
+
+
+def _seed_from(source: Path, folder: Path, card: Card) -> None:
+    """Put another run's weights beside the new one, as the weights it starts from."""
+    start = start_of(source, card)
     import shutil
 
     with told(folder):

@@ -23,6 +23,8 @@ TABLE_COLUMNS = ("file", "label", "group", "split")
 HELDOUT_WORDS = ("heldout", "held-out", "held_out", "test", "val", "valid", "validation")
 TRAIN_WORDS = ("train", "training", "development", "development-train")
 MASK_FOLDERS = ("masks", "mask")
+OVERVIEW_NAME = re.compile(r"(^|/)(grid|round-[0-9]+)\.png$")
+OVERVIEW_MARK = b"Content\0overview"  # a tEXt chunk of `drawing.png`
 MASK_NAME = re.compile(r"[._-]mask\.[^.]+(\.gz)?$", re.IGNORECASE)
 
 
@@ -144,12 +146,15 @@ def list_files(
     if source.is_file():
         return Listing(source, [source], [source.name], [None], [None], [None])
     names, masks, others = [], 0, []
+    overviews = 0
     for name in place.names:
         folders, _, base = name.rpartition("/")
         if not folders and base in TABLES:
             continue
         if (folders and any(part.lower() in MASK_FOLDERS for part in folders.split("/"))) or MASK_NAME.search(base):
             masks += 1
+        elif OVERVIEW_NAME.search(name) and _is_overview(source / name):
+            overviews += 1
         elif base.lower().endswith(suffixes) or (sniff is not None and sniff(source / name)):
             names.append(name)
         else:
@@ -159,6 +164,8 @@ def list_files(
     listing = Listing(source, [source / name for name in names], names, [*unknown], [*unknown], [*unknown])
     if masks:
         listing.notes.append(f"{counted(masks, 'mask file')} left out")
+    if overviews:
+        listing.notes.append(f"{counted(overviews, 'picture')} of many samples at once (grid.png) left out")
     if others:
         listing.notes.append(f"{counted(len(others), 'file')} of other kinds left alone: {some(sorted(others))}")
     if not names:
@@ -170,6 +177,15 @@ def list_files(
     _folder_labels(listing)
     _apply_tables(listing)
     return listing
+
+
+def _is_overview(path: Path) -> bool:
+    """Whether a PNG says that it is a picture of many samples, as ganvas draws beside them."""
+    try:
+        with path.open("rb") as handle:
+            return OVERVIEW_MARK in handle.read(2048)
+    except OSError:
+        return False  # the reader says what is wrong
 
 
 def _walk(root: str) -> Iterator[str]:
