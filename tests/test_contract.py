@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ganvas.config import Situation, build_config, knobs
 from ganvas.data.dataset import Dataset, Field
 from ganvas.data.streams import dealt_classes, open_stream, shown_batch
 from ganvas.engine import Engine
+from ganvas.errors import GanvasError
 from ganvas.game import Clock, System
 from ganvas.inference.sampling import draw_samples
 from ganvas.kinds import kind_of
@@ -27,20 +29,36 @@ from ganvas.kinds.series.spec import SeriesSpec
 from ganvas.kinds.solid.spec import SolidSpec
 from ganvas.kinds.sound.spec import SoundSpec
 from ganvas.kinds.tokens.spec import TokensSpec
-from ganvas.registry import catalogue, load_system
+from ganvas.registry import catalogue, find, load_system
 from ganvas.specs import REAL
 
 CASES = [(name, kind) for name, card in catalogue().items() for kind in card.data]
 CLASSES = ("first", "second", "third")
 
 
-def tiny_data(spec: Any) -> Dataset:
-    """A data set of a few random records."""
-    values = kind_of(spec.kind).blank(spec, 24, np.random.default_rng(0))
-    if spec.kind == "graph":  # a ring and its chords
-        values = np.array([(k % spec.nodes, (k + 1 + 2 * (k // spec.nodes)) % spec.nodes) for k in range(24)], np.int32)
-    held = np.zeros(24, bool)
-    return Dataset({REAL: Field(spec, values)}, np.arange(24) % len(CLASSES), np.arange(24), held, "tiny", "tiny")
+def tiny_data(given: Any) -> Dataset:
+    """A data set of a few random records. given: what the system is built from, a spec or one for each field."""
+    fields = {}
+    for name, spec in (given if isinstance(given, dict) else {REAL: given}).items():
+        values = kind_of(spec.kind).blank(spec, 24, np.random.default_rng(0))
+        if spec.kind == "graph":  # a ring and its chords
+            values = np.array([(k % spec.nodes, (k + 1 + 2 * (k // spec.nodes)) % spec.nodes) for k in range(24)], np.int32)
+        fields[name] = Field(spec, values)
+    return Dataset(fields, np.arange(24) % len(CLASSES), np.arange(24), np.zeros(24, bool), "tiny", "tiny")
+
+
+def tiny_given(name: str, kind: str, **image: Any) -> Any:
+    """What a system is built from, its main field of that kind. image: other sizes of images."""
+    card = find(name)
+    if not card.fields:
+        return replace(tiny_spec(kind), **image)
+    main = next(iter(card.fields))
+    kinds = {field: kind if field == main else able[0] for field, able in card.fields.items()}
+    return {f: replace(tiny_spec(k), **(image if k in ("image", kind) else {})) for f, k in kinds.items()}
+
+
+def main_spec(given: Any) -> Any:
+    return next(iter(given.values())) if isinstance(given, dict) else given
 
 
 def tiny_spec(kind: str) -> Any:
@@ -73,10 +91,11 @@ def tiny_batch(system: Any, spec: Any, noise: Noise) -> Batch:
 def board(name: str, kind: str, seed: int = 0, **engine: Any) -> Engine:
     _, _, system_class = load_system(name)
     torch.manual_seed(seed)
-    spec = tiny_spec(kind)
-    system: System = system_class(spec, tiny_config(system_class))
-    stream = open_stream(tiny_data(spec), system.feeds()["data"], 8, seed=seed)
-    return Engine(system, {"data": stream}, seed=seed, check_every=2, **engine)
+    given = tiny_given(name, kind)
+    system: System = system_class(given, tiny_config(system_class))
+    data = tiny_data(given)
+    streams = {stream: open_stream(data, feed, 8, seed=seed) for stream, feed in system.feeds().items()}
+    return Engine(system, streams, seed=seed, check_every=2, **engine)
 
 
 def everything(engine: Engine) -> dict[str, torch.Tensor]:
@@ -91,7 +110,7 @@ def everything(engine: Engine) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_builds_from_defaults_and_config_survives_yaml(name: str, kind: str) -> None:
     _, module, system_class = load_system(name)
-    spec = tiny_spec(kind)
+    spec = tiny_given(name, kind)
     assert isinstance(system_class(spec, tiny_config(system_class, NAMED)), System)
     config = tiny_config(system_class)
     values = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(config).items()}
@@ -192,7 +211,7 @@ def test_sampling_is_reproducible_and_leaves_no_trace(name: str, kind: str) -> N
         first = torch.cat(list(draw_samples(system, 70, seed=3)))
         again = torch.cat(list(draw_samples(system, 5, seed=3)))
         other = torch.cat(list(draw_samples(system, 5, seed=4)))
-    assert first.shape == (70, *engine.system.spec.shape)
+    assert first.shape == (70, *main_spec(engine.system.spec).shape)
     assert torch.equal(first[:5], again), "few samples are the first of many"
     assert not torch.equal(again, other), "another seed gives other samples"
     assert [m.training for m in engine.system.modules()] == modes
@@ -205,10 +224,17 @@ def test_sampling_is_reproducible_and_leaves_no_trace(name: str, kind: str) -> N
 @pytest.mark.parametrize("shape", [(3, 20, 20), (1, 33, 17), (2, 8, 40)])
 def test_images_of_any_size_and_channels(name: str, kind: str, shape: tuple[int, int, int]) -> None:
     _, _, system_class = load_system(name)
-    spec = ImageSpec(*shape, classes=CLASSES)
-    system = system_class(spec, tiny_config(system_class))
+    given = tiny_given(name, kind, channels=shape[0], height=shape[1], width=shape[2])
+    refused = ""
+    try:
+        system = system_class(given, tiny_config(system_class))
+    except GanvasError as error:
+        refused = str(error)
+    if refused:  # a size that its networks cannot halve is refused by name
+        assert f"{shape[1]}x{shape[2]}" in refused
+        return
     noise = Noise(torch.Generator().manual_seed(0))
-    batch = tiny_batch(system, spec, noise)
+    batch = tiny_batch(system, given, noise)
     for phase in system.phases():
         shared: dict[str, Any] = {}
         for turn in phase.turns:
@@ -220,13 +246,14 @@ def test_images_of_any_size_and_channels(name: str, kind: str, shape: tuple[int,
 
 def uses(engine: Engine, noise: Noise) -> dict[str, torch.Tensor]:
     """What every capability but `Samples` makes of two records, after checking its form."""
-    system, spec = engine.system, engine.system.spec
+    system, given = engine.system, engine.system.spec
+    spec = main_spec(given)
     images = torch.linspace(-1, 1, 2 * spec.channels * spec.height * spec.width).view(2, *spec.shape)
     made: dict[str, torch.Tensor] = {}
     if isinstance(system, Translates):
         larger = torch.nn.functional.pad(images, (0, system.multiple - spec.width % system.multiple + 2 * system.multiple))
         larger = torch.nn.functional.pad(larger, (0, 0, 0, system.multiple - spec.height % system.multiple))
-        for target in dealt_classes(system) or range(len(spec.classes)):
+        for target in (None,) if isinstance(given, dict) else dealt_classes(system) or range(len(spec.classes)):
             made[f"translate {target}"] = system.translate(larger, target, noise)
             assert made[f"translate {target}"].shape == larger.shape
     if isinstance(system, Restores):
@@ -248,7 +275,7 @@ def uses(engine: Engine, noise: Noise) -> dict[str, torch.Tensor]:
         made["mix"] = system.mix(coarse, fine, 1, noise)
         assert made["mix"].shape == images.shape
     if isinstance(system, Shows):
-        batch = shown_batch(tiny_data(spec), system.feeds()["data"], 2, noise)
+        batch = shown_batch(tiny_data(given), system.feeds()["data"], 2, noise)
         made["show"], captions = system.show(batch, noise)
         assert made["show"].shape == (2, len(captions), *spec.shape)
     return made

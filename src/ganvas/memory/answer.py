@@ -97,7 +97,7 @@ def lines(answer: dict[str, Any]) -> list[str]:
     pieces = f" in {run['micro_batches']} micro-batches" if run["micro_batches"] > 1 else ""
     layout = ", channels_last" if run["channels_last"] else ""
     out = [
-        f"{answer['system']} on {_data(answer['spec'])}, batch {batch}{pieces}, {run['precision']}{layout}, {run['device']}",
+        f"{answer['system']} on {_data(next(iter(answer['fields'].values())))}, batch {batch}{pieces}, {run['precision']}{layout}, {run['device']}",
         *(f"note: {note}" for note in answer["notes"]),
         "",
     ]
