@@ -93,11 +93,12 @@ def _per_record(case: Case, whole: Prediction) -> float | None:
 def lines(answer: dict[str, Any]) -> list[str]:
     """The answer of `weigh` in words."""
     run, peak = answer["run"], answer["batch_peak_mb"]
+    main = next(iter(answer["fields"].values()))
     batch, base = peak["batch"], answer["peak_parts_mb"]["base"]
     pieces = f" in {run['micro_batches']} micro-batches" if run["micro_batches"] > 1 else ""
     layout = ", channels_last" if run["channels_last"] else ""
     out = [
-        f"{answer['system']} on {_data(next(iter(answer['fields'].values())))}, batch {batch}{pieces}, {run['precision']}{layout}, {run['device']}",
+        f"{answer['system']} on {_data(main)}, batch {batch}{pieces}, {run['precision']}{layout}, {run['device']}",
         *(f"note: {note}" for note in answer["notes"]),
         "",
     ]

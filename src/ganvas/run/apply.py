@@ -393,6 +393,7 @@ class _Work:
 
     def _fitting(self, picture: Picture, path: Path) -> tuple[np.ndarray, ImageSpec]:
         """Pixels with the channels that the run works on, and which of their values are black and white."""
+        from ..kinds.image.filling import used_bits
         from ..kinds.image.resize import convert_channels
 
         spec = self.spec
@@ -409,6 +410,9 @@ class _Work:
             low, high = (float(q) for q in np.percentile(pixels, (0.1, 99.9)))
             high = high if high > low else low + 1.0
             self._note(f"{path.name}: declares no range; its 0.1 % and 99.9 % quantiles are taken for black and white")
+        elif picture.depth == 16 and (low, high) == (0.0, 65535.0) and (bits := used_bits(float(pixels.max()))) < 16:
+            high = float(2**bits - 1)  # as training reads such files
+            self._note(f"{path.name}: a 16-bit file that uses {bits} bits: {high:.0f} counts as white")
         height, width = pixels.shape[:2]
         return pixels, ImageSpec(spec.channels, height, width, picture.depth, low, high, spacing=picture.spacing)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
@@ -20,8 +21,20 @@ from ..errors import DataError, did_you_mean
 
 TABLES = ("labels.csv", "groups.csv")
 TABLE_COLUMNS = ("file", "label", "group", "split")
-HELDOUT_WORDS = ("heldout", "held-out", "held_out", "test", "val", "valid", "validation")
-TRAIN_WORDS = ("train", "training", "development", "development-train")
+HELDOUT_WORDS = (
+    "heldout",
+    "held-out",
+    "held_out",
+    "test",
+    "tests",
+    "testing",
+    "val",
+    "valid",
+    "validation",
+    "eval",
+    "evaluation",
+)
+TRAIN_WORDS = ("train", "trainset", "training", "development", "development-train")
 MASK_FOLDERS = ("masks", "mask")
 OVERVIEW_NAME = re.compile(r"(^|/)(grid|round-[0-9]+)\.png$")
 OVERVIEW_MARK = b"Content\0overview"  # a tEXt chunk of `drawing.png`
@@ -57,9 +70,9 @@ class Listing:
         )  # fmt: skip
 
 
-def natural(text: str) -> list[tuple[int, int, str]]:
-    """A sorting key by which `slice2` comes before `slice10`."""
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
+def natural(text: str) -> tuple[list[tuple[int, int, str]], str]:
+    """A sorting key by which `slice2` comes before `slice10`, and `01` and `1` always in the same order."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text) if part], text
 
 
 def class_indices(
@@ -83,7 +96,7 @@ def class_indices(
 
 def split_word(text: str) -> bool | None:
     """True for a word that means held out, False for one that means training, None for any other."""
-    word = text.strip().lower()
+    word = re.sub(r"[\s_-]*\d*$", "", text.strip().lower())  # val2017
     if word in HELDOUT_WORDS or word.replace("_", "-").endswith(("heldout", "held-out")):
         return True
     return False if word in TRAIN_WORDS else None
@@ -145,14 +158,15 @@ def list_files(
         raise DataError(f"{source}: no such file or folder{close}")
     if source.is_file():
         return Listing(source, [source], [source.name], [None], [None], [None])
-    names, masks, others = [], 0, []
+    names, masks, others = [], [], []
+    beside = _masks_of(place.names)
     overviews = 0
     for name in place.names:
         folders, _, base = name.rpartition("/")
         if not folders and base in TABLES:
             continue
-        if (folders and any(part.lower() in MASK_FOLDERS for part in folders.split("/"))) or MASK_NAME.search(base):
-            masks += 1
+        if name in beside:
+            masks.append(name)
         elif OVERVIEW_NAME.search(name) and _is_overview(source / name):
             overviews += 1
         elif base.lower().endswith(suffixes) or (sniff is not None and sniff(source / name)):
@@ -163,7 +177,10 @@ def list_files(
     unknown: list[None] = [None] * len(names)
     listing = Listing(source, [source / name for name in names], names, [*unknown], [*unknown], [*unknown])
     if masks:
-        listing.notes.append(f"{counted(masks, 'mask file')} left out")
+        listing.notes.append(
+            f"{counted(len(masks), 'mask file')} left out ({some(masks, 2)}): pictures of the same names lie beside them; "
+            "rename the folder or the files to keep them, or train a system that takes masks"
+        )
     if overviews:
         listing.notes.append(f"{counted(overviews, 'picture')} of many samples at once (grid.png) left out")
     if others:
@@ -186,6 +203,44 @@ def _is_overview(path: Path) -> bool:
             return OVERVIEW_MARK in handle.read(2048)
     except OSError:
         return False  # the reader says what is wrong
+
+
+def _masks_of(names: list[str]) -> set[str]:
+    """Files that are masks of others: in a folder `masks`, or called `x_mask.png`, with a picture `x` beside them.
+
+    A class may well be called `mask`: files of such a folder whose names no other folder has are no masks.
+    """
+    candidates: dict[str, list[tuple[str, str]]] = {}
+    stems: set[str] = set()
+    for name in names:
+        folders, _, base = name.rpartition("/")
+        parts = folders.split("/") if folders else []
+        if MASK_NAME.search(base):
+            whole = MASK_NAME.sub("", base)
+            candidates.setdefault(f"{folders}/", []).append((name, whole))
+        elif any(part.lower() in MASK_FOLDERS for part in parts):
+            candidates.setdefault(folders, []).append((name, _without_suffix(base)))
+        else:
+            stems.add(_without_suffix(base))
+    classes = {part.lower() for name in names for part in name.split("/")[:-1]}
+    found: set[str] = set()
+    for folder, own in candidates.items():
+        opposite = any(re.fullmatch(r"(no|not|non|without|with|un)[\s_-]*mask(s|ed)?", word) for word in classes)
+        # A mask may have more in its name than its picture (`1-lesion.png` of `1.png`).
+        matching = sum(any(part in stems for part in (stem, *_heads(stem))) for _, stem in own)
+        if 2 * matching > len(own) and not (opposite and not folder.endswith("/")):
+            found |= {name for name, _ in own}
+    return found
+
+
+def _heads(stem: str) -> list[str]:
+    """What stands before each `-` or `_` of a name."""
+    return [stem[: found.start()] for found in re.finditer(r"[-_]", stem)]
+
+
+def _without_suffix(base: str) -> str:
+    lower = base.lower()
+    return base[: -len(".nii.gz")] if lower.endswith(".nii.gz") else base.rpartition(".")[0] or base
 
 
 def _walk(root: str) -> Iterator[str]:
@@ -211,6 +266,8 @@ def _cannot_enter(error: OSError) -> None:
 def _folder_labels(listing: Listing) -> None:
     """Class sub-folders give labels; `train/CLASS/...` and `test/CLASS/...` give a split as well, so do `trainA`, `testB`."""
     parts = [name.split("/") for name in listing.names]
+    while len({p[0] for p in parts}) == 1 and all(len(p) > 2 for p in parts):  # `images/train/...`: one folder around all
+        parts = [p[1:] for p in parts]
     tops = {p[0] for p in parts if len(p) > 1}
     sides = {top: split_and_domain(top) for top in tops}
     if all(len(p) == 3 for p in parts) and len(tops) > 1 and all(split_word(top) is not None for top in tops):
@@ -218,9 +275,14 @@ def _folder_labels(listing: Listing) -> None:
         listing.labels = [p[1] for p in parts]
         listing.notes.append(f"split taken from the folders {', '.join(sorted(tops))}")
     elif all(len(p) == 2 for p in parts) and len(tops) > 1:
-        if all(split_word(top) is not None for top in tops):
-            listing.heldout = [split_word(p[0]) for p in parts]
-            listing.notes.append(f"split taken from the folders {', '.join(sorted(tops))}")
+        words = {split_word(top) for top in tops}
+        if True in words and (words <= {True, False} or False in words):
+            others = sorted(top for top in tops if split_word(top) is None)
+            listing.heldout = [bool(split_word(p[0])) for p in parts]
+            more = f"; {', '.join(others)} counts as training" if others else ""
+            listing.notes.append(f"split taken from the folders {', '.join(sorted(tops))}{more}")
+        elif words == {False}:
+            listing.notes.append(f"no labels: the folders {', '.join(sorted(tops))} are all training")
         elif {side[1] for side in sides.values() if side} == {"A", "B"} and all(sides.values()):
             found = [sides[p[0]] or (False, "") for p in parts]
             listing.labels = [domain for _, domain in found]
@@ -230,6 +292,8 @@ def _folder_labels(listing: Listing) -> None:
             listing.notes.append(f"{what} taken from the folders {', '.join(sorted(tops))}")
         else:
             listing.labels = [p[0] for p in parts]
+            if odd := sorted(top for top in tops if split_word(top)):
+                listing.notes.append(f"the folder '{odd[0]}' is taken for a class and trained on: put the others into train/")
     elif len(tops) > 1:
         where = "at several depths" if len({len(p) for p in parts}) > 1 else "deeper than one level of sub-folders"
         listing.notes.append(f"no labels: files lie {where} (labels.csv can name labels)")
@@ -292,10 +356,11 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]],
 
 
 def _apply_tables(listing: Listing) -> None:
-    place = {name: i for i, name in enumerate(listing.names)}
+    # Accents may be written in two ways, which look alike: as one sign, or as letter and accent (macOS).
+    place = {normalize("NFC", name): i for i, name in enumerate(listing.names)}
     by_base: dict[str, list[int]] = {}
     for i, path in enumerate(listing.files):
-        by_base.setdefault(path.name, []).append(i)
+        by_base.setdefault(normalize("NFC", path.name), []).append(i)
     for table in TABLES:
         path = listing.source / table
         if not path.is_file():
@@ -306,7 +371,7 @@ def _apply_tables(listing: Listing) -> None:
             listing.notes.append(f"{table}: columns not used: {', '.join(ignored)}")
         seen: dict[int, int] = {}
         for number, row in rows:
-            name = row["file"].replace("\\", "/").removeprefix("./")
+            name = normalize("NFC", row["file"].replace("\\", "/").removeprefix("./"))
             index = place.get(name)
             if index is None and "/" not in name and len(by_base.get(name, [])) == 1:
                 index = by_base[name][0]

@@ -24,6 +24,7 @@ LISTS = (".edges", ".edgelist", ".txt", ".csv", ".tsv")
 PICKLES = (".gpickle", ".pickle", ".pkl")
 LEAST_EDGES = 10
 SYNTHETIC = "SYNTHETIC: made by a generative model, not an observed graph"
+MARKS = ("#", "%", "//")
 HEADERS = {"source", "target", "from", "to", "src", "dst", "node1", "node2", "node_1", "node_2", "u", "v", "id1", "id2"}
 LARGEST_PART = 4 << 30  # bytes of an array within an .npz
 
@@ -81,11 +82,22 @@ def _from_list(path: Path, body: bytes) -> Links:
         raise DataError(f"{path}: not a text file: an edge list has two nodes a line")
     rows: list[tuple[int, list[str]]] = []
     notes: list[str] = []
+    marked, below = 0, 0
     for number, line in enumerate(text.splitlines(), start=1):
         line = line.strip()
-        if not line or line.startswith(("#", "%", "//")):
+        if not line:
             continue
+        if _is_comment(line):
+            below += bool(rows)
+            continue
+        marked += line.startswith(MARKS)
         rows.append((number, _cells(line)))
+    if marked:
+        notes.append(
+            f"{marked} lines begin with a mark of comments and name two nodes: they are edges (a comment has a blank there)"
+        )
+    if below:
+        notes.append(f"{below} lines below the first edge are taken as comments")
     if not rows:
         raise DataError(f"{path}: no edges: write two nodes a line, as in  alice bob")
     if _is_header(rows):
@@ -108,6 +120,15 @@ def _from_list(path: Path, body: bytes) -> Links:
     names = sorted(set(called), key=natural)
     index = {name: place for place, name in enumerate(names)}
     return Links(names, np.array([index[name] for name in called], np.int64).reshape(-1, 2), notes)
+
+
+def _is_comment(line: str) -> bool:
+    """Whether a line that begins as comments do is one: `# text`, or a header; `#love #sun` are two tags that are joined."""
+    if not line.startswith(MARKS):
+        return False
+    rest = line.lstrip("#%/")
+    cells = [cell.lower().lstrip("#%/") for cell in _cells(line)[:2]]
+    return not rest or rest[0].isspace() or len(cells) < 2 or len(_cells(line)) > 3 or set(cells) <= HEADERS
 
 
 def _cells(line: str) -> list[str]:

@@ -102,6 +102,10 @@ def _frames(path: Path, dataset: Any, pydicom: Any, size: int, notes: list[str])
     check_size(path, int(dataset.Rows), int(dataset.Columns), samples, max(1, bits // 8), size)
     if not 1 <= int(dataset.BitsStored) <= bits:
         raise failure(path, f"stores {dataset.BitsStored} of {bits} bits", "its header is damaged; export it again")
+    high = dataset.get("HighBit")
+    if high is not None and bits > 1 and int(high) != int(dataset.BitsStored) - 1:
+        told = f"has HighBit {high} for {dataset.BitsStored} bits stored, so its values do not begin at bit 0"
+        raise failure(path, told, "convert it with dcmconv or export it with HighBit = BitsStored - 1")
     syntax = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
     if syntax is None:
         implicit, little = dataset.original_encoding

@@ -7,6 +7,7 @@ splitting (`splits`) or keeping (`cache`).
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,8 @@ from .spec import ImageSpec
 if TYPE_CHECKING:
     from .readers import Picture
 
+FEW = 16  # values of 8-bit files below which they are no brightnesses
+NARROW = 0.25  # of the common range
 _WRITTEN = np.empty(0)  # in the place of pixels no longer needed: a view would keep them in memory
 
 
@@ -48,6 +51,7 @@ class _Row:
     label: str | None
     warnings: tuple[str, ...]
     enlarged: bool
+    plane: str | None
 
 
 @dataclass
@@ -72,7 +76,7 @@ def _prepare(picture: Picture, settings: dict[str, Any], name: str) -> list[_Row
     except GanvasError as error:
         raise DataError(f"{name}: {error}") from error
     # Patches of one picture share its content: they are one group, as the pictures of a patient are.
-    group = picture.group or hashlib.blake2b(f"{name} {picture.index}".encode(), digest_size=8).hexdigest()
+    group = picture.group or hashlib.blake2b(os.fsencode(f"{name} {picture.index}"), digest_size=8).hexdigest()
     return [_row(replace(picture, pixels=piece, group=group), settings, name) for piece in pieces]
 
 
@@ -95,7 +99,7 @@ def _row(picture: Picture, settings: dict[str, Any], name: str) -> _Row:
         pixels, thumbnail(pixels).astype(np.float16), hashlib.blake2b(pixels.data, digest_size=16).digest(), native,
         colours, picture.depth, float(picture.low), float(picture.high), float(pixels.min()), float(pixels.max()),
         spacing, picture.group, None if picture.label is None else str(picture.label), tuple(picture.warnings),
-        min(span) < 1,
+        min(span) < 1, picture.plane,
     )  # fmt: skip
 
 
@@ -184,6 +188,8 @@ def fill(
     notes = _notes(listing, kept, places, skipped, settings)
     low, high = _value_range(writer, kept, notes)
     labels, classes = _labels(listing, kept, places, notes)
+    if all(np.isnan(row.low) for row in kept):
+        notes += _told_of_scales(writer.rows(), labels, classes, low, high)
     groups = _groups(listing, kept, places, notes)
     held = np.array([-1 if listing.heldout[p] is None else int(bool(listing.heldout[p])) for p in places], np.int8)
     rows, columns, colours = writer.rows().shape[1:]
@@ -239,6 +245,14 @@ def _notes(
             if not names or names[-1] != listing.names[place]:
                 names.append(listing.names[place])
     notes += [f"{warning} ({some(names)})" for warning, names in warned.items()]
+    planes: dict[str, list[str]] = {}
+    for row, place in zip(kept, places, strict=True):
+        names = planes.setdefault(row.plane or "", [])
+        if not names or names[-1] != listing.names[place]:
+            names.append(listing.names[place])
+    if len(planes) > 1:
+        told = "; ".join(f"{plane or 'flat'}: {some(names)}" for plane, names in planes.items())
+        notes.append(f"volumes were cut along different axes ({told}): --axis 2 makes all of them axial")
     if settings["fit"] == "patches":
         pictures = len({row.group for row in kept})
         high, wide = settings["size"]
@@ -301,8 +315,11 @@ def _value_range(writer: caching.Writer, kept: list[_Row], notes: list[str]) -> 
         notes.append(f"files declare {kinds} different value ranges: each was mapped by its own to 0 to {top:g}")
         return 0.0, top
     low, high = float(lows[0]), float(highs[0])
+    if depth == 8 and (low, high) == (0.0, 255.0) and 0 < most < FEW:
+        high = most
+        notes.append(f"8-bit files whose values are 0 to {most:.0f}, as of label maps: {most:.0f} counts as white")
     if depth == 16 and (low, high) == (0.0, 65535.0):
-        bits = next(bits for bits in (8, 10, 12, 14, 16) if most < 2**bits)  # what sensors come in
+        bits = used_bits(most)
         high = float(2**bits - 1)
         ends = np.percentile(_sample(writer.rows()), (0.1, 99.9))
         if ends[1] - ends[0] < 0.5 * (high - low):
@@ -310,6 +327,28 @@ def _value_range(writer: caching.Writer, kept: list[_Row], notes: list[str]) -> 
         if bits < 16:
             notes.append(f"16-bit files that use {bits} bits: {high:.0f} counts as white")
     return low, high
+
+
+def used_bits(most: float) -> int:
+    """Of 16-bit files whose largest value is `most`: how many bits their sensor has."""
+    return next(bits for bits in (8, 10, 12, 14, 16) if most < 2**bits)  # what sensors come in
+
+
+def _told_of_scales(
+    values: np.ndarray, labels: np.ndarray | None, classes: tuple[str, ...], low: float, high: float
+) -> list[str]:
+    """A note where a class fills a small part of a range that no file declares: its units may be others."""
+    if labels is None:
+        return []
+    ends = [np.percentile(_sample(values[np.flatnonzero(labels == k)]), (0.1, 99.9)) for k in range(len(classes))]
+    narrow = [k for k, (least, most) in enumerate(ends) if most - least < NARROW * (high - low)]
+    if not narrow or len(narrow) == len(classes):
+        return []
+    told = ", ".join(f"{name} {ends[k][0]:.6g} to {ends[k][1]:.6g}" for k, name in enumerate(classes))
+    return [
+        f"classes of different scales share one range ({told}): '{classes[narrow[0]]}' fills less than {NARROW:.0%} of it, and "
+        "the network hardly sees it. Bring the files to one scale, or declare a range in each"
+    ]
 
 
 def _robust(writer: caching.Writer, why: str, notes: list[str]) -> tuple[float, float]:

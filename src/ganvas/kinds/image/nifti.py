@@ -88,6 +88,7 @@ def read_nifti(path: Path, axis: int | None) -> Iterator[Picture]:
             spacing=None if unknown else distances,
             warnings=tuple(notes),
             index=index,
+            plane=("sagittal", "coronal", "axial")[axis],
         )
 
 

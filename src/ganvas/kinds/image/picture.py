@@ -26,7 +26,7 @@ class Picture:
     the range of its stored bits after rescale); pixels may lie outside. Both NaN where nothing is declared.
     spacing: millimetres per pixel (row, column). group: a short hash of the patient's id, never the id.
     warnings: what a user should know of this file. label: of an array file that holds labels.
-    index: number of the frame, page, slice or row within its file.
+    plane: of a slice of a volume, how it lies (`axial`). index: number of the frame, page, slice or row within its file.
     """
 
     pixels: np.ndarray
@@ -38,6 +38,7 @@ class Picture:
     warnings: tuple[str, ...] = ()
     label: str | int | None = None
     index: int = 0
+    plane: str | None = None
 
 
 def check_size(path: Path, height: int, width: int, channels: int, itemsize: int, file_bytes: int) -> None:
@@ -76,16 +77,19 @@ def orient(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(pixels)
 
 
-def without_alpha(pixels: np.ndarray) -> tuple[np.ndarray, str]:
+def without_alpha(pixels: np.ndarray, premultiplied: bool = False) -> tuple[np.ndarray, str]:
     """Drop the last channel, alpha, of (H, W, C) uint8 or uint16 pixels; returns (pixels, a warning).
 
-    An opaque alpha is dropped; a real one is laid on white, since that is how a viewer shows most drawings.
+    An opaque alpha is dropped; a real one is laid on white, since that is how a viewer shows most drawings. premultiplied:
+    colours are stored times alpha (TIFF's associated alpha).
     """
     top = int(np.iinfo(pixels.dtype).max)
     colour, alpha = pixels[..., :-1], pixels[..., -1:]
     if int(alpha.min()) == top:
         return np.ascontiguousarray(colour), "alpha channel dropped: it is opaque everywhere"
     colour, alpha = colour.astype(np.uint32), alpha.astype(np.uint32)
+    if premultiplied:
+        return np.minimum(colour + (top - alpha), top).astype(pixels.dtype), "transparent pixels laid on white"
     # 65535 * 65535 + 65535 // 2 still fits 32 bits: colour * alpha + top * (top - alpha) never exceeds top * top
     flat = (colour * alpha + top * (top - alpha) + top // 2) // top
     return flat.astype(pixels.dtype), "transparent pixels laid on white"

@@ -30,6 +30,10 @@ def read_tiff(path: Path) -> Iterator[Picture]:
     size = path.stat().st_size
     with tifffile.TiffFile(path) as file:
         index, seen = 0, set()
+        whole = _one_directory(path, file, size)
+        if whole is not None:
+            yield from whole
+            return
         for page in file.pages:
             if page.offset in seen:
                 raise failure(path, "has pages that lead back to themselves", "it is damaged; save it again")
@@ -44,6 +48,23 @@ def read_tiff(path: Path) -> Iterator[Picture]:
         raise failure(path, "holds no picture at full resolution", "take it out")
 
 
+def _one_directory(path: Path, file: Any, size: int) -> Iterator[Picture] | None:
+    """The planes of a stack with one directory for all, as ImageJ writes stacks over 4 GB; None for any other file."""
+    if len(file.pages) != 1 or not (file.is_imagej or file.is_shaped) or not file.series:
+        return None
+    page, series = file.pages[0], file.series[0]
+    planes = math.prod(series.shape) // max(1, math.prod(page.shape))
+    if planes <= 1:
+        return None
+    if not series.axes.endswith(page.axes):
+        raise failure(path, f"holds data along {series.axes} in one directory", "save it as pages of 2-D pictures")
+    if planes * page.nbytes > size:
+        raise failure(path, f"claims {planes} planes but has only {size} bytes", "it was cut off; copy it again")
+    check_size(path, page.imagelength, page.imagewidth, int(page.samplesperpixel), page.dtype.itemsize, size)
+    stack = series.asarray(maxworkers=1).reshape(planes, *page.shape)
+    return (_picture(path, page, plane, index) for index, plane in enumerate(stack))
+
+
 def _read_page(path: Path, page: Any, index: int, size: int) -> Picture:
     where = f"(page {index + 1})"
     if page.axes not in ("YX", "YXS", "SYX") or page.dtype is None:
@@ -51,7 +72,12 @@ def _read_page(path: Path, page: Any, index: int, size: int) -> Picture:
     samples = int(page.samplesperpixel)
     check_size(path, page.imagelength, page.imagewidth, samples, page.dtype.itemsize, size)
     _check_segments(path, page, where, size)
-    pixels = page.asarray(maxworkers=1)
+    return _picture(path, page, page.asarray(maxworkers=1), index)
+
+
+def _picture(path: Path, page: Any, pixels: np.ndarray, index: int) -> Picture:
+    """The samples of a page or plane as a picture, by what the page says of them."""
+    where, samples = f"(page {index + 1})", int(page.samplesperpixel)
     if page.axes == "YX":
         pixels = pixels[..., None]
     elif page.axes == "SYX":
@@ -59,10 +85,24 @@ def _read_page(path: Path, page: Any, index: int, size: int) -> Picture:
     if pixels.shape != (page.imagelength, page.imagewidth, samples):
         raise failure(path, f"decodes to the shape {pixels.shape} {where}", "it is damaged; save it again")
     notes: list[str] = []
+    _refuse_missing(path, page, pixels, where)
     pixels, low, high = _values(path, page, pixels, where, notes)
     tag = page.tags.valueof(274, 1)
     pixels = orient(pixels, int(tag))
     return Picture(pixels, pixels.dtype.itemsize * 8, low, high, warnings=tuple(notes), index=index)
+
+
+def _refuse_missing(path: Path, page: Any, pixels: np.ndarray, where: str) -> None:
+    """Values that stand for "no data" (GDAL's tag) are no brightness: a file that holds any is refused."""
+    tag = page.tags.valueof(42113)
+    try:
+        missing = float(str(tag).strip("\0 ")) if tag is not None else math.nan
+    except ValueError:
+        return
+    count = int((pixels == missing).sum())
+    if count:
+        told = f"holds {count} values without data (GDAL_NODATA {missing:g}) {where}"
+        raise failure(path, told, "fill them or cut them out first")
 
 
 def _values(path: Path, page: Any, pixels: np.ndarray, where: str, notes: list[str]) -> tuple[np.ndarray, float, float]:
@@ -103,7 +143,7 @@ def _values(path: Path, page: Any, pixels: np.ndarray, where: str, notes: list[s
     if page.extrasamples and int(page.extrasamples[-1]) in (1, 2) and pixels.shape[2] in (2, 4):
         if bits not in (8, 16):
             raise failure(path, f"has alpha with {bits} bits {where}", "save it without alpha")
-        pixels, note = without_alpha(pixels)
+        pixels, note = without_alpha(pixels, premultiplied=int(page.extrasamples[-1]) == 1)
         notes.append(note)
     return np.ascontiguousarray(pixels), 0.0, float(top)
 

@@ -34,6 +34,7 @@ def read_labelled_points(path: Path) -> tuple[np.ndarray, np.ndarray | None, tup
     header = [cell.strip().lower() for cell in rows[0]] if rows else []
     if header.count("label") != 1 or len(header) < 2:
         return read_points(path)[0], None, ()
+    _named(path, header)
     place = header.index("label")
     names, points = [], []
     for number, row in enumerate(rows[1:], start=2):
@@ -72,7 +73,7 @@ def _read_plain(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
 
     names: tuple[str, ...] = ()
     if not all(_number(cell) is not None for cell in cells(lines[0][1])):
-        names = tuple(cells(lines[0][1]))
+        names = _named(path, cells(lines[0][1]))
         lines = lines[1:]
         if not lines:
             raise failure(path, "holds a header but no points", "write one point a line, as x,y")
@@ -87,6 +88,16 @@ def _read_plain(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
             raise failure(path, f"has {bad[:40]!r} in line {number}", "write numbers only, with a decimal point")
         points[row] = values
     return finite_float32(path, points, "points"), names or tuple(f"x{column + 1}" for column in range(width))
+
+
+def _named(path: Path, header: list[str]) -> tuple[str, ...]:
+    """The names of the columns. Raises DataError for a column without one: table libraries write row numbers there."""
+    unnamed = next((place for place, name in enumerate(header, start=1) if not name), None)
+    if unnamed is not None:
+        raise failure(
+            path, f"has a column without a name (column {unnamed})", "take it out if it holds row numbers, or name it"
+        )
+    return tuple(header)
 
 
 def _number(cell: str) -> float | None:

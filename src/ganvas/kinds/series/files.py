@@ -32,6 +32,20 @@ every few rows (in the SKAB pump logs every 17th), and nothing would be left."""
 IRREGULAR = 1.5  # a step longer than this many usual ones is counted and told
 
 
+def usual_step(times: np.ndarray) -> tuple[float, float]:
+    """(seconds between rows, seconds between stamps that differ) of times (T,), in order, two at least.
+
+    Where several rows share a stamp (ten readings a second, written in whole seconds), the first is the second divided by
+    how many rows usually share one.
+    """
+    step = float(np.median(np.diff(times)))
+    stamps, rows = np.unique(times, return_counts=True)
+    if step > 0 or len(stamps) < 2:
+        return step, step
+    tick = float(np.median(np.diff(stamps)))
+    return tick / max(1.0, float(np.median(rows))), tick
+
+
 @dataclass
 class Table:
     """One series. values: (T, C) float64, NaN where a value is missing. times: (T,) seconds, or None when it has none.
@@ -53,14 +67,14 @@ class Table:
 
     @property
     def step(self) -> float | None:
-        """Median of the seconds between rows; None without times."""
-        return None if self.times is None or len(self.times) < 2 else float(np.median(np.diff(self.times)))
+        """Median of the seconds between rows; None without times. Of stamps that are coarser than the rows: what is likely."""
+        return None if self.times is None or len(self.times) < 2 else usual_step(self.times)[0]
 
     def gaps(self) -> np.ndarray:
         """(T,) bool: whether a jump in time lies before the row."""
         before = np.zeros(len(self.values), bool)
         if self.times is not None and self.step:
-            before[1:] = np.diff(self.times) > GAP * self.step
+            before[1:] = np.diff(self.times) > GAP * max(usual_step(self.times))
         return before
 
     def stretches(self) -> list[tuple[int, int]]:
@@ -276,7 +290,8 @@ def _times(
     if (steps < 0).any():
         back = int(np.argmax(steps < 0)) + 1
         raise DataError(f"{path}: {where} {places[back]}: time runs backwards (column '{name}'): sort the rows by time")
-    usual = float(np.median(steps)) if len(steps) else 0.0
+    step, tick = usual_step(times) if len(steps) else (0.0, 0.0)
+    usual = max(step, tick)
     if usual > 0:
         late, jumps = int((steps > IRREGULAR * usual).sum()), int((steps > GAP * usual).sum())
         counts[f"steps are up to {GAP:g} times as long as usual (missed readings)"] = late - jumps

@@ -11,13 +11,13 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from ...errors import MissingExtra
 from ...store.guard import failure, guard
-from .mesh import cuboids, fitted, surface_net, voxelised
+from .mesh import cuboids, ears, fitted, surface_net, voxelised
 
 SYNTHETIC = "SYNTHETIC solid made by ganvas"
 MESHES = (".obj", ".stl", ".ply")
@@ -74,8 +74,11 @@ def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
     suffix = path.suffix.lower().removeprefix(".")
     with guard(path, suffix.upper()), path.open("rb") as stream:
         options = {"skip_materials": True} if suffix == "obj" else {}
-        mesh = trimesh.load_scene(stream, file_type=suffix, process=False, **options).to_mesh()
+        opened = trimesh.load_scene(_of_triangles(stream) if suffix == "obj" else stream, suffix, process=False, **options)
+        mesh = opened.to_mesh()
         vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
+        if suffix == "ply":
+            faces = _polygons_of(opened, vertices, faces)
     if not len(vertices) or not len(faces):
         raise failure(path, "holds no triangles", "export a mesh with faces, not points or lines")
     if len(faces) > TOO_MANY:
@@ -87,6 +90,39 @@ def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise failure(path, "has vertices that are NaN, infinite or beyond 10^12", "it is damaged; export it again")
     used_index = np.unique(faces, return_inverse=True)[1].reshape(-1, 3)
     return (used @ _Y_UP if suffix == "obj" else used), used_index
+
+
+def _of_triangles(stream: IO[bytes]) -> IO[bytes]:
+    """An OBJ file whose faces of more than three corners are cut into triangles, concave ones too."""
+    lines = stream.read().splitlines()
+    if not any(line.startswith(b"f ") and len(line.split()) > 4 for line in lines):
+        return io.BytesIO(b"\n".join(lines))
+    vertices: list[list[float]] = []
+    out: list[bytes] = []
+    for line in lines:
+        words = line.split()
+        if words[:1] == [b"v"]:
+            vertices.append([float(word) for word in words[1:4]])
+        if words[:1] != [b"f"] or len(words) <= 4:
+            out.append(line)
+            continue
+        index = [int(word.split(b"/")[0]) for word in words[1:]]
+        corners = np.array([vertices[k - 1 if k > 0 else len(vertices) + k] for k in index])
+        out += [b"f " + b" ".join(words[1 + k] for k in ear) for ear in ears(corners)]
+    return io.BytesIO(b"\n".join(out) + b"\n")
+
+
+def _polygons_of(opened: Any, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """The triangles of a PLY file, polygons of more than three corners cut so that their notches stay open."""
+    shapes = list(opened.geometry.values())
+    raw: Any = shapes[0].metadata.get("_ply_raw") if len(shapes) == 1 else None
+    data: Any = raw["face"]["data"] if raw else None
+    names = [key for key in ("vertex_indices", "vertex_index") if isinstance(data, dict) and key in data]
+    lists = data[names[0]] if names else []
+    if len(vertices) != (raw["vertex"]["length"] if raw else -1) or all(len(polygon) <= 3 for polygon in lists):
+        return faces
+    cut = [[int(p[k]) for k in ear] for p in lists if len(p) > 2 for ear in (ears(vertices[p]) if len(p) > 3 else [(0, 1, 2)])]
+    return np.array(cut, np.int64)
 
 
 def _of_volume(path: Path, side: int) -> Shape:

@@ -60,6 +60,38 @@ def rays(triangles: np.ndarray, rows: int, columns: int) -> Hits:
     return Hits(*(np.concatenate(parts) for parts in zip(*pieces, strict=True)))
 
 
+def ears(corners: np.ndarray) -> list[tuple[int, int, int]]:
+    """A flat polygon (N, 3), in order, as triangles of places in it, by cutting off one ear after another (Meisters 1975).
+
+    A fan from one corner would cover the notches of a concave polygon. What is too crooked to have an ear left is cut as a fan.
+    """
+    ahead = np.roll(corners, -1, axis=0)
+    normal = np.cross(corners, ahead).sum(0)  # Newell
+    keep = [k for k in range(3) if k != int(np.abs(normal).argmax())]
+    flat = corners[:, keep] - corners[:, keep].mean(0)
+    x, y = flat.T
+    if (x * np.roll(y, -1) - np.roll(x, -1) * y).sum() < 0:
+        flat = flat * np.array([1.0, -1.0])
+
+    def turn(a: int, b: int, c: int) -> float:
+        (ax, ay), (bx, by), (cx, cy) = flat[a], flat[b], flat[c]
+        return float((bx - ax) * (cy - ay) - (by - ay) * (cx - ax))
+
+    left = list(range(len(corners)))
+    found: list[tuple[int, int, int]] = []
+    while len(left) > 3:
+        for place in range(len(left)):
+            a, b, c = left[place - 1], left[place], left[(place + 1) % len(left)]
+            inside = (p for p in left if p not in (a, b, c))
+            if turn(a, b, c) > 0 and not any(min(turn(a, b, p), turn(b, c, p), turn(c, a, p)) >= 0 for p in inside):
+                break
+        else:
+            return found + [(left[0], left[k], left[k + 1]) for k in range(1, len(left) - 1)]
+        found.append((a, b, c))
+        del left[place]
+    return [*found, (left[0], left[1], left[2])]
+
+
 def is_closed(vertices: np.ndarray, faces: np.ndarray) -> bool:
     """Whether every edge is passed as often in one direction as in the other: then inside and outside are well defined.
 

@@ -72,6 +72,9 @@ def read_header(path: Path) -> Header:
         _complete(path, size)
     header = Header(int(found.frames), int(found.samplerate), int(found.channels), _BITS.get(found.subtype, 16))
     values = header.frames * header.channels
+    if header.frames < 1 and (behind := _unfinished(path, size)):
+        told = f"says that it holds no sound, but {behind} bytes of sound lie behind a length of 0 (its recording was cut off)"
+        raise failure(path, told, "mend its header, as with  sox --ignore-length in.wav out.wav")
     if header.frames < 1:
         raise failure(path, "holds no sound", "take it out")
     if not LOWEST_RATE <= header.rate <= HIGHEST_RATE:
@@ -82,6 +85,16 @@ def read_header(path: Path) -> Header:
     if 4 * values > max(FREE_CLAIM, CLAIM_RATIO * size):
         raise failure(path, f"claims {values} values but has only {size} bytes", "it is damaged; take it out")
     return header
+
+
+def _unfinished(path: Path, size: int) -> int:
+    """Bytes behind a `data` chunk of a WAV file that claims a length of 0; 0 for any other file."""
+    with path.open("rb") as stream:
+        head = stream.read(4096)
+    place = head.find(b"data")
+    if head[:4] != b"RIFF" or place < 12 or head[place + 4 : place + 8] != bytes(4):
+        return 0
+    return size - place - 8
 
 
 def read_recording(path: Path, rate: int, channels: int) -> Recording:

@@ -23,6 +23,7 @@ HOLD, REST = "hold", "rest"
 """The symbols of a melody that are no pitch: the note before goes on; silence."""
 MELODY_SUFFIXES = (".mid", ".midi")
 MELODY_NAMES = ("melody", "lead", "vocal", "voice")  # of tracks; else the highest part is the melody
+GRID_LEAST = 0.25  # beats that a note without an end lasts at least
 GRIDS = (1, 2, 3, 4, 6, 8, 12)  # steps a beat that are tried, and the share of notes that must begin on a step
 ON_GRID = 0.95
 OFF = 0.06  # of a beat, by which a note may be early or late and still be on the grid
@@ -47,7 +48,8 @@ class Held:
 
     family: `text` (lines, not yet taken apart), `table` (rows of symbols) or `melody` (notes). declared: symbols an array
     names, whether they occur or not. tempo: beats a minute. rate: steps a beat of melodies in an array. grid: (steps a beat,
-    steps) that a melody file was written with. blank: empty lines left out.
+    steps) that a melody file was written with. blank: empty lines left out. unended: notes
+    whose end the file does not say.
     """
 
     family: str
@@ -59,6 +61,7 @@ class Held:
     rate: int | None = None
     grid: tuple[int, int] | None = None
     blank: int = 0
+    unended: int = 0
 
 
 def read_held(path: Path) -> Held:
@@ -175,10 +178,13 @@ def _read_melody(path: Path) -> Held:
             raise DataError(f"{named(path)}: its times are no beats (SMPTE): save it with ticks a beat")
         parts: dict[tuple[int, int], list[Note]] = {}
         names: dict[int, str] = {}
-        tempo, grid = None, None
+        tempo, grid, unended = None, None, 0
         for number, track in enumerate(opened.tracks):
             place = 0
             open_notes: dict[tuple[int, int], float] = {}
+            begun: dict[int, list[float]] = {}
+            lost: list[tuple[int, int, float]] = []
+            beat = 0.0
             for message in track:
                 place += message.time
                 beat = place / opened.ticks_per_beat
@@ -190,10 +196,22 @@ def _read_melody(path: Path) -> Held:
                     grid = int(found[1]), int(found[2])
                 elif message.type in ("note_on", "note_off") and message.channel != DRUMS:
                     key = message.channel, message.note
+                    if key in open_notes and message.type == "note_on" and message.velocity:  # begins again without an end
+                        lost.append((*key, open_notes.pop(key)))
                     if key in open_notes and (begin := open_notes.pop(key)) < beat:
                         parts.setdefault((number, message.channel), []).append(Note(begin, beat, message.note))
                     if message.type == "note_on" and message.velocity:
                         open_notes[key] = beat
+                        begun.setdefault(message.channel, []).append(beat)
+            lost += [(*key, begin) for key, begin in open_notes.items()]
+            unended += len(lost)
+            for channel, pitch, begin in lost:
+                # It stops where the next note begins; the last lasts as long as is usual, at most to the track's end.
+                following = [start for start in begun[channel] if start > begin]
+                own = parts.setdefault((number, channel), [])
+                usual = float(np.median(np.diff(sorted(set(begun[channel]))))) if len(set(begun[channel])) > 1 else 1.0
+                last = min(begin + usual, max(beat, begin + GRID_LEAST))
+                own.append(Note(begin, min(following) if following else last, pitch))
     if not parts:
         raise DataError(f"{named(path)}: no notes but drums: take it out")
     if grid is not None and not (1 <= grid[0] <= 960 and 1 <= grid[1] <= LONGEST):
@@ -201,7 +219,7 @@ def _read_melody(path: Path) -> Held:
     notes = _melody_of(parts, names)
     if max(note.end for note in notes) * GRIDS[-1] > LONGEST:
         raise DataError(f"{named(path)}: its melody lasts {max(note.end for note in notes):.3g} beats: its times are damaged")
-    return Held("melody", notes=notes, tempo=tempo or USUAL_TEMPO, grid=grid)
+    return Held("melody", notes=notes, tempo=tempo or USUAL_TEMPO, grid=grid, unended=unended)
 
 
 def _melody_of(parts: dict[tuple[int, int], list[Note]], names: dict[int, str]) -> list[Note]:

@@ -305,6 +305,11 @@ def _taken_apart(
     if blank:
         notes.append(f"{counted(blank, 'empty line')} left out")
     family = held[0][1].family
+    unended = sum(own.unended for _, own in held)
+    if unended:
+        notes.append(
+            f"{unended} notes have no end in their files: each lasts until the next one, the last as long as is usual there"
+        )
     if family == "melody":
         return _melodies(held, listing, rate, notes)
     if family == "table":
