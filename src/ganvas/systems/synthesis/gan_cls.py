@@ -2,7 +2,7 @@
 (ICML, arXiv 1605.05396).
 
 G draws a picture from noise z and the embedding h of a caption. A discriminator that sees real pictures with right captions
-alone learns realism first and matching late; D is matching-aware (algorithm 1): real pictures with WRONG captions are fakes too,
+alone learns realism first, matching late; D is matching-aware (algorithm 1): real pictures with WRONG captions are fakes too,
     s_r = D(x, h), s_w = D(x, h'), s_f = D(G(z, h), h);   L_D = log s_r + (log(1 - s_w) + log(1 - s_f)) / 2;   L_G = log s_f,
 and G is trained between captions as well (GAN-INT, eq. 5): E log(1 - D(G(z, b h1 + (1 - b) h2))), b = 0.5.
 The text encoder comes first, from a structured joint embedding with an image encoder (eq. 2, Reed et al. 2016, CVPR): inner
