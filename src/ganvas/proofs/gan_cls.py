@@ -52,7 +52,7 @@ def arm(task: Task, config: dict[str, Any]) -> Outcome:
     def made(rows: np.ndarray) -> np.ndarray:
         with torch.no_grad():
             given = torch.from_numpy(np.asarray(captions[rows], np.int64))
-            drawn: Tensor = run.system.sample(len(rows), noise, caption=given)  # type: ignore[operator]
+            drawn: Tensor = run.system.sample(len(rows), noise, caption=given)
         found: np.ndarray = decode(drawn, dataset.fields["picture"].spec, 8)
         return found
 
