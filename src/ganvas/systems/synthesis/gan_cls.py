@@ -49,9 +49,7 @@ class Config:
     latent_size: int = knob(100, "size of the noise z", low=1)
     text_size: int = knob(128, "size of a caption's embedding", low=2)
     condition_size: int = knob(64, "numbers to which each player compresses the embedding", low=1)
-    width: int = knob(
-        32, "channels at full resolution of all image networks, a quarter of a word vector", low=1, high=1024
-    )
+    width: int = knob(32, "channels at full resolution of all image networks, a quarter of a word vector", low=1, high=1024)
     matching_aware: bool = knob(True, "real pictures with wrong captions are fakes to D; off: a plain conditional GAN")
     interpolation: float = knob(0.5, "G is trained between captions too, at this share of the first; 0: not", low=0.0, high=1.0)
     embedding_share: float = knob(0.15, "share of the budget for the text encoder, before the game", low=0.001, high=0.9)
