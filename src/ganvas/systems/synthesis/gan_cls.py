@@ -1,0 +1,214 @@
+"""GAN-CLS and GAN-INT. Reed, Akata, Yan, Logeswaran, Schiele, Lee, 2016, "Generative Adversarial Text to Image Synthesis"
+(ICML, arXiv 1605.05396).
+
+G draws a picture from noise z and the embedding h of a caption. A discriminator that sees real pictures with right captions
+alone learns realism first, matching late; D is matching-aware (algorithm 1): real pictures with WRONG captions are fakes too,
+    s_r = D(x, h), s_w = D(x, h'), s_f = D(G(z, h), h);   L_D = log s_r + (log(1 - s_w) + log(1 - s_f)) / 2;   L_G = log s_f,
+and G is trained between captions as well (GAN-INT, eq. 5): E log(1 - D(G(z, b h1 + (1 - b) h2))), b = 0.5.
+The text encoder comes first, from a structured joint embedding with an image encoder (eq. 2, Reed et al. 2016, CVPR): inner
+products of a picture with its own caption exceed those with other captions, and the other way round, by 1. Then it is frozen.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from ganvas.batches import Batch, Noise
+from ganvas.config import Situation, knob
+from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.networks.caption import CaptionDiscriminator, CaptionEncoder, CaptionGenerator
+from ganvas.networks.convolutional import ConvolutionalEncoder
+from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
+from ganvas.objectives.augmentation import POLICIES, augment
+from ganvas.objectives.schedules import until_share
+from ganvas.optim import optimiser
+
+CARD = {
+    "title": "Generative Adversarial Text to Image Synthesis (GAN-CLS, GAN-INT)",
+    "authors": "Reed, Akata, Yan, Logeswaran, Schiele, Lee",
+    "year": 2016,
+    "paper": "arXiv 1605.05396",
+    "summary": "draws pictures of what a caption says; learnt from pictures with captions",
+    "data": {"picture": "image", "caption": "tokens"},
+    "aliases": ["gan-int-cls", "text-to-image"],
+}
+
+KEPT = 256  # captions that samples without a caption are drawn from
+SHOWN = 4  # pictures of one caption in `show`
+
+
+@dataclass(frozen=True)
+class Config:
+    latent_size: int = knob(100, "size of the noise z", low=1)
+    text_size: int = knob(128, "size of a caption's embedding", low=2)
+    condition_size: int = knob(64, "numbers to which each player compresses the embedding", low=1)
+    width: int = knob(32, "channels at full resolution of all image networks, a quarter of a word vector", low=1, high=1024)
+    matching_aware: bool = knob(True, "real pictures with wrong captions are fakes to D; off: a plain conditional GAN")
+    interpolation: float = knob(0.5, "G is trained between captions too, at this share of the first; 0: not", low=0.0, high=1.0)
+    embedding_share: float = knob(0.15, "share of the budget for the text encoder, before the game", low=0.001, high=0.9)
+    embedding_rate: float = knob(7e-4, "learning rate of text and image encoder (Adam)", low=0.0)
+    learning_rate: float = knob(2e-4, "learning rate of G and D (Adam)", low=0.0)
+    halvings: int = knob(0, "how often the learning rate is halved, evenly over the budget", low=0, high=20)
+    beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
+    augment: tuple[str, ...] = knob((), "changes that D sees on real and fake pictures alike", choices=POLICIES)
+    ema_half_life: float = knob(5_000.0, "half-life in samples of the G that pictures are drawn from", low=0.0)
+    batch_size: int = knob(64, "records in a batch", low=2)
+
+
+def differ(captions: Tensor, others: Tensor) -> Tensor:
+    """(...,) bool: which of captions (..., length) are not the same as the others, word by word."""
+    return (captions != others).any(-1)
+
+
+def joint_embedding(pictures: Tensor, texts: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
+    """The two hinge terms of the symmetric joint embedding, means over all pairs whose captions (B, length) differ.
+
+    pictures, texts: (B, D). First: of each picture among captions; second: of each caption among pictures.
+    """
+    scores = pictures @ texts.T / texts.shape[1] ** 0.5
+    own, other = scores.diagonal(), differ(captions[:, None], captions[None]).to(scores.dtype)
+    count = other.sum().clamp(min=1)
+    of_pictures = ((1 + scores - own[:, None]).relu() * other).sum() / count
+    of_texts = ((1 + scores - own[None]).relu() * other).sum() / count
+    return of_pictures, of_texts
+
+
+def auto(situation: Situation) -> dict[str, Any]:
+    """Wider where the budget pays for it; of few pictures D sees shifted ones, so that it cannot learn them by heart."""
+    seconds = 3600.0 if situation.seconds is None else situation.seconds
+    picture = situation.spec["picture"]
+    work = seconds * situation.speed / (picture.height * picture.width / 1024)
+    width = 24 if work < 60_000 else 32 if work < 400_000 else 64
+    few = situation.records < 5_000
+    return {"width": width, "learning_rate": 5e-4, "batch_size": 32, "augment": ("translation",) if few else ()}
+
+
+PRESETS: dict[str, Any] = {
+    "auto": auto,
+    "paper": {"width": 64, "text_size": 1024, "condition_size": 128, "halvings": 5, "ema_half_life": 0.0},
+}
+
+
+class GanCls(System):
+    Config = Config
+    couples_batch = "BatchNorm, wrong captions and the joint embedding: micro-batches and processes see their own share alone"
+    captions: Tensor
+    seen: Tensor
+
+    def __init__(self, spec: Any, config: Any) -> None:
+        super().__init__(spec, config)
+        shape, words = spec["picture"].shape, spec["caption"]
+        text, condition = config.text_size, config.condition_size
+        self.text_encoder = CaptionEncoder(len(words.symbols), text, 4 * config.width, ends=words.ends)
+        self.image_encoder = ConvolutionalEncoder(shape, text, config.width)
+        self.generator = CaptionGenerator(config.latent_size, text, condition, shape, config.width)
+        self.discriminator = CaptionDiscriminator(text, condition, shape, config.width)
+        self.average = copy.deepcopy(self.generator)
+        self.register_buffer("captions", torch.zeros(KEPT, words.length, dtype=torch.int64))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+
+    # The game
+
+    def players(self) -> tuple[Player, ...]:
+        def rate(clock: Clock) -> float:
+            steps = self.config.halvings + 1
+            return float(0.5 ** min(self.config.halvings, int(clock.progress * steps)))
+
+        rule = optimiser("adam", self.config.learning_rate, beta1=self.config.beta1)
+        return (
+            Player("encoders", ("text_encoder", "image_encoder"), optimiser("adam", self.config.embedding_rate)),
+            Player("discriminator", ("discriminator",), rule, rate=rate),
+            Player("generator", ("generator",), rule, rate=rate),
+        )
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (
+            Phase("embedding", (Turn("encoders", self.embed),), until=until_share(self.config.embedding_share)),
+            Phase("game", (Turn("discriminator", self.discriminate), Turn("generator", self.fool))),
+        )
+
+    def averages(self) -> tuple[Average, ...]:
+        return (Average("generator", "average", self.config.ema_half_life),)
+
+    def reductions(self) -> Mapping[str, str]:
+        return {"captions": "lead", "seen": "lead"}
+
+    def embed(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
+        """The first phase: pictures and captions that belong together come near each other."""
+        captions = batch["caption"]
+        self._remember(captions)
+        of_pictures, of_texts = joint_embedding(self.image_encoder(batch["picture"]), self.text_encoder(captions), captions)
+        return {"captions of a picture": of_pictures, "pictures of a caption": of_texts}
+
+    def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
+        """Algorithm 1, line 8: the wrong caption is the neighbour's, and does not count where it is the same."""
+        captions, texts = batch["caption"], self._texts(batch, shared)
+        self._remember(captions)
+        shared["made"] = self._made(batch, texts)
+        real = self.discriminator.look(self._seen_by_d(batch["picture"], batch.noise))
+        made = self.discriminator(self._seen_by_d(shared["made"].detach(), batch.noise), texts)
+        share = 0.5 if self.config.matching_aware else 1.0
+        terms = {"real": real_is_real(self.discriminator.decide(real, texts)), "fake": share * fake_is_fake(made)}
+        if self.config.matching_aware:
+            wrong = differ(captions, captions.roll(1, 0)).to(real.dtype)
+            judged = softplus(self.discriminator.decide(real, texts.roll(1, 0)))
+            terms["wrong caption"] = share * (judged * wrong).sum() / wrong.sum().clamp(min=1)
+        return terms
+
+    def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
+        """G's turn: line 10 of algorithm 1, and eq. 5 between the captions of neighbours."""
+        texts = self._texts(batch, shared)
+        made = shared.pop("made") if "made" in shared else self._made(batch, texts)
+        terms = {"fool": non_saturating(self.discriminator(self._seen_by_d(made, batch.noise), texts))}
+        if self.config.interpolation:
+            between = torch.lerp(texts.roll(1, 0), texts, self.config.interpolation)
+            made = self._seen_by_d(self._made(batch, between), batch.noise)
+            terms["fool between"] = non_saturating(self.discriminator(made, between))
+        return terms
+
+    def _texts(self, batch: Batch, shared: Shared) -> Tensor:
+        """The embeddings of the batch's captions; in the game nobody trains them."""
+        if "texts" not in shared:
+            with torch.no_grad():
+                shared["texts"] = self.text_encoder(batch["caption"])
+        texts: Tensor = shared["texts"]
+        return texts
+
+    def _made(self, batch: Batch, texts: Tensor) -> Tensor:
+        images: Tensor = self.generator(batch.noise.normal(len(batch), self.config.latent_size), texts)
+        return images
+
+    def _seen_by_d(self, images: Tensor, noise: Noise) -> Tensor:
+        return augment(images, noise, self.config.augment)
+
+    @torch.no_grad()
+    def _remember(self, captions: Tensor) -> None:
+        """Keep the latest captions, for samples that are asked for without one."""
+        latest = captions[-KEPT:]
+        places = (self.seen + torch.arange(len(latest), device=captions.device)) % KEPT
+        self.captions[places] = latest
+        self.seen += len(latest)
+
+    # What it can do
+
+    def sample(
+        self, count: int, noise: Noise, labels: Tensor | None = None, caption: Tensor | None = None
+    ) -> Tensor:  # fmt: skip
+        """Pictures (count, C, H, W). caption: (count, length) int64, what each is to show; None draws from captions seen."""
+        if caption is None:
+            caption = self.captions[noise.integers(KEPT, count) % self.seen.clamp(1, KEPT)]
+        latents = noise.normal(count, self.config.latent_size)
+        images: Tensor = self.average(latents, self.text_encoder(caption))
+        return images
+
+    def show(self, batch: Batch, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
+        """The true picture of a caption, and several that are made of the caption alone."""
+        made = [self.sample(len(batch), noise, caption=batch["caption"]) for _ in range(SHOWN)]
+        return torch.stack([batch["picture"], *made], 1), ("true", *(f"made {k}" for k in range(1, SHOWN + 1)))
