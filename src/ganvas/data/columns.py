@@ -9,6 +9,7 @@ is opened by its kind, row by row as found here.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -152,9 +153,15 @@ def read_cells(path: Path) -> tuple[list[str], list[dict[str, str]]]:
             rows = parquet.read_table(path).to_pylist()
         else:
             text = path.read_bytes().decode("utf-8-sig")
+            while text.startswith("#"):  # remarks above the header, as samples have them
+                text = text.partition("\n")[2]
             head = text.splitlines()[0] if text.strip() else ""
             separator = max(",;\t", key=head.count)
-            rows = list(csv.DictReader(text.splitlines(), delimiter=separator))
+            columns = next(csv.reader([head], delimiter=separator), [])
+            twice = next((name for name in columns if columns.count(name) > 1), None)
+            if twice is not None:
+                raise DataError(f"{path}: column '{twice}' appears twice: keep one")
+            rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))
             if any(None in row or None in row.values() for row in rows):
                 number = next(k for k, row in enumerate(rows, 2) if None in row or None in row.values())
                 raise DataError(f"{path}: line {number} has another number of cells than the header: mend that line")

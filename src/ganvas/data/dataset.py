@@ -18,7 +18,7 @@ import numpy as np
 from .. import kinds as _kinds
 from ..errors import DataError, GanvasError, did_you_mean
 from ..kinds import Kind, kind_names, kind_of, spec_from_dict
-from ..kinds.facets import FromArrays, FromTexts, LooksInside, Settles, Whole
+from ..kinds.facets import Beside, FromArrays, FromTexts, LooksInside, Settles, Whole
 from ..specs import REAL, Spec
 from ..store import cache as caching
 from ..store.entry import conclude
@@ -173,7 +173,7 @@ def _entry(store: caching.Cache, content_key: str, fill: Any, code: Path) -> cac
 def _from_files(
     listing: Listing, kind: Kind, settings: dict[str, Any], store: caching.Cache, strict: bool, progress: bool
 ) -> caching.Entry:
-    files = listing.files + listing.tables
+    files = listing.files + listing.tables + (kind.beside(listing) if isinstance(kind, Beside) else [])
     content, looks = _content_key(files, [settings, listing.names], store, progress)
 
     def fill(writer: caching.Writer) -> None:
