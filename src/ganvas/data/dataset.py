@@ -27,7 +27,7 @@ from ..store.records import Dataset, Field
 from ..store.splits import hold_out
 from . import phantoms
 from .columns import WORDS, Column, Rows, find_rows, parse_fields
-from .finding import files_of, recognise, source_of
+from .finding import files_of, recognise, source_of, usual_kind
 
 KINDS = Path(_kinds.__file__).parent
 MOST_OF_FREE = 0.9  # of the records that may be held out, where others must not be
@@ -362,12 +362,14 @@ def _kind_of_column(column: Column, wanted: tuple[str, ...] | None, source: Sour
             return name
     if column.array is not None:
         return recognise(_checked(column.array), able)
-    sure = [name for name in able if not isinstance(kind_of(name), LooksInside)]
+    # what a system asks for and only a look inside tells says itself what is wrong with the files
+    sure = [name for name in able if not isinstance(kind_of(name), LooksInside)] or list(able)
     suffixes = {file.suffix.lower() for file in column.files}
     fitting = [name for name in sure if suffixes & set(kind_of(name).suffixes)]
     if not fitting:
         raise DataError(f"{source}: {column.name} holds {some(sorted(suffixes))}, not {' or '.join(able)}")
-    return "image" if "image" in fitting else fitting[0]
+    usual = usual_kind(column.files[0].name)
+    return usual if usual in fitting else fitting[0]
 
 
 def _open_column(

@@ -144,9 +144,9 @@ def list_files(
 ) -> Listing:  # fmt: skip
     """Every readable file of a file or folder, sorted naturally.
 
-    Hidden files are left out, and mask folders unless `masks` are wanted. Raises DataError when the source does not exist, cannot be entered,
-    holds nothing readable, or when a table does not fit the files. suffixes: of the files that are wanted, whose records are
-    called `noun`. sniff: whether a file of another suffix, or none, is one of them all the same.
+    Hidden files are left out, and mask folders unless `masks` are wanted. Raises DataError when the source does not exist,
+    cannot be entered, holds nothing readable, or when a table does not fit the files. suffixes: of the files that are wanted,
+    whose records are called `noun`. sniff: whether a file of another suffix, or none, is one of them all the same.
     """
     source = place.path if isinstance(place, Source) else place
     place = place if isinstance(place, Source) else Source(place)

@@ -55,8 +55,8 @@ def typed(name: str, cells: list[str], source: object) -> Typed:
     if len(counts) > MOST_CATEGORIES or (len(counts) > 20 and len(counts) > len(there) / 2):
         odd = next((cell for cell in counts if not NUMERAL.fullmatch(cell)), "")
         raise DataError(
-            f"{source}: column '{name}' has {len(counts)} different texts (as '{odd[:30]}'): neither numbers nor classes (at most "
-            f"{MOST_CATEGORIES}): remove the column or group its values"
+            f"{source}: column '{name}' has {len(counts)} different texts (as '{odd[:30]}'): neither numbers nor classes "
+            f"(at most {MOST_CATEGORIES}): remove the column or group its values"
         )
     categories = tuple(sorted(counts, key=natural))
     index = {category: float(k) for k, category in enumerate(categories)}

@@ -40,7 +40,7 @@ class TableKind(Kind):
     says = KindSays(
         noun="rows",
         features="columns",
-        limit="Rows follow what columns had in common in the data: they tell of no person, and rare combinations may be missing.",
+        limit="Rows follow what columns had in common in the data: they tell of no person; rare combinations may be missing.",
         phantom="",
         shown=1_000,
         usual=1_000,
@@ -53,7 +53,7 @@ class TableKind(Kind):
     # Reading
 
     def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:
-        """See `Kind.fill`. Several files must have the same columns. Columns `label`, `group` and `split` are not part of a row.
+        """See `Kind.fill`. Several files must have the same columns; `label`, `group` and `split` are not part of a row.
 
         Equal rows are held out together.
         """
@@ -75,8 +75,8 @@ class TableKind(Kind):
             if cells and set(own) != set(cells):
                 odd = sorted(set(own) ^ set(cells))[0]
                 raise DataError(
-                    f"{listing.source}: {listing.names[place]} and {listing.names[places[0]]} have other columns ('{odd}' is in one "
-                    "only): tables of one folder have the same columns, or name one file"
+                    f"{listing.source}: {listing.names[place]} and {listing.names[places[0]]} differ in columns "
+                    f"('{odd}' is in one only): tables of one folder have the same columns, or name one file"
                 )
             cells = {name: [*cells.get(name, []), *own[name]] for name in cells or own}
             places += [place] * len(next(iter(own.values())))
@@ -148,7 +148,7 @@ class TableKind(Kind):
     # To and from the game
 
     def encode(self, values: np.ndarray, spec: TableSpec, device: Any) -> Tensor:
-        """(N, D) float32: numbers scaled, binary values 0 and 1, classes one-hot; where a value is missing, 0 (binary 0.5) and 1
+        """(N, D) float32: numbers scaled, binary values 0 and 1, classes one-hot; where one is missing, 0 (binary 0.5) and 1
         in its state `missing`, which a class has as its last category."""
         import torch
 

@@ -19,7 +19,7 @@ REACH = 3.5  # standard deviations from the mean that a histogram shows
 
 
 def panels(records: np.ndarray, spec: TableSpec, real: np.ndarray | None = None) -> np.ndarray:
-    """Rows (N, columns) as (H, W, 3) uint8: a panel for each of the first twelve columns. real: rows to show behind, in grey."""
+    """Rows (N, columns) as (H, W, 3) uint8: a panel for each of the first twelve columns. real: rows behind, in grey."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
