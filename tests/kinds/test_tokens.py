@@ -481,3 +481,29 @@ def test_real_melodies_and_poems(real_data: Path) -> None:
     poems = opened(real_data / "tang-quatrains" / "5-char.txt")
     assert poems.spec.length == 23  # type: ignore[union-attr]
     assert all(own[5] == own[11] == own[17] == " " for own in told(poems)[:200])
+
+
+def test_captions_become_words_with_an_end(tmp_path: Path) -> None:
+    from ganvas.kinds import kind_of, spec_from_dict
+    from ganvas.kinds.tokens.captions import words_of
+    from ganvas.store.cache import Cache
+
+    assert words_of("A frog's  well-fed, GREEN\nfriend!") == ["a", "frog's", "well-fed", ",", "green", "friend", "!"]
+    kind = kind_of("tokens")
+    cells = {"caption": ["A frog.", "A green frog.", "", "An owl."]}
+    entry = Cache(tmp_path).make("k", lambda writer: kind.fill_texts(writer, cells, {"size": (64, 64)}))
+    spec = spec_from_dict(entry.facts["spec"])
+    assert (spec.length, spec.joined, spec.ends) == (4, " ", True)
+    assert set(spec.symbols) == {"", "a", "an", "frog", "green", "owl", "."}
+    rows = [" ".join(spec.symbols[k] for k in row if k) for row in entry.values]
+    assert rows == ["a frog .", "a green frog .", "", "an owl ."]
+    assert any("1 of 4 captions are empty" in note for note in entry.facts["notes"])
+    row, notes = kind.encode_text("A green frogg!", spec)
+    assert [spec.symbols[k] for k in row[0]] == ["a", "green", "", ""] and row.shape == (1, 4)
+    assert "'frogg'" in notes[0] and "frog" in notes[0].replace("'frogg'", "") and "'!'" in notes[0]
+    assert kind.encode_text("a frog .", spec)[1] == []
+    assert "cut at 4" in kind.encode_text("a a a a a", spec)[1][0]
+    with pytest.raises(DataError, match="none of its words"):
+        kind.encode_text("zebra", spec)
+    with pytest.raises(DataError, match="one column"):
+        kind.fill_texts(None, {"a": [], "b": []}, {})
