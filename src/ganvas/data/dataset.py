@@ -24,7 +24,7 @@ from ..store import cache as caching
 from ..store.entry import conclude
 from ..store.listing import Listing, Source, class_indices, some
 from ..store.records import Dataset, Field
-from ..store.splits import hold_out
+from ..store.splits import hold_out, join
 from . import phantoms
 from .columns import WORDS, Column, Rows, find_rows, parse_fields
 from .finding import files_of, recognise, source_of, usual_kind
@@ -332,7 +332,7 @@ def open_fields(
     if any(group is not None for group in own):
         groups = np.unique([str(group) for group in own], return_inverse=True)[1].reshape(-1)
     else:
-        groups = found[0]
+        groups = _with_shared_files(rows, chosen, found[0])
     sides = [rows.heldout[k] for k in chosen]
     split = (
         np.array([-1 if side is None else int(side) for side in sides], np.int8) if any(s is not None for s in sides) else None
@@ -342,6 +342,18 @@ def open_fields(
     out = _sides(fields[main].spec, fields[main].values, groups, labels, split, heldout, seed, str(source), notes)
     key = [prints, [None if labels is None else labels.tolist(), groups.tolist()], heldout if split is None else out.tolist()]
     return Dataset(fields, labels, groups, out, str(source), caching.digest(key, seed, limit), tuple(notes), split is not None)
+
+
+def _with_shared_files(rows: Rows, chosen: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Groups (N,) of which rows that have a file in common are in one."""
+    parent = np.unique(groups, return_index=True, return_inverse=True)
+    numbers = parent[1][parent[2].reshape(-1)].astype(np.int64)
+    for column in rows.columns.values():
+        first: dict[Path, int] = {}
+        if column.files:
+            pairs = [(first.setdefault(column.files[k], i), i) for i, k in enumerate(chosen)]
+            join(numbers, *np.array(pairs, np.int64).T)
+    return numbers
 
 
 def _told_lonely(lonely: list[str], whole: int) -> list[str]:

@@ -73,10 +73,12 @@ def lossy(path: Path) -> DataError:
 
 def look(files: Sequence[Path]) -> bool:
     """Whether files are label maps: lossless, in one channel, with few different whole values over a sample of them, and of
-    indexed PNG with one palette, unless a `classes.csv` lies beside. Files of 0 and 255 are maps of two classes."""
+    indexed PNG with one palette, unless a `classes.csv` lies beside. Files of 0 and 255 are maps of
+    two classes; files that number their objects are none."""
     chosen = [files[k] for k in sorted({round(k) for k in np.linspace(0, len(files) - 1, min(LOOKED_AT, len(files)))})]
     found: set[int] = set()
     palettes: dict[int, str] = {}
+    counting: list[int] = []
     named = bool(files) and any((folder / TABLE).is_file() for folder in (files[0].parent, files[0].parent.parent))
     for path in chosen:
         if not path.name.lower().endswith(LOSSLESS):
@@ -89,11 +91,14 @@ def look(files: Sequence[Path]) -> bool:
         found.update(own)
         if len(found) > MOST_VALUES:
             return False
+        if own == list(range(len(own))):
+            counting.append(len(own))
         for value in own:
             colour = first.palette[value] if value < len(first.palette) else ""
             if palettes.setdefault(value, colour) != colour and not named:
                 return False
-    return len(found) > 1
+    objects = len(set(counting)) > 3 and len(counting) > 0.7 * len(chosen)  # 0 to n in each file, n its own: they are counted
+    return len(found) > 1 and (named or not objects)
 
 
 # The table of classes

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import DataError, GanvasError
-from ...store.listing import class_indices, split_word
+from ...store.listing import class_indices, counted, split_word
 from .. import Kind, KindSays
 from . import columns as typing_of
 from . import files
@@ -243,12 +243,11 @@ class TableKind(Kind):
         }
 
     def describe(self, spec: TableSpec) -> str:
-        counts = {
-            word: spec.types.count(type_) for word, type_ in (("numbers", NUMBER), ("binary", BINARY), ("classes", CLASS))
-        }
-        what = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+        counts = {type_: spec.types.count(type_) for type_ in (NUMBER, BINARY, CLASS)}
+        words = {NUMBER: ("number", "numbers"), BINARY: ("binary", "binary"), CLASS: ("class", "classes")}
+        what = ", ".join(f"{count} {words[type_][count > 1]}" for type_, count in counts.items() if count)
         gaps = sum(spec.missing)
-        return f"rows of {len(spec.names)} columns ({what})" + (f", {gaps} with missing values" if gaps else "")
+        return f"rows of {counted(len(spec.names), 'column')} ({what})" + (f", {gaps} with missing values" if gaps else "")
 
     def example(self, size: int, channels: int, classes: tuple[str, ...] = ()) -> TableSpec:
         """channels: columns, in turn a number, a binary one and a class of three; of each three the last may be missing."""
