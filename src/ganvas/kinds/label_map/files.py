@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import DataError
+from ...store.cells import read_cells
 from ...store.guard import failure, guard
 from ...store.listing import Listing
 from ..image.rasters import read_png_numbers, sniff
@@ -123,8 +124,6 @@ def table_beside(listing: Listing) -> Path | None:
 
 def read_classes(path: Path) -> Classes:
     """A table with the columns value, class and perhaps colour. Raises DataError in one line."""
-    from ...data.columns import read_cells
-
     names, rows = read_cells(path)
     lower = {name.strip().lower(): name for name in names}
     if not {"value", "class"} <= set(lower) or not rows:

@@ -42,7 +42,6 @@ class LabelMapKind(Kind):
         limit="Maps show the classes of the data alone; a made map is no finding, and no measurement of a scene.",
         phantom="",
         shown=64,
-        distinct=False,
         example_channels=4,
     )
 

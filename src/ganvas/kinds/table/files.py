@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, GanvasError, MissingExtra
+from ...store.cells import read_cells
 from .spec import NUMBER, TableSpec
 
 SYNTHETIC = "SYNTHETIC: made by a generative model, not a real record"
@@ -20,8 +21,6 @@ def read_columns(path: Path) -> dict[str, list[str]]:
     """Column name -> its cells as text, (N,) each. Raises DataError in one line."""
     if path.suffix.lower() == ".npz":
         return _of_arrays(path)
-    from ...data.columns import read_cells
-
     names, rows = read_cells(path)
     if not rows:
         raise DataError(f"{path}: no rows: its first line must name the columns, each further line is a record")
@@ -35,7 +34,7 @@ def _of_arrays(path: Path) -> dict[str, list[str]]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files if name != "note"}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: cannot be read as arrays of columns ({' '.join(str(error).split())[:120]})") from error
     bad = next((name for name, array in arrays.items() if array.ndim != 1 or array.dtype.kind not in "biufUS"), None)
     if bad is not None or not arrays:

@@ -45,7 +45,6 @@ class TableKind(Kind):
         shown=1_000,
         usual=1_000,
         threads=1,
-        distinct=False,
         example_size=1,
         example_channels=6,
     )
