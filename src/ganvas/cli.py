@@ -232,6 +232,8 @@ def _build_parser() -> _Parser:
     check.add_argument("--channels", type=int, help="of sound: 1 (mono) or 2 (stereo)")
     check.add_argument("--rate", type=_count, help="of sound: samples a second; of melodies: steps a beat")
     check.add_argument("--fit", choices=("crop", "patches"), help="of sound: the start of each file, or all of it")
+    check.add_argument("--fields", metavar="NAME=FOLDER,...", help="where the fields of records of several lie")
+    check.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a picture of rows of records of several fields")
     make = command("make", "write a phantom as files, with masks and facts beside the images", run_data_make, actions)
     make.add_argument("phantom", metavar="PHANTOM")
     make.add_argument("-n", "--count", type=_count, default=100, help="how many (default 100)")

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import DataError, GanvasError, MissingExtra
 from ..kinds import kind_names, kind_of
+from ..kinds.facets import Lends
 from ..kinds.image.resize import LUMINANCE, thumbnail
 from ..registry import catalogue
 from ..store import cache as caching
@@ -54,6 +55,8 @@ class CheckReport:
     PatientID names (0 and "" if neither does). split: records per side of a `split` column. least, most: the extreme
     values; percentiles: 0.1, 50 and 99.9; histogram: shares of 16 equal bins from least to most; saturated: shares of
     pixels at or beyond the black and the white end of the range the files declare. train: lines to run next.
+    fields: of records of several, name -> what they are; lonely: rows and files without their partner; sheet: the picture of
+    rows that was written. alone: the kind, where all files of the source are those of one field.
     """
 
     source: str
@@ -86,6 +89,11 @@ class CheckReport:
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     train: list[str] = field(default_factory=list)
+    fields: dict[str, str] = field(default_factory=dict)
+    lonely: list[str] = field(default_factory=list)
+    lonely_count: int = 0
+    sheet: str = ""
+    alone: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -102,6 +110,8 @@ class CheckReport:
             shown = ", ".join(f"{name} ({count})" for name, count in list(counts.items())[:most])
             return shown + (f" and {len(counts) - most} more" if len(counts) > most else "")
 
+        for name, told in self.fields.items():
+            row("field", f"{name}: {told}")
         for name, counts in (("size", self.sizes), ("depth", self.depths), ("channels", self.channels)):
             if counts:
                 row(name, listed(counts))
@@ -126,6 +136,11 @@ class CheckReport:
         if self.patient_tags:
             out.append(f"  patient tags filled in: {listed(self.patient_tags, 30)}; none reaches a sample")
         out += [f"  cannot be read: {name}: {reason}" for name, reason in self.unreadable[:LISTED]]
+        out += [f"  no partner: {line}" for line in self.lonely]
+        if self.lonely_count > len(self.lonely):
+            out.append(f"  no partner: and {self.lonely_count - len(self.lonely)} more")
+        if self.sheet:
+            row("sheet", self.sheet)
         out += [f"  problem: {problem}" for problem in self.problems]
         return out + [f"  next: {line}" for line in self.train]
 
@@ -164,12 +179,16 @@ def check(
     channels: int | None = None,
     rate: int | None = None,
     fit: str | None = None,
+    fields: str | None = None,
+    sheet: Path | None = None,
     progress: bool = True,
 ) -> CheckReport:
-    """Look through a folder, file, array or phantom and report. Reads every file once and writes nothing.
+    """Look through a folder, file, array or phantom and report. Reads every file once and writes nothing but the sheet.
 
     kind: sound, series, solid, graph or tokens, where the files leave open what they are. size, channels, rate, fit: as
     `open_data` takes them, of what is neither pictures nor points: of those the report tells every size and channel anyway.
+    fields: where the fields of records of several lie, `photo=photos,map=labels`, when they are not found by themselves. sheet:
+    a PNG to write, of some rows of such records, fields side by side.
 
     Raises DataError when there is nothing at all to look at, when a table does not fit the files, and with `strict` for
     the first unreadable file; GanvasError for settings that the data does not take.
@@ -177,6 +196,17 @@ def check(
     settings = {"size": size, "channels": channels, "rate": rate, "fit": fit}
     given = {name: value for name, value in settings.items() if value is not None}
     path = None if isinstance(source, np.ndarray) else Path(source).expanduser()
+    if path is not None and path.exists() and kind is None and not given:
+        several = _of_fields(path, str(source), fields, sheet)
+        if several is not None and not several.alone:
+            return several
+        if several is not None:  # records of one field with captions or attributes beside
+            return _joined(several, check(source, strict=strict, axis=axis, kind=several.alone, progress=progress))
+    if fields or sheet:
+        which = "--fields" if fields else "--sheet"
+        raise DataError(
+            f"{source}: {which} is for records of several fields, which it does not hold, or not in a layout that is known"
+        )
     if path is not None and (chosen := kind or recognise(str(source))) not in PICTURES:
         return _of_kind(str(source), chosen, strict, progress, given)
     try:
@@ -198,6 +228,60 @@ def check(
             f"--kind ({', '.join(kind_names())}) if they are something else"
         )
     return report
+
+
+def _of_fields(path: Path, text: str, fields: str | None, sheet: Path | None) -> CheckReport | None:
+    """The report of records of several fields; None where there is one."""
+    import tempfile
+
+    from .columns import parse_fields
+    from .fields import look_at_fields
+    from .fields import sheet as drawn
+
+    with tempfile.TemporaryDirectory() as folder:
+        found = look_at_fields(path, text, parse_fields(fields), Path(folder))
+    if found is None:
+        return None
+    rows = found.rows
+    files = {file for column in rows.columns.values() for file in column.files}
+    report = CheckReport(text, f"records of {len(rows.columns)} fields", len(files) or 1, len(rows.names), notes=found.notes)
+    report.fields, report.problems, report.train = found.told, found.problems, found.train
+    report.lonely, report.lonely_count = rows.lonely[:LISTED], len(rows.lonely)
+    report.exact_count = report.near_count = -1
+    pointing = [name for name, column in rows.columns.items() if column.files]
+    own = found.kinds.get(pointing[0], "") if len(pointing) == 1 else ""
+    if own and path.is_dir() and set(files_of(path, kind_of(own)).files) == files:
+        report.alone = own
+    report.split = found.split
+    labels = Counter(label for label in rows.labels if label is not None)
+    report.labels = {name: labels[name] for name in sorted(labels, key=natural)}
+    groups = {group for group in rows.groups if group is not None}
+    if groups:
+        report.groups, report.group_source = len(groups), some([table.name for table in rows.tables]) or "the file"
+    if sheet is not None:
+        import io
+
+        from PIL import Image
+
+        from ..files import write_atomically
+
+        buffer = io.BytesIO()  # not by `drawing.png`, which calls what it writes synthetic
+        Image.fromarray(drawn(found)).save(buffer, format="PNG")
+        write_atomically(sheet, buffer.getvalue())
+        report.sheet = str(sheet)
+    return report
+
+
+def _joined(several: CheckReport, usual: CheckReport) -> CheckReport:
+    """The report of the files, with what the table beside them holds."""
+    for name in ("fields", "lonely", "lonely_count", "sheet", "alone"):
+        setattr(usual, name, getattr(several, name))
+    for name in ("labels", "split", "groups", "group_source"):
+        setattr(usual, name, getattr(usual, name) or getattr(several, name))
+    usual.notes += several.notes
+    usual.problems += several.problems
+    usual.train = list(dict.fromkeys([*several.train, *usual.train]))
+    return usual
 
 
 def _of_pictures(source: str | Path | np.ndarray, strict: bool, axis: int | None, progress: bool) -> CheckReport:
@@ -245,7 +329,8 @@ def _of_pictures(source: str | Path | np.ndarray, strict: bool, axis: int | None
 
 def _possible(path: Path) -> list[str]:
     """Kinds that the files may be."""
-    return [kind for kind in kind_names() if recognise(path, (kind,)) == kind]
+    able = [kind for kind in kind_names() if recognise(path, (kind,)) == kind]
+    return sorted(able, key=lambda kind: isinstance(kind_of(kind), Lends))  # those whose suffixes usually mean another last
 
 
 def _some_kind(source: str, strict: bool, progress: bool, given: dict[str, Any]) -> CheckReport | None:

@@ -18,16 +18,16 @@ import numpy as np
 from .. import kinds as _kinds
 from ..errors import DataError, GanvasError, did_you_mean
 from ..kinds import Kind, kind_names, kind_of, spec_from_dict
-from ..kinds.facets import FromArrays, FromTexts, LooksInside, Settles, Whole
+from ..kinds.facets import Beside, FromArrays, FromTexts, LooksInside, Settles, Whole
 from ..specs import REAL, Spec
 from ..store import cache as caching
 from ..store.entry import conclude
 from ..store.listing import Listing, Source, class_indices, some
 from ..store.records import Dataset, Field
-from ..store.splits import hold_out
+from ..store.splits import hold_out, join
 from . import phantoms
 from .columns import WORDS, Column, Rows, find_rows, parse_fields
-from .finding import files_of, recognise, source_of
+from .finding import files_of, recognise, source_of, usual_kind
 
 KINDS = Path(_kinds.__file__).parent
 MOST_OF_FREE = 0.9  # of the records that may be held out, where others must not be
@@ -173,7 +173,7 @@ def _entry(store: caching.Cache, content_key: str, fill: Any, code: Path) -> cac
 def _from_files(
     listing: Listing, kind: Kind, settings: dict[str, Any], store: caching.Cache, strict: bool, progress: bool
 ) -> caching.Entry:
-    files = listing.files + listing.tables
+    files = listing.files + listing.tables + (kind.beside(listing) if isinstance(kind, Beside) else [])
     content, looks = _content_key(files, [settings, listing.names], store, progress)
 
     def fill(writer: caching.Writer) -> None:
@@ -332,7 +332,7 @@ def open_fields(
     if any(group is not None for group in own):
         groups = np.unique([str(group) for group in own], return_inverse=True)[1].reshape(-1)
     else:
-        groups = found[0]
+        groups = _with_shared_files(rows, chosen, found[0])
     sides = [rows.heldout[k] for k in chosen]
     split = (
         np.array([-1 if side is None else int(side) for side in sides], np.int8) if any(s is not None for s in sides) else None
@@ -342,6 +342,18 @@ def open_fields(
     out = _sides(fields[main].spec, fields[main].values, groups, labels, split, heldout, seed, str(source), notes)
     key = [prints, [None if labels is None else labels.tolist(), groups.tolist()], heldout if split is None else out.tolist()]
     return Dataset(fields, labels, groups, out, str(source), caching.digest(key, seed, limit), tuple(notes), split is not None)
+
+
+def _with_shared_files(rows: Rows, chosen: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Groups (N,) of which rows that have a file in common are in one."""
+    parent = np.unique(groups, return_index=True, return_inverse=True)
+    numbers = parent[1][parent[2].reshape(-1)].astype(np.int64)
+    for column in rows.columns.values():
+        first: dict[Path, int] = {}
+        if column.files:
+            pairs = [(first.setdefault(column.files[k], i), i) for i, k in enumerate(chosen)]
+            join(numbers, *np.array(pairs, np.int64).T)
+    return numbers
 
 
 def _told_lonely(lonely: list[str], whole: int) -> list[str]:
@@ -362,12 +374,14 @@ def _kind_of_column(column: Column, wanted: tuple[str, ...] | None, source: Sour
             return name
     if column.array is not None:
         return recognise(_checked(column.array), able)
-    sure = [name for name in able if not isinstance(kind_of(name), LooksInside)]
+    # what a system asks for and only a look inside tells says itself what is wrong with the files
+    sure = [name for name in able if not isinstance(kind_of(name), LooksInside)] or list(able)
     suffixes = {file.suffix.lower() for file in column.files}
     fitting = [name for name in sure if suffixes & set(kind_of(name).suffixes)]
     if not fitting:
         raise DataError(f"{source}: {column.name} holds {some(sorted(suffixes))}, not {' or '.join(able)}")
-    return "image" if "image" in fitting else fitting[0]
+    usual = usual_kind(column.files[0].name)
+    return usual if usual in fitting else fitting[0]
 
 
 def _open_column(

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..kinds import Kind, kind_names, kind_of
-from ..kinds.facets import FromArrays, Sniffs
+from ..kinds.facets import FromArrays, Lends, LooksInside, Sniffs
 from ..store.listing import Listing, Source, list_files
 from .phantoms import catalogue, is_phantom
 
@@ -56,13 +56,30 @@ def _claimants(base: str, owners: dict[str, list[str]], wanted: tuple[str, ...])
     suffixes = (["." + ".".join(parts[-2:])] if len(parts) > 2 else []) + ["." + parts[-1]]
     for suffix in suffixes:
         if suffix in owners and len(parts) > 1:
-            able = owners[suffix]
-            asked = [name for name in able if name in wanted]
+            asked = [name for name in owners[suffix] if name in wanted]
+            able = [name for name in owners[suffix] if name in asked or suffix not in _lent(name)]
             usual = [USUALLY[suffix]] if suffix in USUALLY else []
             return able if len(able) == 1 else asked or usual
     return []
 
 
+def _lent(name: str) -> tuple[str, ...]:
+    """Suffixes of that kind which mean another one to those who do not ask for it."""
+    kind = kind_of(name)
+    return kind.lent if isinstance(kind, Lends) else ()
+
+
+def usual_kind(name: str) -> str | None:
+    """The kind that a file of that name is of when nobody says; None where it is of none, or may be of several."""
+    owners: dict[str, list[str]] = {}
+    for own in kind_names():
+        for suffix in kind_of(own).suffixes:
+            owners.setdefault(suffix, []).append(own)
+    found = _claimants(name.rpartition("/")[2].lower(), owners, ())
+    return found[0] if len(found) == 1 else None
+
+
 def files_of(place: str | Path | Source, kind: Kind) -> Listing:
     """The source's files of that kind, with their labels, groups and sides. Raises DataError as `list_files`."""
-    return list_files(source_of(place), kind.suffixes, kind.says.noun, kind.sniff if isinstance(kind, Sniffs) else None)
+    sniff = kind.sniff if isinstance(kind, Sniffs) else None
+    return list_files(source_of(place), kind.suffixes, kind.says.noun, sniff, masks=isinstance(kind, LooksInside))

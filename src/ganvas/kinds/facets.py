@@ -56,6 +56,32 @@ class LooksInside(Protocol):
 
 
 @runtime_checkable
+class Lends(Protocol):
+    """Has suffixes of other kinds, and is meant by them only where a system or `--kind` asks for it."""
+
+    lent: tuple[str, ...]
+    """Those of `Kind.suffixes` that mean another kind otherwise."""
+
+
+@runtime_checkable
+class Beside(Protocol):
+    """Reads further files that say what its records mean; when these change, records are made anew."""
+
+    def beside(self, listing: Any) -> list[Path]:
+        """Those that are there, of a `store.listing.Listing`."""
+        ...
+
+
+@runtime_checkable
+class Worded(Protocol):
+    """Makes a record from words that a user types."""
+
+    def encode_text(self, text: str, spec: Any) -> tuple[np.ndarray, list[str]]:
+        """A record (1, ...) in file units, and notes on what of the text the spec does not know. Raises DataError."""
+        ...
+
+
+@runtime_checkable
 class Sniffs(Protocol):
     """Knows its files by their first bytes too."""
 

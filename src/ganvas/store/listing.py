@@ -139,13 +139,14 @@ class Source:
 
 
 def list_files(
-    place: Path | Source, suffixes: tuple[str, ...], noun: str, sniff: Callable[[Path], bool] | None = None
-) -> Listing:
+    place: Path | Source, suffixes: tuple[str, ...], noun: str, sniff: Callable[[Path], bool] | None = None, *,
+    masks: bool = False,
+) -> Listing:  # fmt: skip
     """Every readable file of a file or folder, sorted naturally.
 
-    Hidden files and mask folders are left out. Raises DataError when the source does not exist, cannot be entered,
-    holds nothing readable, or when a table does not fit the files. suffixes: of the files that are wanted, whose records are
-    called `noun`. sniff: whether a file of another suffix, or none, is one of them all the same.
+    Hidden files are left out, and mask folders unless `masks` are wanted. Raises DataError when the source does not exist,
+    cannot be entered, holds nothing readable, or when a table does not fit the files. suffixes: of the files that are wanted,
+    whose records are called `noun`. sniff: whether a file of another suffix, or none, is one of them all the same.
     """
     source = place.path if isinstance(place, Source) else place
     place = place if isinstance(place, Source) else Source(place)
@@ -158,15 +159,15 @@ def list_files(
         raise DataError(f"{source}: no such file or folder{close}")
     if source.is_file():
         return Listing(source, [source], [source.name], [None], [None], [None])
-    names, masks, others = [], [], []
-    beside = _masks_of(place.names)
+    names, hidden, others = [], [], []
+    beside = set() if masks else _masks_of(place.names)
     overviews = 0
     for name in place.names:
         folders, _, base = name.rpartition("/")
         if not folders and base in TABLES:
             continue
         if name in beside:
-            masks.append(name)
+            hidden.append(name)
         elif OVERVIEW_NAME.search(name) and _is_overview(source / name):
             overviews += 1
         elif base.lower().endswith(suffixes) or (sniff is not None and sniff(source / name)):
@@ -176,9 +177,9 @@ def list_files(
     names.sort(key=natural)
     unknown: list[None] = [None] * len(names)
     listing = Listing(source, [source / name for name in names], names, [*unknown], [*unknown], [*unknown])
-    if masks:
+    if hidden:
         listing.notes.append(
-            f"{counted(len(masks), 'mask file')} left out ({some(masks, 2)}): pictures of the same names lie beside them; "
+            f"{counted(len(hidden), 'mask file')} left out ({some(hidden, 2)}): pictures of the same names lie beside them; "
             "rename the folder or the files to keep them, or train a system that takes masks"
         )
     if overviews:

@@ -146,6 +146,25 @@ def _read_png(path: Path, data: bytes) -> Picture:
     return _finish(pixels, _exif_orientation(parts[b"eXIf"]) if b"eXIf" in parts else 1, notes)
 
 
+def read_png_numbers(path: Path, data: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The numbers (H, W) that a grey or indexed PNG holds, neither coloured nor stretched, and its palette as `#rrggbb`.
+
+    It is read as the grey one that it would be without a palette. Raises DataError for one in colour or with alpha.
+    """
+    parts = _png_parts(path, data)
+    header = parts.get(b"IHDR", b"")
+    bits, colour = (header[8], header[9]) if len(header) == 13 else (8, 0)
+    if colour not in (0, 3):
+        raise failure(path, "is a picture in colour or with alpha", "save the classes as numbers, in a grey or indexed PNG")
+    palette = parts.get(b"PLTE", b"").hex() if colour == 3 else ""
+    plain = _PNG_MAGIC + _chunk(b"IHDR", header[:9] + b"\0" + header[10:])
+    plain += b"".join(_chunk(name, parts[name]) for name in (b"eXIf", b"IDAT") if name in parts) + _chunk(b"IEND", b"")
+    pixels = _read_png(path, plain).pixels[..., 0]
+    if bits < 8:
+        pixels = pixels // (255 // (2**bits - 1))
+    return pixels, tuple(f"#{palette[i : i + 6]}" for i in range(0, len(palette), 6))
+
+
 def _png_colours(path: Path, parts: dict[bytes, bytes], bits: int, colour: int) -> bytes:
     """The palette and transparency chunks that the pixels need, checked."""
     chunks = b""

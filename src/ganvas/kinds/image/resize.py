@@ -48,12 +48,15 @@ def convert_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
     raise GanvasError(f"{have} channels cannot be turned into {channels}: only grey and RGB convert into each other")
 
 
-def resize(pixels: np.ndarray, size: tuple[int, int], fit: str = "crop") -> tuple[np.ndarray, tuple[float, float]]:
+def resize(
+    pixels: np.ndarray, size: tuple[int, int], fit: str = "crop", nearest: bool = False
+) -> tuple[np.ndarray, tuple[float, float]]:
     """Pixels (H, W, C) at `size` (height, width), and how many old pixels one new pixel spans (rows, columns).
 
     fit: `crop` cuts the centre to the wanted aspect, `pad` keeps everything and fills with the median of the border,
     `stretch` changes the aspect. Bicubic, antialiased when shrinking (Pillow's convolution resampling). Values never
-    leave the range the picture had.
+    leave the range the picture had. nearest: take the nearest pixel and pad with the border's most frequent value, so that
+    no value appears that was not there (label maps).
     """
     high, wide = pixels.shape[:2]
     rows, columns = size
@@ -74,11 +77,11 @@ def resize(pixels: np.ndarray, size: tuple[int, int], fit: str = "crop") -> tupl
     # A box may end a rounding error outside the picture, which Pillow refuses.
     box = (max(0.0, box[0]), max(0.0, box[1]), min(float(wide), box[2]), min(float(high), box[3]))
     span = ((box[3] - box[1]) / inner[0], (box[2] - box[0]) / inner[1])
-    small = _resample(pixels, inner, box)
+    small = _resample(pixels, inner, box, nearest)
     if inner != (rows, columns):
         border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
         whole = np.empty((rows, columns, pixels.shape[2]), pixels.dtype)
-        whole[...] = _back(np.median(border.astype(np.float32), axis=0), pixels.dtype)
+        whole[...] = _commonest(border) if nearest else _back(np.median(border.astype(np.float32), axis=0), pixels.dtype)
         top, left = (rows - inner[0]) // 2, (columns - inner[1]) // 2
         whole[top : top + inner[0], left : left + inner[1]] = small
         small = whole
@@ -119,9 +122,23 @@ def thumbnail(pixels: np.ndarray, side: int = 32) -> np.ndarray:
     return (centred / length).astype(np.float32)
 
 
-def _resample(pixels: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
-    shape, bicubic = (size[1], size[0]), _filter("BICUBIC")
+def _commonest(border: np.ndarray) -> np.ndarray:
+    """The most frequent value of each channel of (N, C)."""
+    found = [np.unique(border[:, c], return_counts=True) for c in range(border.shape[1])]
+    return np.array([values[counts.argmax()] for values, counts in found], border.dtype)
+
+
+def _resample(
+    pixels: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float], nearest: bool
+) -> np.ndarray:  # fmt: skip
     channels = pixels.shape[2]
+    if nearest:
+        places = []
+        for low, high, count, most in ((box[1], box[3], size[0], pixels.shape[0]), (box[0], box[2], size[1], pixels.shape[1])):
+            middles = low + (np.arange(count) + 0.5) * (high - low) / count
+            places.append(np.minimum(middles.astype(int), most - 1))
+        return pixels[places[0][:, None], places[1][None]]
+    shape, bicubic = (size[1], size[0]), _filter("BICUBIC")
     if pixels.dtype == np.uint8 and channels in (1, 3):
         image = _image(np.ascontiguousarray(pixels[:, :, 0] if channels == 1 else pixels))
         return np.asarray(image.resize(shape, bicubic, box=box)).reshape(*size, channels)

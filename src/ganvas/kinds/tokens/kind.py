@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import DataError, GanvasError, did_you_mean
-from ...store.listing import Listing, class_indices, counted, some
+from ...errors import DataError, GanvasError
+from ...store.listing import Listing, class_indices, counted
 from .. import Kind, KindSays
 from . import files
-from .spec import TokensSpec
+from .spec import LEAST, MOST, VOCABULARY, WHOLE, TokensSpec, symbol_order
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,10 +26,7 @@ if TYPE_CHECKING:
     from ...metrics.measure import Measure
     from ...store.cache import Writer
 
-LEAST, MOST = 2, 4096  # symbols of a sequence
-WHOLE = 64  # sequences up to here are taken whole, when no length is asked for; longer ones give so many symbols,
-MELODY = 32  # and longer melodies so many steps
-VOCABULARY = 100_000
+MELODY = 32  # steps that longer melodies give
 STRETCHES = 10  # of a lone melody, so that one can be held out
 BUCKETS = 256  # into which symbols, and pairs of symbols, are hashed
 COMPARED = 500  # sequences of which self-BLEU is taken
@@ -83,7 +80,7 @@ class TokensKind(Kind):
             raise DataError(f"{listing.source}: nothing is left that fills half of {length} symbols: give a shorter --size")
         declared = {symbol for _, own in held for symbol in own.declared}
         found = Counter(symbol for piece in pieces for symbol in piece.symbols)
-        symbols = sorted({*found, *declared}, key=_order)
+        symbols = sorted({*found, *declared}, key=symbol_order)
         if len(found) < 2:
             raise DataError(f"{listing.source}: holds one symbol only ('{symbols[0]}'): nothing to learn")
         if len(symbols) > VOCABULARY:
@@ -112,69 +109,19 @@ class TokensKind(Kind):
 
         Settings are of what the captions belong to. The length is that of the longest caption, up to 64 words.
         """
-        from ...store.entry import conclude
-        from .captions import words_of
+        from .captions import fill
 
         del settings
-        if len(columns) != 1:
-            raise DataError(f"a caption is one column of a table, not {len(columns)} ({some(list(columns))}): name the one")
-        ((name, cells),) = columns.items()
-        captions = [words_of(cell) for cell in cells]
-        found = Counter(word for caption in captions for word in caption)
-        if len(found) < 2:
-            raise DataError(f"column '{name}' has {counted(len(found), 'word')} in all: nothing to learn")
-        if len(found) > VOCABULARY:
-            raise DataError(f"column '{name}' has {len(found)} words, more than {VOCABULARY}")
-        longest = max(len(caption) for caption in captions)
-        length = max(LEAST, min(longest, WHOLE))
-        notes = ["words in lower case, punctuation apart"]
-        over = sum(len(caption) > length for caption in captions)
-        if over:
-            notes.append(f"{over} of {len(captions)} captions are longer than {length} words and were cut there")
-        blank = sum(not caption for caption in captions)
-        if blank:
-            notes.append(f"{blank} of {len(captions)} captions are empty")
-        rare = sum(count == 1 for count in found.values())
-        if rare > len(found) / 4:
-            notes.append(f"{rare} of {len(found)} words occur once: little can be learnt of them")
-        symbols = ("", *sorted(found, key=_order))
-        index = {symbol: k for k, symbol in enumerate(symbols)}
-        for caption in captions:
-            row = np.zeros(length, np.int32)
-            row[: len(caption)] = [index[word] for word in caption[:length]]
-            writer.row(row)
-        groups = np.unique(writer.rows(), axis=0, return_inverse=True)[1].reshape(-1)
-        conclude(writer, TokensSpec(length, symbols), None, groups, None, notes)
+        fill(writer, columns)
 
     def encode_text(self, text: str, spec: TokensSpec) -> tuple[np.ndarray, list[str]]:
         """(1, length) int32 of words as `fill_texts` takes them; unknown ones are left out and named in a note.
 
         Raises DataError where no word is known.
         """
-        from .captions import words_of
+        from .captions import encode
 
-        index = {symbol: k for k, symbol in enumerate(spec.symbols)}
-        words = words_of(text)
-        known = [word for word in words if word in index]
-        unknown = list(dict.fromkeys(word for word in words if word not in index))
-        if not known:
-            told = f"none of its words ({some(unknown, 5)}) is known" if unknown else "it has no word"
-            raise DataError(f"caption '{text}': {told}; words that are, for example: {some(list(spec.symbols[1:]), 8)}")
-        notes = []
-        if unknown:
-            near = [did_you_mean(word, list(spec.symbols[1:])) for word in unknown[:8]]
-            shown = ", ".join(f"'{word}'{hint}" for word, hint in zip(unknown[:8], near, strict=True))
-            more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
-            notes.append(f"left out of the caption, as the run never saw them: {shown}{more}")
-        if len(known) > spec.length:
-            notes.append(f"the caption has {len(known)} words and was cut at {spec.length}")
-        row = np.zeros((1, spec.length), np.int32)
-        row[0, : len(known)] = [index[word] for word in known[: spec.length]]
-        if not spec.ends and len(known) < spec.length:
-            raise DataError(
-                f"caption '{text}': {len(known)} words, and these sequences have {spec.length} always: give as many"
-            )
-        return row, notes
+        return encode(text, spec)
 
     def encode(self, values: np.ndarray, spec: TokensSpec, device: Any) -> Tensor:
         """(N, length) int64."""
@@ -304,12 +251,6 @@ def texts(row: np.ndarray, spec: TokensSpec) -> list[str]:
             break
         found.append(symbol)
     return found
-
-
-def _order(symbol: str) -> tuple[int, int, str]:
-    """Numbers by size, then anything else by its text."""
-    number = symbol.isascii() and symbol.isdigit() and len(symbol) < 10
-    return (0, int(symbol), symbol) if number else (1, 0, symbol)
 
 
 def _mixed(numbers: np.ndarray) -> np.ndarray:

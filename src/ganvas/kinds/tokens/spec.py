@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LEAST, MOST = 2, 4096  # symbols of a sequence
+WHOLE = 64  # sequences up to here are taken whole, when no length is asked for; longer ones give so many symbols
+VOCABULARY = 100_000
+
 
 @dataclass(frozen=True)
 class TokensSpec:
@@ -40,3 +44,9 @@ class TokensSpec:
     def size(self) -> str:
         """What `--size` would have to be."""
         return str(self.length)
+
+
+def symbol_order(symbol: str) -> tuple[int, int, str]:
+    """Numbers by size, then anything else by its text."""
+    number = symbol.isascii() and symbol.isdigit() and len(symbol) < 10
+    return (0, int(symbol), symbol) if number else (1, 0, symbol)

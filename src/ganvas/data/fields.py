@@ -1,0 +1,203 @@
+"""What `ganvas data check` tells of records of several fields: which there are, what has no partner, a sheet to look at.
+
+Decodes a few rows, not all. Not for finding the rows (`columns`) nor for opening them to train on (`dataset`).
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import numpy as np
+
+from ..drawing import BACKGROUND, GUTTER, INK, TEXT_HEIGHT, font
+from ..errors import DataError, GanvasError
+from ..kinds import kind_of, spec_from_dict
+from ..kinds.facets import Gridded
+from ..registry import catalogue
+from ..store.cache import Cache
+from ..store.listing import Source, some
+from .columns import WORDS, Column, Rows, find_rows
+
+LOOKED_AT = 200  # rows that are decoded to say what a field is
+ROWS, CELL = 8, 160  # of a sheet: rows, pixels of a cell's side
+USUAL = "dcgan"  # what is proposed where several systems would do
+SIDE = 64  # to which pictures of several sizes are brought for a look
+
+
+@dataclass
+class Found:
+    """The fields of a source. kinds: field -> kind; told: field -> what its records are, or why they cannot be opened;
+    columns: field -> names of its columns in a table. names: of the rows that have all fields. lonely: a line for each row or
+    file without its partner. notes: on how they were found."""
+
+    rows: Rows
+    kinds: dict[str, str] = field(default_factory=dict)
+    told: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    train: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    shown: dict[str, tuple[Any, np.ndarray]] = field(default_factory=dict)
+
+    @property
+    def split(self) -> dict[str, int]:
+        """Rows per side of a split that the data declares."""
+        words = {True: "held out", False: "train", None: "not given"}
+        counts = Counter(words[side] for side in self.rows.heldout)
+        return dict(counts) if set(counts) != {"not given"} else {}
+
+
+def look_at_fields(path: Path, text: str, by_hand: dict[str, str], cache: Path) -> Found | None:
+    """The fields of a source; None where it holds records of one. cache: a folder for decoded rows, for the moment.
+
+    Raises DataError for rows that do not fit together (two files of one record, arrays of different lengths).
+    """
+    source = Source(path, text)
+    if path.is_file() and path.suffix.lower() not in (".npz", ".csv", ".tsv", ".jsonl", ".parquet"):
+        return None
+    try:
+        rows = find_rows(source, None, by_hand)
+    except DataError as error:
+        if by_hand or "for one record" in str(error):
+            raise
+        return None
+    rows.columns = _together(rows.columns)
+    files = [column for column in rows.columns.values() if not column.texts]
+    if len(rows.columns) < 2 or not files or (files[0].array is not None and len(files) < 2):
+        return None
+    found = Found(rows, notes=list(rows.notes))
+    chosen = np.unique(np.linspace(0, max(0, len(rows.names) - 1), min(LOOKED_AT, len(rows.names))).astype(int))
+    for name, column in rows.columns.items():
+        _open_one(found, name, column, source, chosen, cache)
+    if not rows.names:
+        found.problems.append(f"no record has all of its fields ({some(rows.lonely, 2)})")
+    elif rows.lonely:
+        found.problems.append(f"{len(rows.lonely)} without a partner are left out of training, listed below by name")
+    found.train = _lines(source, by_hand, found)
+    return found
+
+
+def _together(columns: dict[str, Column]) -> dict[str, Column]:
+    """Captions apart, all other columns of values as one field, `attributes`."""
+    captions = {name for name, own in columns.items() if own.texts and name.lower() in WORDS[2]}
+    values = {name: own for name, own in columns.items() if own.texts and name not in captions}
+    kept = {name: own for name, own in columns.items() if name not in values}
+    if values:
+        name = "attributes" if "attributes" not in kept else "attributes (columns)"
+        kept[name] = Column(name, texts={column: cells for own in values.values() for column, cells in own.texts.items()})
+    return kept
+
+
+def _open_one(found: Found, name: str, column: Column, source: Source, chosen: np.ndarray, cache: Path) -> None:
+    from .dataset import _kind_of_column, _open_column, _settled
+
+    options: dict[str, Any] = {"size": None, "channels": None, "fit": "crop", "axis": None, "rate": None}
+    try:
+        kind = kind_of(_kind_of_column(column, None, source))
+        found.kinds[name] = kind.name
+        if not len(chosen):
+            found.told[name] = kind.says.noun
+            return
+        mixed: dict[str, Any] = {}
+        while True:
+            try:
+                settings = _settled(kind, {**options, **mixed})
+                entry = _open_column(column, kind, source, chosen, found.rows, settings, Cache(cache), False)
+                break
+            except DataError as error:  # for a look only: training asks for --size and --channels
+                more = {"size": SIDE} if "sizes" in str(error) else {"channels": 3} if "mixes channels" in str(error) else {}
+                if not more or more.keys() <= mixed.keys():
+                    raise
+                mixed |= more
+        words = {
+            "size": f"of several sizes: --size {SIDE} brings them to one",
+            "channels": "grey and colour: --channels 3 or 1",
+        }
+        found.problems += [f"{name}: {words[key]}" for key in mixed]
+        spec = spec_from_dict(entry.facts["spec"])
+        found.told[name] = kind.describe(spec)
+        found.shown[name] = (spec, np.array(entry.values[_few(len(chosen))]))
+        found.notes += [f"{name}: {note}" for note in entry.facts["notes"] if "missing" in note or "count as" in note]
+    except GanvasError as error:
+        found.told[name] = "cannot be opened"
+        found.problems.append(f"{name}: {error}")
+
+
+def _few(count: int) -> np.ndarray:
+    return np.unique(np.linspace(0, count - 1, min(ROWS, count)).astype(int))
+
+
+def _lines(source: Source, by_hand: dict[str, str], found: Found) -> list[str]:
+    """Commands to run next: systems whose fields are there, else those that learn from the first field alone."""
+    hand = ",".join(f"{name}={place}" for name, place in by_hand.items())
+    chosen = f" --fields {quote(hand)}" if hand else ""
+    lines = []
+    for name, card in catalogue().items():
+        if not card.fields:
+            continue
+        try:
+            find_rows(source, card.fields, by_hand)
+        except DataError:
+            continue
+        lines.append(f"ganvas train {name} --data {quote(source.text)}{chosen}")
+    if lines:
+        return lines
+    for name, column in found.rows.columns.items():
+        folders = {file.parent for file in column.files}
+        systems = [card.name for card in catalogue().values() if not card.fields and found.kinds.get(name) in card.data]
+        if len(folders) == 1 and systems:
+            lines.append(f"ganvas train {USUAL if USUAL in systems else systems[0]} --data {quote(str(folders.pop()))}")
+            found.notes.append(f"no system takes these fields together yet: {name} alone can be learnt")
+            break
+    return lines
+
+
+def sheet(found: Found) -> np.ndarray:
+    """Rows of the source (a few spread over all) as one picture (H, W, 3) uint8: a column a field, its name above, texts as
+    text."""
+    if not found.shown:
+        raise DataError("no field could be opened: there is nothing to draw")
+    from PIL import Image, ImageDraw
+
+    count = min(len(values) for _, values in found.shown.values())
+    head, step = TEXT_HEIGHT + 2 * GUTTER, CELL + GUTTER
+    canvas = Image.new("RGB", (GUTTER + len(found.shown) * step, head + count * step + GUTTER), (BACKGROUND,) * 3)
+    draw = ImageDraw.Draw(canvas)
+    for across, (name, (spec, values)) in enumerate(found.shown.items()):
+        left = GUTTER + across * step
+        draw.text((left + CELL / 2, head / 2), name[:22], fill=(INK,) * 3, font=font(), anchor="mm")
+        for down in range(count):
+            top = head + down * step
+            text = _as_text(found.kinds[name], values[down], spec)
+            if text is not None:
+                lines = [part for line in text for part in textwrap.wrap(line, 22)] or ["(empty)"]
+                draw.multiline_text((left, top), "\n".join(lines[:8]), fill=(INK,) * 3, font=font(), spacing=2)
+                continue
+            own = Image.fromarray(_drawn(found.kinds[name], values[down : down + 1], spec))
+            scale = min(CELL / own.width, CELL / own.height)
+            small = (max(1, round(own.width * scale)), max(1, round(own.height * scale)))
+            own = own.resize(small, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX)
+            canvas.paste(own, (left + (CELL - own.width) // 2, top + (CELL - own.height) // 2))
+    return np.array(canvas)
+
+
+def _as_text(kind: str, record: np.ndarray, spec: Any) -> list[str] | None:
+    """Lines of a record that is read rather than looked at; None for any other."""
+    if kind == "tokens" and spec.rate is None:
+        from ..kinds.tokens.kind import texts
+
+        return [spec.joined.join(texts(record, spec))]
+    if kind == "table":
+        from ..kinds.table.files import cells_of
+
+        return [f"{name}: {cells[0] or '(missing)'}" for name, cells in cells_of(record[None], spec).items()]
+    return None
+
+
+def _drawn(kind: str, record: np.ndarray, spec: Any) -> np.ndarray:
+    own = kind_of(kind)
+    return own.grid(record, spec, columns=1) if isinstance(own, Gridded) else own.picture(record, spec)

@@ -1,0 +1,197 @@
+"""Files of label maps: the numbers in them as they are, the table that names them, and files written from indices.
+
+Lossless files alone: JPEG and lossy WebP invent values at every edge. Not for bringing maps to one size (`kind`).
+"""
+
+from __future__ import annotations
+
+import colorsys
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import DataError
+from ...store.cells import read_cells
+from ...store.guard import failure, guard
+from ...store.listing import Listing
+from ..image.rasters import read_png_numbers, sniff
+from ..image.readers import read
+from .spec import LabelMapSpec
+
+LOSSY = (".jpg", ".jpeg", ".webp")
+LOSSLESS = (".png", ".tif", ".tiff", ".nii", ".nii.gz", ".npz", ".npy")
+MOST_CLASSES = 256
+LOOKED_AT, MOST_VALUES = 24, 32  # files that are looked into, and different values up to which they are maps
+TABLE = "classes.csv"
+COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
+SYNTHETIC = "SYNTHETIC: made by a generative model, not a real record"
+
+
+@dataclass
+class Map:
+    """One map: numbers (H, W) int64 as the file holds them, and the palette of an indexed PNG."""
+
+    numbers: np.ndarray
+    palette: tuple[str, ...] = ()
+    label: str | None = None
+    group: str | None = None
+
+
+def read_maps(path: Path, axis: int | None = None) -> Iterator[Map]:
+    """The maps of a file: one, or one a slice, page or row. Raises DataError for lossy files and for what are not numbers."""
+    with guard(path, "a label map"):
+        if path.name.lower().endswith(LOSSY):
+            raise lossy(path)
+        with path.open("rb") as stream:
+            head = sniff(stream.read(132))
+        if head in ("JPEG", "WEBP"):  # whatever its suffix says
+            raise lossy(path)
+        if head == "PNG":
+            numbers, palette = read_png_numbers(path, path.read_bytes())
+            yield Map(numbers.astype(np.int64), palette)
+            return
+    for picture in read(path, axis=axis):
+        pixels = picture.pixels
+        if pixels.shape[2] != 1:
+            raise failure(path, f"has {pixels.shape[2]} channels", "save the classes as numbers, in one channel")
+        numbers = pixels[..., 0]
+        if picture.depth == 32 and not (numbers == np.rint(numbers)).all():
+            raise failure(
+                path, "has values between whole numbers", "a label map holds a whole number a pixel; it may be an image"
+            )
+        label = None if picture.label is None else str(picture.label)
+        yield Map(numbers.astype(np.int64), (), label, picture.group)
+
+
+def lossy(path: Path) -> DataError:
+    """JPEG and WebP change values at the edges of classes."""
+    return failure(path, "is a lossy picture, which changes values at every edge", "save label maps as PNG or TIFF")
+
+
+def look(files: Sequence[Path]) -> bool:
+    """Whether files are label maps: lossless, in one channel, with few different whole values over a sample of them, and of
+    indexed PNG with one palette, unless a `classes.csv` lies beside. Files of 0 and 255 are maps of
+    two classes; files that number their objects are none."""
+    chosen = [files[k] for k in sorted({round(k) for k in np.linspace(0, len(files) - 1, min(LOOKED_AT, len(files)))})]
+    found: set[int] = set()
+    palettes: dict[int, str] = {}
+    counting: list[int] = []
+    named = bool(files) and any((folder / TABLE).is_file() for folder in (files[0].parent, files[0].parent.parent))
+    for path in chosen:
+        if not path.name.lower().endswith(LOSSLESS):
+            return False
+        try:
+            first = next(read_maps(path))
+        except (DataError, StopIteration):
+            return False
+        own = np.unique(first.numbers).tolist()
+        found.update(own)
+        if len(found) > MOST_VALUES:
+            return False
+        if own == list(range(len(own))):
+            counting.append(len(own))
+        for value in own:
+            colour = first.palette[value] if value < len(first.palette) else ""
+            if palettes.setdefault(value, colour) != colour and not named:
+                return False
+    objects = len(set(counting)) > 3 and len(counting) > 0.7 * len(chosen)  # 0 to n in each file, n its own: they are counted
+    return len(found) > 1 and (named or not objects)
+
+
+# The table of classes
+
+
+@dataclass
+class Classes:
+    """What a `classes.csv` says. named: value -> class. colours: value -> `#rrggbb`, where it has them."""
+
+    path: Path
+    named: dict[int, str]
+    colours: dict[int, str]
+
+
+def table_beside(listing: Listing) -> Path | None:
+    """The `classes.csv` in the folder of the files, at the root of the source, or beside it."""
+    folders = {path.parent for path in listing.files}
+    source = listing.source if listing.source.is_dir() else listing.source.parent
+    places = [*(folders if len(folders) == 1 else ()), source, source.parent]
+    return next((place / TABLE for place in places if (place / TABLE).is_file()), None)
+
+
+def read_classes(path: Path) -> Classes:
+    """A table with the columns value, class and perhaps colour. Raises DataError in one line."""
+    names, rows = read_cells(path)
+    lower = {name.strip().lower(): name for name in names}
+    if not {"value", "class"} <= set(lower) or not rows:
+        raise DataError(f"{path}: needs the columns value,class (and colour, if you like), as in  0,background,#000000")
+    found = Classes(path, {}, {})
+    for line, row in enumerate(rows, start=2):
+        value, name = row[lower["value"]].strip(), row[lower["class"]].strip()
+        if not re.fullmatch(r"\d{1,5}", value) or int(value) > 65535:
+            raise DataError(f"{path}: line {line} has the value '{value}': write a whole number from 0 to 65535")
+        if not name:
+            raise DataError(f"{path}: line {line} has no class: name it")
+        if int(value) in found.named:
+            raise DataError(f"{path}: the value {value} has two lines: keep one")
+        if name in found.named.values():
+            raise DataError(f"{path}: two values are called '{name}': give each a name of its own")
+        found.named[int(value)] = name
+        colour = next((row[lower[word]].strip() for word in ("colour", "color") if word in lower), "")
+        if colour:
+            matched = COLOUR.fullmatch(colour)
+            if matched is None:
+                raise DataError(f"{path}: line {line} has the colour '{colour}': write it as #rrggbb")
+            found.colours[int(value)] = f"#{matched[1].lower()}"
+    return found
+
+
+def usual_colour(index: int) -> str:
+    """A colour that neighbours in a list of classes do not share; black first."""
+    if index == 0:
+        return "#000000"
+    shade = colorsys.hsv_to_rgb(index * 0.618034 % 1, (0.85, 0.5)[index // 8 % 2], (0.95, 0.65)[index // 4 % 2])
+    return "#" + "".join(f"{round(255 * part):02x}" for part in shade)
+
+
+def colours_of(spec: LabelMapSpec) -> np.ndarray:
+    """(K, 3) uint8."""
+    return np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in spec.palette], np.uint8)
+
+
+# Writing
+
+
+def encoded_png(indices: np.ndarray, spec: LabelMapSpec, note: dict[str, str]) -> bytes:
+    """One map (H, W) as an indexed PNG whose numbers are those of the files it was learnt from; 16-bit grey beyond 255."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    numbers = np.asarray(spec.values)[indices]
+    tag = PngInfo()
+    for key, text in {"Description": SYNTHETIC, **note}.items():
+        tag.add_text(key, text)
+    buffer = io.BytesIO()
+    if max(spec.values) > 255:
+        Image.fromarray(numbers.astype(np.uint16)).save(buffer, format="PNG", pnginfo=tag)
+        return buffer.getvalue()
+    image = Image.fromarray(numbers.astype(np.uint8), mode="P")
+    table = np.zeros((256, 3), np.uint8)
+    table[list(spec.values)] = colours_of(spec)
+    image.putpalette(table.tobytes())
+    image.save(buffer, format="PNG", pnginfo=tag, bits=8)
+    return buffer.getvalue()
+
+
+def encoded_table(spec: LabelMapSpec) -> bytes:
+    """The `classes.csv` of a spec."""
+    import csv
+
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["value", "class", "colour"])
+    rows.writerows(zip(spec.values, spec.names, spec.palette, strict=True))
+    return text.getvalue().encode()

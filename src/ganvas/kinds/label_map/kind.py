@@ -1,0 +1,319 @@
+"""Label maps: images in which each pixel is of one class, such as road, sky and car, or the inside and outside of a mask.
+
+Records are (N, H, W) uint8, indices into the classes of the spec; tensors are the same in int64. They are never interpolated:
+resizing takes the nearest pixel, so no value appears that no file has. Not for instances (a number for each nucleus).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import DataError, GanvasError
+from ...store.listing import Listing, class_indices, some
+from .. import Kind, KindSays
+from ..image import grid as grids
+from ..image.kind import KIND as IMAGES
+from ..image.resize import patches, resize
+from ..image.spec import ImageSpec
+from . import files
+from .spec import LabelMapSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ...store.cache import Writer
+
+COARSE = 8  # cells of a side in which shares of classes are features
+
+
+class LabelMapKind(Kind):
+    name = "label_map"
+    spec = LabelMapSpec
+    suffixes = (*files.LOSSLESS, *files.LOSSY)  # the lossy ones are refused by name
+    lent = suffixes
+    formats = ("png", "npz")
+    says = KindSays(
+        noun="label maps",
+        features="shares",
+        limit="Maps show the classes of the data alone; a made map is no finding, and no measurement of a scene.",
+        phantom="",
+        shown=64,
+        example_channels=4,
+    )
+
+    # Reading
+
+    def looks_like(self, own: Sequence[Path]) -> bool:
+        """See `files.look`."""
+        return files.look(own)
+
+    def beside(self, listing: Listing) -> list[Path]:
+        """The `classes.csv` that names the values."""
+        table = files.table_beside(listing)
+        return [] if table is None else [table]
+
+    def settle(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """As for images; channels mean nothing here, and may be meant for a picture beside."""
+        return {**IMAGES.settle(settings), "channels": None}
+
+    def suitable(self, source: Any) -> Any:
+        """As for images."""
+        return IMAGES.suitable(source)
+
+    def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:
+        """See `Kind.fill`. Equal maps are held out together, as are the slices of a volume and the patches of a map."""
+        from ...store import cache as caching
+
+        def work(place: int) -> tuple[int, list[files.Map], str | None]:
+            try:
+                return place, list(files.read_maps(listing.files[place], settings["axis"])), None
+            except DataError as error:
+                return place, [], str(error)
+
+        table = files.table_beside(listing)
+        known = None if table is None else files.read_classes(table)
+        if known is not None and len(known.named) > files.MOST_CLASSES:
+            raise DataError(f"{table}: {len(known.named)} classes, more than {files.MOST_CLASSES}")
+        rows = _Rows(writer, settings, known)
+        skipped: list[tuple[str, str]] = []
+        order = list(range(len(listing.files)))
+        for place, maps, wrong in caching.in_parallel(work, order, what="decoding", progress=progress):
+            name = listing.names[place]
+            if wrong is not None:
+                if strict or len(listing.files) == 1 or name.lower().endswith(files.LOSSY):
+                    raise DataError(wrong)
+                skipped.append((name, wrong))
+                continue
+            for index, own in enumerate(maps):
+                rows.add(own, place, name, index)
+        if not rows.places:
+            raise DataError(f"{listing.source}: none of {len(listing.files)} files could be read: {skipped[0][1]}")
+        notes = [*listing.notes, *(f"skipped {reason}" for _, reason in skipped[:20])]
+        if len(skipped) > 20:
+            notes.append(f"skipped {len(skipped) - 20} more unreadable files")
+        writer.facts["skipped"] = skipped
+        labels = [
+            own if listing.labels[p] is None else listing.labels[p] for own, p in zip(rows.labels, rows.places, strict=True)
+        ]
+        groups = [
+            f"group {listing.groups[p]}" if listing.groups[p] is not None else own
+            for own, p in zip(rows.groups, rows.places, strict=True)
+        ]
+        held = np.array([-1 if listing.heldout[p] is None else int(bool(listing.heldout[p])) for p in rows.places], np.int8)
+        self._conclude(writer, rows, known, labels, groups, held if (held >= 0).any() else None, listing.source, notes)
+
+    def takes(self, array: np.ndarray) -> bool:
+        """(N, H, W) whole numbers."""
+        return array.ndim == 3 and array.dtype.kind in "ui"
+
+    def fill_array(
+        self, writer: Writer, values: np.ndarray, labels: np.ndarray | None, classes: tuple[str, ...],
+        groups: np.ndarray | None, settings: Mapping[str, Any], progress: bool,
+    ) -> None:  # fmt: skip
+        """(N, H, W) whole numbers; see `facets.FromArrays`."""
+        del progress
+        rows = _Rows(writer, settings, None)
+        for k, numbers in enumerate(values):
+            rows.add(files.Map(numbers.astype(np.int64)), k, f"record {k}", 0)
+        names = [None] * len(rows.places) if labels is None else [classes[labels[p]] for p in rows.places]
+        own = rows.groups if groups is None else [f"group {groups[p]}" for p in rows.places]
+        self._conclude(writer, rows, None, names, own, None, "the array", [])
+
+    def _conclude(
+        self, writer: Writer, rows: _Rows, known: files.Classes | None, labels: Any, groups: list[str],
+        held: np.ndarray | None, source: object, notes: list[str],
+    ) -> None:  # fmt: skip
+        from ...store.entry import conclude
+        from ...store.splits import join
+
+        values = sorted(rows.values if known is None else known.named)
+        if len(values) > files.MOST_CLASSES:
+            raise DataError(
+                f"{source}: {len(values)} different values: more than {files.MOST_CLASSES} are no classes: "
+                "these may be images, or have a number for each object"
+            )
+        if len(values) < 2:
+            raise DataError(f"{source}: every pixel has the value {values[0]}: nothing to learn")
+        lookup = np.zeros(max(values) + 1, np.uint16)
+        lookup[values] = np.arange(len(values))
+        writer.rewrite(lambda own, where: lookup[own])
+        writer.as_type(np.uint8)
+        if known is not None:
+            notes.append(f"classes by {known.path.name}: {some(list(known.named.values()), 12)}")
+            unseen = [known.named[value] for value in values if value not in rows.values]
+            if unseen:
+                notes.append(f"in no file: {some(unseen)}")
+        else:
+            notes.append(
+                f"classes are the values of the files: {some([str(value) for value in values], 12)} ({files.TABLE} names them)"
+            )
+        names = tuple(str(value) if known is None else known.named[value] for value in values)
+        colours = _palette(values, known, rows.palettes)
+        if len(rows.sizes) > 1:
+            notes.append(f"{len(rows.sizes)} sizes were brought to one, by the nearest pixel")
+        numbers, classes = class_indices(labels, source, self.says.noun, notes)
+        records = writer.rows()
+        parent = np.arange(len(records), dtype=np.int64)
+        for column in (groups, [record.tobytes() for record in records]):
+            first: dict[Any, int] = {}
+            join(parent, *np.array([(first.setdefault(key, i), i) for i, key in enumerate(column)], np.int64).T)
+        spec = LabelMapSpec(records.shape[1], records.shape[2], names, tuple(values), colours, classes)
+        conclude(writer, spec, numbers, parent, held, notes)
+
+    # To and from the game
+
+    def encode(self, values: np.ndarray, spec: LabelMapSpec, device: Any) -> Tensor:
+        """(N, H, W) int64 indices."""
+        import torch
+
+        return torch.from_numpy(np.asarray(values).astype(np.int64)).to(device)
+
+    def decode(self, tensor: Tensor, spec: LabelMapSpec) -> np.ndarray:
+        """(N, H, W) indices, or (N, K, H, W) with a value for each class, of which the largest counts -> (N, H, W) uint8."""
+        own = tensor.detach().cpu()
+        own = own.argmax(1) if own.ndim == 4 else own.round().clamp(0, len(spec.names) - 1)
+        found: np.ndarray = own.numpy().astype(np.uint8)
+        return found
+
+    # Writing and showing
+
+    def write(
+        self, records: np.ndarray, spec: LabelMapSpec, folder: Path, *, format: str, depth: int | None, note: Mapping[str, str]
+    ) -> list[Path]:
+        """One PNG a map, with the numbers and colours of the data, or all in `samples.npz`; beside them `classes.csv`, by which
+        they are read again as they were."""
+        from ...files import write_atomically
+
+        if depth is not None:
+            raise GanvasError("--depth means nothing to label maps: leave it out")
+        write_atomically(folder / files.TABLE, files.encoded_table(spec))
+        if format == "npz":
+            import io
+
+            buffer = io.BytesIO()
+            mark = "; ".join([files.SYNTHETIC, *(f"{key} {value}" for key, value in note.items())])
+            numbers = np.asarray(spec.values, np.uint16 if max(spec.values) > 255 else np.uint8)[records]
+            np.savez_compressed(buffer, images=numbers, note=np.array(mark))
+            write_atomically(folder / "samples.npz", buffer.getvalue())
+            return [folder / "samples.npz"]
+        digits = max(5, len(str(len(records))))
+        paths = [folder / f"sample-{number:0{digits}d}.png" for number in range(1, len(records) + 1)]
+        for path, record in zip(paths, records, strict=True):
+            write_atomically(path, files.encoded_png(record, spec, dict(note)))
+        return paths
+
+    def picture(self, records: np.ndarray, spec: LabelMapSpec) -> np.ndarray:
+        return self.grid(records, spec)
+
+    def grid(
+        self, records: np.ndarray, spec: LabelMapSpec, *, columns: int | None = None, labels: np.ndarray | None = None,
+        captions: tuple[str, ...] = (),
+    ) -> np.ndarray:  # fmt: skip
+        """In the colours of the spec; see `image.grid.grid`."""
+        pixels = files.colours_of(spec)[np.asarray(records)]
+        image = ImageSpec(3, spec.height, spec.width, classes=spec.classes)
+        return grids.grid(pixels, image, columns=columns, labels=labels, captions=captions)
+
+    # Judging
+
+    def vectors(self, values: np.ndarray, spec: LabelMapSpec) -> np.ndarray:
+        """(N, D) float32: the share of each class in each of 8 x 8 cells."""
+        maps = np.asarray(values)
+        made = np.zeros((len(maps), len(spec.names), COARSE, COARSE), np.float32)
+        rows, columns = (np.linspace(0, side, min(COARSE, side) + 1).round().astype(int) for side in maps.shape[1:])
+        for i in range(len(rows) - 1):
+            for k in range(len(columns) - 1):
+                cell = maps[:, rows[i] : rows[i + 1], columns[k] : columns[k + 1]].reshape(len(maps), -1)
+                for index in range(len(spec.names)):
+                    made[:, index, i, k] = (cell == index).mean(1)
+        return made.reshape(len(maps), -1)
+
+    def properties(self, records: np.ndarray, spec: LabelMapSpec) -> dict[str, np.ndarray]:
+        """The share of each class, by its name."""
+        flat = np.asarray(records).reshape(len(records), -1)
+        return {name: (flat == k).mean(axis=1) for k, name in enumerate(spec.names)}
+
+    def describe(self, spec: LabelMapSpec) -> str:
+        return f"label maps of {spec.height}x{spec.width} pixels, {len(spec.names)} classes ({some(list(spec.names), 6)})"
+
+    def example(self, size: int | tuple[int, int], channels: int, classes: tuple[str, ...] = ()) -> LabelMapSpec:
+        """channels: classes of pixels, at least two."""
+        height, width = size if isinstance(size, tuple) else (size, size)
+        values = tuple(range(max(2, channels)))
+        names, colours = tuple(str(value) for value in values), tuple(files.usual_colour(value) for value in values)
+        return LabelMapSpec(height, width, names, values, colours, classes)
+
+    def blank(self, spec: LabelMapSpec, count: int, rng: np.random.Generator | None = None) -> np.ndarray:
+        shape = (count, *spec.shape)
+        return np.zeros(shape, np.uint8) if rng is None else rng.integers(0, len(spec.names), shape).astype(np.uint8)
+
+
+class _Rows:
+    """Maps on their way into the cache: of one size, still with the numbers of their files."""
+
+    def __init__(self, writer: Writer, settings: Mapping[str, Any], known: files.Classes | None) -> None:
+        self.writer, self.settings, self.known = writer, settings, known
+        self.places: list[int] = []
+        self.groups: list[str] = []
+        self.labels: list[str | None] = []
+        self.values: set[int] = set()
+        self.sizes: dict[tuple[int, int], str] = {}
+        self.palettes: set[tuple[str, ...]] = set()
+
+    def add(self, own: files.Map, place: int, name: str, index: int) -> None:
+        """Raises DataError for a number that has no name, and for another size than before when none is asked for."""
+        found = np.unique(own.numbers)
+        if found[0] < 0 or found[-1] > 65535:
+            raise DataError(f"{name}: holds the value {found[0] if found[0] < 0 else found[-1]}: classes are 0 to 65535")
+        if self.known is not None:
+            odd = next((value for value in found.tolist() if value not in self.known.named), None)
+            if odd is not None:
+                raise DataError(
+                    f"{name}: holds the value {odd}, which {self.known.path} does not name: add a line "
+                    f"{odd},NAME or mend the file"
+                )
+        self.values.update(found.tolist())
+        if len(self.values) > 16 * files.MOST_CLASSES:
+            raise DataError(f"{name}: with it there are {len(self.values)} different values: these are images, not label maps")
+        self.palettes.add(own.palette)
+        pixels = own.numbers.astype(np.uint16)[..., None]
+        size: Any = self.settings.get("size")
+        fit = self.settings.get("fit")
+        pieces = [pixels]
+        if fit == "patches":
+            try:
+                pieces = patches(pixels, size)
+            except GanvasError as error:
+                raise DataError(f"{name}: {error}") from error
+        elif size is not None:
+            pieces = [resize(pixels, size, fit or "crop", nearest=True)[0]]
+        self.sizes.setdefault((pixels.shape[0], pixels.shape[1]), name)
+        if size is None and len(self.sizes) > 1:
+            (one, first), (other, second) = list(self.sizes.items())[:2]
+            raise DataError(
+                f"label maps of several sizes: {one[0]}x{one[1]} ({first}), {other[0]}x{other[1]} ({second}): "
+                "choose one, as in --size 64"
+            )
+        for piece in pieces:
+            self.writer.row(np.ascontiguousarray(piece[..., 0]))
+            self.places.append(place)
+            self.groups.append(f"file {place}" if own.group is None else f"id {own.group}")
+            self.labels.append(own.label)
+
+
+def _palette(values: list[int], known: files.Classes | None, palettes: set[tuple[str, ...]]) -> tuple[str, ...]:
+    """A colour each: that of `classes.csv`, else of the palette that all files share, else a usual one."""
+    shared = next(iter(palettes)) if len(palettes) == 1 else ()
+    given = {} if known is None else known.colours
+    found = []
+    for index, value in enumerate(values):
+        own = shared[value] if value < len(shared) else files.usual_colour(index)
+        found.append(given.get(value, own))
+    return tuple(found)
+
+
+KIND = LabelMapKind()

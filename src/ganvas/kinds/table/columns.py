@@ -1,0 +1,111 @@
+"""What the columns of a table are, and their cells as numbers. Not for reading files."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import DataError
+from ...store.listing import natural, some
+from .spec import BINARY, CLASS, NUMBER, TableSpec
+
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "?")
+"""What a cell without a value holds. `none` is a value: people write it for "no beard"."""
+FEW = 8  # different whole numbers up to which a column counts as classes
+MOST_CATEGORIES = 200
+MOST_DECIMALS = 6
+NUMERAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+@dataclass
+class Typed:
+    """A column: its type, the texts of its values by index, its records (N,) float32 with NaN where a value is missing, and
+    decimals of its numbers."""
+
+    type: str
+    categories: tuple[str, ...]
+    values: np.ndarray
+    decimals: int = -1
+
+
+def typed(name: str, cells: list[str], source: object) -> Typed:
+    """What a column is, by its cells. Raises DataError for texts that are neither numbers nor few enough for classes."""
+    there = [cell for cell in cells if cell not in MISSING]
+    if not there:
+        raise DataError(f"{source}: column '{name}' is empty: remove it")
+    counts = Counter(there)
+    numerals = all(NUMERAL.fullmatch(cell) for cell in counts)
+    distinct = {float(cell) for cell in counts} if numerals else set()
+    whole = bool(distinct) and all(v.is_integer() for v in distinct)
+    if numerals and not (whole and len(distinct) <= FEW and len(there) > 2 * len(distinct)):
+        values = np.array([np.nan if cell in MISSING else float(cell) for cell in cells])
+        with np.errstate(over="ignore"):
+            single = values.astype(np.float32)
+        if np.isinf(single).any():
+            raise DataError(
+                f"{source}: column '{name}' has a number beyond the range of float32: remove it or rescale the column"
+            )
+        return Typed(NUMBER, (), single, _decimals(counts))
+    if numerals:  # 1 and 1.0 are the same class
+        cells = [cell if cell in MISSING else f"{float(cell):.0f}" for cell in cells]
+        counts = Counter(cell for cell in cells if cell not in MISSING)
+    if len(counts) > MOST_CATEGORIES or (len(counts) > 20 and len(counts) > len(there) / 2):
+        odd = next((cell for cell in counts if not NUMERAL.fullmatch(cell)), "")
+        raise DataError(
+            f"{source}: column '{name}' has {len(counts)} different texts (as '{odd[:30]}'): neither numbers nor classes "
+            f"(at most {MOST_CATEGORIES}): remove the column or group its values"
+        )
+    categories = tuple(sorted(counts, key=natural))
+    index = {category: float(k) for k, category in enumerate(categories)}
+    values = np.array([index.get(cell, np.nan) for cell in cells], np.float32)
+    return Typed(BINARY if len(categories) == 2 else CLASS, categories, values)
+
+
+def _decimals(counts: Counter[str]) -> int:
+    """The most digits behind the point; -1 for many, or exponents."""
+    if any("e" in cell.lower() for cell in counts):
+        return -1
+    most = max(len(cell.rstrip("0").partition(".")[2]) if "." in cell else 0 for cell in counts)
+    return most if most <= MOST_DECIMALS else -1
+
+
+def spec_of(columns: dict[str, Typed], classes: tuple[str, ...]) -> TableSpec:
+    """The spec of typed columns: mean and standard deviation of the numbers that are there, scale 1 of constant ones."""
+    centre, scale = [], []
+    for own in columns.values():
+        kept = own.values[~np.isnan(own.values)].astype(np.float64)
+        number = own.type == NUMBER
+        centre.append(float(kept.mean()) if number else 0.0)
+        scale.append(float(kept.std()) if number and np.ptp(kept) > 0 else 1.0)
+    return TableSpec(
+        tuple(columns),
+        tuple(own.type for own in columns.values()),
+        tuple(own.categories for own in columns.values()),
+        tuple(centre),
+        tuple(scale),
+        tuple(bool(np.isnan(own.values).any()) for own in columns.values()),
+        tuple(own.decimals for own in columns.values()),
+        classes,
+    )
+
+
+def told(columns: dict[str, Typed], cells: dict[str, list[str]]) -> list[str]:
+    """Notes for the user: which whole numbers became classes, what is missing, what never changes."""
+    notes = []
+    few = [n for n, own in columns.items() if own.type != NUMBER and all(NUMERAL.fullmatch(c) for c in own.categories)]
+    few = [name for name in few if len(columns[name].categories) > 2]
+    if few:
+        notes.append(f"whole numbers of at most {FEW} values count as classes: {some(few, 8)}")
+    gaps = {name: int(np.isnan(own.values).sum()) for name, own in columns.items()}
+    words = sorted({cell for own in cells.values() for cell in own if cell in MISSING and cell})
+    if any(gaps.values()):
+        shown = some([f"{name} {count}" for name, count in gaps.items() if count], 8)
+        how = f" (also {', '.join(repr(word) for word in words)})" if words else ""
+        notes.append(f"missing values are a state of their own{how}: {shown}")
+    still = [name for name, own in columns.items() if len(np.unique(own.values)) == 1]
+    if still:
+        notes.append(f"never changes: {some(still, 8)}")
+    return notes
