@@ -76,16 +76,37 @@ def orient(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(pixels)
 
 
-def without_alpha(pixels: np.ndarray) -> tuple[np.ndarray, str]:
+def black_without_data(
+    path: Path, pixels: np.ndarray, missing: np.ndarray, low: float, high: float, declared: str
+) -> tuple[np.ndarray, str]:
+    """Pixels (H, W, C) with those that a file declares to be no data (`missing`, (H, W)) black; returns (pixels, a warning).
+
+    low, high: as of `Picture`. Black is `low`, or the least of the other values where the data set chooses the range by what
+    it finds: else the mark itself (-9999) would count as black, and all that matters as nearly white.
+    declared: what says so, for the warning. Raises DataError where nothing else is left.
+    """
+    if missing.all():
+        raise failure(path, f"holds nothing but values without data ({declared})", "take it out")
+    chosen_by_data = pixels.dtype.kind == "f" or not high > low or (low, high) == (0.0, 65535.0)
+    black = pixels[~missing].min(axis=0) if chosen_by_data else np.asarray(max(low, 0), pixels.dtype)
+    pixels = pixels.copy()
+    pixels[missing] = black
+    return pixels, f"holds values without data ({declared}): they count as black"
+
+
+def without_alpha(pixels: np.ndarray, top: int | None = None, multiplied: bool = False) -> tuple[np.ndarray, str]:
     """Drop the last channel, alpha, of (H, W, C) uint8 or uint16 pixels; returns (pixels, a warning).
 
-    An opaque alpha is dropped; a real one is laid on white, since that is how a viewer shows most drawings.
+    An opaque alpha is dropped; a real one is laid on white, since that is how a viewer shows most drawings. top: the value
+    of white and of opaque, by default the greatest of the type. multiplied: the colours are stored times alpha.
     """
-    top = int(np.iinfo(pixels.dtype).max)
+    top = int(np.iinfo(pixels.dtype).max) if top is None else top
     colour, alpha = pixels[..., :-1], pixels[..., -1:]
     if int(alpha.min()) == top:
         return np.ascontiguousarray(colour), "alpha channel dropped: it is opaque everywhere"
     colour, alpha = colour.astype(np.uint32), alpha.astype(np.uint32)
+    if multiplied:
+        return np.minimum(colour + (top - alpha), top).astype(pixels.dtype), "transparent pixels laid on white"
     # 65535 * 65535 + 65535 // 2 still fits 32 bits: colour * alpha + top * (top - alpha) never exceeds top * top
     flat = (colour * alpha + top * (top - alpha) + top // 2) // top
     return flat.astype(pixels.dtype), "transparent pixels laid on white"
