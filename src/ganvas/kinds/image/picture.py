@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,6 +64,13 @@ def check_size(path: Path, height: int, width: int, channels: int, itemsize: int
             f"claims {width} x {height} x {channels} values but has only {file_bytes} bytes",
             "it is damaged or a decompression bomb; take it out",
         )
+
+
+def profile_note(profile: Any) -> str | None:
+    """A warning where a file carries a colour profile other than sRGB (None, no bytes: no profile): profiles are not applied."""
+    if not isinstance(profile, bytes) or not profile or b"sRGB" in profile or "sRGB".encode("utf-16-be") in profile:
+        return None
+    return "its colour profile, not sRGB, is not applied"
 
 
 def orient(pixels: np.ndarray, orientation: int) -> np.ndarray:
