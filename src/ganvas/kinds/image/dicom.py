@@ -68,10 +68,10 @@ def read_dicom(path: Path) -> Iterator[Picture]:
     if str(dataset.get("RecognizableVisualFeatures", "")).strip().upper() == "YES":
         notes.append("RecognizableVisualFeatures is YES: its pixels may show a face")
     for index, frame in enumerate(frames):
-        stored, missing = _stored(path, dataset, np.asarray(frame))
+        stored, padding = _stored(path, dataset, np.asarray(frame))
         pixels, low, high = _values(path, dataset, stored, index, notes)
-        if missing is not None and missing.any():
-            pixels, note = black_without_data(path, pixels, missing, low, high, "PixelPaddingValue")
+        if padding is not None and padding.any():
+            pixels, note = black_without_data(path, pixels, padding, low, high, "PixelPaddingValue")
             if note not in notes:
                 notes.append(note)
         yield Picture(

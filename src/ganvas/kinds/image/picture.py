@@ -27,7 +27,8 @@ class Picture:
     the range of its stored bits after rescale); pixels may lie outside. Both NaN where nothing is declared.
     spacing: millimetres per pixel (row, column). group: a short hash of the patient's id, never the id.
     warnings: what a user should know of this file. label: of an array file that holds labels.
-    index: number of the frame, page, slice or row within its file.
+    index: number of the frame, page, slice or row within its file. axis: along which a volume was cut (0 sagittal, 1
+    coronal, 2 axial).
     """
 
     pixels: np.ndarray
@@ -39,6 +40,7 @@ class Picture:
     warnings: tuple[str, ...] = ()
     label: str | int | None = None
     index: int = 0
+    axis: int | None = None
 
 
 def check_size(path: Path, height: int, width: int, channels: int, itemsize: int, file_bytes: int) -> None:
@@ -67,7 +69,7 @@ def check_size(path: Path, height: int, width: int, channels: int, itemsize: int
 
 
 def profile_note(profile: Any) -> str | None:
-    """A warning where a file carries a colour profile other than sRGB (None, no bytes: no profile): profiles are not applied."""
+    """A warning where a file carries a colour profile other than sRGB (None, no bytes: none): profiles are not applied."""
     if not isinstance(profile, bytes) or not profile or b"sRGB" in profile or "sRGB".encode("utf-16-be") in profile:
         return None
     return "its colour profile, not sRGB, is not applied"

@@ -151,8 +151,8 @@ def _read_png(path: Path, data: bytes) -> Picture:
         pixels = pixels[..., :1]
     if b"acTL" in parts:
         notes.append("holds an animation: only its first picture is used")
-    if (note := _png_colour_space(parts)) is not None:
-        notes.append(note)
+    if (colours_note := _png_colour_space(parts)) is not None:
+        notes.append(colours_note)
     return _finish(pixels, _exif_orientation(parts[b"eXIf"]) if b"eXIf" in parts else 1, notes)
 
 

@@ -248,7 +248,7 @@ def _values(path: Path, page: Any, pixels: np.ndarray, where: str, notes: list[s
     if meaning not in ("MINISBLACK", "MINISWHITE", "RGB", "PALETTE", "SEPARATED", "YCBCR", "MASK"):
         raise failure(path, f"has {meaning} colours {where}", "save it as grey or RGB")
     alpha = _alpha(page)
-    if alpha is not None and int(page.extrasamples[-1]) not in (1, 2) or sum(int(e) in (1, 2) for e in page.extrasamples) > 1:
+    if (alpha is not None and int(page.extrasamples[-1]) not in (1, 2)) or sum(int(e) in (1, 2) for e in page.extrasamples) > 1:
         raise failure(path, f"has alpha among other extra channels {where}", "save the channels you need without alpha")
     bits = int(page.bitspersample)
     if pixels.dtype.kind in "if" or (pixels.dtype.kind == "u" and pixels.dtype.itemsize > 2):
