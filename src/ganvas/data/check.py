@@ -163,6 +163,8 @@ class _Seen:
     group: str | None
     label: str | None
     warnings: tuple[str, ...]
+    axis: int | None
+    declared: tuple[float, float]  # black and white as the file declares them, NaN where it does not
 
 
 class _Unreadable(DataError):
@@ -407,7 +409,8 @@ def _see(picture: Picture, name: str, place: int) -> _Seen:
         picture.depth, plain, float(flat.min()), float(flat.max()),
         float((flat <= low).mean()), float((flat >= high).mean()),
         flat[::step].astype(np.float32), thumbnail(pixels).astype(np.float16), body.digest(), picture.group,
-        None if picture.label is None else str(picture.label), tuple(picture.warnings),
+        None if picture.label is None else str(picture.label), tuple(picture.warnings), picture.axis,
+        (float(picture.low), float(picture.high)),
     )  # fmt: skip
 
 
@@ -462,6 +465,7 @@ def _report(
         report.labels = {name: counts[name] for name in sorted(counts, key=natural)}
     _count_groups(report, listing, seen)
     _values(report, seen)
+    _scales(report, listing, seen, labels)
     _twins(report, listing, seen)
     _judge(report, listing, seen)
     return report
@@ -489,6 +493,38 @@ def _values(report: CheckReport, seen: list[_Seen]) -> None:
     bins = np.histogram(sample, 16, (report.least, top))[0]
     report.histogram = [round(float(share), 5) for share in bins / bins.sum()]
     report.saturated = (float(np.mean([s.black for s in seen])), float(np.mean([s.white for s in seen])))
+
+
+def _scales(report: CheckReport, listing: Listing, seen: list[_Seen], labels: list[str | None]) -> None:
+    """Which values will mean black to white, where a network would see little of a class or of all; and planes that differ."""
+    from ..kinds.image.filling import FEW, axes_apart, crowded, few_values, scales_apart, white_of
+
+    if (told := axes_apart([(s.axis, listing.names[s.place]) for s in seen])) is not None:
+        report.problems.append(told)
+    declared = {s.declared for s in seen if not s.plain}
+    sample = np.concatenate([s.sample for s in seen]).astype(np.float64)
+    low, _, high = report.percentiles
+    if len(declared) == 1 and not any(s.plain for s in seen):
+        ((low, high),) = declared
+        few = few_values(sample)
+        if (low, high) in ((0.0, 255.0), (0.0, 65535.0)):
+            labels_alone = few is not None and 0 < report.most < FEW
+            high = report.most if labels_alone else white_of(seen[0].depth, report.most)
+            if high < FEW:
+                told = f"the values are 0 to {high:g} alone, as of masks and maps of labels: {high:g} counts as white"
+                report.notes.append(told)
+        if high >= FEW and (told := crowded(few, low, high)) is not None:
+            report.notes.append(told)
+    elif declared and any(s.depth != 32 for s in seen):
+        return  # each file is brought to its own range
+    names = sorted({label for label in labels if label is not None})
+    if high > low and 2 <= len(names) <= 50:
+        ranges = {}
+        for name in names:
+            own = np.concatenate([s.sample for s, label in zip(seen, labels, strict=True) if label == name])
+            ranges[name] = (float(np.percentile(own, 0.1)), float(np.percentile(own, 99.9)))
+        if (told := scales_apart(ranges, low, high)) is not None:
+            report.problems.append(told)
 
 
 def _twins(report: CheckReport, listing: Listing, seen: list[_Seen]) -> None:

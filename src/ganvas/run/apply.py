@@ -311,6 +311,7 @@ class _Work:
         self.named: list[str] = []
         self.notes: list[str] = []
         self.doing = verb
+        self.most = 0.0  # the greatest value in the file at hand
 
     def prepare(self, to: str | None, tile: int) -> None:
         """For a verb that makes an image of an image: the function, and the side of tiles."""
@@ -346,9 +347,10 @@ class _Work:
         """Read it, work on each of its pictures, write the results. Raises DataError when it cannot be read."""
         from ..kinds.image.readers import read
 
-        pictures = list(read(file.path, axis=self.run.record.settings.axis))
+        pictures = list(read(file.path, axis=self._axis()))
         if not pictures:
             raise DataError(f"{file.path}: holds no picture")
+        self.most = max(float(picture.pixels.max()) for picture in pictures)
         if self.verb in ("score", "project"):
             self._look(file, pictures)
             advance()
@@ -393,7 +395,6 @@ class _Work:
 
     def _fitting(self, picture: Picture, path: Path) -> tuple[np.ndarray, ImageSpec]:
         """Pixels with the channels that the run works on, and which of their values are black and white."""
-        from ..kinds.image.filling import used_bits
         from ..kinds.image.resize import convert_channels
 
         spec = self.spec
@@ -403,18 +404,47 @@ class _Work:
             raise DataError(f"{path}: {error}") from error
         if pixels.shape[2] != picture.pixels.shape[2]:
             self._note(f"{path.name}: turned into {'grey' if spec.channels == 1 else 'colour'}, which the run works on")
-        low, high = picture.low, picture.high
-        if picture.depth == spec.depth:
-            low, high = spec.low, spec.high  # values mean what they meant in training
-        elif not high > low:
+        low, high = self._range(picture, path)
+        if not high > low:
             low, high = (float(q) for q in np.percentile(pixels, (0.1, 99.9)))
             high = high if high > low else low + 1.0
             self._note(f"{path.name}: declares no range; its 0.1 % and 99.9 % quantiles are taken for black and white")
-        elif picture.depth == 16 and (low, high) == (0.0, 65535.0) and (bits := used_bits(float(pixels.max()))) < 16:
-            high = float(2**bits - 1)  # as training reads such files
-            self._note(f"{path.name}: a 16-bit file that uses {bits} bits: {high:.0f} counts as white")
         height, width = pixels.shape[:2]
         return pixels, ImageSpec(spec.channels, height, width, picture.depth, low, high, spacing=picture.spacing)
+
+    def _axis(self) -> int | None:
+        """Along which volumes are cut: as in training, where all were cut along one."""
+        chosen: int | None = self.run.record.settings.axis
+        return self.spec.axis if chosen is None else chosen
+
+    def _range(self, picture: Picture, path: Path) -> tuple[float, float]:
+        """(black, white) by the rules of training; not high > low where neither the file nor the run says them.
+
+        A file of 8 or 16 bits that declares a range of its own (a window, the bits that are stored) is read by it. Else values
+        mean what they meant in training, if the depth is that of training; if it is another, few bits used are known as such.
+        """
+        from ..kinds.image.filling import white_of
+
+        spec = self.spec
+        low, high = picture.low, picture.high
+        whole = {8: (0.0, 255.0), 16: (0.0, 65535.0)}.get(picture.depth)
+        if whole is not None and high > low and (low, high) != whole:
+            return low, high
+        if picture.depth != spec.depth:
+            if whole is not None and high > low:
+                white = white_of(picture.depth, self.most)
+                if white < high:
+                    used = f"{picture.depth}-bit file with values of at most {self.most:g}"
+                    self._note(f"{path.name}: {used}: {white:g} counts as white")
+                high = white
+            return low, high
+        beyond = float(((picture.pixels < spec.low) | (picture.pixels > spec.high)).mean())
+        ends = f"{spec.low:g} to {spec.high:g}"
+        if beyond > 0.1:
+            self._note(f"{path.name}: {beyond:.0%} of its values lie beyond {ends}, black and white in training")
+        elif whole is not None and self.most < spec.low + (spec.high - spec.low) / 8:
+            self._note(f"{path.name}: nearly black: its values reach {self.most:g}, where {spec.high:g} was white in training")
+        return spec.low, spec.high
 
     def _note(self, text: str) -> None:
         if text not in self.notes:
@@ -439,8 +469,7 @@ class _Work:
                 raise GanvasError(f"NIfTI holds grey slices, not {results[0].shape[2]} channels: add --format tiff")
             stack = np.stack([picture[..., 0] for picture in results])
             if file.path.name.lower().endswith((".nii", ".nii.gz")):
-                axis = self.run.record.settings.axis
-                write_nifti_like(path, stack, file.path, specs[0], axis=axis, scale=self.scale, note=note)
+                write_nifti_like(path, stack, file.path, specs[0], axis=self._axis(), scale=self.scale, note=note)
             else:
                 write_nifti(path, stack, specs[0], note=note)
             self.written.append(path)

@@ -4,7 +4,8 @@ Values are stored values times RescaleSlope plus RescaleIntercept. Whole ones fr
 (Hounsfield units of a CT) become float32. Black and white are the window (first one; LINEAR or LINEAR_EXACT) or,
 without one, the range of BitsStored after rescale; signed values of 16 stored bits without a window declare nothing
 (NaN). A SIGMOID window or a VOI LUT is applied and leaves 0 to 65535 or the LUT's range. MONOCHROME1 is inverted within
-the range of BitsStored, so that white is always high.
+the range of BitsStored, so that white is always high. A value stands in the bits from HighBit down to HighBit - BitsStored
++ 1; what lies in the others (overlays of old devices) is left out. Pixels of PixelPaddingValue are no data: black.
 Every JPEG family is decoded by imagecodecs, RLE by pydicom. Nothing of the patient leaves this module but a hash.
 Not for video, 32-bit or floating-point pixels, structured reports.
 """
@@ -25,12 +26,13 @@ import numpy as np
 from ...errors import MissingExtra
 from ...store.guard import CLAIM_RATIO, FREE_CLAIM, failure
 from . import codestreams as _codestreams
-from .picture import Picture, check_size
+from .picture import Picture, black_without_data, check_size
 
 _PLUGIN = "ganvas"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation", "PhotometricInterpretation")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
+_REFUSED = ("YBR_PARTIAL_422", "YBR_PARTIAL_420", "HSV", "ARGB", "CMYK", "XYB")  # of the standard, named in the refusal
 
 
 def pydicom_module() -> Any:
@@ -66,7 +68,12 @@ def read_dicom(path: Path) -> Iterator[Picture]:
     if str(dataset.get("RecognizableVisualFeatures", "")).strip().upper() == "YES":
         notes.append("RecognizableVisualFeatures is YES: its pixels may show a face")
     for index, frame in enumerate(frames):
-        pixels, low, high = _values(path, dataset, np.asarray(frame), index, notes)
+        stored, padding = _stored(path, dataset, np.asarray(frame))
+        pixels, low, high = _values(path, dataset, stored, index, notes)
+        if padding is not None and padding.any():
+            pixels, note = black_without_data(path, pixels, padding, low, high, "PixelPaddingValue")
+            if note not in notes:
+                notes.append(note)
         yield Picture(
             np.ascontiguousarray(pixels),
             pixels.dtype.itemsize * 8,
@@ -94,7 +101,7 @@ def _check_deflated(path: Path, data: bytes, pydicom: Any) -> None:
 
 
 def _frames(path: Path, dataset: Any, pydicom: Any, size: int, notes: list[str]) -> Iterator[np.ndarray]:
-    """Decoded frames as stored, (H, W) or (H, W, 3): unused bits cleared, YBR turned into RGB."""
+    """Decoded frames as stored, (H, W) or (H, W, 3): whole words where `_in_words`, else values; YBR turned into RGB."""
     bits = int(dataset.BitsAllocated)
     samples = int(dataset.get("SamplesPerPixel") or 1)
     if bits not in (1, 8, 16):
@@ -102,10 +109,10 @@ def _frames(path: Path, dataset: Any, pydicom: Any, size: int, notes: list[str])
     check_size(path, int(dataset.Rows), int(dataset.Columns), samples, max(1, bits // 8), size)
     if not 1 <= int(dataset.BitsStored) <= bits:
         raise failure(path, f"stores {dataset.BitsStored} of {bits} bits", "its header is damaged; export it again")
-    high = dataset.get("HighBit")
-    if high is not None and bits > 1 and int(high) != int(dataset.BitsStored) - 1:
-        told = f"has HighBit {high} for {dataset.BitsStored} bits stored, so its values do not begin at bit 0"
-        raise failure(path, told, "convert it with dcmconv or export it with HighBit = BitsStored - 1")
+    high = _high_bit(dataset)
+    if not int(dataset.BitsStored) - 1 <= high < bits:
+        wrong = f"has HighBit {high}, where {dataset.BitsStored} of {bits} bits are stored"
+        raise failure(path, wrong, "its header is damaged; export it again")
     syntax = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
     if syntax is None:
         implicit, little = dataset.original_encoding
@@ -138,16 +145,64 @@ def _frames(path: Path, dataset: Any, pydicom: Any, size: int, notes: list[str])
         if plugin not in decoder.available_plugins:
             with contextlib.suppress(ValueError):  # another thread was faster
                 decoder.add_plugin(plugin, (_codestreams.__name__, "decode_frame"))
+    if high != int(dataset.BitsStored) - 1 and not _in_words(dataset):
+        fix = "decompress it, or export it again with the value in the lowest bits"
+        raise failure(path, f"has HighBit {high} of {dataset.BitsStored} stored bits in compressed or YBR pixels", fix)
     if not decoder.is_encapsulated and len(dataset.PixelData) < pydicom.pixels.utils.get_expected_length(dataset):
         raise failure(path, "ends before its pixels do", "it was cut off; copy it again")
     try:
-        for frame, _ in decoder.iter_array(dataset, raw=False, decoding_plugin=plugin):
+        given = {"bits_stored": bits} if _in_words(dataset) else {}
+        for frame, _ in decoder.iter_array(dataset, raw=False, decoding_plugin=plugin, **given):
             yield frame
     except (MemoryError, GeneratorExit):
         raise
     except Exception:  # every codec raises what it likes
         fix = "it was cut off or damaged; export it again"
         raise failure(path, f"has pixels ({_uid_name(syntax)}) that do not decode", fix) from None
+
+
+def _high_bit(dataset: Any) -> int:
+    """The highest bit of a stored value, from 0; without the tag the highest of BitsStored."""
+    given = dataset.get("HighBit")
+    return int(dataset.BitsStored) - 1 if given is None else int(given)
+
+
+def _in_words(dataset: Any) -> bool:
+    """Whether frames are decoded as whole words of BitsAllocated: uncompressed and RLE, but for YBR, which pydicom converts."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    plain = not syntax.is_encapsulated or str(syntax) == "1.2.840.10008.1.2.5"
+    return plain and not str(dataset.PhotometricInterpretation).startswith("YBR")
+
+
+def _stored(path: Path, dataset: Any, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """(stored values of a frame, where they are padding or None): bits beside the value left out, the sign bit carried on."""
+    allocated, bits, high = int(dataset.BitsAllocated), int(dataset.BitsStored), _high_bit(dataset)
+    signed = bool(dataset.PixelRepresentation)
+    values = frame
+    if _in_words(dataset) and bits < allocated > 1:
+        values = frame >> (high + 1 - bits) & (2**bits - 1)
+        if signed:
+            values = np.where(values >= 2 ** (bits - 1), values - 2**bits, values).astype(frame.dtype)
+    ends = [dataset.get(name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    if ends[0] is None or not str(dataset.PhotometricInterpretation).strip().startswith("MONOCHROME"):
+        return values, None
+    if not all(end is None or isinstance(end, int) for end in ends):
+        raise failure(path, "has an unusable PixelPaddingValue", "export it again from its source")
+    # The tag may be written with the other sign; some devices pad with a word that lies outside the stored bits.
+    first, last = sorted(_signed_as(end, allocated, signed) for end in (ends[0], ends[0] if ends[1] is None else ends[1]))
+    lowest = -(2 ** (bits - 1)) if signed else 0
+    if lowest <= first and last < lowest + 2**bits:
+        return values, (first <= values) & (values <= last)
+    if _in_words(dataset) and high == bits - 1:
+        return values, (first <= frame.astype(np.int64)) & (frame <= last)
+    return values, None  # no value can be it
+
+
+def _signed_as(number: int, bits: int, signed: bool) -> int:
+    """A number of `bits` that was read with the wrong sign, with the right one."""
+    if signed and number >= 2 ** (bits - 1):
+        return number - 2**bits
+    return number + 2**bits if number < 0 and not signed else number
 
 
 def _uid_name(uid: Any) -> str:
@@ -171,7 +226,8 @@ def _values(path: Path, dataset: Any, frame: np.ndarray, index: int, notes: list
             raise failure(path, f"has {meaning} pixels of shape {frame.shape}", "export it again as RGB")
         return frame, 0.0, float(2**bits - 1)
     if meaning not in ("MONOCHROME1", "MONOCHROME2") or frame.ndim != 2:
-        raise failure(path, "has pixels that are neither grey nor RGB, YBR or palette", "export it as grey or RGB")
+        named = f" but {meaning}" if meaning in _REFUSED else ""
+        raise failure(path, f"has pixels that are neither grey nor RGB, YBR or palette{named}", "export it as grey or RGB")
     lowest, highest = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     values, bottom, top = _rescaled(path, dataset, frame, index, lowest, highest)
     values, window, bottom, top = _windowed(dataset, values, index, bottom, top, notes)
@@ -198,9 +254,9 @@ def _rescaled(
         depth = int(dataset.ModalityLUTSequence[0].LUTDescriptor[2])
         return apply_modality_lut(frame, dataset).astype(np.int64), 0, 2 ** (8 if depth <= 8 else depth) - 1
     transform = _functional(dataset, index, "PixelValueTransformationSequence")
-    slope = float(transform.get("RescaleSlope") or 1.0) if "RescaleSlope" in transform else 1.0
+    slope = 1.0 if transform.get("RescaleSlope") is None else float(transform.RescaleSlope)
     intercept = float(transform.get("RescaleIntercept") or 0.0)
-    if not (math.isfinite(slope) and math.isfinite(intercept) and abs(slope) < 1e6 and abs(intercept) < 1e9):
+    if not (math.isfinite(slope) and math.isfinite(intercept) and 0 < abs(slope) < 1e6 and abs(intercept) < 1e9):
         raise failure(path, "has an unusable RescaleSlope or RescaleIntercept", "export it again from its source")
     bottom, top = sorted((lowest * slope + intercept, highest * slope + intercept))
     if slope.is_integer() and intercept.is_integer() and bottom >= 0 and top <= 65535:
@@ -218,13 +274,21 @@ def _windowed(
     item = _functional(dataset, index, "FrameVOILUTSequence")
     centre, width = _first(item.get("WindowCenter")), _first(item.get("WindowWidth"))
     if centre is None or width is None:
-        if "VOILUTSequence" in item and values.dtype.kind == "i":
+        if item.get("VOILUTSequence"):
             from pydicom.pixels import apply_voi
 
-            highest = 2 ** int(item.VOILUTSequence[0].LUTDescriptor[2]) - 1
-            return apply_voi(values, item).astype(np.int64), (0.0, float(highest)), 0, highest
+            _, first, depth = (int(number) for number in item.VOILUTSequence[0].LUTDescriptor)
+            # Of values below 0 (Hounsfield units) the first may be -1024, which pydicom reads without its sign.
+            shift = 2**16 if bottom < 0 and first >= 2**15 else 0
+            places = np.rint(values).astype(np.int64) + shift
+            return apply_voi(places, item).astype(np.int64), (0.0, float(2**depth - 1)), 0, 2**depth - 1
         return values, None, bottom, top
     shape = str(item.get("VOILUTFunction") or "LINEAR").strip()
+    if shape not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
+        note = "its VOILUTFunction is none of the standard: the window is taken as LINEAR"
+        if note not in notes:
+            notes.append(note)
+        shape = "LINEAR"
     if not (math.isfinite(centre) and math.isfinite(width)) or width <= (1 if shape == "LINEAR" else 0):
         note = f"its window of width {width:g} is left out: it has no range"
         if note not in notes:

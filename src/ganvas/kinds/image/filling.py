@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +27,11 @@ from .spec import ImageSpec
 if TYPE_CHECKING:
     from .readers import Picture
 
-FEW = 16  # values of 8-bit files below which they are no brightnesses
-NARROW = 0.25  # of the common range
+PLANES = ("sagittal", "coronal", "axial")
+FEW = 64
+"""Files of 8 or 16 bits whose values all lie below hold labels or a mask: their greatest value counts as white."""
+NARROW = 0.2
+"""A class that fills less of black to white, where another fills three times as much, is told of."""
 _WRITTEN = np.empty(0)  # in the place of pixels no longer needed: a view would keep them in memory
 
 
@@ -51,7 +54,7 @@ class _Row:
     label: str | None
     warnings: tuple[str, ...]
     enlarged: bool
-    plane: str | None
+    axis: int | None
 
 
 @dataclass
@@ -99,7 +102,7 @@ def _row(picture: Picture, settings: dict[str, Any], name: str) -> _Row:
         pixels, thumbnail(pixels).astype(np.float16), hashlib.blake2b(pixels.data, digest_size=16).digest(), native,
         colours, picture.depth, float(picture.low), float(picture.high), float(pixels.min()), float(pixels.max()),
         spacing, picture.group, None if picture.label is None else str(picture.label), tuple(picture.warnings),
-        min(span) < 1, picture.plane,
+        min(span) < 1, picture.axis,
     )  # fmt: skip
 
 
@@ -188,13 +191,17 @@ def fill(
     notes = _notes(listing, kept, places, skipped, settings)
     low, high = _value_range(writer, kept, notes)
     labels, classes = _labels(listing, kept, places, notes)
-    if all(np.isnan(row.low) for row in kept):
-        notes += _told_of_scales(writer.rows(), labels, classes, low, high)
+    if labels is not None and (told := scales_apart(_class_ranges(writer.rows(), labels, classes), low, high)) is not None:
+        notes.append(told)
     groups = _groups(listing, kept, places, notes)
     held = np.array([-1 if listing.heldout[p] is None else int(bool(listing.heldout[p])) for p in places], np.int8)
     rows, columns, colours = writer.rows().shape[1:]
     depth = kept[0].depth
-    spec = ImageSpec(colours, rows, columns, depth, low, high, classes, _spacing(kept, notes), _format(listing, depth, colours))
+    axes = {row.axis for row in kept}
+    spec = ImageSpec(
+        colours, rows, columns, depth, low, high, classes, _spacing(kept, notes), _format(listing, depth, colours),
+        axis=axes.pop() if len(axes) == 1 else None,
+    )  # fmt: skip
     writer.facts["skipped"] = skipped
     conclude(writer, spec, labels, groups, held if (held >= 0).any() else None, notes)
 
@@ -245,14 +252,8 @@ def _notes(
             if not names or names[-1] != listing.names[place]:
                 names.append(listing.names[place])
     notes += [f"{warning} ({some(names)})" for warning, names in warned.items()]
-    planes: dict[str, list[str]] = {}
-    for row, place in zip(kept, places, strict=True):
-        names = planes.setdefault(row.plane or "", [])
-        if not names or names[-1] != listing.names[place]:
-            names.append(listing.names[place])
-    if len(planes) > 1:
-        told = "; ".join(f"{plane or 'flat'}: {some(names)}" for plane, names in planes.items())
-        notes.append(f"volumes were cut along different axes ({told}): --axis 2 makes all of them axial")
+    if (told := axes_apart([(row.axis, listing.names[place]) for row, place in zip(kept, places, strict=True)])) is not None:
+        notes.append(told)
     if settings["fit"] == "patches":
         pictures = len({row.group for row in kept})
         high, wide = settings["size"]
@@ -275,15 +276,79 @@ def _notes(
     return notes
 
 
-def _sample(values: np.ndarray, pictures: int = 2000, pixels: int = 1000) -> np.ndarray:
-    """Values (float64) drawn evenly over the pictures and at seeded random places in each."""
+def axes_apart(cut: Sequence[tuple[int | None, str]]) -> str | None:
+    """A warning where volumes were cut along different axes: their slices are different pictures. cut: (axis, file) of each."""
+    files: dict[int, dict[str, None]] = {}
+    for axis, name in cut:
+        if axis is not None:
+            files.setdefault(axis, {})[name] = None
+    if len(files) < 2:
+        return None
+    told = ", ".join(f"{PLANES[axis]} {some(list(names), 2)}" for axis, names in sorted(files.items()))
+    common = max(files, key=lambda axis: len(files[axis]))
+    return f"volumes were cut along different axes ({told}): --axis {common} cuts all into {PLANES[common]} slices"
+
+
+def scales_apart(ranges: Mapping[str, tuple[float, float]], low: float, high: float) -> str | None:
+    """A warning where a class fills little of the values that mean black to white, and another much more of it.
+
+    ranges: class -> (0.1, 99.9 percentile) of its values.
+    """
+    widths = {name: max(0.0, min(top, high) - max(bottom, low)) / (high - low) for name, (bottom, top) in ranges.items()}
+    if len(widths) < 2 or not max(widths.values()) > 0:
+        return None
+    least = min(widths, key=lambda name: widths[name])
+    if widths[least] > NARROW or max(widths.values()) < 3 * widths[least]:
+        return None
+    told = ", ".join(f"{name} {bottom:.5g} to {top:.5g}" for name, (bottom, top) in list(ranges.items())[:4])
+    return (
+        f"classes are on different scales ({told}), and {least} fills {widths[least]:.1%} of {low:.5g} to {high:.5g}, which "
+        "means black to white in all: bring them to one scale"
+    )
+
+
+def few_values(sample: np.ndarray, most: int = 16) -> np.ndarray | None:
+    """The distinct values of a large sample where these are whole and at most `most`: of a mask, or a map of labels."""
+    distinct = np.unique(sample)
+    few = len(distinct) <= most and len(sample) >= 64 * len(distinct)
+    return distinct if few and (distinct == np.rint(distinct)).all() else None
+
+
+def white_of(depth: int, most: float) -> float:
+    """What counts as white in files of 8 or 16 bits that declare no more than that, by the greatest value in them.
+
+    Sensors use 10, 12 or 14 of 16 bits. Files of 8 bits with less than 64 hold labels or a mask.
+    """
+    if depth == 8:
+        return float(most) if 0 < most < FEW else 255.0
+    return float(2 ** next(bits for bits in (8, 10, 12, 14, 16) if most < 2**bits) - 1)
+
+
+def _class_ranges(values: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+    """Class -> (0.1, 99.9 percentile) of its values, from a few pictures of each; none where classes are very many."""
+    if len(classes) > 50:
+        return {}
+    ranges = {}
+    for number, name in enumerate(classes):
+        own = np.flatnonzero(labels == number)
+        if len(own):
+            low, high = np.percentile(_sample(values, 200, places=own), (0.1, 99.9))
+            ranges[name] = (float(low), float(high))
+    return ranges
+
+
+def _sample(values: np.ndarray, pictures: int = 2000, pixels: int = 1000, places: np.ndarray | None = None) -> np.ndarray:
+    """Values (float64) drawn evenly over the pictures, or those at `places`, and at seeded random places in each."""
     rng = np.random.default_rng(0)
-    chosen = np.unique(np.linspace(0, len(values) - 1, min(len(values), pictures)).astype(np.int64))
+    among = len(values) if places is None else len(places)
+    chosen = np.unique(np.linspace(0, among - 1, min(among, pictures)).astype(np.int64))
+    if places is not None:
+        chosen = places[chosen]
     flat = values.reshape(len(values), -1)
-    places = rng.integers(0, flat.shape[1], min(flat.shape[1], pixels))
+    spots = rng.integers(0, flat.shape[1], min(flat.shape[1], pixels))
     if flat.shape[1] <= pixels:
-        places = np.arange(flat.shape[1])
-    return np.concatenate([flat[i][places] for i in chosen]).astype(np.float64)
+        spots = np.arange(flat.shape[1])
+    return np.concatenate([flat[i][spots] for i in chosen]).astype(np.float64)
 
 
 def _value_range(writer: caching.Writer, kept: list[_Row], notes: list[str]) -> tuple[float, float]:
@@ -297,6 +362,9 @@ def _value_range(writer: caching.Writer, kept: list[_Row], notes: list[str]) -> 
             return 0.0, 1.0
         if -1 <= least < -0.5 and most <= 1:
             return -1.0, 1.0
+        if most > least and (few := few_values(_sample(writer.rows()))) is not None:
+            notes.append(f"holds {len(few)} different values, as masks and maps of labels do: {least:g} to {most:g} is used")
+            return least, most
         return _robust(writer, "no value range is declared", notes)
     if (lows != lows[0]).any() or (highs != highs[0]).any():
         if depth == 32:  # Hounsfield units and the like mean the same in every file, whatever window it is shown with
@@ -315,40 +383,31 @@ def _value_range(writer: caching.Writer, kept: list[_Row], notes: list[str]) -> 
         notes.append(f"files declare {kinds} different value ranges: each was mapped by its own to 0 to {top:g}")
         return 0.0, top
     low, high = float(lows[0]), float(highs[0])
-    if depth == 8 and (low, high) == (0.0, 255.0) and 0 < most < FEW:
-        high = most
-        notes.append(f"8-bit files whose values are 0 to {most:.0f}, as of label maps: {most:.0f} counts as white")
-    if depth == 16 and (low, high) == (0.0, 65535.0):
-        bits = used_bits(most)
-        high = float(2**bits - 1)
-        ends = np.percentile(_sample(writer.rows()), (0.1, 99.9))
-        if ends[1] - ends[0] < 0.5 * (high - low):
-            return _robust(writer, f"values fill less than half of 0 to {high:.0f}", notes)
-        if bits < 16:
-            notes.append(f"16-bit files that use {bits} bits: {high:.0f} counts as white")
+    if depth in (8, 16) and (low, high) == (0.0, top):
+        sample = _sample(writer.rows())
+        few = few_values(sample)
+        high = float(most) if few is not None and 0 < most < FEW else white_of(depth, most)
+        if depth == 16 and not high < FEW:
+            ends = np.percentile(sample, (0.1, 99.9))
+            if ends[1] - ends[0] < 0.5 * (high - low):
+                return _robust(writer, f"values fill less than half of 0 to {high:.0f}", notes)
+        if high < top:
+            used = f"use 0 to {high:.0f} alone" if high < FEW else f"use {round(np.log2(high + 1))} bits"
+            notes.append(f"{depth}-bit files that {used}: {high:.0f} counts as white")
+        if (told := crowded(few, low, high)) is not None and high >= FEW:
+            notes.append(told)
     return low, high
 
 
-def used_bits(most: float) -> int:
-    """Of 16-bit files whose largest value is `most`: how many bits their sensor has."""
-    return next(bits for bits in (8, 10, 12, 14, 16) if most < 2**bits)  # what sensors come in
-
-
-def _told_of_scales(
-    values: np.ndarray, labels: np.ndarray | None, classes: tuple[str, ...], low: float, high: float
-) -> list[str]:
-    """A note where a class fills a small part of a range that no file declares: its units may be others."""
-    if labels is None:
-        return []
-    ends = [np.percentile(_sample(values[np.flatnonzero(labels == k)]), (0.1, 99.9)) for k in range(len(classes))]
-    narrow = [k for k, (least, most) in enumerate(ends) if most - least < NARROW * (high - low)]
-    if not narrow or len(narrow) == len(classes):
-        return []
-    told = ", ".join(f"{name} {ends[k][0]:.6g} to {ends[k][1]:.6g}" for k, name in enumerate(classes))
-    return [
-        f"classes of different scales share one range ({told}): '{classes[narrow[0]]}' fills less than {NARROW:.0%} of it, and "
-        "the network hardly sees it. Bring the files to one scale, or declare a range in each"
-    ]
+def crowded(few: np.ndarray | None, low: float, high: float) -> str | None:
+    """A warning where labels stand too near to each other to be told apart as shades of grey: 0, 1, 2 and 255."""
+    if few is None or len(few) < 3 or np.diff(few).min() > (high - low) / 32:
+        return None
+    told = ", ".join(f"{value:g}" for value in few[:6]) + (", ..." if len(few) > 6 else "")
+    return (
+        f"holds {len(few)} different values ({told}), as maps of labels do: some are next to each other between black and "
+        "white; spread them if they shall be learnt apart"
+    )
 
 
 def _robust(writer: caching.Writer, why: str, notes: list[str]) -> tuple[float, float]:

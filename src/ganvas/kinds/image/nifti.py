@@ -88,7 +88,7 @@ def read_nifti(path: Path, axis: int | None) -> Iterator[Picture]:
             spacing=None if unknown else distances,
             warnings=tuple(notes),
             index=index,
-            plane=("sagittal", "coronal", "axial")[axis],
+            axis=axis,
         )
 
 
@@ -153,7 +153,9 @@ def _voxels(path: Path, header: Any, stream: IO[bytes], size: int, notes: list[s
     if len(shape) not in (2, 3, 4) or min(shape, default=0) < 1:
         raise failure(path, f"has the shape {shape}", "save it as one 3-D volume")
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
-        raise failure(path, f"holds {dtype} voxels", "save it as int16, uint16 or float32")
+        code = int(header["datatype"])
+        what = {128: "RGB", 2304: "RGBA"}.get(code, str(dtype))
+        raise failure(path, f"holds {what} voxels (datatype {code})", "save it as int16, uint16 or float32")
     if len(shape) == 4:
         notes.append(f"holds {shape[3]} volumes: only the first is read")
     volume = (*shape[:3], 1)[:3] if len(shape) < 4 else shape[:3]
@@ -200,6 +202,8 @@ def _upright(path: Path, nibabel: Any, header: Any, raw: np.ndarray, notes: list
     if not np.isfinite(turn).all():
         notes.append("its orientation is unusable: slices are shown as stored")
         return raw, zooms
+    if int(header["qform_code"]) <= 0 and int(header["sform_code"]) <= 0:
+        notes.append("says nothing of its orientation (no qform, no sform): left and right may be swapped")
     spacing = np.empty(3)
     spacing[turn[:, 0].astype(int)] = zooms
     return nibabel.apply_orientation(raw, turn), spacing

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,8 @@ class Picture:
     the range of its stored bits after rescale); pixels may lie outside. Both NaN where nothing is declared.
     spacing: millimetres per pixel (row, column). group: a short hash of the patient's id, never the id.
     warnings: what a user should know of this file. label: of an array file that holds labels.
-    plane: of a slice of a volume, how it lies (`axial`). index: number of the frame, page, slice or row within its file.
+    index: number of the frame, page, slice or row within its file. axis: along which a volume was cut (0 sagittal, 1
+    coronal, 2 axial).
     """
 
     pixels: np.ndarray
@@ -38,7 +40,7 @@ class Picture:
     warnings: tuple[str, ...] = ()
     label: str | int | None = None
     index: int = 0
-    plane: str | None = None
+    axis: int | None = None
 
 
 def check_size(path: Path, height: int, width: int, channels: int, itemsize: int, file_bytes: int) -> None:
@@ -66,6 +68,13 @@ def check_size(path: Path, height: int, width: int, channels: int, itemsize: int
         )
 
 
+def profile_note(profile: Any) -> str | None:
+    """A warning where a file carries a colour profile other than sRGB (None, no bytes: none): profiles are not applied."""
+    if not isinstance(profile, bytes) or not profile or b"sRGB" in profile or "sRGB".encode("utf-16-be") in profile:
+        return None
+    return "its colour profile, not sRGB, is not applied"
+
+
 def orient(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Turn (H, W, C) upright by the EXIF/TIFF orientation tag (1 to 8; anything else means upright)."""
     if orientation in (5, 6, 7, 8):
@@ -77,18 +86,36 @@ def orient(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(pixels)
 
 
-def without_alpha(pixels: np.ndarray, premultiplied: bool = False) -> tuple[np.ndarray, str]:
+def black_without_data(
+    path: Path, pixels: np.ndarray, missing: np.ndarray, low: float, high: float, declared: str
+) -> tuple[np.ndarray, str]:
+    """Pixels (H, W, C) with those that a file declares to be no data (`missing`, (H, W)) black; returns (pixels, a warning).
+
+    low, high: as of `Picture`. Black is `low`, or the least of the other values where the data set chooses the range by what
+    it finds: else the mark itself (-9999) would count as black, and all that matters as nearly white.
+    declared: what says so, for the warning. Raises DataError where nothing else is left.
+    """
+    if missing.all():
+        raise failure(path, f"holds nothing but values without data ({declared})", "take it out")
+    chosen_by_data = pixels.dtype.kind == "f" or not high > low or (low, high) == (0.0, 65535.0)
+    black = pixels[~missing].min(axis=0) if chosen_by_data else np.asarray(max(low, 0), pixels.dtype)
+    pixels = pixels.copy()
+    pixels[missing] = black
+    return pixels, f"holds values without data ({declared}): they count as black"
+
+
+def without_alpha(pixels: np.ndarray, top: int | None = None, multiplied: bool = False) -> tuple[np.ndarray, str]:
     """Drop the last channel, alpha, of (H, W, C) uint8 or uint16 pixels; returns (pixels, a warning).
 
-    An opaque alpha is dropped; a real one is laid on white, since that is how a viewer shows most drawings. premultiplied:
-    colours are stored times alpha (TIFF's associated alpha).
+    An opaque alpha is dropped; a real one is laid on white, since that is how a viewer shows most drawings. top: the value
+    of white and of opaque, by default the greatest of the type. multiplied: the colours are stored times alpha.
     """
-    top = int(np.iinfo(pixels.dtype).max)
+    top = int(np.iinfo(pixels.dtype).max) if top is None else top
     colour, alpha = pixels[..., :-1], pixels[..., -1:]
     if int(alpha.min()) == top:
         return np.ascontiguousarray(colour), "alpha channel dropped: it is opaque everywhere"
     colour, alpha = colour.astype(np.uint32), alpha.astype(np.uint32)
-    if premultiplied:
+    if multiplied:
         return np.minimum(colour + (top - alpha), top).astype(pixels.dtype), "transparent pixels laid on white"
     # 65535 * 65535 + 65535 // 2 still fits 32 bits: colour * alpha + top * (top - alpha) never exceeds top * top
     flat = (colour * alpha + top * (top - alpha) + top // 2) // top

@@ -3,7 +3,8 @@
 Pillow reads 16-bit colour PNG as 8-bit without a word and is half as fast on small PNG, hence the two ways.
 Rules: an indexed picture becomes RGB, or grey when its whole palette is grey; one bit becomes 0 and 255; CMYK becomes
 RGB without a colour profile; alpha is dropped when opaque, else laid on white; the EXIF orientation is applied; of an
-animation the first frame is taken. Each of the lossy ones adds a warning.
+animation the first frame is taken. Each of the lossy ones adds a warning, as does a colour profile or gamma other than
+sRGB's, which is not applied.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ...store.guard import failure
-from .picture import Picture, check_size, orient, without_alpha
+from .picture import Picture, check_size, orient, profile_note, without_alpha
 
 _EXIF_ORIENTATION = 0x0112
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -77,7 +78,7 @@ def _finish(pixels: np.ndarray, orientation: int, notes: list[str]) -> Picture:
 
 def _plain(path: Path, image: Any, notes: list[str]) -> np.ndarray:
     """A loaded Pillow image as (H, W, C) uint8 or uint16 without palette, mask, ink or alpha."""
-    grey = False
+    grey, profile = False, image.info.get("icc_profile")
     if image.mode == "P":
         colours = np.array(image.getpalette() or [0, 0, 0]).reshape(-1, 3)
         grey = bool((colours == colours[:, :1]).all())
@@ -85,6 +86,11 @@ def _plain(path: Path, image: Any, notes: list[str]) -> np.ndarray:
     elif image.mode in ("CMYK", "YCbCr", "RGBX"):
         if image.mode == "CMYK":
             notes.append("CMYK turned into RGB without a colour profile")
+            if image.format == "JPEG" and "adobe" not in image.info:
+                # Pillow takes every CMYK JPEG for one of Adobe's, which hold the inks inverted.
+                from PIL import ImageChops
+
+                image = ImageChops.invert(image)
         image = image.convert("RGB")
     elif image.mode in ("PA", "RGBa"):
         image = image.convert("RGBA")
@@ -92,6 +98,8 @@ def _plain(path: Path, image: Any, notes: list[str]) -> np.ndarray:
         image = image.convert("L")
     elif image.mode in ("L", "RGB") and "transparency" in image.info:
         image = image.convert("LA" if image.mode == "L" else "RGBA")
+    if not notes and (note := profile_note(profile)) is not None:
+        notes.append(note)
     if image.mode not in ("L", "LA", "RGB", "RGBA"):
         raise failure(path, f"has pixels of Pillow's kind '{image.mode}'", "save it as 8-bit PNG or 16-bit TIFF")
     pixels = np.asarray(image)
@@ -143,6 +151,8 @@ def _read_png(path: Path, data: bytes) -> Picture:
         pixels = pixels[..., :1]
     if b"acTL" in parts:
         notes.append("holds an animation: only its first picture is used")
+    if (colours_note := _png_colour_space(parts)) is not None:
+        notes.append(colours_note)
     return _finish(pixels, _exif_orientation(parts[b"eXIf"]) if b"eXIf" in parts else 1, notes)
 
 
@@ -163,6 +173,24 @@ def read_png_numbers(path: Path, data: bytes) -> tuple[np.ndarray, tuple[str, ..
     if bits < 8:
         pixels = pixels // (255 // (2**bits - 1))
     return pixels, tuple(f"#{palette[i : i + 6]}" for i in range(0, len(palette), 6))
+
+
+def _png_colour_space(parts: dict[bytes, bytes]) -> str | None:
+    """A warning where a PNG declares other colours than sRGB's: by a profile, HDR's code points, or a gamma."""
+    if b"cICP" in parts and parts[b"cICP"][:2] != b"\1\r":  # primaries 1, transfer 13: sRGB
+        return "its colour space (cICP), not sRGB, is not applied"
+    if b"iCCP" in parts:
+        name, _, packed = parts[b"iCCP"].partition(b"\0")
+        try:  # after the name and one byte for the method; a damaged profile is of no consequence, as none is applied
+            profile = name + zlib.decompressobj().decompress(packed[1:], 2**24)
+        except zlib.error:
+            profile = name
+        return profile_note(profile)
+    if b"gAMA" in parts and b"sRGB" not in parts and len(parts[b"gAMA"]) == 4:
+        (gamma,) = struct.unpack(">I", parts[b"gAMA"])
+        if not 44_000 <= gamma <= 47_000:  # 45455, that is 1/2.2, is what sRGB is like
+            return f"its gamma of {gamma / 100_000:g}, not sRGB's, is not applied"
+    return None
 
 
 def _png_colours(path: Path, parts: dict[bytes, bytes], bits: int, colour: int) -> bytes:

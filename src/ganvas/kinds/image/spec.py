@@ -16,7 +16,8 @@ class ImageSpec:
     low, high: the values in file units that map to -1 and +1 (0 and 255 for 8-bit images; a NIfTI volume keeps its own
     robust range). classes: label names in index order, empty when unlabelled. spacing: millimetres per pixel
     (row, column) where the files give it, already scaled for resizing. format: the file format samples are written in
-    when the user names none (`png`, `tiff`, `dicom`, `nifti`).
+    when the user names none (`png`, `tiff`, `dicom`, `nifti`). axis: along which all volumes were cut, None where they were
+    cut along several or there are none.
     """
 
     channels: int
@@ -28,6 +29,7 @@ class ImageSpec:
     classes: tuple[str, ...] = ()
     spacing: tuple[float, float] | None = None
     format: str = "png"
+    axis: int | None = None
     kind: str = "image"
 
     @property

@@ -34,7 +34,7 @@ CARD = {
     "year": 2017,
     "paper": "arXiv 1611.07004",
     "summary": "turns label maps, edges or another contrast into photographs, learnt from pairs",
-    "data": {"photo": "image", "map": "image"},
+    "data": {"photo": "image", "map": ["label_map", "image"]},
     "aliases": ["pix-2-pix"],
 }
 
