@@ -195,7 +195,7 @@ REFUSED: dict[str, tuple[Callable[[], list[str]], tuple[str, ...]]] = {
         ("photoa", "did you mean 'photos'"),
     ),
     "misspelt phantom": (lambda: train("gan", "patern"), ("patern", "did you mean 'patterns'")),
-    "empty folder": (made("photos", train("gan", "photos")), ("photos: an empty folder", "put PNG")),
+    "empty folder": (made("photos", train("gan", "photos")), ("photos: an empty folder", "put files of")),
     "folder without images": (folder({"a.txt": b"a", "b.doc": b"b"}), ("photos: only files of other kinds", "a.txt")),
     "only broken files": (folder({"a.png": b"no", "b.png": b""}), ("photos", "a.png|b.png")),
     "a text file as data": (file("notes.txt", "hello"), ("notes.txt", "convert it to one of")),
@@ -434,7 +434,7 @@ RUNS: dict[str, tuple[Callable[[Path], list[str]], tuple[str, ...]]] = {
     ),
     "run of an unknown system": (harmed(rewrite(lambda v: v.update(system="gann")), SAMPLE), ("'gann'", "did you mean 'gan'")),
     "config that lost a part": (
-        harmed(rewrite(lambda v: v.pop("spec")), SAMPLE),
+        harmed(rewrite(lambda v: v.pop("fields")), SAMPLE),
         ("config.yaml", "incomplete or changed by hand"),
     ),
     "config with a wrong setting": (
@@ -528,7 +528,7 @@ def test_odd_but_good(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     captured = capsys.readouterr()
     check(captured.err, needles)
     if case == "16-bit RGB PNG":
-        spec = yaml.safe_load(Path("run/config.yaml").read_text())["spec"]
+        spec = yaml.safe_load(Path("run/config.yaml").read_text())["fields"]["real"]
         assert (spec["depth"], spec["channels"]) == (16, 3)
 
 

@@ -20,7 +20,7 @@ from .errors import GanvasError, did_you_mean
 if TYPE_CHECKING:
     from .game import System
 
-CARD_KEYS = {"title", "authors", "year", "paper", "data", "summary", "aliases", "example"}
+CARD_KEYS = {"title", "authors", "year", "paper", "data", "summary", "aliases", "example", "options"}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ganvas.game import Feed
 from ganvas.health.samples import Stillness, Variety, data_findings, distances
 
 
@@ -97,5 +98,5 @@ def test_data_without_variety(different: int, kind: set[str]) -> None:
     dataset: Any = SimpleNamespace(
         values=values, labels=None, spec=SimpleNamespace(kind="image"), train_indices=lambda: np.arange(200)
     )
-    system: Any = SimpleNamespace(domains=lambda: ())
+    system: Any = SimpleNamespace(feeds=lambda: {"data": Feed()})
     assert {found for found, _, _ in data_findings(system, dataset, 0)} == kind

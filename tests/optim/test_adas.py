@@ -213,7 +213,7 @@ def test_a_changed_rate_acts_at_once() -> None:
 def test_the_rate_of_a_player_has_its_effect() -> None:
     class Points:
         def draw(self, noise: Any) -> Any:
-            return ganvas.batches.Points(noise, None, torch.ones(4, 1))
+            return ganvas.batches.Batch(noise, {"real": torch.ones(4, 1)})
 
         def configure(self, **overrides: Any) -> None:
             return None

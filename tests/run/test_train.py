@@ -216,12 +216,12 @@ def test_other_refusals_around_resuming(copied: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (lambda v: v.pop("spec"), "incomplete or changed by hand"),
+        (lambda v: v.pop("fields"), "incomplete or changed by hand"),
         (lambda v: v["run"].update(seed="x"), "seed: expected whole number"),
         (lambda v: v["config"].update(width=-1), "width: -1 is too small"),
         (lambda v: v["config"].update(depth=3), "unknown setting 'depth'"),
         (lambda v: v.update(system="dcgam"), "unknown system 'dcgam' .did you mean 'dcgan'"),
-        (lambda v: v["spec"].update(kind="smell"), "unknown data kind 'smell'"),
+        (lambda v: v["fields"]["real"].update(kind="smell"), "unknown data kind 'smell'"),
         (lambda v: v.update(run=[1]), "incomplete or changed by hand"),
         (lambda v: v["config"].update(width=5), "its weights do not fit this system"),
         (lambda v: v.update(system="gan"), "unknown setting|do not fit"),

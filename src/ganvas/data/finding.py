@@ -46,7 +46,7 @@ def recognise(place: str | Path | Source | np.ndarray, wanted: tuple[str, ...] =
         for name in _claimants(path.rpartition("/")[2].lower(), owners, wanted):
             counts[name] = counts.get(name, 0) + 1
     if not counts:
-        return next(iter(wanted), "image")
+        return "image" if "image" in wanted or not wanted else wanted[0]
     return max(counts, key=lambda name: (counts[name], name in wanted, name == "image"))
 
 

@@ -81,6 +81,7 @@ def config_text(facts: Facts) -> str:
     import yaml
 
     values = read_yaml(facts.path / FILE)
+    values.get("data", {}).pop("place", None)  # says more about a machine than about the data
     values["run"]["data"] = facts.data_name
     return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
