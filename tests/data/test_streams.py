@@ -66,6 +66,8 @@ def test_processes_share_each_batch() -> None:
     assert shared == whole
     with pytest.raises(GanvasError, match="cannot be shared by 2 processes"):
         DatasetStream(ten(), 3, world=2)
+    with pytest.raises(GanvasError, match="a phase's batch of 7 cannot be shared by 2 processes"):
+        DatasetStream(ten(), 4, world=2).configure(batch_size=7)
 
 
 def test_phases_may_override_batch_and_image_size() -> None:

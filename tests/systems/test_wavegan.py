@@ -255,3 +255,15 @@ def test_the_mark_asks_for_scores_classes_and_sensitivity() -> None:
     assert not met([row(system=2.21)] * 3), "0.6 of real"
     assert not met([row(), row(share=0.09), row()])
     assert not met([row(plain=0.05)] * 3)
+
+
+def test_the_preset_is_told_how_fast_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ganvas import doctor
+    from ganvas.run.resolving import resolve_numbers
+    from ganvas.run.settings import build_settings
+
+    monkeypatch.setattr(doctor, "fastest_numbers", lambda device, mixed, threads: ("32", False, 70.0))
+    spec = SoundSpec(16_384, 16_000)
+    speed = resolve_numbers(build_settings({"device": "cpu"}), WaveGan, spec, curious=True)[1]
+    widths = [auto(Situation(spec, 2000, seconds, speed, "cpu"))["width"] for seconds in (60.0, 864_000.0)]
+    assert widths[0] < widths[1], "more time pays for more channels"

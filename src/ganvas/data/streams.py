@@ -119,6 +119,10 @@ class DatasetStream:
         if unknown:
             raise ValueError(f"the stream has no override '{sorted(unknown)[0]}'; known: batch_size, size")
         self.batch_size = overrides.get("batch_size", self._own_batch_size)
+        if self.batch_size % self.world:
+            raise GanvasError(
+                f"a phase's batch of {self.batch_size} cannot be shared by {self.world} processes: use a number that divides it"
+            )
         self.size: tuple[int, int] | None = overrides.get("size")
 
     def draw(self, noise: Noise) -> Batch:

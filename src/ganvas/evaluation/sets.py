@@ -312,7 +312,7 @@ def _make(run: Run, dataset: Dataset, count: int, seed: int, to: str | None) -> 
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.record.settings.seed)
-        fresh = build_system(run.record).eval()
+        fresh = build_system(run.record).eval().to(next(run.system.parameters()).dtype)
     able = names_of(run.system)
     if to is not None and "translate" not in able:
         raise GanvasError(f"--to is for systems that translate; {run.record.card.name} does not")
@@ -350,7 +350,7 @@ def _sampled(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int) -> _
 
     def drawn(system: Any) -> np.ndarray:
         if isinstance(system, Assembles):
-            noise = Noise(torch.Generator(device=_device_of(system)).manual_seed(seed))
+            noise = Noise(torch.Generator(device=_device_of(system)).manual_seed(seed), dtype=_dtype_of(system))
             with torch.no_grad():
                 return decode(system.assemble(1, noise, len(dataset.train_indices()))[0], run.spec)
         return np.concatenate([decode(x, run.spec) for x in draw_samples(system, count, seed=seed, labels=given)])
@@ -467,6 +467,10 @@ def _restored(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int) -> 
 
 def _device(run: Run) -> Any:
     return _device_of(run.system)
+
+
+def _dtype_of(system: Any) -> Any:
+    return next(system.parameters()).dtype
 
 
 def _device_of(system: Any) -> Any:

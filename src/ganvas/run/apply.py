@@ -347,6 +347,8 @@ class _Work:
         """Read it, work on each of its pictures, write the results. Raises DataError when it cannot be read."""
         from ..kinds.image.readers import read
 
+        # Anew for each file: its result does not depend on the files before it.
+        self.noise.generator.manual_seed(self.seed)
         pictures = list(read(file.path, axis=self._axis()))
         if not pictures:
             raise DataError(f"{file.path}: holds no picture")

@@ -60,6 +60,7 @@ class Sound(Kind):
         limit="Clips have one length and one rate; what lies beyond a clip, such as a melody's course, was not learnt.",
         phantom="words",
         shown=16,
+        measures_speed=True,
         example_size=16_384,
         example_channels=1,
     )
