@@ -168,5 +168,5 @@ def _picture(path: Path, values: np.ndarray, layout: _Layout, index: int) -> Pic
     if layout.channels_first:
         pixels = np.moveaxis(pixels, 0, -1)
     low, high = (0.0, float(np.iinfo(pixels.dtype).max)) if declared else (math.nan, math.nan)
-    notes = ("holds 3 grey pictures: if it is one in colour, channels first, save it as image[None]",) if layout.doubtful else ()
+    notes = ("holds 3 grey pictures: one in colour, channels first, is saved as image[None]",) if layout.doubtful else ()
     return Picture(np.array(pixels, order="C"), pixels.dtype.itemsize * 8, low, high, index=index, warnings=notes)
