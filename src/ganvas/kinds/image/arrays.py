@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +33,7 @@ class _Layout:
     width: int
     channels: int
     channels_first: bool
+    doubtful: bool = False  # (3, H, W) may also be one colour picture
 
     @property
     def row(self) -> tuple[int, int, int]:
@@ -70,6 +71,8 @@ def read_npz(path: Path) -> Iterator[Picture]:
             layout = _layout(path, shape, dtype, members[key].compress_size)
             if labels is not None and len(labels) != layout.rows:
                 raise failure(path, f"holds {layout.rows} pictures but {len(labels)} labels", "give one label each")
+            if labels is not None:
+                layout = replace(layout, doubtful=False)  # a label each: three pictures
             if fortran and len(shape) > 1:
                 raise failure(path, f"stores '{key}' column by column", "save np.ascontiguousarray(images)")
             count = math.prod(layout.row) * dtype.itemsize
@@ -131,7 +134,7 @@ def _layout(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], file_bytes
     if len(shape) == 2:
         layout = _Layout(1, shape[0], shape[1], 1, False)
     elif len(shape) == 3:
-        layout = _Layout(shape[0], shape[1], shape[2], 1, False)
+        layout = _Layout(shape[0], shape[1], shape[2], 1, False, doubtful=shape[0] == 3)
     elif _channels_first(path, shape):
         layout = _Layout(shape[0], shape[2], shape[3], shape[1], True)
     else:
@@ -165,4 +168,5 @@ def _picture(path: Path, values: np.ndarray, layout: _Layout, index: int) -> Pic
     if layout.channels_first:
         pixels = np.moveaxis(pixels, 0, -1)
     low, high = (0.0, float(np.iinfo(pixels.dtype).max)) if declared else (math.nan, math.nan)
-    return Picture(np.array(pixels, order="C"), pixels.dtype.itemsize * 8, low, high, index=index)
+    notes = ("holds 3 grey pictures: one in colour, channels first, is saved as image[None]",) if layout.doubtful else ()
+    return Picture(np.array(pixels, order="C"), pixels.dtype.itemsize * 8, low, high, index=index, warnings=notes)
