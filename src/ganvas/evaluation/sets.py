@@ -423,6 +423,10 @@ def _area_error(value: float, m: int, n: int) -> float:
 
 def _translated(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int, to: str | None) -> _Made:
     """Held-out records of the other domains, translated; the real data is that of the target alone."""
+    if run.record.card.fields:
+        if to is not None:
+            raise GanvasError(f"--to is for runs that translate between classes; {run.record.card.name} makes {dataset.main}")
+        return _made_of_fields(run, fresh, dataset, count, seed)
     able = list(dealt_classes(run.system)) or list(range(len(run.spec.classes)))
     names = [run.spec.classes[k] for k in able]
     if to is not None and to not in names:
@@ -443,6 +447,23 @@ def _translated(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int, t
 
     text = f"judged: {len(rows)} held-out records translated to {run.spec.classes[target]}, against real ones of it"
     return _Made(made(run.system), made(fresh.to(_device(run))), _only(dataset, target), notes=[text])
+
+
+def _made_of_fields(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int) -> _Made:
+    """The main field of held-out records, made of their other field; the true ones stand beside."""
+    held = dataset.heldout_indices()
+    if len(held) < 10:
+        raise GanvasError(f"{dataset.source} holds out {len(held)} records: translating is judged on 10 or more")
+    rows = held if len(held) <= count else held[_random(len(held), count, seed)]
+    taken = [name for name in dataset.fields if name != dataset.main][0]
+    given, spec = dataset.fields[taken].values[rows], dataset.fields[taken].spec
+
+    def made(system: Any) -> np.ndarray:
+        return _in_pieces(run, given, lambda maps, noise: system.translate(maps, None, noise), seed, spec=spec)
+
+    text = f"judged: the {dataset.main} of {len(rows)} held-out records, made of their {taken}; psnr compares pairs"
+    true = np.asarray(dataset.values[rows])
+    return _Made(made(run.system), made(fresh.to(_device(run))), dataset, originals=true, notes=[text])
 
 
 def _restored(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int) -> _Made:
@@ -477,7 +498,9 @@ def _device_of(system: Any) -> Any:
     return next(system.parameters()).device
 
 
-def _in_pieces(run: Run, values: np.ndarray, function: Any, seed: int, piece: int = 32, *, back: bool = True) -> np.ndarray:
+def _in_pieces(
+    run: Run, values: np.ndarray, function: Any, seed: int, piece: int = 32, *, back: bool = True, spec: Any = None
+) -> np.ndarray:  # fmt: skip
     """Records in file units through a function of game tensors, and back into file units unless numbers come out."""
     import torch
 
@@ -489,7 +512,8 @@ def _in_pieces(run: Run, values: np.ndarray, function: Any, seed: int, piece: in
     done = []
     with torch.no_grad():
         for start in range(0, len(values), piece):
-            images = encode(np.asarray(values[start : start + piece]), run.spec, parameter.device).to(parameter.dtype)
+            images = encode(np.asarray(values[start : start + piece]), spec or run.spec, parameter.device)
+            images = images.to(parameter.dtype) if images.is_floating_point() else images
             result = function(images, noise)
             done.append(decode(result, run.spec) if back else result.double().cpu().numpy())
     return np.concatenate(done)

@@ -113,6 +113,11 @@ def _applied(
     if verb == "generate" or (verb is None and not inputs and "sample" in names_of(opened.system)):
         return _generated(opened, inputs, out, count, seed, depth, format, which, device, system, config)
     chosen = _verb(opened, verb)
+    if opened.record.card.fields:
+        raise GanvasError(
+            f"{opened.record.card.name} makes {next(iter(opened.record.fields))} of other fields: files of these cannot be given "
+            f"yet; judge what it makes of held-out records with  ganvas evaluate {opened.record.path}"
+        )
     if not isinstance(opened.spec, ImageSpec):
         if {"to": to, "tile": tile, "format": format, "depth": depth} != dict.fromkeys(("to", "tile", "format", "depth")):
             where = f"{opened.record.path} works on {opened.spec.kind}"
