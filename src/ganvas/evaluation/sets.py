@@ -455,7 +455,7 @@ def _made_of_fields(run: Run, fresh: Any, dataset: Dataset, count: int, seed: in
     if len(held) < 10:
         raise GanvasError(f"{dataset.source} holds out {len(held)} records: translating is judged on 10 or more")
     rows = held if len(held) <= count else held[_random(len(held), count, seed)]
-    taken = [name for name in dataset.fields if name != dataset.main][0]
+    taken = next(name for name in dataset.fields if name != dataset.main)
     given, spec = dataset.fields[taken].values[rows], dataset.fields[taken].spec
 
     def made(system: Any) -> np.ndarray:

@@ -115,8 +115,8 @@ def _applied(
     chosen = _verb(opened, verb)
     if opened.record.card.fields:
         raise GanvasError(
-            f"{opened.record.card.name} makes {next(iter(opened.record.fields))} of other fields: files of these cannot be given "
-            f"yet; judge what it makes of held-out records with  ganvas evaluate {opened.record.path}"
+            f"{opened.record.card.name} makes {next(iter(opened.record.fields))} of other fields: files of these cannot be "
+            f"given yet; judge what it makes of held-out records with  ganvas evaluate {opened.record.path}"
         )
     if not isinstance(opened.spec, ImageSpec):
         if {"to": to, "tile": tile, "format": format, "depth": depth} != dict.fromkeys(("to", "tile", "format", "depth")):
