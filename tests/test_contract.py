@@ -21,7 +21,7 @@ from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.game import Clock, System
 from ganvas.inference.sampling import draw_samples
-from ganvas.kinds import kind_of
+from ganvas.kinds import encode, kind_of
 from ganvas.kinds.graph.spec import GraphSpec
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.kinds.points.spec import PointsSpec
@@ -54,7 +54,8 @@ def tiny_given(name: str, kind: str, **image: Any) -> Any:
         return replace(tiny_spec(kind), **image)
     main = next(iter(card.fields))
     kinds = {field: kind if field == main else able[0] for field, able in card.fields.items()}
-    return {f: replace(tiny_spec(k), **(image if k in ("image", kind) else {})) for f, k in kinds.items()}
+    sizes = {"image": image, "label_map": {key: value for key, value in image.items() if key != "channels"}}
+    return {field: replace(tiny_spec(own), **sizes.get(own, {})) for field, own in kinds.items()}
 
 
 def main_spec(given: Any) -> Any:
@@ -71,7 +72,7 @@ def tiny_spec(kind: str) -> Any:
         "graph": GraphSpec(nodes=12),
         "tokens": TokensSpec(8, ("", "a", "b", "c", "d"), classes=CLASSES),
     }
-    return specs[kind]
+    return specs[kind] if kind in specs else replace(kind_of(kind).example(16, 3), height=16, width=12)
 
 
 NAMED = {"first": "first", "second": "second", "normal": "first"}  # settings that name classes of the data
@@ -250,10 +251,15 @@ def uses(engine: Engine, noise: Noise) -> dict[str, torch.Tensor]:
     spec = main_spec(given)
     images = torch.linspace(-1, 1, 2 * spec.channels * spec.height * spec.width).view(2, *spec.shape)
     made: dict[str, torch.Tensor] = {}
-    if isinstance(system, Translates):
+    if isinstance(system, Translates) and isinstance(given, dict):  # of the other field
+        taken = list(given.values())[1]
+        maps = encode(kind_of(taken.kind).blank(taken, 2, np.random.default_rng(0)), taken)
+        made["translate"] = system.translate(maps, None, noise)
+        assert made["translate"].shape == (2, *spec.shape)
+    elif isinstance(system, Translates):
         larger = torch.nn.functional.pad(images, (0, system.multiple - spec.width % system.multiple + 2 * system.multiple))
         larger = torch.nn.functional.pad(larger, (0, 0, 0, system.multiple - spec.height % system.multiple))
-        for target in (None,) if isinstance(given, dict) else dealt_classes(system) or range(len(spec.classes)):
+        for target in dealt_classes(system) or range(len(spec.classes)):
             made[f"translate {target}"] = system.translate(larger, target, noise)
             assert made[f"translate {target}"].shape == larger.shape
     if isinstance(system, Restores):
