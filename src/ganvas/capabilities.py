@@ -1,39 +1,47 @@
-"""What a trained system can do, as protocols: command line, metrics and studio ask `isinstance(system, Samples)`.
+"""What a trained system can do, as protocols: callers ask `isinstance(system, Samples)`. The words for it are `uses`.
 
 A capability is never a base class, and a system may have several. Protocols are added here when the first system offers
 them. All are called in evaluation mode without gradients (a search switches them on again), draw random numbers from `noise`
 alone, and leave no trace. Images are (B, C, H, W) in [-1, 1].
+
+Where records have several fields, a method takes further ones by keyword, in the form that their kind gives them; a keyword
+that is named as a field is that field. Free of torch.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from .batches import Noise
+    from .batches import Noise
 
 
 @runtime_checkable
 class Samples(Protocol):
     """Makes new records from noise."""
 
-    def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
+    def sample(self, count: int, noise: Noise, labels: Tensor | None = None, **fields: Tensor) -> Tensor:
         """(count, *spec.shape) records in the game's units ([-1, 1] for images), from the best copy of the generator.
 
-        labels: (count,) int64 class indices where the system is conditional; None draws them.
+        labels: (count,) int64 class indices where the system is conditional; None draws them. fields: (count, ...) each, such
+        as the captions of what is to be made.
         """
         ...
 
 
 @runtime_checkable
 class Translates(Protocol):
-    """Turns an image of one class into one of another, at any size that is a multiple of `multiple`."""
+    """Turns a record of one class into one of another, or one field into another; sides are multiples of `multiple`."""
 
     multiple: int
 
-    def translate(self, images: Tensor, target: int, noise: Noise) -> Tensor:
-        """Images as the class with index `target` would show them; the same shape. ValueError for a class it was not taught."""
+    def translate(self, images: Tensor, target: int | None, noise: Noise, **fields: Tensor) -> Tensor:
+        """Records as the class with index `target` would show them, of the same shape; ValueError for a class it was not taught.
+
+        Of records of several fields: the main field, made of another one; target is None.
+        """
         ...
 
 
@@ -114,19 +122,3 @@ class Shows(Protocol):
     def show(self, batch: Any, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
         """For a batch of the stream `data`: images (B, K, C, H, W), K a record to be seen side by side, and K captions."""
         ...
-
-
-VERBS: dict[str, type] = {
-    "sample": Samples,
-    "translate": Translates,
-    "restore": Restores,
-    "score": ScoresAnomaly,
-    "project": Projects,
-    "mix": MixesStyles,
-}
-"""What the command line calls each capability."""
-
-
-def names_of(system: Any) -> list[str]:
-    """What a system can do, as words of `VERBS`."""
-    return [verb for verb, protocol in VERBS.items() if isinstance(system, protocol)]

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data.dataset import Field
-from ..data.streams import dealt_classes
-from ..errors import DataError, GanvasError, did_you_mean
+from ..errors import DataError, GanvasError
 from ..kinds import describe, kind_of
 from ..kinds.facets import Measured, Seen, Whole
+from ..uses import Judged, build_options, uses_of
+from ..uses.judging import random_rows
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -123,12 +123,11 @@ def open_sets(
         raise GanvasError("--to is for a run that translates")
     if run is not None:
         dataset = _data_of(run, real, size, progress)
-        made = _make(run, dataset, count or SAMPLES, seed, to)
+        made, measures = _make(run, dataset, count or SAMPLES, seed, to)
         dataset, asked, extractors = made.dataset, made.labels is not None, run.system.extractors
         part = _part(made.values, run.spec, dataset.spec, labels=made.labels)
         bare = _part(made.untrained, run.spec, dataset.spec).values
         originals = None if made.originals is None else _part(made.originals, run.spec, dataset.spec).values
-        measures = made.measures
         notes += made.notes
     else:
         # Another seed than that of the real side: one phantom on both sides must not give the same records.
@@ -137,7 +136,7 @@ def open_sets(
         if kind is not None and named.spec.kind != kind:
             raise GanvasError(f"{_name(fake)} holds {describe(named.spec)}, not {kind_of(kind).says.noun}")
         dataset = _real_for(named, real, heldout is not None, seed, progress, notes)
-        chosen = np.arange(len(named)) if count is None or count >= len(named) else _random(len(named), count, seed)
+        chosen = np.arange(len(named)) if count is None or count >= len(named) else random_rows(len(named), count, seed)
         labels = _labels_like(named, dataset)
         part = _part(named.values[chosen], named.spec, dataset.spec, labels=None if labels is None else labels[chosen])
         bare, extractors, asked = None, (), labels is not None
@@ -290,249 +289,31 @@ def _parts(
     return everything.take(dataset.train_indices()), held, "given"
 
 
-@dataclass
-class _Made:
-    """What a run makes to be judged: values and untrained (N, ...) in file units, and the real data it answers to."""
-
-    values: np.ndarray
-    untrained: np.ndarray
-    dataset: Dataset
-    labels: np.ndarray | None = None
-    originals: np.ndarray | None = None
-    notes: list[str] = field(default_factory=list)
-    measures: dict[str, Measure] = field(default_factory=dict)
-
-
-def _make(run: Run, dataset: Dataset, count: int, seed: int, to: str | None) -> _Made:
-    """Let the run, and the same system with fresh weights, do what it can."""
+def _make(run: Run, dataset: Dataset, count: int, seed: int, to: str | None) -> tuple[Judged, dict[str, Measure]]:
+    """Let the run, and the same system with fresh weights, do what it is for; and what is measured on the way."""
     import torch
 
-    from ..capabilities import names_of
     from ..run.load import build_system
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.record.settings.seed)
-        fresh = build_system(run.record).eval().to(next(run.system.parameters()).dtype)
-    able = names_of(run.system)
-    if to is not None and "translate" not in able:
-        raise GanvasError(f"--to is for systems that translate; {run.record.card.name} does not")
-    if "translate" in able:
-        return _translated(run, fresh, dataset, count, seed, to)
-    if "restore" in able:
-        return _restored(run, fresh, dataset, count, seed)
-    if "sample" not in able:
-        raise GanvasError(f"{run.record.path}: there is no judging yet of systems that only {' and '.join(able) or 'train'}")
-    return _sampled(run, fresh, dataset, count, seed)
-
-
-def _sampled(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int) -> _Made:
-    import torch
-
-    from ..batches import Noise
-    from ..capabilities import Assembles, ScoresLinks, names_of
-    from ..inference.sampling import draw_samples
-    from ..kinds import decode
-
+        parameter = next(run.system.parameters())
+        fresh = build_system(run.record).eval().to(parameter.device, parameter.dtype)
+    able = uses_of(run.system)
+    better = {verb for use in able for verb in use.replaces}
+    # What takes records says more of a run than what it draws.
+    judging = sorted((use for use in able if use.judge is not None and use.verb not in better), key=lambda use: not use.takes)
+    if not judging or judging[0].judge is None:
+        words = " and ".join(use.verb for use in able)
+        raise GanvasError(f"{run.record.path}: there is no judging yet of systems that only {words or 'train'}")
+    options = build_options(judging[0], {"to": to}, able)
+    work = run.work(seed)
     measures: dict[str, Measure] = {}
-    if len(dealt_classes(run.system)) == 1:
-        normal = dealt_classes(run.system)[0]
-        if "score" in names_of(run.system):
-            measures = _detected(run, dataset, normal, count, seed)
-        dataset = _only(dataset, normal)
-    labels = None
-    if run.system.classes and dataset.labels is not None:
-        # The classes in the proportions of the training data, as the reference has them.
-        pool = dataset.labels[dataset.train_indices()]
-        labels = np.random.default_rng([seed, 0xE7A1]).choice(pool, count)
-    given = None if labels is None else torch.from_numpy(labels)
-    if isinstance(run.system, ScoresLinks):
-        measures |= _linked(run, dataset, seed)
-
-    def drawn(system: Any) -> np.ndarray:
-        if isinstance(system, Assembles):
-            noise = Noise(torch.Generator(device=_device_of(system)).manual_seed(seed), dtype=_dtype_of(system))
-            with torch.no_grad():
-                return decode(system.assemble(1, noise, len(dataset.train_indices()))[0], run.spec)
-        return np.concatenate([decode(x, run.spec) for x in draw_samples(system, count, seed=seed, labels=given)])
-
-    return _Made(drawn(run.system), drawn(fresh), dataset, labels, measures=measures)
-
-
-def _detected(run: Run, dataset: Dataset, normal: int, count: int, seed: int) -> dict[str, Measure]:
-    """How well the scores of held-out records tell the normal class from the others (empty when none are held out).
-
-    The area under the ROC curve with the interval of Hanley and McNeil 1982 (doi 10.1148/radiology.143.1.7063747, eq. 2).
-    """
-    from sklearn.metrics import roc_auc_score
-
-    from ..metrics.measure import Measure
-
-    held = dataset.heldout_indices()
-    held = held if len(held) <= count else held[_random(len(held), count, seed)]
-    labels = np.zeros(0) if dataset.labels is None else dataset.labels[held]
-    odd = labels != normal
-    if odd.sum() < 10 or (~odd).sum() < 10:
-        return {}
-    scores = _in_pieces(run, dataset.values[held], lambda images, noise: run.system.anomaly(images, noise)[0], seed, back=False)
-
-    def area(wanted: np.ndarray) -> tuple[float, float]:
-        chosen = wanted | ~odd
-        value = float(roc_auc_score(odd[chosen], scores[chosen]))
-        m, n = int(wanted.sum()), int((~odd).sum())
-        return value, _area_error(value, m, n)
-
-    value, error = area(odd)
-    by_class = {
-        run.spec.classes[k]: round(area(labels == k)[0], 4) for k in np.unique(labels[odd]) if (labels == k).sum() >= 10
-    }
-    protocol = f"auroc/normal={run.spec.classes[normal]}/n={int((~odd).sum())}/m={int(odd.sum())}/held out"
-    more = {"by_class": by_class}
-    return {"anomaly_auroc": Measure(value, protocol, max(0.0, value - 1.96 * error), min(1.0, value + 1.96 * error), more)}
-
-
-def _linked(run: Run, dataset: Dataset, seed: int) -> dict[str, Measure]:
-    """How well held-out edges are told from as many pairs without an edge (empty when fewer than ten are held out).
-
-    The interval is that of Hanley and McNeil 1982; Adamic-Adar's scores on the same pairs stand beside.
-    """
-    from ..metrics.graphs import adamic_adar, link_prediction, without_edge
-    from ..metrics.measure import Measure
-
-    held, learnt = (np.asarray(dataset.values[i]) for i in (dataset.heldout_indices(), dataset.train_indices()))
-    if len(held) < 10:
-        return {}
-    nodes = run.spec.nodes
-    others = without_edge(np.asarray(dataset.values), nodes, len(held), seed=seed)
-    pairs = np.concatenate([held, others])
-    scores = run.link_scores(pairs, seed=seed)
-    simple = adamic_adar(learnt, nodes, pairs)
-    found = link_prediction(scores[: len(held)], scores[len(held) :])
-    beside = {f"adamic_adar_{k}": v for k, v in link_prediction(simple[: len(held)], simple[len(held) :]).items()}
-    value, error = found["auroc"], _area_error(found["auroc"], len(held), len(held))
-    more = {"average_precision": found["average_precision"], **beside}
-    protocol = f"auroc/links/n={len(held)}/m={len(held)}/held out"
-    return {"link_auroc": Measure(value, protocol, max(0.0, value - 1.96 * error), min(1.0, value + 1.96 * error), more)}
-
-
-def _area_error(value: float, m: int, n: int) -> float:
-    """The standard error of an area under the ROC curve of m and n records (Hanley and McNeil 1982, eq. 2)."""
-    first, second = value / (2 - value), 2 * value**2 / (1 + value)
-    spread = value * (1 - value) + (m - 1) * (first - value**2) + (n - 1) * (second - value**2)
-    return float(np.sqrt(max(spread, 0.0) / (m * n)))
-
-
-def _translated(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int, to: str | None) -> _Made:
-    """Held-out records of the other domains, translated; the real data is that of the target alone."""
-    if run.record.card.fields:
-        if to is not None:
-            raise GanvasError(f"--to is for runs that translate between classes; {run.record.card.name} makes {dataset.main}")
-        return _made_of_fields(run, fresh, dataset, count, seed)
-    able = list(dealt_classes(run.system)) or list(range(len(run.spec.classes)))
-    names = [run.spec.classes[k] for k in able]
-    if to is not None and to not in names:
-        raise GanvasError(f"--to '{to}' is not known to this run{did_you_mean(to, names)}: choose {' or '.join(names)}")
-    target = able[-1] if to is None else able[names.index(to)]
-    held = dataset.heldout_indices()
-    labels = np.zeros(0) if dataset.labels is None else dataset.labels
-    rows = held[np.isin(labels[held], [k for k in able if k != target])] if len(labels) else held[:0]
-    if len(rows) < 10:
-        raise GanvasError(
-            f"{dataset.source} holds out {len(rows)} records to translate to {run.spec.classes[target]}: 10 or more"
-        )
-    rows = rows if len(rows) <= count else rows[_random(len(rows), count, seed)]
-    given = dataset.values[rows]
-
-    def made(system: Any) -> np.ndarray:
-        return _in_pieces(run, given, lambda images, noise: system.translate(images, target, noise), seed)
-
-    text = f"judged: {len(rows)} held-out records translated to {run.spec.classes[target]}, against real ones of it"
-    return _Made(made(run.system), made(fresh.to(_device(run))), _only(dataset, target), notes=[text])
-
-
-def _made_of_fields(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int) -> _Made:
-    """The main field of held-out records, made of their other field; the true ones stand beside."""
-    held = dataset.heldout_indices()
-    if len(held) < 10:
-        raise GanvasError(f"{dataset.source} holds out {len(held)} records: translating is judged on 10 or more")
-    rows = held if len(held) <= count else held[_random(len(held), count, seed)]
-    taken = next(name for name in dataset.fields if name != dataset.main)
-    given, spec = dataset.fields[taken].values[rows], dataset.fields[taken].spec
-
-    def made(system: Any) -> np.ndarray:
-        return _in_pieces(run, given, lambda maps, noise: system.translate(maps, None, noise), seed, spec=spec)
-
-    text = f"judged: the {dataset.main} of {len(rows)} held-out records, made of their {taken}; psnr compares pairs"
-    true = np.asarray(dataset.values[rows])
-    return _Made(made(run.system), made(fresh.to(_device(run))), dataset, originals=true, notes=[text])
-
-
-def _restored(run: Run, fresh: Any, dataset: Dataset, count: int, seed: int) -> _Made:
-    """Held-out records, degraded and restored."""
-    held = dataset.heldout_indices()
-    if len(held) < 10:
-        raise GanvasError(f"{dataset.source} holds out {len(held)} records: restoring is judged on 10 or more")
-    rows = held if len(held) <= count else held[_random(len(held), count, seed)]
-    given = dataset.values[rows]
-    if any(side % run.system.scale for side in given.shape[1:3]):
-        raise GanvasError(
-            f"{run.record.path}: records of {given.shape[1]}x{given.shape[2]} cannot be reduced {run.system.scale} times "
-            "without a rest: judge a run on a size that can"
-        )
-
-    def made(system: Any) -> np.ndarray:
-        return _in_pieces(run, given, lambda images, noise: system.restore(system.degrade(images, noise), noise), seed)
-
-    text = f"judged: {len(rows)} held-out records, degraded and restored; psnr and ms_ssim_to_original compare pairs"
-    return _Made(made(run.system), made(fresh.to(_device(run))), dataset, originals=np.asarray(given), notes=[text])
-
-
-def _device(run: Run) -> Any:
-    return _device_of(run.system)
-
-
-def _dtype_of(system: Any) -> Any:
-    return next(system.parameters()).dtype
-
-
-def _device_of(system: Any) -> Any:
-    return next(system.parameters()).device
-
-
-def _in_pieces(
-    run: Run, values: np.ndarray, function: Any, seed: int, piece: int = 32, *, back: bool = True, spec: Any = None
-) -> np.ndarray:  # fmt: skip
-    """Records in file units through a function of game tensors, and back into file units unless numbers come out."""
-    import torch
-
-    from ..batches import Noise
-    from ..kinds import decode, encode
-
-    parameter = next(run.system.parameters())
-    noise = Noise(torch.Generator(device=parameter.device).manual_seed(seed), dtype=parameter.dtype)
-    done = []
-    with torch.no_grad():
-        for start in range(0, len(values), piece):
-            images = encode(np.asarray(values[start : start + piece]), spec or run.spec, parameter.device)
-            images = images.to(parameter.dtype) if images.is_floating_point() else images
-            result = function(images, noise)
-            done.append(decode(result, run.spec) if back else result.double().cpu().numpy())
-    return np.concatenate(done)
-
-
-def _only(dataset: Dataset, kind: int) -> Dataset:
-    """The records of one class, without labels."""
-    if dataset.labels is None:
-        return dataset
-    rows = np.flatnonzero(dataset.labels == kind)
-    return replace(
-        dataset,
-        fields={
-            name: Field(replace(part.spec, classes=()), np.asarray(part.values[rows])) for name, part in dataset.fields.items()
-        },
-        labels=None,
-        groups=dataset.groups[rows],
-        heldout=dataset.heldout[rows],
-    )
+    for use in able:
+        if use.measure is not None:
+            measures |= use.measure(work, dataset, count)
+    work.renew()
+    return judging[0].judge(work, fresh, dataset, count, options), measures
 
 
 def _part(
@@ -556,10 +337,6 @@ def _labels_like(other: Dataset, dataset: Dataset) -> np.ndarray | None:
     if any(name not in index for name in other.spec.classes):
         return None
     return np.array([index[name] for name in other.spec.classes], np.int64)[other.labels]
-
-
-def _random(count: int, wanted: int, seed: int) -> np.ndarray:
-    return np.sort(np.random.default_rng([seed, 0x5E7]).choice(count, wanted, replace=False))
 
 
 def _same_place(a: Any, b: Any) -> bool:

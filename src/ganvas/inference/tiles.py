@@ -1,15 +1,16 @@
-"""Large images through a network in pieces: tiles that overlap, blended so that no seam shows.
+"""Large records through a network in pieces: tiles that overlap, blended so that no seam shows.
 
 For networks whose output at a place depends on its surroundings alone. Not for latents or scores, which see whole images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 
 def starts(length: int, tile: int, overlap: int) -> list[int]:
@@ -38,53 +39,71 @@ def weights(length: int, tile: int, places: list[int]) -> Tensor:
 
 
 def tiled(
-    function: Callable[[Tensor], Tensor],
-    image: Tensor,
-    *,
+    function: Callable[..., Tensor],
+    record: Tensor,
+    *beside: Tensor,
     tile: int = 0,
     overlap: int = 32,
     multiple: int = 1,
     scale: int = 1,
-    advance: Callable[[int], None] = lambda pixels: None,
+    spread: int = 2,
+    advance: Callable[[int], None] = lambda places: None,
 ) -> Tensor:
-    """`function` over one image (1, C, H, W) -> (1, C', scale * H, scale * W), on the CPU.
+    """`function` over one record (1, ..., H, W) -> (1, ..., scale * H, scale * W), on the CPU.
 
-    tile: side of the pieces, 0 for the whole image at once. overlap: pixels that neighbours share. multiple: of what the
-    sides given to `function` must be; images are continued by reflection up to it. advance: told the pixels done so far.
-    Memory beyond one tile is that of the result.
+    beside: further tensors, which are cut like the record and handed to `function` after it. tile: side of the pieces, 0 for
+    the whole record at once. overlap: places that neighbours share. multiple: of what the sides given to `function` must be;
+    records are continued by reflection up to it. spread: how many of the last axes are cut (2 for images, 1 for sounds).
+    advance: told the places (pixels) done so far. Memory beyond one tile is that of the result.
     """
-    height, width = image.shape[2:]
-    if not tile or (height <= tile and width <= tile):
-        made = function(_continued(image, multiple))[:, :, : height * scale, : width * scale].float().cpu()
-        advance(height * width)
+    lengths = tuple(record.shape[len(record.shape) - spread :])
+    area = math.prod(lengths)
+    whole = (slice(None),) * spread
+    if not tile or all(length <= tile for length in lengths):
+        made = _made(function, (record, *beside), whole, lengths, multiple, scale)
+        advance(area)
         return made
     tile = max(multiple, tile // multiple * multiple)
-    overlap = min(overlap, tile // 2)
-    sides = min(tile, height), min(tile, width)
-    rows, columns = starts(height, sides[0], overlap), starts(width, sides[1], overlap)
-    down, across = (
-        weights(length * scale, side * scale, [p * scale for p in places])
-        for length, side, places in ((height, sides[0], rows), (width, sides[1], columns))
-    )
+    sides = [min(tile, length) for length in lengths]
+    places = [starts(length, side, min(overlap, tile // 2)) for length, side in zip(lengths, sides, strict=True)]
+    shares = [
+        weights(length * scale, side * scale, [place * scale for place in own])
+        for length, side, own in zip(lengths, sides, places, strict=True)
+    ]
     result: Tensor | None = None
-    for i, top in enumerate(rows):
-        for k, left in enumerate(columns):
-            piece = image[:, :, top : top + sides[0], left : left + sides[1]]
-            made = function(_continued(piece, multiple))[:, :, : sides[0] * scale, : sides[1] * scale].float().cpu()
-            if result is None:
-                result = torch.zeros(1, made.shape[1], height * scale, width * scale)
-            made = made * down[i][:, None] * across[k][None, :]
-            y, x = top * scale, left * scale
-            result[:, :, y : y + made.shape[2], x : x + made.shape[3]] += made
-            advance(height * width // (len(rows) * len(columns)))
+    for chosen in itertools.product(*(range(len(own)) for own in places)):
+        begins = [own[k] for own, k in zip(places, chosen, strict=True)]
+        part = tuple(slice(begin, begin + side) for begin, side in zip(begins, sides, strict=True))
+        made = _made(function, (record, *beside), part, tuple(sides), multiple, scale)
+        if result is None:
+            result = torch.zeros(*made.shape[: made.dim() - spread], *(length * scale for length in lengths))
+        for axis, (share, k) in enumerate(zip(shares, chosen, strict=True)):
+            made = made * share[k].reshape(-1, *(1,) * (spread - 1 - axis))
+        target = tuple(slice(begin * scale, (begin + side) * scale) for begin, side in zip(begins, sides, strict=True))
+        result[(..., *target)] += made
+        advance(area // math.prod(len(own) for own in places))
     assert result is not None
     return result
 
 
-def _continued(image: Tensor, multiple: int) -> Tensor:
-    """The image with its sides raised to a multiple, below and on the right, by reflection (by repetition where it is tiny)."""
-    height, width = image.shape[2:]
-    below, right = -height % multiple, -width % multiple
-    if not below and not right:
-        return image
-    return pad(image, (0, right, 0, below), mode="reflect" if below < height and right < width else "replicate")
+def _made(
+    function: Callable[..., Tensor], given: Sequence[Tensor], part: tuple[slice, ...], sides: tuple[int, ...], multiple: int,
+    scale: int,
+) -> Tensor:  # fmt: skip
+    """`function` of a part of the given tensors, cut back to the sides of that part."""
+    made = function(*(_continued(own[(..., *part)], multiple, len(sides)) for own in given))
+    return made[(..., *(slice(0, side * scale) for side in sides))].float().cpu()
+
+
+def _continued(record: Tensor, multiple: int, spread: int) -> Tensor:
+    """The record with its last axes raised to a multiple, at their ends, by reflection (by repetition where it is tiny)."""
+    axes = range(record.dim() - spread, record.dim())
+    more = {axis: -record.shape[axis] % multiple for axis in axes}
+    reflected = all(more[axis] < record.shape[axis] for axis in axes)
+    for axis, beyond in more.items():
+        if beyond:
+            length = record.shape[axis]
+            place = torch.arange(length + beyond, device=record.device)
+            outside = 2 * (length - 1) - place if reflected else torch.full_like(place, length - 1)
+            record = record.index_select(axis, torch.where(place < length, place, outside))
+    return record

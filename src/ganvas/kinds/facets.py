@@ -242,18 +242,62 @@ class ScoredFiles(Protocol):
 
 @dataclass
 class Piece:
-    """Part of a file that a run is put to use on: records (N, ...) in file units, their spec, and what `like` a result is
-    written with (the kind's own knowledge of the file)."""
+    """Part of a file that a run is put to use on: records (N, ...) in file units, their spec, and what a user should know."""
 
     records: np.ndarray
     spec: Any
-    like: Any = None
+    notes: tuple[str, ...] = ()
 
 
 @runtime_checkable
 class Reads(Protocol):
     """Reads a file for a trained run to be put to use on."""
 
-    def read(self, path: Path, spec: Any, settings: Any) -> Iterator[Piece]:
-        """The file's pieces, in order. Raises DataError."""
+    def read(self, path: Path, spec: Any, settings: Mapping[str, Any]) -> Iterator[Piece]:
+        """The file's pieces, in order, each as it is: of its own size, depth and range, with the channels of `spec`.
+
+        spec: of the data that the run was trained on. settings: `axis`, along which volumes were cut, and `fit`: None, or how a
+        record is brought to the size of the spec (`crop`, `pad`, `stretch`); `seed`. Raises DataError.
+        """
+        ...
+
+
+@runtime_checkable
+class WritesLike(Protocol):
+    """Writes what was made of a file as a file of that form."""
+
+    spread: int
+    """How many of the last axes of its tensors lie side by side in space, so that work can be cut there; 0: none."""
+
+    def format_like(self, path: Path) -> str:
+        """The format in which a result of this file is written when the user names none."""
+        ...
+
+    def resized(self, spec: Any, shape: tuple[int, ...], like: Any, scale: int) -> Any:
+        """The spec for a record whose tensor has that shape. like: the spec of what it was made of, where that is of the same
+        kind, else None. scale: how many times as large it is as that."""
+        ...
+
+    def write_like(
+        self, pieces: Sequence[Piece], stem: Path, source: Path | None, *, format: str, depth: int | None,
+        settings: Mapping[str, Any], scale: int, note: Mapping[str, str],
+    ) -> list[Path]:  # fmt: skip
+        """Write what was made of a file's pieces as `stem` with a suffix, or several numbered ones.
+
+        source: the file, where it is of the same kind; settings: as it was read with. depth: as the user asked for. Raises
+        GanvasError for what the format cannot hold.
+        """
+        ...
+
+
+@runtime_checkable
+class Mapped(Protocol):
+    """Can show where in a record something is."""
+
+    def screen(self, spec: Any) -> Any:
+        """The spec of the same records with the values of a screen."""
+        ...
+
+    def mapped(self, record: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """A picture (H, W, 3) uint8 of a record of the `screen` spec and its map, of which 1 is the most."""
         ...

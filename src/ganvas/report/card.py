@@ -15,6 +15,7 @@ from ..kinds import kind_of
 from ..kinds.facets import Seen
 from ..run.budget import parse_budget
 from ..run.settings import FILE, read_yaml
+from ..uses import Use, uses_of
 from ..version import __version__
 from .facts import Facts, read_facts
 
@@ -26,20 +27,6 @@ MEDICAL = (
     "show findings that nobody asked for, and may lack those it was asked for."
 )
 MEDICAL_IF = "If the images are medical: " + MEDICAL[0].lower() + MEDICAL[1:]
-DOES = {
-    "sample": "drawing new records from noise",
-    "translate": "turning a record of one class into one of another",
-    "restore": "enlarging records, or giving back what they have lost",
-    "score": "saying how unlike the training data a record is, and where",
-    "project": "finding the latent whose record comes nearest to a given one",
-    "mix": "mixing coarse and fine features of two samples",
-}
-OF_USE = {
-    "translate": "A translated record may show what its class looks like instead of what was there: things may be added or "
-    "taken away. It is no measurement.",
-    "restore": "Restored detail is invented: likely, but not measured.",
-    "score": "A high score says 'unlike the training data', not what is wrong; a low one does not say that nothing is.",
-}
 
 
 def commands(facts: Facts) -> list[str]:
@@ -115,8 +102,8 @@ def bibtex(facts: Facts) -> str:
     return "\n".join([*entry, "}", "", *own])
 
 
-def limits(facts: Facts, able: list[str]) -> list[str]:
-    """What a user must not expect, for its kind of data and what it does; `able`: words of `capabilities.VERBS`."""
+def limits(facts: Facts, able: list[Use]) -> list[str]:
+    """What a user must not expect, for its kind of data and what it does. able: its uses."""
     spec: Any = facts.record.spec
     data = facts.record.data
     found = [
@@ -126,7 +113,7 @@ def limits(facts: Facts, able: list[str]) -> list[str]:
     found.append(kind_of(spec.kind).says.limit)
     if isinstance(kind_of(spec.kind), Seen):
         found.append(MEDICAL if spec.format in ("dicom", "nifti") else MEDICAL_IF)
-    found += [OF_USE[verb] for verb in able if verb in OF_USE]
+    found += [use.says.caution for use in able if use.says.caution]
     if facts.phantom:
         found.append("The data is a phantom, a simulation: nothing here was learnt from, or tested on, the real thing.")
     found.append(
@@ -222,7 +209,7 @@ def training_rows(facts: Facts) -> list[tuple[str, str]]:
     return rows
 
 
-def card_text(facts: Facts, able: list[str]) -> str:
+def card_text(facts: Facts, able: list[Use]) -> str:
     """The card as Markdown."""
     record = facts.record
     verdict, reason = audit_of(facts)
@@ -239,7 +226,7 @@ def card_text(facts: Facts, able: list[str]) -> str:
         out += ["It is the same data when `data.fingerprint` in the new `config.yaml` is the same as above.", ""]
     out += ["```yaml", config_text(facts).rstrip(), "```", ""]
     out += ["## Environment", "", *_listed(environment_rows(facts)), ""]
-    uses = "; ".join(DOES[verb] for verb in able if verb in DOES) or "nothing that the command line knows"
+    uses = "; ".join(use.says.purpose for use in able) or "nothing that the command line knows"
     out += ["## Intended use", "", f"Research, teaching and the development of methods: {uses}.", ""]
     out += ["## Limits", "", *(f"- {line}" for line in limits(facts, able)), ""]
     out += ["## Results", ""]
@@ -285,8 +272,8 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "`")) or not text else ".")
 
 
-def write_card(facts: Facts, able: list[str]) -> Path:
-    """Write `MODEL_CARD.md` into the run folder. able: words of `capabilities.VERBS`. Raises RunError."""
+def write_card(facts: Facts, able: list[Use]) -> Path:
+    """Write `MODEL_CARD.md` into the run folder. able: the uses of the run. Raises RunError."""
     from ..files import write_atomically
 
     path = facts.path / NAME
@@ -294,16 +281,14 @@ def write_card(facts: Facts, able: list[str]) -> Path:
     return path
 
 
-def able_to(facts: Facts, run: Any = None) -> list[str]:
-    """Words of `capabilities.VERBS`: what the run can do. run: opened, where it is; else the class of its system says."""
-    from ..capabilities import VERBS, names_of
+def able_to(facts: Facts, run: Any = None) -> list[Use]:
+    """What the run can be put to. run: opened, where it is; else the class of its system says."""
     from ..registry import load_system
 
     if run is not None:
-        return names_of(run.system)
+        return uses_of(run.system)
     card = facts.record.card
-    system = load_system(card.name if card.module else str(card.path))[2]
-    return [verb for verb in VERBS if hasattr(system, verb)]
+    return uses_of(load_system(card.name if card.module else str(card.path))[2])
 
 
 def renew_card(run: Path, system: str | Path | None = None) -> Path:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..uses import Use
 from . import card
 from .facts import Facts, name_of
 
@@ -29,7 +30,7 @@ class Article:
     """One run on the page. plots, pictures: data URIs by name. moments: (caption, data URI). notes: by section."""
 
     facts: Facts
-    able: list[str]
+    able: list[Use]
     plots: dict[str, str] = field(default_factory=dict)
     pictures: dict[str, str] = field(default_factory=dict)
     moments: list[tuple[str, str]] = field(default_factory=list)

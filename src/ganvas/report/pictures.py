@@ -60,9 +60,9 @@ def gather(facts: Facts, run: Any) -> Pictures:
             "The pictures that this run kept while it trained show real records beside what was made of them, and stay in its "
             "folder (samples/)."
         )
-    from ..capabilities import names_of
+    from ..uses import drawing
 
-    if "sample" not in names_of(run.system):
+    if drawing(run.system) is None:
         found.notes.append("This system makes nothing from noise alone: what it makes shows a real record, and is left out.")
         return found
     if found.last is None:
@@ -144,19 +144,25 @@ def _picture_of(records: np.ndarray, spec: Any, columns: int | None = None) -> n
 
 def _drawn(run: Any) -> np.ndarray:
     """Samples of the last weights, as a picture without anything real in it."""
-    from ..capabilities import Assembles
+    from ..config import knobs
+    from ..uses import drawing
 
-    kind = run.spec.kind
-    if isinstance(run.system, Assembles):
-        return _picture_of(run.assemble(kind_of(kind).says.shown), run.spec)
-    return _picture_of(run.sample(kind_of(kind).says.shown), run.spec)
+    use = drawing(run.system)
+    assert use is not None
+    counted = "count" in {knob.name for knob in knobs(use.Options)}
+    made = run.use(use.verb, **({"count": kind_of(run.spec.kind).says.shown} if counted else {}))
+    return _picture_of(made[next(iter(run.record.fields))], run.spec)
 
 
 def _between(run: Any) -> tuple[np.ndarray | None, str]:
     """A picture of walks through latents, and how to read it; (None, why not) for systems without a latent to walk through."""
     import torch
 
+    from ..capabilities import Samples
+
     kind = kind_of(run.spec.kind)
+    if not isinstance(run.system, Samples):
+        return None, "No latent interpolation: this system makes records in a way of its own."
     if kind.says.discrete:
         return None, "No latent interpolation: this system draws its samples step by step, not from one latent."
     if kind.says.walks:

@@ -9,19 +9,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..capabilities import Assembles
+from ..config import knobs
 from ..drawing import save_picture
 from ..errors import GanvasError, did_you_mean
 from ..files import write_atomically
-from ..kinds import kind_of
+from ..kinds import Kind, decode, kind_of
 from ..kinds.facets import Deep, Levelled
+from ..uses import build_options, drawing, find_use, pieces_of, uses_of
+from ..uses.sample import moves_of
 from ..version import __version__
+from .given import given_fields, sorted_out
 from .load import Run
 from .outputs import check_free, free_name, moved, results
 
 
 def draw(
-    folder: Path,
+    run: str | Path | Run,
     *,
     count: int | None = None,
     seed: int = 0,
@@ -31,18 +34,23 @@ def draw(
     format: str | None = None,
     loudness: str | None = None,
     moves: Mapping[str, float] | None = None,
+    fields: Mapping[str, str] | None = None,
+    verb: str | None = None,
     which: str = "last",
     device: str = "auto",
     system: Path | None = None,
     config: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     say: Callable[[str], None] | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
     """Draw `count` records (64, or one graph) and write them. Returns count, folder, files, grid, format, shape, dtype, labels,
     notes.
 
     loudness: of sound, `peak:-1` or `rms:-20` in dB of full scale, or `lufs:-16`; None leaves it as it is made. moves: along
-    directions with names, in standard deviations (`ganvas.inference.directions`).
+    directions with names, in standard deviations (`ganvas.inference.directions`). fields: by which records are asked for, as
+    {"caption": "a red bird"}: words, or a file. verb: the use, where a system makes records from noise in several ways
+    (`ganvas.uses`); options: further ones of that use.
     label: of all records; without it a system that takes labels makes the classes in turn. The class of each record then
     stands in its file's name and in `labels.csv` (in the file itself for .npz and CSV), and labels is the list of them, else
     None. out: a folder that is absent or empty; by default `generated` in the run, or `generated-2` ... when that is used.
@@ -50,45 +58,53 @@ def draw(
     Raises GanvasError for an unknown label or direction, a format that cannot hold the records, a used folder, or a folder that
     is no run.
     """
-    from ..inference.directions import directions_of
+    import numpy as np
+    import torch
 
     if out is not None:
         check_free(Path(out), overwrite)
-    run = Run(folder, which=which, device=device, system=system, config=config)
-    kind, spec = kind_of(run.spec.kind), run.spec
+    if not isinstance(run, Run):
+        run = Run(run, which=which, device=device, system=system, config=config)
+    kind, spec, work = kind_of(run.spec.kind), run.spec, run.work(seed, say)
     name = run.record.card.name
-    if moves:
-        directions_of(run, say)  # found now if need be, and told; from then on they are kept
+    use = drawing(run.system) if verb is None else find_use(run.system, verb, name)
+    if use is None:
+        raise GanvasError(
+            f"{run.record.path}: {name} makes nothing from noise alone: give it files, with  ganvas apply {run.record.path} "
+            "FILE ..."
+        )
+    more, named = sorted_out(use, work, options)
+    beside = given_fields(use, work, {**named, **(fields or {})}, reading(run, fitted=True))
     if loudness is not None and not isinstance(kind, Levelled):
         raise GanvasError(f"--loudness is for sound; this run makes {kind.says.noun}")
-    count = kind.says.usual if count is None else count
-    own: str = getattr(spec, "format", kind.formats[0])
-    chosen = (format or own).lower()
-    chosen = {"tif": "tiff", "jpeg": "jpg", "dcm": "dicom", "nii": "nifti"}.get(chosen, chosen)
-    if chosen not in kind.formats:
-        close = did_you_mean(chosen, list(kind.formats))
-        raise GanvasError(f"--format '{chosen}' is not served for {kind.says.noun}{close}; formats: {', '.join(kind.formats)}")
+    if "count" in {knob.name for knob in knobs(use.Options)}:
+        count = kind.says.usual if count is None else count
+    move = tuple(f"{key}={amount!r}" for key, amount in (moves or {}).items())
+    chosen_options = build_options(use, {"move": move, "label": label, **more, "count": count}, uses_of(run.system))
+    chosen = served_format(kind, format or getattr(spec, "format", kind.formats[0]))
     if isinstance(kind, Deep):
         spec = kind.stored(spec, chosen, depth)
-    if isinstance(run.system, Assembles):
-        if label is not None or moves:
-            raise GanvasError(f"{name} takes neither --label nor --move: leave them out")
-        records = run.assemble(count, seed=seed)
-    else:
-        records = run.sample(count, seed=seed, label=label, moves=moves, depth=getattr(spec, "depth", None))
-    notes: list[str] = []
+    given = {key: [piece for piece in field.of(key)] for key, field in beside.items()}
+    notes = [note for pieces in given.values() for piece in pieces for note in piece.notes]
+    tensors = {key: torch.cat([work.encode(p.records, p.spec) for p in pieces]) for key, pieces in given.items()}
+    with torch.no_grad():
+        made = use.run(work, tensors, chosen_options)
+        own_depth = getattr(spec, "depth", None)
+        records = np.concatenate([decode(piece, run.spec, own_depth) for piece in pieces_of(made[work.main])])
     if loudness is not None and isinstance(kind, Levelled):
-        records, notes = kind.loudness(records, spec, loudness)
-    labels = None if isinstance(run.system, Assembles) else _names(run, count, label)
+        records, told = kind.loudness(records, spec, loudness)
+        notes += told
+    labels = [str(run.spec.classes[index]) for index in made["label"].tolist()] if "label" in made else None
     usual = run.record.path / "generated"
     target = Path(out) if out is not None else usual if overwrite else free_name(usual)
     with results(target, "sample", overwrite=overwrite) as place:
-        files = kind.write(records, spec, place, format=chosen, depth=depth, note=_note(run, seed, moves))
+        note = {**_note(run, seed, chosen_options), **{key: field.text for key, field in beside.items()}}
+        files = kind.write(records, spec, place, format=chosen, depth=depth, note=note)
         if labels is not None:
             files = _labelled(files, labels, place, chosen)
         save_picture(place / "grid.png", kind.picture(records[: kind.says.shown], spec))
     return {
-        "count": count,
+        "count": len(records),
         "folder": str(target),
         "files": moved(files, place, target),
         "grid": str(target / "grid.png"),
@@ -100,10 +116,20 @@ def draw(
     }
 
 
-def _names(run: Run, count: int, label: str | None) -> list[str] | None:
-    """The class that is asked for of each record, by name; None for a system that takes no labels."""
-    labels = run.labels_for(count, label)
-    return None if labels is None else [str(run.spec.classes[index]) for index in labels]
+def served_format(kind: Kind, format: str) -> str:
+    """One of the kind's formats, by its name or a usual suffix. Raises GanvasError with the nearest."""
+    chosen = format.lower()
+    chosen = {"tif": "tiff", "jpeg": "jpg", "dcm": "dicom", "nii": "nifti"}.get(chosen, chosen)
+    if chosen not in kind.formats:
+        close = did_you_mean(chosen, list(kind.formats))
+        raise GanvasError(f"--format '{chosen}' is not served for {kind.says.noun}{close}; formats: {', '.join(kind.formats)}")
+    return chosen
+
+
+def reading(run: Run, *, fitted: bool, seed: int = 0) -> dict[str, Any]:
+    """How kinds read files for a run (`facets.Reads`)."""
+    settings = run.record.settings
+    return {"axis": settings.axis, "fit": (settings.fit or "crop") if fitted else None, "seed": seed}
 
 
 def _stems(labels: Sequence[str]) -> list[str]:
@@ -113,10 +139,11 @@ def _stems(labels: Sequence[str]) -> list[str]:
     return [f"sample-{number:0{digits}d}" + (f"-{word}" if word else "") for number, word in enumerate(words, start=1)]
 
 
-def _note(run: Run, seed: int, moves: Mapping[str, float] | None) -> dict[str, str]:
+def _note(run: Run, seed: int, options: Any) -> dict[str, str]:
     """What every sample says of its origin."""
     rounds = str(run.manifest.get("round", ""))
     note = {"system": run.record.card.name, "ganvas": __version__, "seed": str(seed), "round": rounds}
+    moves = moves_of(getattr(options, "move", ()))
     return {**note, "moved": ", ".join(f"{name} {amount:+g}" for name, amount in moves.items())} if moves else note
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..config import build_config, knobs
-from ..errors import GanvasError, did_you_mean
+from ..errors import GanvasError
 from ..kinds import spec_from_dict
 from ..registry import Card, find, load_system
+from ..uses import Work
 from . import checkpoint
 from .settings import FILE, Settings, build_settings, read_yaml
 
@@ -149,6 +150,65 @@ class Run:
         self.system.to(pick_device(device)).eval()
         self.spec = self.record.spec
 
+    def work(self, seed: int = 0, say: Any = None) -> Work:
+        """What a use works with (`ganvas.uses`). say: told when something has to be found out first."""
+        from ..inference.directions import directions_of
+
+        return Work(
+            self.system,
+            self.record.fields,
+            seed,
+            name=self.record.card.name,
+            place=str(self.record.path),
+            learnt=int(self.record.data["train"]),
+            directions=lambda: directions_of(self, say),
+        )
+
+    def use(self, verb: str, records: Any = None, *, seed: int = 0, **given: Any) -> dict[str, Any]:
+        """Put the run to a use, as `ganvas apply --as VERB` does, on records in memory: name -> array of what it gives.
+
+        records: of the field that is worked on, in file units and of one size; None where it makes them from noise. given:
+        options of the use and further fields, by name; texts for fields of words. Fields come back in file units.
+        Raises GanvasError for what the run cannot do.
+        """
+        import numpy as np
+        import torch
+
+        from ..kinds import decode
+        from ..uses import build_options, fields_taken, find_use, pieces_of
+
+        use = find_use(self.system, verb, self.record.card.name)
+        work = self.work(seed)
+        first, more = fields_taken(use, self.system, work.fields)
+        fields = {name: self.field(name, given.pop(name)) for name in list(given) if name in more}
+        lacking = [name for name, must in more.items() if must and name not in fields]
+        if lacking or (records is None) != (first is None):
+            what = lacking[0] if lacking else first or "nothing"
+            raise GanvasError(f"{work.name} needs {what} to {use.verb}: give it")
+        tensors = {} if first is None else {first: work.encode(np.asarray(records), work.fields[first])}
+        tensors |= {name: work.encode(values, work.fields[name]) for name, values in fields.items()}
+        with torch.no_grad():
+            made = use.run(work, tensors, build_options(use, given))
+            found = {}
+            for name, value in made.items():
+                own = work.fields.get(name)
+                pieces = [piece.numpy() if own is None else decode(piece, own) for piece in pieces_of(value)]
+                found[name] = np.concatenate(pieces)
+        return found
+
+    def field(self, name: str, value: Any) -> Any:
+        """Records of a further field: an array as it is, or text where its kind makes a record of words."""
+        from ..kinds import kind_of
+        from ..kinds.facets import Worded
+
+        spec = self.record.fields[name]
+        kind = kind_of(spec.kind)
+        if not isinstance(value, str):
+            return value
+        if not isinstance(kind, Worded):
+            raise GanvasError(f"{name}: {kind.says.noun} are no text: give an array")
+        return kind.encode_text(value, spec)[0]
+
     def sample(
         self,
         count: int,
@@ -157,65 +217,32 @@ class Run:
         label: str | int | None = None,
         depth: int | None = None,
         moves: Mapping[str, float] | None = None,
+        fields: Mapping[str, Any] | None = None,
     ) -> Any:
         """`count` new records in file units: images (N, H, W, C) in uint8/uint16/float32, points (N, D) float32.
 
         label: a class name or index, for systems that take one; without it they make the classes in turn (`labels_for`).
         depth: 8, 16 or 32 bits, the data's own by default.
         moves: by how many standard deviations latents are moved along directions with names, such as {"brightness": 2}
-        (`ganvas.inference.directions`). Raises GanvasError for a label or a direction the run does not know.
+        (`ganvas.inference.directions`). fields: what is asked for besides, as {"caption": "a red bird"} or arrays, taken in turn.
+        Raises GanvasError for a label or a direction the run does not know.
         """
         import numpy as np
-        import torch
 
-        from ..capabilities import names_of
-        from ..inference.directions import directions_of, move_along
-        from ..inference.sampling import draw_samples
         from ..kinds import decode
+        from ..uses import build_options, find_use, pieces_of, verbs_of
 
-        if "sample" not in names_of(self.system):
+        if "sample" not in verbs_of(self.system):
             raise GanvasError(
                 f"{self.record.path}: {self.record.card.name} makes nothing from noise alone: give it images, with  "
                 f"ganvas apply {self.record.path} FILE ..."
             )
-        chosen = self.labels_for(count, label)
-        labels = None if chosen is None else torch.from_numpy(chosen)
-        move = move_along(directions_of(self), moves) if moves else None
-        drawn = draw_samples(self.system, count, seed=seed, labels=labels, move=move)
-        pieces = [decode(x, self.spec, depth) for x in drawn]
-        return np.concatenate(pieces)
-
-    def assemble(self, count: int = 1, *, seed: int = 0) -> Any:
-        """`count` things of many records in file units (count, records, ...): graphs of as many edges as were learnt from.
-
-        Raises GanvasError for a system that makes records one by one.
-        """
-        import torch
-
-        from ..capabilities import Assembles
-        from ..kinds import decode
-
-        if not isinstance(self.system, Assembles):
-            raise GanvasError(f"{self.record.path}: {self.record.card.name} makes records one by one: draw them with sample()")
-        with torch.no_grad():
-            made = self.system.assemble(count, self._noise(seed), int(self.record.data["train"]))
-        return decode(made, self.spec)
-
-    def link_scores(self, pairs: Any, *, seed: int = 0) -> Any:
-        """How likely pairs of nodes (K, 2) are to be joined, (K,) float; the larger the likelier. For graphs.
-
-        Raises GanvasError for a system that does not score links.
-        """
-        import torch
-
-        from ..capabilities import ScoresLinks
-        from ..kinds import encode
-
-        if not isinstance(self.system, ScoresLinks):
-            raise GanvasError(f"{self.record.path}: {self.record.card.name} does not score links")
-        noise = self._noise(seed)
-        with torch.no_grad():
-            return self.system.link_scores(encode(pairs, self.spec, noise.generator.device), noise).cpu().numpy()
+        use, work = find_use(self.system, "sample"), self.work(seed)
+        move = tuple(f"{name}={amount!r}" for name, amount in (moves or {}).items())
+        options = build_options(use, {"count": count, "label": None if label is None else str(label), "move": move})
+        given = {name: work.encode(self.field(name, value), work.fields[name]) for name, value in (fields or {}).items()}
+        made = use.run(work, given, options)
+        return np.concatenate([decode(piece, self.spec, depth) for piece in pieces_of(made[work.main])])
 
     def labels_for(self, count: int, label: str | int | None = None) -> Any:
         """Which classes `sample` asks for: (count,) int64 indices into `spec.classes`, or None for a system without labels.
@@ -223,33 +250,6 @@ class Run:
         label: one for all; without it the classes come in turn, so that each is there as often as any other. Raises GanvasError
         for a class the run does not know.
         """
-        import numpy as np
+        from ..uses.sample import labels_of
 
-        if label is not None:
-            return np.full(count, self.class_index(label), np.int64)
-        if not self.spec.classes or getattr(self.system, "classes", 0) == 0:
-            return None
-        return np.arange(count, dtype=np.int64) % len(self.spec.classes)
-
-    def _noise(self, seed: int) -> Any:
-        import torch
-
-        from ..batches import Noise
-
-        parameter = next(self.system.parameters())
-        return Noise(torch.Generator(device=parameter.device).manual_seed(seed), dtype=parameter.dtype)
-
-    def class_index(self, label: str | int) -> int:
-        """The index of a class given by name or number. Raises GanvasError when the run has no such class."""
-        classes = self.spec.classes
-        if not classes:
-            raise GanvasError(f"{self.record.path}: its data had no labels, so --label means nothing here")
-        if self.system.classes == 0:
-            raise GanvasError(f"'{self.record.card.name}' does not take labels: use cgan for samples of one class")
-        if str(label) in classes:
-            return classes.index(str(label))
-        if str(label).lstrip("-").isdigit():
-            if 0 <= int(label) < len(classes):
-                return int(label)
-            raise GanvasError(f"--label {label} is out of range: classes are 0 to {len(classes) - 1}")
-        raise GanvasError(f"unknown label '{label}'{did_you_mean(str(label), list(classes))}; classes: {', '.join(classes)}")
+        return labels_of(self.work(), count, label)

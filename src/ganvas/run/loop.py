@@ -182,8 +182,8 @@ class _Loop:
         return self.seconds_before + time.perf_counter() - self.started
 
     def run(self, stop: _Stop) -> dict[str, Any]:
-        from ..capabilities import names_of
         from ..engine import Diverged
+        from ..uses import verbs_of
 
         if self.live:
             self.live.start()
@@ -227,7 +227,7 @@ class _Loop:
             "best": health.get("best"),
             "restarts": self.record.attempt,
             "picture": str(picture) if picture else None,
-            "can": names_of(self.system),
+            "can": verbs_of(self.system),
             "checkpoint": str(self.folder / "checkpoints" / "last"),
         }
 
@@ -388,36 +388,41 @@ class _Loop:
     def picture(self) -> Path | None:
         """Write a grid of samples of the moment; always the same latents or records, so that pictures can be compared."""
         import numpy as np
+        import torch
 
-        from ..capabilities import Assembles, Shows, names_of
-        from ..inference.sampling import draw_samples
+        from ..capabilities import Shows
+        from ..config import knobs
         from ..kinds import decode, kind_of
         from ..kinds.facets import Gridded, Whole
+        from ..uses import build_options, drawing, pieces_of
 
         spec = self.record.spec
         kind = kind_of(spec.kind)
-        labels = None
-        if isinstance(self.system, Shows):
-            images, captions = self._shown()
-            assert isinstance(kind, Gridded)
-            return self._kept(kind.grid(images, spec, captions=captions))
-        if "sample" not in names_of(self.system):
-            return None
-        if isinstance(self.system, Assembles):
-            records = self._assembled(kind.says.shown)
-        else:
-            if spec.classes and self.system.classes:
-                import torch
-
-                labels = torch.arange(kind.says.shown) % len(spec.classes)
-            with self.engine.watching() as system:
-                drawn = draw_samples(system, kind.says.shown, seed=self.settings.seed, labels=labels)
-                records = np.concatenate([decode(x, spec) for x in drawn])
+        use = drawing(self.system)
+        if isinstance(self.system, Shows) or use is None:
+            panel = self._shown()
+            if panel is None:
+                return None
+            images, captions = panel
+            picture = kind.grid(images, spec, captions=captions) if isinstance(kind, Gridded) else kind.picture(images, spec)
+            return self._kept(picture)
+        known = {knob.name for knob in knobs(use.Options)}
+        given = {"count": kind.says.shown} if "count" in known else {}
+        with self.engine.watching(), torch.no_grad():
+            made = use.run(self._work(), {}, build_options(use, {**given, **use.quick}))
+            records = np.concatenate([decode(x, spec) for x in pieces_of(made[next(iter(self.record.fields))])])
         if isinstance(kind, Whole):
             return self._kept(kind.picture_beside(records, self.dataset))
         if isinstance(kind, Gridded):
-            return self._kept(kind.grid(records, spec, labels=None if labels is None else labels.numpy()))
+            return self._kept(kind.grid(records, spec, labels=made["label"].numpy() if "label" in made else None))
         return self._kept(kind.picture(records, spec))
+
+    def _work(self) -> Any:
+        """What uses work with: the system as it is, and always the same noise."""
+        from ..uses import Work
+
+        fields, learnt = self.record.fields, len(self.dataset.train_indices())
+        return Work(self.system, fields, self.settings.seed, name=self.record.card.name, learnt=learnt)
 
     def _kept(self, picture: Any) -> Path:
         """Where the picture of the moment was written; the logs have it too."""
@@ -428,33 +433,30 @@ class _Loop:
         self.logs.image("samples", picture, self.engine.clock.round)
         return path
 
-    def _assembled(self, count: int) -> Any:
-        """(count, records, ...) things of many records, with as many as are learnt from; from a tenth of the usual effort."""
+    def _shown(self) -> tuple[Any, tuple[str, ...]] | None:
+        """(records (SHOWN * K, ...) in file units, K captions) of a system that says what to look at, else of what it is put to;
+        None where neither is known."""
         import torch
 
         from ..batches import Noise
-        from ..kinds import decode
-
-        generator = torch.Generator(device=self.processes.device).manual_seed(self.settings.seed)
-        noise = Noise(generator, dtype=self.engine.dtype)
-        with self.engine.watching(), torch.no_grad():
-            made = self.system.assemble(count, noise, len(self.dataset.train_indices()), effort=0.1)
-        return decode(made, self.record.spec)
-
-    def _shown(self) -> tuple[Any, tuple[str, ...]]:
-        """(images (SHOWN * K, H, W, C) in file units, K captions) of a system that says what to look at."""
-        import torch
-
-        from ..batches import Noise
+        from ..capabilities import Shows
         from ..data.streams import shown_batch
         from ..kinds import decode
+        from ..uses import fields_taken, uses_of
 
-        engine = self.engine
+        engine, names = self.engine, list(self.record.fields)
         generator = torch.Generator(device=self.processes.device).manual_seed(self.settings.seed)
         noise = Noise(generator, dtype=engine.dtype)
         batch = shown_batch(self.dataset, self.system.feeds()["data"], SHOWN, noise).to(engine.dtype, engine.memory_format)
-        with engine.watching():
-            images, captions = self.system.show(batch, noise)
+        with engine.watching(), torch.no_grad():
+            if isinstance(self.system, Shows):
+                images, captions = self.system.show(batch, noise)
+            else:
+                able = [use for use in uses_of(self.system) if use.show is not None]
+                able = [use for use in able if {fields_taken(use, self.system, names)[0], names[0]} <= set(batch.fields)]
+                if not able or able[0].show is None:
+                    return None
+                images, captions = able[0].show(self._work(), batch)
         return decode(images.flatten(0, 1), self.record.spec), captions
 
     def _announce(self) -> None:

@@ -6,7 +6,7 @@ training edges (`_graph_walks`). Not for reading files (`_graph_files`), and not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from ...errors import DataError, GanvasError
 from .. import Kind, KindSays
+from ..facets import Piece
 from .files import read_links, simple, spanning_tree, written
 from .pictures import draw_graphs
 from .spec import GraphSpec
@@ -80,6 +81,19 @@ class GraphKind(Kind):
     def kept(self, values: np.ndarray, spec: GraphSpec) -> np.ndarray:
         """The edges of a spanning tree are never held out: without them walks could not reach every node."""
         return spanning_tree(np.asarray(values), spec.nodes)
+
+    def read(self, path: Path, spec: GraphSpec, settings: Mapping[str, Any]) -> Iterator[Piece]:
+        """The pairs of nodes of a file, as they are, one piece; see `facets.Reads`. Raises DataError for an unknown node."""
+        from ...errors import did_you_mean
+
+        index = {name: k for k, name in enumerate(spec.names or map(str, range(spec.nodes)))}
+        links = read_links(path)
+        odd = next((links.names[k] for k in np.unique(links.pairs) if links.names[k] not in index), None)
+        if odd is not None:
+            raise DataError(f"{path}: '{odd}' is no node of the graph that the run learnt{did_you_mean(odd, list(index))}")
+        places = np.array([index.get(name, -1) for name in links.names], np.int32)
+        notes = tuple(f"{path.name}: {note}" for note in links.notes if "not learnt" not in note)
+        yield Piece(places[links.pairs], spec, notes)
 
     def encode(self, values: np.ndarray, spec: GraphSpec, device: Any) -> Tensor:
         import torch

@@ -6,7 +6,7 @@ map to -1 .. 1. Not for decoding (`readers`), bringing pictures together (`filli
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ import numpy as np
 from ...errors import DataError, GanvasError
 from ...store.entry import conclude
 from .. import Kind, KindSays
+from . import pieces
 from .filling import fill as fill_from
 from .grid import grid
 from .readers import SUFFIXES, readable
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
 
     from ...store.cache import Writer
     from ...store.listing import Listing
+    from ..facets import Piece
     from .picture import Picture
 
+STRIP = 256  # rows of a large picture that are decoded together: else it would exist several times over in double precision
 RANGES = {8: (0.0, 255.0), 16: (0.0, 65535.0)}
 
 
@@ -115,6 +118,9 @@ class ImageKind(Kind):
 
     def decode(self, tensor: Tensor, spec: ImageSpec) -> np.ndarray:
         """(N, C, H, W) -> (N, H, W, C) in the depth and range of the spec."""
+        if len(tensor) == 1 and tensor.shape[2] > STRIP:
+            strips = [self.decode(tensor[:, :, top : top + STRIP], spec) for top in range(0, tensor.shape[2], STRIP)]
+            return np.concatenate(strips, axis=1)
         unit = (tensor.detach().float().clamp(-1, 1).permute(0, 2, 3, 1) + 1) / 2
         values = unit.double().mul_(spec.high - spec.low).add_(spec.low)
         if spec.depth == 32:
@@ -150,12 +156,43 @@ class ImageKind(Kind):
     def picture(self, records: np.ndarray, spec: ImageSpec) -> np.ndarray:
         return grid(records, spec)
 
+    def screen(self, spec: ImageSpec) -> ImageSpec:
+        """In 8 bits over their full range."""
+        return replace(spec, depth=8, low=0.0, high=255.0)
+
+    def mapped(self, record: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """See `pieces.mapped`."""
+        return pieces.mapped(record, found)
+
     def grid(
         self, records: np.ndarray, spec: ImageSpec, *, columns: int | None = None, labels: np.ndarray | None = None,
         captions: tuple[str, ...] = (),
     ) -> np.ndarray:  # fmt: skip
         """See `grid.grid`."""
         return grid(records, spec, columns=columns, labels=labels, captions=captions)
+
+    # Put to use
+
+    spread = 2
+
+    def read(self, path: Path, spec: ImageSpec, settings: Mapping[str, Any]) -> Iterator[Piece]:
+        """See `pieces.read_pieces`."""
+        return pieces.read_pieces(path, spec, settings)
+
+    def format_like(self, path: Path) -> str:
+        """That of the file; PNG for JPEG."""
+        return pieces.format_like(path)
+
+    def resized(self, spec: ImageSpec, shape: tuple[int, ...], like: ImageSpec | None, scale: int) -> ImageSpec:
+        """With pixels as far apart as they were, or nearer."""
+        return pieces.resized(spec, shape, like, scale)
+
+    def write_like(
+        self, made: Sequence[Piece], stem: Path, source: Path | None, *, format: str, depth: int | None,
+        settings: Mapping[str, Any], scale: int, note: Mapping[str, str],
+    ) -> list[Path]:  # fmt: skip
+        """See `pieces.write_like`; the pieces are in the depth of the files."""
+        return pieces.write_like(made, stem, source, format=format, settings=settings, scale=scale, note=note)
 
     # Judging
 

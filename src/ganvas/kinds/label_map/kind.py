@@ -6,7 +6,8 @@ resizing takes the nearest pixel, so no value appears that no file has. Not for 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from ...errors import DataError, GanvasError
 from ...store.listing import Listing, class_indices, some
 from .. import Kind, KindSays
+from ..facets import Piece
 from ..image import grid as grids
 from ..image.kind import KIND as IMAGES
 from ..image.resize import patches, resize
@@ -217,6 +219,54 @@ class LabelMapKind(Kind):
         pixels = files.colours_of(spec)[np.asarray(records)]
         image = ImageSpec(3, spec.height, spec.width, classes=spec.classes)
         return grids.grid(pixels, image, columns=columns, labels=labels, captions=captions)
+
+    # Put to use
+
+    spread = 2
+
+    def read(self, path: Path, spec: LabelMapSpec, settings: Mapping[str, Any]) -> Iterator[Piece]:
+        """A piece a map, as indices into the classes of the spec; see `facets.Reads`. Raises DataError for other values."""
+        index = {value: k for k, value in enumerate(spec.values)}
+        fit = settings.get("fit")
+        for own in files.read_maps(path, settings.get("axis")):
+            found = np.unique(own.numbers).tolist()
+            odd = next((value for value in found if value not in index), None)
+            if odd is not None:
+                raise DataError(
+                    f"{path}: holds the value {odd}, and the run was taught {some([str(value) for value in spec.values], 12)}"
+                )
+            lookup = np.zeros(max(found) + 1, np.uint8)
+            lookup[found] = [index[value] for value in found]
+            record = lookup[own.numbers]
+            if fit is not None:
+                size, how = (spec.height, spec.width), "crop" if fit == "patches" else fit
+                record = resize(record[..., None], size, how, nearest=True)[0][..., 0]
+            yield Piece(np.ascontiguousarray(record)[None], replace(spec, height=record.shape[0], width=record.shape[1]))
+
+    def format_like(self, path: Path) -> str:
+        """PNG; .npz for arrays."""
+        return "npz" if path.suffix.lower() in (".npz", ".npy") else "png"
+
+    def resized(self, spec: LabelMapSpec, shape: tuple[int, ...], like: Any, scale: int) -> LabelMapSpec:
+        return replace(spec, height=shape[-2], width=shape[-1])
+
+    def write_like(
+        self, pieces: Sequence[Piece], stem: Path, source: Path | None, *, format: str, depth: int | None,
+        settings: Mapping[str, Any], scale: int, note: Mapping[str, str],
+    ) -> list[Path]:  # fmt: skip
+        """One PNG a map, numbered where there are several, or one .npz; `classes.csv` beside them."""
+        import tempfile
+
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        written = []
+        with tempfile.TemporaryDirectory(dir=stem.parent, prefix=".") as place:
+            records = np.concatenate([piece.records for piece in pieces])
+            made = self.write(records, pieces[0].spec, Path(place), format=format, depth=depth, note=note)
+            for number, path in enumerate(made, start=1):
+                name = stem.name if len(made) == 1 else f"{stem.name}-{number:04d}"
+                written.append(path.replace(stem.with_name(f"{name}{path.suffix}")))
+            (Path(place) / files.TABLE).replace(stem.with_name(files.TABLE))
+        return written
 
     # Judging
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from ...errors import DataError, GanvasError
 from ...store.listing import Listing, class_indices, counted, natural, some
 from .. import Kind, KindSays
+from ..facets import Piece
 from .files import Header, encode_sound, read_header, read_recording
 from .loudness import normalised
 from .spec import SoundSpec
@@ -131,9 +132,7 @@ class Sound(Kind):
         have no bits."""
         from ...files import write_atomically
 
-        bits = depth
-        if depth is None and format in ("wav", "flac"):
-            bits = min(max(16, spec.depth), 24 if format == "flac" else 32)
+        bits = _bits(spec, format) if depth is None else depth
         digits = max(4, len(str(len(records))))
         written = []
         for number, samples in enumerate(records, start=1):
@@ -145,6 +144,49 @@ class Sound(Kind):
     def picture(self, records: np.ndarray, spec: Any) -> np.ndarray:
         """Spectrograms, low tones below and -70 to 0 dB from black to white, with the waveform above each."""
         return sheet(records, spec.rate)
+
+    # Put to use
+
+    spread = 1
+
+    def read(self, path: Path, spec: SoundSpec, settings: Mapping[str, Any]) -> Iterator[Piece]:
+        """A recording at the rate of the spec, whole; or, to be of its length, cut into consecutive clips."""
+        header = read_header(path)
+        found = read_recording(path, spec.rate, spec.channels)
+        notes = []
+        if header.rate != spec.rate:
+            notes.append(f"{path.name}: resampled from {header.rate} to {spec.rate} Hz, which the run works on")
+        if header.channels != spec.channels:
+            notes.append(f"{path.name}: turned into {'mono' if spec.channels == 1 else 'stereo'}, which the run works on")
+        samples = found.samples
+        records = samples[None] if settings.get("fit") is None else np.stack(_cut(samples, spec.length, True))
+        yield Piece(records, replace(spec, length=records.shape[1], depth=header.depth), tuple(notes))
+
+    def format_like(self, path: Path) -> str:
+        """FLAC for FLAC, else WAV: what loses nothing more."""
+        return "flac" if path.suffix.lower() == ".flac" else "wav"
+
+    def resized(self, spec: SoundSpec, shape: tuple[int, ...], like: SoundSpec | None, scale: int) -> SoundSpec:
+        """Of a higher rate, where it became longer."""
+        return replace(spec, channels=shape[0], length=shape[1], rate=spec.rate * scale)
+
+    def write_like(
+        self, pieces: Sequence[Piece], stem: Path, source: Path | None, *, format: str, depth: int | None,
+        settings: Mapping[str, Any], scale: int, note: Mapping[str, str],
+    ) -> list[Path]:  # fmt: skip
+        """One file, or one a clip; in the depth of the file it was made of unless the user names one."""
+        from ...files import told, write_atomically
+
+        clips = [(clip, piece.spec) for piece in pieces for clip in piece.records]
+        with told(stem):
+            stem.parent.mkdir(parents=True, exist_ok=True)
+        written = []
+        for number, (clip, spec) in enumerate(clips, start=1):
+            path = stem.with_name(f"{stem.name}.{format}" if len(clips) == 1 else f"{stem.name}-{number:04d}.{format}")
+            bits = _bits(spec, format) if depth is None else depth
+            write_atomically(path, encode_sound(clip, spec.rate, format=format, depth=bits, note=note))
+            written.append(path)
+        return written
 
     def vectors(self, values: np.ndarray, spec: Any) -> np.ndarray:
         """(N, 192, with stereo 256): of the levels in 64 mel bands, in units of 20 dB, the mean over time, the standard
@@ -171,6 +213,11 @@ class Sound(Kind):
 
     def example(self, size: int, channels: int, classes: tuple[str, ...] = ()) -> SoundSpec:
         return SoundSpec(size, 16_000, channels, classes=classes)
+
+
+def _bits(spec: SoundSpec, format: str) -> int | None:
+    """Bits of a file when the user names none; None for formats that have none."""
+    return min(max(16, spec.depth), 24 if format == "flac" else 32) if format in ("wav", "flac") else None
 
 
 # What the files hold, together

@@ -7,7 +7,7 @@ files (`_tokens_files`), and not for taking words apart: a symbol is what the fi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ import numpy as np
 from ...errors import DataError, GanvasError
 from ...store.listing import Listing, class_indices, counted
 from .. import Kind, KindSays
+from ..facets import Piece
 from . import files
 from .spec import LEAST, MOST, VOCABULARY, WHOLE, TokensSpec, symbol_order
 
@@ -122,6 +123,17 @@ class TokensKind(Kind):
         from .captions import encode
 
         return encode(text, spec)
+
+    def read(self, path: Path, spec: TokensSpec, settings: Mapping[str, Any]) -> Iterator[Piece]:
+        """The lines of a text file, a caption each, as `encode_text` takes them; see `facets.Reads`."""
+        try:
+            lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: cannot be read as text ({' '.join(str(error).split())})") from error
+        if not lines:
+            raise DataError(f"{path}: holds no line of text")
+        found = [self.encode_text(line, spec) for line in lines]
+        yield Piece(np.concatenate([record for record, _ in found]), spec, tuple(note for _, own in found for note in own))
 
     def encode(self, values: np.ndarray, spec: TokensSpec, device: Any) -> Tensor:
         """(N, length) int64."""

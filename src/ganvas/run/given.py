@@ -1,0 +1,84 @@
+"""Fields that a use takes besides what it works on, as a user gives them: a file, a folder whose files have the names of the
+inputs, or words. Not for the inputs themselves (`apply`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError, GanvasError, did_you_mean
+from ..kinds import kind_of
+from ..kinds.facets import Piece, Reads, Worded
+from ..uses import Use, Work, fields_taken
+
+
+def stem(name: str) -> str:
+    """The name without its suffix; a number behind a dot is part of the name (DICOM files are often called by their UID)."""
+    if name.lower().endswith(".nii.gz"):
+        return name[: -len(".nii.gz")]
+    return name if Path(name).suffix[1:].isdigit() else str(Path(name).with_suffix(""))
+
+
+class GivenField:
+    """A further field. text: as the user gave it; a path, or words where the kind makes a record of them."""
+
+    def __init__(self, name: str, text: str, spec: Any, settings: Mapping[str, Any]) -> None:
+        from ..data.finding import files_of
+
+        self.name, self.text, self.spec, self.settings = name, text, spec, settings
+        self.kind = kind_of(spec.kind)
+        self.files: dict[str, Path] = {}
+        self.words: list[Piece] | None = None
+        path = Path(text).expanduser()
+        there = path.exists() if len(text) < 1000 and "\n" not in text else False
+        if there and not isinstance(self.kind, Reads):
+            raise GanvasError(f"--{name}: there is no way yet to read files of {self.kind.says.noun} here")
+        if there:
+            listing = files_of(path, self.kind)
+            self.files = {stem(found): file for file, found in zip(listing.files, listing.names, strict=True)}
+        elif isinstance(self.kind, Worded):
+            record, notes = self.kind.encode_text(text, spec)
+            self.words = [Piece(record, spec, tuple(notes))]
+        else:
+            raise GanvasError(f"--{name} {text}: no such file or folder")
+
+    def of(self, name: str) -> list[Piece]:
+        """What belongs to the input of that name (without suffix): the file of that name, or the only one there is.
+
+        Raises DataError when there is none, or it cannot be read.
+        """
+        if self.words is not None:
+            return self.words
+        assert isinstance(self.kind, Reads)
+        if len(self.files) == 1:
+            (path,) = self.files.values()
+        else:
+            near = [path for found, path in self.files.items() if Path(found).name == Path(name).name]
+            found = self.files.get(name) or (near[0] if len(near) == 1 else None)
+            if found is None:
+                raise DataError(f"{name}: no {self.name} of that name in {self.text}")
+            path = found
+        return list(self.kind.read(path, self.spec, self.settings))
+
+
+def given_fields(use: Use, work: Work, given: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, GivenField]:
+    """The further fields of a use, opened. given: name -> file, folder or words. settings: as kinds read with.
+
+    Raises GanvasError for a field that it does not take, and for one that it needs and was not given.
+    """
+    _, more = fields_taken(use, work.system, work.fields)
+    for name in given:
+        if name not in more:
+            known = f"takes {', '.join(more)}" if more else "takes no further field"
+            raise GanvasError(f"--{name}: {work.name} {known} to {use.verb}{did_you_mean(name, list(more))}")
+    lacking = [name for name, must in more.items() if must and name not in given]
+    if lacking:
+        raise GanvasError(f"{work.name} needs a {lacking[0]} to {use.verb}: add  --with {lacking[0]}=FILE")
+    return {name: GivenField(name, str(text), work.fields[name], settings) for name, text in given.items()}
+
+
+def sorted_out(use: Use, work: Work, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """(options, fields) of what a user gave by name."""
+    fields = {name: value for name, value in given.items() if name in list(work.fields)[1:]}
+    return {name: value for name, value in given.items() if name not in fields}, fields

@@ -1,0 +1,93 @@
+"""Restore: give back what a record has lost, enlarged where the system enlarges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..capabilities import Restores
+from ..config import knob
+from ..errors import GanvasError
+from . import Fields, Judged, Use, UseSays, Work, fields_taken, first_of
+from .judging import decoded, held_rows, in_pieces
+from .tiling import TILE_HELP, check_tile
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..batches import Batch
+    from ..store.records import Dataset
+
+
+@dataclass(frozen=True)
+class Options:
+    tile: int = knob(256, TILE_HELP)
+
+
+def run(work: Work, given: Fields, options: Options) -> Fields:
+    images, more = first_of(given)
+    return {work.main: work.system.restore(images, work.noise, **more)}
+
+
+def tell(work: Work, options: Options) -> str:
+    check_tile(options.tile)
+    scale = work.system.scale
+    return f"restored, {scale} times as large" if scale > 1 else "restored"
+
+
+def again(work: Work, given: Fields, options: Options) -> Tensor:
+    """Records degraded as in training, and restored."""
+    images, more = first_of(given)
+    return run(work, {work.main: work.system.degrade(images, work.noise), **more}, options)[work.main]
+
+
+def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options) -> Judged:
+    """Held-out records, degraded and restored, with the true ones beside."""
+    rows = held_rows(dataset, count, work.seed, USE.says.doing)
+    first, more = fields_taken(USE, work.system, work.fields)
+    assert first is not None
+    given = {name: dataset.fields[name].values[rows] for name in (first, *more)}
+    sides = work.spec.shape[-2:] if len(work.spec.shape) == 3 else work.spec.shape[-1:]
+    if any(side % work.system.scale for side in sides):
+        raise GanvasError(
+            f"{work.place}: records of {'x'.join(map(str, sides))} cannot be reduced {work.system.scale} times "
+            "without a rest: judge a run on a size that can"
+        )
+    made = [
+        decoded(own, in_pieces(own, given, lambda x, own=own: again(own, x, options)))  # type: ignore[misc]
+        for own in (replace(work, system=system) for system in (work.system, fresh))
+    ]
+    text = f"judged: {len(rows)} held-out records, degraded and restored; psnr and ms_ssim_to_original compare pairs"
+    return Judged(*made, dataset, originals=np.asarray(given[first]), notes=[text])
+
+
+def show(work: Work, batch: Batch) -> tuple[Tensor, tuple[str, ...]]:
+    """What is restored beside the true one."""
+    import torch
+
+    first, more = fields_taken(USE, work.system, work.fields)
+    assert first is not None
+    made = again(work, {name: batch[name] for name in (first, *more)}, Options())
+    return torch.stack([made, batch[first]], 1), ("restored", "true")
+
+
+USE = Use(
+    verb="restore",
+    done="restored",
+    promise=Restores,
+    Options=Options,
+    order=30,
+    grows=lambda system: int(system.scale),
+    run=run,
+    tell=tell,
+    judge=judge,
+    show=show,
+    says=UseSays(
+        purpose="enlarging records, or giving back what they have lost",
+        doing="restoring",
+        example="ganvas apply RUN FILE --out FOLDER",
+        caution="Restored detail is invented: likely, but not measured.",
+    ),
+)

@@ -1,0 +1,154 @@
+"""Sample: new records from noise, of a class where the system takes labels, of a caption or another field where it takes that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..capabilities import Samples
+from ..config import knob
+from ..errors import GanvasError, did_you_mean
+from . import Fields, Judged, Use, UseSays, Work, fields_taken
+from .judging import at_most, decoded, only
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..store.records import Dataset
+
+
+@dataclass(frozen=True)
+class Options:
+    count: int = knob(64, "how many (default 64; of graphs 1)", low=1)
+    label: str | None = knob(None, "class, by name or number (systems that take labels; default: the classes in turn)")
+    move: tuple[str, ...] = knob(
+        (),
+        "NAME=AMOUNT: change a property of all samples by so many standard deviations of the latents, as in brightness=+2 "
+        "(sound: brightness, loudness, length, pitch; images: brightness, contrast; solids: volume, height, width, depth; "
+        "series: spread, and each quantity by its name)",
+    )
+
+
+def labels_of(work: Work, count: int, label: str | int | None = None) -> np.ndarray | None:
+    """Which classes are asked for: (count,) int64 indices, or None for a system without labels.
+
+    label: one for all; without it the classes come in turn, so that each is there as often as any other. Raises GanvasError
+    for a class the run does not know.
+    """
+    if label is not None:
+        return np.full(count, class_index(work, label), np.int64)
+    if not work.spec.classes or getattr(work.system, "classes", 0) == 0:
+        return None
+    return np.arange(count, dtype=np.int64) % len(work.spec.classes)
+
+
+def class_index(work: Work, label: str | int) -> int:
+    """The index of a class given by name or number. Raises GanvasError when the run has no such class."""
+    classes = work.spec.classes
+    if not classes:
+        raise GanvasError(f"{work.place}: its data had no labels, so --label means nothing here")
+    if work.system.classes == 0:
+        raise GanvasError(f"'{work.name}' does not take labels: use cgan for samples of one class")
+    if str(label) in classes:
+        return int(classes.index(str(label)))
+    if str(label).lstrip("-").isdigit():
+        if 0 <= int(label) < len(classes):
+            return int(label)
+        raise GanvasError(f"--label {label} is out of range: classes are 0 to {len(classes) - 1}")
+    raise GanvasError(f"unknown label '{label}'{did_you_mean(str(label), list(classes))}; classes: {', '.join(classes)}")
+
+
+def moves_of(words: Sequence[str]) -> dict[str, float]:
+    """`brightness=+2` -> {"brightness": 2.0}. Raises GanvasError."""
+    moves = {}
+    for word in words:
+        name, _, amount = word.rpartition("=")
+        try:
+            moves[name.strip()] = float(amount)
+        except ValueError:
+            name = ""
+        if not name:
+            raise GanvasError(f"--move '{word}' is not NAME=AMOUNT, for example  --move brightness=+2")
+    return moves
+
+
+def run(work: Work, given: Fields, options: Options) -> Fields:
+    """given: fields by which records are asked for, (n, ...) each, that are taken in turn. The records come in pieces, drawn as
+    they are asked for; `label` stands beside them where the system takes labels."""
+    import torch
+
+    labels = labels_of(work, options.count, options.label)
+    moves = moves_of(options.move)
+    move = None
+    if moves:
+        from ..inference.directions import move_along
+
+        if work.directions is None:
+            raise GanvasError("--move needs the latent directions of a run")
+        move = move_along(work.directions(), moves)
+    turns = torch.arange(options.count)
+    fields = {name: value.cpu()[turns % len(value)] for name, value in given.items()}
+    made: Fields = {work.main: drawn(work, options.count, labels, move, fields)}
+    return made if labels is None else {**made, "label": torch.from_numpy(labels)}
+
+
+def drawn(
+    work: Work, count: int, labels: np.ndarray | None, move: Tensor | None, fields: dict[str, Tensor]
+) -> Iterator[Tensor]:  # fmt: skip
+    """Pieces of at most 64 records."""
+    import torch
+
+    from ..inference.sampling import draw_samples
+
+    given = None if labels is None else torch.from_numpy(np.asarray(labels))
+    return draw_samples(work.system, count, seed=work.seed, labels=given, move=move, fields=fields)
+
+
+def tell(work: Work, options: Options) -> str:
+    return "drawn" if options.label is None else f"drawn as {options.label}"
+
+
+def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options) -> Judged:
+    """Samples; of classes as the training data has them, with fields that must be given as held-out records have them; of a system that learns one class against it."""
+    from ..data.streams import dealt_classes
+
+    dealt = dealt_classes(work.system)
+    if len(dealt) == 1:
+        dataset = only(dataset, dealt[0])
+    labels, fields = None, {}
+    needed = [name for name, must in fields_taken(USE, work.system, work.fields)[1].items() if must]
+    if needed:  # what is asked for, as held-out records have it
+        held = dataset.heldout_indices()
+        rows = np.resize(at_most(held if len(held) else dataset.train_indices(), count, work.seed), count)
+        fields = {name: work.encode(np.asarray(dataset.fields[name].values[rows]), work.fields[name]) for name in needed}
+        labels = None if dataset.labels is None or not work.system.classes else dataset.labels[rows]
+    elif work.system.classes and dataset.labels is not None:
+        # The classes in the proportions of the training data, as the reference has them.
+        pool = dataset.labels[dataset.train_indices()]
+        labels = np.random.default_rng([work.seed, 0xE7A1]).choice(pool, count)
+    sides = [
+        decoded(work, list(drawn(replace(work, system=system), count, labels, None, fields))) for system in (work.system, fresh)
+    ]
+    return Judged(sides[0], sides[1], dataset, labels)
+
+
+USE = Use(
+    verb="sample",
+    done="drawn",
+    promise=Samples,
+    takes=(),
+    Options=Options,
+    aliases=("generate",),
+    order=10,
+    run=run,
+    tell=tell,
+    judge=judge,
+    says=UseSays(
+        purpose="drawing new records from noise",
+        doing="drawing",
+        example="ganvas sample RUN -n 64",
+    ),
+)

@@ -1,0 +1,136 @@
+"""Translate: a record of one class as another would show it, or the main field made of another one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..capabilities import Translates
+from ..config import knob
+from ..errors import GanvasError, did_you_mean
+from . import GIVEN, Fields, Judged, Use, UseSays, Work, fields_taken, first_of
+from .judging import LEAST, at_most, decoded, held_rows, in_pieces, only
+from .tiling import TILE_HELP, check_tile
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..batches import Batch
+    from ..store.records import Dataset
+
+
+@dataclass(frozen=True)
+class Options:
+    to: str | None = knob(None, "the class to translate to")
+    tile: int = knob(512, TILE_HELP)
+
+
+def classes_of(work: Work) -> dict[str, int]:
+    """The classes that the system was taught, by name."""
+    from ..data.streams import dealt_classes
+
+    able = list(dealt_classes(work.system)) or list(range(len(work.spec.classes)))
+    return {work.spec.classes[index]: index for index in able}
+
+
+def target_of(work: Work, to: str | None) -> int | None:
+    """The index of the class; None where a field is made of another one. Raises GanvasError for a class it does not know."""
+    if len(work.fields) > 1:
+        if to is not None:
+            raise GanvasError(f"--to is for runs that translate between classes; {work.name} makes {work.main}")
+        return None
+    known = classes_of(work)
+    if to is None:
+        raise GanvasError(f"translate to which? Add  --to {' or  --to '.join(known)}")
+    if to not in known:
+        close = did_you_mean(to, list(known))
+        raise GanvasError(f"--to '{to}' is not known to this run{close}: choose {' or '.join(known)}")
+    return known[to]
+
+
+def run(work: Work, given: Fields, options: Options) -> Fields:
+    images, more = first_of(given)
+    return {work.main: work.system.translate(images, target_of(work, options.to), work.noise, **more)}
+
+
+def tell(work: Work, options: Options) -> str:
+    check_tile(options.tile)
+    target = target_of(work, options.to)
+    if target is None:
+        return f"{work.main} made of {fields_taken(USE, work.system, work.fields)[0]}"
+    return f"translated to {work.spec.classes[target]}"
+
+
+def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options) -> Judged:
+    """Held-out records of the other classes, translated, against real ones of the target (the last class it was taught, unless
+    told otherwise); or the main field of held-out records made of their others, with the true one beside."""
+    if len(work.fields) > 1:
+        target_of(work, options.to)
+        return _judged_fields(work, fresh, dataset, count, options)
+    known = classes_of(work)
+    name = list(known)[-1] if options.to is None else options.to
+    options = replace(options, to=name)
+    target = target_of(work, name)
+    held = dataset.heldout_indices()
+    labels = np.zeros(0) if dataset.labels is None else dataset.labels
+    rows = held[np.isin(labels[held], [index for index in known.values() if index != target])] if len(labels) else held[:0]
+    if len(rows) < LEAST:
+        raise GanvasError(f"{dataset.source} holds out {len(rows)} records to translate to {name}: {LEAST} or more")
+    rows = at_most(rows, count, work.seed)
+    text = f"judged: {len(rows)} held-out records translated to {name}, against real ones of it"
+    sides = _both(work, fresh, {work.main: dataset.values[rows]}, options)
+    assert target is not None
+    return Judged(*sides, only(dataset, target), notes=[text])
+
+
+def _judged_fields(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options) -> Judged:
+    rows = held_rows(dataset, count, work.seed, USE.says.doing)
+    first, more = fields_taken(USE, work.system, work.fields)
+    assert first is not None
+    given = {name: dataset.fields[name].values[rows] for name in (first, *more)}
+    text = f"judged: the {work.main} of {len(rows)} held-out records, made of their {' and '.join(given)}; psnr compares pairs"
+    return Judged(*_both(work, fresh, given, options), dataset, originals=np.asarray(dataset.values[rows]), notes=[text])
+
+
+def _both(work: Work, fresh: Any, given: Mapping[str, np.ndarray], options: Options) -> tuple[np.ndarray, np.ndarray]:
+    """What the run makes, and what the system makes with fresh weights."""
+    sides = (replace(work, system=system) for system in (work.system, fresh))
+    first, second = (decoded(own, in_pieces(own, dict(given), lambda x: run(own, x, options)[own.main])) for own in sides)
+    return first, second
+
+
+def show(work: Work, batch: Batch) -> tuple[Tensor, tuple[str, ...]]:
+    """What is made beside the true one; of classes, a record beside what it becomes in each of them."""
+    import torch
+
+    first, more = fields_taken(USE, work.system, work.fields)
+    assert first is not None
+    given = {name: batch[name] for name in (first, *more)}
+    if len(work.fields) > 1:
+        return torch.stack([run(work, given, Options())[work.main], batch[work.main]], 1), ("made", "true")
+    made = [run(work, given, Options(to=name))[work.main] for name in classes_of(work)]
+    return torch.stack([given[first], *made], 1), ("given", *classes_of(work))
+
+
+USE = Use(
+    verb="translate",
+    done="translated",
+    promise=Translates,
+    takes=(GIVEN,),
+    Options=Options,
+    order=20,
+    run=run,
+    tell=tell,
+    judge=judge,
+    show=show,
+    says=UseSays(
+        purpose="turning a record of one class into one of another",
+        doing="translating",
+        example="ganvas apply RUN FILE --to CLASS --out FOLDER",
+        caution="A translated record may show what its class looks like instead of what was there: things may be added or "
+        "taken away. It is no measurement.",
+    ),
+)
