@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from ganvas.batches import Batch, Noise
-from ganvas.capabilities import MixesStyles, Projects, Restores, Samples, ScoresAnomaly, Shows, Translates, names_of
+from ganvas.capabilities import Samples, Shows
 from ganvas.config import Situation, build_config, knobs
 from ganvas.data.dataset import Dataset, Field
 from ganvas.data.streams import dealt_classes, open_stream, shown_batch
@@ -21,7 +21,8 @@ from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.game import Clock, System
 from ganvas.inference.sampling import draw_samples
-from ganvas.kinds import encode, kind_of
+from ganvas.inference.tiles import _continued
+from ganvas.kinds import kind_of
 from ganvas.kinds.graph.spec import GraphSpec
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.kinds.points.spec import PointsSpec
@@ -31,6 +32,7 @@ from ganvas.kinds.sound.spec import SoundSpec
 from ganvas.kinds.tokens.spec import TokensSpec
 from ganvas.registry import catalogue, find, load_system
 from ganvas.specs import REAL
+from ganvas.uses import Use, Work, build_options, fields_given, fields_taken, pieces_of, uses_of, verbs_of
 
 CASES = [(name, kind) for name, card in catalogue().items() for kind in card.data]
 CLASSES = ("first", "second", "third")
@@ -204,7 +206,7 @@ def test_sampling_is_reproducible_and_leaves_no_trace(name: str, kind: str) -> N
     engine = board(name, kind)
     engine.play_round()
     if not isinstance(engine.system, Samples):
-        assert names_of(engine.system), "a system that neither samples nor does anything else is of no use"
+        assert verbs_of(engine.system), "a system that neither samples nor does anything else is of no use"
         pytest.skip("makes nothing from noise alone")
     modes = [m.training for m in engine.system.modules()]
     before, random_state = everything(engine), torch.get_rng_state()
@@ -245,60 +247,86 @@ def test_images_of_any_size_and_channels(name: str, kind: str, shape: tuple[int,
         assert system.sample(2, noise).shape == (2, *shape)
 
 
-def uses(engine: Engine, noise: Noise) -> dict[str, torch.Tensor]:
-    """What every capability but `Samples` makes of two records, after checking its form."""
-    system, given = engine.system, engine.system.spec
-    spec = main_spec(given)
-    images = torch.linspace(-1, 1, 2 * spec.channels * spec.height * spec.width).view(2, *spec.shape)
-    made: dict[str, torch.Tensor] = {}
-    if isinstance(system, Translates) and isinstance(given, dict):  # of the other field
-        taken = list(given.values())[1]
-        maps = encode(kind_of(taken.kind).blank(taken, 2, np.random.default_rng(0)), taken)
-        made["translate"] = system.translate(maps, None, noise)
-        assert made["translate"].shape == (2, *spec.shape)
-    elif isinstance(system, Translates):
-        larger = torch.nn.functional.pad(images, (0, system.multiple - spec.width % system.multiple + 2 * system.multiple))
-        larger = torch.nn.functional.pad(larger, (0, 0, 0, system.multiple - spec.height % system.multiple))
-        for target in dealt_classes(system) or range(len(spec.classes)):
-            made[f"translate {target}"] = system.translate(larger, target, noise)
-            assert made[f"translate {target}"].shape == larger.shape
-    if isinstance(system, Restores):
-        made["restore"] = system.restore(images, noise)
-        rows, columns = spec.height * system.scale, spec.width * system.scale
-        assert made["restore"].shape == (2, spec.channels, rows, columns)
-    if isinstance(system, ScoresAnomaly):
-        made["scores"], made["maps"] = system.anomaly(images, noise)
-        assert made["scores"].shape == (2,)
-        assert made["maps"].shape == (2, spec.height, spec.width)
-        assert (made["maps"] >= 0).all()
-    if isinstance(system, Projects):
-        latents = system.project(images, noise)
-        made["reconstruct"] = system.reconstruct(latents)
-        assert len(latents) == 2
-        assert made["reconstruct"].shape == images.shape
-    if isinstance(system, MixesStyles):
-        coarse, fine = noise.normal(2, system.config.latent), noise.normal(2, system.config.latent)
-        made["mix"] = system.mix(coarse, fine, 1, noise)
-        assert made["mix"].shape == images.shape
-    if isinstance(system, Shows):
-        batch = shown_batch(tiny_data(given), system.feeds()["data"], 2, noise)
-        made["show"], captions = system.show(batch, noise)
-        assert made["show"].shape == (2, len(captions), *spec.shape)
-    return made
+CHOSEN = {"count": 3, "effort": 0.01}  # options of uses, small where they cost time
+LEARNT = 24
 
 
-@pytest.mark.parametrize(("name", "kind"), [c for c in CASES if c[1] == "image"])
-def test_capabilities_have_the_promised_form_and_leave_no_trace(name: str, kind: str) -> None:
+def of_use(use: Use, system: Any, seed: int = 0) -> dict[str, torch.Tensor]:
+    """What a use makes of two records, once for each class that it may be asked for, after checking its form."""
+    given = system.spec
+    specs = given if isinstance(given, dict) else {REAL: given}
+    work = Work(system, specs, seed, learnt=LEARNT)
+    first, more = fields_taken(use, system, specs)
+    needed = [name for name, must in more.items() if must]
+    known = {knob.name for knob in knobs(use.Options)}
+    chosen = {name: value for name, value in CHOSEN.items() if name in known}
+    targets = [None]
+    if "to" in known and len(specs) == 1:
+        targets = [CLASSES[k] for k in dealt_classes(system) or range(len(CLASSES))]
+    found: dict[str, torch.Tensor] = {}
+    for names in dict.fromkeys([tuple(needed), tuple(more)]):  # without and with what need not be given
+        for target in targets:
+            work.renew()
+            options = build_options(use, {**chosen, "to": target})
+            if use.tell is not None:
+                assert use.tell(work, options)
+            tensors = {
+                name: work.encode(kind_of(specs[name].kind).blank(specs[name], 2, np.random.default_rng(1)), specs[name])
+                for name in ((first,) if first else ()) + names
+            }
+            made = use.run(work, _larger(tensors, system, first), options)
+            assert set(fields_given(use, specs)) <= set(made), use.verb
+            for name, value in made.items():
+                whole = torch.cat(list(pieces_of(value)))
+                assert len(whole) == (2 if first else chosen["count"]), f"{use.verb}: {name}"
+                found[f"{use.verb} {name} {target} {names}"] = whole
+            if not first:
+                shape = whole_of(found, use, work.main).shape
+                assert shape[1:] in (work.spec.shape, (LEARNT, *work.spec.shape)), use.verb
+            elif work.main in made and not use.fitted:
+                shape = whole_of(found, use, work.main).shape
+                sides = _larger(tensors, system, first)[first].shape
+                assert shape[1] == work.spec.shape[0], "as many channels as the field has"
+                assert all(a == b * use.grows(system) for a, b in zip(shape[2:], sides[-len(shape[2:]) :], strict=True)), (
+                    use.verb
+                )
+    return found
+
+
+def whole_of(found: dict[str, torch.Tensor], use: Use, main: str) -> torch.Tensor:
+    return next(value for key, value in found.items() if key.startswith(f"{use.verb} {main} "))
+
+
+def _larger(tensors: dict[str, torch.Tensor], system: Any, first: str | None) -> dict[str, torch.Tensor]:
+    """Fields that lie side by side, continued to sides that the system takes."""
+    multiple = getattr(system, "multiple", 1)
+    if first is None or multiple == 1 or tensors[first].dim() < 3:
+        return tensors
+    return {name: _continued(value, multiple, 2) if value.dim() > 2 else value for name, value in tensors.items()}
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_uses_have_the_promised_form_and_leave_no_trace(name: str, kind: str) -> None:
     engine = board(name, kind)
     engine.play_round()
     before, random_state = everything(engine), torch.get_rng_state()
     modes = [m.training for m in engine.system.modules()]
-    with engine.watching():
-        first = uses(engine, Noise(torch.Generator().manual_seed(0)))
-        again = uses(engine, Noise(torch.Generator().manual_seed(0)))
-    for key, value in first.items():
-        assert torch.isfinite(value).all(), key
-        assert torch.equal(value, again[key]), f"{key} differs when asked again with the same noise"
+    able = uses_of(engine.system)
+    assert able, "a system that is of no use"
+    assert {use.verb for use in able} <= set(verbs_of(type(engine.system))), "its class tells as much"
+    with engine.watching(), torch.no_grad():
+        for use in able:
+            first, again = of_use(use, engine.system), of_use(use, engine.system)
+            for key, value in first.items():
+                assert torch.isfinite(value.double()).all(), key
+                assert torch.equal(value, again[key]), f"{key} differs when asked again with the same noise"
+            for key, value in first.items():
+                assert " map " not in key or (value >= 0).all(), "maps are not negative"
+        if isinstance(engine.system, Shows):
+            noise = Noise(torch.Generator().manual_seed(0))
+            batch = shown_batch(tiny_data(engine.system.spec), engine.system.feeds()["data"], 2, noise)
+            shown, captions = engine.system.show(batch, noise)
+            assert shown.shape == (2, len(captions), *main_spec(engine.system.spec).shape)
     assert [m.training for m in engine.system.modules()] == modes
     assert torch.equal(torch.get_rng_state(), random_state)
     after = everything(engine)

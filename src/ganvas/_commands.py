@@ -90,10 +90,15 @@ def _after_training(result: dict[str, Any]) -> list[str]:
     if result["stopped"] == "signal":
         return []
     from .run.budget import describe_seconds
+    from .uses import table
 
     run = result["run"]
-    uses = [f"draw   ganvas sample {run} -n 64", f"judge  ganvas evaluate {run}"] if "sample" in result["can"] else []
-    if set(result["can"]) - {"sample", "mix"}:
+    known = {use.verb: use for use in table()}
+    drawn = [verb for verb in result["can"] if verb in known and not known[verb].takes]
+    judged = [verb for verb in result["can"] if verb in known and known[verb].judge is not None]
+    uses = [f"draw   ganvas sample {run} -n 64"] if drawn else []
+    uses += [f"judge  ganvas evaluate {run}"] if judged else []
+    if set(result["can"]) - set(drawn):
         uses.append(f"use    ganvas apply {run} FILE ... --out FOLDER")
     return [
         f"trained {result['rounds']:,} rounds on {result['samples']:,} samples in {describe_seconds(result['seconds'])}",
@@ -121,17 +126,45 @@ def _key_values(words: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
-def _moves(words: Sequence[str]) -> dict[str, float]:
-    moves = {}
+def _named(words: Sequence[str]) -> dict[str, str]:
+    """`--with NAME=WHAT`, several times."""
+    found = {}
     for word in words:
-        name, _, amount = word.rpartition("=")
-        try:
-            moves[name.strip()] = float(amount)
-        except ValueError:
-            name = ""
-        if not name:
-            raise GanvasError(f"--move '{word}' is not NAME=AMOUNT, for example  --move brightness=+2")
-    return moves
+        name, equals, what = word.partition("=")
+        if not equals or not name or not what:
+            raise GanvasError(f"--with '{word}' is not NAME=WHAT, for example  --with mask=masks/")
+        found[name.strip()] = what
+    return found
+
+
+def _use_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Options of uses that were given, and those that the parser does not know: fields of the run's records, or options of uses
+    that its system file brings. Raises GanvasError for any other, with the nearest."""
+    from .config import knobs
+    from .errors import did_you_mean
+    from .uses import table
+
+    names = {knob.name for use in table() for knob in knobs(use.Options)}
+    found = {name: getattr(options, name) for name in names if getattr(options, name, None) not in (None, [])}
+    if not options.further:
+        return found
+    from .registry import find, load_system
+    from .run.load import read_run
+    from .uses import uses_of
+
+    if options.system is not None:
+        find(str(options.system))
+    record = read_run(options.folder)
+    known = list(record.fields)[1:]
+    if set(options.further) - set(known):
+        system = load_system(record.card.name if record.card.module else str(record.card.path))[2]
+        known += [knob.name.replace("_", "-") for use in uses_of(system) for knob in knobs(use.Options)]
+    for name in options.further:
+        if name not in known:
+            every = [option for action in options.leaf._actions for option in action.option_strings]
+            close = did_you_mean(f"--{name}", [*every, *(f"--{one}" for one in known)])
+            raise GanvasError(f"unknown option '--{name}'{close}; see  {options.leaf.prog} --help")
+    return {**found, **options.further}
 
 
 def run_sample(options: argparse.Namespace) -> int:
@@ -139,20 +172,20 @@ def run_sample(options: argparse.Namespace) -> int:
 
     result = draw(
         options.folder,
-        count=options.count,
+        verb=options.verb,
         seed=options.seed,
-        label=options.label,
         out=options.out,
         depth=options.depth,
         format=options.format,
         loudness=options.loudness,
-        moves=_moves(options.move),
+        fields=_named(options.fields),
         which=options.checkpoint,
         device=options.device,
         system=options.system,
         config=_key_values(options.set),
         overwrite=options.overwrite,
         say=lambda text: print(text, file=sys.stderr, flush=True),
+        **_use_options(options),
     )
     lines = [f"{result['count']} samples in {result['folder']}", f"look   {result['grid']}"]
     lines += [f"note: {note}" for note in result["notes"]]
@@ -162,37 +195,47 @@ def run_sample(options: argparse.Namespace) -> int:
 
 def run_apply(options: argparse.Namespace) -> int:
     from .run.apply import apply
+    from .uses.desk import TABLE
 
     result = apply(
         options.folder,
         options.inputs,
         out=options.out,
         verb=options.verb,
-        to=options.to,
-        tile=options.tile,
         format=options.format,
         depth=options.depth,
+        fields=_named(options.fields),
         seed=options.seed,
         which=options.checkpoint,
         device=options.device,
         system=options.system,
         config=_key_values(options.set),
-        count=options.count,
         overwrite=options.overwrite,
         progress=True,
         say=lambda text: print(text, file=sys.stderr, flush=True),
+        **_use_options(options),
     )
-    if result["verb"] == "generate":
-        emit(options, result, [f"{options.count} samples in {result['folder']}"])
+    if not result["inputs"]:
+        emit(options, result, [f"{result['done']} {result['count']} records, in {result['folder']}"])
         return 0
-    done = {"translate": "translated", "restore": "restored", "score": "scored", "project": "projected"}[result["verb"]]
-    lines = [f"{done} {result['inputs']} of {result['inputs'] + len(result['failed'])} files, results in {result['folder']}"]
-    for one in sorted(result["scores"], key=lambda one: -one["score"])[:10]:
-        lines.append(f"  {one['score']:<12.6g} {one['file']}")
+    total = result["inputs"] + len(result["failed"])
+    lines = [f"{result['done']} {result['inputs']} of {total} files, results in {result['folder']}"]
+    for row in _highest(result["scores"])[:10]:
+        name, (value, *_) = " ".join(str(v) for v in row.values() if isinstance(v, str)), _numbers(row)
+        lines.append(f"  {value:<12.6g} {name}")
     if len(result["scores"]) > 10:
-        lines.append(f"  ... all {len(result['scores'])} in {Path(result['folder']) / 'scores.csv'}")
+        lines.append(f"  ... all {len(result['scores'])} in {Path(result['folder']) / TABLE}")
     emit(options, result, lines)
     return 1 if result["failed"] else 0
+
+
+def _numbers(row: dict[str, Any]) -> list[float]:
+    return [value for value in row.values() if isinstance(value, float)]
+
+
+def _highest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By the first number of each, the highest first."""
+    return sorted((row for row in rows if _numbers(row)), key=lambda row: -_numbers(row)[0])
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
@@ -333,12 +376,25 @@ def run_show(options: argparse.Namespace) -> int:
         for n, p in presets.items()
     ]
     from .kinds import kind_of
+    from .specs import REAL
+    from .uses import example_of, uses_of
 
+    able = uses_of(system)
+    able = [use for use in able if not any(use.verb in other.replaces for other in able)]
+    lines_of = {use.verb: example_of(use, system, card.fields or [REAL]) for use in able}
+    value["uses"] = [
+        {"verb": use.verb, "purpose": use.says.purpose, "example": lines_of[use.verb], "caution": use.says.caution}
+        for use in able
+    ]
     example = card.example or kind_of(card.data[0]).says.phantom
     lines += [
         "",
         f"learns from: {' or '.join(card.data)} data;  try:  ganvas train {card.name} --data {example} --budget 2m",
     ]
+    if able:
+        wide = max(len(use.verb) for use in able)
+        lines += ["", "what a trained run can be put to:"]
+        lines += [f"  {use.verb:<{wide}}  {lines_of[use.verb]:<50}  {use.says.purpose}" for use in able]
     emit(options, value, lines)
     return 0
 

@@ -38,7 +38,7 @@ class Translates(Protocol):
     multiple: int
 
     def translate(self, images: Tensor, target: int | None, noise: Noise, **fields: Tensor) -> Tensor:
-        """Records as the class with index `target` would show them, of the same shape; ValueError for a class it was not taught.
+        """Records as the class with index `target` would show them, of the same shape. ValueError for one it was not taught.
 
         Of records of several fields: the main field, made of another one; target is None.
         """

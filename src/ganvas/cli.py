@@ -36,6 +36,7 @@ from ._commands import (
 from .errors import GanvasError, did_you_mean
 from .version import __version__
 
+WITH = "a further field of records that have several: a file for all, a folder with one for each INPUT, or words; also --NAME"
 LATER = "a setting that a trained run takes (marked 'later' in: ganvas show SYSTEM)"
 
 
@@ -85,7 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(words: list[str]) -> argparse.Namespace:
     parser = _build_parser()
+    words, further = _further(parser, words)
     options, rest = parser.parse_known_args(words)
+    options.further = further
     if rest:
         leaf = getattr(options, "leaf", parser)
         leaf.error("unrecognized arguments: " + " ".join(rest))
@@ -93,6 +96,58 @@ def _parse(words: list[str]) -> argparse.Namespace:
         parser.print_help()
         raise SystemExit(0)
     return options
+
+
+def _further(parser: argparse.ArgumentParser, words: list[str]) -> tuple[list[str], dict[str, str]]:
+    """(words without options that the parser does not know, these: name -> value), for commands that put a run to use: they may
+    be fields of its records (`--caption TEXT`), or options of uses that its system brings."""
+    commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    place = next((k for k, word in enumerate(words) if word in commands.choices), len(words))
+    leaf = commands.choices[words[place]] if place < len(words) else None
+    if leaf is None or leaf.get_default("run") not in (run_apply, run_sample):
+        return words, {}
+    known = {option for action in leaf._actions for option in action.option_strings}
+    kept, found = words[: place + 1], {}
+    later = words[place + 1 :]
+    while later:
+        word = later.pop(0)
+        name, equals, value = word.partition("=")
+        if not word.startswith("--") or word == "--" or name in known:
+            kept.append(word)
+            continue
+        if not equals and (not later or later[0].startswith("--")):
+            value = "true"
+        elif not equals:
+            value = later.pop(0)
+        found[name[2:]] = value
+    return kept, found
+
+
+def _use_options(parser: argparse.ArgumentParser, uses: Sequence[Any]) -> None:
+    """The options of uses, one that several have once."""
+    from .config import knobs
+
+    found: dict[str, list[tuple[Any, Any]]] = {}
+    for use in uses:
+        for item in knobs(use.Options):
+            found.setdefault(item.name, []).append((use, item))
+    for name, owners in found.items():
+        item = owners[0][1]
+        defaults = {knob.default: use.verb for use, knob in reversed(owners) if knob.default not in (None, ())}
+        told = "; ".join(f"{value} to {verb}" for value, verb in reversed(defaults.items()))
+        verbs = ", ".join(use.verb for use, _ in owners)
+        text = f"[{verbs}] {item.help}" + (f" (default {told})" if told and "default" not in item.help else "")
+        label, colon, _ = item.help.partition(": ")
+        label, text = (label, text.replace(f"{label}: ", "", 1)) if colon and label.isupper() else (name.upper(), text)
+        flags = ["-n", "--count"] if name == "count" else [f"--{name.replace('_', '-')}"]
+        given: dict[str, Any] = {"dest": name, "help": text.replace("%", "%%")}
+        if item.type == "true or false":
+            parser.add_argument(*flags, action="store_const", const=True, **given)
+        elif item.type.startswith("list of"):
+            parser.add_argument(*flags, action="append", default=[], metavar=label, **given)
+        else:
+            whole = item.type == "whole number" and item.low is not None and item.low >= 1
+            parser.add_argument(*flags, type=_count if whole else str, metavar=label, **given)
 
 
 def _build_parser() -> _Parser:
@@ -112,13 +167,16 @@ def _build_parser() -> _Parser:
         made.set_defaults(run=run, leaf=made)
         return made
 
+    from .uses import table
+
     _train_options(command("train", "train a system on data, or continue a run", run_train))
 
     sample = command("sample", "draw samples from a run, as files and a grid", run_sample)
     sample.add_argument("folder", metavar="RUN", type=Path)
-    sample.add_argument("-n", "--count", type=_count, help="how many (default 64; of graphs 1)")
+    sample.add_argument("--as", dest="verb", help="another way to make records from noise, as mix (default: as it samples)")
+    _use_options(sample, [use for use in table() if not use.takes])
+    sample.add_argument("--with", dest="fields", metavar="NAME=WHAT", action="append", default=[], help=WITH)
     sample.add_argument("--seed", type=_seed, default=0, help="of the noise (default 0)")
-    sample.add_argument("--label", help="class, by name or number (systems that take labels; default: the classes in turn)")
     sample.add_argument("--out", type=Path, help="folder, new or empty (default: RUN/generated, then RUN/generated-2 ...)")
     sample.add_argument("--overwrite", action="store_true", help="replace what ganvas wrote into that folder before")
     sample.add_argument(
@@ -127,15 +185,6 @@ def _build_parser() -> _Parser:
     sample.add_argument("--format", help="png, tiff, wav, csv, obj ... (default: the data's own kind)")
     sample.add_argument(
         "--loudness", help="of sound, each sample's: peak:-1 or rms:-20 (dB of full scale), or lufs:-16 (as it is heard)"
-    )
-    sample.add_argument(
-        "--move",
-        metavar="NAME=AMOUNT",
-        action="append",
-        default=[],
-        help="change a property of all samples by so many standard deviations of the latents, as in brightness=+2 "
-        "(sound: brightness, loudness, length, pitch; images: brightness, contrast; solids: volume, height, width, depth; "
-        "series: spread, and each quantity by its name)",
     )
     sample.add_argument(
         "--checkpoint", default="last", choices=("last", "previous", "best"), help="which weights (default last)"
@@ -148,23 +197,19 @@ def _build_parser() -> _Parser:
 
     sample.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help=LATER)
 
-    use = command("apply", "put a run to use on files: translate, restore, score, project", run_apply)
+    verbs = [use.verb for use in table()]
+    use = command("apply", f"put a run to use on files: {', '.join(u.verb for u in table() if u.takes)}", run_apply)
     use.add_argument("folder", metavar="RUN", type=Path)
-    use.add_argument(
-        "inputs", metavar="INPUT", nargs="*", help="files or folders: images, DICOM or NIfTI; tables of series for mad-gan"
-    )
+    use.add_argument("inputs", metavar="INPUT", nargs="*", help="files or folders of the kind that the run works on")
     use.add_argument(
         "--out", type=Path, required=True, help="folder of the results, new or empty; they keep the names of the inputs"
     )
     use.add_argument("--overwrite", action="store_true", help="replace what ganvas wrote into that folder before")
-    use.add_argument("--as", dest="verb", help="translate, restore, score, project or generate (default: the first it can)")
-    use.add_argument("-n", "--count", type=_count, default=64, help="how many to generate (default 64)")
-    use.add_argument("--to", metavar="CLASS", help="the class to translate to")
-    use.add_argument(
-        "--tile", type=int, help="work on large images in pieces of this side; 0: whole (default 512; 256 for restoring)"
-    )
-    use.add_argument("--format", help="png, tiff, webp, jpg, dicom, nifti, npz (default: that of each input; PNG for JPEG)")
-    use.add_argument("--depth", type=int, choices=(8, 16), help="bits per channel (default: those of each input)")
+    use.add_argument("--as", dest="verb", help=f"{', '.join(verbs)} (default: the first it can; without INPUT it draws)")
+    _use_options(use, table())
+    use.add_argument("--with", dest="fields", metavar="NAME=WHAT", action="append", default=[], help=WITH)
+    use.add_argument("--format", help="png, tiff, dicom, nifti, wav, csv ... (default: that of each input; PNG for JPEG)")
+    use.add_argument("--depth", type=int, choices=(8, 16, 24, 32), help="bits of a value (default: those of each input)")
     use.add_argument("--seed", type=_seed, default=0, help="of the noise, where the system has any (default 0)")
     use.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help=LATER)
     use.add_argument("--checkpoint", default="last", choices=("last", "previous", "best"), help="which weights (default last)")

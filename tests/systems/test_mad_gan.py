@@ -169,9 +169,10 @@ def test_train_score_and_sample_as_a_user_would(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "scores.csv").read_text().startswith("file,score\nlog,")
     again = apply(run, [tmp_path / "log.csv"], out=tmp_path / "again", device="cpu")
     assert again["scores"] == result["scores"]
-    with pytest.raises(GanvasError, match="no way yet to project"):
-        apply(run, [tmp_path / "log.csv"], out=tmp_path / "no", verb="project", device="cpu")
-    with pytest.raises(GanvasError, match="are for images"):
+    near = apply(run, [tmp_path / "log.csv"], out=tmp_path / "near", verb="project", device="cpu")
+    with np.load(tmp_path / "near" / "latents.npz") as held:
+        assert len(held["latents"]) == len(held["files"]) == len(near["files"]) - 1, "a picture a window, and the latents"
+    with pytest.raises(GanvasError, match="--tile is for translating and restoring; this run scores"):
         apply(run, [tmp_path / "log.csv"], out=tmp_path / "no", tile=64, device="cpu")
 
 

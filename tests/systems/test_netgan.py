@@ -175,7 +175,7 @@ def test_it_learns_which_links_are_likely(tmp_path: Path) -> None:
     train("netgan", tmp_path / "g.npz", out=tmp_path / "run", config=config, budget="180r", quiet=True, sample_every=0)
     run = Run(tmp_path / "run")
     others = without_edge(edges, 30, 60)
-    area = link_prediction(run.link_scores(edges), run.link_scores(others))["auroc"]
+    area = link_prediction(*(run.use("link", pairs)["score"] for pairs in (edges, others)))["auroc"]
     assert area > 0.8
 
 
@@ -188,9 +188,9 @@ def test_from_a_file_to_graphs_and_their_judgement(tmp_path: Path) -> None:
     assert drawn["count"] == 1
     assert Path(drawn["files"][0]).name == "sample-0001.graphml"
     loaded = Run(run)
-    graphs = loaded.assemble(2, seed=3)
+    graphs = loaded.use("assemble", count=2, seed=3)["real"]
     assert graphs.shape == (2, 480, 2)
-    assert np.array_equal(graphs, loaded.assemble(2, seed=3))
+    assert np.array_equal(graphs, loaded.use("assemble", count=2, seed=3)["real"])
     assert loaded.sample(5).shape == (5, 2)
     result = evaluate(run)
     assert 0 <= result["link_auroc"]["value"] <= 1

@@ -118,7 +118,8 @@ def open_sets(
         raise GanvasError("--real is missing: name the real data the samples are compared with")
     if count is not None and count < 10:
         raise GanvasError(f"-n {count} is too few to judge: 10 or more")
-    originals, measures = None, {}
+    originals: np.ndarray | None = None
+    measures: dict[str, Measure] = {}
     if to is not None and run is None:
         raise GanvasError("--to is for a run that translates")
     if run is not None:

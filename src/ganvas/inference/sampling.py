@@ -27,8 +27,9 @@ def draw_samples(
     """Records in the game's units, on the CPU, in pieces of at most 64: `count` in all.
 
     Full batches are drawn and cut, so the first 10 of 1000 are the same records as 10 alone. labels: (count,) int64 or
-    None. fields: (count, ...) each, by which records are asked for (captions), in the form that the system takes. move: (D,) by which every latent is moved (`directions.move_along`). The system must be in evaluation mode
-    (`Engine.watching`). Raises GanvasError when it cannot sample.
+    None. fields: (count, ...) each, by which records are asked for (captions), in the form that the system takes. move: (D,) by
+    which every latent is moved (`directions.move_along`). The system must be in evaluation mode (`Engine.watching`). Raises
+    GanvasError when it cannot sample.
     """
     from ..capabilities import Samples
 

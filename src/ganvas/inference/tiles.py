@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -80,7 +81,7 @@ def tiled(
         for axis, (share, k) in enumerate(zip(shares, chosen, strict=True)):
             made = made * share[k].reshape(-1, *(1,) * (spread - 1 - axis))
         target = tuple(slice(begin * scale, (begin + side) * scale) for begin, side in zip(begins, sides, strict=True))
-        result[(..., *target)] += made
+        result[_last(target)] += made
         advance(area // math.prod(len(own) for own in places))
     assert result is not None
     return result
@@ -91,8 +92,13 @@ def _made(
     scale: int,
 ) -> Tensor:  # fmt: skip
     """`function` of a part of the given tensors, cut back to the sides of that part."""
-    made = function(*(_continued(own[(..., *part)], multiple, len(sides)) for own in given))
-    return made[(..., *(slice(0, side * scale) for side in sides))].float().cpu()
+    made = function(*(_continued(own[_last(part)], multiple, len(sides)) for own in given))
+    return made[_last(tuple(slice(0, side * scale) for side in sides))].float().cpu()
+
+
+def _last(parts: tuple[slice, ...]) -> Any:
+    """An index into the last axes."""
+    return (..., *parts)
 
 
 def _continued(record: Tensor, multiple: int, spread: int) -> Tensor:

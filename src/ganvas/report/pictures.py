@@ -62,7 +62,7 @@ def gather(facts: Facts, run: Any) -> Pictures:
         )
     from ..uses import drawing
 
-    if drawing(run.system) is None:
+    if drawing(run.system, run.record.fields) is None:
         found.notes.append("This system makes nothing from noise alone: what it makes shows a real record, and is left out.")
         return found
     if found.last is None:
@@ -147,7 +147,7 @@ def _drawn(run: Any) -> np.ndarray:
     from ..config import knobs
     from ..uses import drawing
 
-    use = drawing(run.system)
+    use = drawing(run.system, run.record.fields)
     assert use is not None
     counted = "count" in {knob.name for knob in knobs(use.Options)}
     made = run.use(use.verb, **({"count": kind_of(run.spec.kind).says.shown} if counted else {}))
@@ -159,22 +159,24 @@ def _between(run: Any) -> tuple[np.ndarray | None, str]:
     import torch
 
     from ..capabilities import Samples
+    from ..uses import drawing
 
     kind = kind_of(run.spec.kind)
-    if not isinstance(run.system, Samples):
+    system: Any = run.system
+    if not isinstance(run.system, Samples) or drawing(system, run.record.fields) is None:
         return None, "No latent interpolation: this system makes records in a way of its own."
     if kind.says.discrete:
         return None, "No latent interpolation: this system draws its samples step by step, not from one latent."
     if kind.says.walks:
         return None, f"No latent interpolation: {kind.says.walks}."
     walks, steps = (WALKS, STEPS) if isinstance(kind, Seen) else (1, kind.says.shown)
-    noise = walking_noise(run.system, walks, steps)
+    noise = walking_noise(system, walks, steps)
     labels = None
-    if run.spec.classes and run.system.classes:
+    if run.spec.classes and system.classes:
         labels = (torch.arange(walks) % len(run.spec.classes)).repeat_interleave(steps)
         labels = labels.to(noise.generator.device)
     with torch.no_grad():
-        made = run.system.sample(walks * steps, noise, labels)
+        made = system.sample(walks * steps, noise, labels)
     if not noise.walked:
         return None, "No latent interpolation: this system does not begin with a latent."
     picture = _picture_of(decode(made.float().cpu(), run.spec), run.spec, steps)

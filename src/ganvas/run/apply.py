@@ -57,7 +57,7 @@ def apply(
     say: Callable[[str], None] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Let a run work on files, and write what it makes into the folder `out`. Returns verb, done, folder, files, failed, scores.
+    """Let a run work on files, and write what it makes into the folder `out`. Returns verb, folder, files, failed, scores.
 
     inputs: files or folders of every kind that training reads. verb: a use (`ganvas.uses`); by default the first that the
     system can be put to. A system that samples draws records without inputs, as `ganvas sample` does. options: of the use, such
@@ -78,7 +78,7 @@ def apply(
         if not use.takes:
             asked = {**options, "format": format, "depth": depth, "fields": fields}
             drawn = draw(opened, verb=use.verb, seed=seed, out=place, say=say, **asked)
-            made = {"inputs": 0, "failed": [], "scores": [], "notes": drawn["notes"], "files": drawn["files"]}
+            made = {"inputs": 0, "failed": [], "scores": [], **{key: drawn[key] for key in ("count", "files", "notes")}}
         else:
             job = _Job(opened, use, Desk(place, say), options, fields or {}, format, depth, seed)
             made = job.all(job.inputs(inputs), progress)

@@ -68,6 +68,8 @@ def draw(
     kind, spec, work = kind_of(run.spec.kind), run.spec, run.work(seed, say)
     name = run.record.card.name
     use = drawing(run.system) if verb is None else find_use(run.system, verb, name)
+    if use is not None:  # one that does it better stands in its place
+        use = next((other for other in uses_of(run.system) if use.verb in other.replaces), use)
     if use is None:
         raise GanvasError(
             f"{run.record.path}: {name} makes nothing from noise alone: give it files, with  ganvas apply {run.record.path} "
@@ -80,11 +82,12 @@ def draw(
     if "count" in {knob.name for knob in knobs(use.Options)}:
         count = kind.says.usual if count is None else count
     move = tuple(f"{key}={amount!r}" for key, amount in (moves or {}).items())
-    chosen_options = build_options(use, {"move": move, "label": label, **more, "count": count}, uses_of(run.system))
-    chosen = served_format(kind, format or getattr(spec, "format", kind.formats[0]))
+    asked = {"move": move, "label": label, **{name: value for name, value in more.items() if value != []}, "count": count}
+    chosen_options = build_options(use, asked, uses_of(run.system))
+    chosen = served_format(kind, format or str(getattr(spec, "format", kind.formats[0])))
     if isinstance(kind, Deep):
         spec = kind.stored(spec, chosen, depth)
-    given = {key: [piece for piece in field.of(key)] for key, field in beside.items()}
+    given = {key: field.all() for key, field in beside.items()}
     notes = [note for pieces in given.values() for piece in pieces for note in piece.notes]
     tensors = {key: torch.cat([work.encode(p.records, p.spec) for p in pieces]) for key, pieces in given.items()}
     with torch.no_grad():

@@ -43,6 +43,13 @@ class GivenField:
         else:
             raise GanvasError(f"--{name} {text}: no such file or folder")
 
+    def all(self) -> list[Piece]:
+        """Everything that was given, in order. Raises DataError for a file that cannot be read."""
+        if self.words is not None:
+            return self.words
+        assert isinstance(self.kind, Reads)
+        return [piece for path in self.files.values() for piece in self.kind.read(path, self.spec, self.settings)]
+
     def of(self, name: str) -> list[Piece]:
         """What belongs to the input of that name (without suffix): the file of that name, or the only one there is.
 

@@ -224,8 +224,8 @@ class Run:
         label: a class name or index, for systems that take one; without it they make the classes in turn (`labels_for`).
         depth: 8, 16 or 32 bits, the data's own by default.
         moves: by how many standard deviations latents are moved along directions with names, such as {"brightness": 2}
-        (`ganvas.inference.directions`). fields: what is asked for besides, as {"caption": "a red bird"} or arrays, taken in turn.
-        Raises GanvasError for a label or a direction the run does not know.
+        (`ganvas.inference.directions`). fields: what is asked for besides, as {"caption": "a red bird"} or arrays, which are
+        taken in turn. Raises GanvasError for a label or a direction the run does not know.
         """
         import numpy as np
 

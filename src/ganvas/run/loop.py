@@ -398,7 +398,7 @@ class _Loop:
 
         spec = self.record.spec
         kind = kind_of(spec.kind)
-        use = drawing(self.system)
+        use = drawing(self.system, self.record.fields)
         if isinstance(self.system, Shows) or use is None:
             panel = self._shown()
             if panel is None:
@@ -434,7 +434,7 @@ class _Loop:
         return path
 
     def _shown(self) -> tuple[Any, tuple[str, ...]] | None:
-        """(records (SHOWN * K, ...) in file units, K captions) of a system that says what to look at, else of what it is put to;
+        """(records (SHOWN * K, ...) in file units, K captions) of a system that says what to look at, else of its uses;
         None where neither is known."""
         import torch
 

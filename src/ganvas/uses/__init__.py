@@ -3,9 +3,9 @@
 A use has a word (`translate`), the promise that a system must keep to offer it (a protocol of `capabilities`), the fields it
 takes and gives, and options. Command line, `apply`, `evaluate`, report and model card read the table and know no use by name.
 
-The table is the folder: `VERB.py` with an object `USE`; files without one serve the others. A package brings uses of its own through the entry point group
-`ganvas.uses` (name = module), a system file by a list `USES`. Not for reading and writing files, which kinds do and
-`run.apply` asks for. Free of torch until used.
+The table is the folder: `VERB.py` with an object `USE`; files without one serve the others. A package brings uses of its own
+through the entry point group `ganvas.uses` (name = module), a system file by a list `USES`. Not for reading and writing files,
+which kinds do and `run.apply` asks for. Free of torch until used.
 """
 
 from __future__ import annotations
@@ -44,12 +44,14 @@ Fields = dict[str, Any]
 @dataclass(frozen=True)
 class UseSays:
     """Words. purpose: what it is for, as in `drawing new records from noise`. doing: as in `drawing`. example: a command, with
-    RUN for the run's folder. caution: what must not be expected of the result, in a sentence or two, for the model card."""
+    RUN for the run's folder; of_fields: where records have several fields, if it is another one. caution: what must not be
+    expected of the result, in a sentence or two, for the model card."""
 
     purpose: str
     doing: str
     example: str
     caution: str = ""
+    of_fields: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,8 @@ class Use:
     numbers (N,), which stand in `scores.csv`, or arrays (N, ...), `NAMEs.npz`. Further fields that the method has keywords for
     are taken as well (`fields_taken`).
     Options: a frozen dataclass of knobs. `tile` among them: large records are worked on in pieces of that side.
-    order: the lowest first, where a system can be put to several. replaces: verbs in whose place it stands where a system offers
-    both. fitted: whether it takes records of the size of training; others are taken as they are. batch: how many of these at
+    order: the lowest first, where a system can be put to several. replaces: verbs in whose place it stands where both are
+    offered. fitted: whether it takes records of the size of training; others are taken as they are. batch: how many of these at
     once, 0: all. grows: how many times as large the result is. quick: options for a look in passing.
 
     run: given fields -> made fields. tell: what is done, for the note in each file; raises GanvasError for options that do not
@@ -216,8 +218,10 @@ def _offers(use: Use, system: Any) -> bool:
     if isinstance(system, type):
         promised = [name for name, member in vars(use.promise).items() if inspect.isfunction(member) and name[0] != "_"]
         return all(callable(getattr(system, name, None)) for name in promised)
-    named = set(use.takes) - {MADE, GIVEN}
-    return isinstance(system, use.promise) and named <= set(system.spec if isinstance(system.spec, dict) else ())
+    if not isinstance(system, use.promise):
+        return False
+    spec = getattr(system, "spec", None)
+    return set(use.takes) - {MADE, GIVEN} <= set(spec if isinstance(spec, dict) else ())
 
 
 def verbs_of(system: Any) -> list[str]:
@@ -237,9 +241,15 @@ def find_use(system: Any, verb: str, name: str = "this system") -> Use:
     raise GanvasError(f"{name} cannot {verb}{did_you_mean(verb, can)}: it can {', '.join(can) or 'do nothing yet'}")
 
 
-def drawing(system: Any) -> Use | None:
-    """By which use records are drawn from noise; None for a system that needs something to work on."""
+def drawing(system: Any, fields: Iterable[str] | None = None) -> Use | None:
+    """By which use records are drawn from noise; None for a system that needs something to work on.
+
+    fields: those of its records; with them only uses that need none of these are named.
+    """
     able = [use for use in uses_of(system) if not use.takes]
+    if fields is not None:
+        names = list(fields)
+        able = [use for use in able if not any(fields_taken(use, system, names)[1].values())]
     better = {verb for use in able for verb in use.replaces}
     return next((use for use in able if use.verb not in better), None)
 
@@ -294,6 +304,13 @@ def fields_given(use: Use, fields: Iterable[str]) -> tuple[str, ...]:
     """The names of what a use gives, MADE by its own."""
     main = next(iter(fields))
     return tuple(main if name == MADE else name for name in use.gives)
+
+
+def example_of(use: Use, system: Any, fields: Iterable[str]) -> str:
+    """A command for a system, or its class, with the further fields it takes. fields: of its records, the main one first."""
+    names = list(fields)
+    text = use.says.of_fields if len(names) > 1 and use.says.of_fields else use.says.example
+    return text + "".join(f" --{name} {name.upper()}" for name in fields_taken(use, system, names)[1])
 
 
 def first_of(given: Fields) -> tuple[Any, Fields]:

@@ -15,6 +15,11 @@ from ..files import told, write_atomically
 TABLE = "scores.csv"
 
 
+def shortened(number: Any) -> float:
+    """Six digits: what a table of scores tells."""
+    return float(f"{float(number):.6g}")
+
+
 class Desk:
     """The results of one call in the folder `out`.
 
@@ -59,7 +64,7 @@ class Desk:
         numbers = {key: value for key, value in found.items() if value.ndim == 1}
         if numbers:
             for place, name in enumerate(names):
-                self.rows.append({"file": name, **{key: round(float(value[place]), 6) for key, value in numbers.items()}})
+                self.rows.append({"file": name, **{key: shortened(value[place]) for key, value in numbers.items()}})
         others = {key: value for key, value in found.items() if value.ndim > 1}
         for key, value in others.items():
             self.arrays.setdefault(key, []).extend(value)

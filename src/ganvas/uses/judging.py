@@ -63,6 +63,17 @@ def decoded(work: Work, made: list[Any]) -> np.ndarray:
     return np.concatenate([decode(piece, work.spec) for piece in made])
 
 
+def both(
+    work: Work, fresh: Any, fields: dict[str, np.ndarray], function: Callable[[Work, dict[str, Any]], Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the run makes of fields in file units, and what the system makes with fresh weights."""
+
+    def side(own: Work) -> np.ndarray:
+        return decoded(own, in_pieces(own, fields, lambda given: function(own, given)))
+
+    return side(work), side(replace(work, system=fresh))
+
+
 def only(dataset: Dataset, index: int) -> Dataset:
     """The records of one class, without labels."""
     from ..store.records import Field

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from ..capabilities import Restores
 from ..config import knob
 from ..errors import GanvasError
 from . import Fields, Judged, Use, UseSays, Work, fields_taken, first_of
-from .judging import decoded, held_rows, in_pieces
+from .judging import both, held_rows
 from .tiling import TILE_HELP, check_tile
 
 if TYPE_CHECKING:
@@ -55,12 +55,9 @@ def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options
             f"{work.place}: records of {'x'.join(map(str, sides))} cannot be reduced {work.system.scale} times "
             "without a rest: judge a run on a size that can"
         )
-    made = [
-        decoded(own, in_pieces(own, given, lambda x, own=own: again(own, x, options)))  # type: ignore[misc]
-        for own in (replace(work, system=system) for system in (work.system, fresh))
-    ]
+    made, untrained = both(work, fresh, given, lambda own, x: again(own, x, options))
     text = f"judged: {len(rows)} held-out records, degraded and restored; psnr and ms_ssim_to_original compare pairs"
-    return Judged(*made, dataset, originals=np.asarray(given[first]), notes=[text])
+    return Judged(made, untrained, dataset, originals=np.asarray(given[first]), notes=[text])
 
 
 def show(work: Work, batch: Batch) -> tuple[Tensor, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Sample: new records from noise, of a class where the system takes labels, of a caption or another field where it takes that."""
+"""Sample: new records from noise, of a class where the system takes labels, of a caption where it takes captions."""
 
 from __future__ import annotations
 
@@ -112,7 +112,8 @@ def tell(work: Work, options: Options) -> str:
 
 
 def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options) -> Judged:
-    """Samples; of classes as the training data has them, with fields that must be given as held-out records have them; of a system that learns one class against it."""
+    """Samples: of classes as the training data has them, with fields that must be given as held-out records have them; of a
+    system that learns one class, against it."""
     from ..data.streams import dealt_classes
 
     dealt = dealt_classes(work.system)

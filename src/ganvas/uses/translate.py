@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from ..capabilities import Translates
 from ..config import knob
 from ..errors import GanvasError, did_you_mean
 from . import GIVEN, Fields, Judged, Use, UseSays, Work, fields_taken, first_of
-from .judging import LEAST, at_most, decoded, held_rows, in_pieces, only
+from .judging import LEAST, at_most, both, held_rows, only
 from .tiling import TILE_HELP, check_tile
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    to: str | None = knob(None, "the class to translate to")
+    to: str | None = knob(None, "CLASS: what to translate to")
     tile: int = knob(512, TILE_HELP)
 
 
@@ -81,9 +80,9 @@ def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options
         raise GanvasError(f"{dataset.source} holds out {len(rows)} records to translate to {name}: {LEAST} or more")
     rows = at_most(rows, count, work.seed)
     text = f"judged: {len(rows)} held-out records translated to {name}, against real ones of it"
-    sides = _both(work, fresh, {work.main: dataset.values[rows]}, options)
+    made, untrained = both(work, fresh, {work.main: dataset.values[rows]}, lambda own, x: run(own, x, options)[own.main])
     assert target is not None
-    return Judged(*sides, only(dataset, target), notes=[text])
+    return Judged(made, untrained, only(dataset, target), notes=[text])
 
 
 def _judged_fields(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options) -> Judged:
@@ -92,14 +91,8 @@ def _judged_fields(work: Work, fresh: Any, dataset: Dataset, count: int, options
     assert first is not None
     given = {name: dataset.fields[name].values[rows] for name in (first, *more)}
     text = f"judged: the {work.main} of {len(rows)} held-out records, made of their {' and '.join(given)}; psnr compares pairs"
-    return Judged(*_both(work, fresh, given, options), dataset, originals=np.asarray(dataset.values[rows]), notes=[text])
-
-
-def _both(work: Work, fresh: Any, given: Mapping[str, np.ndarray], options: Options) -> tuple[np.ndarray, np.ndarray]:
-    """What the run makes, and what the system makes with fresh weights."""
-    sides = (replace(work, system=system) for system in (work.system, fresh))
-    first, second = (decoded(own, in_pieces(own, dict(given), lambda x: run(own, x, options)[own.main])) for own in sides)
-    return first, second
+    made, untrained = both(work, fresh, given, lambda own, x: run(own, x, options)[own.main])
+    return Judged(made, untrained, dataset, originals=np.asarray(dataset.values[rows]), notes=[text])
 
 
 def show(work: Work, batch: Batch) -> tuple[Tensor, tuple[str, ...]]:
@@ -127,10 +120,11 @@ USE = Use(
     judge=judge,
     show=show,
     says=UseSays(
-        purpose="turning a record of one class into one of another",
+        purpose="turning a record into what it would be in another class, or into another field",
         doing="translating",
         example="ganvas apply RUN FILE --to CLASS --out FOLDER",
-        caution="A translated record may show what its class looks like instead of what was there: things may be added or "
+        of_fields="ganvas apply RUN FILE --out FOLDER",
+        caution="A translated record may show what is usual instead of what was there: things may be added or "
         "taken away. It is no measurement.",
     ),
 )

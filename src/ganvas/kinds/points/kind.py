@@ -6,7 +6,7 @@ Records are (N, D) float32 in file units, tensors the same, (x - centre) / scale
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from ...errors import DataError, GanvasError
 from ...files import write_atomically
 from ...store.entry import conclude
 from .. import Kind, KindSays
+from ..facets import Piece
 from .files import read_labelled_points
 from .scatter import scatter
 from .spec import PointsSpec
@@ -78,6 +79,13 @@ class PointsKind(Kind):
         centre = tuple(float(c) for c in (low + high) / 2)
         same = np.unique(points, axis=0, return_inverse=True)[1].reshape(-1)
         conclude(writer, PointsSpec(points.shape[1], centre, scale, classes), labels, same, None, [])
+
+    def read(self, path: Path, spec: PointsSpec, settings: Mapping[str, Any]) -> Iterator[Piece]:
+        """All points of a file; see `facets.Reads`."""
+        points = read_labelled_points(path)[0]
+        if points.shape[1] != spec.dimensions:
+            raise DataError(f"{path}: points of {points.shape[1]} numbers, and the run was trained on {spec.dimensions}")
+        yield Piece(points, spec)
 
     def encode(self, values: np.ndarray, spec: PointsSpec, device: Any) -> Tensor:
         import torch

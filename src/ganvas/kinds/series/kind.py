@@ -18,9 +18,10 @@ import numpy as np
 
 from ...errors import DataError, GanvasError
 from .. import Kind, KindSays
-from ..facets import Piece
+from . import pieces
 from .files import Table, encoded_parquet, read_tables
 from .pictures import draw_lines, draw_scores
+from .pieces import starts_of
 from .spec import SeriesSpec
 
 if TYPE_CHECKING:
@@ -28,14 +29,13 @@ if TYPE_CHECKING:
 
     from ...store.cache import Writer
     from ...store.listing import Listing
+    from ..facets import Piece
 
 LENGTH, LEAST = 60, 4  # steps of a window: unless told otherwise, and at least
 SHORT = 240  # steps up to which files of one length count as windows
-OVERLAP = 4  # a window starts every length / OVERLAP steps
 BLOCKS = 10  # pieces of a series that stands alone, of which whole ones are held out
 COURSE = 10  # pieces whose means make the coarse course
 STILL = 0.02  # standard deviation, of half a quantity's range, under which correlations count for little
-SYNTHETIC = "SYNTHETIC: made by a generative model, not a measurement"
 
 
 def measured(values: np.ndarray, names: tuple[str, ...], step: float | None, classes: tuple[str, ...] = ()) -> SeriesSpec:
@@ -53,19 +53,6 @@ def measured(values: np.ndarray, names: tuple[str, ...], step: float | None, cla
     return SeriesSpec(
         values.shape[1], names, tuple(float(c) for c in centre), tuple(float(s) for s in scale), step, classes
     )  # fmt: skip
-
-
-def starts_of(stretches: list[tuple[int, int]], length: int, *, whole: bool = False) -> np.ndarray:
-    """First rows of the windows within the stretches, a quarter of the length apart. whole: the last row is in one too."""
-    stride = max(1, length // OVERLAP)
-    found: list[int] = []
-    for begin, end in stretches:
-        if end - begin < length:
-            continue
-        found += range(begin, end - length + 1, stride)
-        if whole and found[-1] != end - length:
-            found.append(end - length)
-    return np.array(found, np.int64)
 
 
 class SeriesKind(Kind):
@@ -162,15 +149,15 @@ class SeriesKind(Kind):
 
         if depth is not None:
             raise GanvasError("--depth means nothing to series: leave it out")
-        mark = _mark(note)
+        mark = pieces.mark_of(note)
         if format == "npz":
-            write_atomically(folder / "samples.npz", _arrays(records, spec, mark))
+            write_atomically(folder / "samples.npz", pieces.encoded_arrays(records, spec, mark))
             return [folder / "samples.npz"]
         paths = []
         digits = max(5, len(str(len(records))))
         for number, window in enumerate(records, start=1):
             paths.append(folder / f"sample-{number:0{digits}d}.{format}")
-            body = encoded_parquet(window, spec, mark) if format == "parquet" else _csv(window, spec, mark)
+            body = encoded_parquet(window, spec, mark) if format == "parquet" else pieces.encoded_csv(window, spec, mark)
             write_atomically(paths[-1], body)
         return paths
 
@@ -183,27 +170,8 @@ class SeriesKind(Kind):
     spread = 0
 
     def read(self, path: Path, spec: SeriesSpec, settings: Mapping[str, Any]) -> Iterator[Piece]:
-        """Each series of a file, whole; or the windows of the length of the spec that it holds, which overlap.
-
-        Raises DataError for series with missing values or jumps in time, if they are to be whole.
-        """
-        for table in (own.arranged(spec.names, path) for own in read_tables(path)):
-            notes = []
-            if table.step and spec.step and not 0.9 < table.step / spec.step < 1.1:
-                notes.append(f"{path}: a row every {table.step:g} s, the run was trained on one every {spec.step:g} s")
-            stretches, rows = table.stretches(), len(table.values)
-            if settings.get("fit") is not None:
-                starts = starts_of(stretches, spec.length, whole=True)
-                if not len(starts):
-                    raise DataError(f"{path}: no stretch of {spec.length} steps without a missing value or a jump in time")
-                windows = np.stack([table.values[a : a + spec.length] for a in starts]).astype(np.float32)
-                yield Piece(windows, spec, tuple(notes))
-                continue
-            if stretches != [(0, rows)]:
-                first = stretches[0][1] if stretches and stretches[0][0] == 0 else 0
-                raise DataError(f"{path}: a value is missing or time jumps at row {first + 1}: give whole stretches")
-            step = table.step or spec.step
-            yield Piece(table.values[None].astype(np.float32), replace(spec, length=rows, step=step), tuple(notes))
+        """See `pieces.read_pieces`."""
+        return pieces.read_pieces(path, spec, settings)
 
     def format_like(self, path: Path) -> str:
         """Parquet and arrays as they are; else CSV."""
@@ -215,31 +183,13 @@ class SeriesKind(Kind):
         return replace(spec, length=shape[0], step=None if known is None else known / scale)
 
     def write_like(
-        self, pieces: Sequence[Piece], stem: Path, source: Path | None, *, format: str, depth: int | None,
+        self, made: Sequence[Piece], stem: Path, source: Path | None, *, format: str, depth: int | None,
         settings: Mapping[str, Any], scale: int, note: Mapping[str, str],
     ) -> list[Path]:  # fmt: skip
-        """One file, or one a series; time begins at 0."""
-        from ...files import told, write_atomically
-
+        """See `pieces.write_like`."""
         if depth is not None:
             raise GanvasError("--depth means nothing to series: leave it out")
-        mark = _mark(note)
-        with told(stem):
-            stem.parent.mkdir(parents=True, exist_ok=True)
-        series = [(record, piece.spec) for piece in pieces for record in piece.records]
-        if format == "npz" and len({len(record) for record, _ in series}) == 1:
-            path = stem.with_name(f"{stem.name}.npz")
-            write_atomically(path, _arrays(np.stack([record for record, _ in series]), series[0][1], mark))
-            return [path]
-        written = []
-        for number, (record, spec) in enumerate(series, start=1):
-            path = stem.with_name(f"{stem.name}.{format}" if len(series) == 1 else f"{stem.name}-{number:05d}.{format}")
-            if format == "npz":
-                write_atomically(path, _arrays(record[None], spec, mark))
-            else:
-                write_atomically(path, encoded_parquet(record, spec, mark) if format == "parquet" else _csv(record, spec, mark))
-            written.append(path)
-        return written
+        return pieces.write_like(made, stem, format, note)
 
     def score(
         self,
@@ -317,28 +267,6 @@ class SeriesKind(Kind):
 
     def example(self, size: int, channels: int, classes: tuple[str, ...] = ()) -> SeriesSpec:
         return SeriesSpec(size, tuple(f"q{i}" for i in range(channels)), (0.0,) * channels, (1.0,) * channels, classes=classes)
-
-
-def _mark(note: Mapping[str, str]) -> str:
-    return "; ".join([SYNTHETIC, *(f"{key} {value}" for key, value in note.items())])
-
-
-def _arrays(records: np.ndarray, spec: SeriesSpec, mark: str) -> bytes:
-    buffer = io.BytesIO()
-    step: dict[str, Any] = {} if spec.step is None else {"step": np.array(spec.step)}
-    np.savez_compressed(buffer, series=records, names=np.array(spec.names), note=np.array(mark), **step)
-    return buffer.getvalue()
-
-
-def _csv(window: np.ndarray, spec: SeriesSpec, mark: str) -> bytes:
-    """With a column `time` in seconds when the step is known."""
-    text = io.StringIO()
-    text.write(f"# {mark}\n")
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow([*([] if spec.step is None else ["time"]), *spec.names])
-    for place, row in enumerate(window):
-        rows.writerow([*([] if spec.step is None else [f"{place * spec.step:.10g}"]), *(f"{v:.7g}" for v in row)])
-    return text.getvalue().encode()
 
 
 def step_scores(
