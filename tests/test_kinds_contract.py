@@ -12,7 +12,7 @@ from ganvas.data import open_data
 from ganvas.data.phantoms import make_phantom
 from ganvas.errors import DataError, GanvasError
 from ganvas.kinds import Kind, describe, kind_names, kind_of, spec_from_dict
-from ganvas.kinds.facets import Gridded, Named, Whole
+from ganvas.kinds.facets import Gridded, Mapped, Named, Piece, Reads, Whole, WritesLike
 from ganvas.specs import spec_to_dict
 
 NEEDS = {"mid": "mido", "parquet": "pyarrow", "nifti": "nibabel", "dicom": "pydicom", "graphml": "networkx", "ogg": "soundfile"}
@@ -174,3 +174,41 @@ def test_bad_files_are_refused_in_one_line(name: str, content: bytes, tmp_path: 
 def test_a_kind_has_few_members() -> None:
     members = {name for name in (*vars(Kind), *Kind.__annotations__) if not name.startswith("_")}
     assert len(members) <= 14
+
+
+@pytest.mark.parametrize("name", [name for name in kind_names() if isinstance(kind_of(name), WritesLike)])
+def test_what_a_run_is_put_to_use_on_comes_back_in_its_form(name: str, tmp_path: Path) -> None:
+    """Read for use, written like its file and read again: the same records under the same name, also in a folder below."""
+    kind = kind_of(name)
+    assert isinstance(kind, Reads) and isinstance(kind, WritesLike)
+    values, spec, paths = written(name, tmp_path / "made")
+    if kind.spread:
+        assert kind.encode(values[:1], spec, "cpu").dim() > kind.spread
+    settings = {"axis": None, "fit": None, "seed": 0}
+    for record, path in list(zip(values, paths, strict=True))[:2]:
+        (piece,) = kind.read(path, spec, settings)
+        np.testing.assert_allclose(piece.records[0].astype(float), record.astype(float), rtol=1e-4, atol=1e-4)
+        shape = tuple(kind.encode(piece.records, piece.spec, "cpu").shape[1:])
+        assert kind.resized(piece.spec, shape, piece.spec, 1).shape == shape
+        format = kind.format_like(path)
+        assert format in kind.formats
+        given: dict[str, Any] = {"depth": None, "settings": settings, "scale": 1, "note": {"run": "r"}}
+        result = kind.write_like([piece], tmp_path / "out" / "deep" / path.stem, path, format=format, **given)
+        assert [one.relative_to(tmp_path / "out") for one in result] == [Path("deep") / path.name]
+        (again,) = kind.read(result[0], spec, settings)
+        np.testing.assert_allclose(again.records.astype(float), piece.records.astype(float), rtol=1e-4, atol=1e-4)
+        two = [piece, Piece(piece.records, piece.spec)]
+        more = kind.write_like(two, tmp_path / "two" / path.stem, None, format=format, **given)
+        assert len(set(more)) == len(more) == 2 or len(more) == 1
+        (fitted,) = kind.read(path, spec, {**settings, "fit": "crop"})
+        assert fitted.records.shape[1:] == values.shape[1:], "of the size of training"
+
+
+@pytest.mark.parametrize("name", [name for name in kind_names() if isinstance(kind_of(name), Mapped)])
+def test_maps_are_shown_over_what_they_are_of(name: str) -> None:
+    kind = kind_of(name)
+    assert isinstance(kind, Mapped)
+    values, spec = records(name)
+    seen = kind.decode(kind.encode(values[:1], spec, "cpu"), kind.screen(spec))[0]
+    picture = kind.mapped(seen, np.linspace(0, 1, seen[..., 0].size).reshape(seen.shape[:2]))
+    assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3

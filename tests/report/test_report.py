@@ -136,6 +136,18 @@ def test_which_pictures_may_be_taken_from_a_run() -> None:
     assert kept_pictures_are_samples(object(), "sound")
     assert not kept_pictures_are_samples(object(), "graph"), "the graph that was learnt from stands beside"
     assert not kept_pictures_are_samples(load_system("srgan")[2], "image")
+
+    class Restorer(torch.nn.Module):
+        """It says not itself what to show: what it restores is shown, beside the real record."""
+
+        scale = multiple = 1
+
+        def degrade(self, images: Any, noise: Any) -> Any: ...
+
+        def restore(self, images: Any, noise: Any) -> Any: ...
+
+    assert not kept_pictures_are_samples(Restorer(), "image")
+    assert not kept_pictures_are_samples(Restorer, "image")
     assert not kept_pictures_are_samples(load_system("anogan")[2], "image")
 
 

@@ -128,7 +128,8 @@ def open_sets(
         dataset, asked, extractors = made.dataset, made.labels is not None, run.system.extractors
         part = _part(made.values, run.spec, dataset.spec, labels=made.labels)
         bare = _part(made.untrained, run.spec, dataset.spec).values
-        originals = None if made.originals is None else _part(made.originals, run.spec, dataset.spec).values
+        seen = isinstance(kind_of(dataset.spec.kind), Seen)  # pairs are compared pixel by pixel
+        originals = None if made.originals is None or not seen else _part(made.originals, run.spec, dataset.spec).values
         notes += made.notes
     else:
         # Another seed than that of the real side: one phantom on both sides must not give the same records.

@@ -41,7 +41,9 @@ class Pictures:
 
 def kept_pictures_are_samples(system: Any, kind: str) -> bool:
     """Whether the pictures of a run show samples and nothing real. system: the system or its class."""
-    if hasattr(system, "show"):
+    from ..uses import drawing, uses_of
+
+    if hasattr(system, "show") or (drawing(system) is None and any(use.show for use in uses_of(system))):
         return False
     return not isinstance(kind_of(kind), Whole)
 

@@ -15,10 +15,10 @@ from ..errors import GanvasError, did_you_mean
 from ..files import write_atomically
 from ..kinds import Kind, decode, kind_of
 from ..kinds.facets import Deep, Levelled
-from ..uses import build_options, drawing, find_use, pieces_of, uses_of
+from ..uses import Use, Work, build_options, drawing, find_use, pieces_of, uses_of
 from ..uses.sample import moves_of
 from ..version import __version__
-from .given import given_fields, sorted_out
+from .given import GivenField, given_fields, sorted_out
 from .load import Run
 from .outputs import check_free, free_name, moved, results
 
@@ -58,9 +58,6 @@ def draw(
     Raises GanvasError for an unknown label or direction, a format that cannot hold the records, a used folder, or a folder that
     is no run.
     """
-    import numpy as np
-    import torch
-
     if out is not None:
         check_free(Path(out), overwrite)
     if not isinstance(run, Run):
@@ -82,26 +79,20 @@ def draw(
     if "count" in {knob.name for knob in knobs(use.Options)}:
         count = kind.says.usual if count is None else count
     move = tuple(f"{key}={amount!r}" for key, amount in (moves or {}).items())
-    asked = {"move": move, "label": label, **{name: value for name, value in more.items() if value != []}, "count": count}
+    more = {name: value for name, value in more.items() if value != []}
+    asked = {"move": move, "label": None if label is None else str(label), **more, "count": count}
     chosen_options = build_options(use, asked, uses_of(run.system))
     chosen = served_format(kind, format or str(getattr(spec, "format", kind.formats[0])))
     if isinstance(kind, Deep):
         spec = kind.stored(spec, chosen, depth)
-    given = {key: field.all() for key, field in beside.items()}
-    notes = [note for pieces in given.values() for piece in pieces for note in piece.notes]
-    tensors = {key: torch.cat([work.encode(p.records, p.spec) for p in pieces]) for key, pieces in given.items()}
-    with torch.no_grad():
-        made = use.run(work, tensors, chosen_options)
-        own_depth = getattr(spec, "depth", None)
-        records = np.concatenate([decode(piece, run.spec, own_depth) for piece in pieces_of(made[work.main])])
+    records, labels, notes = _made(use, work, chosen_options, beside, getattr(spec, "depth", None))
     if loudness is not None and isinstance(kind, Levelled):
         records, told = kind.loudness(records, spec, loudness)
         notes += told
-    labels = [str(run.spec.classes[index]) for index in made["label"].tolist()] if "label" in made else None
     usual = run.record.path / "generated"
     target = Path(out) if out is not None else usual if overwrite else free_name(usual)
     with results(target, "sample", overwrite=overwrite) as place:
-        note = {**_note(run, seed, chosen_options), **{key: field.text for key, field in beside.items()}}
+        note = {**_note(run, seed, chosen_options), **{key: field.told for key, field in beside.items()}}
         files = kind.write(records, spec, place, format=chosen, depth=depth, note=note)
         if labels is not None:
             files = _labelled(files, labels, place, chosen)
@@ -117,6 +108,22 @@ def draw(
         "labels": labels,
         "notes": notes,
     }
+
+
+def _made(
+    use: Use, work: Work, options: Any, beside: Mapping[str, GivenField], depth: int | None
+) -> tuple[Any, list[str] | None, list[str]]:  # fmt: skip
+    """(records in file units, the class of each by name where it was asked for one, notes)."""
+    import numpy as np
+    import torch
+
+    given = {key: field.all() for key, field in beside.items()}
+    tensors = {key: torch.cat([work.encode(p.records, p.spec) for p in pieces]) for key, pieces in given.items()}
+    with torch.no_grad():
+        made = use.run(work, tensors, options)
+        records = np.concatenate([decode(piece, work.spec, depth) for piece in pieces_of(made[work.main])])
+    labels = [str(work.spec.classes[index]) for index in made["label"].tolist()] if "label" in made else None
+    return records, labels, [note for pieces in given.values() for piece in pieces for note in piece.notes]
 
 
 def served_format(kind: Kind, format: str) -> str:

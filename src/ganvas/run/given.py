@@ -43,6 +43,11 @@ class GivenField:
         else:
             raise GanvasError(f"--{name} {text}: no such file or folder")
 
+    @property
+    def told(self) -> str:
+        """What was given, without a place on this machine."""
+        return self.text if self.words is not None else Path(self.text).name
+
     def all(self) -> list[Piece]:
         """Everything that was given, in order. Raises DataError for a file that cannot be read."""
         if self.words is not None:

@@ -10,6 +10,8 @@ import numpy as np
 from ..capabilities import Restores
 from ..config import knob
 from ..errors import GanvasError
+from ..kinds import kind_of
+from ..kinds.facets import Seen, WritesLike
 from . import Fields, Judged, Use, UseSays, Work, fields_taken, first_of
 from .judging import both, held_rows
 from .tiling import TILE_HELP, check_tile
@@ -49,14 +51,16 @@ def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options
     first, more = fields_taken(USE, work.system, work.fields)
     assert first is not None
     given = {name: dataset.fields[name].values[rows] for name in (first, *more)}
-    sides = work.spec.shape[-2:] if len(work.spec.shape) == 3 else work.spec.shape[-1:]
+    kind = kind_of(work.spec.kind)
+    sides = work.spec.shape[len(work.spec.shape) - kind.spread :] if isinstance(kind, WritesLike) else ()
     if any(side % work.system.scale for side in sides):
         raise GanvasError(
             f"{work.place}: records of {'x'.join(map(str, sides))} cannot be reduced {work.system.scale} times "
             "without a rest: judge a run on a size that can"
         )
     made, untrained = both(work, fresh, given, lambda own, x: again(own, x, options))
-    text = f"judged: {len(rows)} held-out records, degraded and restored; psnr and ms_ssim_to_original compare pairs"
+    text = f"judged: {len(rows)} held-out records, degraded and restored"
+    text += "; psnr and ms_ssim_to_original compare pairs" if isinstance(kind, Seen) else ""
     return Judged(made, untrained, dataset, originals=np.asarray(given[first]), notes=[text])
 
 
