@@ -152,18 +152,28 @@ def _use_options(options: argparse.Namespace) -> dict[str, Any]:
     from .run.load import read_run
     from .uses import uses_of
 
+    every = [option for action in options.leaf._actions for option in action.option_strings]
+
+    def unknown(name: str, known: list[str]) -> GanvasError:
+        close = did_you_mean(f"--{name}", [*every, *(f"--{one}" for one in known)])
+        return GanvasError(f"unknown option '--{name}'{close}; see  {options.leaf.prog} --help")
+
     if options.system is not None:
         find(str(options.system))
-    record = read_run(options.folder)
+    try:
+        record = read_run(options.folder)
+    except GanvasError:
+        odd = next((name for name in options.further if did_you_mean(f"--{name}", every)), None)
+        if odd is not None:  # a slip, whatever the run is
+            raise unknown(odd, []) from None
+        raise
     known = list(record.fields)[1:]
     if set(options.further) - set(known):
         system = load_system(record.card.name if record.card.module else str(record.card.path))[2]
         known += [knob.name.replace("_", "-") for use in uses_of(system) for knob in knobs(use.Options)]
     for name in options.further:
         if name not in known:
-            every = [option for action in options.leaf._actions for option in action.option_strings]
-            close = did_you_mean(f"--{name}", [*every, *(f"--{one}" for one in known)])
-            raise GanvasError(f"unknown option '--{name}'{close}; see  {options.leaf.prog} --help")
+            raise unknown(name, known)
     return {**found, **options.further}
 
 

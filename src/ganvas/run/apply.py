@@ -98,10 +98,8 @@ def _chosen(run: Run, verb: str | None, inputs: Sequence[str | Path]) -> Use:
         raise GanvasError(f"{name} draws from noise and takes no input: use  ganvas sample {run.record.path}")
     use = working[0] if verb is None else find_use(run.system, verb, name)
     if not use.takes and inputs:
-        other = working[0].verb if working else "project"
-        raise GanvasError(
-            f"{use.says.doing} takes no input: leave out {inputs[0]}, or say what to do with it, as in  --as {other}"
-        )
+        other = f", or say what to do with it, as in  --as {working[0].verb}" if working else ""
+        raise GanvasError(f"{use.says.doing} takes no input: leave out {inputs[0]}{other}")
     return use
 
 
