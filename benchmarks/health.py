@@ -32,12 +32,12 @@ from typing import Any
 SYSTEM_FILE = '''"""DCGAN with a fault that no setting makes."""
 import torch
 from ganvas.game import Phase, Turn
-from ganvas.systems.synthesis.dcgan import Config, Dcgan, PRESETS
+from ganvas.systems.synthesis.dcgan import Config, DcGan, PRESETS
 
 CARD = {"title": "Faulty", "authors": "-", "year": 2015, "paper": "-", "data": ["image"], "summary": "-"}
 
 
-class Faulty(Dcgan):
+class Faulty(DcGan):
     def phases(self):
         eager = Turn("discriminator", self.discriminate, times=TURNS, fresh=TURNS > 1)
         return (Phase("play", (eager, Turn("generator", self.fool))),)
@@ -56,9 +56,12 @@ POINTS = {"data": "gaussians", "phantom_count": 4000}
 DCGAN, GAN = {"system": "dcgan", **IMAGE}, {"system": "gan", **POINTS}
 
 PLANTED: dict[str, list[dict[str, Any]]] = {
-    "learning rates x 100": [{**DCGAN, "config": {"generator_rate": 0.02, "discriminator_rate": 0.02}}],
-    "discriminator 10 times as strong": [{**DCGAN, "faulty": (10, False), "config": {"discriminator_rate": 0.002}}],
-    "generator frozen": [{**DCGAN, "config": {"generator_rate": 0.0}}, {**GAN, "config": {"generator_rate": 0.0}}],
+    "learning rates x 100": [{**DCGAN, "config": {"generator_learning_rate": 0.02, "discriminator_learning_rate": 0.02}}],
+    "discriminator 10 times as strong": [{**DCGAN, "faulty": (10, False), "config": {"discriminator_learning_rate": 0.002}}],
+    "generator frozen": [
+        {**DCGAN, "config": {"generator_learning_rate": 0.0}},
+        {**GAN, "config": {"generator_learning_rate": 0.0}},
+    ],
     "constant data": [{**DCGAN, "different": 1}],
     "repeated data": [{**DCGAN, "different": 8}],
     "generator collapsed": [{**DCGAN, "faulty": (1, True)}],

@@ -40,31 +40,38 @@ IMAGE = {"--data": "chest", "--size": "32", "--phantom-count": "64"}
 POINTS = {"--data": "gaussians", "--phantom-count": "500"}
 SMALL = {"width": 8, "batch_size": 8}
 FLAT = {"width": 16, "batch_size": 64}
-PREPARED = {"pretraining": 64, "warm_up": 1, "pool": 32, "passes": 1, "sets": 1, "rollouts": 2}
-TURNED = {"first": "normal", "second": "effusion", "width": 8, "blocks": 1, "batch_size": 2, "pool": 4}
+PREPARED = {
+    "pretraining_samples": 64,
+    "warm_up": 1,
+    "generated_size": 32,
+    "discriminator_epochs": 1,
+    "discriminator_steps": 1,
+    "rollouts": 2,
+}
+TURNED = {"first": "normal", "second": "effusion", "width": 8, "blocks": 1, "batch_size": 2, "pool_size": 4}
 
 RUNS: list[tuple[str, str, dict[str, str], dict[str, Any], list[str]]] = [
-    ("anogan", "image", IMAGE, {**SMALL, "latent": 8, "normal": "normal"}, ["apply"]),
+    ("anogan", "image", IMAGE, {**SMALL, "latent_size": 8, "normal": "normal"}, ["apply"]),
     ("cgan", "image", IMAGE, SMALL, []),
     ("cgan", "points", {**POINTS, "--data": "patterns"}, FLAT, []),
     ("cyclegan", "image", IMAGE, TURNED, ["apply"]),
     ("dcgan", "image", IMAGE, SMALL, ["evaluate"]),
     ("gan", "image", IMAGE, FLAT, []),
     ("gan", "points", POINTS, FLAT, ["evaluate"]),
-    ("gan-3d", "solid", {"--data": "solids", "--size": "16", "--phantom-count": "40"}, {**SMALL, "latent": 8}, []),
+    ("gan-3d", "solid", {"--data": "solids", "--size": "16", "--phantom-count": "40"}, {**SMALL, "latent_size": 8}, []),
     ("lsgan", "image", IMAGE, SMALL, []),
     ("lsgan", "points", POINTS, FLAT, []),
     (
         "mad-gan",
         "series",
         {"--data": "sensors", "--phantom-count": "100"},
-        {**SMALL, "normal": "normal", "steps": 3},
+        {**SMALL, "normal": "normal", "search_steps": 3},
         ["apply"],
     ),
     ("netgan", "graph", {"--data": "communities"}, {"batch_size": 8, "walks": 500}, []),
     ("seqgan", "tokens", {"--data": "oracle", "--phantom-count": "100"}, {"batch_size": 8, **PREPARED}, []),
-    ("srgan", "image", IMAGE, {**SMALL, "layers": 1, "discriminator_width": 8, "crop": 0}, ["apply"]),
-    ("stylegan2", "image", IMAGE, {**SMALL, "latent": 16, "layers": 2, "width_most": 16, "steps": 3}, ["apply"]),
+    ("srgan", "image", IMAGE, {**SMALL, "blocks": 1, "discriminator_width": 8, "crop_size": 0}, ["apply"]),
+    ("stylegan2", "image", IMAGE, {**SMALL, "latent_size": 16, "layers": 2, "max_width": 16, "search_steps": 3}, ["apply"]),
     ("wavegan", "sound", {"--data": "words", "--phantom-count": "60"}, SMALL, ["evaluate"]),
     ("wgan-gp", "image", IMAGE, {**SMALL, "critic_turns": 2}, []),
     ("wgan-gp", "points", POINTS, FLAT, []),

@@ -89,7 +89,7 @@ def one_set(name: str, options: argparse.Namespace) -> dict[str, Any]:
             result = ganvas.train(resume=run, quiet=True, **beyond)
         else:
             config: dict[str, Any] = {"width": options.width} | ({} if options.augment else {"augment": ()})
-            config |= {} if options.averaging is None else {"averaging": options.averaging}
+            config |= {} if options.averaging is None else {"ema_half_life": options.averaging}
             steady: dict[str, Any] = {"size": options.size, "sample_every": 60.0, "threads": 1, "quiet": True}
             result = ganvas.train("dcgan", options.data / name, out=run, config=config, **steady)  # without a budget
         over.set()
@@ -123,7 +123,7 @@ def one_set(name: str, options: argparse.Namespace) -> dict[str, Any]:
         "size": options.size,
         "width": options.width,
         "augment": options.augment,
-        "averaging": options.averaging,
+        "ema_half_life": options.averaging,
         "copies": values,
     }
 

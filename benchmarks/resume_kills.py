@@ -33,7 +33,7 @@ from ganvas.run import checkpoint
 from ganvas.run.logs import read_metrics
 
 KINDS = ("any moment", "training", "saving")
-SETTINGS = {"width": 4, "latent": 8, "batch_size": 16, "averaging": 500.0}
+SETTINGS = {"width": 4, "latent_size": 8, "batch_size": 16, "ema_half_life": 500.0}
 
 
 def digests(run: Path) -> dict[str, str]:

@@ -269,7 +269,7 @@ REFUSED: dict[str, tuple[Callable[[], list[str]], tuple[str, ...]]] = {
     "config with an unknown key": (saved("widht: 3"), ("'widht'", "did you mean 'width'")),
     "config with an unknown run key": (saved("run: {budgt: 3r}\nconfig: {width: 4}"), ("'budgt'", "did you mean 'budget'")),
     "config with a wrong value": (saved("width: -1"), ("width", "the least is 1")),
-    "config and --set": (lambda: [*saved("width: 4")(), "--set", "latent=3"], ("--set and --config cannot be combined",)),
+    "config and --set": (lambda: [*saved("width: 4")(), "--set", "latent_size=3"], ("--set and --config cannot be combined",)),
     "a folder as config": (made("c.yaml", ["train", "gan", "--data", "x", "--config", "c.yaml"]), ("c.yaml", "cannot be read")),
     # where to
     "out is a file": (lambda: Path("run").touch() or good()(), ("run", "is a file")),

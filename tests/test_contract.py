@@ -14,7 +14,7 @@ import yaml
 
 from ganvas.batches import Batch, Noise
 from ganvas.capabilities import Samples, Shows
-from ganvas.config import Situation, build_config, knobs
+from ganvas.config import build_config, knobs
 from ganvas.data.dataset import Dataset, Field
 from ganvas.data.streams import dealt_classes, open_stream, shown_batch
 from ganvas.engine import Engine
@@ -30,6 +30,7 @@ from ganvas.kinds.series.spec import SeriesSpec
 from ganvas.kinds.solid.spec import SolidSpec
 from ganvas.kinds.sound.spec import SoundSpec
 from ganvas.kinds.tokens.spec import TokensSpec
+from ganvas.presets import Situation
 from ganvas.registry import catalogue, find, load_system
 from ganvas.specs import REAL
 from ganvas.uses import Use, Work, build_options, fields_given, fields_taken, pieces_of, uses_of, verbs_of
@@ -78,7 +79,17 @@ def tiny_spec(kind: str) -> Any:
 
 
 NAMED = {"first": "first", "second": "second", "normal": "first"}  # settings that name classes of the data
-SMALL = {"width": 4, "latent": 3, "layers": 1, "batch_size": 8, "critic_turns": 2, "steps": 3, "pool": 4}
+SMALL = {
+    "width": 4,
+    "latent_size": 3,
+    "layers": 1,
+    "batch_size": 8,
+    "critic_turns": 2,
+    "search_steps": 3,
+    "pool_size": 4,
+    "blocks": 1,
+    "generated_size": 8,
+}
 
 
 def tiny_config(system: Any, values: dict[str, Any] = NAMED | SMALL) -> Any:

@@ -12,7 +12,7 @@ from ganvas.kinds.image.readers import read
 from ganvas.run.draw import draw
 from ganvas.run.train import train
 
-TINY = {"width": 4, "batch_size": 8, "latent": 8}
+TINY = {"width": 4, "batch_size": 8, "latent_size": 8}
 COUNT = 24
 
 

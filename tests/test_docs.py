@@ -175,7 +175,7 @@ def test_the_example_plays_two_rounds_and_goes_on(kind: str, tmp_path: Path) -> 
     data: Any = rng.normal(size=(300, 2)).astype(np.float32)
     if kind == "image":
         data = rng.integers(0, 256, (60, 16, 12), dtype=np.uint8)
-    config = {"width": 4, "latent": 3, "layers": 1, "batch_size": 8}
+    config = {"width": 4, "latent_size": 3, "layers": 1, "batch_size": 8}
     summary = ganvas.train(str(EXAMPLE), data, config=config, budget="2r", out=tmp_path / "run", device="cpu", quiet=True)
     assert summary["rounds"] == 2
     assert summary["incidents"] == []
@@ -252,7 +252,7 @@ def sketches() -> dict[str, type]:
 
 
 def test_there_is_a_sketch_of_every_game() -> None:
-    image = {"Dcgan", "WganGp", "StyleGan2", "CycleGan", "SrGan", "ProGan", "InfoGan", "Pix2PixHd"}
+    image = {"DcGan", "WganGp", "StyleGan2", "CycleGan", "SrGan", "ProGan", "InfoGan", "Pix2PixHd"}
     assert set(sketches()) == image | {"SeqGan", "Gan3d", "AnoGan", "Gon", "SemiSupervised"}
 
 

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "ganvas"
 FLOORS: tuple[str, ...] = (
     "errors version specs game",
-    "batches config files",
+    "batches config files presets",
     "store optim parallel objectives registry capabilities",
     "drawing engine metrics",
     "kinds",

@@ -31,14 +31,14 @@ from ganvas.specs import REAL
 
 IMAGES = ImageSpec(channels=1, height=12, width=8)
 POINTS = PointsSpec(dimensions=2, centre=(0.0, 0.0))
-NO_NORM = {"generator_batch_norm": False, "discriminator_batch_norm": False, "width": 4, "latent": 5, "batch_size": 8}
-SGD = {"optimiser": "sgd", "generator_rate": 0.05, "discriminator_rate": 0.05}
+NO_NORM = {"generator_batch_norm": False, "discriminator_batch_norm": False, "width": 4, "latent_size": 5, "batch_size": 8}
+SGD = {"optimiser": "sgd", "generator_learning_rate": 0.05, "discriminator_learning_rate": 0.05}
 GAMES: dict[str, tuple[str, Any, str, dict[str, Any]]] = {
-    "dcgan in float64": ("dcgan", IMAGES, "64", NO_NORM | {"augment": ("translation", "cutout"), "averaging": 500.0}),
+    "dcgan in float64": ("dcgan", IMAGES, "64", NO_NORM | {"augment": ("translation", "cutout"), "ema_half_life": 500.0}),
     "gan in float64": ("gan", POINTS, "64", toys.SMALL),
     "dcgan in float32 with SGD": ("dcgan", IMAGES, "32", NO_NORM | SGD),
     "wgan-gp in float64": ("wgan-gp", POINTS, "64", toys.SMALL),
-    "dcgan with BatchNorm": ("dcgan", IMAGES, "32", {"width": 4, "latent": 5, "batch_size": 8}),
+    "dcgan with BatchNorm": ("dcgan", IMAGES, "32", {"width": 4, "latent_size": 5, "batch_size": 8}),
 }
 
 

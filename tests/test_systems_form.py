@@ -14,8 +14,6 @@ FILES = [
 ]
 MOST_LINES = 250
 ORDER = ["docstring", "imports", "CARD", "Config", "PRESETS", "system"]
-PRESETS_LAST = {"cyclegan", "dcgan", "srgan", "stylegan2"}
-"""Files whose presets still stand behind the system. This list may only get shorter."""
 
 
 def part(node: ast.stmt) -> str:
@@ -51,9 +49,8 @@ def test_a_file_has_at_most_250_lines(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_file_is_read_from_top_to_bottom(path: Path) -> None:
     found = parts(path.read_text())
-    expected = [*ORDER[:4], "system", "PRESETS"] if path.stem in PRESETS_LAST else ORDER
-    assert [name for name in found if name] == expected
-    assert found[-1] == expected[-1], "nothing follows: helpers stand before the system that uses them"
+    assert [name for name in found if name] == ORDER
+    assert found[-1] == ORDER[-1], "nothing follows: helpers stand before the system that uses them"
 
 
 def test_what_is_out_of_order_is_seen() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from ganvas.specs import REAL
 from ganvas.store.records import Field
 
-SMALL = {"width": 4, "latent": 3, "layers": 1, "batch_size": 8}
+SMALL = {"width": 4, "latent_size": 3, "layers": 1, "batch_size": 8}
 """Settings that make `gan` and `lsgan` as small as they get."""
 
 

@@ -41,8 +41,14 @@ def in_memory(spec: Any, values: np.ndarray) -> Dataset:
 def boards() -> dict[str, tuple[str, Any, dict[str, Any], int, int]]:
     """name -> (system, spec, config, rounds in a block, pairs of blocks)."""
     return {
-        "dcgan-64": ("dcgan", ImageSpec(1, 64, 64), {"width": 16, "batch_size": 64, "averaging": 0.0}, 8, 15),
-        "mlp": ("gan", PointsSpec(2), {"width": 32, "layers": 2, "batch_size": 64, "averaging": 5000.0, "latent": 2}, 400, 15),
+        "dcgan-64": ("dcgan", ImageSpec(1, 64, 64), {"width": 16, "batch_size": 64, "ema_half_life": 0.0}, 8, 15),
+        "mlp": (
+            "gan",
+            PointsSpec(2),
+            {"width": 32, "layers": 2, "batch_size": 64, "ema_half_life": 5000.0, "latent_size": 2},
+            400,
+            15,
+        ),
     }
 
 
@@ -72,7 +78,7 @@ def bare_loop(system: str, board: Any, stream: DatasetStream) -> Callable[[int],
     for p in average.parameters():
         p.requires_grad_(False)
     noise = Noise(torch.Generator().manual_seed(0))
-    half_life, batch_size, latent = board.config.averaging, board.config.batch_size, board.config.latent
+    half_life, batch_size, latent = board.config.ema_half_life, board.config.batch_size, board.config.latent_size
     weight = 1 - 0.5 ** (batch_size / half_life) if half_life else 1.0
 
     def play(rounds: int) -> None:

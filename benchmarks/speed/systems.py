@@ -26,7 +26,6 @@ import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from ganvas.config import Situation
 from ganvas.data.dataset import Dataset, Field
 from ganvas.data.streams import open_stream
 from ganvas.doctor import keep_memory, machine
@@ -35,6 +34,7 @@ from ganvas.kinds.image.spec import ImageSpec
 from ganvas.kinds.series.spec import SeriesSpec
 from ganvas.kinds.solid.spec import SolidSpec
 from ganvas.kinds.sound.spec import SoundSpec
+from ganvas.presets import Situation
 from ganvas.registry import load_system
 from ganvas.specs import REAL, Spec
 

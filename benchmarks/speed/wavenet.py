@@ -28,9 +28,9 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot, pad
 
 from ganvas.batches import Noise
-from ganvas.config import Situation
 from ganvas.doctor import keep_memory, machine
 from ganvas.kinds.sound.spec import SoundSpec
+from ganvas.presets import Situation
 from ganvas.systems.sound.wavegan import PRESETS, Config, WaveGan
 
 AIM = 50.0

@@ -34,11 +34,11 @@ CARD = {
 
 @dataclass(frozen=True)
 class Config:
-    latent: int = knob(64, "size of the latent vector", low=1)
+    latent_size: int = knob(64, "size of the latent vector", low=1)
     width: int = knob(32, "channels at full resolution (images) or units of a layer (points)", low=1, high=1024)
     layers: int = knob(3, "hidden layers of each network (points)", low=1, high=32)
     rate: float = knob(2e-4, "learning rate of both players (Adam)", low=0.0)
-    averaging: float = knob(5_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
+    ema_half_life: float = knob(5_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
     batch_size: int = knob(64, "records in a batch", low=1)
 
 
@@ -62,7 +62,7 @@ class MyGan(System):
         return (Phase("play", (Turn("discriminator", self.discriminate), Turn("generator", self.fool))),)
 
     def averages(self) -> tuple[Average, ...]:
-        return (Average("generator", "average", self.config.averaging),)
+        return (Average("generator", "average", self.config.ema_half_life),)
 
     def discriminate(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
         real = batch.real
@@ -77,7 +77,7 @@ class MyGan(System):
         return {"fool": -self.discriminator(fake).mean()}
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
-        return self.average(noise.normal(count, self.config.latent))
+        return self.average(noise.normal(count, self.config.latent_size))
 
     def _fake(self, batch: Any) -> Tensor:
-        return self.generator(batch.noise.normal(len(batch), self.config.latent))
+        return self.generator(batch.noise.normal(len(batch), self.config.latent_size))

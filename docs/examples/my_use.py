@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ganvas.batches import Noise
 from ganvas.config import knob
-from ganvas.systems.synthesis.lsgan import PRESETS, Config, Lsgan
+from ganvas.systems.synthesis.lsgan import PRESETS, Config, LsGan
 from ganvas.uses import Fields, Use, UseSays, Work, first_of
 
 __all__ = ["CARD", "PRESETS", "USES", "Config", "RatingGan"]
@@ -27,7 +27,7 @@ CARD = {
 }
 
 
-class RatingGan(Lsgan):
+class RatingGan(LsGan):
     def rate(self, records: Tensor, noise: Noise) -> Tensor:
         """Records of the spec's size -> (B,), about 1 for real ones and 0 for made ones."""
         return self.discriminator(records).flatten()

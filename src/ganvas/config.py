@@ -31,21 +31,6 @@ class Knob:
     later: bool = False
 
 
-@dataclass(frozen=True)
-class Situation:
-    """What a preset may look at: `PRESETS` maps names to settings, or to a function from a Situation to settings.
-
-    spec: of the data. records: in the training part. seconds: of the budget, None when it is not a time.
-    speed: convolution speed of the device, in GFLOP/s, measured when the run starts. device: `cpu`, `cuda` or `mps`.
-    """
-
-    spec: Any
-    records: int
-    seconds: float | None
-    speed: float
-    device: str
-
-
 def knob(
     default: Any,
     help: str,

@@ -473,13 +473,13 @@ def round_work(width: int) -> float:
     from .game import Clock
     from .kinds import make_batch
     from .kinds.image.spec import ImageSpec
-    from .systems.synthesis.dcgan import Config, Dcgan
+    from .systems.synthesis.dcgan import Config, DcGan
 
     count = 2
     spec = ImageSpec(1, 64, 64)
     config = Config(width=width)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        system = Dcgan(spec, config)
+        system = DcGan(spec, config)
         batch = make_batch(np.zeros((count, 64, 64, 1), np.uint8), None, spec, Noise(torch.Generator().manual_seed(0)))
         owned = {p.name: [q for n in p.networks for q in system.get_submodule(n).parameters()] for p in system.players()}
         shared: dict[str, Any] = {}

@@ -72,7 +72,7 @@ def classed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def conditional(classed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of cgan that has learnt the brightness of the classes."""
     folder = tmp_path_factory.mktemp("runs") / "conditional"
-    config = {"width": 8, "latent": 4, "batch_size": 32, "averaging": 0, "augment": ""}
+    config = {"width": 8, "latent_size": 4, "batch_size": 32, "ema_half_life": 0, "augment": ""}
     train("cgan", classed, out=folder, budget="250r", config=config, watch="off", **FAST)
     return folder
 
@@ -412,7 +412,7 @@ def test_awkward_names_of_classes_come_back_as_they_were(tmp_path: Path) -> None
         for k, pixels in enumerate(toys.pictures(36, 8, 8)):
             Image.fromarray(pixels).save(folder / f"{k}.png")
             writer.writerow([f"{k}.png", AWKWARD[k % len(AWKWARD)]])
-    config = {"width": 2, "latent": 2, "batch_size": 8}
+    config = {"width": 2, "latent_size": 2, "batch_size": 8}
     train("cgan", folder, out=tmp_path / "run", budget="1r", config=config, **FAST)
     real = open_data(folder, heldout=0.0, progress=False)
     for format in ("png", "npz"):
@@ -465,7 +465,7 @@ def test_a_run_that_does_not_fit_is_refused_before_it_begins(tmp_path: Path) -> 
 def test_what_would_fit_does_fit(tmp_path: Path) -> None:
     """The settings that a refusal names are not refused, and those it leaves are."""
     given = {"budget": "1r", "memory": "570MB", **FAST}
-    config = {"width": 32, "batch_size": 128, "latent": 8}
+    config = {"width": 32, "batch_size": 128, "latent_size": 8}
     with pytest.raises(
         GanvasError, match=r"--memory allows 0\.6 GB: it would fit with  --micro-batches 2  or  --set batch_size=64;"
     ) as caught:

@@ -127,7 +127,7 @@ def test_a_run_is_judged_on_its_own_data_with_an_untrained_anchor(tmp_path: Path
     run = tmp_path / "run"
     ganvas.train(
         "cgan", "chest", out=run, budget="64", quiet=True, sample_every=0.0, size="32", phantom_count=120, precision="32",
-        channels_last="off", config={"width": 4, "latent": 4, "batch_size": 8},
+        channels_last="off", config={"width": 4, "latent_size": 4, "batch_size": 8},
     )  # fmt: skip
     before = sorted(p.name for p in run.iterdir())
     done = toys.ganvas("evaluate", run, "-n", 24, "--json")

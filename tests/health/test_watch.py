@@ -16,7 +16,7 @@ from ganvas.health import watch
 from ganvas.run import checkpoint
 from ganvas.run.logs import read_metrics
 
-FROZEN = {**toys.SMALL, "generator_rate": 0.0}
+FROZEN = {**toys.SMALL, "generator_learning_rate": 0.0}
 
 
 @pytest.fixture(autouse=True)

@@ -131,8 +131,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for k in range(64):
         tone = np.sin(2 * np.pi * rng.uniform(0.02, 0.3) * np.arange(256) + rng.uniform(0, 6))
         soundfile.write(root / "tones" / f"{k}.wav", 0.8 * rng.uniform(0.2, 1) * fade ** rng.uniform(0.2, 3) * tone, 4000)
-    config: dict[str, Any] = {"width": 4, "latent": 8, "batch_size": 8, "generator_rate": 4e-3, "critic_rate": 4e-3}
-    config |= {"averaging": 100.0, "critic_turns": 2}
+    config: dict[str, Any] = {
+        "width": 4,
+        "latent_size": 8,
+        "batch_size": 8,
+        "generator_learning_rate": 4e-3,
+        "critic_learning_rate": 4e-3,
+    }
+    config |= {"ema_half_life": 100.0, "critic_turns": 2}
     options: dict[str, Any] = {"quiet": True, "device": "cpu", "threads": 1}
     train("wavegan", root / "tones", out=root / "run", size="256", config=config, budget="60r", **options)
     return root / "run"

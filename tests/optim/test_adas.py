@@ -431,10 +431,10 @@ def test_a_run_of_dcgan_stops_and_goes_on_to_the_same_bits(tmp_path: Path) -> No
     words = (
         "--data chest --size 16 --phantom-count 40 --threads 1 --device cpu --precision 32 --channels-last off --sample-every 0"
     )
-    rule = "--set optimiser=adas --set width=2 --set latent=4 --set batch_size=4"
+    rule = "--set optimiser=adas --set width=2 --set latent_size=4 --set batch_size=4"
     done = toys.ganvas("train", "dcgan", *words.split(), *rule.split(), "--budget", "7r", "--out", straight)
     assert done.returncode == 0, done.stderr
-    config = {"optimiser": "adas", "width": 2, "latent": 4, "batch_size": 4}
+    config = {"optimiser": "adas", "width": 2, "latent_size": 4, "batch_size": 4}
     settings: dict[str, Any] = {"threads": 1, "device": "cpu", "precision": "32", "channels_last": "off", "sample_every": 0}
     ganvas.train("dcgan", "chest", size="16", phantom_count=40, out=pieces, config=config, budget="3r", quiet=True, **settings)
     assert ganvas.train(resume=pieces, budget="7r", quiet=True)["resumed"]

@@ -18,7 +18,7 @@ from ganvas.errors import GanvasError
 from ganvas.report import compare
 from ganvas.report.comparison import lines
 
-CONFIG = {"latent": 2, "width": 4, "layers": 1, "batch_size": 16}
+CONFIG = {"latent_size": 2, "width": 4, "layers": 1, "batch_size": 16}
 KD = "kd/pixels/n=100/m=80/ref=heldout"
 PRECISION = "precision/pixels/k=5/n=100/m=80/ref=heldout"
 

@@ -33,7 +33,7 @@ def uses_called(*verbs: str) -> list[Use]:
     return [use for use in table() if use.verb in verbs]
 
 
-TINY = {"latent": 4, "width": 4, "batch_size": 8}
+TINY = {"latent_size": 4, "width": 4, "batch_size": 8}
 
 
 def train(out: Path, system: str = "dcgan", data: str = "chest", config: Any = TINY, **more: Any) -> Path:
@@ -182,7 +182,7 @@ def test_a_run_without_evaluation_says_so_and_evaluates_when_asked(run: Path) ->
 
 
 def test_evaluate_runs_first_where_it_is_missing(tmp_path: Path) -> None:
-    config = {"latent": 2, "width": 8, "layers": 1, "batch_size": 16}
+    config = {"latent_size": 2, "width": 8, "layers": 1, "batch_size": 16}
     run = train(tmp_path / "points", "gan", "patterns", config, size=None, phantom_count=400)
     result = report(run, evaluate=True)["runs"][str(run)]
     assert result["evaluated"]

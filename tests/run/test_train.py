@@ -22,12 +22,12 @@ from ganvas.run.logs import read_metrics
 
 POISON = '''"""A GAN that chokes on one record."""
 import torch
-from ganvas.systems.synthesis.lsgan import Config, Lsgan, PRESETS
+from ganvas.systems.synthesis.lsgan import Config, LsGan, PRESETS
 
 CARD = {"title": "Poison", "authors": "x", "year": 2024, "paper": "x", "data": ["points"], "summary": "x"}
 
 
-class Poisoned(Lsgan):
+class Poisoned(LsGan):
     data = ("points",)
 
     def discriminate(self, batch, clock, shared):
@@ -187,7 +187,7 @@ def test_the_same_settings_in_other_words_are_no_change(copied: Path) -> None:
         resume=copied,
         budget="4r",
         size="10,8",
-        config={"width": "4", "rate": "0.0010", "batch_norm": "yes"},
+        config={"width": "4", "learning_rate": "0.0010", "discriminator_batch_norm": "yes"},
     )
     assert result["rounds"] == 4
 
@@ -240,7 +240,7 @@ def test_starting_from_another_run(trained: Path, copied: Path, tmp_path: Path) 
     import torch
     from safetensors.torch import load_file
 
-    train(out=tmp_path / "fine", budget="1r", init_from=trained, config={**toys.SMALL, "rate": 0.0})
+    train(out=tmp_path / "fine", budget="1r", init_from=trained, config={**toys.SMALL, "learning_rate": 0.0})
     old = load_file(trained / "checkpoints" / "last" / "weights.safetensors")
     new = load_file(tmp_path / "fine" / "checkpoints" / "last" / "weights.safetensors")
     same = [torch.equal(old[k], new[k]) for k in old if k.endswith("weight") and "average" not in k]

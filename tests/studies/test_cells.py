@@ -24,7 +24,7 @@ from ganvas.studies._cell_job import STOPPED, judged_losses, look_rounds, play, 
 from ganvas.studies._cell_pool import Pool
 from ganvas.studies.cells import Cell, Plan, affordable_rounds, expected_seconds, job_folder, run_cells
 
-SMALL = {"width": 4, "latent": 8, "batch_size": 4}
+SMALL = {"width": 4, "latent_size": 8, "batch_size": 4}
 SETTINGS = {"size": "16", "phantom_count": 40, "preset": "paper", "precision": "32", "channels_last": "off"}
 JUDGE = """
 import numpy as np

@@ -24,7 +24,7 @@ from ganvas.studies import _xray_claims as claims
 from ganvas.studies import catalogue
 from ganvas.studies._xray_claims import FAILS, HOLDS, OPEN, conclusions, correlations, decide, swapped, t0_ratio
 from ganvas.studies.xray import TABLE_I, cells, figure, lines, summarised
-from ganvas.systems.synthesis.dcgan import PRESETS, Config, Dcgan
+from ganvas.systems.synthesis.dcgan import PRESETS, Config, DcGan
 
 SPEC = ImageSpec(channels=1, height=64, width=64)
 
@@ -45,7 +45,7 @@ def layers(network: nn.Module) -> list[Any]:
 
 
 def test_the_preset_is_table_ii() -> None:
-    system = Dcgan(SPEC, build_config(Config, PRESETS["xray-table-ii"]))
+    system = DcGan(SPEC, build_config(Config, PRESETS["xray-table-ii"]))
     up, down = "ConvTranspose2d", "Conv2d"
     assert layers(system.generator) == [
         (up, 100, 512, 4), "ELU", (up, 512, 256, 4), "ELU", (up, 256, 128, 4), "ELU", (up, 128, 64, 4), "ELU",
@@ -55,11 +55,11 @@ def test_the_preset_is_table_ii() -> None:
         (down, 1, 64, 4), "ELU", (down, 64, 128, 4), ("BatchNorm2d", 128), "ELU",
         (down, 128, 256, 4), ("BatchNorm2d", 256), "ELU", (down, 256, 512, 4), ("BatchNorm2d", 512), "ELU", (down, 512, 1, 4),
     ]  # fmt: skip
-    assert system.config.generator_rate != system.config.discriminator_rate
+    assert system.config.generator_learning_rate != system.config.discriminator_learning_rate
 
 
 def test_the_other_preset_is_dcgan_with_relu_and_leaky_relu() -> None:
-    system = Dcgan(SPEC, build_config(Config, PRESETS["xray-relu"]))
+    system = DcGan(SPEC, build_config(Config, PRESETS["xray-relu"]))
     generator, discriminator = layers(system.generator), layers(system.discriminator)
     assert [x for x in generator if x in ("ReLU", "ELU")] == ["ReLU"] * 4
     assert [x for x in discriminator if x in ("LeakyReLU", "ELU")] == ["LeakyReLU"] * 4
@@ -76,11 +76,11 @@ def test_cells_are_the_design_and_differ_in_what_they_say() -> None:
         config = build_config(Config, {**PRESETS[cell.settings["preset"]], **cell.config})
         assert config.optimiser == cell.name.split("-")[0]
         assert (config.generator_nonlinearity == "elu") == ("elu" in cell.name.split("-"))
-        assert (config.generator_rate != config.discriminator_rate) == ("ttur" in cell.name)
-        assert (config.width, config.batch_size, config.augment, config.averaging) == (8, 32, (), 0.0)
+        assert (config.generator_learning_rate != config.discriminator_learning_rate) == ("ttur" in cell.name)
+        assert (config.width, config.batch_size, config.augment, config.ema_half_life) == (8, 32, (), 0.0)
     extra = cells(width=8, batch=64, extras=True)[4:]
     assert [cell.config["batch_size"] for cell in extra] == [16, 128, 64, 64]
-    assert [cell.config["generator_rate"] for cell in extra] == [2e-4, 2e-4, 1e-4, 1e-3]
+    assert [cell.config["generator_learning_rate"] for cell in extra] == [2e-4, 2e-4, 1e-4, 1e-3]
 
 
 def test_the_study_is_in_the_catalogue_and_its_machinery_is_not() -> None:

@@ -18,7 +18,7 @@ from ganvas.errors import GanvasError
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.systems.detection.anogan import AnoGan, Config, find_normal, heat_map
 
-SMALL: dict[str, Any] = {"width": 4, "latent": 4, "batch_size": 16}
+SMALL: dict[str, Any] = {"width": 4, "latent_size": 4, "batch_size": 16}
 
 
 class Slopes(toys.OneField):
@@ -101,7 +101,7 @@ def test_it_learns_from_normal_records_alone() -> None:
 
 
 def test_the_encoder_phase_leaves_the_gan_and_its_statistics_alone() -> None:
-    system = built(share=0.5)
+    system = built(gan_share=0.5)
     engine = engine_of(system, Slopes(64))
     play(engine, 8)
     assert engine.clock.phase == "encoder"
@@ -117,7 +117,7 @@ def test_the_encoder_phase_leaves_the_gan_and_its_statistics_alone() -> None:
 
 @pytest.mark.parametrize(("share", "phases"), [(0.0, ["encoder"]), (0.6, ["adversarial", "encoder"]), (1.0, ["adversarial"])])
 def test_either_phase_can_be_left_out(share: float, phases: list[str]) -> None:
-    system = built(share=share)
+    system = built(gan_share=share)
     assert [phase.name for phase in system.phases()] == phases
     engine = engine_of(system, Slopes(64))
     play(engine, 3)
@@ -126,19 +126,19 @@ def test_either_phase_can_be_left_out(share: float, phases: list[str]) -> None:
 def test_the_rate_of_the_encoder_falls_to_zero() -> None:
     from ganvas.game import Clock
 
-    system = built(share=0.6)
+    system = built(gan_share=0.6)
     encoder = system.players()[2]
     assert [round(encoder.rate(Clock(progress=p)), 6) for p in (0.6, 0.8, 1.0, 1.1)] == [1.0, 0.5, 0.0, 0.0]
 
 
 def test_search_comes_closer_with_more_steps_and_each_image_is_searched_alone() -> None:
-    system = built(method="search", share=1.0).eval()
+    system = built(method="search", gan_share=1.0).eval()
     images = system.sample(4, noise(5)).detach()
     with torch.no_grad():
-        few, _ = AnoGan.anomaly(_with(system, steps=1), images, noise())
-        many, maps = AnoGan.anomaly(_with(system, steps=150), images, noise())
+        few, _ = AnoGan.anomaly(_with(system, search_steps=1), images, noise())
+        many, maps = AnoGan.anomaly(_with(system, search_steps=150), images, noise())
         other = torch.cat([images[:1], -images[1:]])
-        beside_others, _ = AnoGan.anomaly(_with(system, steps=150), other, noise())
+        beside_others, _ = AnoGan.anomaly(_with(system, search_steps=150), other, noise())
     assert (many < 0.5 * few).all()
     assert maps.shape == (4, 16, 12)
     assert torch.allclose(many[0], beside_others[0], rtol=1e-3)
@@ -162,7 +162,7 @@ def test_the_heat_map_keeps_the_mean_and_has_no_preferred_side() -> None:
 
 
 def test_after_a_short_training_odd_images_score_higher_and_glow_where_they_are_odd() -> None:
-    system = built(width=8, share=0.6)
+    system = built(width=8, gan_share=0.6)
     engine = engine_of(system, Slopes(512))
     play(engine, 700)
     test = Slopes(120, seed=1)

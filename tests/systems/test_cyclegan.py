@@ -15,14 +15,14 @@ from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.game import Clock
 from ganvas.kinds.image.spec import ImageSpec
-from ganvas.systems.translation.cyclegan import PRESETS, SKIPS, Config, CycleGan, Translator
+from ganvas.systems.translation.cyclegan import PRESETS, SKIPS, Config, CycleGan, Generator
 
 SPEC = ImageSpec(channels=1, height=16, width=16, classes=("dark", "light"))
 
 
 def small(spec: ImageSpec = SPEC, **settings: Any) -> CycleGan:
     torch.manual_seed(0)
-    return CycleGan(spec, Config(**{"width": 4, "blocks": 1, "pool": 4, "batch_size": 2, **settings}))
+    return CycleGan(spec, Config(**{"width": 4, "blocks": 1, "pool_size": 4, "batch_size": 2, **settings}))
 
 
 def noise(seed: int = 0) -> Noise:
@@ -66,23 +66,23 @@ def test_target_decides_the_direction_and_any_size_is_translated() -> None:
 
 
 @pytest.mark.parametrize(("side", "depth"), [(8, 1), (31, 1), (32, 2), (64, 2), (128, 3)])
-def test_judges_are_as_deep_as_the_size_allows(side: int, depth: int) -> None:
+def test_discriminators_are_as_deep_as_the_size_allows(side: int, depth: int) -> None:
     system = small(ImageSpec(channels=1, height=side, width=2 * side, classes=("x", "y")))
-    strided = [m for m in system.judge_a.layers if isinstance(m, torch.nn.Conv2d) and m.stride == (2, 2)]
+    strided = [m for m in system.discriminator_a.layers if isinstance(m, torch.nn.Conv2d) and m.stride == (2, 2)]
     assert len(strided) == depth
     square = ImageSpec(channels=1, height=side, width=side, classes=("x", "y"))
-    assert small(square, depth=5).judge_b(torch.zeros(1, 1, side, side)).numel() > 0
+    assert small(square, patch_depth=5).discriminator_b(torch.zeros(1, 1, side, side)).numel() > 0
 
 
 def test_terms_are_those_of_the_paper() -> None:
-    system = small(identity=0.25, cycle=8.0)
+    system = small(identity_weight=0.25, cycle_weight=8.0)
     a, b = torch.rand(2, 1, 16, 16) * 2 - 1, torch.rand(2, 1, 16, 16) * 2 - 1
     shared: dict[str, Any] = {}
     terms = system.translate_both(batch_of(a, b), Clock(), shared)
     with torch.no_grad():
         made_b = system.to_b(a)
         expected = {
-            "fool b": ((system.judge_b(made_b) - 1) ** 2).mean(),
+            "fool b": ((system.discriminator_b(made_b) - 1) ** 2).mean(),
             "cycle a": 8 * (system.to_a(made_b) - a).abs().mean(),
             "identity b": 2 * (system.to_b(b) - b).abs().mean(),
         }
@@ -91,14 +91,14 @@ def test_terms_are_those_of_the_paper() -> None:
     assert not shared["a"].requires_grad and torch.allclose(shared["b"], made_b, atol=1e-6)
     judged = system.tell_apart(batch_of(a, b), Clock(), shared)
     with torch.no_grad():
-        torch.testing.assert_close(judged["real b"], 0.5 * ((system.judge_b(b) - 1) ** 2).mean(), rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(judged["made b"], 0.5 * (system.judge_b(made_b) ** 2).mean(), rtol=1e-4, atol=1e-5)
-    alone = small(cycle=0.0).translate_both(batch_of(a, b), Clock(), {})
+        torch.testing.assert_close(judged["real b"], 0.5 * ((system.discriminator_b(b) - 1) ** 2).mean(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(judged["made b"], 0.5 * (system.discriminator_b(made_b) ** 2).mean(), rtol=1e-4, atol=1e-5)
+    alone = small(cycle_weight=0.0).translate_both(batch_of(a, b), Clock(), {})
     assert set(alone) == {"fool a", "fool b"}
 
 
 def test_both_discriminators_have_a_pool_of_their_own_and_each_process_its_own() -> None:
-    system = small(pool=6)
+    system = small(pool_size=6)
     made = {"a": torch.full((2, 1, 16, 16), 0.25), "b": torch.full((2, 1, 16, 16), -0.5)}
     system.tell_apart(batch_of(torch.zeros(2, 1, 16, 16), torch.zeros(2, 1, 16, 16)), Clock(), made)
     assert not made, "what was handed over is taken"
@@ -110,7 +110,7 @@ def test_both_discriminators_have_a_pool_of_their_own_and_each_process_its_own()
 
 
 def test_rates_are_constant_and_then_fall_to_nothing() -> None:
-    for player in small(constant=0.25).players():
+    for player in small(decay_start=0.25).players():
         assert [player.rate(Clock(progress=p)) for p in (0.0, 0.25, 0.625, 1.0)] == pytest.approx([1, 1, 0.5, 0])
 
 
@@ -118,17 +118,17 @@ def test_skip_takes_features_or_the_input_past_the_middle() -> None:
     torch.manual_seed(0)
     images = torch.rand(1, 3, 16, 16) * 2 - 1
     for skip in SKIPS:
-        translator = Translator(3, 4, 1, skip)
-        assert translator(images).shape == images.shape
+        generator = Generator(3, 4, 1, skip)
+        assert generator(images).shape == images.shape
         with torch.no_grad():
-            for parameter in translator.middle.parameters():
+            for parameter in generator.middle.parameters():
                 parameter.zero_()
-        past = bool((translator(images).std((2, 3)) > 1e-3).all())
+        past = bool((generator(images).std((2, 3)) > 1e-3).all())
         assert past == (skip != "none")
     with torch.no_grad():
-        for parameter in translator.leave.parameters():
+        for parameter in generator.leave.parameters():
             parameter.zero_()
-        torch.testing.assert_close(translator(images), 0.98 * images, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(generator(images), 0.98 * images, rtol=1e-4, atol=1e-5)
 
 
 class Shades(toys.OneField):
@@ -150,7 +150,7 @@ class Shades(toys.OneField):
 
 def test_it_learns_to_exchange_light_and_dark_without_pairs() -> None:
     data = Shades()
-    system = small(width=8, pool=20, batch_size=4, rate=1e-3, averaging=50.0, skip="features")
+    system = small(width=8, pool_size=20, batch_size=4, learning_rate=1e-3, ema_half_life=50.0, skip="features")
     stream = open_stream(data, system.feeds()["data"], 4, seed=0)  # type: ignore[arg-type]
     engine = Engine(system, {"data": stream}, seed=0, check_every=16)
     rounds = 60
@@ -166,11 +166,12 @@ def test_it_learns_to_exchange_light_and_dark_without_pairs() -> None:
 
 
 def test_presets_build() -> None:
-    from ganvas.config import Situation, build_config
+    from ganvas.config import build_config
+    from ganvas.presets import Situation
 
     for side, records in ((32, 500), (128, 2000), (256, 5000)):
         spec = ImageSpec(channels=3, height=side, width=side, classes=("x", "y"))
         for seconds in (60.0, 600.0, 36_000.0, None):
             chosen = PRESETS["auto"](Situation(spec, records, seconds, 50.0, "cpu"))
             build_config(Config, dict(chosen))
-    assert Config().width == 64 and Config().batch_size == 1 and Config().pool == 50
+    assert Config().width == 64 and Config().batch_size == 1 and Config().pool_size == 50

@@ -16,7 +16,7 @@ from ganvas.kinds.solid.spec import SolidSpec
 from ganvas.registry import find
 from ganvas.systems.solids.gan_3d import Config, Gan3d
 
-TINY = {"width": 4, "latent": 5, "batch_size": 4}
+TINY = {"width": 4, "latent_size": 5, "batch_size": 4}
 
 
 def build(side: int = 16, **changes: Any) -> Gan3d:
@@ -69,7 +69,7 @@ def test_paper_networks_have_the_paper_channels() -> None:
 
 
 def test_the_discriminator_sits_out_while_it_is_too_accurate_and_comes_back() -> None:
-    system = build(discriminator_rate=2e-2, generator_rate=1e-3)
+    system = build(discriminator_learning_rate=2e-2, generator_learning_rate=1e-3)
     engine = Engine(system, {"data": Boxes()}, seed=0)  # type: ignore[dict-item]
     moved, was = [], []
     for _ in range(60):
@@ -89,11 +89,11 @@ def test_the_accuracy_is_that_of_real_and_generated_solids() -> None:
     assert system.gate(Clock()) == 1
     system.accuracy.fill_(0.9)
     assert system.gate(Clock()) == 0
-    assert build(gate=1.0).gate(Clock()) == 1
+    assert build(accuracy_gate=1.0).gate(Clock()) == 1
 
 
 def test_blur_hides_that_real_voxels_are_whole() -> None:
     batch = Boxes().draw(Noise(torch.Generator().manual_seed(0)))
     assert torch.equal(build()._seen(batch.real, batch), batch.real)
-    seen = build(blur=0.5)._seen(batch.real, batch)
+    seen = build(instance_noise=0.5)._seen(batch.real, batch)
     assert (seen - batch.real).std() == pytest.approx(0.5, abs=0.02)

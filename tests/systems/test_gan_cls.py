@@ -156,7 +156,7 @@ def toy() -> Dataset:
 
 def follows(rounds: int = 450, seed: int = 0, **settings: Any) -> tuple[float, float, float]:
     """Shares of pictures of the colour, of the shape, and of both, that were asked for, after a short game."""
-    system = small(learning_rate=2e-3, embedding_rate=2e-3, ema_half_life=500.0, interpolation=0.0, **settings)
+    system = small(learning_rate=2e-3, embedding_learning_rate=2e-3, ema_half_life=500.0, interpolation=0.0, **settings)
     engine = Engine(system, {"data": open_stream(toy(), system.feeds()["data"], 32, seed=seed)}, seed=seed, check_every=50)
     frozen: dict[str, torch.Tensor] = {}
     for number in range(rounds):

@@ -35,7 +35,7 @@ def noise(seed: int = 0) -> Noise:
 
 def system_of(spec: SeriesSpec = SPEC, **config: object) -> MadGan:
     torch.manual_seed(0)
-    return MadGan(spec, build_config(Config, {"width": 12, "latent": 4, "steps": 40, **config})).eval()
+    return MadGan(spec, build_config(Config, {"width": 12, "latent_size": 4, "search_steps": 40, **config})).eval()
 
 
 def test_it_has_its_capabilities() -> None:
@@ -77,7 +77,7 @@ def test_lasting_latents_are_those_of_the_first_step() -> None:
 
 
 def test_the_search_finds_what_the_generator_made_and_each_window_is_on_its_own() -> None:
-    system = system_of(steps=150, prior=0.0)
+    system = system_of(search_steps=150, prior_weight=0.0)
     made = system.sample(5, noise(3)).detach()
     begun = (made - system.reconstruct(noise().normal(5, 16, 4))).square().mean()
     found = system.project(made, noise())
@@ -90,13 +90,13 @@ def test_the_search_finds_what_the_generator_made_and_each_window_is_on_its_own(
 
 def test_a_prior_keeps_latents_likely() -> None:
     odd = torch.full((4, 16, 3), 3.0)
-    free, held = (system_of(prior=prior).project(odd, noise()).square().mean() for prior in (0.0, 1.0))
+    free, held = (system_of(prior_weight=prior).project(odd, noise()).square().mean() for prior in (0.0, 1.0))
     assert held < 0.5 * free
 
 
 def test_the_score_is_the_mixture_that_it_says() -> None:
     records = torch.randn(4, 16, 3)
-    system = system_of(weight=0.3)
+    system = system_of(difference_weight=0.3)
     doubt, residual = system.parts(records, noise())
     scores, maps = system.anomaly(records, noise())
     assert torch.allclose(maps, 0.3 * doubt + 0.7 * residual)
@@ -106,7 +106,7 @@ def test_the_score_is_the_mixture_that_it_says() -> None:
 
 
 def test_one_bad_step_stands_out_at_its_place() -> None:
-    system = system_of(weight=0.0)
+    system = system_of(difference_weight=0.0)
     records = system.sample(8, noise(1)).detach()
     records[:, 9, 1] = 4.0  # G ends at 1
     _, maps = system.anomaly(records, noise())
@@ -126,8 +126,8 @@ def test_an_unclear_normal_class_is_refused() -> None:
         find_normal(("a", "b"), "")
     with pytest.raises(GanvasError, match="no class 'vale'.*did you mean 'valve'"):
         find_normal(("good", "valve"), "vale")
-    with pytest.raises(GanvasError, match="lasting 9 is more than latent 4"):
-        system_of(lasting=9)
+    with pytest.raises(GanvasError, match="static_latent_size 9 is more than latent_size 4"):
+        system_of(static_latent_size=9)
 
 
 def test_measures_are_right_where_the_answer_is_known() -> None:
@@ -148,7 +148,7 @@ def test_measures_are_right_where_the_answer_is_known() -> None:
 
 def test_train_score_and_sample_as_a_user_would(tmp_path: Path) -> None:
     """After a few rounds scores mean little; that planted spikes stand out is due to the generator's bounds alone."""
-    config = {"width": 8, "latent": 3, "lasting": 1, "batch_size": 16, "steps": 10}
+    config = {"width": 8, "latent_size": 3, "static_latent_size": 1, "batch_size": 16, "search_steps": 10}
     run = tmp_path / "run"
     made = train("mad-gan", "sensors", out=run, config=config, budget="20r", phantom_count=80, device="cpu", quiet=True)
     assert made["rounds"] == 20
@@ -185,8 +185,8 @@ def test_it_learns_the_course_of_a_wave() -> None:
     waves = np.sin(np.arange(12)[None, :, None] / 2 + np.zeros((64, 1, 2))) * (0.8, 0.4) + 0.02 * rng.normal(size=(64, 12, 2))
     spec = SeriesSpec(12, ("a", "b"), (0.0, 0.0), (1.0, 1.0))
     torch.manual_seed(0)
-    given = {"width": 16, "latent": 2, "batch_size": 32, "generator_turns": 1, "discriminator_optimiser": "adam"}
-    system = MadGan(spec, build_config(Config, {**given, "discriminator_rate": 2e-3, "generator_rate": 2e-3}))
+    given = {"width": 16, "latent_size": 2, "batch_size": 32, "generator_turns": 1, "discriminator_optimiser": "adam"}
+    system = MadGan(spec, build_config(Config, {**given, "discriminator_learning_rate": 2e-3, "generator_learning_rate": 2e-3}))
 
     class Data(toys.OneField):
         spec, source = SeriesSpec(12, ("a", "b"), (0.0, 0.0), (1.0, 1.0)), "waves"

@@ -32,7 +32,7 @@ def noise(seed: int = 0) -> Noise:
 
 def system_of(nodes: int = NODES, **config: object) -> NetGan:
     torch.manual_seed(0)
-    small = {"width": 6, "critic_width": 5, "embedding": 7, "critic_embedding": 4, "length": 5, "walks": 600}
+    small = {"width": 6, "critic_width": 5, "embedding_size": 7, "critic_embedding_size": 4, "walk_length": 5, "walks": 600}
     return NetGan(GraphSpec(nodes), build_config(Config, {**small, **config}))
 
 
@@ -74,7 +74,7 @@ def test_looking_nodes_up_has_the_gradients_of_one_hot_walks() -> None:
 
 
 def test_the_penalty_is_that_of_whole_one_hot_walks_and_so_are_its_gradients() -> None:
-    system = system_of(critic_decay=0.0)
+    system = system_of(critic_weight_decay=0.0)
     walks = torch.randint(NODES, (8, 5))
     terms = system.estimate(Batch(noise(3), {"real": walks}), Clock(), {})
     again = noise(3)
@@ -115,7 +115,7 @@ def test_the_generator_takes_nodes_as_often_as_it_says() -> None:
 
 
 def test_the_temperature_falls_to_its_floor() -> None:
-    system = system_of(temperature=4.0, coldest=1.0, cooling=0.01)
+    system = system_of(gumbel_temperature=4.0, minimum_temperature=1.0, temperature_decay=0.01)
     found = [system.temperature(Clock(round=r)) for r in (0, 100, 1000)]
     assert found == pytest.approx([4.0, 4 * np.exp(-1), 1.0])
 
@@ -170,8 +170,10 @@ def test_it_learns_which_links_are_likely(tmp_path: Path) -> None:
     edges = np.array([(c * 6 + a, c * 6 + b) for c in range(5) for a in range(6) for b in range(a)])
     edges = np.concatenate([edges, [(c * 6, (c * 6 + 6) % 30) for c in range(5)]])
     np.savez(tmp_path / "g.npz", edges=edges)
-    config = {"width": 16, "critic_width": 16, "length": 6, "embedding": 16, "batch_size": 64, "generator_rate": 1e-2,
-              "critic_rate": 1e-2, "walks": 2000, "latent": 8, "temperature": 1.0, "averaging": 0}  # fmt: skip
+    config = {"width": 16, "critic_width": 16, "walk_length": 6, "embedding_size": 16, "batch_size": 64,
+        "generator_learning_rate": 1e-2,
+              "critic_learning_rate": 1e-2, "walks": 2000, "latent_size": 8, "gumbel_temperature": 1.0,
+              "ema_half_life": 0}  # fmt: skip
     train("netgan", tmp_path / "g.npz", out=tmp_path / "run", config=config, budget="180r", quiet=True, sample_every=0)
     run = Run(tmp_path / "run")
     others = without_edge(edges, 30, 60)
@@ -181,7 +183,7 @@ def test_it_learns_which_links_are_likely(tmp_path: Path) -> None:
 
 def test_from_a_file_to_graphs_and_their_judgement(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    config = {"width": 6, "critic_width": 6, "embedding": 8, "length": 4, "walks": 600, "batch_size": 16}
+    config = {"width": 6, "critic_width": 6, "embedding_size": 8, "walk_length": 4, "walks": 600, "batch_size": 16}
     train("netgan", "communities", out=run, config=config, budget="2r", quiet=True)
     assert len(list((run / "samples").glob("*.png"))) == 2
     drawn = draw(run, out=tmp_path / "drawn", device="cpu", format="graphml")

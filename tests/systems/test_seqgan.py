@@ -11,19 +11,21 @@ import torch
 
 import ganvas
 from ganvas.batches import Batch, Noise
-from ganvas.config import Situation, build_config
+from ganvas.config import build_config
 from ganvas.data.phantoms import make_phantom
 from ganvas.data.phantoms.oracle import SYMBOLS, WEIGHTS, WIDTH, Oracle
 from ganvas.game import Clock
 from ganvas.kinds.tokens.spec import TokensSpec
 from ganvas.networks.seqgan import Discriminator, drawn
+from ganvas.presets import Situation
 from ganvas.proofs import Row, Task
 from ganvas.proofs.seqgan import ARMS, BATCH, BUDGET, MOVES, SETTINGS, WARM_UP, met
 from ganvas.run.draw import draw
 from ganvas.run.train import train
 from ganvas.systems.text.seqgan import PRESETS, Config, SeqGan
 
-SMALL: dict[str, Any] = {"width": 8, "embedding": 6, "discriminator_embedding": 8, "filters": 4, "pool": 32, "batch_size": 8,
+SMALL: dict[str, Any] = {"width": 8, "embedding_size": 6, "discriminator_embedding_size": 8, "filters": 4,
+    "generated_size": 32, "batch_size": 8,
                          "rollouts": 3}  # fmt: skip
 ENDING = TokensSpec(6, ("", "a", "b", "c"))
 WHOLE = TokensSpec(6, ("a", "b", "c", "d"))
@@ -114,7 +116,7 @@ def test_behind_the_end_is_nothing_learnt_or_rewarded() -> None:
     assert (system.generator.log_probabilities(tokens)[0, :3] < 0).all()
     batch = Batch(noise(), {"real": tokens})
     for centred in (False, True):
-        object.__setattr__(system.config, "centred", centred)
+        object.__setattr__(system.config, "reward_baseline", centred)
         rewards = torch.tensor([[0.5] * 3 + [1e6] * 3, [0.5] * 6])
         system.rewards = lambda tokens, noise, given=rewards: given  # type: ignore[method-assign, misc]
         loss = system.reinforce(batch, Clock(), {})["policy"]
@@ -156,7 +158,7 @@ def test_the_gradient_is_that_of_rewarded_log_probabilities() -> None:
 
 
 def test_a_generated_set_is_gone_through_and_then_written_anew() -> None:
-    system = strengthened(built(WHOLE, pool=20, passes=2))
+    system = strengthened(built(WHOLE, generated_size=20, discriminator_epochs=2))
     source = noise()
     first = [system._negatives(8, source) for _ in range(2)]
     kept = system.generated.clone()
@@ -168,7 +170,7 @@ def test_a_generated_set_is_gone_through_and_then_written_anew() -> None:
 
 
 def test_the_schedule_is_the_paper_s() -> None:
-    system = built(pretraining=100, warm_up=2, pool=32, passes=3, sets=5)
+    system = built(pretraining_samples=100, warm_up=2, generated_size=32, discriminator_epochs=3, discriminator_steps=5)
     learn, warm, play = system.phases()
     assert [phase.name for phase in (learn, warm, play)] == ["likelihood", "warm-up", "play"]
     assert learn.until is not None and warm.until is not None
@@ -179,15 +181,15 @@ def test_the_schedule_is_the_paper_s() -> None:
     assert warm.until(Clock(phase_samples=2 * 3 * 32))
     reinforce, judge = play.turns
     assert (reinforce.every, judge.every, reinforce.source) == (5 * 3 * 4, 1, "written")
-    assert [p.name for p in built(pretraining=0, warm_up=0).phases()] == ["play"]
+    assert [p.name for p in built(pretraining_samples=0, warm_up=0).phases()] == ["play"]
 
 
 def test_the_copy_keeps_four_fifths_of_itself_from_move_to_move() -> None:
-    system = built(lag=0.8, pool=32, passes=1, sets=1)
+    system = built(rollout_momentum=0.8, generated_size=32, discriminator_epochs=1, discriminator_steps=1)
     half_life = system._half_life(Clock(phase="play"))
     assert 0.5 ** (system._moves() * 8 / half_life) == pytest.approx(0.8)
     assert system._half_life(Clock(phase="likelihood")) == 0.0
-    assert built(lag=0.0)._half_life(Clock(phase="play")) == 0.0
+    assert built(rollout_momentum=0.0)._half_life(Clock(phase="play")) == 0.0
 
 
 def test_the_paper_s_discriminator() -> None:
@@ -196,7 +198,7 @@ def test_the_paper_s_discriminator() -> None:
     assert network.features == 1720
     assert [f.kernel_size[0] for f in network.filters] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20]  # type: ignore[union-attr, index]
     assert len(Discriminator(10, 6, 4, 25).filters) == 6, "no filter is longer than the sequence"
-    assert PRESETS["paper"](Situation(WHOLE, 10_000, None, 0.0, "cpu"))["pretraining"] == 1_200_000
+    assert PRESETS["paper"](Situation(WHOLE, 10_000, None, 0.0, "cpu"))["pretraining_samples"] == 1_200_000
 
 
 def test_low_temperatures_take_what_is_likely() -> None:
@@ -215,7 +217,9 @@ def test_low_temperatures_take_what_is_likely() -> None:
 def test_d_learns_and_g_follows_its_reward() -> None:
     """A game in small: D knows real ones, G is moved until D believes it more."""
     spec = TokensSpec(6, tuple("abcdefgh"))
-    system = built(spec, filters=10, rollouts=8, batch_size=32, pool=128, centred=True, generator_rate=0.02)
+    system = built(
+        spec, filters=10, rollouts=8, batch_size=32, generated_size=128, reward_baseline=True, generator_learning_rate=0.02
+    )
     generator = torch.Generator().manual_seed(0)
     source = noise()
     judge = torch.optim.Adam(system.discriminator.parameters(), 3e-3)
@@ -241,7 +245,7 @@ def test_d_learns_and_g_follows_its_reward() -> None:
 
 
 def test_likelihood_learns_the_oracle_through_the_whole_of_ganvas(tmp_path: Path) -> None:
-    config = {**SMALL, "width": 16, "embedding": 16, "batch_size": 32, "pretraining_until": 1.0}
+    config = {**SMALL, "width": 16, "embedding_size": 16, "batch_size": 32, "pretraining_until": 1.0}
     run = tmp_path / "run"
     settings: dict[str, Any] = {"config": config, "quiet": True, "device": "cpu", "threads": 1, "seed": 0}
     result = train("seqgan", "oracle", out=run, budget="6k", **settings)
@@ -265,8 +269,8 @@ def test_the_proof_leaves_no_setting_to_a_preset_and_its_budget_holds_the_moves_
         **PRESETS["auto"](Situation(WHOLE, 10_000, None, 0.0, "cpu")),
         **PRESETS["paper"](Situation(WHOLE, 10_000, None, 0.0, "cpu")),
     }
-    assert set(presets) - {"pretraining"} <= set(SETTINGS)  # the arms set `pretraining` themselves
-    system = SeqGan(WHOLE, build_config(Config, {**SETTINGS, "pretraining": 0}))
+    assert set(presets) - {"pretraining_samples"} <= set(SETTINGS)  # the arms set `pretraining_samples` themselves
+    system = SeqGan(WHOLE, build_config(Config, {**SETTINGS, "pretraining_samples": 0}))
     assert int(BUDGET.removesuffix("r")) == system._moves(WARM_UP) + MOVES * system._moves()
     assert system.config.batch_size == BATCH
 

@@ -18,19 +18,19 @@ from ganvas.game import Clock
 from ganvas.kinds import make_batch
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.networks.srgan import Generator, resized
-from ganvas.systems.restoration.srgan import Config, Srgan
+from ganvas.systems.restoration.srgan import Config, SrGan
 
 NOISE = Noise(torch.Generator())  # where none is drawn
-TINY = {"width": 4, "layers": 1, "discriminator_width": 4, "batch_size": 4, "crop": 0, "scale": 2}
+TINY = {"width": 4, "blocks": 1, "discriminator_width": 4, "batch_size": 4, "crop_size": 0, "scale": 2}
 
 
-def build(shape: tuple[int, int, int] = (3, 16, 24), depth: int = 8, **changes: Any) -> Srgan:
+def build(shape: tuple[int, int, int] = (3, 16, 24), depth: int = 8, **changes: Any) -> SrGan:
     torch.manual_seed(0)
     spec = ImageSpec(*shape, depth=depth, high=2.0**depth - 1)
-    return Srgan(spec, build_config(Config, TINY | changes))
+    return SrGan(spec, build_config(Config, TINY | changes))
 
 
-def batch_of(system: Srgan, count: int = 4) -> Any:
+def batch_of(system: SrGan, count: int = 4) -> Any:
     spec = system.spec
     kind = np.uint8 if spec.depth == 8 else np.uint16
     values = np.random.default_rng(0).integers(0, int(spec.high) + 1, (count, spec.height, spec.width, spec.channels), kind)
@@ -38,7 +38,7 @@ def batch_of(system: Srgan, count: int = 4) -> Any:
 
 
 class Records(toys.OneField):
-    def __init__(self, system: Srgan) -> None:
+    def __init__(self, system: SrGan) -> None:
         self.spec, self.source, self.labels = system.spec, "records", None
         rng = np.random.default_rng(0)
         self.values = rng.integers(0, 256, (8, self.spec.height, self.spec.width, self.spec.channels), np.uint8)
@@ -47,7 +47,7 @@ class Records(toys.OneField):
 @pytest.mark.parametrize("scale", [2, 4])
 @pytest.mark.parametrize("residual", [False, True])
 def test_every_size_comes_back_scaled(scale: int, residual: bool) -> None:
-    system = build((2, 16, 24), scale=scale, residual=residual).eval()
+    system = build((2, 16, 24), scale=scale, bicubic_residual=residual).eval()
     for height, width in ((1, 1), (7, 5), (3, 40)):
         found = system.restore(torch.rand(1, 2, height, width), NOISE)
         assert found.shape == (1, 2, scale * height, scale * width)
@@ -66,7 +66,7 @@ def test_a_residual_generator_begins_near_the_bicubic_enlargement() -> None:
     small = torch.rand(2, 3, 12, 12) * 2 - 1
     error = {}
     for residual in (False, True):
-        system = build(residual=residual).eval()
+        system = build(bicubic_residual=residual).eval()
         error[residual] = (system.generator(small) - resized(small, 2)).abs().mean()
     assert error[True] < 0.1 < error[False]
 
@@ -86,7 +86,7 @@ def test_the_small_image_is_what_a_file_would_hold() -> None:
 
 def test_pieces_are_true_cuts_of_their_own_record_mirrored_and_turned() -> None:
     """Each record holds its number and place in three channels: any piece says where it was cut and how it was turned."""
-    system = build((3, 32, 32), crop=8)
+    system = build((3, 32, 32), crop_size=8)
     rows = torch.linspace(-1, 1, 32)
     count = 64
     images = torch.stack([
@@ -106,7 +106,7 @@ def test_pieces_are_true_cuts_of_their_own_record_mirrored_and_turned() -> None:
 
 
 def test_pieces_are_left_as_they_are_without_flips_and_crop() -> None:
-    system = build((1, 16, 18), flips=False)
+    system = build((1, 16, 18), flip=False)
     batch = batch_of(system)
     assert torch.equal(system._pair(batch)[1], batch.real)
     uneven = build((1, 15, 18), scale=4)
@@ -115,7 +115,9 @@ def test_pieces_are_left_as_they_are_without_flips_and_crop() -> None:
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, ["content", "adversarial"]), (1.0, ["content"]), (0.0, ["adversarial"])])
 def test_the_share_of_pretraining_orders_the_phases(share: float, expected: list[str]) -> None:
-    system = build(pretraining=share, pretraining_rate=1e-2, generator_rate=1e-3, drop=0.8)
+    system = build(
+        pretraining_share=share, pretraining_learning_rate=1e-2, generator_learning_rate=1e-3, learning_rate_drop=0.8
+    )
     engine = Engine(system, {"data": DatasetStream(Records(system), 4)})  # type: ignore[arg-type]
     seen, rates = [], []
     for finished in range(10):
@@ -130,7 +132,7 @@ def test_the_share_of_pretraining_orders_the_phases(share: float, expected: list
 
 
 def test_without_weight_there_is_no_extractor_and_no_term() -> None:
-    system = build(perceptual=0.0, pixel=2.0)
+    system = build(perceptual_weight=0.0, pixel_weight=2.0)
     assert system.features is None
     assert system.convince(batch_of(system), Clock(), {}).keys() == {"adversarial", "pixel"}
 
@@ -157,7 +159,9 @@ def test_show_puts_bicubic_restored_and_true_side_by_side() -> None:
 
 def test_squared_error_alone_learns_to_beat_bicubic() -> None:
     """Fine stripes that bicubic reduction keeps and bicubic enlargement blurs."""
-    system = build((1, 16, 16), residual=True, pretraining=1.0, pretraining_rate=3e-3, width=8, flips=False)
+    system = build(
+        (1, 16, 16), bicubic_residual=True, pretraining_share=1.0, pretraining_learning_rate=3e-3, width=8, flip=False
+    )
     rows = torch.arange(16.0)
     shifts = torch.rand(8, generator=torch.Generator().manual_seed(0)) * 6.3
     images = torch.sin(1.4 * rows[None, :, None] + shifts[:, None, None]).expand(8, 16, 16)[:, None].contiguous() * 0.9

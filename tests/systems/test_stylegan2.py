@@ -12,14 +12,15 @@ from torch.nn import functional
 
 from ganvas.batches import Batch, Noise
 from ganvas.capabilities import MixesStyles, Projects, Samples
-from ganvas.config import Situation, build_config
+from ganvas.config import build_config
 from ganvas.game import Clock
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.networks.style import Convolution, Mapping, ResidualDiscriminator, Styled, Synthesis, blur_taps
 from ganvas.objectives.adaptive_augmentation import MOST_PROBABLE, AdaptiveAugmentation, augment_adaptively
+from ganvas.presets import Situation
 from ganvas.systems.synthesis.stylegan2 import PRESETS, Config, StyleGan2
 
-SMALL = {"latent": 6, "width": 4, "width_most": 8, "layers": 2, "batch_size": 8}
+SMALL = {"latent_size": 6, "width": 4, "max_width": 8, "layers": 2, "batch_size": 8}
 
 
 def noise_of(seed: int = 0) -> Noise:
@@ -117,7 +118,7 @@ def test_lazy_turns_are_weighted_and_the_optimiser_is_corrected() -> None:
 
 
 def test_r1_is_the_squared_slope_of_the_logit() -> None:
-    system = system_of(r1_weight=2.0, ada=0.0)
+    system = system_of(r1_weight=2.0, ada_target=0.0)
     batch = batch_of(system)
     term = system.flatten(batch, Clock(), {})["r1"].detach()
     images = batch.real.clone().requires_grad_()
@@ -247,7 +248,7 @@ def test_mixing_takes_each_side_from_the_right_latent() -> None:
 
 @pytest.mark.parametrize("space", ["w", "w+"])
 def test_projection_finds_an_image_of_its_own_and_leaves_no_gradient(space: str) -> None:
-    system = system_of((1, 16, 16), steps=60, space=space).eval()
+    system = system_of((1, 16, 16), search_steps=60, space=space).eval()
     assert isinstance(system, Projects)
     with torch.no_grad():
         styles = system.average_mapping(noise_of(1).normal(3, 6))

@@ -10,17 +10,18 @@ import pytest
 import torch
 
 from ganvas.batches import Batch, Noise
-from ganvas.config import Situation, build_config
+from ganvas.config import build_config
 from ganvas.errors import GanvasError
 from ganvas.game import Clock
 from ganvas.kinds.sound.spec import SoundSpec
+from ganvas.presets import Situation
 from ganvas.proofs import Row
 from ganvas.proofs.wavegan import UNSHUFFLED, matched_noise, met, sensitivity
 from ganvas.run.draw import draw
 from ganvas.run.train import train
 from ganvas.systems.sound.wavegan import PRESETS, Config, Critic, Generator, WaveGan, auto, layers_and_base, shifted
 
-SMALL: dict[str, Any] = {"width": 4, "latent": 8, "batch_size": 8}
+SMALL: dict[str, Any] = {"width": 4, "latent_size": 8, "batch_size": 8}
 
 
 def built(spec: SoundSpec, **config: Any) -> WaveGan:
@@ -42,7 +43,7 @@ def batch_of(spec: SoundSpec, count: int = 8, seed: int = 0) -> Batch:
 @pytest.mark.parametrize("upsampling", ["transposed", "nearest"])
 def test_clips_of_any_length_mono_and_stereo(length: int, channels: int, upsampling: str) -> None:
     spec = SoundSpec(length, 8000, channels)
-    system = built(spec, upsampling=upsampling, post_filter=6)
+    system = built(spec, upsampling=upsampling, post_filter_size=6)
     made = system.sample(3, noise())
     assert made.shape == (3, channels, length)
     assert made.abs().max() <= 1
@@ -92,12 +93,12 @@ def test_gradients_pass_the_shuffle_twice() -> None:
 def test_shifts_are_drawn_for_each_record_and_layer_within_reach() -> None:
     spec = SoundSpec(4096, 8000)
     batch = batch_of(spec, 200)
-    drawn = built(spec, shuffle=2)._shifts(batch)
+    drawn = built(spec, phase_shuffle=2)._shifts(batch)
     assert drawn is not None
     assert drawn.shape == (200, 3)
     assert sorted(drawn.unique().tolist()) == [-2, -1, 0, 1, 2]
     assert (drawn[:, 0] != drawn[:, 1]).any()
-    assert built(spec, shuffle=0)._shifts(batch) is None
+    assert built(spec, phase_shuffle=0)._shifts(batch) is None
     assert built(SoundSpec(64, 8000))._shifts(batch) is None  # one layer: there is nothing between
 
 
@@ -115,7 +116,7 @@ def test_g_is_never_shuffled_and_d_only_in_play() -> None:
 def test_the_penalty_is_about_whole_records() -> None:
     """A critic of known slope: 3 times the mean over a record has a gradient of norm 3 / sqrt(length)."""
     spec = SoundSpec(64, 8000)
-    system = built(spec, penalty=10.0)
+    system = built(spec, penalty_weight=10.0)
 
     class Slope(torch.nn.Module):
         layers = system.critic.layers
@@ -147,7 +148,7 @@ def test_wider_networks_for_longer_budgets() -> None:
     assert widths == sorted(widths)
     assert widths[0] == 16
     assert widths[-1] == 64
-    assert PRESETS["paper"] == {"width": 64, "averaging": 0.0}
+    assert PRESETS["paper"] == {"width": 64, "ema_half_life": 0.0}
 
 
 def test_it_learns_a_loudness_course(tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_it_learns_a_loudness_course(tmp_path: Path) -> None:
     for k in range(64):
         wave = fade * np.sin(2 * np.pi * rng.uniform(0.05, 0.2) * np.arange(256) + rng.uniform(0, 6))
         soundfile.write(source / f"{k}.wav", 0.8 * wave, 4000)
-    config = {**SMALL, "generator_rate": 4e-3, "critic_rate": 4e-3, "averaging": 100.0, "critic_turns": 2}
+    config = {**SMALL, "generator_learning_rate": 4e-3, "critic_learning_rate": 4e-3, "ema_half_life": 100.0, "critic_turns": 2}
     run = tmp_path / "run"
     result = train("wavegan", source, out=run, size="256", config=config, budget="60r", quiet=True, device="cpu", threads=1)
     assert result["incidents"] == []
@@ -188,7 +189,7 @@ def test_long_clips_stereo_and_any_rate_from_files_to_files(
     for k in range(5):
         hiss = np.random.default_rng(k).uniform(-0.5, 0.5, (length // 2, channels))
         soundfile.write(source / f"{k}.wav", hiss, rate // 2)  # resampled to twice its rate, it fills the length
-    config = {"width": 1, "latent": 4, "batch_size": 2, "critic_turns": 1, "averaging": 0.0}
+    config = {"width": 1, "latent_size": 4, "batch_size": 2, "critic_turns": 1, "ema_half_life": 0.0}
     run = tmp_path / "run"
     options: dict[str, Any] = {"size": str(length), "rate": rate, "quiet": True, "device": "cpu", "threads": 1}
     train("wavegan", source, out=run, config=config, budget="1r", sample_every=0.0, **options)
@@ -207,7 +208,7 @@ def test_presets_fit_the_paper_s_lengths(length: int, preset: str) -> None:
     values = chosen(Situation(spec, 1000, 3600.0, 70.0, "cpu")) if callable(chosen) else chosen
     with torch.device("meta"):
         system = WaveGan(spec, build_config(Config, values))
-        latents = torch.empty(1, system.config.latent)
+        latents = torch.empty(1, system.config.latent_size)
         made = system.generator(latents)
         assert made.shape == (1, 2, length)
         assert system.critic(made).shape == (1,)

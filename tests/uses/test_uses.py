@@ -380,7 +380,7 @@ def test_links_are_scored_by_the_names_of_nodes(tmp_path: Path) -> None:
     names = [f"n{k}" for k in range(20)]
     ring = [(k, (k + 1) % 20) for k in range(20)] + [tuple(rng.choice(20, 2, replace=False)) for _ in range(30)]
     (tmp_path / "g.edges").write_text("".join(f"{names[a]} {names[b]}\n" for a, b in ring))
-    config = {"width": 6, "critic_width": 6, "embedding": 8, "length": 4, "walks": 600, "batch_size": 16}
+    config = {"width": 6, "critic_width": 6, "embedding_size": 8, "walk_length": 4, "walks": 600, "batch_size": 16}
     made = train("netgan", tmp_path / "g.edges", out=tmp_path / "run", config=config, **FAST)
     assert made["can"] == ["sample", "assemble", "link"]
     (tmp_path / "pairs.csv").write_text("n3,n4\nn0,n17\n")

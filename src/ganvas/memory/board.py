@@ -14,12 +14,13 @@ import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
 from ..batches import Batch, Noise
-from ..config import Situation, build_config
+from ..config import build_config
 from ..engine import Engine
 from ..errors import GanvasError
 from ..game import Feed, Phase, Turn
 from ..kinds import encode, kind_of, spec_from_dict
 from ..parallel import Processes
+from ..presets import Situation
 from ..registry import load_system
 from ..run.budget import parse_budget
 from ..run.load import given_spec

@@ -55,7 +55,9 @@ def _warm_up(precision: str, channels_last: bool) -> None:
     """A tiny game, so that everything behind has been loaded, compiled and set up: this is not what a configuration needs."""
     from .board import Case, build_board, make_spec, play, seat
 
-    tiny = Case("dcgan", {"width": 4, "batch_size": 2, "latent": 4}, {REAL: make_spec("image", 16)}, precision, channels_last)
+    tiny = Case(
+        "dcgan", {"width": 4, "batch_size": 2, "latent_size": 4}, {REAL: make_spec("image", 16)}, precision, channels_last
+    )
     play(seat(tiny, build_board(tiny, "cpu")))
 
 

@@ -50,11 +50,11 @@ class Generator(nn.Module):
 
     def __init__(self, nodes: int, config: Any) -> None:
         super().__init__()
-        self.first = nn.Linear(config.latent, config.width)
+        self.first = nn.Linear(config.latent_size, config.width)
         self.begin = nn.Linear(config.width, 2 * config.width)
-        self.cell = Cell(config.embedding, config.width)
+        self.cell = Cell(config.embedding_size, config.width)
         self.up = nn.Linear(config.width, nodes)
-        self.down = nn.Parameter(torch.empty(nodes, config.embedding))
+        self.down = nn.Parameter(torch.empty(nodes, config.embedding_size))
         for layer in (self.first, self.begin, self.up):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)

@@ -15,13 +15,13 @@ from .perceptron import Perceptron
 def build_pair(spec: Any, config: Any, *, critic_norm: bool = True) -> tuple[nn.Module, nn.Module]:
     """(generator, discriminator) for `spec`: convolutional for images, perceptrons for points.
 
-    config needs `latent` and `width`, and for points `layers`. critic_norm: BatchNorm in the image discriminator.
+    config needs `latent_size` and `width`, and for points `layers`. critic_norm: BatchNorm in the image discriminator.
     """
     if isinstance(spec, ImageSpec):
-        generator = ConvolutionalGenerator(config.latent, spec.shape, config.width)
+        generator = ConvolutionalGenerator(config.latent_size, spec.shape, config.width)
         return generator, ConvolutionalDiscriminator(spec.shape, config.width, batch_norm=critic_norm)
     size = math.prod(spec.shape)
     return (
-        Perceptron(config.latent, size, width=config.width, layers=config.layers, shape=spec.shape),
+        Perceptron(config.latent_size, size, width=config.width, layers=config.layers, shape=spec.shape),
         Perceptron(size, 1, width=config.width, layers=config.layers),
     )

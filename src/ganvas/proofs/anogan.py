@@ -26,10 +26,10 @@ SEARCHED = 100  # of each kind
 # autoencoder better and the system worse; a kappa near 0 makes the system better. The brightest spot of the heat map as score
 # makes both better than the mean does, and is taken for both.
 SETTINGS: dict[str, Any] = {
-    "latent": 64,
+    "latent_size": 64,
     "width": 16,
     "batch_size": 32,
-    "share": 0.65,
+    "gan_share": 0.65,
     "kappa": 0.02,
     "augment": (),
     "score": "peak",
@@ -342,7 +342,7 @@ PROOF = Proof(
     met=met,
     arms={
         "system": system,
-        "baseline": lambda task: autoencoder(task, SETTINGS["latent"]),
+        "baseline": lambda task: autoencoder(task, SETTINGS["latent_size"]),
         f"autoencoder, {BOTTLENECK} latents": lambda task: autoencoder(task, BOTTLENECK),
         "search": search,
         "brain": brain,

@@ -25,11 +25,19 @@ SIDE = 32
 HEADS, HEADS_HELDOUT = 3000, 400
 HELDOUT = 0.2  # of the emoji, by caption
 SETTINGS: dict[str, Any] = {
-    "width": 16, "blocks": 4, "skip": "features", "doubling": "resized", "averaging": 500.0, "batch_size": 1, "rate": 5e-4,
+    "width": 16, "blocks": 4, "skip": "features", "upsampling": "resized", "ema_half_life": 500.0, "batch_size": 1,
+    "learning_rate": 5e-4,
 }  # fmt: skip
 # Drawings that differ in outline and shading: a change to the input, judged by small patches, held less to the way back.
-DRAWN: dict[str, Any] = {"skip": "input", "depth": 1, "cycle": 4.0, "identity": 0.0, "batch_size": 2, "averaging": 1000.0}
-ALONE = {"cycle": 0.0}
+DRAWN: dict[str, Any] = {
+    "skip": "input",
+    "patch_depth": 1,
+    "cycle_weight": 4.0,
+    "identity_weight": 0.0,
+    "batch_size": 2,
+    "ema_half_life": 1000.0,
+}
+ALONE = {"cycle_weight": 0.0}
 HEADS_BUDGET = "6k"
 PROTOCOL = "paired distance relative to that of the inputs/emoji: effnet-lite0/160/at=32x32, 1-cosine; heads: mean absolute"
 JUDGED = 0.80
@@ -79,7 +87,7 @@ def heads(task: Task, changes: dict[str, Any] | None) -> Outcome:
         made_t2, made_t1 = t1[held], t2[held]
     else:
         heaps = t1[first], t2[second], t1[held], t2[held]
-        made_t2, made_t1, facts = _learnt(task, {"identity": 0.0} | changes, *heaps, budget=HEADS_BUDGET)
+        made_t2, made_t1, facts = _learnt(task, {"identity_weight": 0.0} | changes, *heaps, budget=HEADS_BUDGET)
 
     def apart(one: np.ndarray, other: np.ndarray) -> float:
         return float(np.abs(one.astype(np.float64) - other).mean())
@@ -153,7 +161,7 @@ def _least_contrast(t2: np.ndarray, masks: np.ndarray) -> float:
 
 
 def house_judge(google: np.ndarray, twitter: np.ndarray, kinds: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from images to the house, 0 or 1, learnt from both drawings of each emoji; it never trains a translator.
+    """A function from images to the house, 0 or 1, learnt from both drawings of each emoji; it never trains a generator.
 
     Between the two it stands where emoji of both houses that it did not learn from, a seventh of the kinds, are recognised
     equally often: a judge who leans to one house would make one direction easy and the other hard.

@@ -13,7 +13,7 @@ COUNT = 500
 HELDOUT = 500
 SHARE = 0.9
 RATE = 1e-3  # the rate of the paper on scenes
-NETWORKS = {"latent": 64, "width": 16, "beta1": 0.5, "averaging": 5_000.0, "batch_size": 64}
+NETWORKS = {"latent_size": 64, "width": 16, "beta1": 0.5, "ema_half_life": 5_000.0, "batch_size": 64}
 
 
 def arm(task: Task, system: str, config: dict[str, Any]) -> Outcome:
@@ -27,12 +27,12 @@ def arm(task: Task, system: str, config: dict[str, Any]) -> Outcome:
 
 def least_squares(task: Task) -> Outcome:
     """lsgan with targets 0, 1, 1."""
-    return arm(task, "lsgan", {"rate": RATE, "batch_norm": False})
+    return arm(task, "lsgan", {"learning_rate": RATE, "discriminator_batch_norm": False})
 
 
 def cross_entropy(task: Task) -> Outcome:
     """dcgan: the same networks, weights to start from, rates, batches and averaging."""
-    rates = {"generator_rate": RATE, "discriminator_rate": RATE}
+    rates = {"generator_learning_rate": RATE, "discriminator_learning_rate": RATE}
     return arm(task, "dcgan", {**rates, "discriminator_batch_norm": False, "augment": ()})
 
 

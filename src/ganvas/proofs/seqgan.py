@@ -29,9 +29,11 @@ WARM_UP = 5  # generated sets from which D learns before the game
 MOVES = 16  # of G in the game, with one set for D between two
 BATCH, POOL = 64, 10_000
 SETTINGS: dict[str, Any] = {
-    "width": 128, "embedding": 64, "discriminator_embedding": 64, "filters": 25, "batch_size": BATCH, "pool": POOL, "passes": 1,
-    "sets": 1, "rollouts": 16, "centred": False, "warm_up": WARM_UP, "warm_up_until": 1.0, "pretraining_until": 1.0,
-    "pretraining_rate": 3e-3, "generator_rate": 3e-3, "discriminator_rate": 1e-4,
+    "width": 128, "embedding_size": 64, "discriminator_embedding_size": 64, "filters": 25, "batch_size": BATCH,
+    "generated_size": POOL, "discriminator_epochs": 1,
+    "discriminator_steps": 1, "rollouts": 16, "reward_baseline": False, "warm_up": WARM_UP, "warm_up_until": 1.0,
+    "pretraining_until": 1.0,
+    "pretraining_learning_rate": 3e-3, "generator_learning_rate": 3e-3, "discriminator_learning_rate": 1e-4,
 }  # fmt: skip
 """Every setting that the game depends on, so that no preset has a say. The paper's, but for a wider G that learns by smaller
 steps, a quarter of D's filters, and one pass of D over one set between two moves of G instead of fifteen. G's rate in the game
@@ -59,7 +61,7 @@ def scale_of(task: Task) -> Scale:
     """The quick form: everything small."""
     if not task.quick:
         return Scale()
-    return Scale(1_000, 200, 400, 100, 6, {"pool": 256, "rollouts": 4, "warm_up": 2, "filters": 5})
+    return Scale(1_000, 200, 400, 100, 6, {"generated_size": 256, "rollouts": 4, "warm_up": 2, "filters": 5})
 
 
 # The task
@@ -98,7 +100,7 @@ def beginning(task: Task) -> tuple[Any, dict[str, Any]]:
     file, share = prepared(task, oracle_of(task))
     kept = own.folder / "facts.json"
     own = dataclasses.replace(own, budget=str(scale.passes * scale.train))
-    config = {**SETTINGS, **scale.settings, "pretraining": 10**9}
+    config = {**SETTINGS, **scale.settings, "pretraining_samples": 10**9}
     run, facts = trained(own, "seqgan", config, data=str(file), heldout=share, threads=1)
     if kept.exists():
         facts = json.loads(kept.read_text())
@@ -169,7 +171,7 @@ def game(task: Task) -> Outcome:
     oracle = oracle_of(task)
     begun, facts_before = beginning(task)
     file, share = prepared(task, oracle)
-    config = {**SETTINGS, **scale_of(task).settings, "pretraining": 0}
+    config = {**SETTINGS, **scale_of(task).settings, "pretraining_samples": 0}
     before = _oracle_loss(oracle, begun.system)
     run, facts = trained(
         task, "seqgan", config, data=str(file), heldout=share, threads=1, init_from=begun.record.path
@@ -210,13 +212,13 @@ def undirected(task: Task) -> Outcome:
     begun, _ = beginning(task)
     policy, config = begun.system.generator, {**SETTINGS, **scale_of(task).settings}
     chances = torch.Generator().manual_seed(60_000 + task.seed)
-    adam = torch.optim.Adam(policy.parameters(), config["generator_rate"], betas=(0.9, 0.999))
+    adam = torch.optim.Adam(policy.parameters(), config["generator_learning_rate"], betas=(0.9, 0.999))
     batch = begun.record.config["batch_size"]
     for _ in range(MOVES):
         tokens = policy.write(torch.rand(batch, LENGTH, generator=chances))
         adam.zero_grad()
         (-policy.log_probabilities(tokens).sum(1).mean()).backward()
-        torch.nn.utils.clip_grad_norm_(policy.parameters(), begun.record.config["clip"] / batch)
+        torch.nn.utils.clip_grad_norm_(policy.parameters(), begun.record.config["gradient_clip"] / batch)
         adam.step()
     return judged(task, oracle, begun.system, {"moves": MOVES})
 
@@ -297,7 +299,7 @@ def elsewhere(task: Task) -> dict[str, Any]:
     if verse.exists():
         found["quatrains"] = {
             name: _verse(task, verse, name, config)
-            for name, config in (("game", {}), ("likelihood", {"pretraining": 10**9, "pretraining_until": 1.0}))
+            for name, config in (("game", {}), ("likelihood", {"pretraining_samples": 10**9, "pretraining_until": 1.0}))
         }
     if tunes.exists():
         run, _ = _short(task, tunes, "tunes", {})

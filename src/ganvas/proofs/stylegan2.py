@@ -30,15 +30,16 @@ MIXED = 200  # pairs of latents
 GAP_SHARE, PROJECTION_SHARE, BAND_RATIO = 0.5, 0.5, 1.5
 # What the preset chooses within ten minutes on two cores, written out: the machine's speed must have no say.
 OWN: dict[str, Any] = {
-    "latent": 128, "width": 16, "width_most": 128, "layers": 2, "noise_inputs": False, "path_weight": 0.0, "averaging": 5_000.0,
-    "r1_weight": 80.0, "ada": 0.0, "batch_size": 16,
+    "latent_size": 128, "width": 16, "max_width": 128, "layers": 2, "noise_inputs": False, "path_weight": 0.0,
+    "ema_half_life": 5_000.0,
+    "r1_weight": 80.0, "ada_target": 0.0, "batch_size": 16,
 }  # fmt: skip
 # Few radiographs, shown some 670 times each: R1 weak enough that D can learn them by heart; narrow, for the time it takes.
-FREE: dict[str, Any] = {"r1_weight": 5.0, "width": 8, "width_most": 64}
-AUGMENTED = {"ada": 0.3, "ada_span": 20_000.0}  # the preset's where images come round more than twenty times
+FREE: dict[str, Any] = {"r1_weight": 5.0, "width": 8, "max_width": 64}
+AUGMENTED = {"ada_target": 0.3, "ada_span": 20_000.0}  # the preset's where images come round more than twenty times
 DRAWINGS_BUDGET = "40k"
 OTHER: dict[str, Any] = {
-    "width": 32, "batch_size": 16, "augment": ("color", "translation", "cutout"), "averaging": 5_000.0,
+    "width": 32, "batch_size": 16, "augment": ("color", "translation", "cutout"), "ema_half_life": 5_000.0,
 }  # fmt: skip
 WITH, WITHOUT = f"{FEW} radiographs, with augmentation", f"{FEW} radiographs, without"
 
@@ -124,7 +125,7 @@ def _mixing(run: Run, task: Task) -> dict[str, Any]:
     from ganvas.batches import Noise
 
     system, noise = run.system, Noise(torch.Generator().manual_seed(task.seed))
-    first, second = (noise.normal(MIXED, system.config.latent) for _ in range(2))
+    first, second = (noise.normal(MIXED, system.config.latent_size) for _ in range(2))
     middle = system.style_layers // 2
 
     def made(coarse: Tensor, fine: Tensor) -> Tensor:

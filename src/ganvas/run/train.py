@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import Situation, build_config
+from ..config import build_config
 from ..errors import GanvasError, RunError
 from ..files import held, told, write_json
+from ..presets import Situation
 from ..registry import Card, find, load_system
 from ..specs import spec_to_dict
 from ..version import __version__

@@ -58,7 +58,7 @@ def cost(system: str, config: Mapping[str, Any], spec: Any) -> dict[str, dict[st
     networks = {"generator": made.generator, "discriminator": made.discriminator}
     work = {name: _Work(network) for name, network in networks.items()}
     with torch.no_grad(), Calls(made) as calls:
-        images = made.generator(torch.empty(1, made.config.latent, device="meta"))
+        images = made.generator(torch.empty(1, made.config.latent_size, device="meta"))
         made.discriminator(images)
     found = calls.found()
     return {

@@ -55,7 +55,7 @@ def a_cell(
         own, name, says = (rate, rate), f"{name}-rate-{rate:g}", f"{says}, rate {rate:g}"
     if other is not None:
         config["batch_size"], name, says = other, f"{name}-batch-{other}", f"{says}, batch {other}"
-    config |= {"generator_rate": own[0], "discriminator_rate": own[1]}
+    config |= {"generator_learning_rate": own[0], "discriminator_learning_rate": own[1]}
     return Cell(name, "dcgan", says, config, {"preset": "xray-table-ii" if nonlinearity == "elu" else "xray-relu"})
 
 

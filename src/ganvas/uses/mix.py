@@ -40,7 +40,7 @@ def mixed(work: Work, count: int, layer: int) -> Iterator[Tensor]:
     import torch
 
     config = work.system.config
-    size = config.latent_size if hasattr(config, "latent_size") else config.latent
+    size = config.latent_size
     for start in range(0, count, BATCH):
         # Full batches are drawn and cut, so that few are the first of many.
         with torch.no_grad():

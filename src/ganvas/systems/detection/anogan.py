@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 from ganvas.batches import Batch, Noise
-from ganvas.config import Situation, knob
+from ganvas.config import knob
 from ganvas.errors import GanvasError, did_you_mean
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
 from ganvas.inference.search import search
@@ -33,6 +33,7 @@ from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_
 from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.objectives.schedules import linear_decay, until_share
 from ganvas.optim import optimiser
+from ganvas.presets import Situation
 
 CARD = {
     "title": "AnoGAN and f-AnoGAN: anomaly detection with a generator of normal images",
@@ -50,18 +51,20 @@ USUAL_NAMES = ("normal", "healthy", "notumor", "no-tumor", "no-finding", "good",
 @dataclass(frozen=True)
 class Config:
     normal: str = knob("", "class to learn as normal; empty: the usual name among the classes (normal, healthy, good ...)")
-    latent: int = knob(128, "size of the latent vector", low=1)
+    latent_size: int = knob(128, "size of the latent vector", low=1)
     width: int = knob(32, "channels at full resolution; doubles inwards", low=1, high=1024)
-    share: float = knob(0.7, "of the budget for the GAN, the rest for the encoder; 0: no GAN, 1: no encoder", low=0.0, high=1.0)
-    rate: float = knob(2e-4, "learning rate of G and D (Adam)", low=0.0)
+    gan_share: float = knob(
+        0.7, "of the budget for the GAN, the rest for the encoder; 0: no GAN, 1: no encoder", low=0.0, high=1.0
+    )
+    learning_rate: float = knob(2e-4, "learning rate of G and D (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of their Adam", low=0.0, high=0.9999)
     augment: tuple[str, ...] = knob((), "changes that D sees on real and fake alike", choices=POLICIES)
-    encoder_rate: float = knob(1e-3, "learning rate of the encoder (Adam), falling to 0", low=0.0)
+    encoder_learning_rate: float = knob(1e-3, "learning rate of the encoder (Adam), falling to 0", low=0.0)
     kappa: float = knob(1.0, "weight of D's features in the encoder's loss and score", low=0.0)
-    averaging: float = knob(5_000.0, "half-life in samples of the G that is kept; 0: none", low=0.0)
+    ema_half_life: float = knob(5_000.0, "half-life in samples of the G that is kept; 0: none", low=0.0)
     method: str = knob("encoder", "how an image's latent is found", choices=("encoder", "search"), later=True)
-    steps: int = knob(500, "steps of the search", low=1, later=True)
-    step_size: float = knob(0.05, "learning rate of the search (Adam)", low=0.0, later=True)
+    search_steps: int = knob(500, "steps of the search", low=1, later=True)
+    search_learning_rate: float = knob(0.05, "learning rate of the search (Adam)", low=0.0, later=True)
     search_weight: float = knob(0.1, "weight of D's features in the search (lambda)", low=0.0, high=1.0, later=True)
     score: str = knob(
         "mean",
@@ -75,13 +78,13 @@ class Config:
 
 def auto(situation: Situation) -> dict[str, Any]:
     """Small batches, little weight on features, augmentation when records are few; narrow networks on a CPU."""
-    chosen: dict[str, Any] = {"batch_size": 32, "kappa": 0.02, "latent": 64}
+    chosen: dict[str, Any] = {"batch_size": 32, "kappa": 0.02, "latent_size": 64}
     if situation.records < 5_000:
         chosen["augment"] = POLICIES
     return {**chosen, "width": 16} if situation.device == "cpu" else chosen
 
 
-PRESETS: dict[str, Any] = {"auto": auto, "paper": {"width": 64, "averaging": 0.0}}
+PRESETS: dict[str, Any] = {"auto": auto, "paper": {"width": 64, "ema_half_life": 0.0}}
 
 
 def heat_map(images: Tensor, redrawn: Tensor, smoothing: float) -> Tensor:
@@ -122,9 +125,9 @@ class AnoGan(System):
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
         self._normal = find_normal(tuple(spec.classes), config.normal)
-        self.generator = ConvolutionalGenerator(config.latent, spec.shape, config.width)
+        self.generator = ConvolutionalGenerator(config.latent_size, spec.shape, config.width)
         self.discriminator = ConvolutionalDiscriminator(spec.shape, config.width)
-        self.encoder = ConvolutionalEncoder(spec.shape, config.latent, config.width)
+        self.encoder = ConvolutionalEncoder(spec.shape, config.latent_size, config.width)
         self.average = copy.deepcopy(self.generator)
 
     # The game
@@ -140,15 +143,20 @@ class AnoGan(System):
         return self
 
     def players(self) -> tuple[Player, ...]:
-        adam = optimiser("adam", self.config.rate, beta1=self.config.beta1)
+        adam = optimiser("adam", self.config.learning_rate, beta1=self.config.beta1)
         return (
             Player("discriminator", ("discriminator",), adam),
             Player("generator", ("generator",), adam),
-            Player("encoder", ("encoder",), optimiser("adam", self.config.encoder_rate), linear_decay(self.config.share)),
+            Player(
+                "encoder",
+                ("encoder",),
+                optimiser("adam", self.config.encoder_learning_rate),
+                linear_decay(self.config.gan_share),
+            ),
         )
 
     def phases(self) -> tuple[Phase, ...]:
-        share = self.config.share
+        share = self.config.gan_share
         turns = (Turn("discriminator", self.discriminate), Turn("generator", self.fool))
         adversarial = Phase("adversarial", turns, until=None if share == 1.0 else until_share(share))
         encoder = Phase("encoder", (Turn("encoder", self.invert),))
@@ -159,7 +167,7 @@ class AnoGan(System):
 
     def half_life(self, clock: Clock) -> float:
         """At most a tenth of the samples seen; endless once the encoder learns, so that G stays as it is."""
-        return math.inf if clock.phase == "encoder" else min(self.config.averaging, 0.1 * clock.samples)
+        return math.inf if clock.phase == "encoder" else min(self.config.ema_half_life, 0.1 * clock.samples)
 
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         shared["fake"] = self._fake(batch)  # with its graph: the generator's turn goes on from here
@@ -181,7 +189,7 @@ class AnoGan(System):
         }
 
     def _fake(self, batch: Batch) -> Tensor:
-        return self.generator(batch.noise.normal(len(batch), self.config.latent))
+        return self.generator(batch.noise.normal(len(batch), self.config.latent_size))
 
     def _seen(self, images: Tensor, batch: Batch) -> Tensor:
         return augment(images, batch.noise, self.config.augment)
@@ -197,11 +205,11 @@ class AnoGan(System):
     # What it can do
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
-        return self.average(noise.normal(count, self.config.latent))
+        return self.average(noise.normal(count, self.config.latent_size))
 
     def project(self, images: Tensor, noise: Noise) -> Tensor:
         """(B, latent): by the encoder, or by the search."""
-        if self.config.method == "encoder" and self.config.share < 1.0:
+        if self.config.method == "encoder" and self.config.gan_share < 1.0:
             return self.encoder(images)
         return self._search(images, noise)
 
@@ -214,7 +222,7 @@ class AnoGan(System):
         heat = heat_map(images, redrawn, self.config.smoothing)
         if self.config.score == "peak":
             return heat.amax((1, 2)), heat
-        searched = self.config.method == "search" or self.config.share == 1.0
+        searched = self.config.method == "search" or self.config.gan_share == 1.0
         return self._unlike(images, redrawn) if searched else self._izi(images, redrawn), heat
 
     def show(self, batch: Batch, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
@@ -226,8 +234,9 @@ class AnoGan(System):
 
     def _search(self, images: Tensor, noise: Noise) -> Tensor:
         """Latents (B, latent) found by gradient descent from noise, each image for itself."""
-        start = noise.normal(len(images), self.config.latent)
-        return search(start, lambda z, _: self._unlike(images, self.average(z)), self.config.steps, self.config.step_size)
+        start = noise.normal(len(images), self.config.latent_size)
+        steps, rate = self.config.search_steps, self.config.search_learning_rate
+        return search(start, lambda z, _: self._unlike(images, self.average(z)), steps, rate)
 
     def _unlike(self, images: Tensor, redrawn: Tensor) -> Tensor:
         """(B,): loss of the search and score of the first paper, as means so that lambda does not depend on sizes."""

@@ -21,12 +21,13 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.batches import Batch, Noise
-from ganvas.config import Situation, knob
+from ganvas.config import knob
 from ganvas.errors import GanvasError, did_you_mean
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
 from ganvas.inference.search import search
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.optim import optimiser
+from ganvas.presets import Situation
 
 CARD = {
     "title": "MAD-GAN: multivariate anomaly detection for time series",
@@ -45,21 +46,23 @@ TOGETHER = 512  # windows searched for at once
 @dataclass(frozen=True)
 class Config:
     normal: str = knob("", "class to learn as normal; empty: the usual name among the classes (normal, anomaly-free, ok ...)")
-    latent: int = knob(15, "numbers of the latent at each step", low=1)
-    lasting: int = knob(0, "of them, how many stay the same all through a window", low=0)
+    latent_size: int = knob(15, "numbers of the latent at each step", low=1)
+    static_latent_size: int = knob(0, "of them, how many stay the same all through a window", low=0)
     width: int = knob(100, "units of an LSTM layer", low=1, high=4096)
     layers: int = knob(1, "LSTM layers of G; D has one", low=1, high=8)
-    generator_rate: float = knob(1e-3, "learning rate of G (Adam)", low=0.0)
-    discriminator_rate: float = knob(0.1, "learning rate of D", low=0.0)
+    generator_learning_rate: float = knob(1e-3, "learning rate of G (Adam)", low=0.0)
+    discriminator_learning_rate: float = knob(0.1, "learning rate of D", low=0.0)
     discriminator_optimiser: str = knob("sgd", "rule of D's steps", choices=("sgd", "adam"))
     generator_turns: int = knob(3, "moves of G for one of D", low=1, high=100)
-    averaging: float = knob(0.0, "half-life in samples of the G that is kept; 0: none", low=0.0)
+    ema_half_life: float = knob(0.0, "half-life in samples of the G that is kept; 0: none", low=0.0)
     batch_size: int = knob(500, "windows in a batch", low=1)
-    steps: int = knob(100, "steps of the search for latents", low=1, later=True)
-    step_size: float = knob(0.1, "learning rate of the search (Adam)", low=0.0, later=True)
-    prior: float = knob(0.1, "weight in the search of mean z^2, which keeps latents likely", low=0.0, later=True)
-    weight: float = knob(0.1, "share of D in the score (lambda); the rest is the residual", low=0.0, high=1.0, later=True)
-    residual: str = knob(
+    search_steps: int = knob(100, "steps of the search for latents", low=1, later=True)
+    search_learning_rate: float = knob(0.1, "learning rate of the search (Adam)", low=0.0, later=True)
+    prior_weight: float = knob(0.1, "weight in the search of mean z^2, which keeps latents likely", low=0.0, later=True)
+    difference_weight: float = knob(
+        0.1, "share of D in the score (lambda); the rest is the residual", low=0.0, high=1.0, later=True
+    )
+    residual_score: str = knob(
         "mean", "mean over the quantities, as in the paper, or the largest", choices=("mean", "largest"), later=True
     )
     resolution: str = knob(
@@ -73,8 +76,9 @@ class Config:
 def auto(situation: Situation) -> dict[str, Any]:
     """Small batches and Adam for both: many more moves in the same time. Few latents, most of which last."""
     return {
-        "width": 64, "latent": 6, "lasting": 4, "batch_size": 64, "generator_turns": 1, "discriminator_optimiser": "adam",
-        "discriminator_rate": 1e-3, "averaging": 5_000.0,
+        "width": 64, "latent_size": 6, "static_latent_size": 4, "batch_size": 64, "generator_turns": 1,
+        "discriminator_optimiser": "adam",
+        "discriminator_learning_rate": 1e-3, "ema_half_life": 5_000.0,
     }  # fmt: skip
 
 
@@ -97,16 +101,16 @@ class Recurrent(nn.Module):
 
 
 class Generator(Recurrent):
-    """(B, T, latent) -> (B, T, quantities) in [-1, 1]. Of the first `lasting` latents those of the first step hold for all."""
+    """(B, T, latent) -> (B, T, quantities) in [-1, 1]. Of the first `static` latents those of the first step hold for all."""
 
-    def __init__(self, latent: int, lasting: int, width: int, quantities: int, layers: int) -> None:
+    def __init__(self, latent: int, static: int, width: int, quantities: int, layers: int) -> None:
         super().__init__(latent, width, quantities, layers)
-        self.lasting = lasting
+        self.static = static
 
     def forward(self, steps: Tensor) -> Tensor:
-        if self.lasting:
-            kept = steps[:, :1, : self.lasting].expand(-1, steps.shape[1], -1)
-            steps = torch.cat([kept, steps[..., self.lasting :]], 2)
+        if self.static:
+            kept = steps[:, :1, : self.static].expand(-1, steps.shape[1], -1)
+            steps = torch.cat([kept, steps[..., self.static :]], 2)
         return super().forward(steps).tanh()
 
 
@@ -133,9 +137,12 @@ class MadGan(System):
         super().__init__(spec, config)
         self._normal = find_normal(tuple(spec.classes), config.normal)
         self.length, quantities = spec.shape
-        if config.lasting > config.latent:
-            raise GanvasError(f"mad-gan: lasting {config.lasting} is more than latent {config.latent}: lower it")
-        self.generator = Generator(config.latent, config.lasting, config.width, quantities, config.layers)
+        if config.static_latent_size > config.latent_size:
+            raise GanvasError(
+                f"mad-gan: static_latent_size {config.static_latent_size} is more than latent_size "
+                f"{config.latent_size}: lower it"
+            )
+        self.generator = Generator(config.latent_size, config.static_latent_size, config.width, quantities, config.layers)
         self.discriminator = Recurrent(quantities, config.width, 1)
         self.average = copy.deepcopy(self.generator)
 
@@ -149,8 +156,10 @@ class MadGan(System):
         rule = self.config.discriminator_optimiser
         momentum = 0.0 if rule == "sgd" else 0.5
         return (
-            Player("discriminator", ("discriminator",), optimiser(rule, self.config.discriminator_rate, beta1=momentum)),
-            Player("generator", ("generator",), optimiser("adam", self.config.generator_rate, beta1=0.5)),
+            Player(
+                "discriminator", ("discriminator",), optimiser(rule, self.config.discriminator_learning_rate, beta1=momentum)
+            ),
+            Player("generator", ("generator",), optimiser("adam", self.config.generator_learning_rate, beta1=0.5)),
         )
 
     def phases(self) -> tuple[Phase, ...]:
@@ -158,7 +167,7 @@ class MadGan(System):
         return (Phase("play", (Turn("discriminator", self.discriminate), fool)),)
 
     def averages(self) -> tuple[Average, ...]:
-        return (Average("generator", "average", self.config.averaging),)
+        return (Average("generator", "average", self.config.ema_half_life),)
 
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         fake = self._fake(batch).detach()
@@ -168,12 +177,12 @@ class MadGan(System):
         return {"fool": non_saturating(self.discriminator(self._fake(batch)))}
 
     def _fake(self, batch: Batch) -> Tensor:
-        return self.generator(batch.noise.normal(len(batch), self.length, self.config.latent))
+        return self.generator(batch.noise.normal(len(batch), self.length, self.config.latent_size))
 
     # What it can do
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
-        return self.average(noise.normal(count, self.length, self.config.latent))
+        return self.average(noise.normal(count, self.length, self.config.latent_size))
 
     def project(self, records: Tensor, noise: Noise) -> Tensor:
         """(B, T, latent): the latents from which G redraws each window best, found from noise by gradient descent."""
@@ -185,7 +194,7 @@ class MadGan(System):
     def anomaly(self, records: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Scores (B,), the mean over the steps, and the DR-score of each step (B, T)."""
         doubt, residual = self.parts(records, noise)
-        maps = self.config.weight * doubt + (1 - self.config.weight) * residual
+        maps = self.config.difference_weight * doubt + (1 - self.config.difference_weight) * residual
         scores = maps.mean(1)
         return scores, scores[:, None].expand_as(maps) if self.config.resolution == "window" else maps
 
@@ -193,13 +202,13 @@ class MadGan(System):
         """What the DR-score is mixed of, each (B, T): 1 - D(x), and the mean or the largest |x - G(z*)| of the quantities."""
         apart = (records - self.reconstruct(self.project(records, noise))).abs()
         doubt = torch.sigmoid(-self.discriminator(records)[..., 0])
-        return doubt, apart.mean(2) if self.config.residual == "mean" else apart.amax(2)
+        return doubt, apart.mean(2) if self.config.residual_score == "mean" else apart.amax(2)
 
     def _search(self, records: Tensor, noise: Noise) -> Tensor:
         def loss(latents: Tensor, _: float) -> Tensor:
             error = (records - self.average(latents)).square().mean((1, 2))
-            return error + self.config.prior * latents.square().mean((1, 2))
+            return error + self.config.prior_weight * latents.square().mean((1, 2))
 
-        start = noise.normal(len(records), self.length, self.config.latent)
+        start = noise.normal(len(records), self.length, self.config.latent_size)
         with torch.backends.cudnn.flags(enabled=False):  # cuDNN's LSTM has no backward in evaluation mode
-            return search(start, loss, self.config.steps, self.config.step_size)
+            return search(start, loss, self.config.search_steps, self.config.search_learning_rate)

@@ -24,11 +24,12 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.batches import Batch, Noise
-from ganvas.config import Situation, knob
+from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.netgan import Critic, Generator, StraightThrough
 from ganvas.optim import optimiser
+from ganvas.presets import Situation
 
 CARD = {
     "title": "NetGAN: Generating Graphs via Random Walks",
@@ -45,26 +46,26 @@ TOGETHER = 512  # walks made at once
 
 @dataclass(frozen=True)
 class Config:
-    length: int = knob(16, "nodes of a walk", low=2, high=1000)
-    returning: float = knob(1.0, "node2vec's p: larger, fewer steps straight back", low=1e-3)
-    roaming: float = knob(1.0, "node2vec's q: larger, walks stay nearer to where they were", low=1e-3)
-    latent: int = knob(16, "size of the latent vector", low=1)
+    walk_length: int = knob(16, "nodes of a walk", low=2, high=1000)
+    return_parameter: float = knob(1.0, "node2vec's p: larger, fewer steps straight back", low=1e-3)
+    in_out_parameter: float = knob(1.0, "node2vec's q: larger, walks stay nearer to where they were", low=1e-3)
+    latent_size: int = knob(16, "size of the latent vector", low=1)
     width: int = knob(40, "units of G's LSTM", low=1, high=4096)
     critic_width: int = knob(30, "units of D's LSTM", low=1, high=4096)
-    embedding: int = knob(128, "numbers by which G reads a node", low=1, high=4096)
-    critic_embedding: int = knob(128, "numbers by which D reads a node", low=1, high=4096)
+    embedding_size: int = knob(128, "numbers by which G reads a node", low=1, high=4096)
+    critic_embedding_size: int = knob(128, "numbers by which D reads a node", low=1, high=4096)
     critic_turns: int = knob(3, "moves of D for one of G", low=1, high=100)
-    penalty: float = knob(10.0, "weight of the gradient penalty", low=0.0)
-    generator_decay: float = knob(1e-7, "weight of half the sum of G's squared weights", low=0.0)
-    critic_decay: float = knob(5e-5, "weight of half the sum of D's squared weights", low=0.0)
-    generator_rate: float = knob(3e-4, "learning rate of G (Adam)", low=0.0)
-    critic_rate: float = knob(3e-4, "learning rate of D (Adam)", low=0.0)
+    penalty_weight: float = knob(10.0, "weight of the gradient penalty", low=0.0)
+    generator_weight_decay: float = knob(1e-7, "weight of half the sum of G's squared weights", low=0.0)
+    critic_weight_decay: float = knob(5e-5, "weight of half the sum of D's squared weights", low=0.0)
+    generator_learning_rate: float = knob(3e-4, "learning rate of G (Adam)", low=0.0)
+    critic_learning_rate: float = knob(3e-4, "learning rate of D (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     beta2: float = knob(0.9, "second beta of Adam", low=0.0, high=0.99999)
-    temperature: float = knob(5.0, "of the Gumbel softmax that G learns through, at first", low=0.01)
-    coldest: float = knob(0.5, "the temperature does not fall below this", low=0.01)
-    cooling: float = knob(5e-5, "by which share the temperature falls each round", low=0.0, high=1.0)
-    averaging: float = knob(0.0, "half-life in walks of the G that graphs are made with; 0: none", low=0.0)
+    gumbel_temperature: float = knob(5.0, "of the Gumbel softmax that G learns through, at first", low=0.01)
+    minimum_temperature: float = knob(0.5, "the temperature does not fall below this", low=0.01)
+    temperature_decay: float = knob(5e-5, "by which share the temperature falls each round", low=0.0, high=1.0)
+    ema_half_life: float = knob(0.0, "half-life in walks of the G that graphs are made with; 0: none", low=0.0)
     batch_size: int = knob(128, "walks in a batch", low=1)
     walks: int = knob(20_000, "walks from which the scores of a graph are made", low=1, later=True)
 
@@ -72,7 +73,8 @@ class Config:
 def auto(situation: Situation) -> dict[str, Any]:
     """Larger steps and a cooler softmax, the embedding of the released models for D, and an average of G."""
     return {
-        "generator_rate": 3e-3, "critic_rate": 3e-3, "temperature": 1.0, "critic_embedding": 32, "averaging": 5_000.0,
+        "generator_learning_rate": 3e-3, "critic_learning_rate": 3e-3, "gumbel_temperature": 1.0, "critic_embedding_size": 32,
+        "ema_half_life": 5_000.0,
     }  # fmt: skip
 
 
@@ -117,7 +119,7 @@ class NetGan(System):
         if spec.nodes > MOST_NODES:
             raise GanvasError(f"netgan: {spec.nodes} nodes are too many (at most {MOST_NODES}): learn a part of the graph")
         self.generator = Generator(spec.nodes, config)
-        self.critic = Critic(spec.nodes, config.critic_embedding, config.critic_width)
+        self.critic = Critic(spec.nodes, config.critic_embedding_size, config.critic_width)
         self.average = copy.deepcopy(self.generator)
 
     # The game
@@ -127,8 +129,8 @@ class NetGan(System):
             return optimiser("adam", rate, beta1=self.config.beta1, beta2=self.config.beta2)
 
         return (
-            Player("critic", ("critic",), rule(self.config.critic_rate)),
-            Player("generator", ("generator",), rule(self.config.generator_rate)),
+            Player("critic", ("critic",), rule(self.config.critic_learning_rate)),
+            Player("generator", ("generator",), rule(self.config.generator_learning_rate)),
         )
 
     def phases(self) -> tuple[Phase, ...]:
@@ -136,11 +138,15 @@ class NetGan(System):
         return (Phase("play", (critic, Turn("generator", self.approach))),)
 
     def feeds(self) -> dict[str, Feed]:
-        walking = {"length": self.config.length, "returning": self.config.returning, "roaming": self.config.roaming}
+        walking = {
+            "length": self.config.walk_length,
+            "returning": self.config.return_parameter,
+            "roaming": self.config.in_out_parameter,
+        }
         return {"data": Feed(options=walking)}
 
     def averages(self) -> tuple[Average, ...]:
-        return (Average("generator", "average", self.config.averaging),)
+        return (Average("generator", "average", self.config.ema_half_life),)
 
     def estimate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         with torch.no_grad():
@@ -157,26 +163,29 @@ class NetGan(System):
         norm = (squared + 1e-12).sqrt()
         return {
             "distance": on_fake.mean() - on_real.mean(),
-            "penalty": self.config.penalty * (norm - 1).square().mean(),
-            "decay": self.config.critic_decay * half_squares(self.critic),
+            "penalty": self.config.penalty_weight * (norm - 1).square().mean(),
+            "decay": self.config.critic_weight_decay * half_squares(self.critic),
         }
 
     def approach(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         embedded = self._soft_walk(len(batch), batch.noise, self.temperature(clock))
         return {
             "approach": -self.critic(embedded).mean(),
-            "decay": self.config.generator_decay * half_squares(self.generator),
+            "decay": self.config.generator_weight_decay * half_squares(self.generator),
         }
 
     def temperature(self, clock: Clock) -> float:
         """Of the softmax that gradients pass through; which nodes are taken does not depend on it."""
-        return max(self.config.temperature * math.exp(-self.config.cooling * clock.round), self.config.coldest)
+        return max(
+            self.config.gumbel_temperature * math.exp(-self.config.temperature_decay * clock.round),
+            self.config.minimum_temperature,
+        )
 
     def _soft_walk(self, count: int, noise: Noise, temperature: float) -> Tensor:
         """(count, T, critic_embedding): walks as D reads them, through which gradients reach G."""
         player, read = self.generator, []
-        state, projected = player.start(noise.normal(count, self.config.latent))
-        for _ in range(self.config.length):
+        state, projected = player.start(noise.normal(count, self.config.latent_size))
+        for _ in range(self.config.walk_length):
             state = player.cell(projected, state)
             exponential = noise.uniform(count, self.spec.nodes).clamp_(1e-7, 1 - 1e-7).log_().neg_().log_()
             perturbed = (player.up(state[0]) - exponential).div_(temperature)
@@ -190,7 +199,7 @@ class NetGan(System):
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
         """(count, 2) single steps of generated walks: edges as G makes them, with repetitions. For a graph: `assemble`."""
         walks, _ = self._walk(self.average, count, noise)
-        place = noise.integers(self.config.length - 1, count)[:, None]
+        place = noise.integers(self.config.walk_length - 1, count)[:, None]
         return torch.cat([walks.gather(1, place), walks.gather(1, place + 1)], 1)
 
     def assemble(self, count: int, noise: Noise, records: int, effort: float = 1.0) -> Tensor:
@@ -209,14 +218,14 @@ class NetGan(System):
         for _ in range(rounds):
             self._walk(self.average, TOGETHER, noise, total)
         total.fill_diagonal_(0)
-        return (total + total.T) / (rounds * TOGETHER * (self.config.length - 1))
+        return (total + total.T) / (rounds * TOGETHER * (self.config.walk_length - 1))
 
     def _walk(self, player: Any, count: int, noise: Noise, total: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Walks (count, T) int64, without gradients. total (N, N): to row v_t the probabilities of v_t+1 are added."""
-        state, projected = player.start(noise.normal(count, self.config.latent))
-        places = noise.uniform(count, self.config.length)
+        state, projected = player.start(noise.normal(count, self.config.latent_size))
+        places = noise.uniform(count, self.config.walk_length)
         walk: list[Tensor] = []
-        for step in range(self.config.length):
+        for step in range(self.config.walk_length):
             state = player.cell(projected, state)
             shares = player.up(state[0]).softmax(1)
             if total is not None and walk:

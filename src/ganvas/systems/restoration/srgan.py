@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from ganvas.batches import Batch, Noise
-from ganvas.config import Situation, knob
+from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.features import DEPTHS, Features
@@ -32,6 +32,7 @@ from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_
 from ganvas.objectives.matching import feature_matching
 from ganvas.objectives.schedules import until_share
 from ganvas.optim import optimiser
+from ganvas.presets import Situation
 
 CARD = {
     "options": {"fit": "patches", "size": "96"},
@@ -48,26 +49,53 @@ CARD = {
 class Config:
     scale: int = knob(4, "how many times larger the result is, on each side", choices=(2, 4))
     width: int = knob(64, "channels of the generator", low=1, high=1024)
-    layers: int = knob(16, "residual blocks of the generator", low=1, high=128)
-    batch_norm: bool = knob(True, "BatchNorm in the generator's residual blocks")
-    residual: bool = knob(False, "the generator adds to the bicubic enlargement, in the place of making the whole image")
+    blocks: int = knob(16, "residual blocks of the generator", low=1, high=128)
+    generator_batch_norm: bool = knob(True, "BatchNorm in the generator's residual blocks")
+    bicubic_residual: bool = knob(
+        False, "the generator adds to the bicubic enlargement, in the place of making the whole image"
+    )
     discriminator_width: int = knob(64, "channels of the discriminator's first layers; doubles inwards", low=1, high=1024)
     discriminator_batch_norm: bool = knob(True, "BatchNorm in the discriminator")
-    crop: int = knob(0, "side of the random piece of each record that is trained on, in pixels; 0: the whole", low=0)
-    flips: bool = knob(True, "mirror and turn the pieces at random")
+    crop_size: int = knob(0, "side of the random piece of each record that is trained on, in pixels; 0: the whole", low=0)
+    flip: bool = knob(True, "mirror and turn the pieces at random")
     rounding: bool = knob(True, "round the small image as its file would (8 or 16 bits)")
-    pretraining: float = knob(0.9, "share of the budget for squared error alone (1: nothing else)", low=0.0, high=1.0)
-    pretraining_rate: float = knob(1e-4, "learning rate of G meanwhile (Adam)", low=0.0)
-    generator_rate: float = knob(1e-4, "learning rate of G in the adversarial game (Adam)", low=1e-9)
-    discriminator_rate: float = knob(1e-4, "learning rate of D (Adam)", low=0.0)
-    drop: float = knob(0.5, "share of each phase after which its learning rates are a tenth", low=0.0, high=1.0)
+    pretraining_share: float = knob(0.9, "share of the budget for squared error alone (1: nothing else)", low=0.0, high=1.0)
+    pretraining_learning_rate: float = knob(1e-4, "learning rate of G meanwhile (Adam)", low=0.0)
+    generator_learning_rate: float = knob(1e-4, "learning rate of G in the adversarial game (Adam)", low=1e-9)
+    discriminator_learning_rate: float = knob(1e-4, "learning rate of D (Adam)", low=0.0)
+    learning_rate_drop: float = knob(0.5, "share of each phase after which its learning rates are a tenth", low=0.0, high=1.0)
     beta1: float = knob(0.9, "first beta of Adam", low=0.0, high=0.9999)
-    pixel: float = knob(0.0, "weight of the squared error of pixels in the adversarial game", low=0.0)
-    perceptual: float = knob(0.03, "weight of the error of features, relative to their own size", low=0.0)
-    adversarial: float = knob(1e-3, "weight of the adversarial term", low=0.0)
-    depth: int = knob(DEPTHS, "how many levels of features are compared, from fine to coarse", low=1, high=DEPTHS)
-    averaging: float = knob(0.0, "half-life in samples of the generator that restores; 0: none", low=0.0)
+    pixel_weight: float = knob(0.0, "weight of the squared error of pixels in the adversarial game", low=0.0)
+    perceptual_weight: float = knob(0.03, "weight of the error of features, relative to their own size", low=0.0)
+    adversarial_weight: float = knob(1e-3, "weight of the adversarial term", low=0.0)
+    feature_depth: int = knob(DEPTHS, "how many levels of features are compared, from fine to coarse", low=1, high=DEPTHS)
+    ema_half_life: float = knob(0.0, "half-life in samples of the generator that restores; 0: none", low=0.0)
     batch_size: int = knob(16, "pieces in a batch", low=1)
+
+
+WORK_PER_PIECE = 22.0  # GFLOP of one round of the game for one piece of 96x96, at the paper's widths
+ROUNDS_WANTED = 10_000  # with fewer, the small networks end up better
+
+
+def auto(situation: Situation) -> dict[str, Any]:
+    """The paper's networks if the budget pays for enough rounds; else small ones that start from the bicubic enlargement."""
+    weights = {"pixel_weight": 0.3, "perceptual_weight": 0.06, "adversarial_weight": 2e-3}
+    common = {
+        **weights,
+        "generator_batch_norm": False,
+        "bicubic_residual": True,
+        "pretraining_share": 0.8,
+        "learning_rate_drop": 0.7,
+        "ema_half_life": 500.0,
+    }
+    if situation.pays_for(WORK_PER_PIECE * 16) >= ROUNDS_WANTED:
+        rates = {"pretraining_learning_rate": 2e-4, "generator_learning_rate": 1e-4, "discriminator_learning_rate": 1e-4}
+        return {**common, **rates}
+    rates = {"pretraining_learning_rate": 1e-3, "generator_learning_rate": 3e-4, "discriminator_learning_rate": 3e-4}
+    return {**common, **rates, "width": 32, "blocks": 6, "discriminator_width": 24, "crop_size": 64}
+
+
+PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
 
 
 def relative_error(made: Tensor, wanted: Tensor) -> Tensor:
@@ -75,7 +103,7 @@ def relative_error(made: Tensor, wanted: Tensor) -> Tensor:
     return mse_loss(made, wanted) / wanted.square().mean()
 
 
-class Srgan(System):
+class SrGan(System):
     Config = Config
     couples_batch = "BatchNorm: micro-batches and processes normalise over their own share"
     extractors = ("effnet",)
@@ -91,28 +119,28 @@ class Srgan(System):
         self.generator = Generator(
             spec.channels,
             config.width,
-            config.layers,
+            config.blocks,
             config.scale,
-            batch_norm=config.batch_norm,
-            residual=config.residual,
+            batch_norm=config.generator_batch_norm,
+            residual=config.bicubic_residual,
         )
         self.discriminator = Discriminator(
             spec.channels, config.discriminator_width, batch_norm=config.discriminator_batch_norm
         )
         self.average = copy.deepcopy(self.generator)
-        self.features = Frozen(Features(config.depth)) if config.perceptual else None
+        self.features = Frozen(Features(config.feature_depth)) if config.perceptual_weight else None
 
     def players(self) -> tuple[Player, ...]:
         def rule(rate: float) -> Any:
             return optimiser("adam", rate, beta1=self.config.beta1)
 
         return (
-            Player("discriminator", ("discriminator",), rule(self.config.discriminator_rate), rate=self._rate),
-            Player("generator", ("generator",), rule(self.config.generator_rate), rate=self._generator_rate),
+            Player("discriminator", ("discriminator",), rule(self.config.discriminator_learning_rate), rate=self._rate),
+            Player("generator", ("generator",), rule(self.config.generator_learning_rate), rate=self._generator_rate),
         )
 
     def phases(self) -> tuple[Phase, ...]:
-        share = self.config.pretraining
+        share = self.config.pretraining_share
         content = Phase("content", (Turn("generator", self.resemble),), until=until_share(share))
         game = Phase("adversarial", (Turn("discriminator", self.discriminate), Turn("generator", self.convince)))
         if share == 1:
@@ -120,7 +148,7 @@ class Srgan(System):
         return (content, game) if share > 0 else (game,)
 
     def averages(self) -> tuple[Average, ...]:
-        return (Average("generator", "average", self.config.averaging),)
+        return (Average("generator", "average", self.config.ema_half_life),)
 
     def resemble(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """Squared error of pixels (eq. 4)."""
@@ -139,9 +167,9 @@ class Srgan(System):
             small, shared["true"] = self._pair(batch)
             shared["fake"] = self.generator(small)
         fake, true = shared.pop("fake"), shared.pop("true")
-        terms = {"adversarial": self.config.adversarial * non_saturating(self.discriminator(fake))}
-        if self.config.pixel:
-            terms["pixel"] = self.config.pixel * mse_loss(fake, true)
+        terms = {"adversarial": self.config.adversarial_weight * non_saturating(self.discriminator(fake))}
+        if self.config.pixel_weight:
+            terms["pixel"] = self.config.pixel_weight * mse_loss(fake, true)
         if self.features is not None:
             # The extractor's strides single out pixels: on a grid that stood still, the generator would learn to please those
             # and draw a pattern. So the grid moves from round to round.
@@ -150,7 +178,7 @@ class Srgan(System):
             with torch.no_grad():
                 wanted = self.features(true)
             error = feature_matching(self.features(fake), wanted, relative_error)
-            terms["perceptual"] = self.config.perceptual * error
+            terms["perceptual"] = self.config.perceptual_weight * error
         return terms
 
     def degrade(self, images: Tensor, noise: Noise) -> Tensor:
@@ -176,48 +204,31 @@ class Srgan(System):
         """(small, large) of one random piece of each record."""
         images, noise = batch.real, batch.noise
         count, _, *sides = images.shape
-        piece = [min(self.config.crop or side, side) // self.scale * self.scale for side in sides]
+        piece = [min(self.config.crop_size or side, side) // self.scale * self.scale for side in sides]
         places = []
         for side, length in zip(sides, piece, strict=True):
             place = noise.integers(side - length + 1, count, 1) + torch.arange(length, device=images.device)
-            if self.config.flips:
+            if self.config.flip:
                 place = torch.where(noise.uniform(count, 1) < 0.5, place, place.flip(1))
             places.append(place)
         record = torch.arange(count, device=images.device)[:, None, None]
         large = images[record, :, places[0][:, :, None], places[1][:, None, :]].permute(0, 3, 1, 2)
-        if self.config.flips and piece[0] == piece[1]:
+        if self.config.flip and piece[0] == piece[1]:
             large = torch.where(noise.uniform(count, 1, 1, 1) < 0.5, large, large.transpose(2, 3))
         large = large.contiguous()
         return self.degrade(large, noise), large
 
     def _rate(self, clock: Clock) -> float:
-        """A tenth, from `drop` of the phase on."""
-        share = self.config.pretraining
+        """A tenth, from `learning_rate_drop` of the phase on."""
+        share = self.config.pretraining_share
         if clock.phase == "content":
             passed = clock.progress / share
         else:
             passed = (clock.progress - share) / (1 - share)
-        return 0.1 if passed >= self.config.drop else 1.0
+        return 0.1 if passed >= self.config.learning_rate_drop else 1.0
 
     def _generator_rate(self, clock: Clock) -> float:
-        factor = self.config.pretraining_rate / self.config.generator_rate if clock.phase == "content" else 1.0
+        factor = (
+            self.config.pretraining_learning_rate / self.config.generator_learning_rate if clock.phase == "content" else 1.0
+        )
         return factor * self._rate(clock)
-
-
-WORK_PER_PIECE = 22.0  # GFLOP of one round of the game for one piece of 96x96, at the paper's widths
-ROUNDS_WANTED = 10_000  # with fewer, the small networks end up better
-
-
-def auto(situation: Situation) -> dict[str, Any]:
-    """The paper's networks if the budget pays for enough rounds; else small ones that start from the bicubic enlargement."""
-    seconds = 3600.0 if situation.seconds is None else situation.seconds
-    weights = {"pixel": 0.3, "perceptual": 0.06, "adversarial": 2e-3}
-    common = {**weights, "batch_norm": False, "residual": True, "pretraining": 0.8, "drop": 0.7, "averaging": 500.0}
-    if 0.5 * situation.speed * seconds / (WORK_PER_PIECE * 16) >= ROUNDS_WANTED:
-        rates = {"pretraining_rate": 2e-4, "generator_rate": 1e-4, "discriminator_rate": 1e-4}
-        return {**common, **rates}
-    rates = {"pretraining_rate": 1e-3, "generator_rate": 3e-4, "discriminator_rate": 3e-4}
-    return {**common, **rates, "width": 32, "layers": 6, "discriminator_width": 24, "crop": 64}
-
-
-PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}

@@ -20,11 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.batches import Batch, Noise
-from ganvas.config import Situation, knob
+from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.optim import optimiser
+from ganvas.presets import Situation
 
 CARD = {
     "options": {"size": "32"},
@@ -42,16 +43,18 @@ SIDES = (16, 32, 64)
 
 @dataclass(frozen=True)
 class Config:
-    latent: int = knob(200, "size of the latent vector", low=1)
-    latents: str = knob("uniform", "drawn uniformly in [0, 1], or from a normal distribution", choices=("uniform", "normal"))
+    latent_size: int = knob(200, "size of the latent vector", low=1)
+    latent_distribution: str = knob(
+        "uniform", "drawn uniformly in [0, 1], or from a normal distribution", choices=("uniform", "normal")
+    )
     width: int = knob(64, "channels at half the side; doubles towards the latent", low=1, high=1024)
-    generator_rate: float = knob(2.5e-3, "learning rate of G (Adam)", low=0.0)
-    discriminator_rate: float = knob(1e-5, "learning rate of D (Adam)", low=0.0)
+    generator_learning_rate: float = knob(2.5e-3, "learning rate of G (Adam)", low=0.0)
+    discriminator_learning_rate: float = knob(1e-5, "learning rate of D (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
-    gate: float = knob(0.8, "D sits out while its accuracy is above this; 1: never", low=0.0, high=1.0)
-    occupancy: float = knob(0.1, "share of voxels that an untrained G fills", low=0.001, high=0.999)
-    blur: float = knob(0.0, "standard deviation of the noise that D sees real and generated voxels through", low=0.0)
-    averaging: float = knob(0.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
+    accuracy_gate: float = knob(0.8, "D sits out while its accuracy is above this; 1: never", low=0.0, high=1.0)
+    initial_occupancy: float = knob(0.1, "share of voxels that an untrained G fills", low=0.001, high=0.999)
+    instance_noise: float = knob(0.0, "standard deviation of the noise that D sees real and generated voxels through", low=0.0)
+    ema_half_life: float = knob(0.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
     batch_size: int = knob(100, "solids in a batch", low=1)
 
 
@@ -60,8 +63,8 @@ def auto(situation: Situation) -> dict[str, Any]:
     small = situation.device == "cpu"
     width = 64 if not small else 32 if situation.spec.side == 16 else 16
     return {
-        "latent": 64 if small else 200, "latents": "normal", "width": width,
-        "generator_rate": 5e-4, "discriminator_rate": 5e-4, "blur": 0.5, "averaging": 5_000.0,
+        "latent_size": 64 if small else 200, "latent_distribution": "normal", "width": width,
+        "generator_learning_rate": 5e-4, "discriminator_learning_rate": 5e-4, "instance_noise": 0.5, "ema_half_life": 5_000.0,
         "batch_size": 32 if small else 64,
     }  # fmt: skip
 
@@ -123,7 +126,7 @@ class Gan3d(System):
         super().__init__(spec, config)
         if spec.side not in SIDES:
             raise GanvasError(f"gan-3d makes solids of 16, 32 or 64 voxels a side, not {spec.side}: add --size 32")
-        self.generator = VoxelGenerator(config.latent, spec.side, config.width, config.occupancy)
+        self.generator = VoxelGenerator(config.latent_size, spec.side, config.width, config.initial_occupancy)
         self.discriminator = VoxelDiscriminator(spec.side, config.width)
         self.average = copy.deepcopy(self.generator)
         self.register_buffer("accuracy", torch.zeros(()))
@@ -133,8 +136,8 @@ class Gan3d(System):
             return optimiser("adam", rate, beta1=self.config.beta1)
 
         return (
-            Player("discriminator", ("discriminator",), rule(self.config.discriminator_rate)),
-            Player("generator", ("generator",), rule(self.config.generator_rate)),
+            Player("discriminator", ("discriminator",), rule(self.config.discriminator_learning_rate)),
+            Player("generator", ("generator",), rule(self.config.generator_learning_rate)),
         )
 
     def phases(self) -> tuple[Phase, ...]:
@@ -142,11 +145,11 @@ class Gan3d(System):
         return (Phase("play", (gated, Turn("generator", self.fool))),)
 
     def averages(self) -> tuple[Average, ...]:
-        return (Average("generator", "average", self.config.averaging),)
+        return (Average("generator", "average", self.config.ema_half_life),)
 
     def gate(self, clock: Clock) -> int:
         """1 while D may move. Of several processes the first one's buffer decides for all (the Engine sees to it)."""
-        return int(self.accuracy.item() <= self.config.gate)
+        return int(self.accuracy.item() <= self.config.accuracy_gate)
 
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         shared["fake"] = self._fake(batch)  # with its graph: the generator's turn goes on from here
@@ -171,14 +174,14 @@ class Gan3d(System):
 
     def _latents(self, count: int, noise: Noise) -> Tensor:
         """(count, latent). Latents in [0, 1] have a mean that acts like a bias: a small G can learn to listen to it alone."""
-        drawn = noise.normal if self.config.latents == "normal" else noise.uniform
-        return drawn(count, self.config.latent)
+        drawn = noise.normal if self.config.latent_distribution == "normal" else noise.uniform
+        return drawn(count, self.config.latent_size)
 
     def _seen(self, solids: Tensor, batch: Batch) -> Tensor:
         """What D sees. Real voxels are exactly 0 or 1, which gives generated ones away whatever their shape; noise hides it."""
-        if not self.config.blur:
+        if not self.config.instance_noise:
             return solids
-        return solids + self.config.blur * batch.noise.normal(len(solids), *solids.shape[1:])
+        return solids + self.config.instance_noise * batch.noise.normal(len(solids), *solids.shape[1:])
 
     @torch.no_grad()
     def _measure(self, real: Tensor, fake: Tensor) -> None:

@@ -23,11 +23,12 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, pad
 
 from ganvas.batches import Batch, Noise
-from ganvas.config import Situation, knob
+from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.objectives.penalties import interpolation_penalty
 from ganvas.optim import optimiser
+from ganvas.presets import Situation, widest
 
 CARD = {
     "title": "Adversarial Audio Synthesis (WaveGAN)",
@@ -44,18 +45,22 @@ FIRST, SHORTEST = 16, 64  # moments that G starts from, at least; samples of a c
 
 @dataclass(frozen=True)
 class Config:
-    latent: int = knob(100, "size of the latent vector", low=1)
+    latent_size: int = knob(100, "size of the latent vector", low=1)
     width: int = knob(32, "channels next to the waveform; doubles with every layer inwards", low=1, high=512)
-    shuffle: int = knob(2, "samples by which D's features are moved at most (phase shuffle); 0: not at all", low=0, high=32)
+    phase_shuffle: int = knob(
+        2, "samples by which D's features are moved at most (phase shuffle); 0: not at all", low=0, high=32
+    )
     critic_turns: int = knob(5, "moves of the critic, each on a fresh batch, for one of G", low=1, high=100)
-    penalty: float = knob(10.0, "weight of the gradient penalty (lambda)", low=0.0)
-    generator_rate: float = knob(1e-4, "learning rate of G (Adam)", low=0.0)
-    critic_rate: float = knob(1e-4, "learning rate of the critic (Adam)", low=0.0)
+    penalty_weight: float = knob(10.0, "weight of the gradient penalty (lambda)", low=0.0)
+    generator_learning_rate: float = knob(1e-4, "learning rate of G (Adam)", low=0.0)
+    critic_learning_rate: float = knob(1e-4, "learning rate of the critic (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     beta2: float = knob(0.9, "second beta of Adam", low=0.0, high=0.99999)
     upsampling: str = knob("transposed", "how G lengthens its features", choices=("transposed", "nearest"))
-    post_filter: int = knob(0, "taps of a filter that G learns for its output, 512 in the paper; 0: none", low=0, high=4096)
-    averaging: float = knob(20_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
+    post_filter_size: int = knob(
+        0, "taps of a filter that G learns for its output, 512 in the paper; 0: none", low=0, high=4096
+    )
+    ema_half_life: float = knob(20_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
     batch_size: int = knob(64, "clips in a batch", low=1)
 
 
@@ -69,18 +74,20 @@ def auto(situation: Situation) -> dict[str, Any]:
 
     The width is the largest whose learning the budget can pay for (without a time budget: an hour).
     """
-    seconds = 3600.0 if situation.seconds is None else situation.seconds
-    width = 16
-    for candidate, wanted in CLIPS_WANTED.items():
-        clips = situation.speed * seconds / (WORK_PER_SAMPLE * candidate**2 * situation.spec.length)
-        if clips >= wanted:
-            width = candidate
+    length = situation.spec.length
+    width = widest(situation, CLIPS_WANTED, lambda width: WORK_PER_SAMPLE * width**2 * length, share=1.0)
     if situation.device == "cpu":
-        return {"width": width, "batch_size": 16, "generator_rate": 4e-4, "critic_rate": 4e-4, "averaging": 5_000.0}
+        return {
+            "width": width,
+            "batch_size": 16,
+            "generator_learning_rate": 4e-4,
+            "critic_learning_rate": 4e-4,
+            "ema_half_life": 5_000.0,
+        }
     return {"width": width}
 
 
-PRESETS: dict[str, Any] = {"auto": auto, "paper": {"width": 64, "averaging": 0.0}}
+PRESETS: dict[str, Any] = {"auto": auto, "paper": {"width": 64, "ema_half_life": 0.0}}
 
 
 def layers_and_base(length: int) -> tuple[int, int]:
@@ -173,8 +180,8 @@ class WaveGan(System):
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
-        kinds = {"upsampling": config.upsampling, "post_filter": config.post_filter}
-        self.generator = Generator(config.latent, spec.shape, config.width, **kinds)
+        kinds = {"upsampling": config.upsampling, "post_filter": config.post_filter_size}
+        self.generator = Generator(config.latent_size, spec.shape, config.width, **kinds)
         self.critic = Critic(spec.shape, config.width)
         self.average = copy.deepcopy(self.generator)
 
@@ -183,8 +190,8 @@ class WaveGan(System):
             return optimiser("adam", rate, beta1=self.config.beta1, beta2=self.config.beta2)
 
         return (
-            Player("critic", ("critic",), rule(self.config.critic_rate)),
-            Player("generator", ("generator",), rule(self.config.generator_rate)),
+            Player("critic", ("critic",), rule(self.config.critic_learning_rate)),
+            Player("generator", ("generator",), rule(self.config.generator_learning_rate)),
         )
 
     def phases(self) -> tuple[Phase, ...]:
@@ -192,7 +199,7 @@ class WaveGan(System):
         return (Phase("play", (critic, Turn("generator", self.approach))),)
 
     def averages(self) -> tuple[Average, ...]:
-        return (Average("generator", "average", self.config.averaging),)
+        return (Average("generator", "average", self.config.ema_half_life),)
 
     def estimate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         fake = self._fake(batch).detach()
@@ -201,7 +208,7 @@ class WaveGan(System):
         penalty = interpolation_penalty(lambda x: self.critic(x, between), batch.real, fake, share)
         return {
             "distance": self.critic(fake, on_fake).mean() - self.critic(batch.real, on_real).mean(),
-            "penalty": self.config.penalty * penalty,
+            "penalty": self.config.penalty_weight * penalty,
         }
 
     def approach(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
@@ -215,10 +222,10 @@ class WaveGan(System):
 
     def _latents(self, noise: Noise, count: int) -> Tensor:
         """(count, latent), uniform in -1 .. 1."""
-        return 2 * noise.uniform(count, self.config.latent) - 1
+        return 2 * noise.uniform(count, self.config.latent_size) - 1
 
     def _shifts(self, batch: Batch) -> Tensor | None:
-        reach, layers = self.config.shuffle, len(self.critic.layers)
+        reach, layers = self.config.phase_shuffle, len(self.critic.layers)
         if reach == 0 or layers < 2:
             return None
         return batch.noise.integers(2 * reach + 1, len(batch), layers - 1) - reach

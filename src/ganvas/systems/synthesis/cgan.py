@@ -43,21 +43,21 @@ CARD = {
 
 @dataclass(frozen=True)
 class Config:
-    latent: int = knob(100, "size of the latent vector", low=1)
+    latent_size: int = knob(100, "size of the latent vector", low=1)
     width: int = knob(24, "channels at full resolution (images) or units of a layer (points)", low=1, high=1024)
     layers: int = knob(3, "hidden layers of each network (points)", low=1, high=32)
-    generator_rate: float = knob(5e-4, "learning rate of G (Adam)", low=0.0)
-    discriminator_rate: float = knob(5e-4, "learning rate of D (Adam)", low=0.0)
+    generator_learning_rate: float = knob(5e-4, "learning rate of G (Adam)", low=0.0)
+    discriminator_learning_rate: float = knob(5e-4, "learning rate of D (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     augment: tuple[str, ...] = knob((), "changes that D sees on real and fake images alike", choices=POLICIES)
-    averaging: float = knob(5_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
+    ema_half_life: float = knob(5_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
     batch_size: int = knob(32, "records in a batch", low=1)
 
 
-PRESETS: dict[str, Any] = {"auto": {}, "paper": {"batch_size": 100, "averaging": 0.0}}
+PRESETS: dict[str, Any] = {"auto": {}, "paper": {"batch_size": 100, "ema_half_life": 0.0}}
 
 
-class Cgan(System):
+class CGan(System):
     Config = Config
     couples_batch = "BatchNorm (images): micro-batches and processes normalise over their own share"
 
@@ -70,11 +70,11 @@ class Cgan(System):
             )
         if isinstance(spec, ImageSpec):
             channels, height, columns = spec.shape
-            self.generator: Any = ConvolutionalGenerator(config.latent + self.classes, spec.shape, config.width)
+            self.generator: Any = ConvolutionalGenerator(config.latent_size + self.classes, spec.shape, config.width)
             self.discriminator: Any = ConvolutionalDiscriminator((channels + self.classes, height, columns), config.width)
         else:
             size, shape = math.prod(spec.shape), {"width": config.width, "layers": config.layers}
-            self.generator = Perceptron(config.latent + self.classes, size, shape=spec.shape, **shape)
+            self.generator = Perceptron(config.latent_size + self.classes, size, shape=spec.shape, **shape)
             self.discriminator = Perceptron(size + self.classes, 1, **shape)
         self.average = copy.deepcopy(self.generator)
 
@@ -83,15 +83,15 @@ class Cgan(System):
             return optimiser("adam", rate, beta1=self.config.beta1)
 
         return (
-            Player("discriminator", ("discriminator",), rule(self.config.discriminator_rate)),
-            Player("generator", ("generator",), rule(self.config.generator_rate)),
+            Player("discriminator", ("discriminator",), rule(self.config.discriminator_learning_rate)),
+            Player("generator", ("generator",), rule(self.config.generator_learning_rate)),
         )
 
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("play", (Turn("discriminator", self.discriminate), Turn("generator", self.fool))),)
 
     def averages(self) -> tuple[Average, ...]:
-        return (Average("generator", "average", self.config.averaging),)
+        return (Average("generator", "average", self.config.ema_half_life),)
 
     def discriminate(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
         real = batch.real
@@ -108,11 +108,11 @@ class Cgan(System):
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
         if labels is None:
             labels = noise.integers(self.classes, count)
-        latents = noise.normal(count, self.config.latent)
+        latents = noise.normal(count, self.config.latent_size)
         return self.average(torch.cat([latents, one_hot(labels, self.classes).to(latents)], dim=1))
 
     def _fake(self, batch: Any) -> Tensor:
-        latents = batch.noise.normal(len(batch), self.config.latent)
+        latents = batch.noise.normal(len(batch), self.config.latent_size)
         return self.generator(torch.cat([latents, one_hot(batch.labels, self.classes).to(latents)], dim=1))
 
     def _judge(self, records: Tensor, batch: Any) -> Tensor:

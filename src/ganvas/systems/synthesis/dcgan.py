@@ -19,12 +19,13 @@ from typing import Any
 from torch import Tensor
 
 from ganvas.batches import Batch, Noise
-from ganvas.config import Situation, knob
+from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.convolutional import CONNECTED, STRIDES, ConvolutionalDiscriminator, ConvolutionalGenerator
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.optim import NAMES, optimiser
+from ganvas.presets import Situation, widest
 
 CARD = {
     "title": "Unsupervised Representation Learning with Deep Convolutional GANs (DCGAN)",
@@ -40,7 +41,7 @@ NONLINEARITIES = ("relu", "leaky-relu", "elu")
 
 @dataclass(frozen=True)
 class Config:
-    latent: int = knob(100, "size of the latent vector", low=1)
+    latent_size: int = knob(100, "size of the latent vector", low=1)
     width: int = knob(64, "channels of the widest feature maps at full resolution; doubles inwards", low=1, high=1024)
     generator_nonlinearity: str = knob("relu", "after each hidden layer of G", choices=NONLINEARITIES)
     discriminator_nonlinearity: str = knob("leaky-relu", "after each hidden layer of D", choices=NONLINEARITIES)
@@ -56,16 +57,67 @@ class Config:
         "none", "fully connected layers of D: next to its image, or its decision", choices=CONNECTED
     )
     optimiser: str = knob("adam", "optimiser of both players", choices=NAMES)
-    generator_rate: float = knob(2e-4, "learning rate of G", low=0.0)
-    discriminator_rate: float = knob(2e-4, "learning rate of D", low=0.0)
+    generator_learning_rate: float = knob(2e-4, "learning rate of G", low=0.0)
+    discriminator_learning_rate: float = knob(2e-4, "learning rate of D", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam, momentum of others", low=0.0, high=0.9999)
     beta2: float = knob(0.999, "second beta of Adam", low=0.0, high=0.99999)
     augment: tuple[str, ...] = knob((), "changes that D sees on real and fake alike", choices=POLICIES)
-    averaging: float = knob(0.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
+    ema_half_life: float = knob(0.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
     batch_size: int = knob(128, "images in a batch", low=1)
 
 
-class Dcgan(System):
+WORK_PER_IMAGE = 0.223 / 20**2  # GFLOP of one round for one 64x64 image, divided by the square of the width
+IMAGES_WANTED = {16: 0, 24: 200_000, 32: 500_000, 48: 1_500_000, 64: 4_000_000}  # width -> images it takes to pay off
+
+
+def auto(situation: Situation) -> dict[str, Any]:
+    """Small batches, augmentation and a moving average; the width is the largest whose learning the budget can pay for."""
+    spec = situation.spec
+    pixels = spec.height * spec.width / 64**2
+    return {
+        "width": widest(situation, IMAGES_WANTED, lambda width: WORK_PER_IMAGE * width**2 * pixels, share=0.7),
+        "batch_size": 16 if situation.device == "cpu" else 32,
+        "augment": ("color", "translation", "cutout") if situation.records < 20_000 else (),
+        "ema_half_life": 5_000.0,
+    }
+
+
+XRAY: dict[str, Any] = {  # Belmekki et al. 2022, section III; what it leaves open is told in the page of the chest X-ray study
+    "latent_size": 100,
+    "width": 64,
+    "batch_size": 128,
+    "optimiser": "adas",
+    "beta1": 0.5,
+    "beta2": 0.999,
+    "discriminator_batch_norm": True,
+    "augment": (),
+    "ema_half_life": 0.0,
+}
+
+PRESETS: dict[str, Any] = {
+    "auto": auto,
+    "paper": {"width": 128},
+    "xray-table-ii": {  # its best: ELU in both, BatchNorm only within D, two time scales
+        **XRAY,
+        "generator_nonlinearity": "elu",
+        "discriminator_nonlinearity": "elu",
+        "generator_batch_norm": False,
+        "generator_learning_rate": 1e-4,
+        "discriminator_learning_rate": 4e-4,
+    },
+    "xray-relu": {  # its DCGAN (ReLU, LReLU): BatchNorm in both, one time scale
+        **XRAY,
+        "generator_nonlinearity": "relu",
+        "discriminator_nonlinearity": "leaky-relu",
+        "generator_batch_norm": True,
+        "generator_learning_rate": 2e-4,
+        "discriminator_learning_rate": 2e-4,
+    },
+    "xray-memory": {"width": 128, "batch_size": 64},  # 1024-512-256-128 at 64x64: the network whose memory the study tells
+}
+
+
+class DcGan(System):
     Config = Config
     mixed_is_safe = True
     couples_batch = "BatchNorm: micro-batches and processes normalise over their own share"
@@ -73,7 +125,7 @@ class Dcgan(System):
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
         self.generator = ConvolutionalGenerator(
-            config.latent,
+            config.latent_size,
             spec.shape,
             config.width,
             nonlinearity=config.generator_nonlinearity,
@@ -99,15 +151,15 @@ class Dcgan(System):
             return optimiser(self.config.optimiser, rate, beta1=self.config.beta1, beta2=self.config.beta2)
 
         return (
-            Player("discriminator", ("discriminator",), rule(self.config.discriminator_rate)),
-            Player("generator", ("generator",), rule(self.config.generator_rate)),
+            Player("discriminator", ("discriminator",), rule(self.config.discriminator_learning_rate)),
+            Player("generator", ("generator",), rule(self.config.generator_learning_rate)),
         )
 
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("play", (Turn("discriminator", self.discriminate), Turn("generator", self.fool))),)
 
     def averages(self) -> tuple[Average, ...]:
-        return (Average("generator", "average", self.config.averaging),)
+        return (Average("generator", "average", self.config.ema_half_life),)
 
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         shared["fake"] = self._fake(batch)  # with its graph: the generator's turn goes on from here
@@ -120,67 +172,10 @@ class Dcgan(System):
         return {"fool": non_saturating(self.discriminator(self._seen(fake, batch)))}
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
-        return self.average(noise.normal(count, self.config.latent))
+        return self.average(noise.normal(count, self.config.latent_size))
 
     def _fake(self, batch: Batch) -> Tensor:
-        return self.generator(batch.noise.normal(len(batch), self.config.latent))
+        return self.generator(batch.noise.normal(len(batch), self.config.latent_size))
 
     def _seen(self, images: Tensor, batch: Batch) -> Tensor:
         return augment(images, batch.noise, self.config.augment)
-
-
-WORK_PER_IMAGE = 0.223 / 20**2  # GFLOP of one round for one 64x64 image, divided by the square of the width
-IMAGES_WANTED = {16: 0, 24: 200_000, 32: 500_000, 48: 1_500_000, 64: 4_000_000}  # width -> images it takes to pay off
-
-
-def auto(situation: Situation) -> dict[str, Any]:
-    """Small batches, augmentation and a moving average; the width is the largest whose learning the budget can pay for."""
-    spec = situation.spec
-    pixels = spec.height * spec.width / 64**2
-    seconds = 3600.0 if situation.seconds is None else situation.seconds
-    width = 16
-    for candidate, wanted in IMAGES_WANTED.items():
-        images = 0.7 * situation.speed * seconds / (WORK_PER_IMAGE * candidate**2 * pixels)
-        if images >= wanted:
-            width = candidate
-    return {
-        "width": width,
-        "batch_size": 16 if situation.device == "cpu" else 32,
-        "augment": ("color", "translation", "cutout") if situation.records < 20_000 else (),
-        "averaging": 5_000.0,
-    }
-
-
-XRAY: dict[str, Any] = {  # Belmekki et al. 2022, section III; what it leaves open is told in the page of the chest X-ray study
-    "latent": 100,
-    "width": 64,
-    "batch_size": 128,
-    "optimiser": "adas",
-    "beta1": 0.5,
-    "beta2": 0.999,
-    "discriminator_batch_norm": True,
-    "augment": (),
-    "averaging": 0.0,
-}
-
-PRESETS: dict[str, Any] = {
-    "auto": auto,
-    "paper": {"width": 128},
-    "xray-table-ii": {  # its best: ELU in both, BatchNorm only within D, two time scales
-        **XRAY,
-        "generator_nonlinearity": "elu",
-        "discriminator_nonlinearity": "elu",
-        "generator_batch_norm": False,
-        "generator_rate": 1e-4,
-        "discriminator_rate": 4e-4,
-    },
-    "xray-relu": {  # its DCGAN (ReLU, LReLU): BatchNorm in both, one time scale
-        **XRAY,
-        "generator_nonlinearity": "relu",
-        "discriminator_nonlinearity": "leaky-relu",
-        "generator_batch_norm": True,
-        "generator_rate": 2e-4,
-        "discriminator_rate": 2e-4,
-    },
-    "xray-memory": {"width": 128, "batch_size": 64},  # 1024-512-256-128 at 64x64: the network whose memory the study tells
-}

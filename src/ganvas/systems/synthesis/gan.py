@@ -20,13 +20,14 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from ganvas.batches import Noise
-from ganvas.config import Situation, knob
+from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn, constant_rate
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.networks.perceptron import Perceptron
 from ganvas.objectives.adversarial import fake_is_fake, minimax, non_saturating, real_is_real
 from ganvas.objectives.schedules import linear_decay
 from ganvas.optim import NAMES, optimiser
+from ganvas.presets import Situation
 
 CARD = {
     "title": "Generative Adversarial Nets",
@@ -40,40 +41,47 @@ CARD = {
 
 @dataclass(frozen=True)
 class Config:
-    latent: int = knob(2, "size of the latent vector", low=1)
+    latent_size: int = knob(2, "size of the latent vector", low=1)
     width: int = knob(128, "units of each hidden layer", low=1)
     layers: int = knob(3, "hidden layers of each network", low=1, high=32)
     loss: str = knob("non-saturating", "the generator's loss", choices=("non-saturating", "minimax"))
     labels: bool = knob(True, "show labels, where the data has them, to both networks")
     optimiser: str = knob("adam", "optimiser of both networks", choices=NAMES)
-    generator_rate: float = knob(1e-3, "learning rate of the generator", low=0.0)
-    discriminator_rate: float = knob(2.5e-4, "learning rate of the discriminator", low=0.0)
+    generator_learning_rate: float = knob(1e-3, "learning rate of the generator", low=0.0)
+    discriminator_learning_rate: float = knob(2.5e-4, "learning rate of the discriminator", low=0.0)
     beta1: float = knob(0.0, "first beta of Adam, momentum of others", low=0.0, high=0.9999)
-    fading: bool = knob(True, "let the learning rates fall to zero, linearly over the budget")
-    averaging: float = knob(50_000.0, "half-life in samples of the generator that samples are drawn from; 0: none", low=0.0)
+    linear_decay: bool = knob(True, "let the learning rates fall to zero, linearly over the budget")
+    ema_half_life: float = knob(50_000.0, "half-life in samples of the generator that samples are drawn from; 0: none", low=0.0)
     batch_size: int = knob(512, "records in a batch", low=1)
 
 
 def auto(situation: Situation) -> dict[str, Any]:
     """Points: the defaults, with a latent vector as long as a point. Images: wider networks, longer latents, slower rates."""
     if situation.spec.kind == "points":
-        return {"latent": max(2, situation.spec.dimensions)}
-    return {"latent": 64, "width": 512, "generator_rate": 2e-4, "discriminator_rate": 2e-4, "beta1": 0.5, "batch_size": 64}
+        return {"latent_size": max(2, situation.spec.dimensions)}
+    return {
+        "latent_size": 64,
+        "width": 512,
+        "generator_learning_rate": 2e-4,
+        "discriminator_learning_rate": 2e-4,
+        "beta1": 0.5,
+        "batch_size": 64,
+    }
 
 
 PRESETS: dict[str, Any] = {
     "auto": auto,
     "paper": {
         "optimiser": "sgd",
-        "generator_rate": 0.1,
-        "discriminator_rate": 0.1,
+        "generator_learning_rate": 0.1,
+        "discriminator_learning_rate": 0.1,
         "beta1": 0.5,
         "batch_size": 100,
-        "latent": 100,
+        "latent_size": 100,
         "width": 1200,
         "layers": 2,
-        "fading": False,
-        "averaging": 0.0,
+        "linear_decay": False,
+        "ema_half_life": 0.0,
     },
     "minimax": {"loss": "minimax"},
 }
@@ -88,7 +96,7 @@ class Gan(System):
         size = math.prod(spec.shape)
         shape = {"width": config.width, "layers": config.layers, "condition": self.classes}
         squash = isinstance(spec, ImageSpec)
-        self.generator = Perceptron(config.latent, size, shape=spec.shape, squash=squash, **shape)
+        self.generator = Perceptron(config.latent_size, size, shape=spec.shape, squash=squash, **shape)
         self.discriminator = Perceptron(size, 1, **shape)
         self.average = copy.deepcopy(self.generator)
 
@@ -96,17 +104,17 @@ class Gan(System):
         def rule(rate: float) -> Any:
             return optimiser(self.config.optimiser, rate, beta1=self.config.beta1)
 
-        fading = linear_decay() if self.config.fading else constant_rate
+        decay = linear_decay() if self.config.linear_decay else constant_rate
         return (
-            Player("discriminator", ("discriminator",), rule(self.config.discriminator_rate), fading),
-            Player("generator", ("generator",), rule(self.config.generator_rate), fading),
+            Player("discriminator", ("discriminator",), rule(self.config.discriminator_learning_rate), decay),
+            Player("generator", ("generator",), rule(self.config.generator_learning_rate), decay),
         )
 
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("play", (Turn("discriminator", self.discriminate), Turn("generator", self.fool))),)
 
     def averages(self) -> tuple[Average, ...]:
-        return (Average("generator", "average", self.config.averaging),)
+        return (Average("generator", "average", self.config.ema_half_life),)
 
     def discriminate(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
         real = batch.real
@@ -126,11 +134,11 @@ class Gan(System):
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
         if labels is None and self.classes:
             labels = noise.integers(self.classes, count)
-        latents = noise.normal(count, self.config.latent)
+        latents = noise.normal(count, self.config.latent_size)
         return self.average(latents, self._condition(labels))
 
     def _fake(self, batch: Any, condition: Tensor | None) -> Tensor:
-        latents = batch.noise.normal(len(batch), self.config.latent)
+        latents = batch.noise.normal(len(batch), self.config.latent_size)
         return self.generator(latents, condition)
 
     def _condition(self, labels: Tensor | None) -> Tensor | None:

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from ganvas.batches import Batch, Noise
-from ganvas.config import Situation, knob
+from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.caption import CaptionDiscriminator, CaptionEncoder, CaptionGenerator
 from ganvas.networks.convolutional import ConvolutionalEncoder
@@ -29,6 +29,7 @@ from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_
 from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.objectives.schedules import until_share
 from ganvas.optim import optimiser
+from ganvas.presets import Situation, widest
 
 CARD = {
     "title": "Generative Adversarial Text to Image Synthesis (GAN-CLS, GAN-INT)",
@@ -53,9 +54,9 @@ class Config:
     matching_aware: bool = knob(True, "real pictures with wrong captions are fakes to D; off: a plain conditional GAN")
     interpolation: float = knob(0.5, "G is trained between captions too, at this share of the first; 0: not", low=0.0, high=1.0)
     embedding_share: float = knob(0.15, "share of the budget for the text encoder, before the game", low=0.001, high=0.9)
-    embedding_rate: float = knob(7e-4, "learning rate of text and image encoder (Adam)", low=0.0)
+    embedding_learning_rate: float = knob(7e-4, "learning rate of text and image encoder (Adam)", low=0.0)
     learning_rate: float = knob(2e-4, "learning rate of G and D (Adam)", low=0.0)
-    halvings: int = knob(0, "how often the learning rate is halved, evenly over the budget", low=0, high=20)
+    decay_steps: int = knob(0, "how often the learning rate is halved, evenly over the budget", low=0, high=20)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     augment: tuple[str, ...] = knob((), "changes that D sees on real and fake pictures alike", choices=POLICIES)
     ema_half_life: float = knob(5_000.0, "half-life in samples of the G that pictures are drawn from", low=0.0)
@@ -80,19 +81,20 @@ def joint_embedding(pictures: Tensor, texts: Tensor, captions: Tensor) -> tuple[
     return of_pictures, of_texts
 
 
+WORK_WANTED = {24: 0.0, 32: 60_000.0, 64: 400_000.0}  # width -> GFLOP for each 32x32 pixels that it takes to pay off
+
+
 def auto(situation: Situation) -> dict[str, Any]:
     """Wider where the budget pays for it; of few pictures D sees shifted ones, so that it cannot learn them by heart."""
-    seconds = 3600.0 if situation.seconds is None else situation.seconds
     picture = situation.spec["picture"]
-    work = seconds * situation.speed / (picture.height * picture.width / 1024)
-    width = 24 if work < 60_000 else 32 if work < 400_000 else 64
+    width = widest(situation, WORK_WANTED, lambda _: picture.height * picture.width / 32**2, share=1.0)
     few = situation.records < 5_000
     return {"width": width, "learning_rate": 5e-4, "batch_size": 32, "augment": ("translation",) if few else ()}
 
 
 PRESETS: dict[str, Any] = {
     "auto": auto,
-    "paper": {"width": 64, "text_size": 1024, "condition_size": 128, "halvings": 5, "ema_half_life": 0.0},
+    "paper": {"width": 64, "text_size": 1024, "condition_size": 128, "decay_steps": 5, "ema_half_life": 0.0},
 }
 
 
@@ -118,12 +120,12 @@ class GanCls(System):
 
     def players(self) -> tuple[Player, ...]:
         def rate(clock: Clock) -> float:
-            steps = self.config.halvings + 1
-            return float(0.5 ** min(self.config.halvings, int(clock.progress * steps)))
+            steps = self.config.decay_steps + 1
+            return float(0.5 ** min(self.config.decay_steps, int(clock.progress * steps)))
 
         rule = optimiser("adam", self.config.learning_rate, beta1=self.config.beta1)
         return (
-            Player("encoders", ("text_encoder", "image_encoder"), optimiser("adam", self.config.embedding_rate)),
+            Player("encoders", ("text_encoder", "image_encoder"), optimiser("adam", self.config.embedding_learning_rate)),
             Player("discriminator", ("discriminator",), rule, rate=rate),
             Player("generator", ("generator",), rule, rate=rate),
         )

@@ -16,11 +16,12 @@ from typing import Any
 from torch import Tensor
 
 from ganvas.batches import Noise
-from ganvas.config import Situation, knob
+from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.pair import build_pair
 from ganvas.objectives.adversarial import least_squares
 from ganvas.optim import NAMES, optimiser
+from ganvas.presets import Situation
 
 CARD = {
     "title": "Least Squares Generative Adversarial Networks",
@@ -34,17 +35,17 @@ CARD = {
 
 @dataclass(frozen=True)
 class Config:
-    latent: int = knob(100, "size of the latent vector", low=1)
+    latent_size: int = knob(100, "size of the latent vector", low=1)
     width: int = knob(32, "channels at full resolution (images) or units of a layer (points)", low=1, high=1024)
     layers: int = knob(3, "hidden layers of each network (points)", low=1, high=32)
     fake_target: float = knob(0.0, "a: what D should say of fakes")
     real_target: float = knob(1.0, "b: what D should say of real records")
     fool_target: float = knob(1.0, "c: what G wants D to say")
-    batch_norm: bool = knob(True, "BatchNorm in D (images)")
+    discriminator_batch_norm: bool = knob(True, "BatchNorm in D (images)")
     optimiser: str = knob("adam", "optimiser of both players", choices=NAMES)
-    rate: float = knob(1e-3, "learning rate of both players", low=0.0)
+    learning_rate: float = knob(1e-3, "learning rate of both players", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam, momentum of others", low=0.0, high=0.9999)
-    averaging: float = knob(5_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
+    ema_half_life: float = knob(5_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
     batch_size: int = knob(32, "records in a batch", low=1)
 
 
@@ -52,35 +53,35 @@ def auto(situation: Situation) -> dict[str, Any]:
     """Points: latents as long as a point, wide layers and large batches, with which the ring of 8 Gaussians keeps its modes;
     with the networks for images it loses all but one or two. Images: the defaults."""
     if situation.spec.kind == "points":
-        return {"latent": max(2, situation.spec.dimensions), "width": 128, "batch_size": 256}
+        return {"latent_size": max(2, situation.spec.dimensions), "width": 128, "batch_size": 256}
     return {}
 
 
 PRESETS: dict[str, Any] = {
     "auto": auto,
-    "paper": {"width": 64, "batch_size": 64, "averaging": 0.0},
+    "paper": {"width": 64, "batch_size": 64, "ema_half_life": 0.0},
     "pearson": {"fake_target": -1.0, "real_target": 1.0, "fool_target": 0.0},
 }
 
 
-class Lsgan(System):
+class LsGan(System):
     Config = Config
     couples_batch = "BatchNorm (images): micro-batches and processes normalise over their own share"
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
-        self.generator, self.discriminator = build_pair(spec, config, critic_norm=config.batch_norm)
+        self.generator, self.discriminator = build_pair(spec, config, critic_norm=config.discriminator_batch_norm)
         self.average = copy.deepcopy(self.generator)
 
     def players(self) -> tuple[Player, ...]:
-        rule = optimiser(self.config.optimiser, self.config.rate, beta1=self.config.beta1)
+        rule = optimiser(self.config.optimiser, self.config.learning_rate, beta1=self.config.beta1)
         return (Player("discriminator", ("discriminator",), rule), Player("generator", ("generator",), rule))
 
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("play", (Turn("discriminator", self.discriminate), Turn("generator", self.fool))),)
 
     def averages(self) -> tuple[Average, ...]:
-        return (Average("generator", "average", self.config.averaging),)
+        return (Average("generator", "average", self.config.ema_half_life),)
 
     def discriminate(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
         real = batch.real
@@ -95,7 +96,7 @@ class Lsgan(System):
         return {"fool": least_squares(self.discriminator(fake), self.config.fool_target)}
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
-        return self.average(noise.normal(count, self.config.latent))
+        return self.average(noise.normal(count, self.config.latent_size))
 
     def _fake(self, batch: Any) -> Tensor:
-        return self.generator(batch.noise.normal(len(batch), self.config.latent))
+        return self.generator(batch.noise.normal(len(batch), self.config.latent_size))

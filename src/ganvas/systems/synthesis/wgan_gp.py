@@ -17,12 +17,13 @@ from typing import Any
 from torch import Tensor
 
 from ganvas.batches import Noise
-from ganvas.config import Situation, knob
+from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn, constant_rate
 from ganvas.networks.pair import build_pair
 from ganvas.objectives.penalties import interpolation_penalty
 from ganvas.objectives.schedules import linear_decay
 from ganvas.optim import optimiser
+from ganvas.presets import Situation
 
 CARD = {
     "title": "Improved Training of Wasserstein GANs (WGAN-GP)",
@@ -37,31 +38,33 @@ CARD = {
 
 @dataclass(frozen=True)
 class Config:
-    latent: int = knob(128, "size of the latent vector", low=1)
+    latent_size: int = knob(128, "size of the latent vector", low=1)
     width: int = knob(32, "channels at full resolution (images) or units of a layer (points)", low=1, high=1024)
     layers: int = knob(3, "hidden layers of each network (points)", low=1, high=32)
     critic_turns: int = knob(5, "moves of the critic, each on a fresh batch, for one of G", low=1, high=100)
-    penalty: float = knob(10.0, "weight of the gradient penalty (lambda)", low=0.0)
-    generator_rate: float = knob(1e-4, "learning rate of G (Adam)", low=0.0)
-    critic_rate: float = knob(1e-4, "learning rate of the critic (Adam)", low=0.0)
+    penalty_weight: float = knob(10.0, "weight of the gradient penalty (lambda)", low=0.0)
+    generator_learning_rate: float = knob(1e-4, "learning rate of G (Adam)", low=0.0)
+    critic_learning_rate: float = knob(1e-4, "learning rate of the critic (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     beta2: float = knob(0.9, "second beta of Adam", low=0.0, high=0.99999)
-    fading: bool = knob(False, "let the learning rates fall to zero, linearly over the budget")
-    averaging: float = knob(20_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
+    linear_decay: bool = knob(False, "let the learning rates fall to zero, linearly over the budget")
+    ema_half_life: float = knob(20_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
     batch_size: int = knob(64, "records in a batch", low=1)
 
 
 def auto(situation: Situation) -> dict[str, Any]:
-    """Points: small perceptrons, two fast critic moves, fading rates. Images: the paper's settings at half its width."""
+    """Points: small perceptrons, two fast critic moves, falling rates. Images: the paper's settings at half its width."""
     if situation.spec.kind == "points":
         return {
-            "latent": max(2, situation.spec.dimensions), "width": 128, "batch_size": 128, "critic_turns": 2, "penalty": 0.1,
-            "generator_rate": 1e-3, "critic_rate": 2e-3, "beta1": 0.0, "fading": True, "averaging": 100_000.0,
+            "latent_size": max(2, situation.spec.dimensions), "width": 128, "batch_size": 128, "critic_turns": 2,
+            "penalty_weight": 0.1,
+            "generator_learning_rate": 1e-3, "critic_learning_rate": 2e-3, "beta1": 0.0, "linear_decay": True,
+            "ema_half_life": 100_000.0,
         }  # fmt: skip
     return {}
 
 
-PRESETS: dict[str, Any] = {"auto": auto, "paper": {"width": 64, "averaging": 0.0}}
+PRESETS: dict[str, Any] = {"auto": auto, "paper": {"width": 64, "ema_half_life": 0.0}}
 
 
 class WganGp(System):
@@ -77,10 +80,10 @@ class WganGp(System):
         def rule(rate: float) -> Any:
             return optimiser("adam", rate, beta1=self.config.beta1, beta2=self.config.beta2)
 
-        fading = linear_decay() if self.config.fading else constant_rate
+        decay = linear_decay() if self.config.linear_decay else constant_rate
         return (
-            Player("critic", ("critic",), rule(self.config.critic_rate), fading),
-            Player("generator", ("generator",), rule(self.config.generator_rate), fading),
+            Player("critic", ("critic",), rule(self.config.critic_learning_rate), decay),
+            Player("generator", ("generator",), rule(self.config.generator_learning_rate), decay),
         )
 
     def phases(self) -> tuple[Phase, ...]:
@@ -88,7 +91,7 @@ class WganGp(System):
         return (Phase("play", (critic, Turn("generator", self.approach))),)
 
     def averages(self) -> tuple[Average, ...]:
-        return (Average("generator", "average", self.config.averaging),)
+        return (Average("generator", "average", self.config.ema_half_life),)
 
     def estimate(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
         real = batch.real
@@ -96,14 +99,14 @@ class WganGp(System):
         share = batch.noise.uniform(len(batch))
         return {
             "distance": self.critic(fake).mean() - self.critic(real).mean(),  # minus the Wasserstein estimate
-            "penalty": self.config.penalty * interpolation_penalty(self.critic, real, fake, share),
+            "penalty": self.config.penalty_weight * interpolation_penalty(self.critic, real, fake, share),
         }
 
     def approach(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
         return {"approach": -self.critic(self._fake(batch)).mean()}
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
-        return self.average(noise.normal(count, self.config.latent))
+        return self.average(noise.normal(count, self.config.latent_size))
 
     def _fake(self, batch: Any) -> Tensor:
-        return self.generator(batch.noise.normal(len(batch), self.config.latent))
+        return self.generator(batch.noise.normal(len(batch), self.config.latent_size))

@@ -1,11 +1,11 @@
 """CycleGAN. Zhu, Park, Isola, Efros, 2017, "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks"
 (ICCV, arXiv 1703.10593).
 
-Two translators, G: A -> B and F: B -> A, learn from two heaps of images without pairs. A judge of each domain tells its real
-images from translated ones, patch by patch, and both translations in a row must lead back to where they began:
+Two generators, G: A -> B and F: B -> A, learn from two heaps of images without pairs. A discriminator of each domain tells
+its real images from translated ones, patch by patch, and both translations in a row must lead back to where they began:
     L(G, D_B) + L(F, D_A) + lambda (E |F(G(a)) - a| + E |G(F(b)) - b|) + identity lambda (E |F(a) - a| + E |G(b) - b|),
-with least squares as the adversarial loss L, and judges that see fakes out of a pool of past ones. Here for any size, aspect
-and number of channels: the number of blocks and the depth of the judges follow the size.
+with least squares as the adversarial loss L, and discriminators that see fakes out of a pool of past ones. Here for any
+size, aspect and number of channels: the number of blocks and the depth of the discriminators follow the size.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from ganvas.batches import Batch, Noise
-from ganvas.config import Situation, knob
+from ganvas.config import knob
 from ganvas.errors import GanvasError, did_you_mean
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.blocks import ResidualBlock, convolution, relu
@@ -29,6 +29,7 @@ from ganvas.networks.patch import PatchDiscriminator, patch_depth
 from ganvas.networks.pool import ImagePool
 from ganvas.objectives.schedules import linear_decay
 from ganvas.optim import optimiser
+from ganvas.presets import Situation, widest
 
 CARD = {
     "title": "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks (CycleGAN)",
@@ -41,7 +42,7 @@ CARD = {
     "example": "brain",
 }
 
-DOUBLINGS = ("transposed", "resized")
+UPSAMPLINGS = ("transposed", "resized")
 SKIPS = ("none", "features", "input")
 
 
@@ -50,42 +51,63 @@ class Config:
     first: str = knob("", "class called A; empty: the data's two classes in their order")
     second: str = knob("", "class called B; empty: the data's two classes in their order")
     width: int = knob(64, "channels of the widest feature maps at full resolution; four times as many inside", low=1, high=1024)
-    blocks: int = knob(0, "residual blocks of a translator; 0: 6, and 9 from 256 pixels on", low=0, high=32)
+    blocks: int = knob(0, "residual blocks of a generator; 0: 6, and 9 from 256 pixels on", low=0, high=32)
     skip: str = knob("none", "what goes past the middle: features of the first layer, or the input as well", choices=SKIPS)
-    doubling: str = knob(
-        "transposed", "how sizes are doubled; `resized` before a convolution leaves no chequers", choices=DOUBLINGS
+    upsampling: str = knob(
+        "transposed", "how sizes are doubled; `resized` before a convolution leaves no chequers", choices=UPSAMPLINGS
     )
-    depth: int = knob(0, "halvings in a judge, so the size of its patches; 0: 1 to 3, by size", low=0, high=5)
-    cycle: float = knob(10.0, "weight of the way there and back (lambda)", low=0.0)
-    identity: float = knob(0.5, "weight, as a share of cycle, of leaving alone what is of the target class already", low=0.0)
-    pool: int = knob(50, "translated images kept for the judges, of each class; 0: none", low=0, high=10_000)
-    rate: float = knob(2e-4, "learning rate of both players (Adam)", low=0.0)
+    patch_depth: int = knob(0, "downsampling layers of D: patches of 16, 34, 70 pixels; 0: 1 to 3, by size", low=0, high=5)
+    cycle_weight: float = knob(10.0, "weight of the way there and back (lambda)", low=0.0)
+    identity_weight: float = knob(
+        0.5, "weight, as a share of cycle_weight, of leaving alone what is of the target class already", low=0.0
+    )
+    pool_size: int = knob(50, "translated images kept for the discriminators, of each class; 0: none", low=0, high=10_000)
+    learning_rate: float = knob(2e-4, "learning rate of both players (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     beta2: float = knob(0.999, "second beta of Adam", low=0.0, high=0.99999)
-    constant: float = knob(0.5, "share of the budget before the rates begin to fall, linearly, to 0", low=0.0, high=1.0)
-    averaging: float = knob(0.0, "half-life in samples of the translators that are used afterwards; 0: none", low=0.0)
+    decay_start: float = knob(0.5, "share of the budget before the rates begin to fall, linearly, to 0", low=0.0, high=1.0)
+    ema_half_life: float = knob(0.0, "half-life in samples of the generators that are used afterwards; 0: none", low=0.0)
     batch_size: int = knob(1, "images of each class in a batch", low=1)
+
+
+WORK_PER_IMAGE = 1.2 / 16**2  # GFLOP of one round for a pair of 32x32 images and four blocks, by the square of the width
+IMAGES_WANTED = {16: 0, 24: 40_000, 32: 100_000, 48: 300_000, 64: 500_000}  # width -> images it takes to pay off
+
+
+def auto(situation: Situation) -> dict[str, Any]:
+    """Detail goes past the middle, so that minutes give a result; the width is the largest that the budget can pay for."""
+    spec = situation.spec
+    pixels = spec.height * spec.width / 32**2
+    width = widest(situation, IMAGES_WANTED, lambda width: WORK_PER_IMAGE * width**2 * pixels)
+    quick = width < 32
+    return {
+        "width": width, "blocks": 4 if quick else 0, "skip": "features", "upsampling": "resized", "ema_half_life": 500.0,
+        "learning_rate": 5e-4 if quick else 2e-4,
+    }  # fmt: skip
+
+
+PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
 
 
 layer = partial(convolution, norm=nn.InstanceNorm2d, activation=relu)
 
 
-def doubled(before: int, after: int, doubling: str) -> list[nn.Module]:
+def upsampled(before: int, after: int, upsampling: str) -> list[nn.Module]:
     """Twice the size: by a transposed convolution, or by repeating pixels before one of stride 1."""
-    if doubling == "transposed":
+    if upsampling == "transposed":
         larger = nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=1, bias=False)
         return [larger, nn.InstanceNorm2d(after), nn.ReLU(inplace=True)]
     return [nn.UpsamplingNearest2d(scale_factor=2), *layer(before, after, 3, padding_mode="reflect")]
 
 
-class Translator(nn.Module):
-    """Images (B, C, H, W) in [-1, 1] -> the same, of the other domain: two halvings, residual blocks, two doublings.
+class Generator(nn.Module):
+    """Images (B, C, H, W) in [-1, 1] -> the same, of the other domain: two downsamplings, residual blocks, two upsamplings.
 
-    skip: with `features` the last layer gets the features of the first beside those of the doublings; with `input`, what it
+    skip: with `features` the last layer gets the features of the first beside those of the upsamplings; with `input`, what it
     makes is a change to the input as well. Sides that four does not divide are continued by reflection, and cut off again.
     """
 
-    def __init__(self, channels: int, width: int, blocks: int, skip: str = SKIPS[0], doubling: str = DOUBLINGS[0]) -> None:
+    def __init__(self, channels: int, width: int, blocks: int, skip: str = SKIPS[0], upsampling: str = UPSAMPLINGS[0]) -> None:
         super().__init__()
         inner = 4 * width
         self.skip = skip
@@ -94,8 +116,8 @@ class Translator(nn.Module):
             *layer(width, 2 * width, 3, 2),
             *layer(2 * width, inner, 3, 2),
             *[ResidualBlock(inner, nn.InstanceNorm2d, padding_mode="reflect") for _ in range(blocks)],
-            *doubled(inner, 2 * width, doubling),
-            *doubled(2 * width, width, doubling),
+            *upsampled(inner, 2 * width, upsampling),
+            *upsampled(2 * width, width, upsampling),
         )
         (self.leave,) = convolution(width if skip == "none" else 2 * width, channels, 7, padding_mode="reflect")
         self.apply(initialise)
@@ -144,71 +166,74 @@ class CycleGan(System):
         if side < SMALLEST_SIDE:
             raise GanvasError(f"images of {spec.height}x{spec.width} are too small to translate: the least is 8 (see --size)")
         blocks = config.blocks or (6 if side < 256 else 9)
-        depth = patch_depth(side, config.depth)
-        self.to_a = Translator(spec.channels, config.width, blocks, config.skip, config.doubling)
-        self.to_b = Translator(spec.channels, config.width, blocks, config.skip, config.doubling)
-        self.judge_a = PatchDiscriminator(spec.channels, config.width, depth, nn.InstanceNorm2d)
-        self.judge_b = PatchDiscriminator(spec.channels, config.width, depth, nn.InstanceNorm2d)
-        if config.averaging:
+        depth = patch_depth(side, config.patch_depth)
+        self.to_a = Generator(spec.channels, config.width, blocks, config.skip, config.upsampling)
+        self.to_b = Generator(spec.channels, config.width, blocks, config.skip, config.upsampling)
+        self.discriminator_a = PatchDiscriminator(spec.channels, config.width, depth, nn.InstanceNorm2d)
+        self.discriminator_b = PatchDiscriminator(spec.channels, config.width, depth, nn.InstanceNorm2d)
+        if config.ema_half_life:
             self.average_a, self.average_b = copy.deepcopy(self.to_a), copy.deepcopy(self.to_b)
-        self.pool_a, self.pool_b = ImagePool(config.pool, spec.shape), ImagePool(config.pool, spec.shape)
+        self.pool_a, self.pool_b = ImagePool(config.pool_size, spec.shape), ImagePool(config.pool_size, spec.shape)
 
     def feeds(self) -> dict[str, Feed]:
         return {"data": Feed(of=dict(zip(("a", "b"), self._domains, strict=True)))}
 
     def players(self) -> tuple[Player, ...]:
-        rule = optimiser("adam", self.config.rate, beta1=self.config.beta1, beta2=self.config.beta2)
-        decay = linear_decay(self.config.constant)
+        rule = optimiser("adam", self.config.learning_rate, beta1=self.config.beta1, beta2=self.config.beta2)
+        decay = linear_decay(self.config.decay_start)
         return (
-            Player("translators", ("to_a", "to_b"), rule, decay),
-            Player("judges", ("judge_a", "judge_b"), rule, decay),
+            Player("generators", ("to_a", "to_b"), rule, decay),
+            Player("discriminators", ("discriminator_a", "discriminator_b"), rule, decay),
         )
 
     def phases(self) -> tuple[Phase, ...]:
-        return (Phase("play", (Turn("translators", self.translate_both), Turn("judges", self.tell_apart))),)
+        return (Phase("play", (Turn("generators", self.translate_both), Turn("discriminators", self.tell_apart))),)
 
     def averages(self) -> tuple[Average, ...]:
-        if not self.config.averaging:
+        if not self.config.ema_half_life:
             return ()
-        half_life = self.config.averaging
+        half_life = self.config.ema_half_life
         return (Average("to_a", "average_a", half_life), Average("to_b", "average_b", half_life))
 
     def reductions(self) -> dict[str, str]:
         return ImagePool.REDUCTIONS
 
     def translate_both(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        """The translators' turn: fool both judges, find the way back, leave alone what is right already."""
+        """The generators' turn: fool both discriminators, find the way back, leave alone what is right already."""
         a, b = batch["a"], batch["b"]
-        own = self.config.cycle * self.config.identity
+        own = self.config.cycle_weight * self.config.identity_weight
         # One pass for the other domain's images and its own: every record is normalised by itself.
         made_a, *same_a = self.to_a(torch.cat([b, a]) if own else b).split(len(a))
         made_b, *same_b = self.to_b(torch.cat([a, b]) if own else a).split(len(a))
         shared["a"], shared["b"] = made_a.detach(), made_b.detach()
         terms = {
-            "fool a": (self.judge_a(made_a) - 1).square().mean(),
-            "fool b": (self.judge_b(made_b) - 1).square().mean(),
+            "fool a": (self.discriminator_a(made_a) - 1).square().mean(),
+            "fool b": (self.discriminator_b(made_b) - 1).square().mean(),
         }
-        if self.config.cycle:
-            terms["cycle a"] = self.config.cycle * (self.to_a(made_b) - a).abs().mean()
-            terms["cycle b"] = self.config.cycle * (self.to_b(made_a) - b).abs().mean()
+        if self.config.cycle_weight:
+            terms["cycle a"] = self.config.cycle_weight * (self.to_a(made_b) - a).abs().mean()
+            terms["cycle b"] = self.config.cycle_weight * (self.to_b(made_a) - b).abs().mean()
         if own:
             terms["identity a"] = own * (same_a[0] - a).abs().mean()
             terms["identity b"] = own * (same_b[0] - b).abs().mean()
         return terms
 
     def tell_apart(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        """The judges' turn: 1 for real images, 0 for translated ones out of the pools."""
+        """The discriminators' turn: 1 for real images, 0 for translated ones out of the pools."""
         made_a = self.pool_a(shared.pop("a").to(batch["a"].dtype), batch.noise)
         made_b = self.pool_b(shared.pop("b").to(batch["b"].dtype), batch.noise)
         terms = {}
-        for name, judge, real, made in (("a", self.judge_a, batch["a"], made_a), ("b", self.judge_b, batch["b"], made_b)):
-            on_real, on_made = judge(torch.cat([real, made])).split(len(real))
+        for name, discriminator, real, made in (
+            ("a", self.discriminator_a, batch["a"], made_a),
+            ("b", self.discriminator_b, batch["b"], made_b),
+        ):
+            on_real, on_made = discriminator(torch.cat([real, made])).split(len(real))
             terms[f"real {name}"] = 0.5 * (on_real - 1).square().mean()
             terms[f"made {name}"] = 0.5 * on_made.square().mean()
         return terms
 
     def _best(self) -> tuple[nn.Module, nn.Module]:
-        return (self.average_a, self.average_b) if self.config.averaging else (self.to_a, self.to_b)
+        return (self.average_a, self.average_b) if self.config.ema_half_life else (self.to_a, self.to_b)
 
     def translate(self, images: Tensor, target: int, noise: Noise) -> Tensor:
         if target not in self._domains:
@@ -222,23 +247,3 @@ class CycleGan(System):
         made_b, made_a = to_b(batch["a"]), to_a(batch["b"])
         cells = (batch["a"], made_b, to_a(made_b), batch["b"], made_a, to_b(made_a))
         return torch.stack(cells, 1), (first, f"as {second}", "back", second, f"as {first}", "back")
-
-
-WORK_PER_IMAGE = 1.2 / 16**2  # GFLOP of one round for a pair of 32x32 images and four blocks, by the square of the width
-IMAGES_WANTED = {16: 0, 24: 40_000, 32: 100_000, 48: 300_000, 64: 500_000}  # width -> images it takes to pay off
-
-
-def auto(situation: Situation) -> dict[str, Any]:
-    """Detail goes past the middle, so that minutes give a result; the width is the largest that the budget can pay for."""
-    spec = situation.spec
-    seconds = 3600.0 if situation.seconds is None else situation.seconds
-    images = 0.5 * situation.speed * seconds / (WORK_PER_IMAGE * spec.height * spec.width / 32**2)
-    width = max(width for width, wanted in IMAGES_WANTED.items() if width == 16 or images / width**2 >= wanted)
-    quick = width < 32
-    return {
-        "width": width, "blocks": 4 if quick else 0, "skip": "features", "doubling": "resized", "averaging": 500.0,
-        "rate": 5e-4 if quick else 2e-4,
-    }  # fmt: skip
-
-
-PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from ganvas.batches import Batch, Noise
-from ganvas.config import Situation, knob
+from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.patch import PatchDiscriminator, patch_depth
@@ -27,6 +27,7 @@ from ganvas.networks.unet import UNet
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.schedules import linear_decay
 from ganvas.optim import optimiser
+from ganvas.presets import Situation, widest
 
 CARD = {
     "title": "Image-to-Image Translation with Conditional Adversarial Networks (pix2pix)",
@@ -72,16 +73,17 @@ def shifted(images: Tensor, moves: Tensor) -> Tensor:
     return images
 
 
+WORK_PER_PAIR = 0.25 / 16**2  # GFLOP of one round for one pair of 64x64, by the square of the width
+
+
 def auto(situation: Situation) -> dict[str, Any]:
     """The largest width that sees every pair often enough within the budget; batches of 4, for steadier statistics."""
     photo = situation.spec["photo"]
-    seconds = 3600.0 if situation.seconds is None else situation.seconds
-    pixels = photo.height * photo.width / 4096
-    chosen = 16
-    for width in (24, 32, 48, 64):  # 0.25 GFLOP a pair and round at width 16 and 64 pixels, growing with the square
-        if seconds * situation.speed * 0.5 >= 40 * max(situation.records, 200) * 0.25 * pixels * (width / 16) ** 2:
-            chosen = width
-    return {"width": chosen, "batch_size": 4, "ema_half_life": 500.0, "norm": "batch"}
+    pixels = photo.height * photo.width / 64**2
+    pairs = 40.0 * max(situation.records, 200)
+    wanted = {16: 0.0, 24: pairs, 32: pairs, 48: pairs, 64: pairs}
+    width = widest(situation, wanted, lambda width: WORK_PER_PAIR * width**2 * pixels)
+    return {"width": width, "batch_size": 4, "ema_half_life": 500.0, "norm": "batch"}
 
 
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {"norm": "instance", "jitter": 15}}
