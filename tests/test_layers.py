@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "src" / "ganvas"
 FLOORS: tuple[str, ...] = (
-    "errors version specs game",
+    "errors version specs game glossary",
     "batches config files presets",
     "store optim parallel objectives registry capabilities",
     "drawing engine metrics",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from .errors import GanvasError, did_you_mean
+from .glossary import here
 
 AnyConfig = TypeVar("AnyConfig")
 
@@ -80,7 +81,9 @@ def build_config(config_class: type[AnyConfig], values: dict[str, Any], *, where
         key = name.replace("-", "_")
         if key not in fields:
             known = ", ".join(fields)
-            raise GanvasError(f"{prefix}unknown setting '{name}'{did_you_mean(key, list(fields))}; known: {known}")
+            called = here(key, list(fields))
+            hint = f" (here: {' or '.join(called)})" if called else did_you_mean(key, list(fields))
+            raise GanvasError(f"{prefix}unknown setting '{name}'{hint}; known: {known}")
         made[key] = _convert(value, hints[key], f"{prefix}{name}")
         _check_limits(made[key], fields[key].metadata, f"{prefix}{name}")
     return config_class(**made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -41,21 +42,25 @@ def recognise(place: str | Path | Source | np.ndarray, wanted: tuple[str, ...] =
     for kind in kinds:
         for suffix in kind.suffixes:
             owners.setdefault(suffix, []).append(kind.name)
-    counts: dict[str, int] = {}
-    for path in source.names:
-        for name in _claimants(path.rpartition("/")[2].lower(), owners, wanted):
-            counts[name] = counts.get(name, 0) + 1
+    endings = Counter(_ending(path) for path in source.names)  # a few, of however many files
+    counts: Counter[str] = Counter()
+    for ending, files in endings.items():
+        counts.update(dict.fromkeys(_claimants(ending, owners, wanted), files))
     if not counts:
         return "image" if "image" in wanted or not wanted else wanted[0]
     return max(counts, key=lambda name: (counts[name], name in wanted, name == "image"))
 
 
-def _claimants(base: str, owners: dict[str, list[str]], wanted: tuple[str, ...]) -> list[str]:
+def _ending(name: str) -> tuple[str, ...]:
+    """What may be the suffix of a file: (".nii.gz", ".gz") of `a.nii.gz`, nothing of a name without a dot."""
+    parts = name.rpartition("/")[2].lower().split(".")
+    return tuple("." + ".".join(parts[-count:]) for count in (2, 1) if len(parts) > count)
+
+
+def _claimants(ending: tuple[str, ...], owners: dict[str, list[str]], wanted: tuple[str, ...]) -> list[str]:
     """Kinds whose file this may be."""
-    parts = base.split(".")
-    suffixes = (["." + ".".join(parts[-2:])] if len(parts) > 2 else []) + ["." + parts[-1]]
-    for suffix in suffixes:
-        if suffix in owners and len(parts) > 1:
+    for suffix in ending:
+        if suffix in owners:
             asked = [name for name in owners[suffix] if name in wanted]
             able = [name for name in owners[suffix] if name in asked or suffix not in _lent(name)]
             usual = [USUALLY[suffix]] if suffix in USUALLY else []
@@ -75,7 +80,7 @@ def usual_kind(name: str) -> str | None:
     for own in kind_names():
         for suffix in kind_of(own).suffixes:
             owners.setdefault(suffix, []).append(own)
-    found = _claimants(name.rpartition("/")[2].lower(), owners, ())
+    found = _claimants(_ending(name), owners, ())
     return found[0] if len(found) == 1 else None
 
 
