@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from ..optim.idle import leave_compiler_idle
+
 
 def search(
     start: Tensor,
@@ -24,6 +26,7 @@ def search(
     loss: (latents, share of the steps already made, 0 <= share < 1) -> (B,), how far off each record is. The sum over records
     is what goes down, so no record's steps depend on its neighbours. rate: the learning rate, or a function of that share.
     """
+    leave_compiler_idle()
     found = start.detach().clone()
     descent = torch.optim.Adam([found])
     for step in range(steps):

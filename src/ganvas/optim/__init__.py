@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from .adas import Adas
+from .idle import leave_compiler_idle
 
 NAMES = ("adam", "adamw", "rmsprop", "sgd", "adas")
 
@@ -24,6 +25,7 @@ def optimiser(name: str, rate: float, *, beta1: float = 0.5, beta2: float = 0.99
     """
 
     def make(parameters: list[tuple[str, nn.Parameter]]) -> Optimizer:
+        leave_compiler_idle()
         owned = [parameter for _, parameter in parameters]
         # One fused kernel per step: on CPU as well, where the loop over small tensors is what costs.
         fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in owned)
