@@ -20,7 +20,7 @@ FLOORS: tuple[str, ...] = (
     "kinds",
     "data networks inference",
     "systems health uses",
-    "doctor",
+    "doctor testing",
     "run",
     "evaluation memory proofs",
     "report",
