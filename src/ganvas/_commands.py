@@ -420,7 +420,7 @@ def run_show(options: argparse.Namespace) -> int:
         {"verb": use.verb, "purpose": use.says.purpose, "example": lines_of[use.verb], "caution": use.says.caution}
         for use in able
     ]
-    example = card.example or kind_of(card.data[0]).says.phantom
+    example = card.example or kind_of(card.data[0]).says.phantom or "FOLDER"
     lines += [
         "",
         f"learns from: {' or '.join(card.data)} data;  try:  ganvas train {card.name} --data {example} --budget 2m",

@@ -16,7 +16,6 @@ import numpy as np
 
 from ..config import build_config, knobs
 from ..data.dataset import Dataset, Field
-from ..data.streams import open_stream
 from ..errors import GanvasError
 from ..kinds import Kind, kind_of
 from ..kinds.facets import Whole, WritesLike
@@ -117,6 +116,7 @@ class Case:
         """The system, small, and an Engine with streams of tiny data."""
         import torch
 
+        from ..data.streams import open_stream
         from ..engine import Engine
 
         torch.manual_seed(seed)
@@ -149,6 +149,8 @@ def tiny_data(given: Any) -> Dataset:
 
 def tiny_batch(system: Any, noise: Noise) -> Batch:
     """Eight records in the form that the system asks for."""
+    from ..data.streams import open_stream
+
     made: Batch = open_stream(tiny_data(system.spec), system.feeds()["data"], BATCH).example(BATCH, noise)
     return made
 

@@ -71,7 +71,11 @@ def _subject(name: str) -> Subject:
 
 def _uses_in(path: Path) -> list[Use]:
     module = load_file(path)
-    return [*([module.USE] if hasattr(module, "USE") else []), *getattr(module, "USES", ())]
+    found = [*([module.USE] if hasattr(module, "USE") else []), *getattr(module, "USES", ())]
+    odd = next((use for use in found if not isinstance(use, Use)), None)
+    if odd is not None:
+        raise GanvasError(f"{path}: USES holds {odd!r}, not an object of ganvas.uses.Use: write  USES = [Use(...)]")
+    return found
 
 
 def _of_use(use: Use, subjects: Sequence[Subject]) -> Iterator[Check]:

@@ -28,21 +28,19 @@ def _without_trace(case: Case, engine: Any, doing: str) -> Iterator[Any]:
     """A system as it is put to use; weights, buffers, random numbers and modes are the same after it."""
     import torch
 
-    modes = [module.training for module in engine.system.modules()]
-    before, random_state = everything(engine), torch.get_rng_state()
+    before = everything(engine)
     with engine.watching() as system, torch.no_grad():
+        random_state = torch.get_rng_state()
         yield system
+        expect(
+            torch.equal(torch.get_rng_state(), random_state),
+            f"{case.file}: {doing} draws from torch's own random numbers: take them from the noise that is handed in",
+        )
+        awake = [name for name, module in system.named_modules() if module.training]
+        expect(not awake, f"{case.file}: {doing} puts {', '.join(awake[:3])} into training mode: leave modes to the Engine")
     after = everything(engine)
     changed = [name for name, value in before.items() if not torch.equal(after[name], value)]
     expect(not changed, f"{case.file}: {doing} changes {', '.join(changed[:3])}: work on copies, or do not write to it")
-    expect(
-        torch.equal(torch.get_rng_state(), random_state),
-        f"{case.file}: {doing} draws from torch's own random numbers: take them from the noise that is handed in",
-    )
-    expect(
-        [module.training for module in engine.system.modules()] == modes,
-        f"{case.file}: {doing} leaves a network in another mode: call neither train() nor eval()",
-    )
     left = [name for name, parameter in engine.system.named_parameters() if parameter.grad is not None]
     expect(not left, f"{case.file}: {doing} leaves a gradient on {', '.join(left[:3])}: use torch.autograd.grad")
 
