@@ -186,6 +186,8 @@ _files: dict[Path, tuple[str, Any]] = {}
 def load_file(path: Path) -> Any:
     """The module of a file, loaded once for each text that it has. Raises GanvasError in one line when it does not load."""
     place = path.resolve()
+    if not place.is_file():
+        raise GanvasError(f"{path}: no such file")
     try:
         text = place.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
