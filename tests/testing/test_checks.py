@@ -436,7 +436,7 @@ def test_the_command_tells_what_failed_and_ends_with_1(tmp_path: Path, capsys: p
             "from ganvas.kinds.points.kind import KIND as K\nKIND = K\n",
             "ganvas has a kind 'points' already: give it another name",
         ),
-        ("KINDS = ['nowhere.py']\n", r"nowhere\.py: no such file"),
+        ("KINDS = ['nowhere.py']\n", "own.py: KINDS names 'nowhere.py', which does not lie beside it"),
         ("USES = [3]\n", "USES holds 3, not an object of ganvas.uses.Use"),
     ],
 )

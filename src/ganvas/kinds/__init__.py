@@ -218,6 +218,8 @@ def kinds_in(module: Any, path: Path) -> list[Kind]:
     for item in [*([module.KIND] if hasattr(module, "KIND") else []), *getattr(module, "KINDS", ())]:
         if isinstance(item, str):
             beside = path.parent / item
+            if not beside.is_file():
+                raise GanvasError(f"{path}: KINDS names '{item}', which does not lie beside it")
             found += kinds_in(load_file(beside), beside)
         elif isinstance(item, Kind):
             found.append(item)
