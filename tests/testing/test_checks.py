@@ -383,6 +383,7 @@ BROKEN = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
 @pytest.mark.parametrize(("example", "pairs", "check_name", "line"), BROKEN)
 def test_a_broken_copy_is_caught_by_the_check_that_is_meant_for_it(
     example: str, pairs: list[tuple[str, str]], check_name: str, line: str, tmp_path: Path
