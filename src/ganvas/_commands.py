@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -350,6 +351,29 @@ def run_systems(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_check(options: argparse.Namespace) -> int:
+    from .testing.finding import check
+    from .testing.outcomes import FAILED, PASSED, SKIPPED
+
+    watched = sys.stderr.isatty() and not options.json
+    settings = _key_values(options.set)
+
+    def began(name: str) -> None:
+        if watched:
+            print(f"\r\033[K{name[:100]}", end="", file=sys.stderr, flush=True)
+
+    started = time.monotonic()
+    found = [examined for target in options.targets for examined in check(target, settings, began)]
+    if watched:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    total = {result: sum(examined.count(result) for examined in found) for result in (PASSED, FAILED, SKIPPED)}
+    told = ", ".join(f"{count} {result}" for result, count in total.items() if count or result == PASSED)
+    lines = [line for examined in found for line in examined.lines()]
+    value = {"checked": [examined.to_dict() for examined in found], **total}
+    emit(options, value, [*lines, f"{told} in {time.monotonic() - started:.0f} s"])
+    return 1 if total[FAILED] else 0
+
+
 def run_show(options: argparse.Namespace) -> int:
     import dataclasses
 
@@ -396,7 +420,7 @@ def run_show(options: argparse.Namespace) -> int:
         {"verb": use.verb, "purpose": use.says.purpose, "example": lines_of[use.verb], "caution": use.says.caution}
         for use in able
     ]
-    example = card.example or kind_of(card.data[0]).says.phantom
+    example = card.example or kind_of(card.data[0]).says.phantom or "FOLDER"
     lines += [
         "",
         f"learns from: {' or '.join(card.data)} data;  try:  ganvas train {card.name} --data {example} --budget 2m",

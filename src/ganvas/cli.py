@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from ._commands import (
     drop_output,
     run_apply,
+    run_check,
     run_compare,
     run_data_check,
     run_data_list,
@@ -37,6 +38,7 @@ from .errors import GanvasError, did_you_mean
 from .version import __version__
 
 WITH = "a further field of records that have several: a file for all, a folder with one for each INPUT, or words; also --NAME"
+KIND = "what the files are, where they leave it open; or FILE.py, which brings a kind of your own"
 LATER = "a setting that a trained run takes (marked 'later' in: ganvas show SYSTEM)"
 
 
@@ -220,10 +222,7 @@ def _build_parser() -> _Parser:
     judge.add_argument("fake", metavar="FAKE", help="a run, or samples of any tool: a folder, a file or an array (.npz, .npy)")
     judge.add_argument("--real", help="real data: a folder, file or phantom (default: the run's own data)")
     judge.add_argument("--heldout", help="real data the generator never saw (default: the run's or groups.csv's held-out part)")
-    from .kinds import kind_names
-
-    kinds = kind_names()
-    judge.add_argument("--kind", choices=kinds, help="what the files are, where they leave it open")
+    judge.add_argument("--kind", type=_kind, help=KIND)
     judge.add_argument("--to", metavar="CLASS", help="judge a run that translates by what it makes for this class")
     judge.add_argument("-n", "--count", type=_count, help="samples to draw from a run (1000), or at most to take")
     judge.add_argument("--size", help="resolution of both sides: 64 or HEIGHTxWIDTH (default: the samples' own)")
@@ -265,6 +264,14 @@ def _build_parser() -> _Parser:
     show = command("show", "tell all about one system: paper, settings, presets", run_show)
     show.add_argument("system", metavar="SYSTEM")
 
+    examine = command("check", "check a system, a kind of data or a use of your own against the contract", run_check)
+    examine.add_argument(
+        "targets", metavar="FILE.py|NAME", nargs="+", help="a file and all that it brings, or a system, kind or use by name"
+    )
+    examine.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="a setting that makes the system small"
+    )
+
     data = commands.add_parser("data", help="check data, make phantoms, list what can be read", allow_abbrev=False)
     data.set_defaults(run=lambda options: show_help(data), leaf=data)
     actions = data.add_subparsers(title="commands", metavar="COMMAND")
@@ -272,7 +279,7 @@ def _build_parser() -> _Parser:
     check.add_argument("path", metavar="PATH")
     check.add_argument("--strict", action="store_true", help="fail when a file cannot be read")
     check.add_argument("--axis", type=int, choices=(0, 1, 2), help="axis along which volumes are sliced")
-    check.add_argument("--kind", choices=kinds, help="what the files are, where they leave it open")
+    check.add_argument("--kind", type=_kind, help=KIND)
     check.add_argument("--size", help="length of sounds, series and sequences, side of solids; these four as in: ganvas train")
     check.add_argument("--channels", type=int, help="of sound: 1 (mono) or 2 (stereo)")
     check.add_argument("--rate", type=_count, help="of sound: samples a second; of melodies: steps a beat")
@@ -346,6 +353,17 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
         else:
             label = item.name.upper() if item.type == "text" else "N"
             parser.add_argument(name, dest=item.name, metavar=label, help=f"{item.help}{choices}{default}".replace("%", "%%"))
+
+
+def _kind(text: str) -> str:
+    """The name of a kind; that of a file is in the table from then on. Raises GanvasError."""
+    from .kinds import add_file, kind_of
+
+    if not text.endswith(".py"):
+        return kind_of(text).name
+    if len(names := add_file(Path(text))) > 1:
+        raise GanvasError(f"--kind {text}: brings {' and '.join(names)}: give a file with one kind")
+    return names[0]
 
 
 def _count(text: str) -> int:

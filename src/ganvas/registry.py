@@ -11,6 +11,7 @@ import functools
 import importlib
 import importlib.util
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ from .errors import GanvasError, did_you_mean
 if TYPE_CHECKING:
     from .game import System
 
+BROUGHT = ("CARD", "KIND", "KINDS", "USE", "USES")
+"""Names at the top of a file by which it brings a system, kinds of data, uses."""
 CARD_KEYS = {"title", "authors", "year", "paper", "data", "summary", "aliases", "example", "options"}
 
 
@@ -32,7 +35,8 @@ class Card:
     main one, which they make, first; then `data` are the kinds of that one. options: of the data, when the user does not say
     (`size`, `fit`).
     example: data to try it with, where the usual phantom of its kind will not do.
-    presets: names, `auto` first. doc: the module docstring, the paper in ten lines.
+    presets: names, `auto` first. doc: the module docstring, the paper in ten lines. brings: those names of `BROUGHT` that its
+    file defines.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Card:
     doc: str = ""
     module: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+    brings: tuple[str, ...] = ()
 
 
 @functools.cache
@@ -91,10 +96,7 @@ def _guest_card(entry: Any) -> Card:
 
 def read_card(path: Path, module: str = "") -> Card:
     """The card of one system file, by parsing it. Raises GanvasError when it has no literal `CARD`."""
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, UnicodeDecodeError) as error:
-        raise GanvasError(f"{path}: not a readable Python file ({str(error).splitlines()[0]})") from error
+    tree = _parsed(path)
     values: dict[str, Any] = {}
     for node in tree.body:
         if isinstance(node, ast.Assign) and [getattr(t, "id", "") for t in node.targets] == ["CARD"]:
@@ -112,11 +114,38 @@ def read_card(path: Path, module: str = "") -> Card:
         known |= {"fields": fields, "data": next(iter(fields.values()))}
     extra = {k: v for k, v in values.items() if k not in CARD_KEYS}
     name = path.stem.replace("_", "-")
-    return Card(name, path.parent.name, path, doc=ast.get_docstring(tree) or "", module=module, extra=extra, **known)
+    doc, brings = ast.get_docstring(tree) or "", _brings(tree)
+    return Card(name, path.parent.name, path, doc=doc, module=module, extra=extra, brings=brings, **known)
+
+
+def _parsed(path: Path) -> ast.Module:
+    """The source of a file. Raises GanvasError when it is none."""
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError) as error:  # ValueError: no text, or text with a null in it
+        raise GanvasError(f"{path}: not a readable Python file ({str(error).splitlines()[0]})") from error
+
+
+def _brings(tree: ast.Module) -> tuple[str, ...]:
+    assigned = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+    assigned += [node.target for node in tree.body if isinstance(node, ast.AnnAssign)]
+    return tuple(name for name in BROUGHT if name in {getattr(target, "id", "") for target in assigned})
+
+
+def brings(path: Path) -> tuple[str, ...]:
+    """Those names of `BROUGHT` that a file defines, by parsing it. Raises GanvasError for what is no Python file."""
+    if not path.is_file():
+        raise GanvasError(f"{path}: no such file")
+    return _brings(_parsed(path))
 
 
 _brought: dict[str, Card] = {}
 """Systems that were named by path in this process. A run folder only ever names a system: it cannot bring code along."""
+
+
+def brought() -> tuple[Card, ...]:
+    """The cards of systems that were named by path in this process."""
+    return tuple(_brought.values())
 
 
 def find(name: str) -> Card:
@@ -147,22 +176,46 @@ def load_module(card: Card) -> Any:
     """Import the system's module (this imports torch). Raises GanvasError when a third party's does not load."""
     if card.module.startswith("ganvas."):
         return importlib.import_module(card.module)
+    return _loaded(card.path, lambda: importlib.import_module(card.module)) if card.module else load_file(card.path)
+
+
+_files: dict[Path, tuple[str, Any]] = {}
+"""Files that were loaded in this process: their text, and the module."""
+
+
+def load_file(path: Path) -> Any:
+    """The module of a file, loaded once for each text that it has. Raises GanvasError in one line when it does not load."""
+    place = path.resolve()
+    if not place.is_file():
+        raise GanvasError(f"{path}: no such file")
     try:
-        return _load_guest(card)
+        text = place.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise GanvasError(f"{path}: not a readable Python file ({str(error).splitlines()[0]})") from error
+    if place in _files and _files[place][0] == text:
+        module = _files[place][1]
+        sys.modules[module.__name__] = module  # a file of the same name elsewhere may have taken its place
+        return module
+    module = _loaded(path, lambda: _run_file(place))
+    _files[place] = text, module
+    return module
+
+
+def _loaded(path: Path, load: Callable[[], Any]) -> Any:
+    try:
+        return load()
     except GanvasError:
         raise
     except Exception as error:  # it may raise whatever its code runs into
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise GanvasError(f"{card.path}: cannot be imported ({reason}): mend it, or install what it needs") from error
+        raise GanvasError(f"{path}: cannot be imported ({reason}): mend it, or install what it needs") from error
 
 
-def _load_guest(card: Card) -> Any:
-    if card.module:
-        return importlib.import_module(card.module)
-    module_name = f"ganvas_external_{card.path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, card.path)
+def _run_file(path: Path) -> Any:
+    module_name = f"ganvas_external_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
-        raise GanvasError(f"{card.path}: cannot be imported")
+        raise GanvasError(f"{path}: cannot be imported")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     spec.loader.exec_module(module)

@@ -26,6 +26,7 @@ from ganvas.run.apply import apply
 from ganvas.run.draw import draw
 from ganvas.run.load import Run
 from ganvas.run.train import train
+from ganvas.testing import check_use
 from ganvas.uses import MADE, NoOptions, Use, UseSays, build_options, table, uses_of, verbs_of
 
 ROOT = Path(__file__).parents[2]
@@ -92,9 +93,7 @@ def test_the_table_is_the_folder_and_needs_no_torch() -> None:
     assert set(verbs) <= files
     assert sorted(verbs) == sorted({"sample", "translate", "restore", "score", "project", "mix", "assemble", "link"})
     for use in table():
-        assert use.says.purpose
-        assert use.says.example.startswith("ganvas ")
-        assert "RUN" in use.says.example
+        check_use(use)
     code = "import sys; from ganvas.uses import table; table(); print('torch' in sys.modules, 'matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=toys.environment())
     assert done.stdout.split() == ["False", "False"]

@@ -8,6 +8,8 @@ tensors, and not for writing files.
 from __future__ import annotations
 
 import hashlib
+import inspect
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -151,12 +153,20 @@ def _from_name(
     return _from_files(listing, kind, settings, store, strict, progress), notes
 
 
-def _entry(store: caching.Cache, content_key: str, fill: Any, code: Path) -> caching.Entry:
+def _code_of(kind: Kind) -> tuple[Path, ...]:
+    """Where the modules lie that make records of this kind: those of ganvas, and the file or package of a kind of one's own."""
+    own = Path(inspect.getfile(type(kind)))
+    if KINDS in own.parents:
+        return (KINDS,)
+    return KINDS, own.parent if getattr(sys.modules.get(type(kind).__module__), "__package__", "") else own
+
+
+def _entry(store: caching.Cache, content_key: str, fill: Any, code: tuple[Path, ...]) -> caching.Entry:
     """The entry of this content, made if need be by the modules in `code`.
 
     Its facts carry a fingerprint of the records themselves: what was asked for and what was found by itself are the same.
     """
-    key = caching.digest(content_key, caching.code_digest(code))
+    key = caching.digest(content_key, caching.code_digest(*code))
 
     def fill_and_sign(writer: caching.Writer) -> None:
         fill(writer)
@@ -182,7 +192,7 @@ def _from_files(
             if before != after:  # the entry would carry the name of bytes it was not made from
                 raise DataError(f"{before[0]}: changed while it was being read: wait until it is complete")
 
-    entry = _entry(store, content, fill, KINDS)
+    entry = _entry(store, content, fill, _code_of(kind))
     if strict and entry.facts["skipped"]:
         name, reason = entry.facts["skipped"][0]
         raise DataError(reason if name in reason else f"{name}: {reason}")
@@ -216,7 +226,7 @@ def _from_array(array: np.ndarray, kind: Kind, settings: dict[str, Any], store: 
     assert isinstance(kind, FromArrays)
     body = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
     key = caching.digest("array", settings, body, array.shape, str(array.dtype))
-    return _entry(store, key, lambda writer: kind.fill_array(writer, array, None, (), None, settings, progress), KINDS)
+    return _entry(store, key, lambda writer: kind.fill_array(writer, array, None, (), None, settings, progress), _code_of(kind))
 
 
 def _from_phantom(
@@ -243,7 +253,7 @@ def _from_phantom(
             writer.row(record)
         conclude(writer, made.spec, made.labels if made.spec.classes else None, subjects, None, [])
 
-    return _entry(store, key, fill, Path(phantoms.__file__).parent)
+    return _entry(store, key, fill, (Path(phantoms.__file__).parent,))
 
 
 def _held_out(
@@ -392,7 +402,7 @@ def _open_column(
         assert isinstance(kind, FromTexts)
         cells = {name: [texts[k] for k in chosen] for name, texts in column.texts.items()}
         key = caching.digest("texts", kind.name, cells, settings)
-        return _entry(store, key, lambda writer: kind.fill_texts(writer, cells, settings), KINDS)
+        return _entry(store, key, lambda writer: kind.fill_texts(writer, cells, settings), _code_of(kind))
     if column.array is not None:
         return _from_array(_checked(column.array)[chosen], kind, settings, store, progress)
     files = [column.files[k] for k in chosen]

@@ -6,7 +6,8 @@ to all and asks this table; nothing outside names a kind. What only some kinds o
 `isinstance`. Free of torch until used.
 
 The table is the folder: `NAME.py` or `NAME/kind.py` with an object `KIND`. A package brings kinds of its own through the entry
-point group `ganvas.kinds` (name = module), a file through `add_kind`.
+point group `ganvas.kinds` (name = module), a system file by `KIND` or a list `KINDS`, whose items may be the names of files
+beside it; any other file through `add_file`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import GanvasError, did_you_mean
+from ..registry import brought, load_file
 from ..specs import REAL, Spec
 
 if TYPE_CHECKING:
@@ -45,6 +48,9 @@ class KindSays:
     plain: whether records are their own features. walks: why a walk through latents shows nothing, if it does not. look:
     seconds that a first look at samples is expected to take. example_size, example_channels: what `Kind.example` makes when
     nobody says.
+    small: (size, channels) of the records that systems are checked with, the smallest that their networks suit; None: the
+    example's. others: further ones, which a system takes or refuses by their size. lossy: those of `Kind.formats` that change
+    values by their nature. anew: why files do not give the same records again, if they do not (windows are cut anew).
     """
 
     noun: str
@@ -62,6 +68,10 @@ class KindSays:
     look: float = 0.3
     example_size: int = 64
     example_channels: int = 1
+    small: tuple[Any, int] | None = None
+    others: tuple[tuple[Any, int], ...] = ()
+    lossy: tuple[str, ...] = ()
+    anew: str = ""
 
 
 class Kind(ABC):
@@ -121,6 +131,10 @@ class Kind(ABC):
 
 
 _added: dict[str, Kind] = {}
+_looked: dict[Path, Any] = {}
+"""Files of systems whose kinds are in the table: path -> card."""
+_broken: dict[str, str] = {}
+"""Kinds of installed packages that do not load, and why."""
 
 
 @cache
@@ -131,18 +145,45 @@ def _homes() -> dict[str, str]:
     here = Path(__file__).parent
     homes = {f.parent.name: f"{__name__}.{f.parent.name}.kind" for f in sorted(here.glob("*/kind.py"))}
     homes |= {f.stem: f"{__name__}.{f.stem}" for f in sorted(here.glob("*.py")) if f.stem not in ("__init__", "facets")}
-    return {**{point.name: point.value for point in entry_points(group="ganvas.kinds")}, **homes}
+    guests: dict[str, str] = {}
+    for point in entry_points(group="ganvas.kinds"):
+        try:
+            guests[import_module(point.value).KIND.name] = point.value
+        except Exception as error:  # whatever its code runs into; asked for by its name it will say why
+            _broken[point.name] = " ".join(f"{type(error).__name__}: {error}".split())
+    return {**guests, **homes}
+
+
+def _own() -> dict[str, Kind]:
+    """Kinds that were added in this process, those of the systems that were named by path among them."""
+    for card in brought():
+        if {"KIND", "KINDS"} & set(card.brings) and _looked.get(card.path) is not card:
+            _looked[card.path] = card
+            try:
+                add_file(card.path)
+            except GanvasError:
+                del _looked[card.path]
+                raise
+    return _added
 
 
 def kind_names() -> tuple[str, ...]:
     """The names of all kinds."""
-    return (*_homes(), *_added)
+    return (*_homes(), *_own())
 
 
 def kind_of(name: str) -> Kind:
-    """The kind of that name. Raises KeyError for unknown ones."""
-    if name in _added:
-        return _added[name]
+    """The kind of that name. Raises GanvasError for unknown ones, with the nearest."""
+    own = _own()
+    if name in own:
+        return own[name]
+    if name not in _homes():
+        if name in _broken:
+            raise GanvasError(
+                f"kind '{name}' of an installed package cannot be loaded ({_broken[name]}): install what it needs"
+            )
+        close = did_you_mean(name, kind_names())
+        raise GanvasError(f"unknown kind of data '{name}'{close}; known: {', '.join(kind_names())}")
     kind: Kind = import_module(_homes()[name]).KIND
     return kind
 
@@ -152,6 +193,40 @@ def add_kind(kind: Kind) -> None:
     if kind.name in _homes() or _added.get(kind.name, kind) is not kind:
         raise ValueError(f"there is a kind '{kind.name}' already")
     _added[kind.name] = kind
+
+
+def add_file(path: Path) -> tuple[str, ...]:
+    """Put the kinds of a file into the table for this process, in the place of those that it, or another file, brought before
+    under their names; returns the names. Raises GanvasError in one line.
+    """
+    found = kinds_in(load_file(path), path)
+    if not found:
+        raise GanvasError(f"{path}: brings no kind of data: end it with  KIND = MyKind()")
+    for kind in found:
+        if kind.name in _homes():
+            raise GanvasError(f"{path}: ganvas has a kind '{kind.name}' already: give it another name")
+        _added[kind.name] = kind
+    return tuple(kind.name for kind in found)
+
+
+def kinds_in(module: Any, path: Path) -> list[Kind]:
+    """The kinds that a module brings: `KIND`, and those of `KINDS`, where a text names a file beside it.
+
+    Raises GanvasError for what is no kind.
+    """
+    found: list[Kind] = []
+    for item in [*([module.KIND] if hasattr(module, "KIND") else []), *getattr(module, "KINDS", ())]:
+        if isinstance(item, str):
+            beside = path.parent / item
+            if not beside.is_file():
+                raise GanvasError(f"{path}: KINDS names '{item}', which does not lie beside it")
+            found += kinds_in(load_file(beside), beside)
+        elif isinstance(item, Kind):
+            found.append(item)
+        else:
+            told = f"{item.__name__} itself" if isinstance(item, type) else repr(item)
+            raise GanvasError(f"{path}: KIND is {told}, not an object of a class of ganvas.kinds.Kind: write  KIND = MyKind()")
+    return found
 
 
 def spec_from_dict(values: Mapping[str, Any]) -> Any:

@@ -56,12 +56,13 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(text).hexdigest()[:40]
 
 
-def code_digest(folder: Path) -> str:
-    """A hash of the modules in a folder: what other code made is made anew, without anyone counting versions."""
+def code_digest(*places: Path) -> str:
+    """A hash of the modules in folders, or of files: what other code made is made anew, without anyone counting versions."""
     total = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        if path.name not in ("check.py", "streams.py"):  # these read entries and make none
-            total.update(path.read_bytes())
+    for place in places:
+        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
+            if path.name not in ("check.py", "streams.py"):  # these read entries and make none
+                total.update(path.read_bytes())
     return total.hexdigest()[:40]
 
 

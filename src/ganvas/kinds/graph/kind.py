@@ -51,6 +51,8 @@ class GraphKind(Kind):
         usual=1,
         example_size=1_000,
         example_channels=1,
+        small=(12, 1),
+        anew="the file holds the one graph that all records make, its nodes in another order",
     )
 
     # Reading
@@ -220,7 +222,11 @@ class GraphKind(Kind):
         return f"edges of a graph of {spec.nodes} nodes"
 
     def blank(self, spec: GraphSpec, count: int, rng: np.random.Generator | None = None) -> np.ndarray:
-        return np.zeros((count, 2), np.int32) if rng is None else rng.integers(0, spec.nodes, (count, 2)).astype(np.int32)
+        """Random ones are a ring through all nodes and its chords, each once: a walk comes everywhere."""
+        if rng is None:
+            return np.zeros((count, 2), np.int32)
+        order, place = rng.permutation(spec.nodes).astype(np.int32), np.arange(count)
+        return order[np.stack([place, place + 1 + 2 * (place // spec.nodes)], 1) % spec.nodes]
 
     def example(self, size: int, channels: int, classes: tuple[str, ...] = ()) -> GraphSpec:
         return GraphSpec(size)

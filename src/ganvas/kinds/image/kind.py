@@ -51,6 +51,9 @@ class ImageKind(Kind):
         measures_speed=True,
         plain=True,
         look=4.0,  # the extractor is loaded
+        small=((16, 12), 1),
+        others=(((20, 20), 3), ((33, 17), 1), ((8, 40), 2)),
+        lossy=("jpg", "webp"),
     )
 
     # Reading

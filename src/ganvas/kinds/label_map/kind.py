@@ -45,6 +45,7 @@ class LabelMapKind(Kind):
         phantom="",
         shown=64,
         example_channels=4,
+        small=((16, 12), 3),
     )
 
     # Reading

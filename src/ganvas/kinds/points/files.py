@@ -1,4 +1,4 @@
-"""Points of a CSV of x,y(,z...): with or without a header, with or without a column `label`. Not for series in time."""
+"""Points of a CSV of x,y(,z...), with or without a header and a column `label`, or of an array. Not for series in time."""
 
 from __future__ import annotations
 
@@ -23,10 +23,13 @@ def read_points(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def read_labelled_points(path: Path) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
-    """Points (N, D) float32 of a CSV, with labels (N,) int64 and class names where its header has a column `label`.
+    """Points (N, D) float32 of a CSV, with labels (N,) int64 and class names where its header has a column `label`; of an
+    `.npz` its array `x`.
 
     Raises DataError naming the line that is not a row of finite numbers.
     """
+    if path.suffix.lower() == ".npz":
+        return _of_array(path), None, ()
     try:
         rows = list(csv.reader(path.read_bytes().decode("utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error):
@@ -54,6 +57,16 @@ def read_labelled_points(path: Path) -> tuple[np.ndarray, np.ndarray | None, tup
     index = {name: i for i, name in enumerate(classes)}
     labels = np.array([index[name] for name in names], np.int64)
     return np.array(points, np.float32), *((labels, classes) if len(classes) > 1 else (None, ()))
+
+
+def _of_array(path: Path) -> np.ndarray:
+    with guard(path, "array of points"), np.load(path, allow_pickle=False) as archive:
+        if "x" not in archive.files:
+            raise failure(path, f"has no array 'x' (it has {', '.join(archive.files)[:80]})", "save the points as x, (N, D)")
+        points = archive["x"]
+    if points.ndim != 2 or 0 in points.shape or points.dtype.kind not in "iuf":
+        raise failure(path, f"holds {points.dtype} of shape {points.shape} as 'x'", "save numbers (N, D), a row a point")
+    return finite_float32(path, points, "points")
 
 
 def _read_plain(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 class PointsKind(Kind):
     name = "points"
     spec = PointsSpec
-    suffixes = (".csv",)
+    suffixes = (".csv", ".npz")
+    lent = (".npz",)
     formats = ("csv", "npz")
     says = KindSays(
         noun="points",
@@ -46,6 +47,7 @@ class PointsKind(Kind):
         walks="a walk between two points shows nothing that the picture of all does not",
         example_size=1,
         example_channels=2,
+        small=(1, 2),
     )
 
     def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:

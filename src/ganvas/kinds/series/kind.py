@@ -69,6 +69,8 @@ class SeriesKind(Kind):
         threads=1,
         example_size=30,
         example_channels=3,
+        small=(12, 3),
+        anew="windows are cut anew from each file",
     )
 
     # Reading

@@ -53,6 +53,8 @@ class SolidKind(Kind):
         shown=16,
         example_size=32,
         example_channels=1,
+        small=(16, 1),
+        lossy=("obj", "stl", "ply"),  # meshes, which are filled anew
     )
 
     def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:

@@ -64,6 +64,8 @@ class Sound(Kind):
         measures_speed=True,
         example_size=16_384,
         example_channels=1,
+        small=(256, 1),
+        lossy=("ogg", "mp3"),
     )
 
     def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:

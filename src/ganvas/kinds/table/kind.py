@@ -47,6 +47,7 @@ class TableKind(Kind):
         threads=1,
         example_size=1,
         example_channels=6,
+        small=(1, 3),
     )
 
     # Reading

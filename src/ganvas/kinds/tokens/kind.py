@@ -57,6 +57,8 @@ class TokensKind(Kind):
         discrete=True,
         example_size=20,
         example_channels=5_000,
+        small=(8, 5),
+        anew="the vocabulary is that of the symbols which are there",
     )
 
     # Reading
@@ -251,7 +253,7 @@ class TokensKind(Kind):
         return np.zeros(shape, np.int32) if rng is None else rng.integers(0, len(spec.symbols), shape).astype(np.int32)
 
     def example(self, size: int, channels: int, classes: tuple[str, ...] = ()) -> TokensSpec:
-        return TokensSpec(size, ("", *(str(i) for i in range(1, channels))))
+        return TokensSpec(size, ("", *(str(i) for i in range(1, channels))), classes=classes)
 
 
 def texts(row: np.ndarray, spec: TokensSpec) -> list[str]:
