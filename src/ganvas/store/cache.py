@@ -1,7 +1,7 @@
 """The decoded data on disk: made once, memory-mapped ever after, shared by every run with the same files and settings.
 
 Two keys. The *content key* is a hash of every file's name and bytes and of the settings: it is the data's fingerprint
-and, with a hash of the decoding code, names the entry; copies and fresh checkouts share one, a changed byte makes
+and, with a hash of the code that shapes records (`store.code`), names the entry; copies and fresh checkouts share one, a changed byte makes
 another. Reading all bytes at every start would be slow, so the *look key* (path, size, modification and change time,
 inode of every file) leads to the content key; like git's index it is only trusted for files that were left alone for
 two seconds before they were read, because two changes within one tick of the clock look alike.
@@ -54,15 +54,6 @@ def digest(*parts: Any) -> str:
     """A hash of plain values, 40 hexadecimal digits."""
     text = json.dumps(parts, sort_keys=True, default=str).encode()
     return hashlib.sha256(text).hexdigest()[:40]
-
-
-def code_digest(folder: Path) -> str:
-    """A hash of the modules in a folder: what other code made is made anew, without anyone counting versions."""
-    total = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        if path.name not in ("check.py", "streams.py"):  # these read entries and make none
-            total.update(path.read_bytes())
-    return total.hexdigest()[:40]
 
 
 def look(files: Iterable[Path]) -> tuple[list[list[Any]], bool]:
