@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ganvas.data.streams import dealt_classes, open_stream, shown_batch
 from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.game import Clock, System
+from ganvas.health.losses import cross_entropies
 from ganvas.inference.sampling import draw_samples
 from ganvas.inference.tiles import _continued
 from ganvas.kinds import kind_of
@@ -30,6 +32,7 @@ from ganvas.kinds.series.spec import SeriesSpec
 from ganvas.kinds.solid.spec import SolidSpec
 from ganvas.kinds.sound.spec import SoundSpec
 from ganvas.kinds.tokens.spec import TokensSpec
+from ganvas.objectives import adversarial
 from ganvas.registry import catalogue, find, load_system
 from ganvas.specs import REAL
 from ganvas.uses import Use, Work, build_options, fields_given, fields_taken, pieces_of, uses_of, verbs_of
@@ -108,6 +111,28 @@ def everything(engine: Engine) -> dict[str, torch.Tensor]:
             found |= {f"{player}/{parameter}/{k}": torch.as_tensor(v).clone() for k, v in values.items()}
     found["noise"] = engine.noise.generator.get_state()
     return found
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_the_loss_of_a_discriminator_that_guesses_is_as_the_system_says(
+    name: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = board(name, kind)
+    watched = cross_entropies(engine.system)
+    module = sys.modules[type(engine.system).__module__]
+    for loss in ("real_is_real", "fake_is_fake") if watched else ():
+        real = getattr(adversarial, loss)
+        monkeypatch.setattr(module, loss, lambda logits, real=real: real(0 * logits))
+    for turn in (turn for phase in engine.system.phases() for turn in phase.turns):
+        method = getattr(turn.objective, "__func__", turn.objective)
+        if turn.player in watched and "real" in method.__code__.co_consts + tuple(_keys(method)):
+            batch = tiny_batch(engine.system, tiny_given(name, kind), Noise(torch.Generator().manual_seed(0)))
+            terms = turn.objective(batch, engine.clock, {})
+            assert float((terms["real"] + terms["fake"]).detach()) == pytest.approx(engine.system.undecided, rel=1e-5)
+
+
+def _keys(method: Any) -> list[str]:
+    return [one for constant in method.__code__.co_consts if isinstance(constant, tuple) for one in constant]
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)

@@ -42,7 +42,7 @@ def test_phantoms_are_named_by_their_own_module() -> None:
     assert "ganvas.data.phantoms._thorax" in found and "ganvas.data.phantoms.brain" not in found
 
 
-KIND = '''
+KIND = """
 from typing import TYPE_CHECKING
 from .reading import decoded
 from .showing import drawn
@@ -58,7 +58,7 @@ class Waves:
     def picture(self, records):
         return drawn(records)
 KIND = Waves()
-'''
+"""
 
 
 @pytest.fixture
@@ -66,8 +66,9 @@ def waves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "wavespackage"
     (folder / "deep").mkdir(parents=True)
     texts = {
-        "__init__": "", "kind": KIND, "reading": "from . import deeper\ndef decoded(x): ...", "deeper": "", "lazily": "late = 0",
-        "showing": "def drawn(x): ...", "types_only": "class Something: ...", "deep/__init__": "values = 1",
+        "__init__": "", "kind": KIND, "reading": "from . import deeper\ndef decoded(x): ...", "deeper": "",
+        "lazily": "late = 0", "showing": "def drawn(x): ...", "types_only": "class Something: ...",
+        "deep/__init__": "values = 1",
     }  # fmt: skip
     for name, text in texts.items():
         (folder / f"{name}.py").write_text(text)

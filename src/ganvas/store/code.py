@@ -25,7 +25,9 @@ ALWAYS = tuple(f"{PACKAGE}.store.{name}" for name in ("cache", "entry", "listing
 IS_KIND = re.compile(r"^KIND\b.*=", re.MULTILINE)
 IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+[\w.]+[ \t]+import[ \t]+(?:\([^)]*\)|[^\n(]*)|import[ \t]+[^\n]*)", re.MULTILINE)
 FOR_TYPES = re.compile(r"^if TYPE_CHECKING:\n(?:[ \t]+[^\n]*\n|\n)*", re.MULTILINE)
-SHAPELESS = frozenset((PACKAGE, *(f"{PACKAGE}.{name}" for name in "errors version files drawing kinds kinds.facets".split())))
+SHAPELESS = frozenset(
+    (PACKAGE, *(f"{PACKAGE}.{name}" for name in ("errors", "version", "files", "drawing", "kinds", "kinds.facets")))
+)
 """Errors, places on disk, letters and colours, and the declarations of kinds: no record depends on them."""
 
 
@@ -82,9 +84,11 @@ def _used(text: str, package: str, entries: tuple[str, ...]) -> Iterator[str]:
     tree = ast.parse(text)
     above: dict[str, str] = {}  # name -> module that it comes from
     defined: dict[str, list[ast.AST]] = {}  # name -> functions, methods and constants of that name
+    waiting = list(entries)
     for node in tree.body:
         above |= _imported(node, package)
         if isinstance(node, ast.ClassDef):
+            waiting += [base.id for base in node.bases if isinstance(base, ast.Name)]  # methods may be inherited
             for own in node.body:
                 if isinstance(own, ast.FunctionDef):
                     defined.setdefault(own.name, []).append(own)
@@ -96,7 +100,6 @@ def _used(text: str, package: str, entries: tuple[str, ...]) -> Iterator[str]:
                 if isinstance(target, ast.Name):
                     defined.setdefault(target.id, []).append(node)
     seen: set[str] = set()
-    waiting = list(entries)
     while waiting:
         name = waiting.pop()
         if name in seen:
@@ -105,30 +108,30 @@ def _used(text: str, package: str, entries: tuple[str, ...]) -> Iterator[str]:
         if name in above:
             yield above[name]
         for part in defined.get(name, ()):
-            for node in _walk(part):
-                if isinstance(node, ast.Name):
-                    waiting.append(node.id)
-                elif isinstance(node, ast.Attribute):
-                    waiting.append(node.attr)  # a method of `self`, or of an object of this module
+            for one in _walk(part):
+                if isinstance(one, ast.Name):
+                    waiting.append(one.id)
+                elif isinstance(one, ast.Attribute):
+                    waiting.append(one.attr)  # a method of `self`, or of an object of this module
                 else:
-                    yield from _imported(node, package).values()
+                    yield from _imported(one, package).values()
 
 
 def _walk(node: ast.AST) -> Iterator[ast.AST]:
     """As `ast.walk`, without what is imported for the type checker alone and without annotations."""
     waiting = [node]
     while waiting:
-        node = waiting.pop()
-        yield node
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+        one = waiting.pop()
+        yield one
+        if isinstance(one, ast.If) and isinstance(one.test, ast.Name) and one.test.id == "TYPE_CHECKING":
             continue
-        for name, value in ast.iter_fields(node):
+        for name, value in ast.iter_fields(one):
             if name in ("annotation", "returns"):
                 continue
             if isinstance(value, ast.AST):
                 waiting.append(value)
             elif isinstance(value, list):
-                waiting += [one for one in value if isinstance(one, ast.AST)]
+                waiting += [part for part in value if isinstance(part, ast.AST)]
 
 
 def _imported(node: ast.AST, package: str) -> dict[str, str]:
@@ -151,4 +154,3 @@ def _file(module: str) -> Path | None:
         return file if file.is_file() else None
     source = getattr(sys.modules.get(module), "__file__", None)
     return Path(source) if source and source.endswith(".py") else None
-

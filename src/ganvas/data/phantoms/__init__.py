@@ -78,7 +78,6 @@ class _Lazy:
         return made
 
 
-
 PATTERNS = ("sine", "square", "parabola", "sawtooth", "circle")
 WORDS = ("ya", "ay", "wi", "uw")
 CHEST_CLASSES = ("normal", "nodule", "effusion", "cardiomegaly", "pneumothorax")

@@ -12,6 +12,7 @@ products of a picture with its own caption exceed those with other captions, and
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -111,6 +112,7 @@ class GanCls(System):
         self.generator = CaptionGenerator(config.latent_size, text, condition, shape, config.width)
         self.discriminator = CaptionDiscriminator(text, condition, shape, config.width)
         self.average = copy.deepcopy(self.generator)
+        self.undecided = (1.5 if config.matching_aware else 2.0) * math.log(2)  # the terms of fakes share one half
         self.register_buffer("captions", torch.zeros(KEPT, words.length, dtype=torch.int64))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 

@@ -11,6 +11,7 @@ training; D's objective is halved, which slows it beside G. Label maps enter as 
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +90,7 @@ PRESETS: dict[str, Any] = {"auto": auto, "paper": {"norm": "instance", "jitter":
 
 class Pix2Pix(System):
     Config = Config
+    undecided = math.log(2)  # D's objective is halved
     couples_batch = "BatchNorm: micro-batches and processes normalise over their own share"
 
     def __init__(self, spec: Any, config: Any) -> None:
