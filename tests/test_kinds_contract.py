@@ -87,9 +87,8 @@ def test_blank_records_can_be_played_with(name: str, rng: int | None) -> None:
     assert len(values) == 3 and tuple(kind.encode(values, spec, "cpu").shape) == (3, *spec.shape)
 
 
-UNREAD = pytest.mark.xfail(strict=True, raises=DataError, reason="points are read from CSV alone, but written as .npz, too")
 WAYS = [
-    pytest.param(name, format, marks=[UNREAD] if (name, format) == ("points", "npz") else [], id=f"{name}-{format}")
+    pytest.param(name, format, id=f"{name}-{format}")
     for name in kind_names()
     for format in kind_of(name).formats
     if format not in ("jpg", "webp")

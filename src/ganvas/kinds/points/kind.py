@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class PointsKind(Kind):
     name = "points"
     spec = PointsSpec
-    suffixes = (".csv",)
+    suffixes = (".csv", ".npz")
     formats = ("csv", "npz")
     says = KindSays(
         noun="points",
