@@ -178,6 +178,22 @@ class Measured(Protocol):
         ...
 
 
+Pairs = dict[str, tuple[np.ndarray, str]]
+"""Measures of pairs by key: a number for each pair (N,), NaN where a pair has none, and the protocol."""
+
+
+@runtime_checkable
+class Paired(Protocol):
+    """Has measures of how near a record that was made is to the true one that it stands for."""
+
+    pair_measure: str
+    """The first of these, as notes name it."""
+
+    def paired(self, made: np.ndarray, true: np.ndarray, spec: Any, barred: tuple[str, ...]) -> Pairs:
+        """Measures of pairs (N, ...) in file units. barred: extractors that must not judge."""
+        ...
+
+
 @runtime_checkable
 class Anchored(Protocol):
     """Has trivial samples, whose own measures stand beside those of the samples."""

@@ -10,10 +10,8 @@ import numpy as np
 from ..capabilities import Translates
 from ..config import knob
 from ..errors import GanvasError, did_you_mean
-from ..kinds import kind_of
-from ..kinds.facets import Seen
 from . import GIVEN, Fields, Judged, Use, UseSays, Work, fields_taken, first_of
-from .judging import LEAST, at_most, both, held_rows, only
+from .judging import LEAST, at_most, both, held_rows, only, told_pairs
 from .tiling import TILE_HELP, check_tile
 
 if TYPE_CHECKING:
@@ -93,9 +91,8 @@ def _judged_fields(work: Work, fresh: Any, dataset: Dataset, count: int, options
     assert first is not None
     given = {name: dataset.fields[name].values[rows] for name in (first, *more)}
     text = f"judged: the {work.main} of {len(rows)} held-out records, made of their {' and '.join(given)}"
-    text += "; psnr compares pairs" if isinstance(kind_of(work.spec.kind), Seen) else ""
     made, untrained = both(work, fresh, given, lambda own, x: run(own, x, options)[own.main])
-    return Judged(made, untrained, dataset, originals=np.asarray(dataset.values[rows]), notes=[text])
+    return Judged(made, untrained, dataset, originals=np.asarray(dataset.values[rows]), notes=[text + told_pairs(work)])
 
 
 def show(work: Work, batch: Batch) -> tuple[Tensor, tuple[str, ...]]:
