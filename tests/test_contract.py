@@ -350,8 +350,9 @@ def test_uses_have_the_promised_form_and_leave_no_trace(name: str, kind: str) ->
         if isinstance(engine.system, Shows):
             noise = Noise(torch.Generator().manual_seed(0))
             batch = shown_batch(tiny_data(engine.system.spec), engine.system.feeds()["data"], 2, noise)
-            shown, captions = engine.system.show(batch, noise)
-            assert shown.shape == (2, len(captions), *main_spec(engine.system.spec).shape)
+            panel = engine.system.show(batch, noise)
+            assert panel.records.shape == (2, len(panel.columns), *main_spec(engine.system.spec).shape)
+            assert len(panel.rows) in (0, 2), "a caption for each row, or none"
     assert [m.training for m in engine.system.modules()] == modes
     assert torch.equal(torch.get_rng_state(), random_state)
     after = everything(engine)

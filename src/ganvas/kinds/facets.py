@@ -82,6 +82,15 @@ class Worded(Protocol):
 
 
 @runtime_checkable
+class Spelled(Protocol):
+    """Is read rather than looked at: captions, attributes."""
+
+    def lines(self, record: np.ndarray, spec: Any) -> list[str]:
+        """A record (...) in file units as lines of text; none where it is better looked at (melodies)."""
+        ...
+
+
+@runtime_checkable
 class Sniffs(Protocol):
     """Knows its files by their first bytes too."""
 
@@ -236,9 +245,9 @@ class Gridded(Protocol):
 
     def grid(
         self, records: np.ndarray, spec: Any, *, columns: int | None = None, labels: np.ndarray | None = None,
-        captions: tuple[str, ...] = (),
+        captions: tuple[str, ...] = (), rows: tuple[str, ...] = (),
     ) -> np.ndarray:  # fmt: skip
-        """As `Kind.picture`, in order."""
+        """As `Kind.picture`, in order. captions: one above each column; then rows may have one above each row."""
         ...
 
 

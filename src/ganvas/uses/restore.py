@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..capabilities import Restores
+from ..capabilities import Panel, Restores
 from ..config import knob
 from ..errors import GanvasError
 from ..kinds import kind_of
@@ -63,14 +63,14 @@ def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options
     return Judged(made, untrained, dataset, originals=np.asarray(given[first]), notes=[text + told_pairs(work)])
 
 
-def show(work: Work, batch: Batch) -> tuple[Tensor, tuple[str, ...]]:
+def show(work: Work, batch: Batch) -> Panel:
     """What is restored beside the true one."""
     import torch
 
     first, more = fields_taken(USE, work.system, work.fields)
     assert first is not None
     made = again(work, {name: batch[name] for name in (first, *more)}, Options())
-    return torch.stack([made, batch[first]], 1), ("restored", "true")
+    return Panel(torch.stack([made, batch[first]], 1), ("restored", "true"))
 
 
 USE = Use(

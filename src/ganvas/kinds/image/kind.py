@@ -167,9 +167,10 @@ class ImageKind(Kind):
     def grid(
         self, records: np.ndarray, spec: ImageSpec, *, columns: int | None = None, labels: np.ndarray | None = None,
         captions: tuple[str, ...] = (),
+        rows: tuple[str, ...] = (),
     ) -> np.ndarray:  # fmt: skip
         """See `grid.grid`."""
-        return grid(records, spec, columns=columns, labels=labels, captions=captions)
+        return grid(records, spec, columns=columns, labels=labels, captions=captions, rows=rows)
 
     # Put to use
 

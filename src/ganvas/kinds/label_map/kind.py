@@ -213,12 +213,12 @@ class LabelMapKind(Kind):
 
     def grid(
         self, records: np.ndarray, spec: LabelMapSpec, *, columns: int | None = None, labels: np.ndarray | None = None,
-        captions: tuple[str, ...] = (),
+        captions: tuple[str, ...] = (), rows: tuple[str, ...] = (),
     ) -> np.ndarray:  # fmt: skip
         """In the colours of the spec; see `image.grid.grid`."""
         pixels = files.colours_of(spec)[np.asarray(records)]
         image = ImageSpec(3, spec.height, spec.width, classes=spec.classes)
-        return grids.grid(pixels, image, columns=columns, labels=labels, captions=captions)
+        return grids.grid(pixels, image, columns=columns, labels=labels, captions=captions, rows=rows)
 
     # Put to use
 

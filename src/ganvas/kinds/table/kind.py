@@ -241,6 +241,10 @@ class TableKind(Kind):
             if type_ != CLASS
         }
 
+    def lines(self, record: np.ndarray, spec: TableSpec) -> list[str]:
+        """`name: value` of each column."""
+        return [f"{name}: {cells[0] or '(missing)'}" for name, cells in files.cells_of(record[None], spec).items()]
+
     pair_measure = "relative_error"
 
     def paired(self, made: np.ndarray, true: np.ndarray, spec: TableSpec, barred: tuple[str, ...]) -> Pairs:

@@ -22,8 +22,10 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from ganvas.batches import Batch, Noise
+from ganvas.capabilities import Panel
 from ganvas.config import Situation, knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.kinds import spelled
 from ganvas.networks.caption import CaptionDiscriminator, CaptionEncoder, CaptionGenerator
 from ganvas.networks.convolutional import ConvolutionalEncoder
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
@@ -210,7 +212,8 @@ class GanCls(System):
         images: Tensor = self.average(latents, self.text_encoder(caption))
         return images
 
-    def show(self, batch: Batch, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
-        """The true picture of a caption, and several that are made of the caption alone."""
+    def show(self, batch: Batch, noise: Noise) -> Panel:
+        """The true picture of a caption, and several that are made of the caption alone, under the caption itself."""
         made = [self.sample(len(batch), noise, caption=batch["caption"]) for _ in range(SHOWN)]
-        return torch.stack([batch["picture"], *made], 1), ("true", *(f"made {k}" for k in range(1, SHOWN + 1)))
+        columns = ("true", *(f"made {k}" for k in range(1, SHOWN + 1)))
+        return Panel(torch.stack([batch["picture"], *made], 1), columns, spelled(batch["caption"], self.spec["caption"]))
