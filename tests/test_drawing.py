@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganvas.drawing import BACKGROUND, GUTTER, save_picture
+from ganvas.drawing import BACKGROUND, GUTTER, TEXT_HEIGHT, headed, save_picture
 from ganvas.errors import RunError
 from ganvas.kinds import kind_of
 from ganvas.kinds.image.grid import LARGEST_FACTOR
@@ -183,3 +183,20 @@ def test_no_global_plotting_state_and_no_plotting_for_images() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False", "True", "False"]
+
+
+def test_each_row_stands_under_its_own_text() -> None:
+    rows = np.concatenate([np.full((GUTTER + 30, 100, 3), 100, np.uint8), np.full((GUTTER + 30, 100, 3), 200, np.uint8)])
+    picture = np.concatenate([rows, np.full((GUTTER, 100, 3), BACKGROUND, np.uint8)])
+    made = headed(picture, ("a bird", "many words " * 30))
+    head = 3 * TEXT_HEIGHT + GUTTER
+    assert made.shape == (GUTTER + 2 * (30 + GUTTER + head), 100, 3)
+    for number, value in enumerate((100, 200)):
+        top = number * (30 + GUTTER + head)
+        assert (made[top + head : top + head + 30] == value).all(), "pictures are not written on"
+        assert (made[top : top + head] != BACKGROUND).any(), "and stand under their text"
+    assert (made[: TEXT_HEIGHT + GUTTER] == BACKGROUND).all(), "a short text stands at its row"
+    grid: Any = kind_of("image").grid  # type: ignore[attr-defined]
+    same = grid(np.zeros((4, 8, 8, 1), np.uint8), ImageSpec(1, 8, 8), captions=("a", "b"), rows=("x", "y"))
+    plain = grid(np.zeros((4, 8, 8, 1), np.uint8), ImageSpec(1, 8, 8), captions=("a", "b"))
+    assert same.shape[0] == plain.shape[0] + 2 * (TEXT_HEIGHT + GUTTER)

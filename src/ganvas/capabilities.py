@@ -10,6 +10,7 @@ that is named as a field is that field. Free of torch.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -115,10 +116,20 @@ class ScoresLinks(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Panel:
+    """What is to be looked at. records: (B, K, *shape) of the main field, in the game's units, K of them side by side in each
+    of B rows. columns: K captions. rows: B captions, such as the sentence that a row was drawn for; empty for none."""
+
+    records: Tensor
+    columns: tuple[str, ...]
+    rows: tuple[str, ...] = ()
+
+
 @runtime_checkable
 class Shows(Protocol):
     """Says what is to be looked at while it trains: a grid of samples is not it, or not enough."""
 
-    def show(self, batch: Any, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
-        """For a batch of the stream `data`: images (B, K, C, H, W), K a record to be seen side by side, and K captions."""
+    def show(self, batch: Any, noise: Noise) -> Panel:
+        """For a batch (B records) of the stream `data`: a row for each of its records, drawn from `noise` alone."""
         ...

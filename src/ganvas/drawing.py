@@ -19,6 +19,7 @@ GUTTER = 4
 BACKGROUND = 40
 INK = 225
 TEXT_HEIGHT = 15
+LINES = 3  # of a text above a row of pictures
 MOST_NAME = 24  # letters of a class name that are shown
 TAG = {
     "Description": "SYNTHETIC: made by a generative model, not a real record",
@@ -82,6 +83,44 @@ def captioned(picture: np.ndarray, captions: tuple[str, ...]) -> np.ndarray:
     for column, caption in enumerate(captions):
         draw.text((GUTTER + (column + 0.5) * step, head / 2), caption, fill=(INK,) * 3, font=small, anchor="mm")
     return np.array(image)
+
+
+def headed(picture: np.ndarray, rows: tuple[str, ...]) -> np.ndarray:
+    """The picture of equally tall rows with a text above each, in at most LINES lines of the picture's width."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    wide, step = picture.shape[1] - 2 * GUTTER, (picture.shape[0] - GUTTER) // len(rows)
+    small = ImageFont.load_default(0.8 * TEXT_HEIGHT)
+    texts = [_wrapped(text, small, wide) for text in rows]
+    head = max(len(lines) for lines in texts) * TEXT_HEIGHT + GUTTER
+    image = Image.new("RGB", (picture.shape[1], GUTTER + len(rows) * (step + head)), (BACKGROUND,) * 3)
+    draw = ImageDraw.Draw(image)
+    for number, lines in enumerate(texts):
+        top = number * (step + head)
+        above = top + head - len(lines) * TEXT_HEIGHT  # a short text stands at its row, not at the one before
+        for place, line in enumerate(lines):
+            draw.text((GUTTER, above + place * TEXT_HEIGHT), line, fill=(INK,) * 3, font=small)
+        image.paste(Image.fromarray(picture[number * step : (number + 1) * step + GUTTER]), (0, top + head))
+    return np.array(image)
+
+
+def _wrapped(text: str, letters: Any, wide: float) -> list[str]:
+    """The text in lines of that many pixels, cut with an ellipsis where it needs more than LINES."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if letters.getlength(longer) <= wide or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    kept = lines[:LINES]
+    cut = len(lines) > LINES
+    for number, line in enumerate(kept):
+        end = "…" if cut and number == LINES - 1 else ""
+        while line and letters.getlength(line + end) > wide:
+            line, end = line[:-1], "…"
+        kept[number] = line + end
+    return kept
 
 
 def lettered(canvas: np.ndarray, names: list[str], cell_height: int) -> np.ndarray:

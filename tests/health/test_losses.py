@@ -69,6 +69,21 @@ def test_the_opening_ends_where_the_median_stays_above_a_quarter_of_chance() -> 
     assert abs(LEARNING - 0.25 * 2 * 0.6931) < 1e-3
 
 
+def test_weighted_terms_are_measured_by_the_loss_of_a_discriminator_that_guesses() -> None:
+    """pix2pix halves D's objective: a healthy game of it lies near ln 2, not 2 ln 2."""
+    values = trace(0.45 * CHANCE, 1000)
+    halved = [value / 2 for value in values]
+    right, plain = Balance("discriminator", CHANCE / 2), Balance("discriminator")
+    assert kinds(right, halved, 1000) == kinds(plain, values, 1000) == {}
+    assert right.t0 == plain.t0 is not None
+    whole = plain.after_t0()
+    assert right.after_t0() == pytest.approx(
+        {**whole, "variance": whole["variance"] / 4} | {k: whole[k] / 2 for k in ("mean", "sd")}
+    )
+    assert "opening does not end" in kinds(Balance("discriminator"), [value / 4 for value in values], 1000)
+    assert "opening does not end" in kinds(Balance("discriminator", CHANCE / 2), [value / 4 for value in halved], 1000)
+
+
 def test_the_loss_after_t0_has_the_mean_and_variance_of_its_values() -> None:
     balance = Balance("discriminator")
     values = trace(0.8, 400)

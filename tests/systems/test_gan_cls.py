@@ -143,8 +143,11 @@ def test_show_has_several_pictures_of_one_caption() -> None:
     system = small().eval()
     shown = batch(said([0, 1], [1, 2]))
     with torch.no_grad():
-        pictures, names = system.show(shown, noise())
-    assert pictures.shape == (2, 1 + SHOWN, 3, 16, 16) and len(names) == 1 + SHOWN
+        panel = system.show(shown, noise())
+    pictures, words = panel.records, SPEC["caption"]
+    assert pictures.shape == (2, 1 + SHOWN, 3, 16, 16) and len(panel.columns) == 1 + SHOWN
+    said_of = [[words.symbols[k] for k in row if words.symbols[k]] for row in shown["caption"].tolist()]
+    assert [row.split() for row in panel.rows] == said_of, "each row has its own sentence"
     assert torch.equal(pictures[:, 0], shown["picture"]) and not torch.equal(pictures[:, 1], pictures[:, 2])
 
 

@@ -152,7 +152,8 @@ def test_extractor_is_frozen_and_not_saved() -> None:
 def test_show_puts_bicubic_restored_and_true_side_by_side() -> None:
     system = build((1, 17, 20), scale=4).eval()
     batch = batch_of(system)
-    shown, names = system.show(batch, batch.noise)
+    panel = system.show(batch, batch.noise)
+    shown, names = panel.records, panel.columns
     assert shown.shape == (4, 3, 1, 16, 20) and names == ("bicubic", "restored", "true")
     assert torch.equal(shown[:, 2], batch.real[:, :, :16])
 

@@ -528,8 +528,8 @@ def test_points_are_read_from_arrays(tmp_path: Path) -> None:
     np.savez(tmp_path / "p.npz", x=values)
     found = ganvas.open_data(tmp_path / "p.npz", kinds=("points",), cache=tmp_path / "cache", progress=False)
     np.testing.assert_array_equal(found.values, values)
-    np.savez(tmp_path / "q.npz", y=values)
-    with pytest.raises(DataError, match=r"q\.npz has no array 'x' \(it has y\)"):
+    np.savez(tmp_path / "q.npz", y=values, z=values)
+    with pytest.raises(DataError, match=r"q\.npz has no array 'x' but y, z"):
         ganvas.open_data(tmp_path / "q.npz", kinds=("points",), cache=tmp_path / "cache", progress=False)
 
 

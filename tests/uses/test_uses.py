@@ -320,15 +320,15 @@ def test_sounds_are_restored_and_stay_what_they_are(tmp_path: Path) -> None:
     assert any("turned into mono" in note for note in said)
 
 
-def test_a_restorer_of_sounds_is_judged_by_their_features(tmp_path: Path) -> None:
+def test_a_restorer_of_sounds_is_judged_by_features_and_by_what_is_heard(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     (tmp_path / "data").mkdir()
     for k in range(70):
         soundfile.write(tmp_path / "data" / f"{k}.wav", rng.uniform(-0.5, 0.5, 300), 1000)
     run = toy(tmp_path, "halver", ["sound"], HALF, tmp_path / "data", size="256")
     found = evaluate(run, out=tmp_path / "e", progress=False, system=run.with_suffix(".py"), audit=False, anchors=False)
-    assert found["fake"]["n"] == 14
-    assert any(note.endswith("held-out records, degraded and restored") for note in found["notes"])
+    assert found["fake"]["n"] == 14 and found["log_spectral_distance"]["value"] > 0
+    assert any(note.endswith("degraded and restored; log_spectral_distance compares pairs") for note in found["notes"])
 
 
 def test_series_are_restored_and_a_gap_is_told(tmp_path: Path) -> None:

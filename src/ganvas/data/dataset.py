@@ -8,8 +8,6 @@ tensors, and not for writing files.
 from __future__ import annotations
 
 import hashlib
-import inspect
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import kinds as _kinds
 from ..errors import DataError, GanvasError, did_you_mean
 from ..kinds import Kind, kind_names, kind_of, spec_from_dict
 from ..kinds.facets import Beside, FromArrays, FromTexts, LooksInside, Settles, Whole
 from ..specs import REAL, Spec
 from ..store import cache as caching
+from ..store.code import FILLING, code_digest
 from ..store.entry import conclude
 from ..store.listing import Listing, Source, class_indices, some
 from ..store.records import Dataset, Field
@@ -31,7 +29,6 @@ from . import phantoms
 from .columns import WORDS, Column, Rows, find_rows, parse_fields
 from .finding import files_of, recognise, source_of, usual_kind
 
-KINDS = Path(_kinds.__file__).parent
 MOST_OF_FREE = 0.9  # of the records that may be held out, where others must not be
 
 
@@ -153,20 +150,14 @@ def _from_name(
     return _from_files(listing, kind, settings, store, strict, progress), notes
 
 
-def _code_of(kind: Kind) -> tuple[Path, ...]:
-    """Where the modules lie that make records of this kind: those of ganvas, and the file or package of a kind of one's own."""
-    own = Path(inspect.getfile(type(kind)))
-    if KINDS in own.parents:
-        return (KINDS,)
-    return KINDS, own.parent if getattr(sys.modules.get(type(kind).__module__), "__package__", "") else own
-
-
-def _entry(store: caching.Cache, content_key: str, fill: Any, code: tuple[Path, ...]) -> caching.Entry:
-    """The entry of this content, made if need be by the modules in `code`.
+def _entry(
+    store: caching.Cache, content_key: str, fill: Any, kind: Kind, *starts: tuple[str, tuple[str, ...]]
+) -> caching.Entry:  # fmt: skip
+    """The entry of this content, made if need be, by the code of the kind and what else is started from (`store.code`).
 
     Its facts carry a fingerprint of the records themselves: what was asked for and what was found by itself are the same.
     """
-    key = caching.digest(content_key, caching.code_digest(*code))
+    key = caching.digest(content_key, code_digest((type(kind).__module__, FILLING), *starts))
 
     def fill_and_sign(writer: caching.Writer) -> None:
         fill(writer)
@@ -192,7 +183,7 @@ def _from_files(
             if before != after:  # the entry would carry the name of bytes it was not made from
                 raise DataError(f"{before[0]}: changed while it was being read: wait until it is complete")
 
-    entry = _entry(store, content, fill, _code_of(kind))
+    entry = _entry(store, content, fill, kind)
     if strict and entry.facts["skipped"]:
         name, reason = entry.facts["skipped"][0]
         raise DataError(reason if name in reason else f"{name}: {reason}")
@@ -226,7 +217,7 @@ def _from_array(array: np.ndarray, kind: Kind, settings: dict[str, Any], store: 
     assert isinstance(kind, FromArrays)
     body = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
     key = caching.digest("array", settings, body, array.shape, str(array.dtype))
-    return _entry(store, key, lambda writer: kind.fill_array(writer, array, None, (), None, settings, progress), _code_of(kind))
+    return _entry(store, key, lambda writer: kind.fill_array(writer, array, None, (), None, settings, progress), kind)
 
 
 def _from_phantom(
@@ -253,7 +244,7 @@ def _from_phantom(
             writer.row(record)
         conclude(writer, made.spec, made.labels if made.spec.classes else None, subjects, None, [])
 
-    return _entry(store, key, fill, (Path(phantoms.__file__).parent,))
+    return _entry(store, key, fill, kind, (phantoms.module_of(text), ()), (__name__, (_from_phantom.__name__,)))
 
 
 def _held_out(
@@ -402,7 +393,7 @@ def _open_column(
         assert isinstance(kind, FromTexts)
         cells = {name: [texts[k] for k in chosen] for name, texts in column.texts.items()}
         key = caching.digest("texts", kind.name, cells, settings)
-        return _entry(store, key, lambda writer: kind.fill_texts(writer, cells, settings), _code_of(kind))
+        return _entry(store, key, lambda writer: kind.fill_texts(writer, cells, settings), kind)
     if column.array is not None:
         return _from_array(_checked(column.array)[chosen], kind, settings, store, progress)
     files = [column.files[k] for k in chosen]

@@ -17,7 +17,7 @@ import numpy as np
 from ..drawing import BACKGROUND, GUTTER, INK, TEXT_HEIGHT, font
 from ..errors import DataError, GanvasError
 from ..kinds import kind_of, spec_from_dict
-from ..kinds.facets import Gridded
+from ..kinds.facets import Gridded, Spelled
 from ..registry import catalogue
 from ..store.cache import Cache
 from ..store.listing import Source, some
@@ -187,15 +187,8 @@ def sheet(found: Found) -> np.ndarray:
 
 def _as_text(kind: str, record: np.ndarray, spec: Any) -> list[str] | None:
     """Lines of a record that is read rather than looked at; None for any other."""
-    if kind == "tokens" and spec.rate is None:
-        from ..kinds.tokens.kind import texts
-
-        return [spec.joined.join(texts(record, spec))]
-    if kind == "table":
-        from ..kinds.table.files import cells_of
-
-        return [f"{name}: {cells[0] or '(missing)'}" for name, cells in cells_of(record[None], spec).items()]
-    return None
+    own = kind_of(kind)
+    return (own.lines(record, spec) or None) if isinstance(own, Spelled) else None
 
 
 def _drawn(kind: str, record: np.ndarray, spec: Any) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import GanvasError
 from ..kinds import kind_of
-from ..kinds.facets import Anchored, Audited, Compared, Measured, Seen, Whole
+from ..kinds.facets import Anchored, Audited, Compared, Measured, Paired, Seen, Whole
 from ..metrics.measure import Measure
 from ..run.outputs import check_free, moved, results
 from .sets import Part, Sets, open_sets
@@ -349,26 +349,19 @@ class _Bench:
         return found
 
     def against_originals(self) -> dict[str, Measure]:
-        """How near restored records are to what they were: the mean over pairs, with its normal 95 % interval."""
-        import torch
+        """How near records are to those they stand for: the mean over pairs, with its normal 95 % interval."""
+        from ..metrics.pixels import normal_interval
 
-        from .. import metrics as m
-        from ..metrics.pixels import ms_ssim, normal_interval
-
-        true = self.sets.originals
-        made = self.sets.generated.values
-        assert true is not None
-        top = float(np.iinfo(made.dtype).max)
-        errors = ((made.astype(np.float64) - true) ** 2).mean(axis=(1, 2, 3)) / top**2
-        found = {"psnr": (10 * np.log10(1 / np.maximum(errors, 1e-10)), "psnr/all channels/dB")}
-        if min(made.shape[1:3]) >= 11:
-            first, second = (torch.from_numpy(x.astype(np.float32) / top).permute(0, 3, 1, 2) for x in (made, true))
-            found["ms_ssim_to_original"] = (ms_ssim(first, second).double().numpy(), "ms-ssim of pairs")
-        if "effnet" not in self.sets.extractors:
-            found["perceptual"] = (m.perceptual_distances(made, true, size=self.size), "lpips-like of pairs")
-        n = len(made)
+        made, kind = self.sets.generated, kind_of(self.sets.kind)
+        assert isinstance(kind, Paired) and self.sets.originals is not None
+        records, spec = (made.values, None) if made.records is None else made.records
         measures = {}
-        for key, (values, protocol) in found.items():
+        for key, (values, protocol) in kind.paired(records, self.sets.originals, spec, self.sets.extractors).items():
+            values = values[~np.isnan(values)]
+            n = len(values)
+            if n < 2:
+                self.notes.append(f"{key} was left out: {n} of {len(records)} pairs have one")
+                continue
             low, high = normal_interval(float(values.mean()), float(values.std(ddof=1) / np.sqrt(n)))
             measures[key] = Measure(float(values.mean()), f"{protocol}/n={n}", low, high)
         return measures
@@ -401,9 +394,9 @@ class _Bench:
                 values, labels, intervals=False, features=self.features(values) if features is None else features
             )
             found[name] = {key: measure.to_dict() for key, measure in made.items()}
-        if (sides := self._records()) is not None:
-            kind, (_, train, held) = kind_of(self.sets.kind), sides
-            assert isinstance(kind, Measured)
+        kind, sides = kind_of(self.sets.kind), self._records()
+        if sides is not None and isinstance(kind, Measured):
+            _, train, held = sides
             trivial = kind.anchors(train, held, self.seed) if isinstance(kind, Anchored) else {}
             if isinstance(kind, Whole):
                 trivial = {"real": train, **trivial}
@@ -414,7 +407,7 @@ class _Bench:
         return found
 
     def _records(self) -> tuple[Any, Any, Any] | None:
-        """What generated, training and held-out features were taken of, for kinds that measure more than these."""
+        """What generated, training and held-out features were taken of; None where the parts hold records themselves."""
         made, train, held = (part.records for part in (self.sets.generated, self.sets.train, self.sets.heldout))
         return None if made is None or train is None or held is None else (made, train, held)
 

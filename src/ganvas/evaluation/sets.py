@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import DataError, GanvasError
 from ..kinds import describe, kind_of
-from ..kinds.facets import Measured, Seen, Whole
+from ..kinds.facets import Measured, Paired, Seen, Whole
 from ..uses import Judged, build_options, uses_of
 from ..uses.judging import random_rows
 
@@ -29,8 +29,8 @@ SAMPLES = 1000  # drawn from a run when no number is given
 @dataclass(frozen=True)
 class Part:
     """Records of one kind. values: pictures (N, H, W, C) uint8 or uint16, of other kinds features (N, D) float32. labels: (N,)
-    int64, an index into the classes of the real data, or None. groups: (N,) int64; equal numbers belong together. records: of
-    kinds that have measures of their own, the records that values are features of, and their spec."""
+    int64, an index into the classes of the real data, or None. groups: (N,) int64; equal numbers belong together. records:
+    those that values are features of, and their spec; None where values are the records."""
 
     values: np.ndarray
     labels: np.ndarray | None
@@ -69,7 +69,7 @@ class Sets:
     notes: list[str] = field(default_factory=list)
     asked: bool = False  # labels of the samples are what the generator was asked for
     phantom: str = ""  # the name of the phantom that the real data is, if it is one
-    originals: np.ndarray | None = None  # (N, ...) what each sample stands for, where it is a restored real record
+    originals: np.ndarray | None = None  # (N, ...) records that the samples stand for, where these are restored or translated
     measures: dict[str, Measure] = field(default_factory=dict)  # what was measured on the way
     checkpoint: dict[str, Any] = field(default_factory=dict)
 
@@ -128,8 +128,9 @@ def open_sets(
         dataset, asked, extractors = made.dataset, made.labels is not None, run.system.extractors
         part = _part(made.values, run.spec, dataset.spec, labels=made.labels)
         bare = _part(made.untrained, run.spec, dataset.spec).values
-        seen = isinstance(kind_of(dataset.spec.kind), Seen)  # pairs are compared pixel by pixel
-        originals = None if made.originals is None or not seen else _part(made.originals, run.spec, dataset.spec).values
+        own = kind_of(dataset.spec.kind)
+        if made.originals is not None and isinstance(own, Paired):
+            originals = own.common(made.originals, run.spec, dataset.spec) if isinstance(own, Seen) else made.originals
         notes += made.notes
     else:
         # Another seed than that of the real side: one phantom on both sides must not give the same records.
@@ -146,9 +147,8 @@ def open_sets(
         if _same_place(fake, real):
             notes.append("samples and real data are the same: this measures nothing but the metrics themselves")
     train, held, split = _parts(dataset, heldout, run, seed, progress)
-    if part.records is not None and train.records is not None and held.records is not None:
-        own = kind_of(dataset.spec.kind)
-        assert isinstance(own, Measured)
+    own = kind_of(dataset.spec.kind)
+    if isinstance(own, Measured) and part.records is not None and train.records is not None and held.records is not None:
         measures = {**measures, **own.measures(part.records, train.records, held.records, seed)}
     names = {"fake": _name(fake), "real": _name(real) if real is not None else dataset.source}
     if heldout is not None:
@@ -327,8 +327,7 @@ def _part(
     kind = kind_of(common.kind)
     if isinstance(kind, Seen):
         return Part(kind.common(values, spec, common), labels, places)
-    records = (np.asarray(values), spec) if isinstance(kind, Measured) else None
-    return Part(kind.vectors(np.asarray(values), spec), labels, places, records)
+    return Part(kind.vectors(np.asarray(values), spec), labels, places, (np.asarray(values), spec))
 
 
 def _labels_like(other: Dataset, dataset: Dataset) -> np.ndarray | None:

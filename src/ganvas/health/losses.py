@@ -66,11 +66,13 @@ class Balance:
     """Who wins, for one player whose terms are cross entropies: T0, the loss after it, and too sure or too wrong for long.
 
     t0: the first round whose 50-round median of the sum stays above 0.25 x 2 ln 2 for 50 rounds; None before that. What is
-    counted are the player's moves, which are rounds where it has one turn a round.
+    counted are the player's moves, which are rounds where it has one turn a round. undecided: the loss of a discriminator
+    that guesses (`System.undecided`); where terms are weighted it is not 2 ln 2, and losses are brought to that scale first.
     """
 
-    def __init__(self, player: str) -> None:
+    def __init__(self, player: str, undecided: float = 2 * LN2) -> None:
         self.player = player
+        self.weight = undecided / (2 * LN2)  # of the terms, 1 as they are in Goodfellow et al. 2014
         self.t0: int | None = None
         self.clear()
 
@@ -89,7 +91,7 @@ class Balance:
     def take(self, value: float, round: int, progress: float) -> list[Finding]:
         """One move: the sum of both cross entropies. progress: share of the budget, 0 when it is open."""
         self._moves += 1
-        self._last = [*self._last[-WINDOW + 1 :], value]
+        self._last = [*self._last[-WINDOW + 1 :], value / self.weight]
         if self.t0 is not None and math.isfinite(value):
             count, mean, squares = self._moments
             step = value - mean
@@ -120,7 +122,8 @@ class Balance:
         least = OPENING_MOVES if progress > 0 else OPENING_OPEN
         late = self._moves >= least and (progress == 0 or progress >= OPENING_SHARE)
         if self.t0 is None and late and middle <= LEARNING:
-            seen = f"the cross entropies of {self.player} sum to {middle:.3f} and never stayed above {LEARNING:.3f}"
+            total, bound = middle * self.weight, LEARNING * self.weight
+            seen = f"the cross entropies of {self.player} sum to {total:.3f} and never stayed above {bound:.3f}"
             found.append(("opening does not end", seen, 0))
         return found
 
@@ -155,7 +158,7 @@ class Balance:
 
     def state(self) -> dict[str, Any]:
         """Plain values that `restore` continues from."""
-        return {key.lstrip("_"): value for key, value in vars(self).items() if key != "player"}
+        return {key.lstrip("_"): value for key, value in vars(self).items() if key not in ("player", "weight")}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where `state` was taken."""
@@ -245,7 +248,7 @@ class Losses:
 
     def __init__(self, system: Any, check_every: int) -> None:
         self.players, self.check_every = cross_entropies(system), check_every
-        self.balances = {player: Balance(player) for player in self.players}
+        self.balances = {player: Balance(player, system.undecided) for player in self.players}
         self.rise, self.slopes = Rise(self.players), Slopes()
         self.heard = 0  # round of the last report
         self.share: float | None = 0.0  # of the budget, then; None where the next report has to say

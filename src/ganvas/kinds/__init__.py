@@ -253,6 +253,14 @@ def decode(tensor: Tensor, spec: Spec, depth: int | None = None) -> np.ndarray:
     return kind.decode(tensor, kind.at_depth(spec, depth) if depth is not None and isinstance(kind, Deep) else spec)
 
 
+def spelled(tensor: Tensor, spec: Spec) -> tuple[str, ...]:
+    """Samples of the game (N, ...) as a line of text each: the sentence of a caption. Empty for kinds that are not read."""
+    from .facets import Spelled
+
+    kind = kind_of(spec.kind)
+    return tuple("; ".join(kind.lines(record, spec)) for record in decode(tensor, spec)) if isinstance(kind, Spelled) else ()
+
+
 def describe(spec: Spec) -> str:
     """What records are, in a few words."""
     return kind_of(spec.kind).describe(spec)

@@ -82,6 +82,15 @@ class Worded(Protocol):
 
 
 @runtime_checkable
+class Spelled(Protocol):
+    """Is read rather than looked at: captions, attributes."""
+
+    def lines(self, record: np.ndarray, spec: Any) -> list[str]:
+        """A record (...) in file units as lines of text; none where it is better looked at (melodies)."""
+        ...
+
+
+@runtime_checkable
 class Sniffs(Protocol):
     """Knows its files by their first bytes too."""
 
@@ -178,6 +187,22 @@ class Measured(Protocol):
         ...
 
 
+Pairs = dict[str, tuple[np.ndarray, str]]
+"""Measures of pairs by key: a number for each pair (N,), NaN where a pair has none, and the protocol."""
+
+
+@runtime_checkable
+class Paired(Protocol):
+    """Has measures of how near a record that was made is to the true one that it stands for."""
+
+    pair_measure: str
+    """The first of these, as notes name it."""
+
+    def paired(self, made: np.ndarray, true: np.ndarray, spec: Any, barred: tuple[str, ...]) -> Pairs:
+        """Measures of pairs (N, ...) in file units. barred: extractors that must not judge."""
+        ...
+
+
 @runtime_checkable
 class Anchored(Protocol):
     """Has trivial samples, whose own measures stand beside those of the samples."""
@@ -220,9 +245,9 @@ class Gridded(Protocol):
 
     def grid(
         self, records: np.ndarray, spec: Any, *, columns: int | None = None, labels: np.ndarray | None = None,
-        captions: tuple[str, ...] = (),
+        captions: tuple[str, ...] = (), rows: tuple[str, ...] = (),
     ) -> np.ndarray:  # fmt: skip
-        """As `Kind.picture`, in order."""
+        """As `Kind.picture`, in order. captions: one above each column; then rows may have one above each row."""
         ...
 
 

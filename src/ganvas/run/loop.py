@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..doctor import keep_memory, on_threads
 from ..errors import GanvasError, RunError
@@ -24,6 +24,9 @@ from .load import RunRecord, build_system, put_weights, read_run
 from .opening import reopen
 from .rescue import go_back, set_aside, way_back
 from .settings import FILE, Settings
+
+if TYPE_CHECKING:
+    from ..capabilities import Panel
 
 SHOWN = 8  # records of a picture that shows each in several states
 
@@ -403,9 +406,10 @@ class _Loop:
             panel = self._shown()
             if panel is None:
                 return None
-            images, captions = panel
-            picture = kind.grid(images, spec, captions=captions) if isinstance(kind, Gridded) else kind.picture(images, spec)
-            return self._kept(picture)
+            records = decode(panel.records.flatten(0, 1), spec)
+            if isinstance(kind, Gridded):
+                return self._kept(kind.grid(records, spec, captions=panel.columns, rows=panel.rows))
+            return self._kept(kind.picture(records, spec))
         known = {knob.name for knob in knobs(use.Options)}
         given = {"count": kind.says.shown} if "count" in known else {}
         with self.engine.watching(), torch.no_grad():
@@ -433,15 +437,13 @@ class _Loop:
         self.logs.image("samples", picture, self.engine.clock.round)
         return path
 
-    def _shown(self) -> tuple[Any, tuple[str, ...]] | None:
-        """(records (SHOWN * K, ...) in file units, K captions) of a system that says what to look at, else of its uses;
-        None where neither is known."""
+    def _shown(self) -> Panel | None:
+        """What a system says is to be looked at of SHOWN records, else what its uses say; None where neither is known."""
         import torch
 
         from ..batches import Noise
         from ..capabilities import Shows
         from ..data.streams import shown_batch
-        from ..kinds import decode
         from ..uses import fields_taken, uses_of
 
         engine, names = self.engine, list(self.record.fields)
@@ -450,14 +452,10 @@ class _Loop:
         batch = shown_batch(self.dataset, self.system.feeds()["data"], SHOWN, noise).to(engine.dtype, engine.memory_format)
         with engine.watching(), torch.no_grad():
             if isinstance(self.system, Shows):
-                images, captions = self.system.show(batch, noise)
-            else:
-                able = [use for use in uses_of(self.system) if use.show is not None]
-                able = [use for use in able if {fields_taken(use, self.system, names)[0], names[0]} <= set(batch.fields)]
-                if not able or able[0].show is None:
-                    return None
-                images, captions = able[0].show(self._work(), batch)
-        return decode(images.flatten(0, 1), self.record.spec), captions
+                return self.system.show(batch, noise)
+            able = [use for use in uses_of(self.system) if use.show is not None]
+            able = [use for use in able if {fields_taken(use, self.system, names)[0], names[0]} <= set(batch.fields)]
+            return able[0].show(self._work(), batch) if able and able[0].show is not None else None
 
     def _announce(self) -> None:
         """Say what is about to happen, with the time, memory and disk it is expected to take."""

@@ -1,10 +1,10 @@
 """The decoded data on disk: made once, memory-mapped ever after, shared by every run with the same files and settings.
 
 Two keys. The *content key* is a hash of every file's name and bytes and of the settings: it is the data's fingerprint
-and, with a hash of the decoding code, names the entry; copies and fresh checkouts share one, a changed byte makes
-another. Reading all bytes at every start would be slow, so the *look key* (path, size, modification and change time,
-inode of every file) leads to the content key; like git's index it is only trusted for files that were left alone for
-two seconds before they were read, because two changes within one tick of the clock look alike.
+and, with a hash of the code that shapes records (`store.code`), names the entry; copies and fresh checkouts share one, a
+changed byte makes another. Reading all bytes at every start would be slow, so the *look key* (path, size, modification and
+change time, inode of every file) leads to the content key; like git's index it is only trusted for files that were left
+alone for two seconds before they were read, because two changes within one tick of the clock look alike.
 
 An entry is written in a folder of its own and renamed when complete: a killed run leaves nothing that could be taken
 for data, and of two runs that start at once the later one uses the entry of the first. Not for checkpoints or results.
@@ -54,16 +54,6 @@ def digest(*parts: Any) -> str:
     """A hash of plain values, 40 hexadecimal digits."""
     text = json.dumps(parts, sort_keys=True, default=str).encode()
     return hashlib.sha256(text).hexdigest()[:40]
-
-
-def code_digest(*places: Path) -> str:
-    """A hash of the modules in folders, or of files: what other code made is made anew, without anyone counting versions."""
-    total = hashlib.sha256()
-    for place in places:
-        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
-            if path.name not in ("check.py", "streams.py"):  # these read entries and make none
-                total.update(path.read_bytes())
-    return total.hexdigest()[:40]
 
 
 def look(files: Iterable[Path]) -> tuple[list[list[Any]], bool]:

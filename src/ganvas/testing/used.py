@@ -176,11 +176,12 @@ def _larger(tensors: dict[str, Any], system: Any, first: str | None) -> dict[str
 
 
 def what_it_shows_is_a_picture_a_caption(case: Case) -> None:
-    """show(batch, noise) gives records (B, K, ...) with K captions, and changes nothing."""
+    """show(batch, noise) gives a Panel: records (B, K, ...) with K captions of columns, and B captions of rows or none; it
+    changes nothing."""
     import torch
 
     from ..batches import Noise
-    from ..capabilities import Shows
+    from ..capabilities import Panel, Shows
     from ..data.streams import shown_batch
 
     engine = case.board()
@@ -190,11 +191,17 @@ def what_it_shows_is_a_picture_a_caption(case: Case) -> None:
     with _without_trace(case, engine, "show()") as system:
         noise = Noise(torch.Generator().manual_seed(0))
         batch = shown_batch(tiny_data(system.spec), system.feeds()["data"], 2, noise)
-        shown, captions = system.show(batch, noise)
-    wanted = (2, len(captions), *main_spec(engine.system.spec).shape)
+        panel = system.show(batch, noise)
+    expect(isinstance(panel, Panel), f"{case.file}: show() gives {type(panel).__name__}: give a ganvas.capabilities.Panel")
+    wanted = (2, len(panel.columns), *main_spec(engine.system.spec).shape)
     expect(
-        tuple(shown.shape) == wanted,
-        f"{case.file}: show() gives {tuple(shown.shape)} with {len(captions)} captions: of two records it should be {wanted}",
+        tuple(panel.records.shape) == wanted,
+        f"{case.file}: show() gives {tuple(panel.records.shape)} with {len(panel.columns)} captions: of two records it should "
+        f"be {wanted}",
+    )
+    expect(
+        len(panel.rows) in (0, 2),
+        f"{case.file}: show() gives {len(panel.rows)} captions of rows for two records: give one each, or none",
     )
 
 

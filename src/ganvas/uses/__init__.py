@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..batches import Batch, Noise
+    from ..capabilities import Panel
     from ..metrics.measure import Measure
     from ..store.records import Dataset
     from .desk import Desk
@@ -145,8 +146,8 @@ class Use:
     run: given fields -> made fields. tell: what is done, for the note in each file; raises GanvasError for options that do not
     go with the run. file: does a whole file in its own way, and returns whether it did. keep: writes what needs a form of its
     own, and takes it out of what was made. finish: writes what belongs to all files. judge: makes records of a data set's
-    held-out part, to be judged; measure: measures what needs no judge. show: records (B, K, *shape), K side by side, and K
-    captions, of a batch of the stream.
+    held-out part, to be judged; measure: measures what needs no judge. show: what is to be looked at of a batch
+    of the stream.
     """
 
     verb: str
@@ -171,7 +172,7 @@ class Use:
     finish: Callable[[Work, Desk], None] | None = None
     judge: Callable[[Work, Any, Dataset, int, Any], Judged] | None = None
     measure: Callable[[Work, Dataset, int], dict[str, Measure]] | None = None
-    show: Callable[[Work, Batch], tuple[Tensor, tuple[str, ...]]] | None = None
+    show: Callable[[Work, Batch], Panel] | None = None
 
     @property
     def does(self) -> str:

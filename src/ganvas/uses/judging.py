@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import GanvasError
+from ..kinds import kind_of
+from ..kinds.facets import Paired
 from . import Work
 
 if TYPE_CHECKING:
@@ -34,6 +36,14 @@ def held_rows(dataset: Dataset, count: int, seed: int, doing: str) -> np.ndarray
     if len(held) < LEAST:
         raise GanvasError(f"{dataset.source} holds out {len(held)} records: {doing} is judged on {LEAST} or more")
     return at_most(held, count, seed)
+
+
+def told_pairs(work: Work) -> str:
+    """For a note: whether made records of this kind are compared with the true ones, and by what."""
+    kind = kind_of(work.spec.kind)
+    if isinstance(kind, Paired):
+        return f"; {kind.pair_measure} compares pairs"
+    return f"; {kind.says.noun} are judged as a set, no measure yet compares one with its original"
 
 
 def in_pieces(work: Work, fields: dict[str, np.ndarray], function: Callable[[dict[str, Any]], Any]) -> list[Any]:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..capabilities import Restores
+from ..capabilities import Panel, Restores
 from ..config import knob
 from ..errors import GanvasError
 from ..kinds import kind_of
-from ..kinds.facets import Seen, WritesLike
+from ..kinds.facets import WritesLike
 from . import Fields, Judged, Use, UseSays, Work, fields_taken, first_of
-from .judging import both, held_rows
+from .judging import both, held_rows, told_pairs
 from .tiling import TILE_HELP, check_tile
 
 if TYPE_CHECKING:
@@ -60,18 +60,17 @@ def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options
         )
     made, untrained = both(work, fresh, given, lambda own, x: again(own, x, options))
     text = f"judged: {len(rows)} held-out records, degraded and restored"
-    text += "; psnr and ms_ssim_to_original compare pairs" if isinstance(kind, Seen) else ""
-    return Judged(made, untrained, dataset, originals=np.asarray(given[first]), notes=[text])
+    return Judged(made, untrained, dataset, originals=np.asarray(given[first]), notes=[text + told_pairs(work)])
 
 
-def show(work: Work, batch: Batch) -> tuple[Tensor, tuple[str, ...]]:
+def show(work: Work, batch: Batch) -> Panel:
     """What is restored beside the true one."""
     import torch
 
     first, more = fields_taken(USE, work.system, work.fields)
     assert first is not None
     made = again(work, {name: batch[name] for name in (first, *more)}, Options())
-    return torch.stack([made, batch[first]], 1), ("restored", "true")
+    return Panel(torch.stack([made, batch[first]], 1), ("restored", "true"))
 
 
 USE = Use(

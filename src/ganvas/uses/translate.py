@@ -7,18 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..capabilities import Translates
+from ..capabilities import Panel, Translates
 from ..config import knob
 from ..errors import GanvasError, did_you_mean
-from ..kinds import kind_of
-from ..kinds.facets import Seen
 from . import GIVEN, Fields, Judged, Use, UseSays, Work, fields_taken, first_of
-from .judging import LEAST, at_most, both, held_rows, only
+from .judging import LEAST, at_most, both, held_rows, only, told_pairs
 from .tiling import TILE_HELP, check_tile
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ..batches import Batch
     from ..store.records import Dataset
 
@@ -93,12 +89,11 @@ def _judged_fields(work: Work, fresh: Any, dataset: Dataset, count: int, options
     assert first is not None
     given = {name: dataset.fields[name].values[rows] for name in (first, *more)}
     text = f"judged: the {work.main} of {len(rows)} held-out records, made of their {' and '.join(given)}"
-    text += "; psnr compares pairs" if isinstance(kind_of(work.spec.kind), Seen) else ""
     made, untrained = both(work, fresh, given, lambda own, x: run(own, x, options)[own.main])
-    return Judged(made, untrained, dataset, originals=np.asarray(dataset.values[rows]), notes=[text])
+    return Judged(made, untrained, dataset, originals=np.asarray(dataset.values[rows]), notes=[text + told_pairs(work)])
 
 
-def show(work: Work, batch: Batch) -> tuple[Tensor, tuple[str, ...]]:
+def show(work: Work, batch: Batch) -> Panel:
     """What is made beside the true one; of classes, a record beside what it becomes in each of them."""
     import torch
 
@@ -106,9 +101,10 @@ def show(work: Work, batch: Batch) -> tuple[Tensor, tuple[str, ...]]:
     assert first is not None
     given = {name: batch[name] for name in (first, *more)}
     if len(work.fields) > 1:
-        return torch.stack([run(work, given, Options())[work.main], batch[work.main]], 1), ("made", "true")
-    made = [run(work, given, Options(to=name))[work.main] for name in classes_of(work)]
-    return torch.stack([given[first], *made], 1), ("given", *classes_of(work))
+        made = run(work, given, Options())[work.main]
+        return Panel(torch.stack([made, batch[work.main]], 1), ("made", "true"))
+    become = [run(work, given, Options(to=name))[work.main] for name in classes_of(work)]
+    return Panel(torch.stack([given[first], *become], 1), ("given", *classes_of(work)))
 
 
 USE = Use(

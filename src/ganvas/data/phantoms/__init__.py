@@ -66,17 +66,16 @@ class PhantomData:
     spec: Spec | None = None
 
 
-def _lazy(module: str) -> Callable[..., PhantomData]:
-    def make(*args: Any) -> PhantomData:
-        made: PhantomData = import_module(f"{__name__}.{module}").make(*args)
+@dataclass(frozen=True)
+class _Lazy:
+    """A function of a module in this package that is imported when it is called."""
+
+    module: str
+    function: str = "make"
+
+    def __call__(self, *args: Any) -> PhantomData:
+        made: PhantomData = getattr(import_module(f"{__name__}.{self.module}"), self.function)(*args)
         return made
-
-    return make
-
-
-def _lazy_formula(*args: Any) -> PhantomData:
-    made: PhantomData = import_module(f"{__name__}.patterns").make_formula(*args)
-    return made
 
 
 PATTERNS = ("sine", "square", "parabola", "sawtooth", "circle")
@@ -94,49 +93,49 @@ _CATALOGUE = {
             "points",
             "five curves in the plane (sine, square, parabola, sawtooth, circle), labelled",
             PATTERNS,
-            _lazy("patterns"),
+            _Lazy("patterns"),
         ),
         Phantom(
             "formula",
             "points",
             "your own curve y = f(x), as in formula:sin(3*x)*x;x=-3..3",
             (),
-            _lazy_formula,
+            _Lazy("patterns", "make_formula"),
         ),
         Phantom(
             "gaussians",
             "points",
             "mixtures of Gaussians for counting modes: 8 on a ring (the default) or a 5x5 grid",
             ("ring", "grid"),
-            _lazy("gaussians"),
+            _Lazy("gaussians"),
         ),
         Phantom(
             "chest",
             "image",
             "simulated frontal chest radiographs with findings, lung, heart and finding masks",
             CHEST_CLASSES,
-            _lazy("chest"),
+            _Lazy("chest"),
         ),
         Phantom(
             "brain",
             "image",
             "simulated head MR slices, T1 and T2 of the same anatomy, some with a lesion and its mask",
             ("t1", "t2"),
-            _lazy("brain"),
+            _Lazy("brain"),
         ),
         Phantom(
             "sensors",
             "series",
             "windows of five coupled sensors, normal or with a planted spike, drift, stuck sensor or phase change",
             SENSOR_CLASSES,
-            _lazy("sensors"),
+            _Lazy("sensors"),
         ),
         Phantom(
             "solids",
             "solid",
             "furniture in voxels (chairs, tables, shelves, beds) made of boxes and cylinders, with every part known",
             SOLID_CLASSES,
-            _lazy("solids"),
+            _Lazy("solids"),
             side=32,
         ),
         Phantom(
@@ -144,7 +143,7 @@ _CATALOGUE = {
             "tokens",
             "melodies of 32 steps over four chords that come round, in any major or minor key",
             MELODY_CLASSES,
-            _lazy("melodies"),
+            _Lazy("melodies"),
             side=32,
         ),
         Phantom(
@@ -152,7 +151,7 @@ _CATALOGUE = {
             "tokens",
             "sequences of 20 out of 50 symbols from a fixed random LSTM, which knows how likely any other is",
             (),
-            _lazy("oracle"),
+            _Lazy("oracle"),
             side=20,
         ),
         Phantom(
@@ -160,7 +159,7 @@ _CATALOGUE = {
             "graph",
             "one graph of three communities (150 nodes, 600 edges unless asked for more), by a block model",
             (),
-            _lazy("communities"),
+            _Lazy("communities"),
             side=150,
             count=600,
         ),
@@ -169,11 +168,17 @@ _CATALOGUE = {
             "sound",
             "four made-up words (0.5 s at 4000 Hz), buzzing voices with gliding formants",
             WORDS,
-            _lazy("words"),
+            _Lazy("words"),
             side=2048,
         ),
     )
 }
+
+
+def module_of(text: str) -> str:
+    """The module that makes the phantom asked for by `text`."""
+    make = _find(text)[0].make
+    return f"{__name__}.{make.module}" if isinstance(make, _Lazy) else make.__module__
 
 
 def catalogue() -> dict[str, Phantom]:

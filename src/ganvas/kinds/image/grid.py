@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ...drawing import BACKGROUND, GUTTER, captioned, class_name, lettered, text_width
+from ...drawing import BACKGROUND, GUTTER, captioned, class_name, headed, lettered, text_width
 from .spec import ImageSpec
 
 LONGEST_SIDE = 1100  # pixels an enlarged grid may reach
@@ -20,18 +20,21 @@ def grid(
     columns: int | None = None,
     labels: np.ndarray | None = None,
     captions: tuple[str, ...] = (),
+    rows: tuple[str, ...] = (),
 ) -> np.ndarray:
     """One picture (H, W, 3) uint8 of all samples (N, H, W, C) uint8, uint16 or float32 in file units, C from 1 up.
 
     columns: images in a row; by default the grid is about square. labels: (N,) class indices: images are sorted into
     rows by class with the name in front. captions: what stands in each column of images, written above it; then columns is
-    their number.
+    their number. rows: what stands above each row of images, whole sentences too: in as many lines as they need.
 
     One channel is grey and three are colour; other numbers of channels stand side by side as grey strips, a sample a
     strip. `low` .. `high` of the spec go from black to white, what lies outside saturates; a depth other than the
     spec's uses its full range; NaN is black. Images are enlarged by whole factors.
     """
     picture = _grid(_eight_bit(samples, spec), spec, len(captions) or columns, labels)
+    if any(rows):
+        picture = headed(picture, rows)
     return captioned(picture, captions) if captions else picture
 
 

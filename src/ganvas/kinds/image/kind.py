@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from ...store.cache import Writer
     from ...store.listing import Listing
-    from ..facets import Piece
+    from ..facets import Pairs, Piece
     from .picture import Picture
 
 STRIP = 256  # rows of a large picture that are decoded together: else it would exist several times over in double precision
@@ -170,9 +170,10 @@ class ImageKind(Kind):
     def grid(
         self, records: np.ndarray, spec: ImageSpec, *, columns: int | None = None, labels: np.ndarray | None = None,
         captions: tuple[str, ...] = (),
+        rows: tuple[str, ...] = (),
     ) -> np.ndarray:  # fmt: skip
         """See `grid.grid`."""
-        return grid(records, spec, columns=columns, labels=labels, captions=captions)
+        return grid(records, spec, columns=columns, labels=labels, captions=captions, rows=rows)
 
     # Put to use
 
@@ -229,6 +230,14 @@ class ImageKind(Kind):
         return (
             f"images of {spec.height}x{spec.width} pixels, {channels}, {'float' if spec.depth == 32 else f'{spec.depth} bits'}"
         )
+
+    pair_measure = "psnr"
+
+    def paired(self, made: np.ndarray, true: np.ndarray, spec: ImageSpec, barred: tuple[str, ...]) -> Pairs:
+        """PSNR, MS-SSIM where sides are large enough, and the LPIPS-like distance, of uint8 or uint16 (`common`)."""
+        from .pairs import measures
+
+        return measures(made, true, barred)
 
     def blank(self, spec: ImageSpec, count: int, rng: np.random.Generator | None = None) -> np.ndarray:
         shape = (count, spec.height, spec.width, spec.channels)

@@ -16,7 +16,7 @@ import numpy as np
 from ...errors import DataError, GanvasError
 from ...store.listing import Listing, class_indices, some
 from .. import Kind, KindSays
-from ..facets import Piece
+from ..facets import Pairs, Piece
 from ..image import grid as grids
 from ..image.kind import KIND as IMAGES
 from ..image.resize import patches, resize
@@ -214,12 +214,12 @@ class LabelMapKind(Kind):
 
     def grid(
         self, records: np.ndarray, spec: LabelMapSpec, *, columns: int | None = None, labels: np.ndarray | None = None,
-        captions: tuple[str, ...] = (),
+        captions: tuple[str, ...] = (), rows: tuple[str, ...] = (),
     ) -> np.ndarray:  # fmt: skip
         """In the colours of the spec; see `image.grid.grid`."""
         pixels = files.colours_of(spec)[np.asarray(records)]
         image = ImageSpec(3, spec.height, spec.width, classes=spec.classes)
-        return grids.grid(pixels, image, columns=columns, labels=labels, captions=captions)
+        return grids.grid(pixels, image, columns=columns, labels=labels, captions=captions, rows=rows)
 
     # Put to use
 
@@ -287,6 +287,17 @@ class LabelMapKind(Kind):
         """The share of each class, by its name."""
         flat = np.asarray(records).reshape(len(records), -1)
         return {name: (flat == k).mean(axis=1) for k, name in enumerate(spec.names)}
+
+    pair_measure = "same_labels"
+
+    def paired(self, made: np.ndarray, true: np.ndarray, spec: LabelMapSpec, barred: tuple[str, ...]) -> Pairs:
+        """The share of pixels of the right class, and the mean over the classes of a map of their overlap (IoU)."""
+        overlaps = []
+        for one, other in zip(np.asarray(made), np.asarray(true), strict=True):
+            present = np.union1d(one, other)
+            overlaps.append(np.mean([((one == k) & (other == k)).sum() / ((one == k) | (other == k)).sum() for k in present]))
+        same = (np.asarray(made) == true).mean(axis=(1, 2))
+        return {"same_labels": (same, "share of pixels"), "overlap": (np.array(overlaps), "iou/mean of the classes of a map")}
 
     def describe(self, spec: LabelMapSpec) -> str:
         return f"label maps of {spec.height}x{spec.width} pixels, {len(spec.names)} classes ({some(list(spec.names), 6)})"

@@ -1,4 +1,4 @@
-"""Points of a CSV of x,y(,z...), with or without a header and a column `label`, or of an array. Not for series in time."""
+"""Points of a CSV of x,y(,z...), with or without a header and a column `label`, or of an `.npz`. Not for series in time."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ def read_points(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def read_labelled_points(path: Path) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
-    """Points (N, D) float32 of a CSV, with labels (N,) int64 and class names where its header has a column `label`; of an
-    `.npz` its array `x`.
+    """Points (N, D) float32 of a CSV or `.npz`, with labels (N,) int64 and class names where its header has a column `label`,
+    or the archive an array `labels`.
 
     Raises DataError naming the line that is not a row of finite numbers.
     """
     if path.suffix.lower() == ".npz":
-        return _of_array(path), None, ()
+        with guard(path, "archive of points"):
+            return _read_archive(path)
     try:
         rows = list(csv.reader(path.read_bytes().decode("utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error):
@@ -53,20 +54,31 @@ def read_labelled_points(path: Path) -> tuple[np.ndarray, np.ndarray | None, tup
         points.append(values)
     if not points:
         raise DataError(f"{path}: a header but no points: write one point a line, as in  0.5,1.2,a")
+    return np.array(points, np.float32), *_classes(names)
+
+
+def _classes(names: list[str]) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Labels (N,) int64 and the classes in order; none where all are of one class."""
     classes = tuple(sorted(set(names), key=natural))
     index = {name: i for i, name in enumerate(classes)}
     labels = np.array([index[name] for name in names], np.int64)
-    return np.array(points, np.float32), *((labels, classes) if len(classes) > 1 else (None, ()))
+    return (labels, classes) if len(classes) > 1 else (None, ())
 
 
-def _of_array(path: Path) -> np.ndarray:
-    with guard(path, "array of points"), np.load(path, allow_pickle=False) as archive:
-        if "x" not in archive.files:
-            raise failure(path, f"has no array 'x' (it has {', '.join(archive.files)[:80]})", "save the points as x, (N, D)")
-        points = archive["x"]
-    if points.ndim != 2 or 0 in points.shape or points.dtype.kind not in "iuf":
-        raise failure(path, f"holds {points.dtype} of shape {points.shape} as 'x'", "save numbers (N, D), a row a point")
-    return finite_float32(path, points, "points")
+def _read_archive(path: Path) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
+    """As `ganvas sample --format npz` writes them: (N, D) under `x`, or under the only key, and names (N,) under `labels`."""
+    with np.load(path, allow_pickle=False) as archive:
+        others = [key for key in archive.files if key != "labels"]
+        key = "x" if "x" in others else others[0] if len(others) == 1 else None
+        if key is None:
+            raise failure(path, f"has no array 'x' but {', '.join(others[:8]) or 'nothing'}", "save the points under 'x'")
+        points = archive[key]
+        names = [str(name) for name in archive["labels"]] if "labels" in archive.files else []
+    if points.ndim != 2 or not points.size or points.dtype.kind not in "fiu":
+        raise failure(path, f"holds {points.dtype} of shape {points.shape}", "give numbers (N, D), a point a row")
+    if names and len(names) != len(points):
+        raise failure(path, f"has {len(names)} labels for {len(points)} points", "give one for each")
+    return finite_float32(path, points, "points"), *(_classes(names) if names else (None, ()))
 
 
 def _read_plain(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:

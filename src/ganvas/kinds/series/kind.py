@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ...store.cache import Writer
     from ...store.listing import Listing
-    from ..facets import Piece
+    from ..facets import Pairs, Piece
 
 LENGTH, LEAST = 60, 4  # steps of a window: unless told otherwise, and at least
 SHORT = 240  # steps up to which files of one length count as windows
@@ -261,6 +261,13 @@ class SeriesKind(Kind):
         quantity over the window."""
         spread = (records.std(axis=1) / np.asarray(spec.scale)).mean(axis=1)
         return {"spread": spread, **{name: records[..., k].mean(axis=1) for k, name in enumerate(spec.names)}}
+
+    pair_measure = "relative_error"
+
+    def paired(self, made: np.ndarray, true: np.ndarray, spec: SeriesSpec, barred: tuple[str, ...]) -> Pairs:
+        """The root mean square of the error, each quantity in its own scale (about half the range of the training data)."""
+        errors = (made.astype(np.float64) - true) / np.asarray(spec.scale)
+        return {"relative_error": (np.sqrt(np.square(errors).mean(axis=(1, 2))), "rmse/quantities in their scale")}
 
     def describe(self, spec: SeriesSpec) -> str:
         pace = "" if spec.step is None else f", one each {spec.step:g} s"

@@ -18,11 +18,11 @@ import numpy as np
 from ...errors import DataError, GanvasError
 from ...store.listing import Listing, class_indices, counted, natural, some
 from .. import Kind, KindSays
-from ..facets import Piece
+from ..facets import Pairs, Piece
 from .files import Header, encode_sound, read_header, read_recording
 from .loudness import normalised
 from .spec import SoundSpec
-from .spectra import properties, sheet, statistics
+from .spectra import BANDS, properties, sheet, si_sdr, spectral_distance, statistics
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -204,6 +204,16 @@ class Sound(Kind):
     def properties(self, records: np.ndarray, spec: Any) -> dict[str, np.ndarray]:
         """brightness (octaves), loudness (dB), length (s) and pitch (octaves): see `_sound_spectra.properties`."""
         return properties(records, spec.rate)
+
+    pair_measure = "log_spectral_distance"
+
+    def paired(self, made: np.ndarray, true: np.ndarray, spec: SoundSpec, barred: tuple[str, ...]) -> Pairs:
+        """Log-spectral distance and SI-SDR: what is heard, and the wave itself, which a vocoder does not owe."""
+        protocol = f"{BANDS} mel bands to {spec.rate / 2:g} Hz/dB"
+        return {
+            "log_spectral_distance": (spectral_distance(made, true, spec.rate), f"log-spectral distance/{protocol}"),
+            "si_sdr": (si_sdr(made, true), "si-sdr/dB"),
+        }
 
     def describe(self, spec: Any) -> str:
         width = {1: "mono", 2: "stereo"}.get(spec.channels, f"{spec.channels} channels")

@@ -56,6 +56,30 @@ def statistics(values: np.ndarray, rate: int) -> np.ndarray:
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
+def spectral_distance(made: np.ndarray, true: np.ndarray, rate: int) -> np.ndarray:
+    """Log-spectral distances (N,) in dB of clips (N, length, channels): over the 64 bands of `log_mel` the root of the mean
+    square of the difference, the mean over moments and channels (Gray and Markel 1976). Silence is -70 dB."""
+    apart = [log_mel(made[..., k], rate) - log_mel(true[..., k], rate) for k in range(true.shape[2])]
+    return np.mean([np.sqrt(np.square(own).mean(axis=2)).mean(axis=1) for own in apart], axis=0)
+
+
+def si_sdr(made: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Scale-invariant signal-to-distortion ratios (N,) in dB of clips (N, length, channels), the mean over channels.
+
+    Le Roux, Wisdom, Erdogan, Hershey 2019: the made clip is split into its part along the true one and the rest. Between -100
+    and 100 dB; NaN where a true clip is silent.
+    """
+    made, true = (x.astype(np.float64) - x.mean(axis=1, keepdims=True, dtype=np.float64) for x in (made, true))
+    power = np.square(true).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        along = (made * true).sum(axis=1, keepdims=True) / power[:, None] * true
+        ratio = 10 * np.log10(np.square(along).sum(axis=1) / np.square(made - along).sum(axis=1))
+    # a silent made clip is nothing of the true one: 0 / 0 is the worst, not unknown
+    ratio = np.where(np.square(made).sum(axis=1) > 0, ratio, -100.0)
+    return np.where(power > SOUNDING * true.shape[1], np.clip(ratio, -100, 100), np.nan).mean(axis=1)
+
+
+SOUNDING = 1e-10  # mean power above which a clip is not silent: -100 dB of full scale
 LOWEST, HIGHEST = 40.0, 2000.0  # Hz of a pitch
 VOICED = 0.5  # correlation of a clip with itself a period later, from which it has a pitch
 
@@ -94,7 +118,7 @@ def _properties(waves: np.ndarray, rate: int) -> dict[str, np.ndarray]:
     first = np.argmax(alike >= 0.9 * best[:, None], axis=1)[:, None]
     there = (np.arange(len(lags)) >= first) & (lags <= 1.15 * lags[first])
     period = lags[np.where(there, alike, -1.0).argmax(axis=1)]
-    sounding = energy.sum(axis=1) > 1e-10 * length
+    sounding = energy.sum(axis=1) > SOUNDING * length
     voiced = sounding & (best >= VOICED)
     return {
         "brightness": np.where(sounding, centre, np.nan),

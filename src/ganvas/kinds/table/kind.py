@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ...metrics.measure import Measure
     from ...store.cache import Writer
     from ...store.listing import Listing
-    from ..facets import Side
+    from ..facets import Pairs, Side
 
 BESIDE = {"label": "label", "labels": "label", "group": "group", "split": "split"}
 """Columns that are no part of a row, in any case of letters: what they say of it."""
@@ -241,6 +241,18 @@ class TableKind(Kind):
             for k, (name, type_) in enumerate(zip(spec.names, spec.types, strict=True))
             if type_ != CLASS
         }
+
+    def lines(self, record: np.ndarray, spec: TableSpec) -> list[str]:
+        """`name: value` of each column."""
+        return [f"{name}: {cells[0] or '(missing)'}" for name, cells in files.cells_of(record[None], spec).items()]
+
+    pair_measure = "relative_error"
+
+    def paired(self, made: np.ndarray, true: np.ndarray, spec: TableSpec, barred: tuple[str, ...]) -> Pairs:
+        """See `measures.paired`."""
+        from .measures import paired
+
+        return paired(made, true, spec)
 
     def describe(self, spec: TableSpec) -> str:
         counts = {type_: spec.types.count(type_) for type_ in (NUMBER, BINARY, CLASS)}

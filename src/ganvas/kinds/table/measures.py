@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...metrics.measure import Measure
-from ..facets import Side
+from ..facets import Pairs, Side
 from .spec import NUMBER, TableSpec
 
 
@@ -52,6 +52,29 @@ def measures(made: Side, train: Side, heldout: Side, tensor: Callable[[np.ndarra
         gaps = {name: correlation_difference(tensors[name], tensors["heldout"]) for name in ("made", "train")}
         protocol = f"correlations/mean absolute difference of pairs of places/{sizes}"
         found["correlation"] = Measure(gaps["made"], protocol, more={"real": gaps["train"]})
+    return found
+
+
+def paired(made: np.ndarray, true: np.ndarray, spec: TableSpec) -> Pairs:
+    """How near rows (N, columns) are to those they stand for.
+
+    relative_error: the root mean square of the error of numbers, in standard deviations of the training data, where both are
+    there. same_values: the share of binary values, classes and gaps (of numbers, too) that are as in the true row.
+    """
+    number = np.array([type_ == NUMBER for type_ in spec.types])
+    gaps = np.array(spec.missing, bool)
+    made, true = np.asarray(made, np.float64), np.asarray(true, np.float64)
+    found: Pairs = {}
+    if number.any():
+        errors = np.square((made - true)[:, number] / np.array(spec.scale)[number])
+        there = ~np.isnan(errors)
+        with np.errstate(invalid="ignore"):
+            mean = np.where(there, errors, 0.0).sum(axis=1) / there.sum(axis=1)
+        found["relative_error"] = (np.sqrt(mean), "rmse/numbers in standard deviations")
+    same = np.where(number, np.isnan(made) == np.isnan(true), (made == true) | (np.isnan(made) & np.isnan(true)))
+    counted = ~number | gaps
+    if counted.any():
+        found["same_values"] = (same[:, counted].mean(axis=1), "share of values/missing as a category")
     return found
 
 

@@ -126,6 +126,10 @@ class TokensKind(Kind):
 
         return encode(text, spec)
 
+    def lines(self, record: np.ndarray, spec: TokensSpec) -> list[str]:
+        """The text of a record; none of a melody."""
+        return [spec.joined.join(texts(record, spec))] if spec.rate is None else []
+
     def read(self, path: Path, spec: TokensSpec, settings: Mapping[str, Any]) -> Iterator[Piece]:
         """The lines of a text file, a caption each, as `encode_text` takes them; see `facets.Reads`."""
         try:

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 from ganvas.batches import Batch, Noise
+from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.errors import GanvasError, did_you_mean
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
@@ -225,12 +226,12 @@ class AnoGan(System):
         searched = self.config.method == "search" or self.config.gan_share == 1.0
         return self._unlike(images, redrawn) if searched else self._izi(images, redrawn), heat
 
-    def show(self, batch: Batch, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
+    def show(self, batch: Batch, noise: Noise) -> Panel:
         redrawn = self.reconstruct(self.project(batch.real, noise))
         heat = heat_map(batch.real, redrawn, self.config.smoothing)[:, None].expand_as(redrawn)
         sampled = self.sample(len(batch), noise)
         shown = torch.stack([batch.real, redrawn, heat.clamp(max=1.0) * 2 - 1, sampled], 1)
-        return shown, ("input", "redrawn", "difference", "sample")
+        return Panel(shown, ("input", "redrawn", "difference", "sample"))
 
     def _search(self, images: Tensor, noise: Noise) -> Tensor:
         """Latents (B, latent) found by gradient descent from noise, each image for itself."""

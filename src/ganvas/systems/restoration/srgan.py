@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from ganvas.batches import Batch, Noise
+from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
@@ -193,12 +194,12 @@ class SrGan(System):
     def restore(self, images: Tensor, noise: Noise) -> Tensor:
         return self.average(images).clamp(-1, 1)
 
-    def show(self, batch: Batch, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
+    def show(self, batch: Batch, noise: Noise) -> Panel:
         small = self.degrade(batch.real, noise)
         height, width = (side * self.scale for side in small.shape[2:])
         true = batch.real[:, :, :height, :width]
         shown = [resized(small, self.scale).clamp(-1, 1), self.restore(small, noise), true]
-        return torch.stack(shown, dim=1), ("bicubic", "restored", "true")
+        return Panel(torch.stack(shown, dim=1), ("bicubic", "restored", "true"))
 
     def _pair(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """(small, large) of one random piece of each record."""

@@ -12,6 +12,7 @@ products of a picture with its own caption exceed those with other captions, and
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +22,10 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from ganvas.batches import Batch, Noise
+from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.kinds import spelled
 from ganvas.networks.caption import CaptionDiscriminator, CaptionEncoder, CaptionGenerator
 from ganvas.networks.convolutional import ConvolutionalEncoder
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
@@ -113,6 +116,7 @@ class GanCls(System):
         self.generator = CaptionGenerator(config.latent_size, text, condition, shape, config.width)
         self.discriminator = CaptionDiscriminator(text, condition, shape, config.width)
         self.average = copy.deepcopy(self.generator)
+        self.undecided = (1.5 if config.matching_aware else 2.0) * math.log(2)  # the terms of fakes share one half
         self.register_buffer("captions", torch.zeros(KEPT, words.length, dtype=torch.int64))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
@@ -210,7 +214,8 @@ class GanCls(System):
         images: Tensor = self.average(latents, self.text_encoder(caption))
         return images
 
-    def show(self, batch: Batch, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
-        """The true picture of a caption, and several that are made of the caption alone."""
+    def show(self, batch: Batch, noise: Noise) -> Panel:
+        """The true picture of a caption, and several that are made of the caption alone, under the caption itself."""
         made = [self.sample(len(batch), noise, caption=batch["caption"]) for _ in range(SHOWN)]
-        return torch.stack([batch["picture"], *made], 1), ("true", *(f"made {k}" for k in range(1, SHOWN + 1)))
+        columns = ("true", *(f"made {k}" for k in range(1, SHOWN + 1)))
+        return Panel(torch.stack([batch["picture"], *made], 1), columns, spelled(batch["caption"], self.spec["caption"]))

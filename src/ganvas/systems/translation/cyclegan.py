@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from ganvas.batches import Batch, Noise
+from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.errors import GanvasError, did_you_mean
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
@@ -241,9 +242,9 @@ class CycleGan(System):
         result: Tensor = self._best()[self._domains.index(target)](images)
         return result
 
-    def show(self, batch: Batch, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
+    def show(self, batch: Batch, noise: Noise) -> Panel:
         to_a, to_b = self._best()
         first, second = (self.spec.classes[index] for index in self._domains)
         made_b, made_a = to_b(batch["a"]), to_a(batch["b"])
         cells = (batch["a"], made_b, to_a(made_b), batch["b"], made_a, to_b(made_a))
-        return torch.stack(cells, 1), (first, f"as {second}", "back", second, f"as {first}", "back")
+        return Panel(torch.stack(cells, 1), (first, f"as {second}", "back", second, f"as {first}", "back"))

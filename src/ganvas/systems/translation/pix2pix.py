@@ -11,6 +11,7 @@ training; D's objective is halved, which slows it beside G. Label maps enter as 
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from ganvas.batches import Batch, Noise
+from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
@@ -91,6 +93,7 @@ PRESETS: dict[str, Any] = {"auto": auto, "paper": {"norm": "instance", "jitter":
 
 class Pix2Pix(System):
     Config = Config
+    undecided = math.log(2)  # D's objective is halved
     couples_batch = "BatchNorm: micro-batches and processes normalise over their own share"
 
     def __init__(self, spec: Any, config: Any) -> None:
@@ -177,7 +180,7 @@ class Pix2Pix(System):
         found: Tensor = best(self._channels(maps, next(self.parameters()).dtype), noise)
         return found
 
-    def show(self, batch: Batch, noise: Noise) -> tuple[Tensor, tuple[str, ...]]:
+    def show(self, batch: Batch, noise: Noise) -> Panel:
         """The map, what is made of it, and the true photograph."""
         maps, photos = batch["map"], batch["photo"]
         if self.classes_of_map:
@@ -185,4 +188,4 @@ class Pix2Pix(System):
         else:
             shade = maps.mean(1, keepdim=True)
         seen = maps if maps.shape[1:] == photos.shape[1:] else shade.expand_as(photos)
-        return torch.stack([seen, self.translate(maps, None, noise), photos], 1), ("map", "made", "true")
+        return Panel(torch.stack([seen, self.translate(maps, None, noise), photos], 1), ("map", "made", "true"))
