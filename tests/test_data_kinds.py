@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ganvas.errors import GanvasError
 from ganvas.kinds.image.readers import read
 from ganvas.run.draw import draw
 from ganvas.run.train import train
@@ -91,3 +92,23 @@ def test_trains_resumes_and_samples_in_the_same_depth_and_shape(name: str, tmp_p
         assert picture.pixels.dtype == original.dtype == dtype
     if format in ("dicom", "nifti"):
         assert pictures[0].spacing == pytest.approx(next(iter(read(next(iter(sorted(source.iterdir())))))).spacing, rel=1e-4)
+
+
+def test_formats_are_called_by_several_names_everywhere_alike(tmp_path: Path) -> None:
+    from ganvas.data.phantoms._files import write_phantom
+    from ganvas.kinds import format_named, kind_names, kind_of
+    from ganvas.kinds.facets import Aliased
+
+    for name in kind_names():
+        kind = kind_of(name)
+        assert [format_named(kind, one.upper()) for one in kind.formats] == list(kind.formats)
+        if isinstance(kind, Aliased):
+            assert not set(kind.format_aliases) & set(kind.formats)
+            assert {format_named(kind, other) for other in kind.format_aliases} <= set(kind.formats)
+    image = kind_of("image")
+    given = ("tif", ".TIF", "jpeg", "dcm", "nii", "nii.gz")
+    assert [format_named(image, one) for one in given] == ["tiff", "tiff", "jpg", "dicom", "nifti", "nifti"]
+    with pytest.raises(GanvasError, match=r"--format 'tfi' is not served for images.*; formats: png, tiff"):
+        format_named(image, "tfi")
+    files = write_phantom("chest", 2, tmp_path / "out", format="tif", size=32)
+    assert {file.suffix for file in files if file.suffix not in (".jsonl", ".png")} == {".tiff"}

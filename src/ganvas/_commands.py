@@ -464,6 +464,7 @@ def run_data_make(options: argparse.Namespace) -> int:
 
 def run_data_list(options: argparse.Namespace) -> int:
     from .data.phantoms import catalogue
+    from .kinds import kind_names, kind_of
 
     phantoms = [
         {"name": p.name, "kind": p.kind, "summary": p.summary, "variants": list(p.variants)} for p in catalogue().values()
@@ -485,7 +486,11 @@ def run_data_list(options: argparse.Namespace) -> int:
             variants = ", ".join(f"{phantom['name']}:{v}" for v in phantom["variants"])
             lines.append(f"  {'':<10} variants: {variants}")
     lines += ["", "files (--data PATH):", *(f"  {k:<10} {v}" for k, v in formats.items())]
-    emit(options, {"phantoms": phantoms, "formats": formats}, lines)
+    kinds = [kind_of(name) for name in kind_names()]
+    written = {kind.name: list(kind.formats) for kind in kinds}
+    lines += ["", "formats of what is made (--format):"]
+    lines += [f"  {kind.says.noun:<10} {', '.join(kind.formats)}" for kind in kinds]
+    emit(options, {"phantoms": phantoms, "formats": formats, "written": written}, lines)
     return 0
 
 

@@ -61,6 +61,9 @@ class _Parser(argparse.ArgumentParser):
         raise GanvasError(f"{message}; see  {self.prog} --help")
 
 
+FORMAT_HELP = "png, tiff, dicom, wav, csv ... as  ganvas data list  names them, or a usual suffix (default: {})"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -184,7 +187,7 @@ def _build_parser() -> _Parser:
     sample.add_argument(
         "--depth", type=int, choices=(8, 16, 24, 32), help="bits per channel or sound sample (default: the data's)"
     )
-    sample.add_argument("--format", help="png, tiff, wav, csv, obj ... (default: the data's own kind)")
+    sample.add_argument("--format", help=FORMAT_HELP.format("the data's own"))
     sample.add_argument(
         "--loudness", help="of sound, each sample's: peak:-1 or rms:-20 (dB of full scale), or lufs:-16 (as it is heard)"
     )
@@ -210,7 +213,7 @@ def _build_parser() -> _Parser:
     use.add_argument("--as", dest="verb", help=f"{', '.join(verbs)} (default: the first it can; without INPUT it draws)")
     _use_options(use, table())
     use.add_argument("--with", dest="fields", metavar="NAME=WHAT", action="append", default=[], help=WITH)
-    use.add_argument("--format", help="png, tiff, dicom, nifti, wav, csv ... (default: that of each input; PNG for JPEG)")
+    use.add_argument("--format", help=FORMAT_HELP.format("that of each input; PNG for JPEG"))
     use.add_argument("--depth", type=int, choices=(8, 16, 24, 32), help="bits of a value (default: those of each input)")
     use.add_argument("--seed", type=_seed, default=0, help="of the noise, where the system has any (default 0)")
     use.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help=LATER)
@@ -293,7 +296,7 @@ def _build_parser() -> _Parser:
     make.add_argument("--seed", type=_seed, default=0)
     make.add_argument("--size", help="64, or HEIGHTxWIDTH such as 96x64 (default 64, for solids 32)")
     make.add_argument("--depth", type=int, choices=(8, 16), default=8)
-    make.add_argument("--format", help="png (default), tiff, dicom, nifti, npz; csv for points; obj, wav ... for others")
+    make.add_argument("--format", help=FORMAT_HELP.format("png for images, the first of the list for others"))
     command("list", "list the phantoms and the file formats", run_data_list, actions)
 
     prove = command("prove", "test a system's own claim against a baseline, on real data or a phantom", run_prove)

@@ -1,6 +1,7 @@
 """Configurations: frozen dataclasses whose fields carry their own help and limits, and the typed way into them.
 
-Used by systems (`Config`) and by the run (`RunConfig`). Not for files: `run/settings.py` reads and writes those. Free of torch.
+Used by systems (`Config`), by uses (`Options`) and by the run (`run.settings.Settings`). Not for files: `run/settings.py` reads
+and writes those. Free of torch.
 """
 
 from __future__ import annotations

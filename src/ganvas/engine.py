@@ -108,6 +108,7 @@ class Engine:
             raise GanvasError(f"unknown precision '{precision}': use one of {', '.join(PRECISIONS)}")
         self.system = system
         self.streams = dict(streams)
+        self.makers = dict(system.sources())  # streams that the System makes itself: nothing of them to save
         self.processes = processes or Processes(torch.device("cpu"))
         self.precision = precision
         self.micro_batches = micro_batches
@@ -159,12 +160,11 @@ class Engine:
     def _check_contract(self) -> None:
         if not self.phases:
             raise ValueError(f"{type(self.system).__name__} declares no phases")
-        self.streams.update({name: _Made(make) for name, make in self.system.sources().items()})
         for phase in self.phases:
             for turn in phase.turns:
                 if turn.player not in self.seats:
                     raise ValueError(f"phase '{phase.name}' gives a turn to '{turn.player}', who is no player")
-                if turn.source not in self.streams:
+                if turn.source not in {*self.streams, *self.makers}:
                     raise ValueError(f"turn '{turn.name}' draws from '{turn.source}', which is no stream")
 
     def _pairs(self, source: str, target: str) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
@@ -207,8 +207,8 @@ class Engine:
         return self._turn_page(phase) or report
 
     def _deal(self, source: str) -> tuple[list[Batch], list[Shared]]:
-        stream = self.streams[source]
-        batch = stream.make(self.clock, self.noise) if isinstance(stream, _Made) else stream.draw(self.noise)
+        make = self.makers.get(source)
+        batch = self.streams[source].draw(self.noise) if make is None else make(self.clock, self.noise)
         batch = batch.to(self.dtype, self.memory_format)
         if source == "data":
             count = len(batch) * self.processes.world
@@ -430,7 +430,7 @@ class Engine:
             "played": self.played,
             "incidents": [list(x) for x in self.incidents],
             "players": players,
-            "streams": {name: s.state() for name, s in self.streams.items() if not isinstance(s, _Made)},
+            "streams": {name: s.state() for name, s in self.streams.items()},
             "noise": self.noise.generator.get_state(),
             "ranks": self.processes.gather(own),
         }
@@ -482,22 +482,3 @@ def _beside(values: Mapping[str, Any], parameter: nn.Parameter, optimiser: Any) 
         else copy.deepcopy(value)
         for key, value in values.items()
     }
-
-
-class _Made:
-    """A stream that the System makes itself (a generated data set): drawn like the others, nothing of it to save."""
-
-    def __init__(self, make: Any) -> None:
-        self.make = make
-
-    def draw(self, noise: Noise) -> Batch:
-        raise AssertionError("the Engine calls make(clock, noise)")
-
-    def configure(self, **overrides: Any) -> None:
-        return None
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        return None

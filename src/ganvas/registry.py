@@ -35,8 +35,9 @@ class Card:
     main one, which they make, first; then `data` are the kinds of that one. options: of the data, when the user does not say
     (`size`, `fit`).
     example: data to try it with, where the usual phantom of its kind will not do.
-    presets: names, `auto` first. doc: the module docstring, the paper in ten lines. brings: those names of `BROUGHT` that its
-    file defines.
+    doc: the module docstring, the paper in ten lines. module: its name, empty for a file that a user named. brings: those
+    names of `BROUGHT` that its file defines.
+    extra: what else the card says.
     """
 
     name: str

@@ -12,11 +12,12 @@ import toys
 from ganvas.batches import Noise
 from ganvas.capabilities import Projects, Samples, ScoresAnomaly
 from ganvas.config import build_config
+from ganvas.data.classes import find_normal
 from ganvas.data.streams import open_stream
 from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.kinds.image.spec import ImageSpec
-from ganvas.systems.detection.anogan import AnoGan, Config, find_normal, heat_map
+from ganvas.systems.detection.anogan import AnoGan, Config, heat_map
 
 SMALL: dict[str, Any] = {"width": 4, "latent_size": 4, "batch_size": 16}
 
@@ -75,7 +76,7 @@ def play(engine: Engine, rounds: int) -> None:
     ],
 )
 def test_the_normal_class_is_found_by_its_name(classes: tuple[str, ...], wanted: str, found: tuple[int, ...]) -> None:
-    assert find_normal(classes, wanted) == found
+    assert find_normal(classes, wanted, "anogan") == found
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_the_normal_class_is_found_by_its_name(classes: tuple[str, ...], wanted:
 )
 def test_an_unclear_normal_class_is_refused_in_one_line(classes: tuple[str, ...], wanted: str, says: str) -> None:
     with pytest.raises(GanvasError, match=says) as caught:
-        find_normal(classes, wanted)
+        find_normal(classes, wanted, "anogan")
     assert "\n" not in str(caught.value)
 
 

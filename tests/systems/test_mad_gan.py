@@ -15,6 +15,7 @@ import toys
 from ganvas.batches import Noise
 from ganvas.capabilities import Projects, Samples, ScoresAnomaly
 from ganvas.config import build_config
+from ganvas.data.classes import find_normal
 from ganvas.data.phantoms import make_phantom
 from ganvas.errors import GanvasError
 from ganvas.game import Clock
@@ -24,7 +25,7 @@ from ganvas.kinds.series.spec import SeriesSpec
 from ganvas.proofs.mad_gan import measures
 from ganvas.run.apply import apply
 from ganvas.run.train import train
-from ganvas.systems.detection.mad_gan import Config, Generator, MadGan, Recurrent, find_normal
+from ganvas.systems.detection.mad_gan import Config, Generator, MadGan, Recurrent
 
 SPEC = SeriesSpec(16, ("flow", "heat", "current"), (0.0, 1.0, 2.0), (1.0, 2.0, 3.0), 1.0)
 
@@ -118,14 +119,14 @@ def test_one_bad_step_stands_out_at_its_place() -> None:
     [((), "", ()), (("anomaly-free", "valve1"), "", (0,)), (("bad", "Normal"), "", (1,)), (("a", "b"), "b", (1,))],
 )
 def test_the_normal_class(classes: tuple[str, ...], wanted: str, found: tuple[int, ...]) -> None:
-    assert find_normal(classes, wanted) == found
+    assert find_normal(classes, wanted, "mad-gan") == found
 
 
 def test_an_unclear_normal_class_is_refused() -> None:
     with pytest.raises(GanvasError, match="which class is normal"):
-        find_normal(("a", "b"), "")
+        find_normal(("a", "b"), "", "mad-gan")
     with pytest.raises(GanvasError, match="no class 'vale'.*did you mean 'valve'"):
-        find_normal(("good", "valve"), "vale")
+        find_normal(("good", "valve"), "vale", "mad-gan")
     with pytest.raises(GanvasError, match="static_latent_size 9 is more than latent_size 4"):
         system_of(static_latent_size=9)
 

@@ -1,6 +1,7 @@
 """What is compared with what: a run, a folder or an array becomes samples; real data becomes a training and a held-out part.
 
-Both sides leave here in one form (`Sets`): pictures of one size, number of channels and number format, or features.
+Both sides leave here in one form (`Sets`): what is looked at (`facets.Seen`) in one size, number of channels and number format,
+of any other kind features, with the records that they are of.
 Not for measuring, and not for training data that is larger than memory.
 """
 

@@ -253,6 +253,23 @@ def decode(tensor: Tensor, spec: Spec, depth: int | None = None) -> np.ndarray:
     return kind.decode(tensor, kind.at_depth(spec, depth) if depth is not None and isinstance(kind, Deep) else spec)
 
 
+def format_named(kind: Kind, format: str) -> str:
+    """The one of the kind's formats that a user means: by its name, another usual one, or the suffix of its files.
+
+    Raises GanvasError with the nearest.
+    """
+    from ..errors import GanvasError, did_you_mean
+    from .facets import Aliased
+
+    aliases = kind.format_aliases if isinstance(kind, Aliased) else {}
+    name = format.lower().removeprefix(".")
+    chosen = aliases.get(name, name)
+    if chosen not in kind.formats:
+        close = did_you_mean(name, [*kind.formats, *aliases])
+        raise GanvasError(f"--format '{format}' is not served for {kind.says.noun}{close}; formats: {', '.join(kind.formats)}")
+    return chosen
+
+
 def spelled(tensor: Tensor, spec: Spec) -> tuple[str, ...]:
     """Samples of the game (N, ...) as a line of text each: the sentence of a caption. Empty for kinds that are not read."""
     from .facets import Spelled

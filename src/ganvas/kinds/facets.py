@@ -100,6 +100,14 @@ class Sniffs(Protocol):
 
 
 @runtime_checkable
+class Aliased(Protocol):
+    """Has formats that people call by other names too."""
+
+    format_aliases: Mapping[str, str]
+    """Other name, lower case -> one of `Kind.formats`."""
+
+
+@runtime_checkable
 class Settles(Protocol):
     """Brings options into one form before the cache is asked."""
 

@@ -7,17 +7,18 @@ from typing import Any
 
 from torch import nn
 
-from ..kinds.image.spec import ImageSpec
+from ..kinds import kind_of
+from ..kinds.facets import Seen
 from .convolutional import ConvolutionalDiscriminator, ConvolutionalGenerator
 from .perceptron import Perceptron
 
 
 def build_pair(spec: Any, config: Any, *, critic_norm: bool = True) -> tuple[nn.Module, nn.Module]:
-    """(generator, discriminator) for `spec`: convolutional for images, perceptrons for points.
+    """(generator, discriminator) for `spec`: convolutional for what is looked at (`facets.Seen`), else perceptrons.
 
-    config needs `latent_size` and `width`, and for points `layers`. critic_norm: BatchNorm in the image discriminator.
+    config needs `latent_size` and `width`, and for perceptrons `layers`. critic_norm: BatchNorm in the image discriminator.
     """
-    if isinstance(spec, ImageSpec):
+    if isinstance(kind_of(spec.kind), Seen):
         generator = ConvolutionalGenerator(config.latent_size, spec.shape, config.width)
         return generator, ConvolutionalDiscriminator(spec.shape, config.width, batch_norm=critic_norm)
     size = math.prod(spec.shape)

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, GanvasError
-from ..kinds import Kind, decode, encode, kind_of
+from ..kinds import Kind, decode, encode, format_named, kind_of
 from ..kinds.facets import Deep, Piece, Reads, WritesLike
 from ..uses import Use, build_options, drawing, fields_given, fields_taken, find_use, uses_of
 from ..uses.desk import Desk
 from ..version import __version__
-from .draw import draw, reading, served_format
+from .draw import draw, reading
 from .given import GivenField, given_fields, sorted_out, stem
 from .load import Run
 from .outputs import moved, results
@@ -130,7 +130,7 @@ class _Job:
         self.doing = use.done if use.tell is None else use.tell(work, self.options)
         self.settings = reading(run, fitted=use.fitted, seed=seed)
         self.given: dict[str, GivenField] = given_fields(use, work, {**named, **fields}, self.settings)
-        self.format = format if self.made is None or format is None else served_format(kind_of(self.out_spec.kind), format)
+        self.format = format if self.made is None or format is None else format_named(kind_of(self.out_spec.kind), format)
 
     @property
     def out_spec(self) -> Any:

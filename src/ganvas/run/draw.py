@@ -11,9 +11,9 @@ from typing import Any
 
 from ..config import knobs
 from ..drawing import save_picture
-from ..errors import GanvasError, did_you_mean
+from ..errors import GanvasError
 from ..files import write_atomically
-from ..kinds import Kind, decode, kind_of
+from ..kinds import decode, format_named, kind_of
 from ..kinds.facets import Deep, Levelled
 from ..uses import Use, Work, build_options, drawing, find_use, pieces_of, uses_of
 from ..uses.sample import moves_of
@@ -82,7 +82,7 @@ def draw(
     more = {name: value for name, value in more.items() if value != []}
     asked = {"move": move, "label": None if label is None else str(label), **more, "count": count}
     chosen_options = build_options(use, asked, uses_of(run.system))
-    chosen = served_format(kind, format or str(getattr(spec, "format", kind.formats[0])))
+    chosen = format_named(kind, format or str(getattr(spec, "format", kind.formats[0])))
     if isinstance(kind, Deep):
         spec = kind.stored(spec, chosen, depth)
     records, labels, notes = _made(use, work, chosen_options, beside, getattr(spec, "depth", None))
@@ -124,16 +124,6 @@ def _made(
         records = np.concatenate([decode(piece, work.spec, depth) for piece in pieces_of(made[work.main])])
     labels = [str(work.spec.classes[index]) for index in made["label"].tolist()] if "label" in made else None
     return records, labels, [note for pieces in given.values() for piece in pieces for note in piece.notes]
-
-
-def served_format(kind: Kind, format: str) -> str:
-    """One of the kind's formats, by its name or a usual suffix. Raises GanvasError with the nearest."""
-    chosen = format.lower()
-    chosen = {"tif": "tiff", "jpeg": "jpg", "dcm": "dicom", "nii": "nifti"}.get(chosen, chosen)
-    if chosen not in kind.formats:
-        close = did_you_mean(chosen, list(kind.formats))
-        raise GanvasError(f"--format '{chosen}' is not served for {kind.says.noun}{close}; formats: {', '.join(kind.formats)}")
-    return chosen
 
 
 def reading(run: Run, *, fitted: bool, seed: int = 0) -> dict[str, Any]:

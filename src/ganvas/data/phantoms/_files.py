@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DataError, did_you_mean
+from ...errors import DataError
 from ...files import told, write_atomically
-from ...kinds import kind_of
+from ...kinds import format_named, kind_of
 from ...kinds.image.spec import ImageSpec
 from . import PhantomData, catalogue, make_phantom
 
@@ -32,17 +32,12 @@ def write_phantom(
     format: None means PNG for images, CSV for points, the first of its own for any other kind. size: None means the phantom's
     own. All but points go into one folder a class; masks, as PNG, into `masks/` with the image's name; facts, one JSON line a
     record, into `facts.jsonl` (`file` names its file). Points go into `points.csv`.
-    Raises DataError for unknown names and formats and for a folder that is not empty, RunError when it cannot be written.
+    Raises DataError for unknown names and for a folder that is not empty, GanvasError for unknown formats, RunError when it
+    cannot be written.
     """
     name = text.partition(":")[0]
     kind = catalogue()[name].kind if name in catalogue() else "image"
-    formats = kind_of(kind).formats
-    format = (format or formats[0]).lower()
-    format = {"tif": "tiff", "jpeg": "jpg", "dcm": "dicom", "nii": "nifti"}.get(format, format)
-    if format not in formats:
-        raise DataError(
-            f"format '{format}' is not served for '{name}'{did_you_mean(format, list(formats))}; formats: {', '.join(formats)}"
-        )
+    format = format_named(kind_of(kind), format or kind_of(kind).formats[0])
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is not an empty folder: choose a new one with --out")
     made = make_phantom(text, n, seed, size=size, depth=depth)

@@ -42,6 +42,7 @@ class ImageKind(Kind):
     spec = ImageSpec
     suffixes = tuple(SUFFIXES)
     formats = tuple(FORMATS)
+    format_aliases = {"tif": "tiff", "jpeg": "jpg", "dcm": "dicom", "nii": "nifti", "nii.gz": "nifti"}
     says = KindSays(
         noun="images",
         features="pixels",

@@ -60,6 +60,7 @@ class SeriesKind(Kind):
     spec = SeriesSpec
     suffixes = (".csv", ".tsv", ".parquet", ".npz", ".npy")
     formats = ("csv", "parquet", "npz")
+    format_aliases = {"pq": "parquet"}
     says = KindSays(
         noun="series",
         features="course",

@@ -45,6 +45,7 @@ class SolidKind(Kind):
     spec = SolidSpec
     suffixes = (".obj", ".stl", ".ply", ".nii", ".nii.gz", ".npz", ".npy")
     formats = ("obj", "stl", "ply", "npz", "npy", "nifti")
+    format_aliases = {"nii": "nifti", "nii.gz": "nifti"}
     says = KindSays(
         noun="solids",
         features="voxels",

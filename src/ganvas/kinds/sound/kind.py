@@ -55,6 +55,7 @@ class Sound(Kind):
     spec = SoundSpec
     suffixes = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff", ".aifc")
     formats = ("wav", "flac", "ogg", "mp3")
+    format_aliases = {"wave": "wav", "oga": "ogg"}
     says = KindSays(
         noun="sounds",
         features="log-mel",

@@ -37,6 +37,7 @@ class TableKind(Kind):
     suffixes = (".csv", ".tsv", ".parquet", ".jsonl", ".npz")
     lent = (".csv", ".tsv", ".parquet", ".npz")
     formats = ("csv", "parquet", "npz")
+    format_aliases = {"pq": "parquet"}
     says = KindSays(
         noun="rows",
         features="columns",

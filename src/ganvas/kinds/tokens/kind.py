@@ -48,6 +48,7 @@ class TokensKind(Kind):
     spec = TokensSpec
     suffixes = (".txt", ".csv", ".tsv", ".npz", ".mid", ".midi")
     formats = ("txt", "csv", "npz", "mid")
+    format_aliases = {"text": "txt", "midi": "mid"}
     says = KindSays(
         noun="sequences",
         features="symbols+pairs",

@@ -26,7 +26,7 @@ from torch.nn.functional import conv2d, pad
 from ganvas.batches import Batch, Noise
 from ganvas.capabilities import Panel
 from ganvas.config import knob
-from ganvas.errors import GanvasError, did_you_mean
+from ganvas.data.classes import find_normal
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
 from ganvas.inference.search import search
 from ganvas.networks.convolutional import ConvolutionalDiscriminator, ConvolutionalEncoder, ConvolutionalGenerator
@@ -45,8 +45,6 @@ CARD = {
     "data": ["image"],
     "aliases": ["f-anogan", "fanogan"],
 }
-
-USUAL_NAMES = ("normal", "healthy", "notumor", "no-tumor", "no-finding", "good", "ok")
 
 
 @dataclass(frozen=True)
@@ -100,24 +98,6 @@ def heat_map(images: Tensor, redrawn: Tensor, smoothing: float) -> Tensor:
     return heat[:, 0]
 
 
-def find_normal(classes: tuple[str, ...], wanted: str) -> tuple[int, ...]:
-    """The index of the normal class, or () for data without classes. Raises GanvasError when it is not clear which."""
-    if not classes and not wanted:
-        return ()
-    if wanted:
-        if wanted not in classes:
-            known = ", ".join(classes) if classes else "none, it has no labels"
-            close = did_you_mean(wanted, list(classes))
-            raise GanvasError(f"anogan: the data has no class '{wanted}' to learn as normal{close}; its classes: {known}")
-        return (classes.index(wanted),)
-    if len(classes) == 1:
-        return (0,)
-    found = [k for k, name in enumerate(classes) if name.lower().replace("_", "-").replace(" ", "-") in USUAL_NAMES]
-    if len(found) != 1:
-        raise GanvasError(f"anogan: which class is normal? Say it with --set normal=NAME, one of {', '.join(classes)}")
-    return (found[0],)
-
-
 class AnoGan(System):
     Config = Config
     mixed_is_safe = True
@@ -125,7 +105,7 @@ class AnoGan(System):
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
-        self._normal = find_normal(tuple(spec.classes), config.normal)
+        self._normal = find_normal(tuple(spec.classes), config.normal, "anogan")
         self.generator = ConvolutionalGenerator(config.latent_size, spec.shape, config.width)
         self.discriminator = ConvolutionalDiscriminator(spec.shape, config.width)
         self.encoder = ConvolutionalEncoder(spec.shape, config.latent_size, config.width)

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from ganvas.batches import Batch, Noise
 from ganvas.config import knob
-from ganvas.errors import GanvasError, did_you_mean
+from ganvas.data.classes import find_normal
+from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
 from ganvas.inference.search import search
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
@@ -39,7 +40,6 @@ CARD = {
     "aliases": ["madgan", "mad"],
 }
 
-USUAL_NAMES = ("normal", "healthy", "good", "ok", "anomaly-free")
 TOGETHER = 512  # windows searched for at once
 
 
@@ -114,28 +114,12 @@ class Generator(Recurrent):
         return super().forward(steps).tanh()
 
 
-def find_normal(classes: tuple[str, ...], wanted: str) -> tuple[int, ...]:
-    """The index of the normal class, or () for data without classes. Raises GanvasError when it is not clear which."""
-    if not classes and not wanted:
-        return ()
-    if wanted:
-        if wanted not in classes:
-            known = ", ".join(classes) if classes else "none, it has no labels"
-            close = did_you_mean(wanted, list(classes))
-            raise GanvasError(f"mad-gan: the data has no class '{wanted}' to learn as normal{close}; its classes: {known}")
-        return (classes.index(wanted),)
-    found = [k for k, name in enumerate(classes) if name.lower().replace("_", "-").replace(" ", "-") in USUAL_NAMES]
-    if len(found) != 1:
-        raise GanvasError(f"mad-gan: which class is normal? Say it with --set normal=NAME, one of {', '.join(classes)}")
-    return (found[0],)
-
-
 class MadGan(System):
     Config = Config
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
-        self._normal = find_normal(tuple(spec.classes), config.normal)
+        self._normal = find_normal(tuple(spec.classes), config.normal, "mad-gan")
         self.length, quantities = spec.shape
         if config.static_latent_size > config.latent_size:
             raise GanvasError(
