@@ -179,7 +179,7 @@ def run_one(case: dict[str, Any], work: Path) -> None:
         drawn = open_data(data, size=(32, 32), phantom_count=case["different"] + 64, heldout=0.0, seed=case["seed"])
         data = drawn.values[:][[n % case["different"] for n in range(settings.pop("phantom_count"))]]
         settings.pop("size")
-    settings |= {"looks": case.get("looks", 0), "sample_every": 0.0, "quiet": True, "threads": 1, "seed": case["seed"]}
+    settings |= {"evaluations": case.get("looks", 0), "sample_every": 0.0, "quiet": True, "threads": 1, "seed": case["seed"]}
     settings |= {"precision": "32", "channels_last": "off", "budget": f"{case['seconds']:g}s", "out": folder}
     error = None
     try:

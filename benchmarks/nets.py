@@ -79,7 +79,7 @@ RUNS: list[tuple[str, str, dict[str, str], dict[str, Any], list[str]]] = [
 """System, kind, options of `train`, settings, and what else is done with the run besides sampling."""
 
 PLAIN = "--preset paper --budget 6r --until budget --seed 7 --split-seed 7 --threads 1 --device cpu --precision 32"
-PLAIN += " --channels-last off --watch off --looks 0 --sample-every 0 --quiet"
+PLAIN += " --channels-last off --watch off --evaluations 0 --sample-every 0 --quiet"
 SAMPLES = {"graph": "1"}  # how many to draw of a kind, where it is not 4
 EVALUATE = {"dcgan": ["--no-audit", "--no-anchors"]}  # which take most of a minute on images
 APPLY = {"cyclegan": ["--to", "effusion"], "stylegan2": ["--as", "project"]}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ganvas.errors import RunError
-from ganvas.files import sync_folder, told, write_atomically, write_json
+from ganvas.files import sync_folder, write_atomically, write_json
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_folder_that_is_gone_or_a_file_in_its_place(tmp_path: Path) -> None:
     ],
 )
 def test_other_refusals_are_explained(number: int, message: str) -> None:
-    with pytest.raises(RunError, match=message), told(Path("folder/a")):
+    with pytest.raises(RunError, match=message), disk_errors(Path("folder/a")):
         raise OSError(number, os.strerror(number))
 
 

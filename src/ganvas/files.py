@@ -14,7 +14,7 @@ from .errors import GanvasError, RunError
 
 
 @contextlib.contextmanager
-def told(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
     """Turn an OSError while writing `path` into one line that says what to do. Nothing saved before is touched."""
     try:
         yield
@@ -37,7 +37,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Raises RunError in one line.
     """
-    with told(path):
+    with disk_errors(path):
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             with temporary.open("wb") as handle:
@@ -62,7 +62,7 @@ def held(run: Path) -> Iterator[None]:
     except ImportError:  # no such locks on this system
         yield
         return
-    with told(run / ".lock"):
+    with disk_errors(run / ".lock"):
         handle = os.open(run / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:

@@ -32,7 +32,7 @@ def points(tmp_path: Path) -> Path:
 
 
 def train(data: Any, **options: Any) -> dict[str, Any]:
-    fixed = {"sample_every": 0, "looks": 4, "look_share": 1000, "check_every": 2, "config": toys.SMALL}
+    fixed = {"sample_every": 0, "evaluations": 4, "evaluation_share": 1000, "check_every": 2, "config": toys.SMALL}
     return ganvas.train("gan", data, quiet=True, **{**fixed, **options})
 
 
@@ -89,7 +89,7 @@ def test_a_best_checkpoint_survives_a_kill_between_any_two_steps(points: Path, t
 
 
 def test_a_better_look_that_was_not_kept_in_time_is_kept_on_resuming(points: Path, tmp_path: Path) -> None:
-    result = train(points, out=tmp_path / "run", budget="24r", looks=1)
+    result = train(points, out=tmp_path / "run", budget="24r", evaluations=1)
     assert result["best"]["round"] == 24
     for file in (tmp_path / "run" / "checkpoints" / "best").iterdir():
         file.unlink()
@@ -121,7 +121,14 @@ def test_stop(points: Path, tmp_path: Path) -> None:
 
 def test_rollback_goes_back_to_an_older_checkpoint_and_gives_up_after_its_retries(points: Path, tmp_path: Path) -> None:
     result = train(
-        points, out=tmp_path / "run", budget="400r", config=FROZEN, on_alarm="rollback", retries=1, looks=100, check_every=4
+        points,
+        out=tmp_path / "run",
+        budget="400r",
+        config=FROZEN,
+        on_alarm="rollback",
+        retries=1,
+        evaluations=100,
+        check_every=4,
     )
     assert result["stopped"] == "alarm"
     found = json.loads((tmp_path / "run" / "health.json").read_text())
@@ -147,7 +154,7 @@ def test_restart_takes_another_seed_and_keeps_the_failed_record_beside(points: P
 
 
 def test_without_a_budget_a_run_ends_at_the_plateau(points: Path, tmp_path: Path) -> None:
-    result = train(points, out=tmp_path / "run", config=FROZEN, looks=None, until="plateau")
+    result = train(points, out=tmp_path / "run", config=FROZEN, evaluations=None, until="plateau")
     assert result["stopped"] == "plateau"
     assert len(json.loads((tmp_path / "run" / "health.json").read_text())["looks"]) >= 8
     assert ganvas.load(tmp_path / "run", which="best").manifest["round"] == result["best"]["round"]
@@ -155,13 +162,13 @@ def test_without_a_budget_a_run_ends_at_the_plateau(points: Path, tmp_path: Path
 
 def test_a_plateau_is_noticed_long_before_a_large_budget_is_spent(points: Path, tmp_path: Path) -> None:
     """Eight looks spread over the budget would be too few to tell before its end."""
-    result = train(points, out=tmp_path / "run", budget="1000000r", config=FROZEN, looks=None, until="plateau")
+    result = train(points, out=tmp_path / "run", budget="1000000r", config=FROZEN, evaluations=None, until="plateau")
     assert (result["stopped"], result["rounds"] < 100_000) == ("plateau", True)
 
 
 def test_until_plateau_is_refused_where_nothing_can_be_judged(points: Path, tmp_path: Path) -> None:
-    with pytest.raises(GanvasError, match="--until plateau needs --watch on"):
-        train(points, out=tmp_path / "run", until="plateau", looks=0)
+    with pytest.raises(GanvasError, match="--until plateau measures the kernel distance"):
+        train(points, out=tmp_path / "run", until="plateau", evaluations=0)
     with pytest.raises(GanvasError, match="too few to judge"):
         train(points, out=tmp_path / "run", until="plateau", heldout=0.0)
     assert not (tmp_path / "run").exists()

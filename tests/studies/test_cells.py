@@ -134,7 +134,7 @@ def test_an_explosion_of_all_losses_is_told_and_one_of_a_single_player_is_not() 
 def test_a_job_in_stretches_plays_the_game_of_one_run_and_keeps_every_loss(judge: str, tmp_path: Path) -> None:
     folder = job(tmp_path / "job", judge)
     result = play(folder)
-    fixed = {"seed": 3, "threads": 1, "looks": 0, "sample_every": 0.0, "until": "budget", "quiet": True}
+    fixed = {"seed": 3, "threads": 1, "evaluations": 0, "sample_every": 0.0, "until": "budget", "quiet": True}
     train("dcgan", "chest", out=tmp_path / "straight", config=SMALL, **SETTINGS, **fixed, budget="12r")
     loaded = checkpoint.load(tmp_path / "straight")
     assert loaded is not None

@@ -27,11 +27,11 @@ def write_evaluation(
     out: Path, result: Mapping[str, Any], sets: Sets, audit: Any, anchors: Mapping[str, np.ndarray]
 ) -> dict[str, str]:
     """Write the files into `out`; returns what was written by name. Raises RunError when that cannot be done."""
-    from ..files import told, write_atomically, write_json
+    from ..files import disk_errors, write_atomically, write_json
     from ..metrics import draw_spectrum
 
     files = {"json": out / "evaluation.json"}
-    with told(out):
+    with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     if "spectrum" in result:
         files["spectrum"] = out / "spectrum.png"

@@ -65,7 +65,7 @@ class Watch:
         self._history: tuple[list[list[float]], list[float]] = ([], [])  # of `Variety`, until it is there
         self.planned = looks_planned(settings)
         self.quality: Quality | None = None
-        self.why = "" if self.planned else "no looks were asked for (--looks)"
+        self.why = "" if self.planned else "no evaluations were asked for (--evaluations)"
         if self.planned:
             try:
                 self.quality = Quality(self.system, dataset, settings.seed)
@@ -78,7 +78,7 @@ class Watch:
             settings.until == "plateau" or (settings.until is None and settings.budget is None)
         )
         # a plateau is known by many looks, of which a few shares of a budget would not be enough
-        self.by_growth = self.open or (self.until_plateau and settings.looks is None)
+        self.by_growth = self.open or (self.until_plateau and settings.evaluations is None)
 
     # Losses
 
@@ -129,7 +129,7 @@ class Watch:
         looks = self.quality.looks if self.quality is not None else []
         guess = kind_of(self.dataset.spec.kind).says.look
         cost = looks[-1].get("cost", guess) if looks else guess
-        return bool(self.look_seconds + cost <= self.settings.look_share * seconds)
+        return bool(self.look_seconds + cost <= self.settings.evaluation_share * seconds)
 
     def peek(self, seconds: float) -> None:
         """Draw a few samples and compare them; see whether each player moves."""
@@ -173,7 +173,7 @@ class Watch:
         clock, progress = self.engine.clock, self._progress(seconds)
         with self.engine.watching():
             whole = self.budget.seconds or (seconds / progress if progress > 0 else 0.0)
-            allowance = None if self.by_growth else self.settings.look_share * whole / (self.planned + 3)
+            allowance = None if self.by_growth else self.settings.evaluation_share * whole / (self.planned + 3)
             self.quality.settle_count(allowance)
             entry, drawn = self.quality.look(clock.round, clock.samples, seconds)
         self._compare(drawn[:COUNT])
@@ -293,6 +293,6 @@ def looks_planned(settings: Any) -> int:
     """How many looks a run is to have: as asked, else LOOKS; none where pictures were switched off as well."""
     if settings.watch == "off":
         return 0
-    if settings.looks is not None:
-        return int(settings.looks)
+    if settings.evaluations is not None:
+        return int(settings.evaluations)
     return LOOKS if settings.sample_every > 0 or settings.until == "plateau" else 0

@@ -152,7 +152,7 @@ def run_proof(
 ) -> dict[str, Any]:
     """`prove`, for a proof that is given and not looked up."""
     from ..doctor import machine
-    from ..files import told, write_json
+    from ..files import disk_errors, write_json
     from ._picture import draw
 
     say = say or (lambda text: None)
@@ -163,7 +163,7 @@ def run_proof(
     budget = proof.quick_budget if quick else proof.budget
     out = Path(out) if out is not None else RESULTS
     keeper = _Keeper(out / "arms" / f"{name}-{_key(name, proof, source, budget)}")
-    with told(out):
+    with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         keeper.open()
     for seed in range(count):
@@ -290,9 +290,9 @@ class _Keeper:
         """Run one arm and keep what it found."""
         import numpy as np
 
-        from ..files import told, write_json
+        from ..files import disk_errors, write_json
 
-        with told(task.folder):
+        with disk_errors(task.folder):
             task.folder.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
         outcome = function(task)
@@ -306,7 +306,7 @@ class _Keeper:
         }
         if task.seed == 0 and outcome.samples is not None:
             labels = np.empty(0, np.int64) if outcome.labels is None else outcome.labels
-            with told(self.folder):
+            with disk_errors(self.folder):
                 np.savez_compressed(self._samples(arm), samples=outcome.samples, labels=labels)
         self.arms[f"{arm}/{task.seed}"] = record
         write_json(self.file, self.arms)

@@ -202,7 +202,7 @@ def training_rows(facts: Facts) -> list[tuple[str, str]]:
         rows.append(("opening phase", opening))
         rows.append(("alarms", str(len(health.alarms)) if health.alarms else "none"))
     if health.best is not None:
-        rows.append(("best look", f"at round {health.best:,}; checkpoints/best keeps it"))
+        rows.append(("best evaluation", f"at round {health.best:,}; checkpoints/best keeps it"))
     incidents = [facts.without_folders(str(row["incident"])) for row in facts.rows if row.get("incident")]
     if incidents:
         rows.append(("incidents", "; ".join(incidents[:5]) + (f"; {len(incidents) - 5} more" if len(incidents) > 5 else "")))

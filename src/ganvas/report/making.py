@@ -41,7 +41,7 @@ def report(
     The page holds no real record, no script and no address, and is smaller than 5 MB. Raises GanvasError for what is no run,
     and RunError when something cannot be written.
     """
-    from ..files import told, write_atomically
+    from ..files import disk_errors, write_atomically
     from ..run.outputs import check_free_file
 
     say = say or (lambda text: None)
@@ -74,7 +74,7 @@ def report(
     content = report_page(articles).encode()
     if len(content) > LARGEST:
         raise GanvasError(f"a page of {len(checked)} runs would have {len(content) / 1e6:.1f} MB: report fewer runs at once")
-    with told(page.parent):
+    with disk_errors(page.parent):
         page.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(page, content)
     return {"page": str(page), "bytes": len(content), "runs": results}
@@ -82,14 +82,14 @@ def report(
 
 def _article(facts: Facts, which: str, device: str, system: Any, most: int) -> tuple[Article, dict[str, Any]]:
     """A run's part of the page, and what was written beside it. most: bytes that one picture may take."""
-    from ..files import told, write_atomically
+    from ..files import disk_errors, write_atomically
     from .pictures import feature_points, gather, packed
 
     run = _opened(facts, which, device, system)
     able = able_to(facts, run)
     article = Article(facts, able)
     folder = facts.path / FOLDER
-    with told(folder):
+    with disk_errors(folder):
         folder.mkdir(exist_ok=True)
     drawn = {"losses": plots.losses(facts), "metrics": plots.metrics({facts.name: facts})}
     if facts.evaluation is not None:

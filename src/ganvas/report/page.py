@@ -246,7 +246,7 @@ def _looks(one: Article) -> str:
             (name_of(key), interval({"low": None, **measure}), str(measure.get("protocol", "")))
             for key, measure in look["metrics"].items()
         ]
-        told = f"There was one look, at round {look['round']:,}."
+        told = f"There was one evaluation, at round {look['round']:,}."
         return f'<p class="soft">{told}</p>' + table(("metric", "samples [95 %]", "protocol"), rows)
     return '<p class="soft">Nothing was measured while this run trained.</p>'
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import GanvasError
-from ..files import sync_folder, told, write_atomically
+from ..files import disk_errors, sync_folder, write_atomically
 
 FORMAT = 1
 FILES = ("weights.safetensors", "state.pt")
@@ -34,7 +34,7 @@ def save(folder: Path, weights: dict[str, Any], state: dict[str, Any], summary: 
     import torch
 
     incoming = folder / ".incoming"
-    with told(incoming):
+    with disk_errors(incoming):
         shutil.rmtree(incoming, ignore_errors=True)
         incoming.mkdir()
     buffer = io.BytesIO()
@@ -49,7 +49,7 @@ def save(folder: Path, weights: dict[str, Any], state: dict[str, Any], summary: 
         manifest["files"][name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     # The manifest comes last: a folder with a true manifest is complete.
     write_atomically(incoming / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
-    with told(incoming):
+    with disk_errors(incoming):
         sync_folder(incoming)
         _promote(folder)
 
@@ -61,7 +61,7 @@ def keep_best(folder: Path, facts: dict[str, Any]) -> None:
     one is intact then.
     """
     incoming, best, outgoing = (folder / n for n in (".incoming-best", "best", ".outgoing-best"))
-    with told(incoming):
+    with disk_errors(incoming):
         shutil.rmtree(incoming, ignore_errors=True)
         incoming.mkdir()
         manifest = json.loads((folder / "last" / "manifest.json").read_text())
@@ -114,7 +114,7 @@ def recover(run: Path) -> None:
     """Finish what a killed process left between two renames. Only for who holds the run (`files.held`)."""
     folder = run / "checkpoints"
     last, incoming, previous, outgoing = (folder / n for n in ("last", ".incoming", "previous", ".outgoing"))
-    with told(folder):
+    with disk_errors(folder):
         if not last.exists() and incoming.exists() and _fault(incoming) is None:
             _promote(folder)
         if not previous.exists() and outgoing.exists():
@@ -161,7 +161,7 @@ def sound(run: Path, which: str = "last") -> Path | None:
             checkpoint = next((folder / n for n in BETWEEN[which] if _fault(folder / n) is None), checkpoint)
         if not checkpoint.is_dir():
             if which != "last":
-                kept = ": it is kept by runs that judge their samples while they train (--looks)" if which == "best" else ""
+                kept = ": runs keep it that judge samples while they train (--evaluations)" if which == "best" else ""
                 raise GanvasError(f"{run} has no checkpoint '{which}'{kept}")
             if patience and any((folder / n).is_dir() for n in ("last", "previous", ".incoming")):
                 continue  # the renames went on while we looked: look again

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GanvasError, RunError
-from ..files import told, write_atomically
+from ..files import disk_errors, write_atomically
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ class Logs:
         self._begin_metrics(from_round)
         # Names sort by time: TensorBoard reads them in that order. No host name, unlike its own naming.
         self._events = run / EVENTS / f"events.out.tfevents.{time.time():017.6f}.{os.getpid()}"
-        with told(self._events):
+        with disk_errors(self._events):
             self._events.parent.mkdir(exist_ok=True)
             self._events.touch(exist_ok=False)
         protos = _protos()
@@ -157,7 +157,7 @@ def _plain(value: Any) -> Value:
 
 
 def _append(path: Path, content: bytes) -> None:
-    with told(path):
+    with disk_errors(path):
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))  # never creates: a lost file is an error
         try:
             while content:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import GanvasError
-from ..files import told, write_json
+from ..files import disk_errors, write_json
 from ..version import __version__
 
 RECORD = ".ganvas.json"  # in each folder of results: what wrote it, and which files; --overwrite removes these and no others
@@ -71,7 +71,7 @@ def results(target: Path, command: str, *, overwrite: bool = False) -> Iterator[
     inside = target.is_dir()  # it may be the working folder or a mounted one, which cannot be renamed
     place = target / ".unfinished" if inside else target.with_name(f".{target.name}.unfinished")
     missing = [folder for folder in place.parents if not folder.exists()]
-    with told(place):
+    with disk_errors(place):
         place.mkdir(parents=True, exist_ok=True)
     handle = _locked(place, target)
     try:
@@ -84,7 +84,7 @@ def results(target: Path, command: str, *, overwrite: bool = False) -> Iterator[
         files = sorted(
             path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file() and path.name != RECORD
         )
-        with told(target):
+        with disk_errors(target):
             write_json(place / RECORD, {"ganvas": __version__, "command": command, "files": files})
             if inside:
                 _clear(target)
@@ -115,7 +115,7 @@ def _visible(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
     found = []
-    with told(folder):
+    with disk_errors(folder):
         for root, inner, files in os.walk(folder):
             inner[:] = sorted(name for name in inner if not name.startswith("."))
             own = [name for name in files if not name.startswith(".")]
@@ -157,7 +157,7 @@ def _locked(place: Path, target: Path) -> int | None:
         import fcntl
     except ImportError:
         return None
-    with told(place):
+    with disk_errors(place):
         handle = os.open(place / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -164,7 +164,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         of = f"phase '{pace['phase']}', {pace['rounds']} tried"
         line = f"time    {1000 * pace['seconds']:,.3g} ms a round of {size} records ({of})"
         if pace["in_budget"] is not None:
-            line += f"; {budget}: about {pace['in_budget']:,} rounds, less what looks and pictures take"
+            line += f"; {budget}: about {pace['in_budget']:,} rounds, less what evaluations and pictures take"
         elif budget.rounds or budget.samples:
             many = budget.rounds or -(-(budget.samples or 0) // size)
             line += f"; {budget}: about {describe_seconds(many * pace['seconds'])}"

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..files import told
+from ..files import disk_errors
 from . import checkpoint
 from .load import put_weights
 from .settings import FILE, read_yaml, write_yaml
@@ -46,7 +46,7 @@ def set_aside(run: Path) -> None:
     number = 1
     while (folder := run / f"failed-{number}").exists():
         number += 1
-    with told(folder):
+    with disk_errors(folder):
         folder.mkdir()
         for name in MOVED:
             if (run / name).exists():

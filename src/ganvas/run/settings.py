@@ -72,14 +72,17 @@ class Settings:
         "auto", "memory layout of images; auto: what is measured to be faster", choices=("auto", "on", "off")
     )
     compile: bool = knob(False, "compile the networks with torch.compile (needs a C++ compiler)")
-    check_every: int = knob(32, "rounds between looks for NaN and infinity", low=1)
+    check_every: int = knob(32, "rounds between checks for NaN and infinity", low=1)
     save_every: float = knob(30.0, "seconds between checkpoints", low=0.0)
     sample_every: float = knob(30.0, "seconds between sample pictures; 0: only at the end", low=0.0)
     watch: str = knob("on", "watch losses, gradients and a few samples for signs of failure", choices=("on", "off"))
-    looks: int | None = knob(
-        None, "looks at the kernel distance within the budget; default: 8, or none with --sample-every 0", low=0, high=10_000
+    evaluations: int | None = knob(
+        None,
+        "how often the kernel distance is measured within the budget; default: 8, or none with --sample-every 0",
+        low=0,
+        high=10_000,
     )
-    look_share: float = knob(0.1, "share of the time that looks may take", low=0.0, high=1000.0)
+    evaluation_share: float = knob(0.1, "share of the time that measuring it may take", low=0.0, high=1000.0)
     on_alarm: str = knob(
         "warn",
         "what to do: stop; rollback: go back to the best checkpoint, with other records and noise; restart: with another seed",
@@ -89,7 +92,8 @@ class Settings:
 
 
 ANY_TIME = (
-    "memory", "budget", "until", "save_every", "sample_every", "watch", "looks", "look_share", "on_alarm", "retries",
+    "memory", "budget", "until", "save_every", "sample_every", "watch", "evaluations",
+    "evaluation_share", "on_alarm", "retries",
 )  # fmt: skip
 """May differ when a run is resumed: they do not change the game."""
 

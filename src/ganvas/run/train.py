@@ -13,7 +13,7 @@ from typing import Any
 
 from ..config import build_config
 from ..errors import GanvasError, RunError
-from ..files import held, told, write_json
+from ..files import disk_errors, held, write_json
 from ..presets import Situation
 from ..registry import Card, find, load_system
 from ..specs import spec_to_dict
@@ -274,7 +274,7 @@ def _begin(plan: Plan, init_from: str | Path | None) -> None:
     resolved = dataclasses.asdict(settings)
     resolved["size"] = getattr(spec, "size", None)
     resolved["rate"] = getattr(spec, "rate", None)
-    with told(folder):
+    with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for part in ("checkpoints", "samples"):
             (folder / part).mkdir(exist_ok=True)
@@ -307,8 +307,8 @@ def _check_plateau(settings: Settings, system: Any, dataset: Any) -> None:
     """Raise GanvasError when the run is to end at a plateau and cannot know of one."""
     if settings.until != "plateau":
         return
-    if settings.watch == "off" or settings.looks == 0:
-        raise GanvasError("--until plateau needs --watch on and looks at the kernel distance: leave --watch and --looks out")
+    if settings.watch == "off" or settings.evaluations == 0:
+        raise GanvasError("--until plateau measures the kernel distance: leave --watch and --evaluations out")
     from ..health.quality import Quality
 
     Quality(system, dataset, settings.seed)
@@ -356,5 +356,5 @@ def _seed_from(source: Path, folder: Path, card: Card) -> None:
     start = start_of(source, card)
     import shutil
 
-    with told(folder):
+    with disk_errors(folder):
         shutil.copyfile(start / "weights.safetensors", folder / "start.safetensors")

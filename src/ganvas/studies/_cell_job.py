@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import GanvasError, RunError
-from ..files import held, told, write_atomically, write_json
+from ..files import disk_errors, held, write_atomically, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -151,7 +151,7 @@ def _reach(run: Path, job: Mapping[str, Any], end: int) -> None:
 
 def _settings(job: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of the run. Looks are the study's own: they take samples of every run at the same rounds."""
-    fixed = {"seed": job["seed"], "threads": job["threads"], "looks": 0, "sample_every": 0.0, "until": "budget"}
+    fixed = {"seed": job["seed"], "threads": job["threads"], "evaluations": 0, "sample_every": 0.0, "until": "budget"}
     return {**fixed, **job["settings"], "quiet": True}
 
 
@@ -206,7 +206,7 @@ def _draw(place: Path, job: Mapping[str, Any], path: Path) -> None:
     from ..run.load import Run
 
     run = Run(place / "run", device=str(job["settings"].get("device", "auto")))
-    with told(path):
+    with disk_errors(path):
         path.parent.mkdir(exist_ok=True)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, samples=run.sample(job["samples"], seed=10_000 + job["seed"], depth=8))

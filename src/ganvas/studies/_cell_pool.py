@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import GanvasError, MissingExtra
-from ..files import told
+from ..files import disk_errors
 from ._cell_job import FAILED, LOG, PATIENCE, STOPPED, Played, read_plain
 
 LAUNCHERS = ("local", "slurm", "submitit")
@@ -158,7 +158,7 @@ class _Process:
         if gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = str(gpu)
         words = [sys.executable, "-m", "ganvas.studies._cell_job", str(place)]
-        with told(place), (place / LOG).open("ab") as log:
+        with disk_errors(place), (place / LOG).open("ab") as log:
             self.process = subprocess.Popen(
                 words, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment, start_new_session=True
             )

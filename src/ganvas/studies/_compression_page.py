@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import told, write_atomically, write_json
+from ..files import disk_errors, write_atomically, write_json
 from ..report.plots import COLOURS, INK, SOFT, _figure, saved, styled
 from ._study_page import OF_PHANTOM, Block, as_html, as_markdown, conclusion_blocks
 from ._xray_page import ENOUGH, _along_rounds, _samples, _side_by_side, _spectra, interval, number
@@ -55,7 +55,7 @@ def write_page(out: Path, plan: Plan, result: dict[str, Any]) -> None:
 def figures(out: Path, result: Mapping[str, Any]) -> dict[str, bytes]:
     """Every figure that the finished cells allow, by name; written as PNG and SVG."""
     folder = out / "figures"
-    with told(folder):
+    with disk_errors(folder):
         folder.mkdir(exist_ok=True)
     names = [name for name, cell in result["cells"].items() if cell["seeds"]]
     says = {name: result["cells"][name]["says"] for name in names}

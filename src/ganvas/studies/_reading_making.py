@@ -60,7 +60,7 @@ def make_reading(
     Raises DataError when a source holds points, too few images or unusable channels; GanvasError for numbers out of range
     and when `out` already holds a reading; RunError when it cannot be written.
     """
-    from ..files import told, write_atomically, write_json
+    from ..files import disk_errors, write_atomically, write_json
     from ..kinds.image.resize import parse_size
     from ._reading_page import build_page
 
@@ -107,7 +107,7 @@ def make_reading(
         "images": {names[i]: {"truth": truths[i], "index": indices[i]} for i in order},
     }
     page = build_page(facts, [(names[i], pictures[i]) for i in order])
-    with told(out):
+    with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     write_json(out / KEY_FILE, key)
     write_atomically(out / PAGE_FILE, page.encode())

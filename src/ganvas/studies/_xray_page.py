@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import told, write_atomically, write_json
+from ..files import disk_errors, write_atomically, write_json
 from ..report.plots import COLOURS, INK, SOFT, _figure, saved, styled
 from ._cell_job import drawn_file, series_of
 from ._study_page import OF_PHANTOM, Block, as_html, as_markdown, conclusion_blocks
@@ -56,7 +56,7 @@ def write_page(out: Path, plan: Plan, result: dict[str, Any]) -> None:
 def figures(out: Path, plan: Plan, result: Mapping[str, Any]) -> dict[str, bytes]:
     """Every figure that the finished cells allow, by name; written as PNG and SVG."""
     folder = out / "figures"
-    with told(folder):
+    with disk_errors(folder):
         folder.mkdir(exist_ok=True)
     runs = {name: [int(seed) for seed in cell["seeds"]] for name, cell in result["cells"].items() if cell["seeds"]}
     design = [name for name in runs if not {"rate", "batch"} & set(name.split("-"))]

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..data.phantoms import is_phantom
 from ..errors import DataError, GanvasError, RunError
-from ..files import held, told, write_json
+from ..files import disk_errors, held, write_json
 from ..run.budget import describe_seconds
 from ._cell_job import FAILED, JOB, PACE, RESULT, read_plain, stretch_ends
 from ._cell_pool import LAUNCHERS, Pool, Stopped, need_submitit
@@ -87,7 +87,7 @@ def run_cells(
     begun, say = time.monotonic(), say or (lambda text: None)
     out = Path(folder)
     _check(plan, rounds, jobs, launcher)
-    with told(out):
+    with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     with held(out):
         before = _known(out)
@@ -253,7 +253,7 @@ def affordable_rounds(plan: Plan, paces: Mapping[str, Mapping[str, float]], seco
 
 def _describe(place: Path, plan: Plan, cell: Cell, seed: int, rounds: int, threads: int, **more: Any) -> None:
     """Write down a job, for the process that plays it."""
-    with told(place):
+    with disk_errors(place):
         place.mkdir(parents=True, exist_ok=True)
     job = {
         "study": plan.study,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GanvasError
-from ..files import told, write_json
+from ..files import disk_errors, write_json
 
 FEATURES = tuple(range(32, 321, 32))
 SIDES = (64, 128)
@@ -42,7 +42,7 @@ def memory_study(
 
     if len(set(features)) < 4 or min(features) < 1:
         raise GanvasError("the growth law needs at least four feature sizes of 1 or more: leave --features out, or give more")
-    with told(out):
+    with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     rows = []
     for side in sides:

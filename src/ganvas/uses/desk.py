@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import told, write_atomically
+from ..files import disk_errors, write_atomically
 
 TABLE = "scores.csv"
 
@@ -45,7 +45,7 @@ class Desk:
     def path(self, name: str) -> Path:
         """The place of a file of that name, relative and with its suffix; its folder is made."""
         path = self.out / name
-        with told(path):
+        with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         return path
 

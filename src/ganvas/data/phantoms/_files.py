@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-from ...files import told, write_atomically
+from ...files import disk_errors, write_atomically
 from ...kinds import format_named, kind_of
 from ...kinds.image.spec import ImageSpec
 from . import PhantomData, catalogue, make_phantom
@@ -41,7 +41,7 @@ def write_phantom(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is not an empty folder: choose a new one with --out")
     made = make_phantom(text, n, seed, size=size, depth=depth)
-    with told(out):
+    with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     if kind == "points":
         return _write_points(made, out, format)
@@ -62,7 +62,7 @@ def write_phantom(
         if len(rows) == 0:
             continue
         where = out / folder if folder else out
-        with told(where):
+        with disk_errors(where):
             where.mkdir(parents=True, exist_ok=True)
         names = tuple(f"{name}-{row:05d}" for row in rows)
         written = write_samples(made.values[rows], spec, where, format=format, note=note, seed=seed + index, names=names)
@@ -88,7 +88,7 @@ def _write_kind(made: PhantomData, out: Path, format: str, note: dict[str, str])
     for index in np.unique(labels):
         rows = np.flatnonzero(labels == index)
         where = out / made.classes[index] if made.classes else out
-        with told(where):
+        with disk_errors(where):
             where.mkdir(parents=True, exist_ok=True)
         written = kind.write(made.values[rows], made.spec, where, format=format, depth=None, note=note)
         files += written
@@ -112,7 +112,7 @@ def _write_masks(made: PhantomData, row: int, stem: Path) -> list[Path]:
             continue
         buffer = io.BytesIO()
         Image.fromarray(masks[row] * np.uint8(255 if masks[row].max() == 1 else 1)).save(buffer, format="PNG")
-        with told(stem.parent):
+        with disk_errors(stem.parent):
             stem.parent.mkdir(parents=True, exist_ok=True)
         files.append(stem.with_name(f"{stem.name}-{name}.png"))
         write_atomically(files[-1], buffer.getvalue())

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, GanvasError
-from ...files import told, write_atomically
+from ...files import disk_errors, write_atomically
 from ..facets import Piece
 from .filling import file_kind, white_of
 from .picture import Picture
@@ -117,7 +117,7 @@ def write_like(
     results = [pixels for piece in pieces for pixels in piece.records]
     specs = [piece.spec for piece in pieces for _ in piece.records]
     path = stem.with_name(f"{stem.name}{FORMATS[format]}")
-    with told(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     if format == "npz":
         buffer = io.BytesIO()

@@ -207,7 +207,7 @@ class SeriesKind(Kind):
         The score of the file is that of its most unusual step.
         """
         from ...drawing import save_picture
-        from ...files import told, write_atomically
+        from ...files import disk_errors, write_atomically
 
         tables = [table.arranged(spec.names, path) for table in read_tables(path)]
         written, notes, highest = [], [], []
@@ -226,7 +226,7 @@ class SeriesKind(Kind):
             stamps = table.stamps or [str(k) for k in range(len(scores))]
             rows.writerows((stamp, "" if np.isnan(s) else f"{s:.6g}") for stamp, s in zip(stamps, scores, strict=True))
             target = out / (f"{name}.csv" if len(tables) == 1 else f"{name}-{number:05d}.csv")
-            with told(target):
+            with disk_errors(target):
                 target.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(target, text.getvalue().encode())
             written.append(target)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-from ...files import told, write_atomically
+from ...files import disk_errors, write_atomically
 from ..facets import Piece
 from .files import encoded_parquet, read_tables
 from .spec import SeriesSpec
@@ -60,7 +60,7 @@ def read_pieces(path: Path, spec: SeriesSpec, settings: Mapping[str, Any]) -> It
 
 def write_like(pieces: Sequence[Piece], stem: Path, format: str, note: Mapping[str, str]) -> list[Path]:
     """One file, or one a series; time begins at 0."""
-    with told(stem):
+    with disk_errors(stem):
         stem.parent.mkdir(parents=True, exist_ok=True)
     mark = mark_of(note)
     series = [(record, piece.spec) for piece in pieces for record in piece.records]

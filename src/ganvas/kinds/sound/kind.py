@@ -178,10 +178,10 @@ class Sound(Kind):
         settings: Mapping[str, Any], scale: int, note: Mapping[str, str],
     ) -> list[Path]:  # fmt: skip
         """One file, or one a clip; in the depth of the file it was made of unless the user names one."""
-        from ...files import told, write_atomically
+        from ...files import disk_errors, write_atomically
 
         clips = [(clip, piece.spec) for piece in pieces for clip in piece.records]
-        with told(stem):
+        with disk_errors(stem):
             stem.parent.mkdir(parents=True, exist_ok=True)
         written = []
         for number, (clip, spec) in enumerate(clips, start=1):
