@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ganvas.errors import RunError
-from ganvas.files import sync_folder, write_atomically, write_json
+from ganvas.files import disk_errors, sync_folder, write_atomically, write_json
 
 
 def test_writes_and_replaces(tmp_path: Path) -> None:

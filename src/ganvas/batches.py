@@ -26,6 +26,11 @@ class Noise:
         self.world = world
         self.dtype = dtype
 
+    @classmethod
+    def seeded(cls, seed: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Noise:
+        """Numbers of one process from a seed. dtype: that of the system, or floats of another would reach it."""
+        return cls(torch.Generator(device=device).manual_seed(seed), dtype=dtype)
+
     def _own(self, full: Tensor, count: int) -> Tensor:
         return full if self.world == 1 else full[self.rank * count : (self.rank + 1) * count]
 

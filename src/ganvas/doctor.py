@@ -480,7 +480,7 @@ def round_work(width: int) -> float:
     config = Config(width=width)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         system = DcGan(spec, config)
-        batch = make_batch(np.zeros((count, 64, 64, 1), np.uint8), None, spec, Noise(torch.Generator().manual_seed(0)))
+        batch = make_batch(np.zeros((count, 64, 64, 1), np.uint8), None, spec, Noise.seeded(0))
         owned = {p.name: [q for n in p.networks for q in system.get_submodule(n).parameters()] for p in system.players()}
         shared: dict[str, Any] = {}
         with FlopCounterMode(display=False) as counter:

@@ -70,6 +70,11 @@ def test_processes_share_each_batch() -> None:
         DatasetStream(ten(), 4, world=2).configure(batch_size=7)
 
 
+def test_a_size_is_for_images() -> None:
+    with pytest.raises(ValueError, match="no images"):
+        DatasetStream(ten(), 4).configure(size=(8, 8))
+
+
 def test_phases_may_override_batch_and_image_size() -> None:
     squares = ten(ImageSpec(1, 8, 8), np.repeat(np.arange(10, dtype=np.uint8), 64).reshape(10, 8, 8, 1))
     stream = DatasetStream(squares, 4)

@@ -124,6 +124,8 @@ class DatasetStream:
                 f"a phase's batch of {self.batch_size} cannot be shared by {self.world} processes: use a number that divides it"
             )
         self.size: tuple[int, int] | None = overrides.get("size")
+        if self.size is not None and not any(len(field.spec.shape) == 3 for field in self.dataset.fields.values()):
+            raise ValueError("the stream has no images that a phase's size could bring to another")
 
     def draw(self, noise: Noise) -> Batch:
         """The next batch: this process's share, encoded on the noise's device.

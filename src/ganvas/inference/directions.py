@@ -93,7 +93,7 @@ def find_directions(system: Any, spec: Any, *, seed: int = 0) -> dict[str, Direc
     foretell are there, but do not serve.
     """
     parameter = next(system.parameters())
-    noise = Noise(torch.Generator(device=parameter.device).manual_seed(seed), dtype=parameter.dtype)
+    noise = Noise.seeded(seed, parameter.device, parameter.dtype)
     latents: list[np.ndarray] = []
     found: list[dict[str, np.ndarray]] = []
     wanted = FEWEST

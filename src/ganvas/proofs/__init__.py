@@ -5,8 +5,8 @@ once for each seed, under equal data, budget and seed; its value is kept as soon
 stopped goes on where it was. Passed means both: the 95 % interval of the paired gap lies on the right side of zero, and the
 mark, written down before the run, is met. A proof that fails is written down as failing.
 
-Not for choosing settings: an arm has what a user gets who sets nothing, but for the settings that the proof names (widths,
-sizes and schedules for a budget of minutes), the same for system and baseline.
+Not for choosing settings: an arm has what a user gets who sets nothing, but for the settings that the proof's file names
+(widths, sizes and schedules for a budget of minutes), the same for system and baseline.
 """
 
 from __future__ import annotations

@@ -447,8 +447,7 @@ class _Loop:
         from ..uses import fields_taken, uses_of
 
         engine, names = self.engine, list(self.record.fields)
-        generator = torch.Generator(device=self.processes.device).manual_seed(self.settings.seed)
-        noise = Noise(generator, dtype=engine.dtype)
+        noise = Noise.seeded(self.settings.seed, self.processes.device, engine.dtype)
         batch = shown_batch(self.dataset, self.system.feeds()["data"], SHOWN, noise).to(engine.dtype, engine.memory_format)
         with engine.watching(), torch.no_grad():
             if isinstance(self.system, Shows):

@@ -83,11 +83,9 @@ class Work:
 
     def renew(self) -> None:
         """Noise as it is at the beginning."""
-        import torch
-
         from ..batches import Noise
 
-        self.noise = Noise(torch.Generator(device=self.device).manual_seed(self.seed), dtype=self.dtype)
+        self.noise = Noise.seeded(self.seed, self.device, self.dtype)
 
     @property
     def main(self) -> str:
