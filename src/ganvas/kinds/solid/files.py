@@ -101,7 +101,9 @@ def _of_array(path: Path, side: int) -> Iterator[Shape]:
         if array.ndim == 4 and array.shape[-1] == 1:  # one channel, which stands last
             array = array[..., 0]
         elif array.ndim == 4 and array.shape[-1] < CHANNELS and min(array.shape[:-1]) >= 2 * CHANNELS:
-            raise failure(path, f"has the shape {array.shape}, whose last axis looks like channels", "save (N, D, H, W), no colours")
+            raise failure(
+                path, f"has the shape {array.shape}, whose last axis looks like channels", "save (N, D, H, W), no colours"
+            )
         if array.ndim not in (3, 4) or 0 in array.shape or max(array.shape[-3:]) > LARGEST_ARRAY:
             raise failure(path, f"has the shape {array.shape}", "save voxels as (N, D, H, W) or (D, H, W), at most 1024 a side")
         if labels is not None and len(labels) != len(array):

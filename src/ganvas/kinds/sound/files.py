@@ -75,7 +75,9 @@ def read_header(path: Path) -> Header:
         found = soundfile.info(str(path))
         size = path.stat().st_size
         behind, whole = _complete(path, size)
-    header = Header(int(found.frames), int(found.samplerate), int(found.channels), _BITS.get(found.subtype, 16), behind if whole else 0)
+    header = Header(
+        int(found.frames), int(found.samplerate), int(found.channels), _BITS.get(found.subtype, 16), behind if whole else 0
+    )
     values = header.frames * header.channels
     if header.frames < 1 and behind:
         told = f"says that it holds no sound, but {behind} bytes of sound lie behind a length of 0 (its recording was cut off)"
@@ -83,7 +85,9 @@ def read_header(path: Path) -> Header:
     if header.frames < 1:
         raise failure(path, "holds no sound", "take it out")
     if header.frames >= _NO_LENGTH:
-        raise failure(path, "does not say how long it is (it was written into a pipe)", "write it again, as with  sox in.flac out.flac")
+        raise failure(
+            path, "does not say how long it is (it was written into a pipe)", "write it again, as with  sox in.flac out.flac"
+        )
     if not LOWEST_RATE <= header.rate <= HIGHEST_RATE:
         raise failure(path, f"claims {header.rate} samples a second", "its header is damaged; copy it again")
     if values > MOST_VALUES:

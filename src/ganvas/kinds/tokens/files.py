@@ -205,7 +205,9 @@ def _read_melody(path: Path) -> Held:
                         if open_notes[key] < beat:
                             again.add(key)
                         lost.append((*key, open_notes.pop(key)))
-                    elif not begins and key in again:  # the end of the note before, which stands behind the next one's beginning
+                    elif (
+                        not begins and key in again
+                    ):  # the end of the note before, which stands behind the next one's beginning
                         again.discard(key)
                         begin = lost.pop(max(k for k, own in enumerate(lost) if own[:2] == key))[2]
                         parts.setdefault((number, message.channel), []).append(Note(begin, beat, message.note))
