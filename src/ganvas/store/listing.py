@@ -5,7 +5,6 @@ Labels come from `labels.csv`, else from class sub-folders; groups and splits fr
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections import Counter
@@ -18,9 +17,9 @@ from unicodedata import normalize
 import numpy as np
 
 from ..errors import DataError, did_you_mean
+from .tables import read_table
 
 TABLES = ("labels.csv", "groups.csv")
-TABLE_COLUMNS = ("file", "label", "group", "split")
 HELDOUT_WORDS = (
     "heldout", "held out", "holdout", "hold out", "test", "tests", "testing", "tst", "val", "valid", "validate", "validation",
     "dev", "eval", "evaluation",
@@ -92,7 +91,7 @@ def class_indices(
 def split_word(text: str) -> bool | None:
     """True for a word that means held out, False for one that means training, None for any other.
 
-    Capitals, numbers behind (`val2017`), separators and words for a set do not matter: `Test_Images`, `training set`, `trainset`.
+    Capitals, numbers behind (`val2017`), separators and words for a set do not matter: `Test_Images`, `training set`.
     """
     text = re.sub(r"(images|labels)(Tr|Ts)$", lambda m: f"{m[1]} {'train' if m[2] == 'Tr' else 'test'}", text.strip())
     words = re.sub(r"[\s_-]*\d*$", "", text.lower()).replace("_", " ").replace("-", " ").split()
@@ -306,11 +305,11 @@ def _folder_labels(listing: Listing) -> None:
     elif len(tops) > 1:
         listing.notes.append(_unlabelled(parts))
     if len(tops) > 1 and all(held is None for held in listing.heldout):
-        words = {top: split_word(top) for top in sorted(tops)}
+        said = {top: split_word(top) for top in sorted(tops)}
         what = "taken for a class and" if any(listing.labels) else "not held out but"
-        if odd := [top for top, word in words.items() if word]:
+        if odd := [top for top, word in said.items() if word]:
             listing.notes.append(f"the folder '{odd[0]}' is {what} trained on: put the others into train/")
-        elif any(listing.labels) and (odd := [top for top, word in words.items() if word is False]) and None in words.values():
+        elif any(listing.labels) and (odd := [top for top, word in said.items() if word is False]) and None in said.values():
             listing.notes.append(
                 f"the folder '{odd[0]}' is taken for a class, as the others are: call them test/ to hold them out"
             )
@@ -366,53 +365,6 @@ def written_alike(names: Iterable[str]) -> list[str]:
         found.setdefault(key(name), []).append(name)
     several = [" and ".join(f"'{name}'" for name in sorted(own, key=natural)) for own in found.values() if len(own) > 1]
     return [f"{some(several)} differ only in how they are written, and count as different"] if several else []
-
-
-def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]], list[str]]:
-    """Known columns, rows with their line numbers, and ignored columns of a `labels.csv` or `groups.csv`.
-
-    Columns: file, and any of label, group, split; comma, semicolon or tab. Raises DataError for a table without them,
-    with a misspelt column, an empty cell or a row of another length.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start}): save the table as UTF-8 CSV") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    lines = text.splitlines()
-    if not lines:
-        raise DataError(f"{path}: empty; its first line must name the columns, as in  file,label")
-    separator = max(",;\t", key=lines[0].count)
-    try:
-        rows = list(csv.reader(lines, delimiter=separator, strict=True))
-    except csv.Error as error:
-        raise DataError(f"{path}: not a CSV table ({error}): write one line a file, as in  a.png,normal") from error
-    header = [cell.strip().lower() for cell in rows[0]]
-    twice = [name for name, count in Counter(header).items() if count > 1]
-    if twice:
-        raise DataError(f"{path}: column '{twice[0]}' appears twice: keep one")
-    ignored = []
-    for name in header:
-        if name not in TABLE_COLUMNS:
-            near = did_you_mean(name, TABLE_COLUMNS)
-            if near:
-                raise DataError(f"{path}: unknown column '{name}'{near}: columns are {', '.join(TABLE_COLUMNS)}")
-            ignored.append(name)
-    if "file" not in header or not set(header) & {"label", "group", "split"}:
-        raise DataError(f"{path}: columns are '{', '.join(header)}'; needed is 'file' with one or more of label, group, split")
-    found = []
-    for number, row in enumerate(rows[1:], start=2):
-        if not any(cell.strip() for cell in row):
-            continue
-        if len(row) != len(header):
-            raise DataError(f"{path}: line {number} has {len(row)} cells, the header {len(header)}: mend that line")
-        values = {name: cell.strip() for name, cell in zip(header, row, strict=True) if name in TABLE_COLUMNS}
-        empty = [name for name, cell in values.items() if not cell]
-        if empty:
-            raise DataError(f"{path}: line {number} has no {empty[0]}: fill it in or remove the line")
-        found.append((number, values))
-    return [name for name in header if name in TABLE_COLUMNS], found, ignored
 
 
 def _apply_tables(listing: Listing) -> None:

@@ -11,11 +11,10 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from ...errors import MissingExtra
 from ...store.guard import failure, guard
 from .mesh import cuboids, fitted, single_sided, surface_net, voxelised
 from .meshes import Y_UP, read_mesh

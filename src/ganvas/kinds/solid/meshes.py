@@ -162,7 +162,7 @@ def _read_ply(path: Path, data: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _Body:
-    """What stands behind the header of a PLY file, read from its beginning: numbers as words, or binary in an order of bytes."""
+    """What stands behind the header of a PLY file, read from its beginning: words, or binary in an order of bytes."""
 
     def __init__(self, data: bytes, order: str) -> None:
         self.order = order

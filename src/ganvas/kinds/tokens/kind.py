@@ -6,6 +6,7 @@ files (`_tokens_files`), and not for taking words apart: a symbol is what the fi
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -330,7 +331,8 @@ def _taken_apart(
     unended = sum(own.unended for _, own in held)
     if unended:
         notes.append(
-            f"{unended} notes have no end in their files, or end as they begin: each lasts until the next one, the last as long as is usual there"
+            f"{unended} notes have no end in their files, or end as they begin: each lasts until the next one, the last as "
+            "long as is usual there"
         )
     if family == "melody":
         return _melodies(held, listing, rate, notes)
@@ -349,6 +351,10 @@ def _taken_apart(
         lines = [(place, line) for place, own in held for line in own.lines]
         characters = files.is_written_without_spaces([line for _, line in lines])
         notes.append("a symbol is a character, a space is one too" if characters else "a symbol is what stands between spaces")
+        apart = sum(not unicodedata.is_normalized("NFC", line) for _, line in lines)
+        if apart:
+            told = f"{apart} of {len(lines)} lines write accents as signs of their own"
+            notes.append(f"{told}: other symbols than letters with accents (save all as NFC)")
         rows = [(place, list(line) if characters else line.split()) for place, line in lines]
         like = _Like(joined="" if characters else " ")
     groups = [listing.groups[place] for place, _ in rows]
