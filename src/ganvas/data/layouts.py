@@ -32,7 +32,6 @@ WORDS: tuple[tuple[str, ...], ...] = (
     ("attributes", "attribute", "tags", "tag"),
 )
 """Words under which people keep the same thing: a field is looked for under its own name, then under these."""
-SPLITS = ("train", "training", "test", "val", "valid", "validation", "heldout")
 
 
 @dataclass
@@ -324,7 +323,7 @@ def from_folders(
     kept: dict[str, dict[str, tuple[Path, str]]] = {}
     for name in source.names:
         parts = name.split("/")
-        place = next((i for i, part in enumerate(parts[:-1]) if part.lower() not in SPLITS), None)
+        place = next((i for i, part in enumerate(parts[:-1]) if not _is_side(part)), None)
         if place is None or parts[-1] in TOLD_APART:
             continue
         rest = "/".join([*parts[:place], *parts[place + 1 :]])
@@ -361,12 +360,17 @@ def _joined(kept: Mapping[str, Mapping[str, tuple[Path, str]]]) -> Rows:
             lonely.append(f"{name}/{own[stem][1]} has no partner in {', '.join(lacks)}")
     columns = {name: Column(name, files=[own[stem][0] for stem in stems]) for name, own in kept.items()}
     words = [stem.split("/")[0].lower() if "/" in stem else "" for stem in stems]
-    held = [split_word(word) if word in SPLITS else None for word in words]
+    held = [split_word(word) if _is_side(word) else None for word in words]
     empty: list[str | None] = [None] * len(stems)
     rows = Rows(stems, columns, [*empty], [*empty], held if any(h is True for h in held) else [None] * len(stems), [], lonely)
     if any(h is True for h in held):
         rows.notes.append(f"split taken from the folders {', '.join(sorted({w for w in words if w}))}")
     return rows
+
+
+def _is_side(folder: str) -> bool:
+    """Whether a folder's name says on which side of the split it is, and not which field it holds (`images_train`)."""
+    return split_word(folder) is not None and re.fullmatch(r"(?!images|labels)[A-Za-z]+[\s_-]*\d*", folder) is not None
 
 
 def _stem(name: str) -> str:

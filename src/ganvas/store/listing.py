@@ -5,11 +5,10 @@ Labels come from `labels.csv`, else from class sub-folders; groups and splits fr
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,23 +17,17 @@ from unicodedata import normalize
 import numpy as np
 
 from ..errors import DataError, did_you_mean
+from .tables import read_table
 
 TABLES = ("labels.csv", "groups.csv")
-TABLE_COLUMNS = ("file", "label", "group", "split")
 HELDOUT_WORDS = (
-    "heldout",
-    "held-out",
-    "held_out",
-    "test",
-    "tests",
-    "testing",
-    "val",
-    "valid",
-    "validation",
-    "eval",
-    "evaluation",
-)
-TRAIN_WORDS = ("train", "trainset", "training", "development", "development-train")
+    "heldout", "held out", "holdout", "hold out", "test", "tests", "testing", "tst", "val", "valid", "validate", "validation",
+    "dev", "eval", "evaluation",
+)  # fmt: skip
+TRAIN_WORDS = ("train", "training", "trn", "trainval", "train val", "development", "development train")
+PART_WORDS = ("set", "sets", "data", "dataset", "images", "imgs", "pictures", "photos", "files", "samples", "split", "part")
+"""What may stand beside such a word, as in `train_images`, `test set` and `imagesTs`."""
+FOLD = re.compile(r"(folds?|splits?|cv|shards?|chunks?)[\s_-]*\d+", re.IGNORECASE)
 MASK_FOLDERS = ("masks", "mask")
 OVERVIEW_NAME = re.compile(r"(^|/)(grid|round-[0-9]+)\.png$")
 OVERVIEW_MARK = b"Content\0overview"  # a tEXt chunk of `drawing.png`
@@ -90,16 +83,26 @@ def class_indices(
     if len(classes) == 1:
         notes.append(f"no labels: all {noun} are of the one class '{classes[0]}'")
         return None, ()
+    notes.extend(f"classes {told}" for told in written_alike(classes))
     index = {name: i for i, name in enumerate(classes)}
     return np.array([index[str(name)] for name in names], np.int64), tuple(classes)
 
 
 def split_word(text: str) -> bool | None:
-    """True for a word that means held out, False for one that means training, None for any other."""
-    word = re.sub(r"[\s_-]*\d*$", "", text.strip().lower())  # val2017
-    if word in HELDOUT_WORDS or word.replace("_", "-").endswith(("heldout", "held-out")):
-        return True
-    return False if word in TRAIN_WORDS else None
+    """True for a word that means held out, False for one that means training, None for any other.
+
+    Capitals, numbers behind (`val2017`), separators and words for a set do not matter: `Test_Images`, `training set`.
+    """
+    text = re.sub(r"(images|labels)(Tr|Ts)$", lambda m: f"{m[1]} {'train' if m[2] == 'Tr' else 'test'}", text.strip())
+    words = re.sub(r"[\s_-]*\d*$", "", text.lower()).replace("_", " ").replace("-", " ").split()
+    kept = [word for word in words if word not in PART_WORDS] if len(words) > 1 else words
+    word = " ".join(kept)
+    for own in (word, word.removesuffix("set")):
+        if own in HELDOUT_WORDS or own.endswith(("heldout", "held out")):
+            return True
+        if own in TRAIN_WORDS:
+            return False
+    return None
 
 
 def split_and_domain(text: str) -> tuple[bool, str] | None:
@@ -265,23 +268,29 @@ def _cannot_enter(error: OSError) -> None:
 
 
 def _folder_labels(listing: Listing) -> None:
-    """Class sub-folders give labels; `train/CLASS/...` and `test/CLASS/...` give a split as well, so do `trainA`, `testB`."""
+    """Class sub-folders give labels; `train` and `test` folders give a split, above the classes or below them, and so do
+    `trainA`, `testB`. Folders of a cross-validation (`fold_1`) are neither."""
     parts = [name.split("/") for name in listing.names]
     while len({p[0] for p in parts}) == 1 and all(len(p) > 2 for p in parts):  # `images/train/...`: one folder around all
         parts = [p[1:] for p in parts]
     tops = {p[0] for p in parts if len(p) > 1}
     sides = {top: split_and_domain(top) for top in tops}
-    if all(len(p) == 3 for p in parts) and len(tops) > 1 and all(split_word(top) is not None for top in tops):
+    if len(tops) > 1 and all(FOLD.fullmatch(top) for top in tops) and all(len(p) in (2, 3) for p in parts):
+        listing.notes.append(
+            f"the folders {some(sorted(tops, key=natural))} are parts of a cross-validation: neither classes nor a split"
+        )
+        if all(len(p) == 3 for p in parts):
+            listing.labels = [p[1] for p in parts]
+    elif _sides_by_folder(listing, parts):
+        pass
+    elif all(len(p) == 3 for p in parts) and len(tops) > 1 and all(split_word(top) is not None for top in tops):
         listing.heldout = [split_word(p[0]) for p in parts]
         listing.labels = [p[1] for p in parts]
         listing.notes.append(f"split taken from the folders {', '.join(sorted(tops))}")
     elif all(len(p) == 2 for p in parts) and len(tops) > 1:
         words = {split_word(top) for top in tops}
-        if True in words and (words <= {True, False} or False in words):
-            others = sorted(top for top in tops if split_word(top) is None)
-            listing.heldout = [bool(split_word(p[0])) for p in parts]
-            more = f"; {', '.join(others)} counts as training" if others else ""
-            listing.notes.append(f"split taken from the folders {', '.join(sorted(tops))}{more}")
+        if words == {True}:
+            listing.heldout = [True] * len(parts)
         elif words == {False}:
             listing.notes.append(f"no labels: the folders {', '.join(sorted(tops))} are all training")
         elif {side[1] for side in sides.values() if side} == {"A", "B"} and all(sides.values()):
@@ -293,11 +302,17 @@ def _folder_labels(listing: Listing) -> None:
             listing.notes.append(f"{what} taken from the folders {', '.join(sorted(tops))}")
         else:
             listing.labels = [p[0] for p in parts]
-            if odd := sorted(top for top in tops if split_word(top)):
-                listing.notes.append(f"the folder '{odd[0]}' is taken for a class and trained on: put the others into train/")
     elif len(tops) > 1:
-        where = "at several depths" if len({len(p) for p in parts}) > 1 else "deeper than one level of sub-folders"
-        listing.notes.append(f"no labels: files lie {where} (labels.csv can name labels)")
+        listing.notes.append(_unlabelled(parts))
+    if len(tops) > 1 and all(held is None for held in listing.heldout):
+        said = {top: split_word(top) for top in sorted(tops)}
+        what = "taken for a class and" if any(listing.labels) else "not held out but"
+        if odd := [top for top, word in said.items() if word]:
+            listing.notes.append(f"the folder '{odd[0]}' is {what} trained on: put the others into train/")
+        elif any(listing.labels) and (odd := [top for top, word in said.items() if word is False]) and None in said.values():
+            listing.notes.append(
+                f"the folder '{odd[0]}' is taken for a class, as the others are: call them test/ to hold them out"
+            )
     if any(h is not None for h in listing.heldout) and not any(h is False for h in listing.heldout):
         raise DataError(f"{listing.source}: every folder is named as held out; nothing is left to train on")
     classes = Counter(listing.labels)
@@ -309,51 +324,47 @@ def _folder_labels(listing: Listing) -> None:
     listing.labels_from_folders = any(label is not None for label in listing.labels)
 
 
-def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]], list[str]]:
-    """Known columns, rows with their line numbers, and ignored columns of a `labels.csv` or `groups.csv`.
+def _unlabelled(parts: list[list[str]]) -> str:
+    where = "at several depths" if len({len(p) for p in parts}) > 1 else "deeper than one level of sub-folders"
+    return f"no labels: files lie {where} (labels.csv can name labels)"
 
-    Columns: file, and any of label, group, split; comma, semicolon or tab. Raises DataError for a table without them,
-    with a misspelt column, an empty cell or a row of another length.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start}): save the table as UTF-8 CSV") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    lines = text.splitlines()
-    if not lines:
-        raise DataError(f"{path}: empty; its first line must name the columns, as in  file,label")
-    separator = max(",;\t", key=lines[0].count)
-    try:
-        rows = list(csv.reader(lines, delimiter=separator, strict=True))
-    except csv.Error as error:
-        raise DataError(f"{path}: not a CSV table ({error}): write one line a file, as in  a.png,normal") from error
-    header = [cell.strip().lower() for cell in rows[0]]
-    twice = [name for name, count in Counter(header).items() if count > 1]
-    if twice:
-        raise DataError(f"{path}: column '{twice[0]}' appears twice: keep one")
-    ignored = []
-    for name in header:
-        if name not in TABLE_COLUMNS:
-            near = did_you_mean(name, TABLE_COLUMNS)
-            if near:
-                raise DataError(f"{path}: unknown column '{name}'{near}: columns are {', '.join(TABLE_COLUMNS)}")
-            ignored.append(name)
-    if "file" not in header or not set(header) & {"label", "group", "split"}:
-        raise DataError(f"{path}: columns are '{', '.join(header)}'; needed is 'file' with one or more of label, group, split")
-    found = []
-    for number, row in enumerate(rows[1:], start=2):
-        if not any(cell.strip() for cell in row):
+
+def _sides_by_folder(listing: Listing, parts: list[list[str]]) -> bool:
+    """Whether some folders of one level mean training and others held out; then that is the split, and the one level that
+    is left, if there is one, gives the classes. What lies elsewhere counts as training."""
+    for level in range(max(map(len, parts)) - 1):
+        names = {p[level] for p in parts if len(p) > level + 1}
+        words = {name: split_word(name) for name in names}
+        if not {True, False} <= set(words.values()):
             continue
-        if len(row) != len(header):
-            raise DataError(f"{path}: line {number} has {len(row)} cells, the header {len(header)}: mend that line")
-        values = {name: cell.strip() for name, cell in zip(header, row, strict=True) if name in TABLE_COLUMNS}
-        empty = [name for name, cell in values.items() if not cell]
-        if empty:
-            raise DataError(f"{path}: line {number} has no {empty[0]}: fill it in or remove the line")
-        found.append((number, values))
-    return [name for name in header if name in TABLE_COLUMNS], found, ignored
+        own = [words[p[level]] if len(p) > level + 1 else None for p in parts]
+        listing.heldout = [bool(side) for side in own]
+        others = sorted(name for name, word in words.items() if word is None)
+        if any(len(p) <= level + 1 for p in parts):
+            others.append("what lies in no such folder")
+        more = f"; {', '.join(others)} counts as training" if others else ""
+        listing.notes.append(f"split taken from the folders {', '.join(sorted(names))}{more}")
+        rest = [p[:level] + p[level + 1 :] for p in parts]
+        if all(len(p) == 2 for p in rest) and not others:
+            listing.labels = [p[0] for p in rest]
+        elif any(len(p) > 1 for p in rest):
+            listing.notes.append(_unlabelled(parts))
+        return True
+    return False
+
+
+def written_alike(names: Iterable[str]) -> list[str]:
+    """Notes on names that differ in nothing but capitals, accents' encoding, blanks or the way to write a number."""
+
+    def key(name: str) -> str:
+        plain = " ".join(normalize("NFKC", name).casefold().split())
+        return f"{float(plain):g}" if re.fullmatch(r"[+-]?\d{1,15}(\.\d+)?", plain) else plain
+
+    found: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        found.setdefault(key(name), []).append(name)
+    several = [" and ".join(f"'{name}'" for name in sorted(own, key=natural)) for own in found.values() if len(own) > 1]
+    return [f"{some(several)} differ only in how they are written, and count as different"] if several else []
 
 
 def _apply_tables(listing: Listing) -> None:
@@ -401,6 +412,7 @@ def _apply_tables(listing: Listing) -> None:
                 listing.heldout[index] = held
         if "split" in columns and all(listing.heldout):
             raise DataError(f"{path}: every file is held out; nothing is left to train on: mark some as 'train'")
+    listing.notes += [f"groups {told}" for told in written_alike(group for group in listing.groups if group is not None)]
     _check_groups(listing)
 
 

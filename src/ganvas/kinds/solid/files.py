@@ -11,19 +11,18 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from ...errors import MissingExtra
 from ...store.guard import failure, guard
-from .mesh import cuboids, ears, fitted, surface_net, voxelised
+from .mesh import cuboids, fitted, single_sided, surface_net, voxelised
+from .meshes import Y_UP, read_mesh
 
 SYNTHETIC = "SYNTHETIC solid made by ganvas"
 MESHES = (".obj", ".stl", ".ply")
+CHANNELS = 5  # from which on a last axis counts as voxels
 LARGEST_ARRAY = 1024  # voxels along an axis
-TOO_MANY = 20_000_000  # triangles of a mesh
-_Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # rows: z up -> y up; the transpose goes back
 _KEYS = ("solids", "voxels", "x")
 _LABEL_KEYS = ("labels", "label", "y")
 
@@ -54,75 +53,27 @@ def read_shapes(path: Path, side: int) -> Iterator[Shape]:
 
 def _of_mesh(path: Path, side: int) -> Shape:
     vertices, faces = read_mesh(path)
+    single = single_sided(vertices, faces)
     try:
         placed = fitted(vertices, side)
     except ValueError:
         raise failure(path, "has all its points at one place", "export it again") from None
-    voxels, closed = voxelised(placed, faces, side)
+    voxels, closed = voxelised(placed, single, side)
     if not voxels.any():
         raise failure(path, "encloses nothing at this size", "export it again, or choose a larger --size")
-    open_note = "not watertight: the voxels of the surface were taken, with what they enclose"
-    return Shape(voxels, notes=() if closed else (open_note,))
+    notes = [] if closed else ["not watertight: the voxels of the surface were taken, with what they enclose"]
+    if len(single) < len(faces):
+        notes.append("every face is there twice, once for each side: one of the two was taken")
+    if _is_rounded(vertices):
+        notes.append("lies so far from its origin that the file has rounded its corners: move it there and export it again")
+    return Shape(voxels, notes=tuple(notes))
 
 
-def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(vertices (V, 3) float64 with z up, triangles (T, 3)) of an OBJ, STL or PLY file. Raises DataError, MissingExtra."""
-    try:
-        import trimesh
-    except ImportError:
-        raise MissingExtra("trimesh", "solids") from None
-    suffix = path.suffix.lower().removeprefix(".")
-    with guard(path, suffix.upper()), path.open("rb") as stream:
-        options = {"skip_materials": True} if suffix == "obj" else {}
-        opened = trimesh.load_scene(_of_triangles(stream) if suffix == "obj" else stream, suffix, process=False, **options)
-        mesh = opened.to_mesh()
-        vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
-        if suffix == "ply":
-            faces = _polygons_of(opened, vertices, faces)
-    if not len(vertices) or not len(faces):
-        raise failure(path, "holds no triangles", "export a mesh with faces, not points or lines")
-    if len(faces) > TOO_MANY:
-        raise failure(path, f"holds {len(faces)} triangles", f"reduce it to {TOO_MANY} or fewer first")
-    if faces.min() < 0 or faces.max() >= len(vertices):
-        raise failure(path, "has faces with vertices that do not exist", "it is damaged; export it again")
-    used = vertices[np.unique(faces)]
-    if not np.isfinite(used).all() or np.abs(used).max() > 1e12:
-        raise failure(path, "has vertices that are NaN, infinite or beyond 10^12", "it is damaged; export it again")
-    used_index = np.unique(faces, return_inverse=True)[1].reshape(-1, 3)
-    return (used @ _Y_UP if suffix == "obj" else used), used_index
-
-
-def _of_triangles(stream: IO[bytes]) -> IO[bytes]:
-    """An OBJ file whose faces of more than three corners are cut into triangles, concave ones too."""
-    lines = stream.read().splitlines()
-    if not any(line.startswith(b"f ") and len(line.split()) > 4 for line in lines):
-        return io.BytesIO(b"\n".join(lines))
-    vertices: list[list[float]] = []
-    out: list[bytes] = []
-    for line in lines:
-        words = line.split()
-        if words[:1] == [b"v"]:
-            vertices.append([float(word) for word in words[1:4]])
-        if words[:1] != [b"f"] or len(words) <= 4:
-            out.append(line)
-            continue
-        index = [int(word.split(b"/")[0]) for word in words[1:]]
-        corners = np.array([vertices[k - 1 if k > 0 else len(vertices) + k] for k in index])
-        out += [b"f " + b" ".join(words[1 + k] for k in ear) for ear in ears(corners)]
-    return io.BytesIO(b"\n".join(out) + b"\n")
-
-
-def _polygons_of(opened: Any, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """The triangles of a PLY file, polygons of more than three corners cut so that their notches stay open."""
-    shapes = list(opened.geometry.values())
-    raw: Any = shapes[0].metadata.get("_ply_raw") if len(shapes) == 1 else None
-    data: Any = raw["face"]["data"] if raw else None
-    names = [key for key in ("vertex_indices", "vertex_index") if isinstance(data, dict) and key in data]
-    lists = data[names[0]] if names else []
-    if len(vertices) != (raw["vertex"]["length"] if raw else -1) or all(len(polygon) <= 3 for polygon in lists):
-        return faces
-    cut = [[int(p[k]) for k in ear] for p in lists if len(p) > 2 for ear in (ears(vertices[p]) if len(p) > 3 else [(0, 1, 2)])]
-    return np.array(cut, np.int64)
+def _is_rounded(vertices: np.ndarray) -> bool:
+    """Whether coordinates in single precision are so large that their steps show in voxels."""
+    single = np.abs(vertices).max(axis=0).astype(np.float32)
+    coarse = np.spacing(single) > np.ptp(vertices, axis=0).max() / 256
+    return bool(coarse.any() and (vertices == vertices.astype(np.float32)).all())
 
 
 def _of_volume(path: Path, side: int) -> Shape:
@@ -146,6 +97,12 @@ def _of_array(path: Path, side: int) -> Iterator[Shape]:
         else:
             with np.load(path, allow_pickle=False) as archive:
                 array, labels = _of_archive(path, archive)
+        if array.ndim == 4 and array.shape[-1] == 1:  # one channel, which stands last
+            array = array[..., 0]
+        elif array.ndim == 4 and array.shape[-1] < CHANNELS and min(array.shape[:-1]) >= 2 * CHANNELS:
+            raise failure(
+                path, f"has the shape {array.shape}, whose last axis looks like channels", "save (N, D, H, W), no colours"
+            )
         if array.ndim not in (3, 4) or 0 in array.shape or max(array.shape[-3:]) > LARGEST_ARRAY:
             raise failure(path, f"has the shape {array.shape}", "save voxels as (N, D, H, W) or (D, H, W), at most 1024 a side")
         if labels is not None and len(labels) != len(array):
@@ -153,8 +110,12 @@ def _of_array(path: Path, side: int) -> Iterator[Shape]:
     records = array[None] if array.ndim == 3 else array
     for index, record in enumerate(records):
         what = "the array" if len(records) == 1 else f"record {index}"
-        voxels = _resampled(path, _binary(path, np.asarray(record), what), np.ones(3), side, what)
-        yield Shape(voxels, None if labels is None else str(labels[index]))
+        inside = _binary(path, np.asarray(record), what)
+        voxels = _resampled(path, inside, np.ones(3), side, what)
+        edges = (inside[0], inside[-1], inside[:, 0], inside[:, -1], inside[..., 0], inside[..., -1])
+        hollow = bool(all(edge.all() for edge in edges))
+        notes = ("inside up to its edges on every side, with a hollow: 1 is inside, 0 outside",) if hollow else ()
+        yield Shape(voxels, None if labels is None else str(labels[index]), notes)
 
 
 def _of_archive(path: Path, archive: Any) -> tuple[np.ndarray, np.ndarray | None]:
@@ -226,7 +187,7 @@ def encoded(voxels: np.ndarray, format: str, note: Mapping[str, str]) -> bytes:
 def _obj(vertices: np.ndarray, faces: np.ndarray, said: list[str]) -> bytes:
     out = io.StringIO()
     out.writelines(f"# {line}\n" for line in said)
-    out.writelines("v {:.6g} {:.6g} {:.6g}\n".format(*point) for point in vertices @ _Y_UP.T)
+    out.writelines("v {:.6g} {:.6g} {:.6g}\n".format(*point) for point in vertices @ Y_UP.T)
     out.writelines("f {} {} {}\n".format(*face) for face in faces + 1)
     return out.getvalue().encode()
 

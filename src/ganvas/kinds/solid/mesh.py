@@ -92,6 +92,24 @@ def ears(corners: np.ndarray) -> list[tuple[int, int, int]]:
     return [*found, (left[0], left[1], left[2])]
 
 
+def single_sided(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """The faces (T, 3), or the first half of each pair where every one is there twice, seen from either side.
+
+    Such a mesh has no inside (all that one face enters the other leaves), but programs that draw write solids so.
+    """
+    corner = np.unique(vertices, axis=0, return_inverse=True)[1].reshape(-1)[faces]
+    flat = (corner[:, 0] == corner[:, 1]) | (corner[:, 1] == corner[:, 2]) | (corner[:, 2] == corner[:, 0])
+    turns = np.argsort(corner, axis=1)
+    side = np.where((turns[:, 1] - turns[:, 0]) % 3 == 1, 1, -1)
+    _, first, pair, count = np.unique(np.sort(corner, 1), axis=0, return_index=True, return_inverse=True, return_counts=True)
+    sides = np.bincount(pair.reshape(-1), np.where(flat, 0, side), len(count))
+    whole = ~flat[first]
+    if not whole.any() or (sides[whole] != 0).any():
+        return faces
+    made: np.ndarray = faces[np.sort(first[whole])]
+    return made
+
+
 def is_closed(vertices: np.ndarray, faces: np.ndarray) -> bool:
     """Whether every edge is passed as often in one direction as in the other: then inside and outside are well defined.
 

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -27,18 +27,23 @@ CLIPPED_RUN = 4  # samples in a row at the file's own peak
 _BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32, "DOUBLE": 32}  # all others: 16
 _SUBTYPES = {16: "PCM_16", 24: "PCM_24", 32: "FLOAT"}
 _CODECS = {"ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}  # formats without bits
+_NO_LENGTH = 2**62  # frames: libsndfile's way to say that a header has none
+_WAVE64_RIFF = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
+_WAVE64_TAIL = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 _PIECE = 65_536  # frames written at once: libsndfile's Vorbis keeps a whole piece on the stack
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself. frames: samples of each channel. rate: Hz. depth: bits, 8 to 32."""
+    """What a file says of itself. frames: samples of each channel. rate: Hz. depth: bits, 8 to 32. behind: bytes of the file
+    that lie behind the sound and are no part of the format: more sound than the header counts."""
 
     frames: int
     rate: int
     channels: int
     depth: int
+    behind: int = 0
 
 
 @dataclass
@@ -69,14 +74,20 @@ def read_header(path: Path) -> Header:
     with guard(path, "sound"):
         found = soundfile.info(str(path))
         size = path.stat().st_size
-        _complete(path, size)
-    header = Header(int(found.frames), int(found.samplerate), int(found.channels), _BITS.get(found.subtype, 16))
+        behind, whole = _complete(path, size)
+    header = Header(
+        int(found.frames), int(found.samplerate), int(found.channels), _BITS.get(found.subtype, 16), behind if whole else 0
+    )
     values = header.frames * header.channels
-    if header.frames < 1 and (behind := _unfinished(path, size)):
+    if header.frames < 1 and behind:
         told = f"says that it holds no sound, but {behind} bytes of sound lie behind a length of 0 (its recording was cut off)"
         raise failure(path, told, "mend its header, as with  sox --ignore-length in.wav out.wav")
     if header.frames < 1:
         raise failure(path, "holds no sound", "take it out")
+    if header.frames >= _NO_LENGTH:
+        raise failure(
+            path, "does not say how long it is (it was written into a pipe)", "write it again, as with  sox in.flac out.flac"
+        )
     if not LOWEST_RATE <= header.rate <= HIGHEST_RATE:
         raise failure(path, f"claims {header.rate} samples a second", "its header is damaged; copy it again")
     if values > MOST_VALUES:
@@ -85,16 +96,6 @@ def read_header(path: Path) -> Header:
     if 4 * values > max(FREE_CLAIM, CLAIM_RATIO * size):
         raise failure(path, f"claims {values} values but has only {size} bytes", "it is damaged; take it out")
     return header
-
-
-def _unfinished(path: Path, size: int) -> int:
-    """Bytes behind a `data` chunk of a WAV file that claims a length of 0; 0 for any other file."""
-    with path.open("rb") as stream:
-        head = stream.read(4096)
-    place = head.find(b"data")
-    if head[:4] != b"RIFF" or place < 12 or head[place + 4 : place + 8] != bytes(4):
-        return 0
-    return size - place - 8
 
 
 def read_recording(path: Path, rate: int, channels: int) -> Recording:
@@ -117,7 +118,7 @@ def read_recording(path: Path, rate: int, channels: int) -> Recording:
         values = values.mean(axis=1, keepdims=True)
     elif channels == 2 and header.channels == 1:
         values = np.repeat(values, 2, axis=1)
-    offset = float(np.abs(values.mean(axis=0, dtype=np.float64)).max())
+    offset = float(np.abs(values.mean(axis=0, dtype=np.float64)).max()) / max(1.0, peak)
     values = resample(values, header.rate, rate)
     loudest = float(np.abs(values).max())
     if loudest > 1:  # of the file itself, or waves between its samples that resampling brings to light
@@ -160,24 +161,98 @@ def _clipped(values: np.ndarray, peak: float) -> bool:
     return bool(run.any())
 
 
-def _complete(path: Path, size: int) -> None:
-    """Raises DataError when the sound in a WAV or AIFF file ends after the file does; libsndfile would play what is left."""
+def _complete(path: Path, size: int) -> tuple[int, bool]:
+    """Bytes behind the sound of a WAV, AIFF, Wave64 or AU file that belong to nothing, 0 for any other file; and whether the
+    header has a length at all (without one libsndfile reads to the end).
+
+    Raises DataError when the sound ends after the file does (libsndfile would play what is left), and for an Ogg file of
+    several pieces one after another, of which libsndfile plays the first.
+    """
     with path.open("rb") as stream:
-        head = stream.read(12)
-        forms = {(b"RIFF", b"WAVE"): ("<", b"data"), (b"FORM", b"AIFF"): (">", b"SSND"), (b"FORM", b"AIFC"): (">", b"SSND")}
-        order, wanted = forms.get((head[:4], head[8:12]), ("", b""))
-        while order:
-            chunk = stream.read(8)
-            if len(chunk) < 8:
-                return
-            (length,) = struct.unpack(order + "I", chunk[4:])
-            if chunk[:4] == wanted:
-                missing = stream.tell() + length - size
-                # Programs that write into a pipe cannot know the length and put 0 or nearly 2^32 or 2^31 there.
-                if missing > 0 and length & 0x7FFFFFFF < 0x7FFFF000:
-                    raise failure(path, f"is cut short: {missing} of {length} bytes of sound are missing", "copy it again")
-                return
-            stream.seek(length + length % 2, 1)
+        if stream.read(4) == b"OggS":
+            _one_piece(path, stream)
+            return 0, True
+        place = _sound_place(path, stream)
+        if place is None:
+            return 0, True
+        start, length, open_ended = place
+        if not open_ended and start + length > size:
+            missing = start + length - size
+            raise failure(path, f"is cut short: {missing} of {length} bytes of sound are missing", "copy it again")
+        end = start + length
+        stream.seek(end)
+        head = stream.read(10)
+        # A chunk may stand on an even place or, of careless writers, right behind; tags of other programs are no sound.
+        known = any(_is_chunk_name(head[k : k + 4]) or head[k : k + 3] in (b"TAG", b"ID3") for k in (0, length % 2))
+        return 0 if open_ended or known or not head else size - end, length > 0
+
+
+def _is_chunk_name(name: bytes) -> bool:
+    return len(name) == 4 and name[:3].isalnum() and all(32 <= byte < 127 for byte in name)
+
+
+def _sound_place(path: Path, stream: IO[bytes]) -> tuple[int, int, bool] | None:
+    """(start, length, whether it may be longer or shorter) of the sound in a file, as its header has them; None for formats
+    that are not known here and for files without sound."""
+    stream.seek(0)
+    head = stream.read(16)
+    form = head[:4], head[8:12]
+    if head[:4] in (b".snd", b"dns."):  # AU
+        start, length = struct.unpack((">" if head[:1] == b"." else "<") + "II", head[4:12])
+        return start, length, length == 0xFFFFFFFF
+    if head == _WAVE64_RIFF:
+        stream.seek(40)
+        while len(chunk := stream.read(24)) == 24:
+            (length,) = struct.unpack("<Q", chunk[16:])
+            if chunk[:16] == b"data" + _WAVE64_TAIL:
+                return stream.tell(), max(0, length - 24), length < 24
+            stream.seek(max(0, length - 24 + -length % 8), 1)
+        return None
+    forms = {
+        (b"RIFF", b"WAVE"): ("<", b"data"), (b"RF64", b"WAVE"): ("<", b"data"), (b"RIFX", b"WAVE"): (">", b"data"),
+        (b"FORM", b"AIFF"): (">", b"SSND"), (b"FORM", b"AIFC"): (">", b"SSND"),
+    }  # fmt: skip
+    if form not in forms:
+        return None
+    order, wanted = forms[form]
+    stream.seek(12)
+    long: int | None = None
+    while len(chunk := stream.read(8)) == 8:
+        (length,) = struct.unpack(order + "I", chunk[4:])
+        if chunk[:4] == b"fmt " and length >= 16:
+            _fitting(path, struct.unpack(order + "HHIIHH", stream.read(16)))
+            stream.seek(-16, 1)
+        if chunk[:4] == b"ds64":  # the lengths that need more than 32 bits (EBU Tech 3306)
+            _, long = struct.unpack("<QQ", stream.read(16))
+            stream.seek(-16, 1)
+        if chunk[:4] == wanted:
+            # Programs that write into a pipe cannot know the length and put 0 or nearly 2^32 or 2^31 there.
+            unknown = length & 0x7FFFFFFF >= 0x7FFFF000
+            if unknown and long is not None:
+                length, unknown = long, False
+            return stream.tell(), length, unknown
+        stream.seek(length + length % 2, 1)
+    return None
+
+
+def _fitting(path: Path, form: tuple[int, ...]) -> None:
+    """Raises DataError where a WAV header gives samples another width than their bits fill: they would be read as noise."""
+    tag, channels, _, _, width, bits = form
+    if tag in (1, 3, 0xFFFE) and bits and width != channels * -(-bits // 8):  # whole numbers, floats, either
+        told = f"says that {channels} x {bits} bits take {width} bytes"
+        raise failure(path, told, "save it again, as with  sox in.wav -b 24 out.wav")
+
+
+def _one_piece(path: Path, stream: IO[bytes]) -> None:
+    """Raises DataError for an Ogg file in which a stream begins behind pages of another (RFC 3533, 4: chained)."""
+    stream.seek(0)
+    under_way = False
+    while len(page := stream.read(27)) == 27 and page[:4] == b"OggS":
+        begins = bool(page[5] & 2)
+        if begins and under_way:
+            raise failure(path, "holds several recordings, one after another", "cut it into one file each")
+        under_way |= not begins
+        stream.seek(sum(stream.read(page[26])), 1)
 
 
 def encode_sound(samples: np.ndarray, rate: int, *, format: str, depth: int | None, note: Mapping[str, str]) -> bytes:

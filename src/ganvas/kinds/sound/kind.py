@@ -35,6 +35,7 @@ LOWEST_RATE = 100  # Hz
 LARGE = 25_000_000  # values of a file from which on files are decoded one by one: memory
 SILENT = 1e-3  # peak of a clip below which it counts as silent: -60 dB of full scale
 OFFSET = 0.01
+HIDDEN = 0.1  # bytes behind the sound, for each of its samples, from which on they are told
 STRETCHES = 10  # of a lone recording, so that one can be held out
 
 
@@ -315,6 +316,8 @@ def _decoded(
         except DataError as error:
             return _Clips(place, [], error=str(error))
         remarks = []
+        if heads[place].behind > HIDDEN * found.samples.size:
+            remarks.append("more sound lies in the file than its header counts, and was left out (its recording was cut off)")
         if found.clipped:
             remarks.append("peaks are cut off flat (the recording level was too high)")
         if found.peak > 1:

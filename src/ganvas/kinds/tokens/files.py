@@ -9,6 +9,7 @@ import csv
 import io
 import math
 import re
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +50,7 @@ class Held:
     family: `text` (lines, not yet taken apart), `table` (rows of symbols) or `melody` (notes). declared: symbols an array
     names, whether they occur or not. tempo: beats a minute. rate: steps a beat of melodies in an array. grid: (steps a beat,
     steps) that a melody file was written with. blank: empty lines left out. unended: notes
-    whose end the file does not say.
+    whose end the file does not say, or that end when they begin.
     """
 
     family: str
@@ -171,7 +172,7 @@ def _read_melody(path: Path) -> Held:
     with guard(path, "MIDI"):
         if path.stat().st_size > 50_000_000:
             raise DataError(f"{named(path)}: more than 50 MB of MIDI: take it out")
-        opened = mido.MidiFile(path)
+        opened = mido.MidiFile(file=io.BytesIO(_tracks_alone(path, path.read_bytes())))
         if opened.type == 2:
             raise DataError(f"{named(path)}: a MIDI file of type 2 (pieces without a common time): save it as type 0 or 1")
         if not 0 < opened.ticks_per_beat < 2**15:
@@ -184,9 +185,12 @@ def _read_melody(path: Path) -> Held:
             open_notes: dict[tuple[int, int], float] = {}
             begun: dict[int, list[float]] = {}
             lost: list[tuple[int, int, float]] = []
+            again: set[tuple[int, int]] = set()  # begun anew at this moment while the same note was sounding
             beat = 0.0
             for message in track:
                 place += message.time
+                if message.time:
+                    again.clear()
                 beat = place / opened.ticks_per_beat
                 if message.type == "track_name":
                     names[number] = message.name.lower()
@@ -196,11 +200,24 @@ def _read_melody(path: Path) -> Held:
                     grid = int(found[1]), int(found[2])
                 elif message.type in ("note_on", "note_off") and message.channel != DRUMS:
                     key = message.channel, message.note
-                    if key in open_notes and message.type == "note_on" and message.velocity:  # begins again without an end
+                    begins = message.type == "note_on" and message.velocity > 0
+                    if begins and key in open_notes:  # begins again without an end
+                        if open_notes[key] < beat:
+                            again.add(key)
                         lost.append((*key, open_notes.pop(key)))
-                    if key in open_notes and (begin := open_notes.pop(key)) < beat:
+                    elif (
+                        not begins and key in again
+                    ):  # the end of the note before, which stands behind the next one's beginning
+                        again.discard(key)
+                        begin = lost.pop(max(k for k, own in enumerate(lost) if own[:2] == key))[2]
                         parts.setdefault((number, message.channel), []).append(Note(begin, beat, message.note))
-                    if message.type == "note_on" and message.velocity:
+                    elif not begins and key in open_notes:
+                        begin = open_notes.pop(key)
+                        if begin < beat:
+                            parts.setdefault((number, message.channel), []).append(Note(begin, beat, message.note))
+                        else:  # a note of no length sounds all the same
+                            lost.append((*key, begin))
+                    if begins:
                         open_notes[key] = beat
                         begun.setdefault(message.channel, []).append(beat)
             lost += [(*key, begin) for key, begin in open_notes.items()]
@@ -220,6 +237,26 @@ def _read_melody(path: Path) -> Held:
     if max(note.end for note in notes) * GRIDS[-1] > LONGEST:
         raise DataError(f"{named(path)}: its melody lasts {max(note.end for note in notes):.3g} beats: its times are damaged")
     return Held("melody", notes=notes, tempo=tempo or USUAL_TEMPO, grid=grid, unended=unended)
+
+
+def _tracks_alone(path: Path, data: bytes) -> bytes:
+    """A MIDI file of its header and its tracks. Chunks of other kinds are passed over, as the standard asks for, and the frame
+    of RIFF files is taken off. Raises DataError where more or fewer tracks are there than the header says."""
+    if data[:4] == b"RIFF" and data[8:12] == b"RMID" and (start := data.find(b"MThd", 12, 64)) > 0:
+        data = data[start:]
+    if data[:4] != b"MThd" or len(data) < 14:
+        return data  # mido says what is wrong
+    length, _, declared, _ = struct.unpack(">IHHH", data[4:14])
+    place, found, kept = 8 + length, 0, [data[: 8 + length]]
+    while place + 8 <= len(data) and data[place : place + 4].isalnum():
+        (size,) = struct.unpack(">I", data[place + 4 : place + 8])
+        if data[place : place + 4] == b"MTrk":
+            found += 1
+            kept.append(data[place : place + 8 + size])
+        place += 8 + size
+    if found != declared:
+        raise DataError(f"{named(path)}: its header says {declared} tracks, and {found} are there: copy or save it again")
+    return b"".join(kept)
 
 
 def _melody_of(parts: dict[tuple[int, int], list[Note]], names: dict[int, str]) -> list[Note]:
@@ -242,6 +279,19 @@ def grid_of(melodies: Sequence[list[Note]]) -> tuple[int, float]:
 def on_grid(starts: np.ndarray, rate: int) -> float:
     """The share of starts (beats) that are near a step."""
     return float((np.abs(starts - np.round(starts * rate) / rate) <= min(OFF, 0.25 / rate)).mean())
+
+
+def crowded(notes: list[Note], steps: np.ndarray, rate: int) -> int:
+    """How many notes are heard at no step because another, of another moment, begins on the same one."""
+    heard = set(steps[:, 0].tolist())
+    near = min(OFF, 0.25 / rate)
+    count = 0
+    for number, note in enumerate(notes):
+        step = round(note.start * rate)
+        if number not in heard and (over := int(steps[step, 0])) >= 0:
+            other = notes[over].start
+            count += round(other * rate) == step and abs(other - note.start) > near
+    return count
 
 
 def steps_of(notes: list[Note], rate: int) -> np.ndarray:

@@ -6,6 +6,7 @@ files (`_tokens_files`), and not for taking words apart: a symbol is what the fi
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -337,7 +338,8 @@ def _taken_apart(
     unended = sum(own.unended for _, own in held)
     if unended:
         notes.append(
-            f"{unended} notes have no end in their files: each lasts until the next one, the last as long as is usual there"
+            f"{unended} notes have no end in their files, or end as they begin: each lasts until the next one, the last as "
+            "long as is usual there"
         )
     if family == "melody":
         return _melodies(held, listing, rate, notes)
@@ -356,6 +358,10 @@ def _taken_apart(
         lines = [(place, line) for place, own in held for line in own.lines]
         characters = files.is_written_without_spaces([line for _, line in lines])
         notes.append("a symbol is a character, a space is one too" if characters else "a symbol is what stands between spaces")
+        apart = sum(not unicodedata.is_normalized("NFC", line) for _, line in lines)
+        if apart:
+            told = f"{apart} of {len(lines)} lines write accents as signs of their own"
+            notes.append(f"{told}: other symbols than letters with accents (save all as NFC)")
         rows = [(place, list(line) if characters else line.split()) for place, line in lines]
         like = _Like(joined="" if characters else " ")
     groups = [listing.groups[place] for place, _ in rows]
@@ -379,13 +385,18 @@ def _melodies(
     share = files.on_grid(np.concatenate([[n.start for n in own] for own in melodies]), rate)
     notes.append(f"{rate} steps a beat; {1 - share:.1%} of the notes begin between steps and were moved (--rate takes more)")
     sequences = []
+    lost = 0
     for place, own in held:
         steps = files.steps_of(own.notes, rate)
+        lost += files.crowded(own.notes, steps, rate)
         if own.grid is not None and own.grid[0] == rate:  # silence at the end belongs to what was written
             steps = np.pad(steps, ((0, max(0, own.grid[1] - len(steps))), (0, 0)), constant_values=-1)
         group = listing.groups[place]
         key = ("file", place) if group is None else ("group", group)
         sequences.append(_Sequence(place, steps.tolist(), key))
+    if lost:
+        told = f"{lost} of {sum(map(len, melodies))} notes fell on the step of another and are gone"
+        notes.append(f"{told} (--rate takes more steps a beat)")
     tempo = float(np.median([own.tempo or files.USUAL_TEMPO for _, own in held]))
     return sequences, _Like(rate=rate, tempo=tempo, format="mid")
 
