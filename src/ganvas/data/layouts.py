@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from ..store.cells import read_cells
+from ..store.cells import EITHER, is_missing, read_cells
 from ..store.listing import Source, natural, some, split_word
 
 RESERVED = ("label", "labels", "class", "group", "split")
@@ -127,7 +127,8 @@ def tables_in(folder: Path) -> list[Path]:
 
 @dataclass
 class _Table:
-    """A table that names files. pointing: its columns that do, whose cells are paths relative to `root`."""
+    """A table that names files. pointing: its columns that do, whose cells are paths relative to `root`.
+    notes: what was left out when it was read."""
 
     path: Path
     root: Path
@@ -135,6 +136,7 @@ class _Table:
     cells: list[dict[str, str]]
     pointing: list[str]
     present: set[str]
+    notes: list[str] = field(default_factory=list)
 
 
 def from_table(source: Source) -> Rows | None:
@@ -169,12 +171,13 @@ def from_table(source: Source) -> Rows | None:
 
 def _pointing(path: Path, present: Sequence[str], root: Path | None = None) -> _Table | None:
     """The table, if a column of it names files and it holds more than labels."""
-    names, cells = read_cells(path)
+    read = read_cells(path, names=EITHER, counting=False)
+    names, cells = read.names, read.rows()
     there = set(present)
     pointing = [name for name in names if _names_files(cells, name, there)]
     if not pointing or (path.name == "labels.csv" and set(map(str.lower, names)) <= {"file", *RESERVED}):
         return None
-    return _Table(path, root or path.parent, names, cells, pointing, there)
+    return _Table(path, root or path.parent, names, cells, pointing, there, read.told())
 
 
 def _of_splits(source: Source) -> _Table | None:
@@ -182,6 +185,7 @@ def _of_splits(source: Source) -> _Table | None:
     names: list[str] = []
     cells: list[dict[str, str]] = []
     pointing: list[str] = []
+    notes: list[str] = []
     first: Path | None = None
     for folder in sorted(path for path in source.path.iterdir() if path.is_dir() and split_word(path.name) is not None):
         path = next((folder / name for name in FIRST_TABLES if (folder / name).is_file()), None)
@@ -190,6 +194,7 @@ def _of_splits(source: Source) -> _Table | None:
         if own is None:
             continue
         first = first or own.path
+        notes += [note for note in own.notes if note not in notes]
         names += [name for name in own.names if name not in names]
         pointing += [name for name in own.pointing if name not in pointing]
         for row in own.cells:
@@ -199,7 +204,7 @@ def _of_splits(source: Source) -> _Table | None:
         return None
     names = names if "split" in names else [*names, "split"]
     cells = [{name: row.get(name, "") for name in names} for row in cells]
-    return _Table(first, source.path, names, cells, pointing, set(source.names))
+    return _Table(first, source.path, names, cells, pointing, set(source.names), notes)
 
 
 def from_stems(source: Source) -> Rows | None:
@@ -215,7 +220,8 @@ def from_stems(source: Source) -> Rows | None:
     if not folders:
         return None
     for path in tables_in(source.path):
-        names, cells = read_cells(path)
+        read = read_cells(path, names=EITHER, counting=False)
+        names, cells = read.names, read.rows()
         for column in names:
             keys = [row[column].strip() for row in cells]
             if len(keys) < 2 or len(set(keys)) < len(keys):
@@ -231,7 +237,7 @@ def from_stems(source: Source) -> Rows | None:
                 for row, key in zip(cells, keys, strict=True)
             ]
             kept = [name for name in names if name != column]
-            table = _Table(path, source.path, [*having, *kept], lines, list(having), set(source.names))
+            table = _Table(path, source.path, [*having, *kept], lines, list(having), set(source.names), read.told())
             rows = _of_table(table)
             rows.notes.append(f"files are those that '{column}' of {path.name} names, in {some(list(having))}")
             return rows
@@ -286,7 +292,7 @@ def _of_table(table: _Table) -> Rows:
 
     def known(*wanted: str) -> list[str | None]:
         own = next((lower[word] for word in wanted if word in lower and lower[word] not in pointing), None)
-        return [None] * len(whole) if own is None else [row[own].strip() or None for row in whole]
+        return [None] * len(whole) if own is None else [None if is_missing(row[own]) else row[own] for row in whole]
 
     held = _sides(known("split"), path, numbers)
     used = {_clean(row[name]) for row in table.cells for name in pointing if row[name]}
@@ -298,7 +304,7 @@ def _of_table(table: _Table) -> Rows:
         if n not in used and Path(n).parent in folders and Path(n).suffix.lower() in suffixes - {*TABLES}
     ]
     lonely += [f"{name} stands in no row of {path.name}" for name in sorted(unnamed, key=natural)]
-    notes = []
+    notes = [f"{path.name}: {note}" for note in table.notes]
     for name in pointing:
         twice = len(whole) - len({_clean(row[name]) for row in whole})
         if twice:

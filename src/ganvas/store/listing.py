@@ -5,7 +5,6 @@ Labels come from `labels.csv`, else from class sub-folders; groups and splits fr
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections import Counter
@@ -18,6 +17,7 @@ from unicodedata import normalize
 import numpy as np
 
 from ..errors import DataError, did_you_mean
+from .cells import is_missing, read_cells
 
 TABLES = ("labels.csv", "groups.csv")
 TABLE_COLUMNS = ("file", "label", "group", "split")
@@ -309,27 +309,14 @@ def _folder_labels(listing: Listing) -> None:
     listing.labels_from_folders = any(label is not None for label in listing.labels)
 
 
-def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]], list[str]]:
-    """Known columns, rows with their line numbers, and ignored columns of a `labels.csv` or `groups.csv`.
+def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]], list[str], list[str]]:
+    """Known columns, rows with their line numbers, ignored columns, and what was left out, of a `labels.csv` or `groups.csv`.
 
-    Columns: file, and any of label, group, split; comma, semicolon or tab. Raises DataError for a table without them,
+    Columns: file, and any of label, group, split; how tables are read: `cells`. Raises DataError for a table without them,
     with a misspelt column, an empty cell or a row of another length.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start}): save the table as UTF-8 CSV") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    lines = text.splitlines()
-    if not lines:
-        raise DataError(f"{path}: empty; its first line must name the columns, as in  file,label")
-    separator = max(",;\t", key=lines[0].count)
-    try:
-        rows = list(csv.reader(lines, delimiter=separator, strict=True))
-    except csv.Error as error:
-        raise DataError(f"{path}: not a CSV table ({error}): write one line a file, as in  a.png,normal") from error
-    header = [cell.strip().lower() for cell in rows[0]]
+    cells = read_cells(path, decimals=False)
+    header = [name.lower() for name in cells.names]
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
         raise DataError(f"{path}: column '{twice[0]}' appears twice: keep one")
@@ -342,18 +329,16 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]],
             ignored.append(name)
     if "file" not in header or not set(header) & {"label", "group", "split"}:
         raise DataError(f"{path}: columns are '{', '.join(header)}'; needed is 'file' with one or more of label, group, split")
+    known = [(name, column) for name, column in zip(header, cells.columns, strict=True) if name in TABLE_COLUMNS]
     found = []
-    for number, row in enumerate(rows[1:], start=2):
-        if not any(cell.strip() for cell in row):
-            continue
-        if len(row) != len(header):
-            raise DataError(f"{path}: line {number} has {len(row)} cells, the header {len(header)}: mend that line")
-        values = {name: cell.strip() for name, cell in zip(header, row, strict=True) if name in TABLE_COLUMNS}
-        empty = [name for name, cell in values.items() if not cell]
-        if empty:
-            raise DataError(f"{path}: line {number} has no {empty[0]}: fill it in or remove the line")
-        found.append((number, values))
-    return [name for name in header if name in TABLE_COLUMNS], found, ignored
+    for place, row in enumerate(zip(*(column for _, column in known), strict=True)):
+        values = {name: cell for (name, _), cell in zip(known, row, strict=True)}
+        gone = next((name for name, cell in values.items() if not cell or (name != "file" and is_missing(cell))), None)
+        if gone is not None:
+            why = f" ('{values[gone]}' means a missing value)" if values[gone] else ""
+            raise DataError(f"{path}: {cells.where(place)} has no {gone}{why}: fill it in or remove the line")
+        found.append((cells.lines[place], values))
+    return [name for name, _ in known], found, ignored, cells.told()
 
 
 def _apply_tables(listing: Listing) -> None:
@@ -366,8 +351,9 @@ def _apply_tables(listing: Listing) -> None:
         path = listing.source / table
         if not path.is_file():
             continue
-        columns, rows, ignored = read_table(path)
+        columns, rows, ignored, left_out = read_table(path)
         listing.tables.append(path)
+        listing.notes += [f"{table}: {note}" for note in left_out]
         if ignored:
             listing.notes.append(f"{table}: columns not used: {', '.join(ignored)}")
         seen: dict[int, int] = {}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import DataError, GanvasError
+from ...store.cells import decoded
 from ...store.listing import Listing, class_indices, counted
 from .. import Kind, KindSays
 from ..facets import Piece
@@ -46,7 +47,8 @@ class _Sequence:
 class TokensKind(Kind):
     name = "tokens"
     spec = TokensSpec
-    suffixes = (".txt", ".csv", ".tsv", ".npz", ".mid", ".midi")
+    suffixes = (".txt", ".csv", ".tsv", ".npz", ".mid", ".midi", ".parquet", ".jsonl")
+    lent = (".parquet", ".jsonl")
     formats = ("txt", "csv", "npz", "mid")
     says = KindSays(
         noun="sequences",
@@ -126,10 +128,7 @@ class TokensKind(Kind):
 
     def read(self, path: Path, spec: TokensSpec, settings: Mapping[str, Any]) -> Iterator[Piece]:
         """The lines of a text file, a caption each, as `encode_text` takes them; see `facets.Reads`."""
-        try:
-            lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: cannot be read as text ({' '.join(str(error).split())})") from error
+        lines = [line for line in decoded(path).split("\n") if line.strip()]
         if not lines:
             raise DataError(f"{path}: holds no line of text")
         found = [self.encode_text(line, spec) for line in lines]
@@ -326,6 +325,7 @@ def _taken_apart(
     blank = sum(own.blank for _, own in held)
     if blank:
         notes.append(f"{counted(blank, 'empty line')} left out")
+    notes += dict.fromkeys(note for _, own in held for note in own.told)
     family = held[0][1].family
     unended = sum(own.unended for _, own in held)
     if unended:
