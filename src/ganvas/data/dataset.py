@@ -21,6 +21,7 @@ from ..kinds import Kind, kind_names, kind_of, spec_from_dict
 from ..kinds.facets import Beside, FromArrays, FromTexts, LooksInside, Settles, Whole
 from ..specs import REAL, Spec
 from ..store import cache as caching
+from ..store import cells as _cells
 from ..store.entry import conclude
 from ..store.listing import Listing, Source, class_indices, some
 from ..store.records import Dataset, Field
@@ -30,6 +31,7 @@ from .columns import WORDS, Column, Rows, find_rows, parse_fields
 from .finding import files_of, recognise, source_of, usual_kind
 
 KINDS = Path(_kinds.__file__).parent
+TABLES = Path(_cells.__file__).parent  # code that every kind reads tables by
 MOST_OF_FREE = 0.9  # of the records that may be held out, where others must not be
 
 
@@ -156,7 +158,7 @@ def _entry(store: caching.Cache, content_key: str, fill: Any, code: Path) -> cac
 
     Its facts carry a fingerprint of the records themselves: what was asked for and what was found by itself are the same.
     """
-    key = caching.digest(content_key, caching.code_digest(code))
+    key = caching.digest(content_key, caching.code_digest(code), caching.code_digest(TABLES))
 
     def fill_and_sign(writer: caching.Writer) -> None:
         fill(writer)

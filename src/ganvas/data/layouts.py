@@ -17,14 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from ..store.cells import EITHER, is_missing, read_cells
-from ..store.listing import Source, natural, some, split_word
+from ..store.cells import EITHER, SUFFIXES, is_missing, read_cells
+from ..store.listing import Source, is_about_files, natural, some, split_word
 
 RESERVED = ("label", "labels", "class", "group", "split")
 FIRST_TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "records.csv", "pairs.csv", "captions.csv")
-TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
-TOLD_APART = ("labels.csv", "groups.csv", "classes.csv")
-"""Tables that are no records."""
+CLASSES = "classes.csv"  # names of values, no records; nor are tables of labels and groups
 WORDS: tuple[tuple[str, ...], ...] = (
     ("photo", "photograph", "picture", "image", "img", "rgb", "frame", "real"),
     ("map", "label", "mask", "annotation", "segmentation", "segment", "edge", "sketch", "vessel", "semantic"),
@@ -114,15 +112,16 @@ def find_folder(source: Source, place: str) -> Path | None:
     return next((path for path in (source.path / place, Path(place).expanduser()) if path.is_dir()), None)
 
 
+def _is_apart(name: str) -> bool:
+    """Whether a table tells of files or values, and is no record itself."""
+    return name == CLASSES or is_about_files(name)
+
+
 def tables_in(folder: Path) -> list[Path]:
     """Tables at the root, those with usual names first."""
-    there = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in TABLES and p.is_file()]
+    there = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES and p.is_file()]
     usual = [folder / name for name in FIRST_TABLES if folder / name in there]
-    return (
-        usual
-        + [p for p in there if p not in usual and p.name not in TOLD_APART]
-        + [folder / name for name in ("labels.csv",) if folder / name in there]
-    )
+    return usual + [p for p in there if p not in usual and not _is_apart(p.name)] + [p for p in there if p.stem == "labels"]
 
 
 @dataclass
@@ -143,7 +142,7 @@ def from_table(source: Source) -> Rows | None:
     """A table with at least one column that names files: the source itself, one at its root, in its `train` and `test`, or of
     its own name beside it."""
     if source.path.is_file():
-        if source.path.suffix.lower() not in TABLES:
+        if source.path.suffix.lower() not in SUFFIXES:
             return None
         table = _pointing(source.path, Source(source.path.parent).names)
         return None if table is None else _of_table(table)
@@ -158,7 +157,7 @@ def from_table(source: Source) -> Rows | None:
     parted = _of_splits(source)
     if parted is not None:
         return _of_table(parted)
-    for path in (source.path.parent / f"{source.path.name}{suffix}" for suffix in TABLES):
+    for path in (source.path.parent / f"{source.path.name}{suffix}" for suffix in SUFFIXES):
         if path.is_file():
             inside = [f"{source.path.name}/{name}" for name in source.names]
             table = _pointing(path, inside) or _pointing(path, source.names, source.path)
@@ -175,7 +174,7 @@ def _pointing(path: Path, present: Sequence[str], root: Path | None = None) -> _
     names, cells = read.names, read.rows()
     there = set(present)
     pointing = [name for name in names if _names_files(cells, name, there)]
-    if not pointing or (path.name == "labels.csv" and set(map(str.lower, names)) <= {"file", *RESERVED}):
+    if not pointing or (path.stem == "labels" and set(map(str.lower, names)) <= {"file", *RESERVED}):
         return None
     return _Table(path, root or path.parent, names, cells, pointing, there, read.told())
 
@@ -301,7 +300,7 @@ def _of_table(table: _Table) -> Rows:
     unnamed = [
         n
         for n in table.present
-        if n not in used and Path(n).parent in folders and Path(n).suffix.lower() in suffixes - {*TABLES}
+        if n not in used and Path(n).parent in folders and Path(n).suffix.lower() in suffixes - {*SUFFIXES}
     ]
     lonely += [f"{name} stands in no row of {path.name}" for name in sorted(unnamed, key=natural)]
     notes = [f"{path.name}: {note}" for note in table.notes]
@@ -331,7 +330,7 @@ def from_folders(
     for name in source.names:
         parts = name.split("/")
         place = next((i for i, part in enumerate(parts[:-1]) if part.lower() not in SPLITS), None)
-        if place is None or parts[-1] in TOLD_APART:
+        if place is None or _is_apart(parts[-1]):
             continue
         rest = "/".join([*parts[:place], *parts[place + 1 :]])
         _keep(kept.setdefault(parts[place], {}), source.path / name, rest)

@@ -17,9 +17,10 @@ from unicodedata import normalize
 import numpy as np
 
 from ..errors import DataError, did_you_mean
-from .cells import is_missing, read_cells
+from .cells import SUFFIXES, is_missing, read_cells
 
-TABLES = ("labels.csv", "groups.csv")
+TABLES = ("labels", "groups")
+"""Tables about the files beside them, each `.csv` or what tables may be written as besides."""
 TABLE_COLUMNS = ("file", "label", "group", "split")
 HELDOUT_WORDS = (
     "heldout",
@@ -164,7 +165,7 @@ def list_files(
     overviews = 0
     for name in place.names:
         folders, _, base = name.rpartition("/")
-        if not folders and base in TABLES:
+        if not folders and is_about_files(base):
             continue
         if name in beside:
             hidden.append(name)
@@ -309,6 +310,23 @@ def _folder_labels(listing: Listing) -> None:
     listing.labels_from_folders = any(label is not None for label in listing.labels)
 
 
+def is_about_files(name: str) -> bool:
+    """Whether a file of that name is a table of labels or groups of the files beside it."""
+    stem, _, suffix = name.rpartition(".")
+    return stem in TABLES and f".{suffix}" in SUFFIXES
+
+
+def _tables_of(source: Path) -> list[Path]:
+    """The tables of labels and groups. Raises DataError for two of one name."""
+    found = []
+    for stem in TABLES:
+        own = [path for suffix in SUFFIXES if (path := source / f"{stem}{suffix}").is_file()]
+        if len(own) > 1:
+            raise DataError(f"{source}: has {own[0].name} and {own[1].name}: keep one of them")
+        found += own
+    return found
+
+
 def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]], list[str], list[str]]:
     """Known columns, rows with their line numbers, ignored columns, and what was left out, of a `labels.csv` or `groups.csv`.
 
@@ -347,10 +365,8 @@ def _apply_tables(listing: Listing) -> None:
     by_base: dict[str, list[int]] = {}
     for i, path in enumerate(listing.files):
         by_base.setdefault(normalize("NFC", path.name), []).append(i)
-    for table in TABLES:
-        path = listing.source / table
-        if not path.is_file():
-            continue
+    for path in _tables_of(listing.source):
+        table = path.name
         columns, rows, ignored, left_out = read_table(path)
         listing.tables.append(path)
         listing.notes += [f"{table}: {note}" for note in left_out]

@@ -10,7 +10,7 @@ import io
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,11 @@ def _read_table(path: Path) -> Held:
         if marked := sum(row[0].startswith(MARKS) for row in sheet.rows):
             notes.append(f"{marked} lines begin with a mark of comments and are sequences (a comment has a blank behind it)")
         names = _without_header(sheet, notes)
+        if not names and sheet.separator is None and any(" " in row[0] for row in sheet.rows):
+            words = replace(sheet, rows=[row[0].split() for row in sheet.rows])
+            headed = _without_header(words, notes)
+            lines = [" ".join(row) for row in words.rows] if headed else [row[0] for row in sheet.rows]
+            return Held("text", lines=lines, blank=blank, told=notes)
         rows, places, unit = sheet.rows, sheet.lines, "line"
     text = next((k for k in range(len(names)) if _is_text(names, rows, k)), None)
     if text is not None:
@@ -140,10 +145,12 @@ def _read_table(path: Path) -> Held:
 def _without_header(sheet: Sheet, notes: list[str]) -> list[str]:
     """Leave out a first row that names the columns, and row numbers; the names, none where the first row is a sequence.
 
-    A first row names columns when it stands above row numbers or a column of text, or when it numbers the columns (t1, t2, t3;
-    0, 1, 2 above no numbers) and no sequence has these symbols.
+    A first row names the columns when it stands above row numbers or a column of text, or when it numbers the columns (t1, t2,
+    t3; 0, 1, 2 above no numbers) and no sequence has these symbols.
     """
-    header, below = sheet.rows[0], sheet.rows[1:]
+    header, below = list(sheet.rows[0]), sheet.rows[1:]
+    while len(header) > 1 and not header[-1]:
+        header.pop()
     if not below:
         return []
     if index_column(header, [row[0] for row in below], counting=True):
