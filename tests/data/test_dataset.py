@@ -87,7 +87,7 @@ TABLES = {
     "short row": ("labels.csv", "file,label\na.png,x\nb.png\nc.png,x\n", "line 3"),
     "empty cell": ("labels.csv", "file,label\na.png,x\nb.png,\nc.png,x\n", "no label"),
     "empty table": ("labels.csv", "", "empty"),
-    "not text": ("labels.csv", b"\xff\xfe\x00\x81", "UTF-8"),
+    "not text": ("labels.csv", b"\xff\x00\x81", "UTF-8"),
     "open quote": ("labels.csv", 'file,label\na.png,"x\nb.png,y\n', "not a CSV table"),
     "odd split word": ("groups.csv", "file,group,split\na.png,1,train\nb.png,2,oops\nc.png,3,train\n", "line 3"),
     "all held out": ("groups.csv", "file,split\na.png,test\nb.png,val\nc.png,heldout\n", "nothing is left"),

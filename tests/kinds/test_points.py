@@ -9,7 +9,7 @@ import pytest
 
 from ganvas.data.dataset import open_data
 from ganvas.errors import DataError
-from ganvas.kinds.points.files import read_labelled_points
+from ganvas.kinds.points.files import read_points_file
 
 POINTS = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
 
@@ -41,11 +41,11 @@ def test_an_archive_with_classes_is_data(tmp_path: Path) -> None:
 def test_bad_archives_are_told_in_one_line(arrays: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "p.npz", **arrays)
     with pytest.raises(DataError, match=message) as caught:
-        read_labelled_points(tmp_path / "p.npz")
+        read_points_file(tmp_path / "p.npz")
     assert "\n" not in str(caught.value)
 
 
 def test_what_is_no_archive_is_told(tmp_path: Path) -> None:
     (tmp_path / "p.npz").write_bytes(b"PK\x03\x04 broken")
     with pytest.raises(DataError, match="p.npz"):
-        read_labelled_points(tmp_path / "p.npz")
+        read_points_file(tmp_path / "p.npz")

@@ -99,7 +99,7 @@ def test_equal_rows_are_one_group(tmp_path: Path) -> None:
     ("text", "said"),
     [
         (["a,b"], "no rows"),
-        (["a,b", "1,2", "3"], "line 3 has another number of cells"),
+        (["a,b", "1,2", "3"], "line 3 has 1 cells, the header 2"),
         (["a,a", "1,2"], "'a' appears twice"),
         (["a,", "1,2"], "column 2 has no name"),
         (["a,b", "1,", "2,", "3,"], "column 'b' is empty"),

@@ -22,7 +22,7 @@ from ..kinds.facets import Lends
 from ..kinds.image.resize import LUMINANCE, thumbnail
 from ..registry import catalogue
 from ..store import cache as caching
-from ..store.listing import Listing, counted, natural, some
+from ..store.listing import Listing, Source, counted, natural, some
 from ..store.splits import MOST, TWIN, twin_pairs
 from .finding import files_of, recognise
 
@@ -314,9 +314,12 @@ def _of_pictures(source: str | Path | np.ndarray, strict: bool, axis: int | None
                 picture.label = made.classes[label]
             return _report(str(source), _alone(path), [_see(p, "record", 0) for p in pictures], [], [])
     if path.suffix.lower() == ".csv" and path.is_file():
-        from ..kinds.points.files import read_labelled_points
+        from ..kinds.points.files import read_points_file
 
-        return _points(*read_labelled_points(path), str(source))
+        found_points = read_points_file(path)
+        report = _points(found_points.points, found_points.labels, found_points.classes, str(source))
+        report.notes += found_points.notes
+        return report
     listing = files_of(path, kind_of("image"))
     seen, unreadable, tags = [], [], []
     for found, error, tag in _look(listing, axis, progress):
@@ -332,7 +335,16 @@ def _of_pictures(source: str | Path | np.ndarray, strict: bool, axis: int | None
 def _possible(path: Path) -> list[str]:
     """Kinds that the files may be."""
     able = [kind for kind in kind_names() if recognise(path, (kind,)) == kind]
-    return sorted(able, key=lambda kind: isinstance(kind_of(kind), Lends))  # those whose suffixes usually mean another last
+    return sorted(able, key=lambda kind: _borrowed(path, kind))  # those whose suffixes usually mean another last
+
+
+def _borrowed(path: Path, name: str) -> bool:
+    """Whether all of its files have suffixes that mean another kind to those who do not ask for this one."""
+    kind = kind_of(name)
+    if not isinstance(kind, Lends):
+        return False
+    own = [file.lower() for file in Source(path).names if file.lower().endswith(kind.suffixes)]
+    return bool(own) and all(file.endswith(kind.lent) for file in own)
 
 
 def _some_kind(source: str, strict: bool, progress: bool, given: dict[str, Any]) -> CheckReport | None:

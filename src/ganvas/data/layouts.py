@@ -17,14 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from ..store.cells import read_cells
+from ..store.cells import EITHER, SUFFIXES, is_missing, read_cells
 from ..store.listing import Source, natural, some, split_word
+from ..store.tables import is_about_files
 
 RESERVED = ("label", "labels", "class", "group", "split")
 FIRST_TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "records.csv", "pairs.csv", "captions.csv")
-TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
-TOLD_APART = ("labels.csv", "groups.csv", "classes.csv")
-"""Tables that are no records."""
+CLASSES = "classes.csv"  # names of values, no records; nor are tables of labels and groups
 WORDS: tuple[tuple[str, ...], ...] = (
     ("photo", "photograph", "picture", "image", "img", "rgb", "frame", "real"),
     ("map", "label", "mask", "annotation", "segmentation", "segment", "edge", "sketch", "vessel", "semantic"),
@@ -113,20 +112,22 @@ def find_folder(source: Source, place: str) -> Path | None:
     return next((path for path in (source.path / place, Path(place).expanduser()) if path.is_dir()), None)
 
 
+def _is_apart(name: str) -> bool:
+    """Whether a table tells of files or values, and is no record itself."""
+    return name == CLASSES or is_about_files(name)
+
+
 def tables_in(folder: Path) -> list[Path]:
     """Tables at the root, those with usual names first."""
-    there = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in TABLES and p.is_file()]
+    there = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES and p.is_file()]
     usual = [folder / name for name in FIRST_TABLES if folder / name in there]
-    return (
-        usual
-        + [p for p in there if p not in usual and p.name not in TOLD_APART]
-        + [folder / name for name in ("labels.csv",) if folder / name in there]
-    )
+    return usual + [p for p in there if p not in usual and not _is_apart(p.name)] + [p for p in there if p.stem == "labels"]
 
 
 @dataclass
 class _Table:
-    """A table that names files. pointing: its columns that do, whose cells are paths relative to `root`."""
+    """A table that names files. pointing: its columns that do, whose cells are paths relative to `root`.
+    notes: what was left out when it was read."""
 
     path: Path
     root: Path
@@ -134,13 +135,14 @@ class _Table:
     cells: list[dict[str, str]]
     pointing: list[str]
     present: set[str]
+    notes: list[str] = field(default_factory=list)
 
 
 def from_table(source: Source) -> Rows | None:
     """A table with at least one column that names files: the source itself, one at its root, in its `train` and `test`, or of
     its own name beside it."""
     if source.path.is_file():
-        if source.path.suffix.lower() not in TABLES:
+        if source.path.suffix.lower() not in SUFFIXES:
             return None
         table = _pointing(source.path, Source(source.path.parent).names)
         return None if table is None else _of_table(table)
@@ -155,7 +157,7 @@ def from_table(source: Source) -> Rows | None:
     parted = _of_splits(source)
     if parted is not None:
         return _of_table(parted)
-    for path in (source.path.parent / f"{source.path.name}{suffix}" for suffix in TABLES):
+    for path in (source.path.parent / f"{source.path.name}{suffix}" for suffix in SUFFIXES):
         if path.is_file():
             inside = [f"{source.path.name}/{name}" for name in source.names]
             table = _pointing(path, inside) or _pointing(path, source.names, source.path)
@@ -168,12 +170,13 @@ def from_table(source: Source) -> Rows | None:
 
 def _pointing(path: Path, present: Sequence[str], root: Path | None = None) -> _Table | None:
     """The table, if a column of it names files and it holds more than labels."""
-    names, cells = read_cells(path)
+    read = read_cells(path, names=EITHER, counting=False)
+    names, cells = read.names, read.rows()
     there = set(present)
     pointing = [name for name in names if _names_files(cells, name, there)]
-    if not pointing or (path.name == "labels.csv" and set(map(str.lower, names)) <= {"file", *RESERVED}):
+    if not pointing or (path.stem == "labels" and set(map(str.lower, names)) <= {"file", *RESERVED}):
         return None
-    return _Table(path, root or path.parent, names, cells, pointing, there)
+    return _Table(path, root or path.parent, names, cells, pointing, there, read.told())
 
 
 def _of_splits(source: Source) -> _Table | None:
@@ -181,6 +184,7 @@ def _of_splits(source: Source) -> _Table | None:
     names: list[str] = []
     cells: list[dict[str, str]] = []
     pointing: list[str] = []
+    notes: list[str] = []
     first: Path | None = None
     for folder in sorted(path for path in source.path.iterdir() if path.is_dir() and split_word(path.name) is not None):
         path = next((folder / name for name in FIRST_TABLES if (folder / name).is_file()), None)
@@ -189,6 +193,7 @@ def _of_splits(source: Source) -> _Table | None:
         if own is None:
             continue
         first = first or own.path
+        notes += [note for note in own.notes if note not in notes]
         names += [name for name in own.names if name not in names]
         pointing += [name for name in own.pointing if name not in pointing]
         for row in own.cells:
@@ -198,7 +203,7 @@ def _of_splits(source: Source) -> _Table | None:
         return None
     names = names if "split" in names else [*names, "split"]
     cells = [{name: row.get(name, "") for name in names} for row in cells]
-    return _Table(first, source.path, names, cells, pointing, set(source.names))
+    return _Table(first, source.path, names, cells, pointing, set(source.names), notes)
 
 
 def from_stems(source: Source) -> Rows | None:
@@ -214,7 +219,8 @@ def from_stems(source: Source) -> Rows | None:
     if not folders:
         return None
     for path in tables_in(source.path):
-        names, cells = read_cells(path)
+        read = read_cells(path, names=EITHER, counting=False)
+        names, cells = read.names, read.rows()
         for column in names:
             keys = [row[column].strip() for row in cells]
             if len(keys) < 2 or len(set(keys)) < len(keys):
@@ -230,7 +236,7 @@ def from_stems(source: Source) -> Rows | None:
                 for row, key in zip(cells, keys, strict=True)
             ]
             kept = [name for name in names if name != column]
-            table = _Table(path, source.path, [*having, *kept], lines, list(having), set(source.names))
+            table = _Table(path, source.path, [*having, *kept], lines, list(having), set(source.names), read.told())
             rows = _of_table(table)
             rows.notes.append(f"files are those that '{column}' of {path.name} names, in {some(list(having))}")
             return rows
@@ -285,7 +291,7 @@ def _of_table(table: _Table) -> Rows:
 
     def known(*wanted: str) -> list[str | None]:
         own = next((lower[word] for word in wanted if word in lower and lower[word] not in pointing), None)
-        return [None] * len(whole) if own is None else [row[own].strip() or None for row in whole]
+        return [None] * len(whole) if own is None else [None if is_missing(row[own]) else row[own] for row in whole]
 
     held = _sides(known("split"), path, numbers)
     used = {_clean(row[name]) for row in table.cells for name in pointing if row[name]}
@@ -294,10 +300,10 @@ def _of_table(table: _Table) -> Rows:
     unnamed = [
         n
         for n in table.present
-        if n not in used and Path(n).parent in folders and Path(n).suffix.lower() in suffixes - {*TABLES}
+        if n not in used and Path(n).parent in folders and Path(n).suffix.lower() in suffixes - {*SUFFIXES}
     ]
     lonely += [f"{name} stands in no row of {path.name}" for name in sorted(unnamed, key=natural)]
-    notes = []
+    notes = [f"{path.name}: {note}" for note in table.notes]
     for name in pointing:
         twice = len(whole) - len({_clean(row[name]) for row in whole})
         if twice:
@@ -324,7 +330,7 @@ def from_folders(
     for name in source.names:
         parts = name.split("/")
         place = next((i for i, part in enumerate(parts[:-1]) if not _is_side(part)), None)
-        if place is None or parts[-1] in TOLD_APART:
+        if place is None or _is_apart(parts[-1]):
             continue
         rest = "/".join([*parts[:place], *parts[place + 1 :]])
         _keep(kept.setdefault(parts[place], {}), source.path / name, rest)

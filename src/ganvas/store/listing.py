@@ -17,9 +17,8 @@ from unicodedata import normalize
 import numpy as np
 
 from ..errors import DataError, did_you_mean
-from .tables import read_table
+from .tables import is_about_files, read_table, tables_of
 
-TABLES = ("labels.csv", "groups.csv")
 HELDOUT_WORDS = (
     "heldout", "held out", "holdout", "hold out", "test", "tests", "testing", "tst", "val", "valid", "validate", "validation",
     "dev", "eval", "evaluation",
@@ -167,7 +166,7 @@ def list_files(
     overviews = 0
     for name in place.names:
         folders, _, base = name.rpartition("/")
-        if not folders and base in TABLES:
+        if not folders and is_about_files(base):
             continue
         if name in beside:
             hidden.append(name)
@@ -373,12 +372,11 @@ def _apply_tables(listing: Listing) -> None:
     by_base: dict[str, list[int]] = {}
     for i, path in enumerate(listing.files):
         by_base.setdefault(normalize("NFC", path.name), []).append(i)
-    for table in TABLES:
-        path = listing.source / table
-        if not path.is_file():
-            continue
-        columns, rows, ignored = read_table(path)
+    for path in tables_of(listing.source):
+        table = path.name
+        columns, rows, ignored, left_out = read_table(path)
         listing.tables.append(path)
+        listing.notes += [f"{table}: {note}" for note in left_out]
         if ignored:
             listing.notes.append(f"{table}: columns not used: {', '.join(ignored)}")
         seen: dict[int, int] = {}

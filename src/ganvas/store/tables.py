@@ -1,37 +1,44 @@
-"""Tables of what belongs to each file: `labels.csv` and `groups.csv`, as rows. Not for which files they name (`listing`)."""
+"""Tables of what belongs to each file: `labels.csv` and `groups.csv`, as rows. Not for which files they name (`listing`), nor
+for how tables are written (`cells`)."""
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from pathlib import Path
 
 from ..errors import DataError, did_you_mean
+from .cells import SUFFIXES, is_missing, read_cells
 
+TABLES = ("labels", "groups")
+"""Tables about the files beside them, each `.csv` or what tables may be written as besides."""
 TABLE_COLUMNS = ("file", "label", "group", "split")
 
 
-def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]], list[str]]:
-    """Known columns, rows with their line numbers, and ignored columns of a `labels.csv` or `groups.csv`.
+def is_about_files(name: str) -> bool:
+    """Whether a file of that name is a table of labels or groups of the files beside it."""
+    stem, _, suffix = name.rpartition(".")
+    return stem in TABLES and f".{suffix}" in SUFFIXES
 
-    Columns: file, and any of label, group, split; comma, semicolon or tab. Raises DataError for a table without them,
+
+def tables_of(source: Path) -> list[Path]:
+    """The tables of labels and groups. Raises DataError for two of one name."""
+    found = []
+    for stem in TABLES:
+        own = [path for suffix in SUFFIXES if (path := source / f"{stem}{suffix}").is_file()]
+        if len(own) > 1:
+            raise DataError(f"{source}: has {own[0].name} and {own[1].name}: keep one of them")
+        found += own
+    return found
+
+
+def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]], list[str], list[str]]:
+    """Known columns, rows with their line numbers, ignored columns, and what was left out, of a `labels.csv` or `groups.csv`.
+
+    Columns: file, and any of label, group, split; how tables are read: `cells`. Raises DataError for a table without them,
     with a misspelt column, an empty cell or a row of another length.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start}): save the table as UTF-8 CSV") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    lines = text.splitlines()
-    if not lines:
-        raise DataError(f"{path}: empty; its first line must name the columns, as in  file,label")
-    separator = max(",;\t", key=lines[0].count)
-    try:
-        rows = list(csv.reader(lines, delimiter=separator, strict=True))
-    except csv.Error as error:
-        raise DataError(f"{path}: not a CSV table ({error}): write one line a file, as in  a.png,normal") from error
-    header = [cell.strip().lower() for cell in rows[0]]
+    cells = read_cells(path, decimals=False)
+    header = [name.lower() for name in cells.names]
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
         raise DataError(f"{path}: column '{twice[0]}' appears twice: keep one")
@@ -44,15 +51,13 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]],
             ignored.append(name)
     if "file" not in header or not set(header) & {"label", "group", "split"}:
         raise DataError(f"{path}: columns are '{', '.join(header)}'; needed is 'file' with one or more of label, group, split")
+    known = [(name, column) for name, column in zip(header, cells.columns, strict=True) if name in TABLE_COLUMNS]
     found = []
-    for number, row in enumerate(rows[1:], start=2):
-        if not any(cell.strip() for cell in row):
-            continue
-        if len(row) != len(header):
-            raise DataError(f"{path}: line {number} has {len(row)} cells, the header {len(header)}: mend that line")
-        values = {name: cell.strip() for name, cell in zip(header, row, strict=True) if name in TABLE_COLUMNS}
-        empty = [name for name, cell in values.items() if not cell]
-        if empty:
-            raise DataError(f"{path}: line {number} has no {empty[0]}: fill it in or remove the line")
-        found.append((number, values))
-    return [name for name in header if name in TABLE_COLUMNS], found, ignored
+    for place, row in enumerate(zip(*(column for _, column in known), strict=True)):
+        values = {name: cell for (name, _), cell in zip(known, row, strict=True)}
+        gone = next((name for name, cell in values.items() if not cell or (name != "file" and is_missing(cell))), None)
+        if gone is not None:
+            why = f" ('{values[gone]}' means a missing value)" if values[gone] else ""
+            raise DataError(f"{path}: {cells.where(place)} has no {gone}{why}: fill it in or remove the line")
+        found.append((cells.lines[place], values))
+    return [name for name, _ in known], found, ignored, cells.told()

@@ -18,13 +18,14 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 
 from ...errors import DataError, MissingExtra
+from ...store.cells import MARKS, Sheet, index_column, is_missing, number, read_cells, read_sheet, told
 from ...store.listing import natural
 
-LISTS = (".edges", ".edgelist", ".txt", ".csv", ".tsv")
+COLUMNS = (".parquet", ".jsonl")
+LISTS = (".edges", ".edgelist", ".txt", ".csv", ".tsv", *COLUMNS)
 PICKLES = (".gpickle", ".pickle", ".pkl")
 LEAST_EDGES = 10
 SYNTHETIC = "SYNTHETIC: made by a generative model, not an observed graph"
-MARKS = ("#", "%", "//")
 HEADERS = {"source", "target", "from", "to", "src", "dst", "node1", "node2", "node_1", "node_2", "u", "v", "id1", "id2"}
 LARGEST_PART = 4 << 30  # bytes of an array within an .npz
 
@@ -62,7 +63,7 @@ def read_links(path: Path) -> Links:
         if not size:
             raise DataError(f"{path}: the file is empty")
         if suffix in LISTS:
-            return _from_list(path, path.read_bytes())
+            return _from_list(path)
         if suffix in (".npz", ".npy"):
             return _from_arrays(path)
         return _from_networkx(path, suffix)
@@ -73,92 +74,95 @@ def read_links(path: Path) -> Links:
 # Edge lists
 
 
-def _from_list(path: Path, body: bytes) -> Links:
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not a text file: an edge list has two nodes a line") from None
-    if "\0" in text:
-        raise DataError(f"{path}: not a text file: an edge list has two nodes a line")
-    rows: list[tuple[int, list[str]]] = []
-    notes: list[str] = []
-    marked, below = 0, 0
-    for number, line in enumerate(text.splitlines(), start=1):
-        line = line.strip()
-        if not line:
-            continue
-        if _is_comment(line):
-            below += bool(rows)
-            continue
-        marked += line.startswith(MARKS)
-        rows.append((number, _cells(line)))
-    if marked:
-        notes.append(
-            f"{marked} lines begin with a mark of comments and name two nodes: they are edges (a comment has a blank there)"
-        )
-    if below:
-        notes.append(f"{below} lines below the first edge are taken as comments")
+def _from_list(path: Path) -> Links:
+    """The graph of an edge list; how tables are read: `store.cells`. Parquet and JSON lines name their columns."""
+    if path.suffix.lower() in COLUMNS:
+        cells = read_cells(path, decimals=False)
+        rows, lines, notes = [list(row) for row in zip(*cells.columns, strict=True)], cells.lines, cells.told()
+        unit = cells.unit
+    else:
+        sheet = read_sheet(path, ragged=True, braces=True)
+        notes = _rows_alone(sheet)
+        rows, lines, unit = sheet.rows, sheet.lines, "line"
     if not rows:
         raise DataError(f"{path}: no edges: write two nodes a line, as in  alice bob")
-    if _is_header(rows):
-        notes.append(f"the first line ({', '.join(rows[0][1])}) is taken as a header")
-        rows = rows[1:]
     weighted = 0
-    for number, cells in rows:
-        if len(cells) < 2 or not cells[0] or not cells[1]:
-            raise DataError(f"{path}: line {number} does not name two nodes: write two names a line, and perhaps a weight")
-        rest = cells[2:]
-        if rest and not (rest[0].startswith("{") or (len(rest) == 1 and _number(rest[0]))):
+    for place, cells_of in zip(lines, rows, strict=True):
+        count = len(cells_of)
+        if count < 2 or is_missing(cells_of[0]) or is_missing(cells_of[1]):
+            gone = next((cell for cell in cells_of[:2] if cell and is_missing(cell)), "")
+            why = f" ('{gone}' means a missing value: call the node otherwise)" if gone else ""
             raise DataError(
-                f"{path}: line {number} has more than two nodes and a weight ({len(cells)} columns): leave only the two "
-                "columns of the nodes"
+                f"{path}: {unit} {place} does not name two nodes{why}: write two names a line, and perhaps a weight"
             )
-        weighted += bool(rest) and rest != ["{}"]
+        if count > 2:
+            rest = cells_of[2]
+            if count > 3 or not (rest.startswith("{") or is_missing(rest) or _weight(rest)):
+                raise DataError(
+                    f"{path}: {unit} {place} has more than two nodes and a weight ({count} columns): leave only the two "
+                    "columns of the nodes"
+                )
+            weighted += rest != "{}"
     if weighted:
         notes.append(f"weights are not learnt: {weighted} of {len(rows)} edges have one")
-    called = [cell for _, cells in rows for cell in cells[:2]]
+    called = [cell for row in rows for cell in row[:2]]
     names = sorted(set(called), key=natural)
     index = {name: place for place, name in enumerate(names)}
     return Links(names, np.array([index[name] for name in called], np.int64).reshape(-1, 2), notes)
 
 
-def _is_comment(line: str) -> bool:
-    """Whether a line that begins as comments do is one: `# text`, or a header; `#love #sun` are two tags that are joined."""
-    if not line.startswith(MARKS):
-        return False
-    rest = line.lstrip("#%/")
-    cells = [cell.lower().lstrip("#%/") for cell in _cells(line)[:2]]
-    return not rest or rest[0].isspace() or len(cells) < 2 or len(_cells(line)) > 3 or set(cells) <= HEADERS
+def _rows_alone(sheet: Sheet) -> list[str]:
+    """Leave only rows of edges: no header, row numbers, empty cells at the end; what else begins with a mark of comments and
+    names two nodes is an edge. What was left out, for the user."""
+    notes: list[str] = []
+    if any(len(row) > 2 and not row[-1] for row in sheet.rows):
+        ended = [row[:-1] if len(row) > 2 and not row[-1] else row for row in sheet.rows]
+        sheet.count(
+            "lines end in a separator, behind which no column was taken",
+            sum(a is not b for a, b in zip(sheet.rows, ended, strict=True)),
+        )
+        sheet.rows = ended
+    marked = [row[0].startswith(MARKS) for row in sheet.rows]
+    if any(marked):
+        keep = [not own or not _is_remark(row) for own, row in zip(marked, sheet.rows, strict=True)]
+        sheet.count("comment lines left out", len(keep) - sum(keep))
+        sheet.kept(keep)
+        if kept := sum(row[0].startswith(MARKS) for row in sheet.rows):
+            notes.append(
+                f"{kept} lines begin with a mark of comments and name two nodes: they are edges (a comment has a blank there)"
+            )
+    rows = sheet.rows
+    if rows and index_column(rows[0], [row[0] for row in rows[1:]], counting=True) and len(rows[0]) > 2:
+        notes.append(f"the first column ({rows[0][0] or 'without a name'}) holds row numbers and is left out")
+        sheet.rows = rows = [row[1:] for row in rows]
+    if _is_header(rows):
+        notes.append(f"the first line ({', '.join(rows[0])}) is taken as a header")
+        sheet.rows, sheet.lines = rows[1:], sheet.lines[1:]
+    return [*notes, *told(sheet.counts)]
 
 
-def _cells(line: str) -> list[str]:
-    """Columns of a line; what begins with a brace (attributes, as networkx writes them) is one column, the last."""
-    head, brace, tail = line.partition("{")
-    mark = next((mark for mark in ("\t", ";", ",") if mark in head), None)
-    cells = head.split() if mark is None else [c.strip() for c in next(csv.reader([head.strip().rstrip(mark)], delimiter=mark))]
-    return cells + ([brace + tail] if brace else [])
+def _is_remark(row: list[str]) -> bool:
+    """Whether a row that begins with a mark of comments is one: a header, or not two nodes and a weight."""
+    heads = {cell.lower().lstrip("#%/") for cell in row[:2]}
+    return not 2 <= len(row) <= 3 or heads <= HEADERS
 
 
-def _is_header(rows: list[tuple[int, list[str]]]) -> bool:
-    first = [cell.lower() for cell in rows[0][1][:2]]
+def _is_header(rows: list[list[str]]) -> bool:
+    first = [cell.lower() for cell in rows[0][:2]] if rows else []
     if len(first) < 2 or len(rows) < 2:
         return False
     if set(first) <= HEADERS:
         return True
     words = not any(_whole(cell) for cell in first)
-    return words and all(len(cells) >= 2 and _whole(cells[0]) and _whole(cells[1]) for _, cells in rows[1:])
+    return words and all(len(cells) >= 2 and _whole(cells[0]) and _whole(cells[1]) for cells in rows[1:])
 
 
 def _whole(text: str) -> bool:
     return text.lstrip("-").isdecimal()
 
 
-def _number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _weight(text: str) -> bool:
+    return number(text) is not None or number(text.replace(",", ".")) is not None
 
 
 # GraphML and GML

@@ -38,7 +38,9 @@ class GraphKind(Kind):
     spec = GraphSpec
     suffixes = (
         ".edges", ".edgelist", ".graphml", ".gml", ".txt", ".csv", ".tsv", ".npz", ".npy", ".gpickle", ".pickle", ".pkl",
+        ".parquet", ".jsonl",
     )  # fmt: skip
+    lent = (".parquet", ".jsonl")
     formats = FORMATS
     says = KindSays(
         noun="graphs",

@@ -124,13 +124,14 @@ def table_beside(listing: Listing) -> Path | None:
 
 def read_classes(path: Path) -> Classes:
     """A table with the columns value, class and perhaps colour. Raises DataError in one line."""
-    names, rows = read_cells(path)
-    lower = {name.strip().lower(): name for name in names}
+    cells = read_cells(path, decimals=False)
+    rows = cells.rows()
+    lower = {name.lower(): name for name in cells.names}
     if not {"value", "class"} <= set(lower) or not rows:
         raise DataError(f"{path}: needs the columns value,class (and colour, if you like), as in  0,background,#000000")
     found = Classes(path, {}, {})
-    for line, row in enumerate(rows, start=2):
-        value, name = row[lower["value"]].strip(), row[lower["class"]].strip()
+    for line, row in zip(cells.lines, rows, strict=True):
+        value, name = row[lower["value"]], row[lower["class"]]
         if not re.fullmatch(r"\d{1,5}", value) or int(value) > 65535:
             raise DataError(f"{path}: line {line} has the value '{value}': write a whole number from 0 to 65535")
         if not name:
@@ -140,7 +141,7 @@ def read_classes(path: Path) -> Classes:
         if name in found.named.values():
             raise DataError(f"{path}: two values are called '{name}': give each a name of its own")
         found.named[int(value)] = name
-        colour = next((row[lower[word]].strip() for word in ("colour", "color") if word in lower), "")
+        colour = next((row[lower[word]] for word in ("colour", "color") if word in lower), "")
         if colour:
             matched = COLOUR.fullmatch(colour)
             if matched is None:

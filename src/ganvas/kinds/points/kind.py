@@ -17,7 +17,7 @@ from ...files import write_atomically
 from ...store.entry import conclude
 from .. import Kind, KindSays
 from ..facets import Piece
-from .files import read_labelled_points
+from .files import read_points_file
 from .scatter import scatter
 from .spec import PointsSpec
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 class PointsKind(Kind):
     name = "points"
     spec = PointsSpec
-    suffixes = (".csv", ".npz")
-    lent = (".npz",)
+    suffixes = (".csv", ".tsv", ".jsonl", ".parquet", ".npz")
+    lent = (".tsv", ".jsonl", ".parquet", ".npz")
     formats = ("csv", "npz")
     says = KindSays(
         noun="points",
@@ -59,8 +59,8 @@ class PointsKind(Kind):
                 f"{listing.source}: {len(listing.files)} tables ({some(listing.names)}); for points, name the file: "
                 f"{listing.files[0]}"
             )
-        points, labels, classes = read_labelled_points(listing.files[0])
-        self.fill_array(writer, points, labels, classes, None, settings, progress)
+        found = read_points_file(listing.files[0])
+        self._fill(writer, found.points, found.labels, found.classes, [*listing.notes, *found.notes])
 
     def takes(self, array: np.ndarray) -> bool:
         """(N, D)."""
@@ -71,6 +71,11 @@ class PointsKind(Kind):
         groups: np.ndarray | None, settings: Mapping[str, Any], progress: bool,
     ) -> None:  # fmt: skip
         """(N, D) numbers. Equal points are one group, and so stay on one side of the split, whatever `groups` says."""
+        self._fill(writer, values, labels, classes, [])
+
+    def _fill(
+        self, writer: Writer, values: np.ndarray, labels: np.ndarray | None, classes: tuple[str, ...], notes: list[str]
+    ) -> None:
         points = np.ascontiguousarray(values, np.float32)
         for row in points:
             writer.row(row)
@@ -80,14 +85,15 @@ class PointsKind(Kind):
             raise DataError("all points are the same: nothing to learn")
         centre = tuple(float(c) for c in (low + high) / 2)
         same = np.unique(points, axis=0, return_inverse=True)[1].reshape(-1)
-        conclude(writer, PointsSpec(points.shape[1], centre, scale, classes), labels, same, None, [])
+        conclude(writer, PointsSpec(points.shape[1], centre, scale, classes), labels, same, None, notes)
 
     def read(self, path: Path, spec: PointsSpec, settings: Mapping[str, Any]) -> Iterator[Piece]:
         """All points of a file; see `facets.Reads`."""
-        points = read_labelled_points(path)[0]
+        found = read_points_file(path)
+        points = found.points
         if points.shape[1] != spec.dimensions:
             raise DataError(f"{path}: points of {points.shape[1]} numbers, and the run was trained on {spec.dimensions}")
-        yield Piece(points, spec)
+        yield Piece(points, spec, tuple(f"{path.name}: {note}" for note in found.notes))
 
     def encode(self, values: np.ndarray, spec: PointsSpec, device: Any) -> Tensor:
         import torch

@@ -8,23 +8,20 @@ for cutting windows or splitting, which is `kinds.series`.
 
 from __future__ import annotations
 
-import csv
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ...errors import DataError, MissingExtra
+from ...store.cells import Cells, bad_number, is_missing, number, numbers, read_cells, why_no_number
 from .spec import SeriesSpec
 
 TIME_NAMES = ("time", "timestamp", "time_stamp", "datetime", "date_time", "date", "seconds")
 TRUTH_NAMES = ("label", "anomaly", "changepoint")
-MISSING = ("", "nan", "na", "n/a", "null", "none")
 YES_NO = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 GAP = 3.0
 """A jump of more than this many usual steps ends a stretch. One or two missed readings do not: in many logs one is missed
@@ -105,63 +102,20 @@ def read_tables(path: Path) -> list[Table]:
     try:
         if name.endswith((".npy", ".npz")):
             return _read_array(path)
-        if name.endswith(".parquet"):
-            return [_read_parquet(path)]
-        return [_read_text(path)]
+        return [_read_cells(path)]
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     except DataError as error:  # names in a file may hold line breaks
         raise DataError(" ".join(str(error).splitlines())) from error
 
 
-def _read_text(path: Path) -> Table:
-    body = path.read_bytes()
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start}): save the table as UTF-8 CSV") from error
-    lines = text.splitlines()
-    first = next((i for i, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")), None)
-    if first is None:
-        raise DataError(f"{path}: empty; its first line must name the columns, as in  time,flow,pressure")
-    separator = "\t" if path.name.lower().endswith(".tsv") else max(",;\t", key=lines[first].count)
-    try:
-        rows = list(csv.reader(lines[first:], delimiter=separator, strict=True))
-    except csv.Error as error:
-        raise DataError(f"{path}: not a CSV table ({error}): write one line a step, as in  0.5,1.2,7") from error
-    header = [cell.strip() for cell in rows[0]]
-    if all(_number(cell) is not None for cell in header):
-        raise DataError(f"{path}: line {first + 1} holds numbers only: put a line with the names of the columns first")
-    numbers, cells = [], []
-    for place, row in enumerate(rows[1:], start=first + 2):
-        if not any(cell.strip() for cell in row):
-            continue
-        if len(row) != len(header):
-            raise DataError(f"{path}: line {place} has {len(row)} cells, the header {len(header)}: mend that line")
-        numbers.append(place)
-        cells.append([cell.strip() for cell in row])
-    columns: list[Sequence[Any]] = list(zip(*cells, strict=True)) if cells else [()] * len(header)
-    return _table(path, header, columns, numbers)
-
-
-def _read_parquet(path: Path) -> Table:
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError as error:
-        raise MissingExtra("pyarrow", "series") from error
-    try:
-        held = parquet.read_table(path)
-        columns: list[Sequence[Any]] = []
-        for column in held.columns:
-            # Times lose nothing as text, and go the way that those of a CSV go.
-            kind = str(column.type)
-            values = column.to_pylist()
-            timed = kind.startswith(("timestamp", "date"))
-            columns.append([str(value) if timed and value is not None else value for value in values])
-        names = [str(name) for name in held.column_names]
-    except (ArrowException, ValueError, OSError) as error:
-        raise DataError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
-    return _table(path, names, columns, list(range(1, held.num_rows + 1)), "row")
+def _read_cells(path: Path) -> Table:
+    """The series of a table, which must name its columns; how tables are read: `store.cells`."""
+    cells = read_cells(path)
+    table = _table(cells)
+    table.notes += cells.notes
+    table.counts |= cells.counts
+    return table
 
 
 def encoded_parquet(window: np.ndarray, spec: SeriesSpec, note: str) -> bytes:
@@ -218,30 +172,26 @@ def _read_array(path: Path) -> list[Table]:
     return [Table(names, window, times, window=True) for window in values]
 
 
-def _table(path: Path, header: list[str], columns: list[Sequence[Any]], places: list[int], where: str = "line") -> Table:
-    """Columns of cells (text, numbers, None) -> Table. places: the number of each row in the file."""
-    if any(not name for name in header):
-        raise DataError(f"{path}: column {header.index('') + 1} has no name: give it one, or remove it")
-    twice = next((name for name in header if header.count(name) > 1), None)
-    if twice is not None:
-        raise DataError(f"{path}: column '{twice}' appears twice: keep one")
-    if not places:
+def _table(cells: Cells) -> Table:
+    """What the columns are: time, known truth, quantities. Raises DataError."""
+    path, header = cells.path, cells.names
+    if not len(cells):
         raise DataError(f"{path}: a header but no rows: nothing to learn from")
-    time_place = _find_time(header, columns)
-    table = Table((), np.empty((len(places), 0)))
+    time_place = _find_time(header, cells.columns)
+    table = Table((), np.empty((len(cells), 0)))
     found, kept = [], []
-    for index, (name, cells) in enumerate(zip(header, columns, strict=True)):
+    for index, (name, column) in enumerate(zip(header, cells.columns, strict=True)):
         if index == time_place:
             table.time_name = name
-            table.times = _times(path, name, cells, places, where, table.counts)
-            table.stamps = ["" if cell is None else str(cell) for cell in cells]
+            table.times = _times(cells, name, column, table.counts)
+            table.stamps = list(column)
         elif name.lower() in TRUTH_NAMES:
             try:
-                table.truth[name.lower()] = _numbers(path, name, cells, places, where, YES_NO)
+                table.truth[name.lower()] = _numbers(cells, name, column, YES_NO)
             except DataError:
                 table.notes.append(f"column '{name}' is not numbers and was left alone")
         else:
-            kept.append(_numbers(path, name, cells, places, where))
+            kept.append(_numbers(cells, name, column))
             found.append(name)
     if not kept:
         raise DataError(f"{path}: no column of measurements beside {', '.join(header)}")
@@ -250,46 +200,48 @@ def _table(path: Path, header: list[str], columns: list[Sequence[Any]], places: 
     return table
 
 
-def _find_time(header: list[str], columns: list[Sequence[Any]]) -> int | None:
+def _find_time(header: list[str], columns: Sequence[Sequence[str]]) -> int | None:
     """The column with a name for time, else the first whose first cells are dates and not numbers."""
     for name in TIME_NAMES:
         for index, given in enumerate(header):
             if given.lower() == name:
                 return index
     for index, cells in enumerate(columns):
-        looked = [str(cell) for cell in cells[:20] if str(cell).strip()]
-        if looked and all(_number(cell) is None and _moment(cell) is not None for cell in looked):
+        looked = [cell for cell in cells[:20] if not is_missing(cell)]
+        if looked and all(number(cell) is None and _moment(cell) is not None for cell in looked):
             return index
     return None
 
 
-def _times(
-    path: Path, name: str, cells: Sequence[Any], places: list[int], where: str, counts: dict[str, int]
-) -> np.ndarray:  # fmt: skip
+def _times(cells: Cells, name: str, column: Sequence[str], counts: dict[str, int]) -> np.ndarray:
     """Seconds (T,) of stamps: numbers are seconds, else dates. Raises DataError when they run backwards."""
-    times = np.empty(len(cells))
+    path = cells.path
+    times = np.empty(len(column))
     zones = set()
-    for index, cell in enumerate(cells):
-        number = _number(cell)
-        if number is None:
-            moment = _moment(str(cell))
+    seconds = numbers(column)
+    if seconds is not None:
+        times = seconds
+    for index, cell in enumerate(column if seconds is None else ()):
+        value = number(cell)
+        if value is None:
+            moment = _moment(cell)
             if moment is None:
                 raise DataError(
-                    f"{path}: {where} {places[index]}: '{cell}' in column '{name}' is no time: "
+                    f"{path}: {cells.where(index)}: '{cell}' in column '{name}' is no time: "
                     "write 2020-03-09 10:14:33, or seconds"
                 )
             zones.add(moment.tzinfo is None)
             # Without a zone the clock on the wall is taken for even: no hour is lost or doubled in autumn.
-            number = (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).timestamp()
-        times[index] = number
+            value = (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).timestamp()
+        times[index] = value
     if len(zones) > 1:
         raise DataError(f"{path}: column '{name}' has times with and without a time zone: write all alike")
     if not np.isfinite(times).all():
-        raise DataError(f"{path}: {where} {places[int(np.argmin(np.isfinite(times)))]}: column '{name}' is not a finite time")
+        raise DataError(f"{path}: {cells.where(int(np.argmin(np.isfinite(times))))}: column '{name}' is not a finite time")
     steps = np.diff(times)
     if (steps < 0).any():
         back = int(np.argmax(steps < 0)) + 1
-        raise DataError(f"{path}: {where} {places[back]}: time runs backwards (column '{name}'): sort the rows by time")
+        raise DataError(f"{path}: {cells.where(back)}: time runs backwards (column '{name}'): sort the rows by time")
     step, tick = usual_step(times) if len(steps) else (0.0, 0.0)
     usual = max(step, tick)
     if usual > 0:
@@ -300,40 +252,13 @@ def _times(
     return times
 
 
-def _numbers(
-    path: Path, name: str, cells: Sequence[Any], places: list[int], where: str, words: dict[str, float] | None = None
-) -> np.ndarray:
+def _numbers(cells: Cells, name: str, column: Sequence[str], words: dict[str, float] | None = None) -> np.ndarray:
     """(T,) float64, NaN for what is missing. Raises DataError at the first cell that is no finite number."""
-    try:
-        values = np.array(cells, dtype=np.float64)
-        if np.isfinite(values).all():
-            return values
-    except (ValueError, TypeError):
-        pass
-    values = np.empty(len(cells))
-    for index, cell in enumerate(cells):
-        text = "" if cell is None else str(cell).strip()
-        number = math.nan if text.lower() in MISSING else (words or {}).get(text.lower(), _number(cell))
-        if number is None or math.isinf(number):
-            if number is not None:
-                why = "infinity: leave the cell empty when a value is missing"
-            elif _number(text.replace(",", ".")) is not None:
-                why = f"'{text}', with a decimal comma: write decimal points"
-            else:
-                why = f"'{text[:30]}', not a number: remove the column or write numbers"
-            raise DataError(f"{path}: {where} {places[index]}, column '{name}' is {why}")
-        values[index] = number
+    values = numbers(column, words)
+    if values is None:
+        bad = bad_number(column, words) or 0
+        raise DataError(f"{cells.path}: {cells.where(bad)}, column '{name}' is {why_no_number(column[bad])}")
     return values
-
-
-def _number(cell: Any) -> float | None:
-    """The number in a cell, NaN and infinity included; None for anything else. `1_000` is no number here."""
-    if isinstance(cell, str) and "_" in cell:
-        return None
-    try:
-        return float(cell)
-    except (TypeError, ValueError):
-        return None
 
 
 def _moment(text: str) -> datetime | None:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...errors import DataError
+from ...store.cells import MISSING, MISSING_AMONG_NUMBERS, NUMERAL
 from ...store.listing import natural, some
 from .spec import BINARY, CLASS, NUMBER, TableSpec
 
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "?")
-"""What a cell without a value holds. `none` is a value: people write it for "no beard"."""
 FEW = 8  # different whole numbers up to which a column counts as classes
 MOST_CATEGORIES = 200
 MOST_DECIMALS = 6
-NUMERAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 @dataclass
@@ -38,6 +35,12 @@ def typed(name: str, cells: list[str], source: object) -> Typed:
         raise DataError(f"{source}: column '{name}' is empty: remove it")
     counts = Counter(there)
     numerals = all(NUMERAL.fullmatch(cell) for cell in counts)
+    if not numerals and (words := [cell for cell in counts if cell.lower() in MISSING_AMONG_NUMBERS]):
+        others = [cell for cell in counts if cell not in words]
+        if others and all(NUMERAL.fullmatch(cell) for cell in others):  # `none` among numbers
+            cells = ["" if cell in words else cell for cell in cells]
+            there = [cell for cell in cells if cell not in MISSING]
+            counts, numerals = Counter(there), True
     distinct = {float(cell) for cell in counts} if numerals else set()
     whole = bool(distinct) and all(v.is_integer() for v in distinct)
     if numerals and not (whole and len(distinct) <= FEW and len(there) > 2 * len(distinct)):

@@ -17,16 +17,17 @@ from .spec import NUMBER, TableSpec
 SYNTHETIC = "SYNTHETIC: made by a generative model, not a real record"
 
 
-def read_columns(path: Path) -> dict[str, list[str]]:
-    """Column name -> its cells as text, (N,) each. Raises DataError in one line."""
+def read_columns(path: Path) -> tuple[dict[str, list[str]], list[str]]:
+    """Column name -> its cells as text, (N,) each, and what was left out, for the user. Raises DataError in one line.
+
+    How tables are read: `store.cells`.
+    """
     if path.suffix.lower() == ".npz":
-        return _of_arrays(path)
-    names, rows = read_cells(path)
-    if not rows:
+        return _of_arrays(path), []
+    cells = read_cells(path)
+    if not len(cells):
         raise DataError(f"{path}: no rows: its first line must name the columns, each further line is a record")
-    if any(not name.strip() for name in names):
-        raise DataError(f"{path}: column {[bool(n.strip()) for n in names].index(False) + 1} has no name: name it or remove it")
-    return {name.strip(): [row[name].strip() for row in rows] for name in names}
+    return {name: list(column) for name, column in zip(cells.names, cells.columns, strict=True)}, cells.told()
 
 
 def _of_arrays(path: Path) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import DataError, GanvasError
-from ...store.listing import class_indices, counted, split_word
+from ...store.listing import class_indices, counted, some, split_word
 from .. import Kind, KindSays
 from . import columns as typing_of
 from . import files
@@ -65,9 +65,10 @@ class TableKind(Kind):
         cells: dict[str, list[str]] = {}
         places: list[int] = []
         skipped: list[tuple[str, str]] = []
+        left: dict[str, list[str]] = {}
         for place, path in enumerate(listing.files):
             try:
-                own = files.read_columns(path)
+                own, told = files.read_columns(path)
             except DataError as error:
                 if strict or len(listing.files) == 1:
                     raise
@@ -81,9 +82,12 @@ class TableKind(Kind):
                 )
             cells = {name: [*cells.get(name, []), *own[name]] for name in cells or own}
             places += [place] * len(next(iter(own.values())))
+            for note in told:
+                left.setdefault(note, []).append(listing.names[place])
         if not cells:
             raise DataError(f"{listing.source}: none of {len(listing.files)} tables could be read: {skipped[0][1]}")
         notes = [*listing.notes, *(f"skipped {reason}" for _, reason in skipped)]
+        notes += [f"{note} ({some(own_names)})" for note, own_names in left.items()]
         beside = {
             BESIDE[name.lower()]: [None if cell in typing_of.MISSING else cell for cell in cells.pop(name)]
             for name in list(cells)

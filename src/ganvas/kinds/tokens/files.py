@@ -11,17 +11,22 @@ import math
 import re
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...errors import DataError, MissingExtra
+from ...store.cells import MARKS, Sheet, decoded, index_column, is_missing, read_cells, read_sheet, told
 from ...store.guard import guard, named
 
 HOLD, REST = "hold", "rest"
 """The symbols of a melody that are no pitch: the note before goes on; silence."""
+COLUMNS = (".parquet", ".jsonl")
+TEXT_NAMES = ("text", "texts", "sequence", "sentence", "caption", "tokens", "words", "line", "verse", "smiles")
+"""Names of a column that holds a whole sequence a cell, in small letters."""
+NUMBERED = re.compile(r"([^\W\d]*[ _.-]?)(\d{1,4})")
 MELODY_SUFFIXES = (".mid", ".midi")
 MELODY_NAMES = ("melody", "lead", "vocal", "voice")  # of tracks; else the highest part is the melody
 GRID_LEAST = 0.25  # beats that a note without an end lasts at least
@@ -50,7 +55,7 @@ class Held:
     family: `text` (lines, not yet taken apart), `table` (rows of symbols) or `melody` (notes). declared: symbols an array
     names, whether they occur or not. tempo: beats a minute. rate: steps a beat of melodies in an array. grid: (steps a beat,
     steps) that a melody file was written with. blank: empty lines left out. unended: notes
-    whose end the file does not say, or that end when they begin.
+    whose end the file does not say, or that end when they begin. told: what else was left out, for the user.
     """
 
     family: str
@@ -63,6 +68,7 @@ class Held:
     grid: tuple[int, int] | None = None
     blank: int = 0
     unended: int = 0
+    told: list[str] = field(default_factory=list)
 
 
 def read_held(path: Path) -> Held:
@@ -73,51 +79,103 @@ def read_held(path: Path) -> Held:
             return _read_melody(path)
         if name.endswith(".npz"):
             return _read_array(path)
-        text = _text(path)
+        if name.endswith((".csv", ".tsv", *COLUMNS)):
+            return _read_table(path)
+        lines = [line.strip() for line in decoded(path).split("\n")]
     except OSError as error:
         raise DataError(f"{named(path)}: cannot be read ({error.strerror or error})") from error
-    if name.endswith((".csv", ".tsv")):
-        return _read_table(path, text, "\t" if name.endswith(".tsv") else None)
-    lines = [line.strip() for line in text.split("\n")]
     kept = [line for line in lines if line]
     if not kept:
         raise DataError(f"{named(path)}: empty: write one sequence a line")
     return Held("text", lines=kept, blank=max(0, len(lines) - len(kept) - 1))
 
 
-def _text(path: Path) -> str:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{named(path)}: not UTF-8 text (byte {error.start}): save it as UTF-8") from error
-    if "\0" in text:
-        raise DataError(f"{named(path)}: holds zero bytes, so it is no text: take it out")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _read_table(path: Path, text: str, separator: str | None) -> Held:
-    lines = text.split("\n")
-    first = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), None)
-    if first is None:
-        raise DataError(f"{named(path)}: empty: write one sequence a line, as in  a,b,c")
-    separator = separator or max(",;\t", key=lines[first].count)
-    try:
-        rows = list(csv.reader(lines[first:], delimiter=separator, strict=True))
-    except csv.Error as error:
-        raise DataError(f"{named(path)}: not a CSV table ({error}): write one sequence a line, as in  a,b,c") from error
-    kept, blank = [], 0
-    for number, cells in enumerate(rows, start=first + 1):
-        own = [cell.strip() for cell in cells]
+def _read_table(path: Path) -> Held:
+    """A row a sequence, or a sequence in a column of text; how tables are read: `store.cells`. Raises DataError."""
+    notes: list[str] = []
+    blank = 0
+    if path.suffix.lower() in COLUMNS:
+        cells = read_cells(path, decimals=False)
+        names, rows, places, unit = (
+            cells.names,
+            [list(row) for row in zip(*cells.columns, strict=True)],
+            cells.lines,
+            cells.unit,
+        )
+        notes += cells.told()
+    else:
+        sheet = read_sheet(path, ragged=True, blanks=False)
+        if not sheet.rows:
+            raise DataError(f"{named(path)}: empty: write one sequence a line, as in  a,b,c")
+        blank = sheet.counts.pop("empty lines left out", 0)
+        notes += told(sheet.counts)
+        if marked := sum(row[0].startswith(MARKS) for row in sheet.rows):
+            notes.append(f"{marked} lines begin with a mark of comments and are sequences (a comment has a blank behind it)")
+        names = _without_header(sheet, notes)
+        if not names and sheet.separator is None and any(" " in row[0] for row in sheet.rows):
+            words = replace(sheet, rows=[row[0].split() for row in sheet.rows])
+            headed = _without_header(words, notes)
+            lines = [" ".join(row) for row in words.rows] if headed else [row[0] for row in sheet.rows]
+            return Held("text", lines=lines, blank=blank, told=notes)
+        rows, places, unit = sheet.rows, sheet.lines, "line"
+    text = next((k for k in range(len(names)) if _is_text(names, rows, k)), None)
+    if text is not None:
+        lines = [row[text].strip() if text < len(row) else "" for row in rows]
+        others = [name for k, name in enumerate(names) if k != text]
+        more = f", {', '.join(others)[:60]} left out" if others else ""
+        notes.append(f"sequences are the texts of the column '{names[text]}'{more}")
+        kept_lines = [line for line in lines if not is_missing(line)]
+        if not kept_lines:
+            raise DataError(f"{named(path)}: the column '{names[text]}' is empty: write one sequence a line")
+        return Held("text", lines=kept_lines, blank=blank + len(lines) - len(kept_lines), told=notes)
+    kept = []
+    for place, row in zip(places, rows, strict=True):
+        own = list(row)
         while own and not own[-1]:  # a table has rows of one length: what is missing at the end is not there
             own.pop()
         if "" in own:
-            raise DataError(f"{named(path)}: line {number} has an empty cell within: fill it in, or leave the rest empty")
+            raise DataError(f"{named(path)}: {unit} {place} has an empty cell within: fill it in, or leave the rest empty")
         blank += not own
         if own:
             kept.append(own)
     if not kept:
         raise DataError(f"{named(path)}: no line has a symbol: write one sequence a line, as in  a,b,c")
-    return Held("table", rows=kept, blank=max(0, blank - 1))
+    return Held("table", rows=kept, blank=blank, told=notes)
+
+
+def _without_header(sheet: Sheet, notes: list[str]) -> list[str]:
+    """Leave out a first row that names the columns, and row numbers; the names, none where the first row is a sequence.
+
+    A first row names the columns when it stands above row numbers or a column of text, or when it numbers the columns (t1, t2,
+    t3; 0, 1, 2 above no numbers) and no sequence has these symbols.
+    """
+    header, below = list(sheet.rows[0]), sheet.rows[1:]
+    while len(header) > 1 and not header[-1]:
+        header.pop()
+    if not below:
+        return []
+    if index_column(header, [row[0] for row in below], counting=True):
+        notes.append("the first line names the columns, and the first column holds row numbers: left out")
+        sheet.rows, sheet.lines = [row[1:] for row in below], sheet.lines[1:]
+        return header[1:]
+    numbered = [NUMBERED.fullmatch(cell) for cell in header]
+    running = len(header) > 1 and all(numbered) and len({own[1] for own in numbered if own}) == 1
+    running = running and bool((np.diff([int(own[2]) for own in numbered if own]) == 1).all())
+    used = {cell for row in below for cell in row} if running else set()
+    if running and not (any(c.isdigit() for c in used) if header[0].isdigit() else used & set(header)):
+        notes.append(f"the first line ({', '.join(header)[:60]}) names the columns and is left out")
+    elif not any(_is_text(header, below, k) for k in range(len(header))):
+        return []
+    sheet.rows, sheet.lines = below, sheet.lines[1:]
+    return header
+
+
+def _is_text(names: Sequence[str], rows: Sequence[Sequence[str]], place: int) -> bool:
+    """Whether a column is called as texts are and holds them: most have a blank within, or it is the only column."""
+    if names[place].lower() not in TEXT_NAMES:
+        return False
+    blanks = sum(place < len(row) and " " in row[place] for row in rows)
+    return len(names) == 1 or 2 * blanks > len(rows)
 
 
 def _read_array(path: Path) -> Held:

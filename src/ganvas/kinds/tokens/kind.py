@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import DataError, GanvasError
+from ...store.cells import decoded
 from ...store.listing import Listing, class_indices, counted
 from .. import Kind, KindSays
 from ..facets import Piece
 from . import files
+from .hashing import hashes, mixed
 from .spec import LEAST, MOST, VOCABULARY, WHOLE, TokensSpec, symbol_order
 
 if TYPE_CHECKING:
@@ -47,7 +49,8 @@ class _Sequence:
 class TokensKind(Kind):
     name = "tokens"
     spec = TokensSpec
-    suffixes = (".txt", ".csv", ".tsv", ".npz", ".mid", ".midi")
+    suffixes = (".txt", ".csv", ".tsv", ".npz", ".mid", ".midi", ".parquet", ".jsonl")
+    lent = (".parquet", ".jsonl")
     formats = ("txt", "csv", "npz", "mid")
     format_aliases = {"text": "txt", "midi": "mid"}
     says = KindSays(
@@ -134,10 +137,7 @@ class TokensKind(Kind):
 
     def read(self, path: Path, spec: TokensSpec, settings: Mapping[str, Any]) -> Iterator[Piece]:
         """The lines of a text file, a caption each, as `encode_text` takes them; see `facets.Reads`."""
-        try:
-            lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: cannot be read as text ({' '.join(str(error).split())})") from error
+        lines = [line for line in decoded(path).split("\n") if line.strip()]
         if not lines:
             raise DataError(f"{path}: holds no line of text")
         found = [self.encode_text(line, spec) for line in lines]
@@ -206,15 +206,15 @@ class TokensKind(Kind):
         expected products of different symbols at zero (Weinberger et al. 2009). The end counts as a symbol.
         """
         tokens = np.asarray(values).astype(np.int64)
-        tables = [_hashes(spec.symbols, salt) for salt in (1, 2)]
+        tables = [hashes(spec.symbols, salt) for salt in (1, 2)]
         first, second = tables[0][tokens], tables[1][tokens]
         inside = np.ones(tokens.shape, bool)
         if spec.ends:
             inside[:, 1:] = np.cumsum(tokens[:, :-1] == 0, axis=1) == 0  # up to the first end
         made = np.zeros((len(tokens), 2, 2 * BUCKETS), np.float32)  # twice as wide, for the signs
         rows = np.broadcast_to(np.arange(len(tokens))[:, None], tokens.shape)
-        pairs = _mixed(first[:, :-1] + second[:, 1:] * np.uint64(31))
-        for k, (hashed, kept) in enumerate(((_mixed(first), inside), (pairs, inside[:, 1:]))):
+        pairs = mixed(first[:, :-1] + second[:, 1:] * np.uint64(31))
+        for k, (hashed, kept) in enumerate(((mixed(first), inside), (pairs, inside[:, 1:]))):
             places = (hashed % np.uint64(2 * BUCKETS)).astype(np.int64)
             np.add.at(made[:, k], (rows[:, : places.shape[1]][kept], places[kept]), 1.0)
         return (made[:, :, :BUCKETS] - made[:, :, BUCKETS:]).reshape(len(tokens), -1)
@@ -273,23 +273,6 @@ def texts(row: np.ndarray, spec: TokensSpec) -> list[str]:
     return found
 
 
-def _mixed(numbers: np.ndarray) -> np.ndarray:
-    """Well-mixed uint64 of uint64 (splitmix64)."""
-    with np.errstate(over="ignore"):
-        mixed = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        found: np.ndarray = mixed ^ (mixed >> np.uint64(31))
-    return found
-
-
-def _hashes(symbols: tuple[str, ...], salt: int) -> np.ndarray:
-    """A uint64 for each symbol, by its text."""
-    import hashlib
-
-    digests = (hashlib.blake2b(symbol.encode("utf-8", "surrogatepass"), digest_size=8, key=bytes([salt])) for symbol in symbols)
-    return np.frombuffer(b"".join(d.digest() for d in digests), "<u8").astype(np.uint64)
-
-
 # What `fill` works out
 
 
@@ -334,6 +317,7 @@ def _taken_apart(
     blank = sum(own.blank for _, own in held)
     if blank:
         notes.append(f"{counted(blank, 'empty line')} left out")
+    notes += dict.fromkeys(note for _, own in held for note in own.told)
     family = held[0][1].family
     unended = sum(own.unended for _, own in held)
     if unended:
