@@ -87,34 +87,44 @@ def _from_list(path: Path) -> Links:
     if not rows:
         raise DataError(f"{path}: no edges: write two nodes a line, as in  alice bob")
     weighted = 0
-    for place, cells_of in zip(lines, rows, strict=True):
-        count = len(cells_of)
-        if count < 2 or is_missing(cells_of[0]) or is_missing(cells_of[1]):
-            gone = next((cell for cell in cells_of[:2] if cell and is_missing(cell)), "")
+    called = [cell for row in rows for cell in row[:2]]
+    names = sorted(set(called), key=natural)
+    if any(len(row) != 2 for row in rows) or any(is_missing(name) for name in names):
+        weighted = _weights(path, rows, lines, unit)
+    if weighted:
+        notes.append(f"weights are not learnt: {weighted} of {len(rows)} edges have one")
+    index = {name: place for place, name in enumerate(names)}
+    pairs = np.fromiter(map(index.__getitem__, called), np.int64, len(called))
+    return Links(names, pairs.reshape(-1, 2), notes)
+
+
+def _weights(path: Path, rows: list[list[str]], lines: Sequence[int], unit: str) -> int:
+    """How many edges have a weight. Raises DataError for a row that is not two nodes and perhaps a weight."""
+    weighted = 0
+    for place, row in zip(lines, rows, strict=True):
+        if len(row) < 2 or is_missing(row[0]) or is_missing(row[1]):
+            gone = next((cell for cell in row[:2] if cell and is_missing(cell)), "")
             why = f" ('{gone}' means a missing value: call the node otherwise)" if gone else ""
             raise DataError(
                 f"{path}: {unit} {place} does not name two nodes{why}: write two names a line, and perhaps a weight"
             )
-        if count > 2:
-            rest = cells_of[2]
-            if count > 3 or not (rest.startswith("{") or is_missing(rest) or _weight(rest)):
+        if len(row) > 2:
+            rest = row[2]
+            if len(row) > 3 or not (rest.startswith("{") or is_missing(rest) or _weight(rest)):
                 raise DataError(
-                    f"{path}: {unit} {place} has more than two nodes and a weight ({count} columns): leave only the two "
+                    f"{path}: {unit} {place} has more than two nodes and a weight ({len(row)} columns): leave only the two "
                     "columns of the nodes"
                 )
-            weighted += rest != "{}"
-    if weighted:
-        notes.append(f"weights are not learnt: {weighted} of {len(rows)} edges have one")
-    called = [cell for row in rows for cell in row[:2]]
-    names = sorted(set(called), key=natural)
-    index = {name: place for place, name in enumerate(names)}
-    return Links(names, np.array([index[name] for name in called], np.int64).reshape(-1, 2), notes)
+            weighted += rest != "{}" and not is_missing(rest)
+    return weighted
 
 
 def _rows_alone(sheet: Sheet) -> list[str]:
     """Leave only rows of edges: no header, row numbers, empty cells at the end; what else begins with a mark of comments and
     names two nodes is an edge. What was left out, for the user."""
     notes: list[str] = []
+    if not sheet.rows:
+        return told(sheet.counts)
     if any(len(row) > 2 and not row[-1] for row in sheet.rows):
         ended = [row[:-1] if len(row) > 2 and not row[-1] else row for row in sheet.rows]
         sheet.count(

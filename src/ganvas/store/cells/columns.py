@@ -130,9 +130,7 @@ def _quick_matrix(path: Path, text: str, apart: Sequence[str]) -> Matrix | None:
         return None
     separator = texts.separator_of(path, text)
     if separator is None:
-        separator = ONE if "," not in text else ""
-    if not separator:
-        return None
+        separator = texts.ONE_COLUMN
     first = [cell.strip() for cell in text[: text.index("\n")].split(None if separator == " " else separator)]
     named = not all(number(cell) is not None for cell in first)
     if named and (any(name.lower() in apart for name in first) or _has_numbers(first) or len(set(first)) < len(first)):
@@ -155,9 +153,6 @@ def _quick_matrix(path: Path, text: str, apart: Sequence[str]) -> Matrix | None:
     if "" in names:
         return None
     return Matrix(tuple(names), values, range(begin, len(lines) + 1), named, {}, notes)
-
-
-ONE = texts.ONE_COLUMN
 
 
 def index_column(names: Sequence[str], first: Sequence[Any] | np.ndarray, *, counting: bool) -> bool:
@@ -231,9 +226,9 @@ def _settle_width(sheet: Sheet, names: str) -> tuple[int, bool]:
     width = len(rows[0])
     if lengths == {width} and rows[0][-1] and (names == NAMED or any(row[-1] for row in rows)):
         return _without_end(sheet, width), False
-    ended = len(texts._ended(rows[0])) or 1
-    if ended < width and not any(any(row[ended:]) for row in rows[1:]):
-        width = ended
+    filled = len(texts.ended(rows[0])) or 1
+    if filled < width and not any(any(row[filled:]) for row in rows[1:]):
+        width = filled
     below = rows[1:]
     if below and all(len(row) == width + 1 for row in below) and any(row[-1] for row in below):
         counts = numbers([row[0] for row in below])

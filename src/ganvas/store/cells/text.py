@@ -138,7 +138,7 @@ def separator_of(path: Path, text: str, *, ragged: bool = False, braces: bool = 
             raise _doubtful(path)
     if usable:
         return usable[0]
-    in_first = [mark for mark, rows in cut_by.items() if len(_ended(rows[0])) > 1]
+    in_first = [mark for mark, rows in cut_by.items() if len(ended(rows[0])) > 1]
     if in_first:  # every row is of another length: the first that is will be refused by its line
         return max(in_first, key=lambda mark: len(cut_by[mark][0]))
     return " " if blanks and _agreement([line.split() for line in lines]) >= 0.5 else None
@@ -171,7 +171,7 @@ def _trial(lines: list[str], mark: str) -> list[list[str]]:
         return [[""]]
 
 
-def _ended(row: list[str]) -> list[str]:
+def ended(row: list[str]) -> list[str]:
     """The row without empty cells at its end."""
     last = next((k for k in range(len(row), 0, -1) if row[k - 1].strip()), 0)
     return row[:last]
@@ -180,11 +180,11 @@ def _ended(row: list[str]) -> list[str]:
 def _agreement(rows: list[list[str]]) -> float:
     """The share of rows that are as long as the first, where that has two cells or more; there may be empty ones behind."""
     best = 0.0
-    for width in {len(rows[0]), len(_ended(rows[0]))}:
+    for width in {len(rows[0]), len(ended(rows[0]))}:
         if width > 1:
             # R writes no name over its row numbers, so that each further row has one cell more.
             for other in (width, width + 1):
-                fits = sum(len(_ended(row)) <= other <= len(row) for row in rows[1:])
+                fits = sum(len(ended(row)) <= other <= len(row) for row in rows[1:])
                 best = max(best, (fits + 1) / len(rows))
     return best
 
