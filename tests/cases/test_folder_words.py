@@ -119,3 +119,12 @@ def test_classes_whose_names_are_no_unicode(tmp_path: Path) -> None:
     folders(tmp_path, {"new": 50, "other": 150})
     (tmp_path / "new").rename(tmp_path / "caf\udce9")
     assert opened(tmp_path).spec.classes == (r"caf\udce9", "other")
+
+
+def test_labels_with_line_breaks_are_read_as_they_are_written(tmp_path: Path) -> None:
+    """RFC 4180: a cell in quotes may hold line breaks; other signs that end lines somewhere (U+2028) are letters of a name."""
+    folders(tmp_path, {".": 50})
+    names = ("x\ny", "x y", "a\u2028b")
+    rows = [f'{k}.png,"{names[k % 3]}"' for k in range(6)]
+    (tmp_path / "labels.csv").write_bytes("\r\n".join(["file,label", *rows]).encode())
+    assert opened(tmp_path).spec.classes == ("a\u2028b", "x\ny", "x y")

@@ -1,4 +1,4 @@
-"""Cases of settings files and places: a key counts once, numbers are decimal, results are no input, names keep their numbers."""
+"""Cases of settings files and places: a key counts once, numbers are decimal, results are no input, names keep their number."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from pathlib import Path
 
@@ -23,12 +24,13 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]],
         raise DataError(f"{path}: not UTF-8 text (byte {error.start}): save the table as UTF-8 CSV") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    lines = text.splitlines()
-    if not lines:
+    lines = text.split("\n")
+    if not text.strip():
         raise DataError(f"{path}: empty; its first line must name the columns, as in  file,label")
     separator = max(",;\t", key=lines[0].count)
     try:
-        rows = list(csv.reader(lines, delimiter=separator, strict=True))
+        # Not line by line: a name in quotes may hold line breaks of any kind.
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except csv.Error as error:
         raise DataError(f"{path}: not a CSV table ({error}): write one line a file, as in  a.png,normal") from error
     header = [cell.strip().lower() for cell in rows[0]]
