@@ -309,7 +309,7 @@ def test_the_card_states_the_facts(run: Path) -> None:
     for line in (
         "# dcgan on chest", "- data: chest (a phantom: simulated)", f"- training records: {data['train']}",
         f"- held-out records: {data['heldout']}", f"- fingerprint: {data['fingerprint']}", "- licence: for research only",
-        "- seed: 3", "- latent: 4", "4 rounds on 32 records drawn", f"- torch: {torch.__version__}", "not for diagnosis",
+        "- seed: 3", "- latent_size: 4", "4 rounds on 32 records drawn", f"- torch: {torch.__version__}", "not for diagnosis",
         "nothing here was learnt from, or tested on, the real thing", "1511.06434",
     ):  # fmt: skip
         assert line in text, line

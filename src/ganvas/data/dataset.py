@@ -175,7 +175,9 @@ def _from_files(
     listing: Listing, kind: Kind, settings: dict[str, Any], store: caching.Cache, strict: bool, progress: bool
 ) -> caching.Entry:
     files = listing.files + listing.tables + (kind.beside(listing) if isinstance(kind, Beside) else [])
-    content, looks = _content_key(files, [settings, listing.names], store, progress)
+    # What was made of the names belongs to the key: the rules for folders and tables may change with a version.
+    known = [listing.names, listing.labels, listing.groups, listing.heldout, listing.notes]
+    content, looks = _content_key(files, [settings, *known], store, progress)
 
     def fill(writer: caching.Writer) -> None:
         kind.fill(writer, listing, settings, progress, strict)

@@ -39,7 +39,7 @@ def write_evaluation(
         draw_spectrum(files["spectrum"], sets.generated.values, sets.heldout.values, shown)
     if audit is not None:
         files["audit"] = out / "audit.html"
-        write_atomically(files["audit"], audit_page(result, sets, audit).encode())
+        write_atomically(files["audit"], audit_page(result, sets, audit).encode("utf-8", "backslashreplace"))
     write_json(files["json"], {**result, "files": {name: path.name for name, path in files.items()}})
     return {name: str(path) for name, path in files.items()}
 

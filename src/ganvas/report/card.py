@@ -277,7 +277,7 @@ def write_card(facts: Facts, able: list[Use]) -> Path:
     from ..files import write_atomically
 
     path = facts.path / NAME
-    write_atomically(path, card_text(facts, able).encode())
+    write_atomically(path, card_text(facts, able).encode("utf-8", "backslashreplace"))
     return path
 
 

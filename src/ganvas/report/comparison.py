@@ -328,7 +328,7 @@ def _write(out: Path, result: dict[str, Any], facts: Mapping[str, Facts], overwr
     body += (f'<ul class="soft">{reasons}</ul>' if reasons else "") + "".join(parts)
     lead = '<p class="notice">This page holds numbers and no record, neither real nor synthetic.</p>'
     result["page"] = str(out)
-    write_atomically(out, document(f"{len(facts)} runs compared", lead, body).encode())
+    write_atomically(out, document(f"{len(facts)} runs compared", lead, body).encode("utf-8", "backslashreplace"))
 
 
 def _unlike_looks(facts: Mapping[str, Facts]) -> str | None:

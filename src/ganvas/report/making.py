@@ -71,7 +71,7 @@ def report(
         article, result = _article(facts, which, device, system, LARGEST // (4 * len(checked)))
         articles.append(article)
         results[str(facts.path)] = result
-    content = report_page(articles).encode()
+    content = report_page(articles).encode("utf-8", "backslashreplace")
     if len(content) > LARGEST:
         raise GanvasError(f"a page of {len(checked)} runs would have {len(content) / 1e6:.1f} MB: report fewer runs at once")
     with disk_errors(page.parent):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError, GanvasError
 from ..kinds import Kind, decode, encode, format_named, kind_of
 from ..kinds.facets import Deep, Piece, Reads, WritesLike
+from ..store.listing import counted, natural, results_among, some
 from ..uses import Use, build_options, drawing, fields_given, fields_taken, find_use, uses_of
 from ..uses.desk import Desk
 from ..version import __version__
@@ -146,7 +147,12 @@ class _Job:
         found: list[_Input] = []
         for given in inputs:
             listing = files_of(Path(given).expanduser(), self.kind)
+            own = set(results_among(listing.source, listing.names)) if listing.source.is_dir() else set()
+            if own:
+                self.desk.note(f"{counted(len(own), 'file')} left out that ganvas made ({some(sorted(own, key=natural))})")
             for file, name in zip(listing.files, listing.names, strict=True):
+                if name in own:
+                    continue
                 like = kind.format_like(file) if kind is self.kind and isinstance(kind, WritesLike) else usual
                 found.append(_Input(file, stem(name), "" if self.made is None else self.format or like))
         if not found:

@@ -116,7 +116,7 @@ def build_system(record: RunRecord, changes: Mapping[str, Any] | None = None) ->
 def put_weights(system: Any, weights: dict[str, Any], where: Path) -> None:
     """Load weights into a system. Raises GanvasError naming the first tensor that does not fit."""
     own = system.state_dict()
-    for name in own.keys() | weights.keys():
+    for name in dict.fromkeys((*own, *weights)):
         if name not in own or name not in weights or own[name].shape != weights[name].shape:
             raise GanvasError(f"{where}: its weights do not fit this system (first difference: '{name}')")
     system.load_state_dict(weights)

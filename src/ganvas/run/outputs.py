@@ -15,9 +15,10 @@ from pathlib import Path
 
 from ..errors import GanvasError
 from ..files import disk_errors, write_json
+from ..store.listing import RESULTS
 from ..version import __version__
 
-RECORD = ".ganvas.json"  # in each folder of results: what wrote it, and which files; --overwrite removes these and no others
+RECORD = RESULTS  # --overwrite removes the files that it names and no others
 LOCK = ".lock"
 
 

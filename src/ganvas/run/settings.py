@@ -12,6 +12,7 @@ from ..errors import GanvasError
 from ..files import write_atomically
 
 FILE = "config.yaml"
+_DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)$")
 UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
@@ -139,11 +140,31 @@ def build_settings(values: dict[str, Any], where: str = "") -> Settings:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping. Raises GanvasError naming the file and line."""
+    """A YAML mapping. Raises GanvasError naming the file and line, also for a key that stands twice.
+
+    Numbers are decimal: of YAML 1.1's octals (`010`) and sexagesimals (`1:30`) only the text is taken.
+    """
     import yaml
 
+    class Plain(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            seen: dict[str, int] = {}
+            for key, _ in node.value:
+                line = key.start_mark.line + 1
+                if key.value in seen:
+                    told = f"'{key.value}' stands in lines {seen[key.value]} and {line}"
+                    raise GanvasError(f"{path}: {told}: keep one")
+                if isinstance(key.value, str):
+                    seen[key.value] = line
+            return super().construct_mapping(node, deep=deep)
+
+    number = "tag:yaml.org,2002:int"
+    Plain.yaml_implicit_resolvers = {
+        first: [(tag, _DECIMAL if tag == number else rule) for tag, rule in rules]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), Plain)
     except FileNotFoundError:
         raise GanvasError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:

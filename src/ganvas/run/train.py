@@ -17,6 +17,7 @@ from ..files import disk_errors, held, write_json
 from ..presets import Situation
 from ..registry import Card, find, load_system
 from ..specs import spec_to_dict
+from ..store.listing import some
 from ..version import __version__
 from . import checkpoint
 from .budget import parse_budget
@@ -101,6 +102,9 @@ def _train(
             if init_from is not None:
                 start_of(Path(init_from), planned.card)
             return rehearse(planned)
+        if init_from is not None:
+            for told in renamed(read_run(Path(init_from)).fields, planned):
+                say(f"note: --init-from {init_from}: {told}")
         _begin(planned, init_from)
         folder, keep = planned.folder, planned.dataset
         del planned  # its weights are not those of the run
@@ -349,6 +353,19 @@ def start_of(source: Path, card: Card) -> Path:
     if start is None:
         raise GanvasError(f"--init-from {source}: it has no checkpoint yet")
     return start
+
+
+def renamed(before: Mapping[str, Any], plan: Plan) -> list[str]:
+    """What weights of another run mean otherwise now: names (of classes, symbols, columns) that go by their number."""
+    found = []
+    for field, part in plan.dataset.fields.items():
+        for name, now in vars(part.spec).items():
+            then = getattr(before.get(field), name, now)
+            if isinstance(now, tuple) and now and all(isinstance(word, str) for word in now) and len(then) == len(now):
+                pairs = [f"'{old}' is now '{new}'" for old, new in zip(then, now, strict=True) if old != new]
+                if pairs:
+                    found.append(f"its {name} were others, and weights go by their number: {some(pairs)}")
+    return found
 
 
 def _seed_from(source: Path, folder: Path, card: Card) -> None:

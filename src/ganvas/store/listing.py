@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import DataError, did_you_mean
 from .tables import is_about_files, read_table, tables_of
 
+RESULTS = ".ganvas.json"  # in each folder of results: what wrote it, and which files
 HELDOUT_WORDS = (
     "heldout", "held out", "holdout", "hold out", "test", "tests", "testing", "tst", "val", "valid", "validate", "validation",
     "dev", "eval", "evaluation",
@@ -74,6 +75,8 @@ def class_indices(
 
     noun: what records are called. Raises DataError when only some have a label.
     """
+    # A name that is no Unicode (bytes of an old archive) is escaped: it could not be written down.
+    names = [None if name is None else str(name).encode("utf-8", "backslashreplace").decode() for name in names]
     if all(name is None for name in names):
         return None, ()
     if any(name is None for name in names):
@@ -186,6 +189,8 @@ def list_files(
         )
     if overviews:
         listing.notes.append(f"{counted(overviews, 'picture')} of many samples at once (grid.png) left out")
+    if own := results_among(source, names):
+        listing.notes.append(f"{counted(len(own), 'file')} of these were made by ganvas ({some(own)}): put them elsewhere")
     if others:
         listing.notes.append(f"{counted(len(others), 'file')} of other kinds left alone: {some(sorted(others))}")
     if not names:
@@ -197,6 +202,18 @@ def list_files(
     _folder_labels(listing)
     _apply_tables(listing)
     return listing
+
+
+def results_among(source: Path, names: Iterable[str]) -> list[str]:
+    """Those of the files that lie in a sub-folder which ganvas filled with its results."""
+    marked: dict[str, bool] = {"": False}  # the source itself may be such a folder: it was named
+
+    def made(folder: str) -> bool:
+        if folder not in marked:
+            marked[folder] = (source / folder / RESULTS).is_file() or made(folder.rpartition("/")[0])
+        return marked[folder]
+
+    return [name for name in names if made(name.rpartition("/")[0])]
 
 
 def _is_overview(path: Path) -> bool:
