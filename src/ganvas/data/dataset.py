@@ -174,7 +174,8 @@ def _from_files(
     listing: Listing, kind: Kind, settings: dict[str, Any], store: caching.Cache, strict: bool, progress: bool
 ) -> caching.Entry:
     files = listing.files + listing.tables + (kind.beside(listing) if isinstance(kind, Beside) else [])
-    content, looks = _content_key(files, [settings, listing.names], store, progress)
+    # What was left out is no part of the records, but an entry made from fewer or more files would tell of these.
+    content, looks = _content_key(files, [settings, listing.names, listing.notes], store, progress)
 
     def fill(writer: caching.Writer) -> None:
         kind.fill(writer, listing, settings, progress, strict)

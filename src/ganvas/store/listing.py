@@ -18,27 +18,18 @@ from unicodedata import normalize
 import numpy as np
 
 from ..errors import DataError, did_you_mean
+from .masks import masks_of
 
 TABLES = ("labels.csv", "groups.csv")
 TABLE_COLUMNS = ("file", "label", "group", "split")
 HELDOUT_WORDS = (
-    "heldout",
-    "held-out",
-    "held_out",
-    "test",
-    "tests",
-    "testing",
-    "val",
-    "valid",
-    "validation",
-    "eval",
-    "evaluation",
-)
+    "heldout", "held-out", "held_out", "test", "tests", "testing", "val", "valid", "validation", "eval", "evaluation",
+)  # fmt: skip
 TRAIN_WORDS = ("train", "trainset", "training", "development", "development-train")
-MASK_FOLDERS = ("masks", "mask")
+OTHERS_FOLDERS = ("@eaDir", "$RECYCLE.BIN", "System Volume Information", "__MACOSX")
+"""Droppings of other programs, which may hold small copies of pictures."""
 OVERVIEW_NAME = re.compile(r"(^|/)(grid|round-[0-9]+)\.png$")
 OVERVIEW_MARK = b"Content\0overview"  # a tEXt chunk of `drawing.png`
-MASK_NAME = re.compile(r"[._-]mask\.[^.]+(\.gz)?$", re.IGNORECASE)
 
 
 @dataclass
@@ -87,6 +78,13 @@ def class_indices(
     if any(name is None for name in names):
         raise DataError(f"{source}: some {noun} have a label and some have none: label all or none")
     classes = sorted({str(name) for name in names}, key=natural)
+    alike: dict[str, list[str]] = {}
+    for name in classes:
+        alike.setdefault(" ".join(normalize("NFC", name).casefold().split()), []).append(name)
+    for same in alike.values():
+        if len(same) > 1:
+            told = " and ".join(f"'{name}'" for name in same)
+            notes.append(f"classes {told} differ in capitals, blanks or accents alone: are they one?")
     if len(classes) == 1:
         notes.append(f"no labels: all {noun} are of the one class '{classes[0]}'")
         return None, ()
@@ -97,6 +95,9 @@ def class_indices(
 def split_word(text: str) -> bool | None:
     """True for a word that means held out, False for one that means training, None for any other."""
     word = re.sub(r"[\s_-]*\d*$", "", text.strip().lower())  # val2017
+    if word in ("imagestr", "imagests"):  # of the Medical Segmentation Decathlon
+        return word.endswith("ts")
+    word = re.sub(r"^(images?|imgs?)[\s_-]+|[\s_-]+(images?|imgs?)$", "", word)  # train_images
     if word in HELDOUT_WORDS or word.replace("_", "-").endswith(("heldout", "held-out")):
         return True
     return False if word in TRAIN_WORDS else None
@@ -159,8 +160,11 @@ def list_files(
         raise DataError(f"{source}: no such file or folder{close}")
     if source.is_file():
         return Listing(source, [source], [source.name], [None], [None], [None])
-    names, hidden, others = [], [], []
-    beside = set() if masks else _masks_of(place.names)
+    names: list[str] = []
+    hidden: list[str] = []
+    others: list[str] = []
+    dead: list[str] = []
+    beside = set() if masks else masks_of(place.names)
     overviews = 0
     for name in place.names:
         folders, _, base = name.rpartition("/")
@@ -171,7 +175,8 @@ def list_files(
         elif OVERVIEW_NAME.search(name) and _is_overview(source / name):
             overviews += 1
         elif base.lower().endswith(suffixes) or (sniff is not None and sniff(source / name)):
-            names.append(name)
+            path = f"{source}/{name}"
+            (dead if os.path.islink(path) and not os.path.exists(path) else names).append(name)
         else:
             others.append(name)
     names.sort(key=natural)
@@ -184,6 +189,8 @@ def list_files(
         )
     if overviews:
         listing.notes.append(f"{counted(overviews, 'picture')} of many samples at once (grid.png) left out")
+    if dead:
+        listing.notes.append(f"{counted(len(dead), 'link')} left out that leads nowhere: {some(sorted(dead, key=natural))}")
     if others:
         listing.notes.append(f"{counted(len(others), 'file')} of other kinds left alone: {some(sorted(others))}")
     if not names:
@@ -206,50 +213,12 @@ def _is_overview(path: Path) -> bool:
         return False  # the reader says what is wrong
 
 
-def _masks_of(names: list[str]) -> set[str]:
-    """Files that are masks of others: in a folder `masks`, or called `x_mask.png`, with a picture `x` beside them.
-
-    A class may well be called `mask`: files of such a folder whose names no other folder has are no masks.
-    """
-    candidates: dict[str, list[tuple[str, str]]] = {}
-    stems: set[str] = set()
-    for name in names:
-        folders, _, base = name.rpartition("/")
-        parts = folders.split("/") if folders else []
-        if MASK_NAME.search(base):
-            whole = MASK_NAME.sub("", base)
-            candidates.setdefault(f"{folders}/", []).append((name, whole))
-        elif any(part.lower() in MASK_FOLDERS for part in parts):
-            candidates.setdefault(folders, []).append((name, _without_suffix(base)))
-        else:
-            stems.add(_without_suffix(base))
-    classes = {part.lower() for name in names for part in name.split("/")[:-1]}
-    found: set[str] = set()
-    for folder, own in candidates.items():
-        opposite = any(re.fullmatch(r"(no|not|non|without|with|un)[\s_-]*mask(s|ed)?", word) for word in classes)
-        # A mask may have more in its name than its picture (`1-lesion.png` of `1.png`).
-        matching = sum(any(part in stems for part in (stem, *_heads(stem))) for _, stem in own)
-        if 2 * matching > len(own) and not (opposite and not folder.endswith("/")):
-            found |= {name for name, _ in own}
-    return found
-
-
-def _heads(stem: str) -> list[str]:
-    """What stands before each `-` or `_` of a name."""
-    return [stem[: found.start()] for found in re.finditer(r"[-_]", stem)]
-
-
-def _without_suffix(base: str) -> str:
-    lower = base.lower()
-    return base[: -len(".nii.gz")] if lower.endswith(".nii.gz") else base.rpartition(".")[0] or base
-
-
 def _walk(root: str) -> Iterator[str]:
     """Files below `root` as paths relative to it. Follows links, but not one that leads back."""
     seen = set()
     for folder, inner, files in os.walk(root, followlinks=True, onerror=_cannot_enter):
         real = os.path.realpath(folder)
-        inner[:] = [] if real in seen else sorted(name for name in inner if not name.startswith("."))
+        inner[:] = [] if real in seen else sorted(n for n in inner if not n.startswith(".") and n not in OTHERS_FOLDERS)
         if real in seen:
             continue
         seen.add(real)
@@ -388,6 +357,10 @@ def _apply_tables(listing: Listing) -> None:
                 f"{path}: {len(missing)} of {counted(len(listing.files), 'file')} without a line ({some(missing)}): "
                 "add the lines or move the files"
             )
+        apart = {label for label in listing.labels if label is not None}
+        told = any(row.get("label") != listing.labels[index] for index, (_, row) in zip(seen, rows, strict=True))
+        if "label" in columns and apart and told:
+            listing.notes.append(f"labels are those of {table}, not the folders {some(sorted(apart, key=natural))}")
         for index, (_, row) in zip(seen, rows, strict=True):
             if "label" in columns:
                 listing.labels[index] = row["label"]
