@@ -234,23 +234,32 @@ def _cannot_enter(error: OSError) -> None:
 
 
 def _folder_labels(listing: Listing) -> None:
-    """Class sub-folders give labels; `train/CLASS/...` and `test/CLASS/...` give a split as well, so do `trainA`, `testB`."""
+    """Class sub-folders give labels; `train/CLASS/...` and `test/CLASS/...` give a split as well, so do `CLASS/train/...` and
+    `trainA`, `testB`."""
     parts = [name.split("/") for name in listing.names]
     while len({p[0] for p in parts}) == 1 and all(len(p) > 2 for p in parts):  # `images/train/...`: one folder around all
         parts = [p[1:] for p in parts]
     tops = {p[0] for p in parts if len(p) > 1}
     sides = {top: split_and_domain(top) for top in tops}
-    if all(len(p) == 3 for p in parts) and len(tops) > 1 and all(split_word(top) is not None for top in tops):
-        listing.heldout = [split_word(p[0]) for p in parts]
+    words = {split_word(top) for top in tops}
+    loose = any(len(p) == 1 for p in parts)
+    # What a folder holds out is held out however deep its files lie; other folders, and files in none, are then training.
+    divided = True in words and (words <= {True, False} or False in words) and (loose or len(tops) > 1)
+    others = sorted(top for top in tops if split_word(top) is None) + ["what lies in no folder"] * loose
+    more = f"; {', '.join(others)} counts as training" if others else ""
+    split = f"split taken from the folders {', '.join(sorted(tops))}{more}"
+    if all(len(p) == 3 for p in parts) and len(tops) > 1 and (divided or words == {False}):
+        listing.heldout = [bool(split_word(p[0])) for p in parts]
         listing.labels = [p[1] for p in parts]
-        listing.notes.append(f"split taken from the folders {', '.join(sorted(tops))}")
+        listing.notes.append(split)
+    elif all(len(p) == 3 for p in parts) and {split_word(p[1]) for p in parts} == {True, False}:
+        listing.heldout = [split_word(p[1]) for p in parts]
+        listing.labels = [p[0] for p in parts]
+        listing.notes.append(f"split taken from the folders {', '.join(sorted({p[1] for p in parts}))} in each class")
     elif all(len(p) == 2 for p in parts) and len(tops) > 1:
-        words = {split_word(top) for top in tops}
-        if True in words and (words <= {True, False} or False in words):
-            others = sorted(top for top in tops if split_word(top) is None)
+        if divided:
             listing.heldout = [bool(split_word(p[0])) for p in parts]
-            more = f"; {', '.join(others)} counts as training" if others else ""
-            listing.notes.append(f"split taken from the folders {', '.join(sorted(tops))}{more}")
+            listing.notes.append(split)
         elif words == {False}:
             listing.notes.append(f"no labels: the folders {', '.join(sorted(tops))} are all training")
         elif {side[1] for side in sides.values() if side} == {"A", "B"} and all(sides.values()):
@@ -264,7 +273,12 @@ def _folder_labels(listing: Listing) -> None:
             listing.labels = [p[0] for p in parts]
             if odd := sorted(top for top in tops if split_word(top)):
                 listing.notes.append(f"the folder '{odd[0]}' is taken for a class and trained on: put the others into train/")
-    elif len(tops) > 1:
+    elif divided or len(tops) > 1:
+        if divided:
+            listing.heldout = [len(p) > 1 and bool(split_word(p[0])) for p in parts]
+            listing.notes.append(split)
+        elif odd := sorted({"/".join(p[:-1]) for p in parts if any(split_word(part) for part in p[:-1])}):
+            listing.notes.append(f"the folder '{odd[0]}' is trained on: put the others into train/ to hold it out")
         where = "at several depths" if len({len(p) for p in parts}) > 1 else "deeper than one level of sub-folders"
         listing.notes.append(f"no labels: files lie {where} (labels.csv can name labels)")
     if any(h is not None for h in listing.heldout) and not any(h is False for h in listing.heldout):

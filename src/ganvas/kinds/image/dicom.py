@@ -105,6 +105,8 @@ def _told(dataset: Any) -> list[str]:
     profile = dataset.get("ICCProfile") or paths[0].get("ICCProfile")
     aspect = dataset.get("PixelAspectRatio")
     told = [profile_note(profile)]
+    if "LOCALIZER" in [str(word).strip() for word in dataset.get("ImageType") or ()]:
+        told.append("is a localizer (ImageType), which shows where other pictures lie")
     if _spacing(dataset, 0) is None and aspect is not None and len(aspect) == 2:
         told.append(oblong(float(aspect[0]), float(aspect[1])))
     if str(dataset.get("PixelPresentation", "")).strip() == "COLOR":

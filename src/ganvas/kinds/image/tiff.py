@@ -258,8 +258,8 @@ def _missing(path: Path, page: Any, pixels: np.ndarray, where: str) -> tuple[np.
         return np.isnan(colours).all(axis=2), declared
     if pixels.dtype.kind == "f":
         if abs(number) > 1e30:  # the least of a type, which is written with six digits or with seventeen
-            near: np.ndarray = np.asarray(np.isclose(colours.astype(np.float64), number, rtol=1e-5, atol=0))
-            return near.all(axis=2), declared
+            near = np.isclose(colours.astype(np.float64), number, rtol=1e-5, atol=0)
+            return np.asarray(near.all(axis=2)), declared
         with np.errstate(over="ignore"):
             return (colours == colours.dtype.type(number)).all(axis=2), declared
     return (colours == number).all(axis=2), declared
