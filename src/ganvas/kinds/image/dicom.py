@@ -179,7 +179,7 @@ def _frames(path: Path, dataset: Any, pydicom: Any, size: int, notes: list[str])
     if not decoder.is_encapsulated and len(dataset.PixelData) < pydicom.pixels.utils.get_expected_length(dataset):
         raise failure(path, "ends before its pixels do", "it was cut off; copy it again")
     try:
-        given = {"bits_stored": bits} if _in_words(dataset) else {}
+        given = {"bits_stored": bits} if _whole_words(dataset) else {}
         for frame, _ in decoder.iter_array(dataset, raw=False, decoding_plugin=plugin, **given):
             yield frame
     except (MemoryError, GeneratorExit):
@@ -202,11 +202,17 @@ def _in_words(dataset: Any) -> bool:
     return plain and not str(dataset.PhotometricInterpretation).startswith("YBR")
 
 
+def _whole_words(dataset: Any) -> bool:
+    """Whether frames come with all bits that were written: also from a lossless codec, but for colour, which is converted."""
+    grey = str(dataset.PhotometricInterpretation).strip().startswith("MONOCHROME")
+    return _in_words(dataset) or (grey and str(dataset.file_meta.TransferSyntaxUID) in _LOSSLESS)
+
+
 def _stored(path: Path, dataset: Any, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """(stored values of a frame, where they are padding or None): bits beside the value left out, the sign bit carried on."""
     allocated, bits, high = int(dataset.BitsAllocated), int(dataset.BitsStored), _high_bit(dataset)
     signed = bool(dataset.PixelRepresentation)
-    whole = _in_words(dataset) or str(dataset.file_meta.TransferSyntaxUID) in _LOSSLESS
+    whole = _whole_words(dataset)
     values = frame
     if _in_words(dataset) and bits < allocated > 1:
         values = _own_bits(frame >> (high + 1 - bits), bits, signed)
