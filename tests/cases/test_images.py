@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,15 @@ import numpy as np
 import pydicom
 import pytest
 import tifffile
+from image_files import dicom, lookup, no_data, one, png, tiff, volume
 from PIL import Image, ImageCms
-from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGLSLossless, RLELossless, SecondaryCaptureImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
 import toys
 from ganvas.data.check import check
 from ganvas.data.dataset import open_data
 from ganvas.errors import DataError
-from ganvas.kinds.image.readers import Picture, read
+from ganvas.kinds.image.readers import read
 from ganvas.run.apply import apply
 from ganvas.run.train import train
 
@@ -40,63 +40,6 @@ def put(tmp_path: Path) -> Put:
         return path
 
     return write
-
-
-def one(path: Path) -> Picture:
-    (picture,) = read(path)
-    return picture
-
-
-def tiff(pixels: np.ndarray, *tags: tuple[int, str, int, Any], **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    tifffile.imwrite(buffer, pixels, extratags=[(*tag, True) for tag in tags], **options)
-    return buffer.getvalue()
-
-
-def no_data(mark: str) -> tuple[int, str, int, str]:
-    return 42113, "s", 0, mark
-
-
-def dicom(pixels: np.ndarray, syntax: UID = ExplicitVRLittleEndian, **tags: Any) -> bytes:
-    """One grey or colour frame; `tags` are set after the pixels are encoded, so a header may say anything. None: no tag."""
-    ds = pydicom.Dataset()
-    ds.file_meta = pydicom.dataset.FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
-    ds.Rows, ds.Columns = pixels.shape[:2]
-    ds.SamplesPerPixel = 3 if pixels.ndim == 3 else 1
-    ds.PhotometricInterpretation = "RGB" if pixels.ndim == 3 else "MONOCHROME2"
-    if pixels.ndim == 3:
-        ds.PlanarConfiguration = 0
-    ds.BitsAllocated = ds.BitsStored = 8 * pixels.itemsize
-    ds.HighBit, ds.PixelRepresentation = ds.BitsStored - 1, int(pixels.dtype.kind == "i")
-    ds.PixelData = pixels.tobytes()
-    ds["PixelData"].VR = "OB" if pixels.itemsize == 1 else "OW"
-    if syntax == RLELossless:
-        ds.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
-    elif syntax == JPEGLSLossless:
-        import imagecodecs
-
-        ds.PixelData = pydicom.encaps.encapsulate([imagecodecs.jpegls_encode(pixels)])
-        ds["PixelData"].VR = "OB"
-        ds.file_meta.TransferSyntaxUID = syntax
-    for name, value in tags.items():
-        if value is None:
-            delattr(ds, name)
-        else:
-            setattr(ds, name, value)
-    buffer = io.BytesIO()
-    pydicom.dcmwrite(buffer, ds, enforce_file_format=True)
-    return buffer.getvalue()
-
-
-def lookup(values: np.ndarray, first: int, bits: int) -> pydicom.Dataset:
-    item = pydicom.Dataset()
-    item.LUTDescriptor = [len(values), first, bits]
-    item.LUTData = values.astype("<u2").tobytes()
-    item["LUTData"].VR = "OW"
-    return item
 
 
 # DICOM: bits
@@ -468,15 +411,6 @@ def test_smaller_copies_are_left_out(put: Put) -> None:
 # PNG, JPEG, WebP
 
 
-def png(width: int, height: int, bits: int, colour: int, row: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0))
-    extra = b"".join(chunk(*one) for one in chunks)
-    return b"\x89PNG\r\n\x1a\n" + head + extra + chunk(b"IDAT", zlib.compress((b"\0" + row) * height)) + chunk(b"IEND", b"")
-
-
 @pytest.mark.parametrize("bits", [1, 2, 4])
 def test_few_bits_of_png_fill_the_range(put: Put, bits: int) -> None:
     picture = one(put("a.png", png(8, 2, bits, 0, bytes(range(17, 17 + bits)))))
@@ -527,13 +461,6 @@ def test_inks_of_jpeg_with_and_without_the_mark_of_adobe(put: Put) -> None:
 
 
 # NIfTI
-
-
-def volume(values: np.ndarray, spacing: tuple[float, float, float] = (1, 1, 3), affine: Any = 0, **header: Any) -> bytes:
-    image = nibabel.Nifti1Image(values, np.diag([*spacing, 1.0]) if affine is not None else None)
-    for key, value in header.items():
-        image.header[key] = value
-    return image.to_bytes()
 
 
 def head(folder: Path, **spacings: tuple[float, float, float]) -> Path:
@@ -751,6 +678,12 @@ def test_pictures_unlike_those_of_training_are_told(deep_run: Path, tmp_path: Pa
     tifffile.imwrite(tmp_path / "twelve.tif", (RAMP[:8, :8] * 12).astype(np.uint16))
     result = apply(deep_run, [tmp_path / "twelve.tif"], out=tmp_path / "out", to="light", device="cpu")
     assert any("nearly black" in note and "65535" in note for note in result["notes"])
+
+
+def test_warnings_of_a_file_are_told_when_a_run_is_put_to_use(deep_run: Path, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", (RAMP[:8, :8] * 300).astype(np.uint16), extratags=[(*no_data("0"), True)])
+    result = apply(deep_run, [tmp_path / "a.tif"], out=tmp_path / "out", to="light", device="cpu")
+    assert any("a.tif: holds values without data (GDAL_NODATA 0)" in note for note in result["notes"])
 
 
 def test_values_beyond_those_of_training_are_told(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_a_run_of_64_bits_is_judged(drawer: Path) -> None:
 def test_a_score_does_not_depend_on_the_files_before(tmp_path: Path) -> None:
     data = toys.picture_folder(tmp_path / "data", 24, side=16)
     given = {"budget": "2r", "quiet": True, "sample_every": 0.0, "device": "cpu", "watch": "off"}
-    config = {"width": 4, "latent": 4, "batch_size": 8, "method": "search", "steps": 5}
+    config = {"width": 4, "latent_size": 4, "batch_size": 8, "method": "search", "search_steps": 5}
     train("anogan", data, out=tmp_path / "run", config=config, **given)
     files = sorted(data.glob("*.png"))[:3]
     together = apply(tmp_path / "run", files, out=tmp_path / "all", device="cpu")["scores"]

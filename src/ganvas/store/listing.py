@@ -17,6 +17,7 @@ from unicodedata import normalize
 import numpy as np
 
 from ..errors import DataError, did_you_mean
+from .masks import masks_of
 from .tables import is_about_files, read_table, tables_of
 
 RESULTS = ".ganvas.json"  # in each folder of results: what wrote it, and which files
@@ -28,10 +29,10 @@ TRAIN_WORDS = ("train", "training", "trn", "trainval", "train val", "development
 PART_WORDS = ("set", "sets", "data", "dataset", "images", "imgs", "pictures", "photos", "files", "samples", "split", "part")
 """What may stand beside such a word, as in `train_images`, `test set` and `imagesTs`."""
 FOLD = re.compile(r"(folds?|splits?|cv|shards?|chunks?)[\s_-]*\d+", re.IGNORECASE)
-MASK_FOLDERS = ("masks", "mask")
+OTHERS_FOLDERS = ("@eaDir", "$RECYCLE.BIN", "System Volume Information", "__MACOSX")
+"""Droppings of other programs, which may hold small copies of pictures."""
 OVERVIEW_NAME = re.compile(r"(^|/)(grid|round-[0-9]+)\.png$")
 OVERVIEW_MARK = b"Content\0overview"  # a tEXt chunk of `drawing.png`
-MASK_NAME = re.compile(r"[._-]mask\.[^.]+(\.gz)?$", re.IGNORECASE)
 
 
 @dataclass
@@ -82,6 +83,13 @@ def class_indices(
     if any(name is None for name in names):
         raise DataError(f"{source}: some {noun} have a label and some have none: label all or none")
     classes = sorted({str(name) for name in names}, key=natural)
+    alike: dict[str, list[str]] = {}
+    for name in classes:
+        alike.setdefault(" ".join(normalize("NFC", name).casefold().split()), []).append(name)
+    for same in alike.values():
+        if len(same) > 1:
+            told = " and ".join(f"'{name}'" for name in same)
+            notes.append(f"classes {told} differ in capitals, blanks or accents alone: are they one?")
     if len(classes) == 1:
         notes.append(f"no labels: all {noun} are of the one class '{classes[0]}'")
         return None, ()
@@ -164,8 +172,11 @@ def list_files(
         raise DataError(f"{source}: no such file or folder{close}")
     if source.is_file():
         return Listing(source, [source], [source.name], [None], [None], [None])
-    names, hidden, others = [], [], []
-    beside = set() if masks else _masks_of(place.names)
+    names: list[str] = []
+    hidden: list[str] = []
+    others: list[str] = []
+    dead: list[str] = []
+    beside = set() if masks else masks_of(place.names)
     overviews = 0
     for name in place.names:
         folders, _, base = name.rpartition("/")
@@ -176,7 +187,8 @@ def list_files(
         elif OVERVIEW_NAME.search(name) and _is_overview(source / name):
             overviews += 1
         elif base.lower().endswith(suffixes) or (sniff is not None and sniff(source / name)):
-            names.append(name)
+            path = f"{source}/{name}"
+            (dead if os.path.islink(path) and not os.path.exists(path) else names).append(name)
         else:
             others.append(name)
     names.sort(key=natural)
@@ -191,6 +203,8 @@ def list_files(
         listing.notes.append(f"{counted(overviews, 'picture')} of many samples at once (grid.png) left out")
     if own := results_among(source, names):
         listing.notes.append(f"{counted(len(own), 'file')} of these were made by ganvas ({some(own)}): put them elsewhere")
+    if dead:
+        listing.notes.append(f"{counted(len(dead), 'link')} left out that leads nowhere: {some(sorted(dead, key=natural))}")
     if others:
         listing.notes.append(f"{counted(len(others), 'file')} of other kinds left alone: {some(sorted(others))}")
     if not names:
@@ -225,50 +239,12 @@ def _is_overview(path: Path) -> bool:
         return False  # the reader says what is wrong
 
 
-def _masks_of(names: list[str]) -> set[str]:
-    """Files that are masks of others: in a folder `masks`, or called `x_mask.png`, with a picture `x` beside them.
-
-    A class may well be called `mask`: files of such a folder whose names no other folder has are no masks.
-    """
-    candidates: dict[str, list[tuple[str, str]]] = {}
-    stems: set[str] = set()
-    for name in names:
-        folders, _, base = name.rpartition("/")
-        parts = folders.split("/") if folders else []
-        if MASK_NAME.search(base):
-            whole = MASK_NAME.sub("", base)
-            candidates.setdefault(f"{folders}/", []).append((name, whole))
-        elif any(part.lower() in MASK_FOLDERS for part in parts):
-            candidates.setdefault(folders, []).append((name, _without_suffix(base)))
-        else:
-            stems.add(_without_suffix(base))
-    classes = {part.lower() for name in names for part in name.split("/")[:-1]}
-    found: set[str] = set()
-    for folder, own in candidates.items():
-        opposite = any(re.fullmatch(r"(no|not|non|without|with|un)[\s_-]*mask(s|ed)?", word) for word in classes)
-        # A mask may have more in its name than its picture (`1-lesion.png` of `1.png`).
-        matching = sum(any(part in stems for part in (stem, *_heads(stem))) for _, stem in own)
-        if 2 * matching > len(own) and not (opposite and not folder.endswith("/")):
-            found |= {name for name, _ in own}
-    return found
-
-
-def _heads(stem: str) -> list[str]:
-    """What stands before each `-` or `_` of a name."""
-    return [stem[: found.start()] for found in re.finditer(r"[-_]", stem)]
-
-
-def _without_suffix(base: str) -> str:
-    lower = base.lower()
-    return base[: -len(".nii.gz")] if lower.endswith(".nii.gz") else base.rpartition(".")[0] or base
-
-
 def _walk(root: str) -> Iterator[str]:
     """Files below `root` as paths relative to it. Follows links, but not one that leads back."""
     seen = set()
     for folder, inner, files in os.walk(root, followlinks=True, onerror=_cannot_enter):
         real = os.path.realpath(folder)
-        inner[:] = [] if real in seen else sorted(name for name in inner if not name.startswith("."))
+        inner[:] = [] if real in seen else sorted(n for n in inner if not n.startswith(".") and n not in OTHERS_FOLDERS)
         if real in seen:
             continue
         seen.add(real)
@@ -323,6 +299,9 @@ def _folder_labels(listing: Listing) -> None:
     if len(tops) > 1 and all(held is None for held in listing.heldout):
         said = {top: split_word(top) for top in sorted(tops)}
         what = "taken for a class and" if any(listing.labels) else "not held out but"
+        deep = sorted({"/".join(p[:-1]) for p in parts if any(split_word(part) for part in p[1:-1])})
+        if deep:
+            listing.notes.append(f"the folder '{deep[0]}' is trained on: put the others into train/ to hold it out")
         if odd := [top for top, word in said.items() if word]:
             listing.notes.append(f"the folder '{odd[0]}' is {what} trained on: put the others into train/")
         elif any(listing.labels) and (odd := [top for top, word in said.items() if word is False]) and None in said.values():
@@ -351,17 +330,19 @@ def _sides_by_folder(listing: Listing, parts: list[list[str]]) -> bool:
     for level in range(max(map(len, parts)) - 1):
         names = {p[level] for p in parts if len(p) > level + 1}
         words = {name: split_word(name) for name in names}
-        if not {True, False} <= set(words.values()):
+        loose = any(len(p) <= level + 1 for p in parts)
+        alone = loose and level == 0 and set(words.values()) == {True}  # `test/` beside files in no folder
+        if not alone and not {True, False} <= set(words.values()):
             continue
         own = [words[p[level]] if len(p) > level + 1 else None for p in parts]
         listing.heldout = [bool(side) for side in own]
         others = sorted(name for name, word in words.items() if word is None)
-        if any(len(p) <= level + 1 for p in parts):
+        if loose:
             others.append("what lies in no such folder")
         more = f"; {', '.join(others)} counts as training" if others else ""
         listing.notes.append(f"split taken from the folders {', '.join(sorted(names))}{more}")
         rest = [p[:level] + p[level + 1 :] for p in parts]
-        if all(len(p) == 2 for p in rest) and not others:
+        if all(len(p) == 2 for p in rest) and not loose:
             listing.labels = [p[0] for p in rest]
         elif any(len(p) > 1 for p in rest):
             listing.notes.append(_unlabelled(parts))
@@ -414,6 +395,10 @@ def _apply_tables(listing: Listing) -> None:
                 f"{path}: {len(missing)} of {counted(len(listing.files), 'file')} without a line ({some(missing)}): "
                 "add the lines or move the files"
             )
+        apart = {label for label in listing.labels if label is not None}
+        told = any(row.get("label") != listing.labels[index] for index, (_, row) in zip(seen, rows, strict=True))
+        if "label" in columns and apart and told:
+            listing.notes.append(f"labels are those of {table}, not the folders {some(sorted(apart, key=natural))}")
         for index, (_, row) in zip(seen, rows, strict=True):
             if "label" in columns:
                 listing.labels[index] = row["label"]

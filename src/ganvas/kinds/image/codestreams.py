@@ -41,6 +41,23 @@ def stream_size(data: bytes) -> tuple[int, int, int]:
     raise ValueError("no frame header in the compressed stream")
 
 
+def stream_kind(data: bytes) -> str | None:
+    """What a JPEG stream is where it is not of 8 bits, coded by Huffman with losses: `a lossless JPEG`; else None."""
+    position = 2
+    while position + 5 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xF7:
+            return "a JPEG-LS stream"
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame: ITU-T T.81, table B.1
+            bits = data[position + 4]
+            if marker in (0xC3, 0xC7, 0xCB, 0xCF):
+                return f"a lossless JPEG of {bits} bits"
+            return None if bits == 8 else f"a JPEG of {bits} bits"
+        fill = marker == 0xFF
+        position += 1 if fill else 2 + struct.unpack_from(">H", data, position + 2)[0]
+    return None
+
+
 def ends_properly(data: bytes) -> bool:
     """Whether a JPEG, JPEG-LS or JPEG 2000 stream reaches its end marker (decoders fill what is missing with grey)."""
     return b"\xff\xd9" in data[-64:]

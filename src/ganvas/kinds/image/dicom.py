@@ -6,8 +6,9 @@ without one, the range of BitsStored after rescale; signed values of 16 stored b
 (NaN). A SIGMOID window or a VOI LUT is applied and leaves 0 to 65535 or the LUT's range. MONOCHROME1 is inverted within
 the range of BitsStored, so that white is always high. A value stands in the bits from HighBit down to HighBit - BitsStored
 + 1; what lies in the others (overlays of old devices) is left out. Pixels of PixelPaddingValue are no data: black.
+DoseGridScaling is a slope. Colour profiles, supplemental palettes and pixels that are not square are told, not applied.
 Every JPEG family is decoded by imagecodecs, RLE by pydicom. Nothing of the patient leaves this module but a hash.
-Not for video, 32-bit or floating-point pixels, structured reports.
+Not for video, 32-bit or floating-point pixels, structured reports, segmentations and parametric maps.
 """
 
 from __future__ import annotations
@@ -26,13 +27,20 @@ import numpy as np
 from ...errors import MissingExtra
 from ...store.guard import CLAIM_RATIO, FREE_CLAIM, failure
 from . import codestreams as _codestreams
-from .picture import Picture, black_without_data, check_size
+from .picture import Picture, black_without_data, check_size, oblong, profile_note
 
 _PLUGIN = "ganvas"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation", "PhotometricInterpretation")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 _REFUSED = ("YBR_PARTIAL_422", "YBR_PARTIAL_420", "HSV", "ARGB", "CMYK", "XYB")  # of the standard, named in the refusal
+_NO_PICTURES = {
+    "1.2.840.10008.5.1.4.1.1.66.4": "masks of segments",
+    "1.2.840.10008.5.1.4.1.1.66.7": "numbers of segments",
+    "1.2.840.10008.5.1.4.1.1.30": "measures that a RealWorldValueMapping explains",
+}
+"""Objects that lie among pictures and have pixels, but are none: UID -> what their pixels are (PS3.3 A.51, A.75, C.8.20)."""
+_LOSSLESS = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (57, 70, 80, 90, 201, 202))
 
 
 def pydicom_module() -> Any:
@@ -57,6 +65,9 @@ def read_dicom(path: Path) -> Iterator[Picture]:
     if "PixelData" not in dataset:
         kind = _uid_name(dataset.get("SOPClassUID"))
         raise failure(path, f"holds no pixels ({kind})", "take it out")
+    if (held := _NO_PICTURES.get(str(dataset.get("SOPClassUID")))) is not None:
+        what = f"holds {held} ({_uid_name(dataset.get('SOPClassUID'))}), no pictures"
+        raise failure(path, what, "keep it elsewhere, or save its frames as PNG or NIfTI label maps")
     missing = [name for name in _NEEDED if dataset.get(name) is None]
     if missing:
         raise failure(path, f"lacks the DICOM tag {', '.join(missing)}", "export it again from its source")
@@ -67,6 +78,7 @@ def read_dicom(path: Path) -> Iterator[Picture]:
         notes.append("BurnedInAnnotation is YES: its pixels may show a name or a date")
     if str(dataset.get("RecognizableVisualFeatures", "")).strip().upper() == "YES":
         notes.append("RecognizableVisualFeatures is YES: its pixels may show a face")
+    notes += _told(dataset)
     for index, frame in enumerate(frames):
         stored, padding = _stored(path, dataset, np.asarray(frame))
         pixels, low, high = _values(path, dataset, stored, index, notes)
@@ -83,7 +95,23 @@ def read_dicom(path: Path) -> Iterator[Picture]:
             group=group,
             warnings=tuple(notes),
             index=index,
+            absolute=_slope(dataset, index) != (1.0, 0.0) or "ModalityLUTSequence" in dataset,
         )
+
+
+def _told(dataset: Any) -> list[str]:
+    """Warnings of what a file declares of its colours and the shape of its pixels, and is not applied."""
+    paths = dataset.get("OpticalPathSequence") or [{}]
+    profile = dataset.get("ICCProfile") or paths[0].get("ICCProfile")
+    aspect = dataset.get("PixelAspectRatio")
+    told = [profile_note(profile)]
+    if "LOCALIZER" in [str(word).strip() for word in dataset.get("ImageType") or ()]:
+        told.append("is a localizer (ImageType), which shows where other pictures lie")
+    if _spacing(dataset, 0) is None and aspect is not None and len(aspect) == 2:
+        told.append(oblong(float(aspect[0]), float(aspect[1])))
+    if str(dataset.get("PixelPresentation", "")).strip() == "COLOR":
+        told.append("its supplemental palette of colours is not applied: it is taken as grey")
+    return [note for note in told if note is not None]
 
 
 def _check_deflated(path: Path, data: bytes, pydicom: Any) -> None:
@@ -151,7 +179,7 @@ def _frames(path: Path, dataset: Any, pydicom: Any, size: int, notes: list[str])
     if not decoder.is_encapsulated and len(dataset.PixelData) < pydicom.pixels.utils.get_expected_length(dataset):
         raise failure(path, "ends before its pixels do", "it was cut off; copy it again")
     try:
-        given = {"bits_stored": bits} if _in_words(dataset) else {}
+        given = {"bits_stored": bits} if _whole_words(dataset) else {}
         for frame, _ in decoder.iter_array(dataset, raw=False, decoding_plugin=plugin, **given):
             yield frame
     except (MemoryError, GeneratorExit):
@@ -174,15 +202,26 @@ def _in_words(dataset: Any) -> bool:
     return plain and not str(dataset.PhotometricInterpretation).startswith("YBR")
 
 
+def _whole_words(dataset: Any) -> bool:
+    """Whether frames come with all bits that were written: also from a lossless codec, but for colour, which is converted."""
+    grey = str(dataset.PhotometricInterpretation).strip().startswith("MONOCHROME")
+    return _in_words(dataset) or (grey and str(dataset.file_meta.TransferSyntaxUID) in _LOSSLESS)
+
+
 def _stored(path: Path, dataset: Any, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """(stored values of a frame, where they are padding or None): bits beside the value left out, the sign bit carried on."""
     allocated, bits, high = int(dataset.BitsAllocated), int(dataset.BitsStored), _high_bit(dataset)
     signed = bool(dataset.PixelRepresentation)
+    whole = _whole_words(dataset)
     values = frame
     if _in_words(dataset) and bits < allocated > 1:
-        values = frame >> (high + 1 - bits) & (2**bits - 1)
-        if signed:
-            values = np.where(values >= 2 ** (bits - 1), values - 2**bits, values).astype(frame.dtype)
+        values = _own_bits(frame >> (high + 1 - bits), bits, signed)
+    elif bits < 8 * frame.itemsize and frame.ndim == 2:
+        # A codec carries whole words as well: other bits beside the value, or a negative one without its sign.
+        if whole or (frame.min() >= 0 and frame.max() < 2**bits):
+            values = _own_bits(frame, bits, signed)
+        else:  # what a lossy one adds beyond the ends
+            values = np.clip(frame, -(2 ** (bits - 1)) if signed else 0, 2 ** (bits - signed) - 1)
     ends = [dataset.get(name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
     if ends[0] is None or not str(dataset.PhotometricInterpretation).strip().startswith("MONOCHROME"):
         return values, None
@@ -193,9 +232,15 @@ def _stored(path: Path, dataset: Any, frame: np.ndarray) -> tuple[np.ndarray, np
     lowest = -(2 ** (bits - 1)) if signed else 0
     if lowest <= first and last < lowest + 2**bits:
         return values, (first <= values) & (values <= last)
-    if _in_words(dataset) and high == bits - 1:
+    if whole and high == bits - 1:
         return values, (first <= frame.astype(np.int64)) & (frame <= last)
     return values, None  # no value can be it
+
+
+def _own_bits(words: np.ndarray, bits: int, signed: bool) -> np.ndarray:
+    """The lowest bits of each word as a number."""
+    values = words & (2**bits - 1)
+    return np.where(values >= 2 ** (bits - 1), values - 2**bits, values).astype(words.dtype) if signed else values
 
 
 def _signed_as(number: int, bits: int, signed: bool) -> int:
@@ -253,15 +298,22 @@ def _rescaled(
 
         depth = int(dataset.ModalityLUTSequence[0].LUTDescriptor[2])
         return apply_modality_lut(frame, dataset).astype(np.int64), 0, 2 ** (8 if depth <= 8 else depth) - 1
-    transform = _functional(dataset, index, "PixelValueTransformationSequence")
-    slope = 1.0 if transform.get("RescaleSlope") is None else float(transform.RescaleSlope)
-    intercept = float(transform.get("RescaleIntercept") or 0.0)
+    slope, intercept = _slope(dataset, index)
     if not (math.isfinite(slope) and math.isfinite(intercept) and 0 < abs(slope) < 1e6 and abs(intercept) < 1e9):
-        raise failure(path, "has an unusable RescaleSlope or RescaleIntercept", "export it again from its source")
+        raise failure(
+            path, "has an unusable RescaleSlope, RescaleIntercept or DoseGridScaling", "export it again from its source"
+        )
     bottom, top = sorted((lowest * slope + intercept, highest * slope + intercept))
     if slope.is_integer() and intercept.is_integer() and bottom >= 0 and top <= 65535:
         return frame.astype(np.int64) * int(slope) + int(intercept), int(bottom), int(top)
     return frame.astype(np.float64) * slope + intercept, bottom, top
+
+
+def _slope(dataset: Any, index: int) -> tuple[float, float]:
+    """(slope, intercept) of a frame: of the modality, or the DoseGridScaling of a dose (PS3.3 C.8.8.3)."""
+    transform = _functional(dataset, index, "PixelValueTransformationSequence")
+    given = dataset.get("DoseGridScaling") if transform.get("RescaleSlope") is None else transform.RescaleSlope
+    return 1.0 if given is None else float(given), float(transform.get("RescaleIntercept") or 0.0)
 
 
 def _windowed(

@@ -21,6 +21,7 @@ from ...store import cache as caching
 from ...store.entry import NOTED, conclude
 from ...store.listing import Listing, class_indices, some
 from ...store.splits import MOST, join, with_fewer_links
+from .picture import DECLARED, oblong
 from .resize import convert_channels, patches, resize, thumbnail
 from .spec import ImageSpec
 
@@ -55,6 +56,8 @@ class _Row:
     warnings: tuple[str, ...]
     enlarged: bool
     axis: int | None
+    heldout: bool | None
+    absolute: bool
 
 
 @dataclass
@@ -102,7 +105,7 @@ def _row(picture: Picture, settings: dict[str, Any], name: str) -> _Row:
         pixels, thumbnail(pixels).astype(np.float16), hashlib.blake2b(pixels.data, digest_size=16).digest(), native,
         colours, picture.depth, float(picture.low), float(picture.high), float(pixels.min()), float(pixels.max()),
         spacing, picture.group, None if picture.label is None else str(picture.label), tuple(picture.warnings),
-        min(span) < 1, picture.axis,
+        min(span) < 1, picture.axis, picture.heldout, picture.absolute,
     )  # fmt: skip
 
 
@@ -194,7 +197,8 @@ def fill(
     if labels is not None and (told := scales_apart(_class_ranges(writer.rows(), labels, classes), low, high)) is not None:
         notes.append(told)
     groups = _groups(listing, kept, places, notes)
-    held = np.array([-1 if listing.heldout[p] is None else int(bool(listing.heldout[p])) for p in places], np.int8)
+    sides = [row.heldout if listing.heldout[p] is None else listing.heldout[p] for row, p in zip(kept, places, strict=True)]
+    held = np.array([-1 if side is None else int(side) for side in sides], np.int8)
     rows, columns, colours = writer.rows().shape[1:]
     depth = kept[0].depth
     axes = {row.axis for row in kept}
@@ -254,6 +258,13 @@ def _notes(
     notes += [f"{warning} ({some(names)})" for warning, names in warned.items()]
     if (told := axes_apart([(row.axis, listing.names[place]) for row, place in zip(kept, places, strict=True)])) is not None:
         notes.append(told)
+    beyond = [listing.names[place] for row, place in zip(kept, places, strict=True)
+              if row.high > row.low and row.most > row.least and (row.least >= row.high or row.most <= row.low)]  # fmt: skip
+    if beyond:
+        names = list(dict.fromkeys(beyond))
+        notes.append(
+            f"all values lie beyond the black and white that the file declares, so nothing would be seen ({some(names)})"
+        )
     if settings["fit"] == "patches":
         pictures = len({row.group for row in kept})
         high, wide = settings["size"]
@@ -367,8 +378,9 @@ def _value_range(writer: caching.Writer, kept: list[_Row], notes: list[str]) -> 
             return least, most
         return _robust(writer, "no value range is declared", notes)
     if (lows != lows[0]).any() or (highs != highs[0]).any():
-        if depth == 32:  # Hounsfield units and the like mean the same in every file, whatever window it is shown with
-            return _robust(writer, "files declare different windows", notes)
+        if depth == 32 or any(row.absolute for row in kept):
+            # Hounsfield units and the like mean the same in every file, whatever window it is shown with
+            return _robust(writer, "files declare different windows or scales", notes)
         if (highs <= lows).any():
             raise DataError("a file declares an empty value range (low = high): take it out")
 
@@ -454,7 +466,7 @@ def _groups(listing: Listing, kept: list[_Row], places: list[int], notes: list[s
         return parent
     several = {place for place, count in Counter(places).items() if count > 1}
     patients = [row.group for row in kept]
-    if len(set(patients)) == 1 and patients[0] is not None and n > 1:
+    if len(set(patients)) == 1 and patients[0] is not None and not patients[0].startswith(DECLARED) and n > 1:
         if len(listing.files) > 1:
             notes.append(
                 "every file has the same PatientID, so near twins make the groups: if these are slices of one scan, "
@@ -502,6 +514,8 @@ def _spacing(kept: list[_Row], notes: list[str]) -> tuple[float, float] | None:
         low, high = array.min(), array.max()
         notes.append(f"pixel spacing differs between files ({low:.3g} to {high:.3g} mm) or is missing: none is kept")
         return None
+    if (told := oblong(*array[0])) is not None:
+        notes.append(told.replace("its pixels", f"pixels of {array[0, 0]:.4g} x {array[0, 1]:.4g} mm", 1))
     return float(array[0, 0]), float(array[0, 1])
 
 

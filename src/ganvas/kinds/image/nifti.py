@@ -5,8 +5,8 @@ gives sagittal, 1 coronal and 2 axial slices however the file stores them. Witho
 clearly largest spacing (the one it was acquired along), else axis 2. A slice is shown as radiologists look at it:
 superior or anterior up, the patient's right (in a sagittal slice the face) on the left.
 Values: uint8 keeps 0 to 255. Whole numbers that all lie in 0 to 65535 become uint16, everything else float32; black and
-white are `cal_min` and `cal_max` where the header sets them, else left to the data set. Of a 4-D file the first volume
-is read, with a warning.
+white are `cal_min` and `cal_max` where the header sets them (a `cal_max` of 0 is not set), else left to the data set. Of a 4-D
+file the first volume is read, with a warning; so are files whose two descriptions of space disagree, and labels by intent.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from .picture import Picture, check_size
 VOXEL_LIMIT = 1_000_000_000
 _CHUNK = 2**20
 _IN_PLANE = {0: (2, 1), 1: (2, 0), 2: (1, 0)}  # axis of slicing -> axes of rows and columns
+_LABELS = 1002  # NIFTI_INTENT_LABEL
 _MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
 
 
@@ -55,7 +56,7 @@ def read_nifti(path: Path, axis: int | None) -> Iterator[Picture]:
         bad = int((~np.isfinite(raw)).sum())
         raise failure(path, f"holds {bad} voxels that are NaN or infinite", "replace or mask them first")
     low, high = float(header["cal_min"]), float(header["cal_max"])
-    if not (math.isfinite(low) and math.isfinite(high) and high > low):
+    if not (math.isfinite(low) and math.isfinite(high) and high > low and high != 0):
         low, high = math.nan, math.nan
     if not scaled and raw.dtype == np.uint8:
         target: Any = np.uint8
@@ -64,6 +65,8 @@ def read_nifti(path: Path, axis: int | None) -> Iterator[Picture]:
         target = np.uint16
     else:
         target = np.float32
+    if int(header["intent_code"]) == _LABELS:
+        notes.append("declares that its values are labels: as an image they are read as brightness")
     volume, spacing = _upright(path, nibabel, header, raw, notes)
     axis = _sliced_along(spacing) if axis is None else axis
     row_axis, column_axis = _IN_PLANE[axis]
@@ -204,6 +207,23 @@ def _upright(path: Path, nibabel: Any, header: Any, raw: np.ndarray, notes: list
         return raw, zooms
     if int(header["qform_code"]) <= 0 and int(header["sform_code"]) <= 0:
         notes.append("says nothing of its orientation (no qform, no sform): left and right may be swapped")
+    notes += _disagreements(nibabel, header, affine, zooms)
     spacing = np.empty(3)
     spacing[turn[:, 0].astype(int)] = zooms
     return nibabel.apply_orientation(raw, turn), spacing
+
+
+def _disagreements(nibabel: Any, header: Any, affine: np.ndarray, zooms: np.ndarray) -> list[str]:
+    """Warnings where a header says two things of space: by qform and sform, of which sform is taken, or by pixdim and sform."""
+    told = []
+    if int(header["qform_code"]) > 0 and int(header["sform_code"]) > 0:
+        other = nibabel.io_orientation(np.asarray(header.get_qform(), np.float64))
+        if np.isfinite(other).all() and (other != nibabel.io_orientation(affine)).any():
+            told.append("its qform and sform disagree on directions: sform is taken, left and right may be swapped")
+    scale = _MILLIMETRES.get(header.get_xyzt_units()[0], 1.0)
+    own = min(3, len(header.get_zooms()))  # of one slice the third is not stored
+    zooms, sizes = zooms[:own], np.sqrt((affine[:3, :own] ** 2).sum(axis=0)) * scale
+    if int(header["sform_code"]) > 0 and (np.abs(sizes / zooms - 1) > 0.01).any():
+        of = [" x ".join(f"{size:.4g}" for size in each) for each in (zooms, sizes)]
+        told.append(f"its pixdim and sform disagree on voxels ({of[0]} and {of[1]} mm): pixdim is taken")
+    return told

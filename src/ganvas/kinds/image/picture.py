@@ -15,6 +15,8 @@ from ...store.guard import CLAIM_RATIO, FREE_CLAIM, failure
 
 PIXEL_LIMIT = 300_000_000  # height x width of one picture; beyond lies almost always an attack or a damaged header
 CHANNEL_LIMIT = 8
+DECLARED = "group "
+"""How groups begin that an array file names itself; all others are hashes of a patient's id."""
 
 
 @dataclass
@@ -28,7 +30,8 @@ class Picture:
     spacing: millimetres per pixel (row, column). group: a short hash of the patient's id, never the id.
     warnings: what a user should know of this file. label: of an array file that holds labels.
     index: number of the frame, page, slice or row within its file. axis: along which a volume was cut (0 sagittal, 1
-    coronal, 2 axial).
+    coronal, 2 axial). heldout: of an array file that says which side each row is on. absolute: values are in units of their
+    own (rescaled ones of DICOM), which mean the same in files of another range.
     """
 
     pixels: np.ndarray
@@ -41,6 +44,8 @@ class Picture:
     label: str | int | None = None
     index: int = 0
     axis: int | None = None
+    heldout: bool | None = None
+    absolute: bool = False
 
 
 def check_size(path: Path, height: int, width: int, channels: int, itemsize: int, file_bytes: int) -> None:
@@ -73,6 +78,14 @@ def profile_note(profile: Any) -> str | None:
     if not isinstance(profile, bytes) or not profile or b"sRGB" in profile or "sRGB".encode("utf-16-be") in profile:
         return None
     return "its colour profile, not sRGB, is not applied"
+
+
+def oblong(high: float, wide: float) -> str | None:
+    """A warning where pixels are declared to be taller or wider than square by over 1 %: pictures are not stretched."""
+    if not (0 < high < float("inf") and 0 < wide < float("inf")) or 0.99 < high / wide < 1.01:
+        return None
+    least = min(high, wide)
+    return f"its pixels are not square ({high / least:.3g} high to {wide / least:.3g} wide): taken as stored, not stretched"
 
 
 def orient(pixels: np.ndarray, orientation: int) -> np.ndarray:

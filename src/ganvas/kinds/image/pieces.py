@@ -46,7 +46,7 @@ def read_pieces(path: Path, spec: ImageSpec, settings: Mapping[str, Any]) -> Ite
     most = max(float(picture.pixels.max()) for picture in pictures)
     fit = settings.get("fit")
     for picture in pictures:
-        notes: list[str] = []
+        notes = [f"{path.name}: {warning}" for warning in picture.warnings]
         pixels, own = _fitting(picture, path, spec, most, notes)
         if fit is not None:
             pixels, _ = resize(pixels, (spec.height, spec.width), "crop" if fit == "patches" else fit)

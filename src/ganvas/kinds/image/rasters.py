@@ -4,7 +4,7 @@ Pillow reads 16-bit colour PNG as 8-bit without a word and is half as fast on sm
 Rules: an indexed picture becomes RGB, or grey when its whole palette is grey; one bit becomes 0 and 255; CMYK becomes
 RGB without a colour profile; alpha is dropped when opaque, else laid on white; the EXIF orientation is applied; of an
 animation the first frame is taken. Each of the lossy ones adds a warning, as does a colour profile or gamma other than
-sRGB's, which is not applied.
+sRGB's and a shape of pixels that is not square, which are not applied. JPEG of another kind than 8 bits with losses is refused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from ...store.guard import failure
-from .picture import Picture, check_size, orient, profile_note, without_alpha
+from .codestreams import stream_kind
+from .picture import Picture, check_size, oblong, orient, profile_note, without_alpha
 
 _EXIF_ORIENTATION = 0x0112
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -59,6 +60,8 @@ def read_picture(path: Path, kind: str) -> Iterator[Picture]:
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         raise failure(path, "is read with PIL.ImageFile.LOAD_TRUNCATED_IMAGES set", "set it to False")
     notes: list[str] = []
+    if kind == "JPEG" and (other := stream_kind(data)) is not None:
+        raise failure(path, f"is {other}, not one of 8 bits", "save it as PNG or TIFF")
     with Image.open(BytesIO(data), formats=[kind]) as image:
         check_size(path, image.height, image.width, len(image.getbands()), 1, len(data))
         orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1))
@@ -67,7 +70,15 @@ def read_picture(path: Path, kind: str) -> Iterator[Picture]:
             notes.append(f"holds {pictures} pictures: only the first is used")
             image.seek(0)
         image.load()
-        pixels = _plain(path, image, notes)
+        if kind == "BMP" and image.mode == "RGBA" and not np.asarray(image)[..., 3].any():
+            # Many programs declare an alpha and leave it 0; browsers show such a picture, too.
+            notes.append("alpha channel dropped: it is 0 everywhere")
+            pixels = _plain(path, image.convert("RGB"), notes)
+        else:
+            pixels = _plain(path, image, notes)
+        across, down = image.info.get({"JPEG": "jfif_density", "BMP": "dpi"}.get(kind, ""), (1, 1))
+        if across > 0 and down > 0 and (note := oblong(1 / down, 1 / across)) is not None:
+            notes.append(note)
     yield _finish(pixels, orientation, notes)
 
 
@@ -118,6 +129,8 @@ def _read_png(path: Path, data: bytes) -> Picture:
     """
     parts = _png_parts(path, data)
     header = parts.get(b"IHDR", b"")
+    if b"CgBI" in parts:
+        raise failure(path, "is a PNG for iPhone programs (CgBI)", "turn it back (pngcrush -revert-iphone-optimizations)")
     if len(header) != 13:
         raise failure(path, "is a PNG without a header", "copy it again")
     width, height, bits, colour, *methods, interlaced = struct.unpack(">IIBBBBB", header)
@@ -153,6 +166,9 @@ def _read_png(path: Path, data: bytes) -> Picture:
         notes.append("holds an animation: only its first picture is used")
     if (colours_note := _png_colour_space(parts)) is not None:
         notes.append(colours_note)
+    across, down = struct.unpack(">II", parts[b"pHYs"][:8]) if len(parts.get(b"pHYs", b"")) == 9 else (1, 1)
+    if across and down and (shape_note := oblong(1 / down, 1 / across)) is not None:  # pixels per unit across and down
+        notes.append(shape_note)
     return _finish(pixels, _exif_orientation(parts[b"eXIf"]) if b"eXIf" in parts else 1, notes)
 
 

@@ -39,10 +39,11 @@ def readable(path: Path) -> bool:
     return _kind(Path(path)) is not None
 
 
-def read(path: Path, *, axis: int | None = None) -> Iterator[Picture]:
+def read(path: Path, *, axis: int | None = None, numbers: bool = False) -> Iterator[Picture]:
     """The pictures of a file, in order: one per frame, page, slice or array row.
 
     axis: of NIfTI volumes, 0 sagittal, 1 coronal, 2 axial; None takes the axis of acquisition (see `_nifti`).
+    numbers: of TIFF, samples of one channel as they are stored, which is what label maps are (see `_tiff`).
     Files are decoded as pictures are asked for, so a damaged one may fail after some of its pictures.
 
     Raises DataError (one line: the file, what is wrong, what to do), MissingExtra when DICOM or NIfTI lack their
@@ -50,13 +51,13 @@ def read(path: Path, *, axis: int | None = None) -> Iterator[Picture]:
     """
     if axis is not None and axis not in (0, 1, 2):
         raise GanvasError(f"axis {axis} does not exist: choose 0 (sagittal), 1 (coronal) or 2 (axial)")
-    return _guarded(Path(path), axis)
+    return _guarded(Path(path), axis, numbers)
 
 
-def _guarded(path: Path, axis: int | None) -> Iterator[Picture]:
+def _guarded(path: Path, axis: int | None, numbers: bool) -> Iterator[Picture]:
     """Steps through the reader under the guard, and out of it whenever the caller has the word."""
     with guard(path, "a picture"):
-        kind, pictures = _open(path, axis)
+        kind, pictures = _open(path, axis, numbers)
     while True:
         with guard(path, kind, private=kind == "DICOM"):
             picture = next(pictures, None)
@@ -65,7 +66,7 @@ def _guarded(path: Path, axis: int | None) -> Iterator[Picture]:
         yield picture
 
 
-def _open(path: Path, axis: int | None) -> tuple[str, Iterator[Picture]]:
+def _open(path: Path, axis: int | None, numbers: bool) -> tuple[str, Iterator[Picture]]:
     kind = _kind(path)
     with path.open("rb") as stream:
         head = stream.read(132)
@@ -77,7 +78,7 @@ def _open(path: Path, axis: int | None) -> tuple[str, Iterator[Picture]]:
             text = "text" if head[:64].isascii() and b"\0" not in head[:64] else "something else"
             raise failure(path, f"is no picture but {text}", "give it its right suffix or take it out")
     if kind == "TIFF":
-        return kind, read_tiff(path)
+        return kind, read_tiff(path, numbers)
     if kind == "DICOM":
         return kind, read_dicom(path)
     if kind == "NIfTI":

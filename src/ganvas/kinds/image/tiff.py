@@ -5,6 +5,7 @@ opaque, else laid on white (colours stored times alpha as they are); channels wi
 and 32-bit whole numbers become float32. Reduced-resolution pages (thumbnails) are left out. The orientation tag is applied.
 GDAL_NODATA and mask pages: black. GDAL's scale and offset and ImageJ's straight line are applied (float32); OME's
 SignificantBits say what is white. A stack of ImageJ or tifffile in one directory gives all of its planes.
+Curves, profiles and pixels that are not square are told, not applied. Of a label map the stored numbers are given instead.
 """
 
 from __future__ import annotations
@@ -22,15 +23,19 @@ import numpy as np
 
 from ...store.guard import failure, finite_float32, integers_to_float32
 from .codestreams import ends_properly, stream_size
-from .picture import Picture, black_without_data, check_size, orient, profile_note, without_alpha
+from .picture import Picture, black_without_data, check_size, oblong, orient, profile_note, without_alpha
 
 # The rest are camera raw formats or decoders that few files need and that were never tried on damaged ones.
 _PLAIN = {"NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "ZSTD", "LZMA"}
 _STREAMS = {"JPEG", "JPEG2000", "APERIO_JP2000_YCBC", "APERIO_JP2000_RGB", "JPEG_2000_LOSSY"}
+_CURVES = {291: "grey response curve", 301: "transfer function"}
 
 
-def read_tiff(path: Path) -> Iterator[Picture]:
-    """A picture for each page of the file at full resolution, or for each plane of a stack in one directory."""
+def read_tiff(path: Path, numbers: bool = False) -> Iterator[Picture]:
+    """A picture for each page of the file at full resolution, or for each plane of a stack in one directory.
+
+    numbers: samples of one channel as they are stored, neither coloured, turned round nor scaled, and no data as any other.
+    """
     import tifffile
 
     size = path.stat().st_size
@@ -39,7 +44,8 @@ def read_tiff(path: Path) -> Iterator[Picture]:
         index = 0
         for page, mask in _pages(path, file, said):
             for pixels in _planes(path, page, index, size, said):
-                yield _picture(path, page, mask, pixels, index, size, said)
+                plain = numbers and pixels.shape[2] == 1
+                yield _numbers(path, page, pixels, index) if plain else _picture(path, page, mask, pixels, index, size, said)
                 index += 1
     if index == 0:
         raise failure(path, "holds no picture at full resolution", "take it out")
@@ -83,9 +89,10 @@ def _said(path: Path, file: Any, size: int) -> _Said:
         said.bits = bits.pop() if len(bits) == 1 else None
         colours = re.findall(r'<Pixels[^>]* SizeC="(\d{1,4})"', text)
         channels = max((int(number) for number in colours), default=1) // int(first.samplesperpixel)
-    elif file.is_shaped and alone:
-        shape = _shape_of(first.description)
-        count = max(1, math.prod(shape) // max(1, math.prod(first.shape))) if shape else 1
+    elif file.is_shaped:
+        axes, shape, behind = _shape_of(first.description)
+        channels = shape[axes.index("C")] if len(axes) == len(shape) and axes.count("C") == 1 else 1
+        count = max(1, math.prod(shape) // max(1, math.prod(first.shape))) if alone and behind else 1
     elif file.is_stk:
         raise failure(path, "is a MetaMorph stack, whose pictures have no directories", "save it as pages of 2-D pictures")
     if first.tags.valueof(33445) == 2:  # MDFileTag of Molecular Dynamics' gel scanners
@@ -107,14 +114,14 @@ def _said(path: Path, file: Any, size: int) -> _Said:
     return said
 
 
-def _shape_of(description: Any) -> list[int]:
-    """The shape that tifffile leaves, as JSON, in the description of a stack in one directory; empty where there is none."""
+def _shape_of(description: Any) -> tuple[str, list[int], bool]:
+    """What tifffile leaves, as JSON, in the description of a stack: (axes, shape, whether all of it is in one directory)."""
     with contextlib.suppress(ValueError, TypeError):
         told = json.loads(str(description))
-        shape = told.get("shape") if isinstance(told, dict) and told.get("truncated") else None
+        shape = told.get("shape") if isinstance(told, dict) else None
         if isinstance(shape, list) and all(isinstance(number, int) and number > 0 for number in shape):
-            return shape
-    return []
+            return str(told.get("axes", "")), shape, bool(told.get("truncated"))
+    return "", [], False
 
 
 def _pages(path: Path, file: Any, said: _Said) -> Iterator[tuple[Any, Any]]:
@@ -187,6 +194,7 @@ def _picture(path: Path, page: Any, mask: Any, pixels: np.ndarray, index: int, s
         pixels, note = black_without_data(path, pixels, missing, math.nan, math.nan, declared)
         notes.append(note)
     pixels, low, high = _values(path, page, pixels, where, notes)
+    notes += _told(page)
     if said.bits is not None and high == 2.0 ** (8 * pixels.dtype.itemsize) - 1 and 0 < said.bits < 8 * pixels.dtype.itemsize:
         if pixels.max() < 2**said.bits:
             high = 2.0**said.bits - 1
@@ -199,8 +207,40 @@ def _picture(path: Path, page: Any, mask: Any, pixels: np.ndarray, index: int, s
     if line is not None:
         pixels = finite_float32(path, pixels.astype(np.float64) * line[0] + line[1], where.strip("()"))
         low, high = math.nan, math.nan
+        if missing is not None:  # again, as the least of the values meant
+            pixels, _ = black_without_data(path, pixels, missing, low, high, declared)
     pixels = orient(pixels, int(page.tags.valueof(274, 1)))
     return Picture(pixels, pixels.dtype.itemsize * 8, low, high, warnings=tuple(notes), index=index)
+
+
+def _numbers(path: Path, page: Any, pixels: np.ndarray, index: int) -> Picture:
+    """A page of a label map, (H, W, 1) as stored. Raises DataError for one that was compressed with losses."""
+    method = page.compression.name
+    if method in _STREAMS:
+        raise failure(
+            path, f"is compressed by {method}, which changes values at every edge", "save label maps with LZW or deflate"
+        )
+    where = f"page {index + 1}"
+    missing, declared = _missing(path, page, pixels, f"({where})")
+    notes = (f"{declared} is a class like any other",) if missing is not None and missing.any() else ()
+    if pixels.dtype.kind == "f":
+        pixels = finite_float32(path, pixels, where)
+    elif pixels.dtype.kind == "b":
+        pixels = pixels.astype(np.uint8)
+    elif pixels.dtype.kind == "i" or pixels.dtype.itemsize > 2:
+        pixels = integers_to_float32(path, pixels)
+    pixels = orient(pixels, int(page.tags.valueof(274, 1)))
+    return Picture(pixels, pixels.dtype.itemsize * 8, math.nan, math.nan, warnings=notes, index=index)
+
+
+def _told(page: Any) -> list[str]:
+    """Warnings of what a page declares and is not applied: curves (TIFF 6.0, sections 8 and 20), pixels that are not square."""
+    told = [f"its {what} is not applied" for tag, what in _CURVES.items() if page.tags.valueof(tag) is not None]
+    across, down = (page.tags.valueof(tag) for tag in (282, 283))  # pixels per unit, as fractions
+    with contextlib.suppress(TypeError, ValueError, ZeroDivisionError):
+        note = oblong(across[0] / across[1], down[0] / down[1])
+        told += [] if note is None else [note]
+    return told
 
 
 def _missing(path: Path, page: Any, pixels: np.ndarray, where: str) -> tuple[np.ndarray | None, str]:
@@ -217,6 +257,9 @@ def _missing(path: Path, page: Any, pixels: np.ndarray, where: str) -> tuple[np.
     if math.isnan(number):
         return np.isnan(colours).all(axis=2), declared
     if pixels.dtype.kind == "f":
+        if abs(number) > 1e30:  # the least of a type, which is written with six digits or with seventeen
+            near = np.isclose(colours.astype(np.float64), number, rtol=1e-5, atol=0)
+            return np.asarray(near.all(axis=2)), declared
         with np.errstate(over="ignore"):
             return (colours == colours.dtype.type(number)).all(axis=2), declared
     return (colours == number).all(axis=2), declared
@@ -284,6 +327,9 @@ def _values(path: Path, page: Any, pixels: np.ndarray, where: str, notes: list[s
     elif meaning == "SEPARATED":
         if pixels.shape[2] != 4 or int(page.tags.valueof(332, 1)) != 1:
             raise failure(path, f"has {pixels.shape[2]} inks or channels that are not CMYK alone {where}", "save it as RGB")
+        ends = page.tags.valueof(336)
+        if ends is not None and int(ends[0]) > int(ends[1]):
+            raise failure(path, f"has inverted inks (DotRange) {where}", "save it as RGB")
         notes.append("CMYK turned into RGB without a colour profile")
         ink = pixels.astype(np.uint32)
         pixels = (((top - ink[..., :3]) * (top - ink[..., 3:]) + top // 2) // top).astype(pixels.dtype)

@@ -39,6 +39,8 @@ class Map:
     palette: tuple[str, ...] = ()
     label: str | None = None
     group: str | None = None
+    heldout: bool | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def read_maps(path: Path, axis: int | None = None) -> Iterator[Map]:
@@ -54,7 +56,7 @@ def read_maps(path: Path, axis: int | None = None) -> Iterator[Map]:
             numbers, palette = read_png_numbers(path, path.read_bytes())
             yield Map(numbers.astype(np.int64), palette)
             return
-    for picture in read(path, axis=axis):
+    for picture in read(path, axis=axis, numbers=True):
         pixels = picture.pixels
         if pixels.shape[2] != 1:
             raise failure(path, f"has {pixels.shape[2]} channels", "save the classes as numbers, in one channel")
@@ -64,7 +66,8 @@ def read_maps(path: Path, axis: int | None = None) -> Iterator[Map]:
                 path, "has values between whole numbers", "a label map holds a whole number a pixel; it may be an image"
             )
         label = None if picture.label is None else str(picture.label)
-        yield Map(numbers.astype(np.int64), (), label, picture.group)
+        told = tuple(warning for warning in picture.warnings if "its values are labels" not in warning)
+        yield Map(numbers.astype(np.int64), (), label, picture.group, picture.heldout, told)
 
 
 def lossy(path: Path) -> DataError:

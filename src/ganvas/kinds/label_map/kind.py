@@ -106,7 +106,12 @@ class LabelMapKind(Kind):
             f"group {listing.groups[p]}" if listing.groups[p] is not None else own
             for own, p in zip(rows.groups, rows.places, strict=True)
         ]
-        held = np.array([-1 if listing.heldout[p] is None else int(bool(listing.heldout[p])) for p in rows.places], np.int8)
+        for warning, names in rows.warnings.items():
+            notes.append(f"{warning} ({some(list(names))})")
+        sides = [
+            own if listing.heldout[p] is None else listing.heldout[p] for own, p in zip(rows.heldout, rows.places, strict=True)
+        ]
+        held = np.array([-1 if side is None else int(side) for side in sides], np.int8)
         self._conclude(writer, rows, known, labels, groups, held if (held >= 0).any() else None, listing.source, notes)
 
     def takes(self, array: np.ndarray) -> bool:
@@ -154,6 +159,11 @@ class LabelMapKind(Kind):
             notes.append(
                 f"classes are the values of the files: {some([str(value) for value in values], 12)} ({files.TABLE} names them)"
             )
+            if len(values) > files.MOST_VALUES:
+                notes.append(
+                    f"{len(values)} different values are many for classes: edges may have been softened, or objects counted; "
+                    f"{files.TABLE} says which there are"
+                )
         names = tuple(str(value) if known is None else known.named[value] for value in values)
         colours = _palette(values, known, rows.palettes)
         if len(rows.sizes) > 1:
@@ -242,7 +252,8 @@ class LabelMapKind(Kind):
             if fit is not None:
                 size, how = (spec.height, spec.width), "crop" if fit == "patches" else fit
                 record = resize(record[..., None], size, how, nearest=True)[0][..., 0]
-            yield Piece(np.ascontiguousarray(record)[None], replace(spec, height=record.shape[0], width=record.shape[1]))
+            notes = tuple(f"{path.name}: {warning}" for warning in own.warnings)
+            yield Piece(np.ascontiguousarray(record)[None], replace(spec, height=record.shape[0], width=record.shape[1]), notes)
 
     def format_like(self, path: Path) -> str:
         """PNG; .npz for arrays."""
@@ -325,6 +336,9 @@ class _Rows:
         self.values: set[int] = set()
         self.sizes: dict[tuple[int, int], str] = {}
         self.palettes: set[tuple[str, ...]] = set()
+        self.colours: dict[int, tuple[str, str]] = {}
+        self.heldout: list[bool | None] = []
+        self.warnings: dict[str, dict[str, None]] = {}
 
     def add(self, own: files.Map, place: int, name: str, index: int) -> None:
         """Raises DataError for a number that has no name, and for another size than before when none is asked for."""
@@ -342,6 +356,14 @@ class _Rows:
         if len(self.values) > 16 * files.MOST_CLASSES:
             raise DataError(f"{name}: with it there are {len(self.values)} different values: these are images, not label maps")
         self.palettes.add(own.palette)
+        for value in found.tolist() if self.known is None else ():
+            colour = own.palette[value] if value < len(own.palette) else ""
+            before, first = self.colours.setdefault(value, (colour, name))
+            if colour and before and colour != before:
+                raise DataError(
+                    f"{name}: its palette shows the value {value} as {colour}, that of {first} as {before}: save them with one "
+                    f"palette, or give {files.TABLE} if the values mean the same"
+                )
         pixels = own.numbers.astype(np.uint16)[..., None]
         size: Any = self.settings.get("size")
         fit = self.settings.get("fit")
@@ -365,6 +387,9 @@ class _Rows:
             self.places.append(place)
             self.groups.append(f"file {place}" if own.group is None else f"id {own.group}")
             self.labels.append(own.label)
+            self.heldout.append(own.heldout)
+        for warning in own.warnings:
+            self.warnings.setdefault(warning, {})[name] = None
 
 
 def _palette(values: list[int], known: files.Classes | None, palettes: set[tuple[str, ...]]) -> tuple[str, ...]:
