@@ -498,17 +498,22 @@ def test_a_package_brings_a_kind_and_one_that_does_not_load_says_why(monkeypatch
     monkeypatch.setitem(sys.modules, "a_kind", SimpleNamespace(KIND=module.KIND))
     points = [EntryPoint("spectrum", "a_kind", "ganvas.kinds"), EntryPoint("gone", "no_such_module", "ganvas.kinds")]
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points if group == "ganvas.kinds" else [])
+    for own in ("_added", "_looked"):  # what other tests brought by files
+        monkeypatch.setattr(ganvas.kinds, own, {})
+    monkeypatch.setattr(ganvas.kinds, "brought", lambda: ())
     ganvas.kinds._homes.cache_clear()
     try:
         assert "spectrum" in kind_names() and "gone" not in kind_names()
         assert kind_of("spectrum") is module.KIND
         with pytest.raises(GanvasError, match=r"kind 'gone' of an installed package cannot be loaded \(ModuleNotFoundError"):
             kind_of("gone")
+        monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [])
+        ganvas.kinds._homes.cache_clear()
+        with pytest.raises(GanvasError, match=r"unknown kind of data 'spectrum'; known: .*points"):
+            kind_of("spectrum")
     finally:
         monkeypatch.undo()
         ganvas.kinds._homes.cache_clear()
-    with pytest.raises(GanvasError, match=r"unknown kind of data 'spectrum'; known: .*points"):
-        kind_of("spectrum")
 
 
 def test_two_files_may_not_both_be_the_one_that_is_meant(tmp_path: Path) -> None:

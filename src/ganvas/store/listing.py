@@ -342,7 +342,8 @@ def _sides_by_folder(listing: Listing, parts: list[list[str]]) -> bool:
         more = f"; {', '.join(others)} counts as training" if others else ""
         listing.notes.append(f"split taken from the folders {', '.join(sorted(names))}{more}")
         rest = [p[:level] + p[level + 1 :] for p in parts]
-        if all(len(p) == 2 for p in rest) and not loose:
+        sorted_ones = {p[0] for p, side in zip(rest, own, strict=True) if side is not None}  # classes of the parts
+        if not loose and all(len(p) == 2 and p[0] in sorted_ones for p in rest):
             listing.labels = [p[0] for p in rest]
         elif any(len(p) > 1 for p in rest):
             listing.notes.append(_unlabelled(parts))

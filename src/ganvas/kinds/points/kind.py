@@ -127,7 +127,7 @@ class PointsKind(Kind):
 
     def grid(
         self, records: np.ndarray, spec: PointsSpec, *, columns: int | None = None, labels: np.ndarray | None = None,
-        captions: tuple[str, ...] = (),
+        captions: tuple[str, ...] = (), rows: tuple[str, ...] = (),
     ) -> np.ndarray:  # fmt: skip
         """With labels a panel a class (the first twelve)."""
         return scatter(np.asarray(records, np.float64), spec, labels)
