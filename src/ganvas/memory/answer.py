@@ -10,7 +10,7 @@ from .counting import MIB
 from .measuring import measure
 from .predicting import ALLOCATOR_SHARE, PARTS, Prediction, predict, quiet
 
-PROCESS_BASE = 250 * MIB  # Python, torch and its libraries after a tiny game, on the CPU: what was measured where nothing is
+PROCESS_BASE = 320 * MIB  # Python, torch and its libraries after a tiny game, on the CPU: what was measured where nothing is
 SAYS = {
     "parameters": "weights of every player",
     "frozen": "networks that nobody trains",
