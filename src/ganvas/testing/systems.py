@@ -143,42 +143,39 @@ def terms_are_finite_scalars(case: Case) -> None:
 
     from ..game import Clock
 
-    engine = case.board()
+    for phase, turn, dealt in _dealt(case.board()):
+        (batch, *_), (shared, *_) = dealt
+        terms = turn.objective(batch, Clock(phase=phase.name), shared)
+        where = f"{case.file}: {turn.name}"
+        expect(isinstance(terms, dict) and terms, f"{where} returns {terms!r}: return {{'name': scalar tensor}}")
+        for term, value in terms.items():
+            expect(isinstance(value, torch.Tensor), f"{where}: term '{term}' is {value!r}: keep it a tensor, with its graph")
+            expect(
+                value.dim() == 0,
+                f"{where}: term '{term}' has shape {tuple(value.shape)}, not (): take its mean over the batch",
+            )
+            expect(torch.isfinite(value), f"{where}: term '{term}' is {value.item()} on fresh weights: look for log or / of 0")
+
+
+def _dealt(engine: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Every turn of every phase once: (phase, turn, what the Engine deals to it); turns of a round share what is dealt."""
     for phase in engine.phases:
-        tables: dict[str, Any] = {}
+        hands: dict[str, Any] = {}
         for turn in phase.turns:
-            if turn.source not in tables:
-                tables[turn.source] = engine._deal(turn.source)
-            (batch, *_), (shared, *_) = tables[turn.source]
-            terms = turn.objective(batch, Clock(phase=phase.name), shared)
-            where = f"{case.file}: {turn.name}"
-            expect(isinstance(terms, dict) and terms, f"{where} returns {terms!r}: return {{'name': scalar tensor}}")
-            for term, value in terms.items():
-                expect(
-                    isinstance(value, torch.Tensor), f"{where}: term '{term}' is {value!r}: keep it a tensor, with its graph"
-                )
-                expect(
-                    value.dim() == 0,
-                    f"{where}: term '{term}' has shape {tuple(value.shape)}, not (): take its mean over the batch",
-                )
-                expect(
-                    torch.isfinite(value), f"{where}: term '{term}' is {value.item()} on fresh weights: look for log or / of 0"
-                )
+            if turn.source not in hands:
+                hands[turn.source] = engine._deal(turn.source)
+            yield phase, turn, hands[turn.source]
 
 
 def _play_all(case: Case, watch: Callable[[Any, Any, Callable[[], set[str]]], None]) -> Any:
     """Every turn of every phase once: watch(engine, turn, play) calls `play`, which tells the parameters that got gradients."""
     engine = case.board()
-    for phase in engine.phases:
-        tables: dict[str, Any] = {}
-        for turn in phase.turns:
-            if turn.source not in tables:
-                tables[turn.source] = engine._deal(turn.source)
+    for _, turn, dealt in _dealt(engine):
 
-            def play(turn: Any = turn, table: Any = tables[turn.source]) -> set[str]:
-                return _gradients(engine, lambda: engine._play(turn, *table), f"{case.file}: {turn.name}", turn.player)
+        def play(turn: Any = turn, dealt: Any = dealt) -> set[str]:
+            return _gradients(engine, lambda: engine._play(turn, *dealt), f"{case.file}: {turn.name}", turn.player)
 
-            watch(engine, turn, play)
+        watch(engine, turn, play)
     return engine
 
 
