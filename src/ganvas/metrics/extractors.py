@@ -173,9 +173,9 @@ class ClassifierExtractor:
         self.name = f"classifier-{_weights_hash(weights)[:8]}"
         self._sizes = [None if s is None else (s[0], s[1]) for s in (facts["size"], facts["input"])]
         self._device = device
-        import torch
+        from ..shapes import shapes_only
 
-        with torch.device("meta"):
+        with shapes_only():
             network = _classifier(facts["channels"], len(self.classes))
         network.load_state_dict(weights, assign=True)
         self._network = network.to(device).eval().requires_grad_(False)

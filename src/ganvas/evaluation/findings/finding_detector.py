@@ -40,7 +40,7 @@ class FindingDetector:
     """
 
     def __init__(self, tensors: dict[str, torch.Tensor], facts: dict[str, Any], *, device: str = "cpu") -> None:
-        import torch
+        from ganvas.shapes import shapes_only
 
         self.facts = facts
         self.findings: tuple[str, ...] = tuple(facts["findings"])
@@ -49,7 +49,7 @@ class FindingDetector:
         self.thresholds, self.truth, self.flagged = kept["thresholds"], kept["truth"], kept["flagged"]
         self._sizes = [None if s is None else (s[0], s[1]) for s in (facts["size"], facts["input"])]
         self._device = device
-        with torch.device("meta"):
+        with shapes_only():
             network = _network(facts["channels"], len(self.findings))
         weights = {name: value for name, value in tensors.items() if not name.startswith("measured.")}
         network.load_state_dict(weights, assign=True)
