@@ -10,6 +10,7 @@ import pytest
 import toys
 
 
+@pytest.mark.slow
 def test_a_killed_and_resumed_run_ends_like_the_unkilled_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = Path(__file__).parents[1] / "benchmarks" / "resume_kills.py"
     spec = importlib.util.spec_from_file_location("resume_kills", path)

@@ -140,6 +140,7 @@ def main(first: int, count: int) -> None:
     print("megabytes", int(peak) // 1024)
 
 
+@pytest.mark.slow
 def test_every_mutation_is_read_or_refused_in_one_line() -> None:
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", __file__, "0", str(MUTATIONS)],
