@@ -21,6 +21,8 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import pytest
+
 MUTATIONS = 2000
 MEMORY = 6 * 2**30  # address space; a header that is believed blindly asks for far more
 SECONDS = 10  # for one file
