@@ -41,7 +41,7 @@ def evaluate(
     unintended: bool = False,
     out: str | Path | None = None,
     overwrite: bool = False,
-    which: str = "last",
+    which: str | None = None,
     device: str = "cpu",
     system: Any = None,
     to: str | None = None,

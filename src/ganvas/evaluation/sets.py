@@ -88,7 +88,7 @@ def open_sets(
     count: int | None = None,
     size: Any = None,
     seed: int = 0,
-    which: str = "last",
+    which: str | None = None,
     device: str = "cpu",
     system: Any = None,
     to: str | None = None,
@@ -115,6 +115,7 @@ def open_sets(
         from ..run.load import Run
 
         run = Run(fake, which=which, device=device, system=system)
+        notes += run.notes
     if real is None and run is None:
         raise GanvasError("--real is missing: name the real data the samples are compared with")
     if count is not None and count < 10:
@@ -176,7 +177,7 @@ def open_sets(
         phantom=phantom,
         originals=originals,
         measures=measures,
-        checkpoint={} if run is None else {"which": which, **{key: run.manifest.get(key) for key in ("round", "samples")}},
+        checkpoint={} if run is None else {"which": run.which, **{key: run.manifest.get(key) for key in ("round", "samples")}},
     )
     return _alike(sets)
 

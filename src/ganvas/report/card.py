@@ -194,6 +194,7 @@ def training_rows(facts: Facts) -> list[tuple[str, str]]:
     rows = [
         ("system", f"{facts.record.card.name}: {facts.record.card.title}"),
         ("played", f"{facts.round:,} rounds on {facts.samples:,} records drawn, in {describe_seconds(facts.seconds)}"),
+        *([("weights", facts.without_folders(facts.why.partition("; ")[0].removeprefix("weights of ")))] if facts.why else []),
         ("budget", settings.budget or "none"),
         ("seed", str(settings.seed)),
     ]

@@ -123,13 +123,17 @@ def put_weights(system: Any, weights: dict[str, Any], where: Path) -> None:
 
 
 class Run:
-    """A trained run. `ganvas.load("runs/cxr").sample(64)` -> (64, H, W, C) array in file units."""
+    """A trained run. `ganvas.load("runs/cxr").sample(64)` -> (64, H, W, C) array in file units.
+
+    which: `last`, `previous` or `best`; None takes `last`, or `best` where the run's own alarms say that it is the better
+    one (`checkpoint.preferred`), and `notes` then say so.
+    """
 
     def __init__(
         self,
         path: Path | str,
         *,
-        which: str = "last",
+        which: str | None = None,
         device: str = "cpu",
         system: str | Path | None = None,
         config: Mapping[str, Any] | None = None,
@@ -139,7 +143,9 @@ class Run:
         if system is not None:
             find(str(system))
         self.record = read_run(path)
-        loaded = checkpoint.load(self.record.path, which)
+        self.which, told = checkpoint.preferred(self.record.path) if which is None else (which, "")
+        self.notes = [told] if told else []
+        loaded = checkpoint.load(self.record.path, self.which)
         if loaded is None:
             raise GanvasError(f"{path} has no checkpoint yet: go on with  ganvas train --resume {path}")
         weights, _, self.manifest = loaded
