@@ -49,8 +49,8 @@ class Facts:
 
     which: the checkpoint it is about; why: a line, where the run's own alarms chose it. rows: of `metrics.jsonl`. manifest: of
     the checkpoint, with `round`, `samples` and `seconds`. pictures: (round, file) in order, up to it.
-    evaluation: `RUN/evaluation/evaluation.json`. stale: whether other weights than these were evaluated, because the run went on
-    or because another checkpoint was judged.
+    evaluation: `RUN/evaluation/evaluation.json`. stale: whether other weights than these were evaluated, as when the run went
+    on.
     """
 
     path: Path
