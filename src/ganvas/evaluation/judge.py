@@ -350,7 +350,7 @@ class _Bench:
 
     def against_originals(self) -> dict[str, Measure]:
         """How near records are to those they stand for: the mean over pairs, with its normal 95 % interval."""
-        from ..metrics.pixels import normal_interval
+        from ..metrics.sets import mean_interval
 
         made, kind = self.sets.generated, kind_of(self.sets.kind)
         assert isinstance(kind, Paired) and self.sets.originals is not None
@@ -362,8 +362,8 @@ class _Bench:
             if n < 2:
                 self.notes.append(f"{key} was left out: {n} of {len(records)} pairs have one")
                 continue
-            low, high = normal_interval(float(values.mean()), float(values.std(ddof=1) / np.sqrt(n)))
-            measures[key] = Measure(float(values.mean()), f"{protocol}/n={n}", low, high)
+            value, low, high = mean_interval(values)  # of decibels as well, which are negative where noise is louder
+            measures[key] = Measure(value, f"{protocol}/n={n}", low, high)
         return measures
 
     def anchors(self) -> dict[str, dict[str, Any]]:
