@@ -286,8 +286,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
         system=options.system,
         to=options.to,
         kind=options.kind,
-        progress=sys.stderr.isatty(),
-        say=(lambda text: print(text, file=sys.stderr, flush=True)) if sys.stderr.isatty() else None,
+        progress=True,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
     )
     if "checkpoint" in result["fake"] and options.checkpoint is None and options.out is None:
         from .report.card import renew_card
@@ -310,7 +310,7 @@ def run_report(options: argparse.Namespace) -> int:
         which=options.checkpoint,
         device=str(pick_device(options.device)),
         system=options.system,
-        say=(lambda text: print(text, file=sys.stderr, flush=True)) if sys.stderr.isatty() else None,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
     )
     lines = [f"look   {result['page']} ({result['bytes'] / 1e6:.1f} MB, without a real record)"]
     for run, made in result["runs"].items():

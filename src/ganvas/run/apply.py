@@ -169,7 +169,7 @@ class _Job:
 
     def all(self, files: list[_Input], progress: bool) -> dict[str, Any]:
         """Every file, and what belongs to all of them. Raises DataError when none could be read."""
-        from ..store.cache import bar
+        from ..store.progress import bar
 
         failed: list[str] = []
         with bar(self.use.says.doing, files, progress) as advance:

@@ -278,7 +278,7 @@ def texts(row: np.ndarray, spec: TokensSpec) -> list[str]:
 
 def _read(listing: Listing, progress: bool, strict: bool) -> tuple[list[tuple[int, files.Held]], list[tuple[str, str]]]:
     """[(place in the listing, what it holds)], and (name, reason) of files that cannot be read."""
-    from ...store.cache import bar
+    from ...store.progress import bar
 
     held: list[tuple[int, files.Held]] = []
     skipped: list[tuple[str, str]] = []
