@@ -6,12 +6,14 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import forked
+from ganvas.metrics import Measure
 from ganvas.specs import REAL
 from ganvas.store.records import Field
 
@@ -195,3 +197,17 @@ def simple_run(folder: Path, verb: str, data: Path, *, domains: tuple[int, ...] 
     file.write_text(SIMPLE_SYSTEM.replace("CAPABILITIES\n", SIMPLE_USES[verb]).replace("DOMAINS", repr(domains)))
     train(str(file), data, out=folder / verb, budget="1r", quiet=True, sample_every=0.0, device="cpu", **settings)
     return folder / verb
+
+
+def outside(told: Any, where: str = "") -> Iterator[str]:
+    """Intervals that do not hold their value, in a measure or in what `evaluate` returns, at any depth."""
+    if isinstance(told, Measure):
+        told = told.to_dict()
+    if isinstance(told, dict):
+        for name, value in told.items():
+            pair = ("low", "high") if name == "value" else (f"{name}_low", f"{name}_high")
+            if value is not None and told.get(pair[0]) is not None and not told[pair[0]] <= value <= told[pair[1]]:
+                yield f"{where}/{name}: {value} [{told[pair[0]]}, {told[pair[1]]}]"
+            if name == "shares":
+                yield from (f"{where}/shares: {share}" for share in value if not share[1] <= share[0] <= share[2])
+            yield from outside(value, f"{where}/{name}")

@@ -49,7 +49,7 @@ def apply(
     depth: int | None = None,
     fields: Mapping[str, str] | None = None,
     seed: int = 0,
-    which: str = "last",
+    which: str | None = None,
     device: str = "auto",
     system: Path | None = None,
     config: Mapping[str, Any] | None = None,
@@ -81,7 +81,10 @@ def apply(
             drawn = draw(opened, verb=use.verb, seed=seed, out=place, say=say, **asked)
             made = {"inputs": 0, "failed": [], "scores": [], **{key: drawn[key] for key in ("count", "files", "notes")}}
         else:
-            job = _Job(opened, use, Desk(place, say), options, fields or {}, format, depth, seed)
+            desk = Desk(place, say)
+            for note in opened.notes:
+                desk.note(note)
+            job = _Job(opened, use, desk, options, fields or {}, format, depth, seed)
             made = job.all(job.inputs(inputs), progress)
     made["files"] = moved(made["files"], place, target)
     return {"verb": use.verb, "done": use.done, "folder": str(target), **made}
@@ -166,7 +169,7 @@ class _Job:
 
     def all(self, files: list[_Input], progress: bool) -> dict[str, Any]:
         """Every file, and what belongs to all of them. Raises DataError when none could be read."""
-        from ..store.cache import bar
+        from ..store.progress import bar
 
         failed: list[str] = []
         with bar(self.use.says.doing, files, progress) as advance:

@@ -226,7 +226,7 @@ class TokensKind(Kind):
         records have in their place (`real`)."""
         from ...metrics.bleu import bleu, self_bleu
         from ...metrics.measure import Measure
-        from ...metrics.pixels import normal_interval
+        from ...metrics.sets import mean_interval
 
         def some_of(side: tuple[np.ndarray, Any], most: int) -> list[list[str]]:
             rows = np.asarray(side[0])
@@ -240,10 +240,10 @@ class TokensKind(Kind):
         found: dict[str, Measure] = {}
         for order in (2, 3, 4):
             scores = bleu(own, references, order)
-            low, high = normal_interval(float(scores.mean()), float(scores.std(ddof=1) / np.sqrt(len(scores))))
+            value, low, high = mean_interval(scores)
             protocol = f"bleu-{order}/mean of sequences/n={len(own)}/m={len(references)}/ref=heldout, all for each"
             more = {"real": float(bleu(real, references, order).mean())}
-            found[f"bleu_{order}"] = Measure(float(scores.mean()), protocol, low, high, more)
+            found[f"bleu_{order}"] = Measure(value, protocol, low, high, more)
             more = {"real": float(self_bleu(real_few, order).mean())}
             value = float(self_bleu(few, order).mean())
             found[f"self_bleu_{order}"] = Measure(value, f"self-bleu-{order}/mean of sequences/n={count}", more=more)
@@ -278,7 +278,7 @@ def texts(row: np.ndarray, spec: TokensSpec) -> list[str]:
 
 def _read(listing: Listing, progress: bool, strict: bool) -> tuple[list[tuple[int, files.Held]], list[tuple[str, str]]]:
     """[(place in the listing, what it holds)], and (name, reason) of files that cannot be read."""
-    from ...store.cache import bar
+    from ...store.progress import bar
 
     held: list[tuple[int, files.Held]] = []
     skipped: list[tuple[str, str]] = []
