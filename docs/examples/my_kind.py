@@ -226,6 +226,15 @@ class SpectrumKind(Kind):
         bands = np.array_split(scaled, min(64, spec.points), axis=1)
         return np.stack([band.mean(axis=1) for band in bands], axis=1).astype(np.float32)
 
+    def aligned(
+        self, values: np.ndarray, spec: SpectrumSpec, other: SpectrumSpec
+    ) -> tuple[np.ndarray, SpectrumSpec, list[str]]:
+        """Samples on the grid of the real data, by whose range of intensities they are judged. See `facets.Aligned`."""
+        if spec.first > other.first or spec.last < other.last:
+            told = f"from {spec.first:g} to {spec.last:g}, the real data from {other.first:g} to {other.last:g}"
+            raise GanvasError(f"the samples reach {told}: give samples of that range")
+        return np.stack([np.interp(other.grid, spec.grid, record) for record in values]).astype(np.float32), other, []
+
     def properties(self, records: np.ndarray, spec: SpectrumSpec) -> dict[str, np.ndarray]:
         """peak: the wavenumber of the highest point. height: its intensity. By these names latent directions are found."""
         return {"peak": spec.grid[records.argmax(axis=1)], "height": records.max(axis=1).astype(np.float64)}

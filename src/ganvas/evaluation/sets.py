@@ -8,15 +8,16 @@ Not for measuring, and not for training data that is larger than memory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..data.aligning import aligned
 from ..errors import DataError, GanvasError
 from ..kinds import describe, kind_of
-from ..kinds.facets import Aligned, Measured, Paired, Seen, Whole
+from ..kinds.facets import Measured, Paired, Seen, Whole
 from ..uses import Judged, build_options, uses_of
 from ..uses.judging import random_rows
 
@@ -383,28 +384,12 @@ def _part(
     common: the spec of the other side; records go by it, or by one that says more (`facets.Aligned`). notes: gets what differs.
     """
     kind = kind_of(common.kind)
-    values, own = np.asarray(values), common
-    if spec != common:
-        told = _differences(spec, common)
-        if isinstance(kind, Aligned):
-            values, own, told = kind.aligned(values, spec, common)
-        notes += [note for note in told if note not in notes]
+    values, own, told = aligned(values, spec, common)
+    notes += [note for note in told if note not in notes]
     places = np.arange(len(values)) if groups is None else np.asarray(groups)
     if isinstance(kind, Seen):
         return _Shared(Part(kind.common(values, spec, common), labels, places), common)
     return _Shared(Part(kind.vectors(values, own), labels, places, (values, own)), common if isinstance(kind, Whole) else own)
-
-
-def _differences(spec: Any, common: Any) -> list[str]:
-    """In what two specs of a kind differ that does not say how it brings records together."""
-    names = [own.name for own in fields(spec) if own.name not in ("classes", "format", "kind")]
-    apart = [name for name in names if getattr(spec, name) != getattr(common, name)]
-    told = [f"{name} ({str(getattr(spec, name))[:40]} and {str(getattr(common, name))[:40]})" for name in apart[:4]]
-    return (
-        [f"the samples and the real data differ in {', '.join(told)}: records are taken as those of the real data"]
-        if told
-        else []
-    )
 
 
 def _labels_like(other: Dataset, dataset: Dataset) -> np.ndarray | None:

@@ -39,9 +39,11 @@ def same_records(
     marks: np.ndarray | None,
     groups: np.ndarray,
 ) -> Same:
-    """to_real (N, T + H), heldout_to_train (H, T): distances of features, training first. norm: the usual length of
-    features about their mean. records: those that features are of (generated, train, heldout), in one spec; without them features decide.
-    marks (T, D): of the training records. groups (T + H,)."""
+    """to_real (N, T + H), heldout_to_train (H, T): distances of features, training first. groups (T + H,).
+
+    norm: the usual length of features about their mean. records: those that features are of (generated, train, heldout), in one
+    spec; without them features decide. marks (T, D): of the training records.
+    """
     t = heldout_to_train.shape[1]
     usual = float(np.median(heldout_to_train.min(axis=1)))
     limit = max(ROUNDING * usual, 2e-5 * norm)
