@@ -126,13 +126,13 @@ def test_exact_copies_are_never_clear_though_the_held_out_part_has_some() -> Non
     held[:10], made[:4] = train[50:60], train[:4]
     found = audit(made, train, held)
     near = found.measures["near_copies"].more
-    assert found.verdict != "clear" and (near["exact"], near["exact_heldout"]) == (4, 0)
+    assert found.verdict != "clear" and (near["exact"], near["also_heldout"]) == (4, 0)
     assert any("10 of 80 held-out records are twins of training records" in note for note in found.notes)
     assert found.measures["dcr_share"].protocol.endswith("heldout=70")
     also = records(200, 2)
     also[:4] = train[50:54]  # of which the held-out part has copies: nothing says where they are from
     found = audit(also, train, held)
-    assert found.measures["near_copies"].more["exact_heldout"] == 4
+    assert found.measures["near_copies"].more["also_heldout"] == 4
     one = records(200, 2)
     one[0] = train[0]
     found = audit(one, train, records(80, 1))

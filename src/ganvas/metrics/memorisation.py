@@ -262,8 +262,9 @@ def judge(measures: dict[str, Measure], tests: dict[str, float], n: int) -> tupl
     noisy = tests.get("noisy_copies", 1.0)
     name, p = min(most.items(), key=lambda item: item[1])
     where = f"but for {near.more['changes']}" if name.endswith(CHANGES) else name.rpartition("_")[2]
+    exact = f", {near.more['exact']} of them exact" if near.more["exact"] else ""
     found = (
-        f"{near.value:.0f} of {n} samples are near copies of a training record ({where}), where unseen real records "
+        f"{near.value:.0f} of {n} samples are near copies of a training record ({where}){exact}, where unseen real records "
         f"give about {near.more['expected']:.1f} (p = {p:.1g})"
     )
     if p < COPIES_BELOW:
@@ -276,7 +277,7 @@ def judge(measures: dict[str, Measure], tests: dict[str, float], n: int) -> tupl
         )
     if p < SUSPECT_BELOW:
         return "suspect", found
-    if alone := near.more["exact"] - near.more["exact_heldout"]:
+    if alone := near.more["exact"] + near.more["changed"] - near.more["also_heldout"]:
         but = f", {near.more['changed']} of them but for {near.more['changes']}" if near.more["changed"] else ""
         return "suspect", (
             f"{alone} of {n} samples are a training record up to rounding{but}, and no held-out one: look at the pairs"
@@ -373,8 +374,8 @@ SINGLE = 0.02  # a ratio this small in any space: one record fits fifty times be
 def _near_copies(flagged: np.ndarray, spaces: list[Space], protocol: str, same: Same, changes: str) -> Measure:
     """How many samples are nearer to one training record than real records are, in any space, and what chance gives.
 
-    exact: samples that are a training record; exact_heldout: those of them that are a held-out one as well; changed: those that
-    are one but for a change. single: samples whose ratio is below SINGLE.
+    exact: samples that are a training record; changed: those that are one but for a change; also_heldout: those of both that
+    are a held-out one as well. single: samples whose ratio is below SINGLE.
     """
     from scipy.stats import beta
 
@@ -393,9 +394,9 @@ def _near_copies(flagged: np.ndarray, spaces: list[Space], protocol: str, same: 
         {
             "share": k / n,
             "expected": float(null.mean() * n),
-            "exact": int(same.in_train.sum()),
-            "exact_heldout": int((same.in_train & same.in_heldout).sum()),
-            "changed": int((same.in_train & ~same.in_heldout & same.changed).sum()),
+            "exact": int((same.in_train & ~same.changed).sum()),
+            "changed": int(same.changed.sum()),
+            "also_heldout": int((same.in_train & same.in_heldout).sum()),
             "changes": changes,
             "single": int(single.sum()),
             "single_null": int(single_null.sum()),

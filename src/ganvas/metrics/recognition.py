@@ -18,6 +18,7 @@ CANDIDATES = 8  # records that each one is compared with in detail
 BLOCK, PAIRS = 128, 1024  # records whose marks, and pairs whose likeness, are taken together: memory
 MOST = 20_000
 """Twins are looked for among at most this many records: the search compares all pairs."""
+STRICTER = (1.0, 0.5, 0.1, 0.01)  # shares of the unlikeness of twins that are tried
 LARGEST = 0.2
 """Share of the records above which a chain of twins is cut: a chain of everything could not be split."""
 
@@ -51,9 +52,8 @@ class Recogniser:
         return made
 
 
-def _products(recogniser: Recogniser, records: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """(n, T): the best product of any change of each record with the marks (T, D)."""
-    made = recogniser.prints(np.asarray(records), True)
+def _products(made: np.ndarray, marks: np.ndarray) -> np.ndarray:
+    """(n, T): the best product of any change of each record, of the marks (n, V, D), with the marks (T, D)."""
     best = made[:, 0] @ marks.T
     for k in range(1, made.shape[1]):
         np.maximum(best, made[:, k] @ marks.T, out=best)
@@ -75,9 +75,9 @@ def twin_groups(recogniser: Recogniser, records: np.ndarray, groups: np.ndarray)
     first, second, likeness = _pairs(recogniser, records, groups)
     number, start = np.unique(groups, return_inverse=True, return_index=True)[2:0:-1]
     parent = start[number.reshape(-1)].astype(np.int64)
-    largest = max(LARGEST * len(groups), int(np.bincount(parent).max()))
+    largest = max(2.0, LARGEST * len(groups), float(np.bincount(parent).max()))
     threshold = recogniser.twin
-    for threshold in (recogniser.twin, (1 + recogniser.twin) / 2, 0.999):
+    for threshold in (1 - (1 - recogniser.twin) * share for share in STRICTER):
         joined, sure = parent.copy(), likeness >= threshold
         join(joined, first[sure], second[sure])
         if np.bincount(joined).max() <= largest:
@@ -89,10 +89,13 @@ def _pairs(recogniser: Recogniser, records: np.ndarray, groups: np.ndarray) -> t
     """Pairs of different groups that may be twins, (P,) each: first, second, and their likeness."""
     marks = recogniser.marks(records)
     rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    alone = recogniser.prints(np.asarray(records[:1]), True).shape[1] == 1  # what is looked through leaves no trace in them
     for start in range(0, len(marks), BLOCK):
+        part = slice(start, start + BLOCK)
+        made = marks[part, None] if alone else recogniser.prints(np.asarray(records[part]), True)
         # What changes undo is undone the other way round as well: each pair is looked at once.
-        products = _products(recogniser, records[start : start + BLOCK], marks[start:])
-        products[groups[start : start + BLOCK, None] == groups[None, start:]] = -1
+        products = _products(made, marks[start:])
+        products[groups[part, None] == groups[None, start:]] = -1
         near = _foremost(products, CANDIDATES)
         row, place = np.nonzero(np.take_along_axis(products, near, axis=1) >= recogniser.reach)
         rows.append(row + start)
@@ -130,7 +133,7 @@ def likest(
     found: list[tuple[np.ndarray, ...]] = []
     for start in range(0, len(queries), BLOCK):
         part = np.asarray(queries[start : start + BLOCK])
-        products = _products(recogniser, part, marks)
+        products = _products(recogniser.prints(part, True), marks)
         if excluded is not None:
             products[excluded[start : start + BLOCK, None] == groups[None, :]] = -2
         near = _foremost(products, CANDIDATES)

@@ -19,15 +19,19 @@ def marks(values: np.ndarray, spec: TokensSpec) -> np.ndarray:
     tokens = np.asarray(values).astype(np.int64)
     made = np.zeros((len(tokens), BUCKETS), np.float32)
     own = hashes(spec.symbols, 3)
+    rows, found = [], []
     for row, record in enumerate(tokens):
         ended = np.flatnonzero(record == 0)
         record = record[: ended[0]] if spec.ends and len(ended) else record
-        symbols = own[record] if spec.rate is None else events([spec.symbols[index] for index in record])
-        if len(symbols) < LEAST:
-            continue
-        triples = mixed(symbols[:-2] + mixed(symbols[1:-1]) * np.uint64(31) + mixed(symbols[2:]) * np.uint64(961))
-        signs = np.where(mixed(triples) % np.uint64(2), 1.0, -1.0)
-        np.add.at(made[row], (triples % np.uint64(BUCKETS)).astype(np.int64), signs)
+        symbols = own[record] if spec.rate is None else events([spec.symbols[index] for index in record.tolist()])
+        if len(symbols) >= LEAST:
+            found.append(symbols[:-2] + mixed(symbols[1:-1]) * np.uint64(31) + mixed(symbols[2:]) * np.uint64(961))
+            rows.append(np.full(len(symbols) - 2, row))
+    if not found:
+        return made[:, None]
+    triples = mixed(np.concatenate(found))
+    signs = np.where(mixed(triples) % np.uint64(2), np.float32(1), np.float32(-1))
+    np.add.at(made, (np.concatenate(rows), (triples % np.uint64(BUCKETS)).astype(np.int64)), signs)
     length = np.linalg.norm(made, axis=1, keepdims=True)
     return (made / np.where(length > 0, length, 1.0))[:, None]
 
