@@ -462,6 +462,7 @@ class _Bench:
 
     def audit(self) -> Any:
         """The memorisation audit of the samples, on features (with mirrored real images) and on pixels."""
+        from ..data.twins import recogniser_of
         from ..metrics.extractors import find_extractor
         from ..metrics.memorisation import audit
 
@@ -470,7 +471,10 @@ class _Bench:
         kind = kind_of(sets.kind)
         if sides is not None and isinstance(kind, Audited) and (found := kind.audit(*sides, self.seed)) is not None:
             return found
-        more: dict[str, Any] = {}
+        more: dict[str, Any] = {"overlooks": kind.says.overlooks}
+        if sides is not None:
+            more["records"] = tuple(np.asarray(records) for records, _ in sides)
+            more["recogniser"] = recogniser_of(kind, sides[0][1])
         if self.image:
             more["train_flipped"] = self.features(np.ascontiguousarray(sets.train.values[:, :, ::-1]))
             more["heldout_flipped"] = self.features(np.ascontiguousarray(sets.heldout.values[:, :, ::-1]))

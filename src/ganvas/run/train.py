@@ -23,13 +23,13 @@ from . import checkpoint
 from .budget import parse_budget
 from .load import RunRecord, given_spec, place_of, read_run
 from .loop import play
-from .opening import open_run_data, same_data, with_options
+from .opening import SPLIT, is_of, open_run_data, same_data, with_options
 from .rehearsal import Plan, rehearse
 from .resolving import check_sharing, choose_preset, resolve_numbers
 from .settings import ANY_TIME, FILE, Settings, build_settings, parse_size, read_yaml, write_yaml
 
 NOTES = 10  # on the data, that are told before a run; all of them stand in its folder
-BEGINNINGS = ("checkpoints", "samples", "environment.json", "split.json", "start.safetensors")  # of a run not yet complete
+BEGINNINGS = ("checkpoints", "samples", "environment.json", SPLIT, "start.safetensors")  # of a run not yet complete
 
 
 def train(
@@ -213,8 +213,7 @@ def _recheck_memory(record: RunRecord, settings: Settings, say: Callable[[str], 
 
 def _same_records(record: RunRecord, data: str | Path) -> bool:
     """Whether data at another place has the fingerprint of that a run was trained on."""
-    found = open_run_data(record.settings, source=data, card=record.card)
-    return bool(found.fingerprint == record.data["fingerprint"])
+    return is_of(record, open_run_data(record.settings, source=data, card=record.card))
 
 
 def _same_size(text: str | None) -> tuple[Any, ...]:
@@ -304,7 +303,7 @@ def _begin(plan: Plan, init_from: str | Path | None) -> None:
 
     write_json(folder / "environment.json", machine())
     heldout = [int(i) for i in dataset.heldout_indices()]
-    write_json(folder / "split.json", {"fingerprint": dataset.fingerprint, "records": len(dataset.values), "heldout": heldout})
+    write_json(folder / SPLIT, {"fingerprint": dataset.fingerprint, "records": len(dataset.values), "heldout": heldout})
     facts = {"fingerprint": dataset.fingerprint, "train": len(dataset.train_indices()), "heldout": len(heldout)}
     facts |= {"learnt": learnt_from(plan.made, dataset), "notes": list(dataset.notes)}
     if (place := None if settings.data == "array" else place_of(settings.data)) is not None:
