@@ -182,14 +182,16 @@ SIMPLE_USES = {
     "    def restore(self, images, noise):\n        return images.repeat_interleave(2, 2).repeat_interleave(2, 3)\n",
     "score": "anomaly(self, images, noise):\n        maps = (images.mean(1) + 1) / 2 * self.config.gain"
     "\n        return maps.mean((1, 2)), maps\n",
+    "project": "project(self, images, noise):\n        return images.mean((2, 3))\n"
+    "    def reconstruct(self, latents):\n        return latents[:, :, None, None].expand(-1, -1, 8, 8)\n",
 }
 
 
 def simple_run(folder: Path, verb: str, data: Path, *, domains: tuple[int, ...] = (), **settings: Any) -> Path:
-    """A run, trained for one round, of a system that can `translate`, `restore` or `score` in a way that is easily checked.
+    """A run, trained for one round, of a system that can do one thing (`SIMPLE_USES`) in a way that is easily checked.
 
-    It translates to class 1 by inverting, restores by repeating pixels what it degrades by leaving out every other one, and
-    scores by brightness.
+    It translates to class 1 by inverting, restores by repeating pixels what it degrades by leaving out every other one, scores
+    by brightness, and projects to pictures (8x8) of the mean.
     """
     from ganvas.run.train import train
 

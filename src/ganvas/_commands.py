@@ -237,7 +237,7 @@ def run_apply(options: argparse.Namespace) -> int:
     total = result["inputs"] + len(result["failed"])
     lines = [f"{result['done']} {result['inputs']} of {total} files, results in {result['folder']}"]
     for row in _highest(result["scores"])[:10]:
-        name, (value, *_) = " ".join(str(v) for v in row.values() if isinstance(v, str)), _numbers(row)
+        name, (value, *_) = " ".join(str(v) for v in row.values() if not isinstance(v, float)), _numbers(row)
         lines.append(f"  {value:<12.6g} {name}")
     if len(result["scores"]) > 10:
         lines.append(f"  ... all {len(result['scores'])} in {Path(result['folder']) / TABLE}")
