@@ -152,7 +152,7 @@ class NetGan(System):
         with torch.no_grad():
             fake, _ = self._walk(self.generator, len(batch), batch.noise)
         down = self.critic.down
-        both = down[torch.cat([batch.real, fake])]
+        both = nn.functional.embedding(torch.cat([batch.real, fake]), down)  # whose gradient is added up in one order; that of an index is not
         on_real, on_fake = self.critic(both).chunk(2)
         share = batch.noise.uniform(len(batch))[:, None, None]
         real, made = both.chunk(2)
