@@ -14,7 +14,7 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test lint types
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m 'not slow' --numprocesses 2 --dist loadfile
 
-# What takes more than ten seconds a test: processes that are killed, memory that is measured, whole studies.
+# What takes some ten seconds a test: systems that must learn, processes that are killed, memory that is measured, studies.
 test-slow: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m slow --numprocesses 2 --dist loadgroup
 

@@ -284,6 +284,7 @@ def test_it_is_found_again_and_a_damaged_one_is_not_used(detector: FindingDetect
         detector.flags(np.zeros((2, 20, 20, 3), np.uint8))
 
 
+@pytest.mark.slow
 def test_masks_teach_small_findings_that_names_alone_do_not(folder: Path) -> None:
     rng = np.random.default_rng(5)
     shown = rng.random((400, 1)) < 0.5
@@ -333,6 +334,7 @@ class Drawing:
         return make(label, count, seed, (16, 16)).values
 
 
+@pytest.mark.slow
 def test_samples_and_runs_of_the_chest_phantom_are_judged(folder: Path, monkeypatch) -> None:
     options = {"images": 500, "cache": folder, "specificity": 0.9}
     found = chest_unintended(Drawing(), count=100, **options)

@@ -172,6 +172,7 @@ def test_predicting_leaves_the_session_alone() -> None:
     assert type(torch.zeros(1)) is torch.Tensor
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", [small(width=48, batch_size=128), small("wgan-gp", width=24, batch_size=64)], ids=["dcgan", "wgan"]
 )

@@ -76,6 +76,7 @@ def test_samples_that_all_cling_to_single_records_are_suspect_even_where_the_dat
     assert found.verdict in ("suspect", "copies") and found.tests["nearness_features"] < 3e-4
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_promised() -> None:
     verdicts = [audit(records(60, 3 * s), records(120, 3 * s + 1), records(60, 3 * s + 2), seed=s).verdict for s in range(40)]
     assert verdicts.count("clear") >= 39

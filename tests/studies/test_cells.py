@@ -193,6 +193,7 @@ def test_a_failed_cell_takes_no_other_with_it_and_what_is_done_is_kept(judge: st
     assert result.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_study_of_an_earlier_rule_of_the_split_is_not_mixed_with_todays(judge: str, tmp_path: Path) -> None:
     place = tmp_path / "study"
     found = run_cells(place, plan(judge, looks=1), rounds=3, jobs=1)

@@ -162,6 +162,7 @@ def test_the_heat_map_keeps_the_mean_and_has_no_preferred_side() -> None:
     assert torch.allclose(smooth[0, 8, 5], smooth[0, 8, 9])
 
 
+@pytest.mark.slow
 def test_after_a_short_training_odd_images_score_higher_and_glow_where_they_are_odd() -> None:
     system = built(width=8, gan_share=0.6)
     engine = engine_of(system, Slopes(512))

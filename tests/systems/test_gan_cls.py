@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from ganvas.batches import Batch, Noise
@@ -176,6 +177,7 @@ def follows(rounds: int = 450, seed: int = 0, **settings: Any) -> tuple[float, f
     return float(right[0].mean()), float(right[1].mean()), float((right[0] & right[1]).mean())
 
 
+@pytest.mark.slow
 def test_pictures_follow_their_captions_and_do_not_without_wrong_ones() -> None:
     colour, shape, both = follows()
     plain = follows(matching_aware=False)

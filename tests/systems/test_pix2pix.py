@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from ganvas.batches import Batch, Noise
@@ -41,6 +42,7 @@ def noise(seed: int = 0) -> Noise:
     return Noise(torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.slow
 def test_texture_comes_back_with_the_discriminator_and_not_without() -> None:
     data = pairs()
     held = data.heldout_indices()

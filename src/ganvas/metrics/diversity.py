@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ganvas.errors import GanvasError
-from ganvas.metrics.features import PROTOCOL, SIDE, Size, _height_width, _reader, extractor_network
+from ganvas.metrics.features import PROTOCOL, SIDE, Size, _height_width, _reader, at_once, extractor_network
 from ganvas.metrics.measure import Measure
 from ganvas.metrics.pixels import compared, normal_interval
 
@@ -159,6 +159,7 @@ def _embeddings(
     network = extractor_network(str(device))
     target = None if size is None else _height_width(size)
     at = np.arange(len(images)) if chosen is None else chosen
+    batch = at_once(batch, device)
     for start in range(0, len(at), batch):
         with torch.no_grad(), torch.autocast(torch.device(device).type, enabled=False):
             part = read(images[at[start : start + batch]]).to(device)
@@ -167,7 +168,7 @@ def _embeddings(
             for goal in (target, (SIDE, SIDE)):
                 if goal is not None and tuple(part.shape[2:]) != goal:
                     part = functional.interpolate(part, size=goal, mode="bilinear", antialias=True)
-            maps = part.expand(-1, 3, -1, -1).contiguous()
+            maps = part.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
             maps = network._swish(network._bn0(network._conv_stem(maps)))
             found = []
             for depth, block in enumerate(network._blocks[: DEPTHS[-1] + 1]):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PROTOCOL = "effnet-lite0/160"
 SIDE = 160
 WIDTH = 1280
+CPU_BATCH = 8
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 Size = int | tuple[int, int]
@@ -87,6 +88,7 @@ def image_features(
     read = _reader(images)
     network = extractor_network(str(device))
     target = None if size is None else _height_width(size)
+    batch = at_once(batch, device)
     out = np.empty((len(images), WIDTH), dtype=np.float32)
     with torch.no_grad(), torch.autocast(torch.device(device).type, enabled=False):
         for start in range(0, len(images), batch):
@@ -96,9 +98,14 @@ def image_features(
             for goal in (target, (SIDE, SIDE)):
                 if goal is not None and tuple(part.shape[2:]) != goal:
                     part = functional.interpolate(part, size=goal, mode="bilinear", antialias=True)
-            part = part.expand(-1, 3, -1, -1).contiguous()
+            part = part.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
             out[start : start + len(part)] = network.extract_features(part).mean(dim=(2, 3)).cpu().numpy()
     return out
+
+
+def at_once(batch: int, device: str) -> int:
+    """How many images of a batch pass the network together: on a CPU few, whose maps stay in its caches (twice as fast)."""
+    return min(batch, CPU_BATCH) if str(device).startswith("cpu") else batch
 
 
 def _height_width(size: Size) -> tuple[int, int]:
@@ -163,7 +170,30 @@ def extractor_network(device: str) -> Any:
     with shapes_only():
         network = EfficientNet.from_name("efficientnet-lite0", image_size=SIDE)
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), assign=True)
-    return network.to(device).eval().requires_grad_(False)
+    network.eval()
+    _fold(network, "_conv_stem", "_bn0")
+    _fold(network, "_conv_head", "_bn1")
+    for block in network._blocks:
+        if hasattr(block, "_expand_conv"):
+            _fold(block, "_expand_conv", "_bn0")
+        _fold(block, "_depthwise_conv", "_bn1")
+        _fold(block, "_project_conv", "_bn2")
+    return network.to(device, memory_format=torch.channels_last).requires_grad_(False)
+
+
+def _fold(owner: Any, convolution: str, norm: str) -> None:
+    """Put a BatchNorm, which in evaluation is a scale and a shift, into the weights of the convolution before it; and the zeros
+    around its input into its own padding, where they are as many on every side."""
+    from torch import nn
+    from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+    before, after = getattr(owner, convolution), getattr(owner, norm)
+    numbers = before.weight, before.bias, after.running_mean, after.running_var, after.eps, after.weight, after.bias
+    before.weight, before.bias = fuse_conv_bn_weights(*numbers)
+    setattr(owner, norm, nn.Identity())
+    pad = before.static_padding
+    if isinstance(pad, nn.ZeroPad2d) and len(set(pad.padding)) == 1:  # else more on one side, which a convolution cannot
+        before.padding, before.static_padding = pad.padding[:2], nn.Identity()
 
 
 def _check_weights(path: Path) -> None:

@@ -152,7 +152,8 @@ class NetGan(System):
         with torch.no_grad():
             fake, _ = self._walk(self.generator, len(batch), batch.noise)
         down = self.critic.down
-        both = nn.functional.embedding(torch.cat([batch.real, fake]), down)  # whose gradient is added up in one order; that of an index is not
+        # Of `down[...]` several threads add up the gradient in an order that differs from run to run.
+        both = nn.functional.embedding(torch.cat([batch.real, fake]), down)
         on_real, on_fake = self.critic(both).chunk(2)
         share = batch.noise.uniform(len(batch))[:, None, None]
         real, made = both.chunk(2)
