@@ -126,11 +126,16 @@ class SolidKind(Kind):
     def write(
         self, records: np.ndarray, spec: SolidSpec, folder: Path, *, format: str, depth: int | None, note: Mapping[str, str]
     ) -> list[Path]:
-        """One mesh or volume a record, or all in `samples.npz` (`solids`, `note`) or `synthetic.npy` (bare)."""
+        """One mesh or volume a record, or all in `samples.npz` (`solids`, `note`) or `synthetic.npy` (bare).
+
+        Raises GanvasError for solids without a voxel inside, which no program could read.
+        """
         from ...files import write_atomically
 
         if depth is not None:
             raise GanvasError("--depth means nothing to solids: leave it out")
+        if (void := self.empty(records)).any():
+            raise GanvasError(f"solid {int(void.argmax()) + 1} of {len(void)} has no voxel inside: leave it out")
         if format == "npy":
             plain = io.BytesIO()
             np.save(plain, np.asarray(records, np.uint8), allow_pickle=False)
@@ -187,6 +192,10 @@ class SolidKind(Kind):
             extent = places.shape[1] - places.argmax(axis=1) - places[:, ::-1].argmax(axis=1)
             found[name] = np.where(places.any(axis=1), extent / places.shape[1], 0.0)
         return found
+
+    def empty(self, records: np.ndarray) -> np.ndarray:
+        """Which have no voxel inside: (N,) bool."""
+        return ~np.asarray(records).reshape(len(records), -1).any(axis=1)
 
     def describe(self, spec: SolidSpec) -> str:
         return f"solids of {spec.side}x{spec.side}x{spec.side} voxels"
