@@ -257,7 +257,11 @@ def surface_net(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     corners, given, owners = _squares(voxels)
     squares, middle = _manifold(given, owners)
     beside, halved = np.roll(squares, -1, 1), middle >= 0
-    rim = [np.stack([squares, beside], 2)[~halved], np.stack([squares, middle], 2)[halved], np.stack([middle, beside], 2)[halved]]
+    rim = [
+        np.stack([squares, beside], 2)[~halved],
+        np.stack([squares, middle], 2)[halved],
+        np.stack([middle, beside], 2)[halved],
+    ]
     ends = np.concatenate(rim)
     square = np.concatenate([np.nonzero(~halved)[0], *(np.nonzero(halved)[0],) * 2])
     # A square with a vertex on an edge gets one in the middle too, and triangles around it.
