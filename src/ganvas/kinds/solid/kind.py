@@ -22,8 +22,10 @@ from .spec import SolidSpec
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ...metrics.measure import Measure
     from ...store.cache import Writer
     from ...store.listing import Listing
+    from ..facets import Side
 
 SIDE, SMALLEST, LARGEST = 32, 8, 256
 COARSE = 8  # voxels a side of the features
@@ -196,6 +198,12 @@ class SolidKind(Kind):
     def empty(self, records: np.ndarray) -> np.ndarray:
         """Which have no voxel inside: (N,) bool."""
         return ~np.asarray(records).reshape(len(records), -1).any(axis=1)
+
+    def measures(self, made: Side, train: Side, heldout: Side, seed: int) -> dict[str, Measure]:
+        """Overlap with held-out solids both ways, and the share in one piece (`measures.measures`)."""
+        from .measures import measures
+
+        return measures(made, train, heldout, seed)
 
     def describe(self, spec: SolidSpec) -> str:
         return f"solids of {spec.side}x{spec.side}x{spec.side} voxels"
