@@ -113,17 +113,34 @@ class Work:
         return made.to(self.dtype) if made.is_floating_point() else made
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What is had of the same records without the run: by leaving them alone, or by the trivial method. values: (N, ...) in
+    file units. words: what it is, as in `the given records as they are`."""
+
+    values: np.ndarray
+    words: str
+
+
+ALL = ("distance", "spread", "look", "classes", "audit")
+"""Families of numbers by which records are judged: distance to the real ones; their spread (precision, coverage, diversity);
+what is seen on the records themselves; their classes; whether training records were copied."""
+
+
 @dataclass
 class Judged:
     """What a use makes to be judged. values, untrained: (N, ...) in file units, of the run and of the same system with fresh
     weights. dataset: the real data they answer to. labels: (N,) that were asked for. originals: (N, ...) what each value stands
-    for. notes: for the reader."""
+    for. beside: name -> the same without the run. families: those of `ALL` that say something of them. notes: for the reader.
+    """
 
     values: np.ndarray
     untrained: np.ndarray
     dataset: Dataset
     labels: np.ndarray | None = None
     originals: np.ndarray | None = None
+    beside: dict[str, Beside] = field(default_factory=dict)
+    families: tuple[str, ...] = ALL
     notes: list[str] = field(default_factory=list)
 
 
@@ -143,9 +160,9 @@ class Use:
 
     run: given fields -> made fields. tell: what is done, for the note in each file; raises GanvasError for options that do not
     go with the run. file: does a whole file in its own way, and returns whether it did. keep: writes what needs a form of its
-    own, and takes it out of what was made. finish: writes what belongs to all files. judge: makes records of a data set's
-    held-out part, to be judged; measure: measures what needs no judge. show: what is to be looked at of a batch
-    of the stream.
+    own, and takes it out of what was made; a field that it leaves there is written like the input. finish: writes what belongs
+    to all files. judge: makes records of a data set's held-out part, to be judged; measure: measures what needs no judge. show:
+    what is to be looked at of a batch of the stream.
     """
 
     verb: str

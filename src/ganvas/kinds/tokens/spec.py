@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 LEAST, MOST = 2, 4096  # symbols of a sequence
 WHOLE = 64  # sequences up to here are taken whole, when no length is asked for; longer ones give so many symbols
 VOCABULARY = 100_000
@@ -50,3 +52,14 @@ def symbol_order(symbol: str) -> tuple[int, int, str]:
     """Numbers by size, then anything else by its text."""
     number = symbol.isascii() and symbol.isdigit() and len(symbol) < 10
     return (0, int(symbol), symbol) if number else (1, 0, symbol)
+
+
+def texts(row: np.ndarray, spec: TokensSpec) -> list[str]:
+    """The symbols of a record (length,) up to its end."""
+    found = []
+    for index in row.tolist():
+        symbol = spec.symbols[index]
+        if not symbol:
+            break
+        found.append(symbol)
+    return found
