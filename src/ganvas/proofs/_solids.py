@@ -18,7 +18,7 @@ def judged(dataset: Any, solids: np.ndarray, facts: dict[str, Any]) -> Outcome:
     value: mean of fidelity (of each sample, the overlap with the nearest held-out shape) and recall (of each held-out shape,
     that with the nearest sample). covered: share of held-out shapes that are the nearest of some sample, over the same share
     for as many training shapes. copied: share of samples nearer to a training shape than 95 % of held-out shapes are.
-    pieces: median number of connected parts; one_piece: share of samples that have one (voxels that share a face are connected).
+    pieces: median number of connected parts; one_piece: share of samples that are one (voxels that share a face are connected).
     """
     from ganvas.kinds.solid.kind import render
     from ganvas.kinds.solid.measures import overlaps, pieces

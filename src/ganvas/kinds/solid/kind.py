@@ -279,11 +279,12 @@ def _format(listing: Listing) -> str:
 
 def _joined(solids: np.ndarray) -> np.ndarray:
     """The voxels (N, side, side, side) that share a face with another one inside."""
-    beside = np.zeros(solids.shape, bool)
+    inside = np.asarray(solids) > 0
+    beside = np.zeros(inside.shape, bool)
     for axis in (1, 2, 3):
-        front, back = np.moveaxis(solids, axis, 0), np.moveaxis(beside, axis, 0)
-        back[1:] |= front[:-1] > 0
-        back[:-1] |= front[1:] > 0
+        front, back = ((*(slice(None),) * axis, part) for part in (slice(1, None), slice(None, -1)))
+        beside[front] |= inside[back]
+        beside[back] |= inside[front]
     return np.where(beside, solids, 0)
 
 

@@ -8,7 +8,6 @@ from ...metrics.measure import Measure
 from ...metrics.pixels import normal_interval
 from ..facets import Side
 
-
 COMPARED = 500  # solids of a side whose overlaps are looked at
 _BLOCK = 2**22  # voxels multiplied at once
 
@@ -44,7 +43,7 @@ def measures(made: Side, train: Side, heldout: Side, seed: int) -> dict[str, Mea
     """Both ways between samples and the held-out part, and pieces; each with what as many training records have (`real`).
 
     overlap_of_samples: of each sample, intersection over union with the nearest held-out solid, mean: are samples like real
-    ones? Blurred ones, too, reach much. overlap_of_heldout: of each held-out solid, with the nearest sample: are all kinds made?
+    ones? Blurred ones reach much too. overlap_of_heldout: of each held-out solid, with the nearest sample: are all kinds made?
     Both are left out where the sides differ. one_piece: share of samples in one piece.
     """
     samples, held = (some_of(side, COMPARED, seed) for side in (made, heldout))
