@@ -24,6 +24,7 @@ from ganvas.kinds.solid.spec import SolidSpec
 
 MESHES = ("obj", "stl", "ply")
 KIND = kind_of("solid")
+WRITTEN: dict[str, Any] = {"format": "obj", "depth": None, "note": {}}
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +101,55 @@ def test_surfaces_are_closed_and_keep_the_middle_of_every_voxel_on_its_side(seed
             below = hits.depth < k + 0.5
             winding = np.bincount(hits.line[below], hits.sign[below], 90).reshape(9, 10)
             assert np.array_equal(winding, voxels[:, :, k])
+
+
+def around(vertices: np.ndarray, faces: np.ndarray) -> int:
+    """The largest number of rings of triangles around one vertex."""
+    opposite: dict[int, list[tuple[int, int]]] = {}
+    for a, b, c in faces.tolist():
+        for own, first, second in ((a, b, c), (b, c, a), (c, a, b)):
+            opposite.setdefault(own, []).append((first, second))
+    most = 0
+    for links in opposite.values():
+        onward, rings = dict(links), 0
+        while onward:
+            start, place = onward.popitem()
+            rings += 1
+            while place != start:
+                place = onward.pop(place)
+        most = max(most, rings)
+    return most
+
+
+TOUCHING = {
+    "at an edge": [(0, 0, 0), (1, 1, 0)],
+    "at a corner": [(0, 0, 0), (1, 1, 1)],
+    "at an edge of two voxels": [(0, 0, 0), (0, 0, 1), (1, 1, 0), (1, 1, 1)],
+    "at an edge whose ends are joined": [
+        *((x, y, 0) for x in range(2) for y in range(2)), (0, 0, 1), (1, 1, 1), *((x, y, 2) for x in range(2) for y in range(2))
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("format", MESHES)
+@pytest.mark.parametrize("density", [0.1, 0.3, 0.5, 0.8, *TOUCHING])
+def test_meshes_are_watertight_however_voxels_touch(density: Any, format: str) -> None:
+    trimesh = pytest.importorskip("trimesh")
+    if isinstance(density, str):
+        voxels = np.zeros((4, 4, 4), np.uint8)
+        voxels[tuple(np.array(TOUCHING[density]).T)] = 1
+    else:
+        voxels = (np.random.default_rng(1).random((7, 8, 9)) < density).astype(np.uint8)
+    mesh = trimesh.load(io.BytesIO(encoded(voxels, format, {})), file_type=format)  # which joins what lies at one place
+    assert mesh.is_watertight and mesh.is_winding_consistent and mesh.volume > 0
+    assert around(*surface_net(voxels)) == 1
+    as_it_is = cuboids(voxels)
+    assert not trimesh.Trimesh(*as_it_is, process=False).is_watertight or around(*as_it_is) > 1, "or nothing was to be done"
+
+
+def test_nothing_has_no_surface() -> None:
+    vertices, faces = surface_net(np.zeros((5, 5, 5), np.uint8))
+    assert vertices.shape == (0, 3) and faces.shape == (0, 3)
 
 
 def test_fitting_keeps_orientation_and_proportions() -> None:
@@ -281,10 +331,14 @@ def test_writing_every_format(made: Any, tmp_path: Path) -> None:
         assert sum(len(list(read_shapes(file, 32))) for file in files) == 3
     with pytest.raises(GanvasError, match="depth"):
         KIND.write(made.values[:1], made.spec, tmp_path, format="obj", depth=8, note={})
-    empty = tmp_path / "empty.ply"
-    empty.write_bytes(encoded(np.zeros((8, 8, 8), np.uint8), "ply", {}))
+    with pytest.raises(GanvasError, match="solid 2 of 2 has no voxel inside"):
+        KIND.write(made.values[:2] * np.array([1, 0], np.uint8)[:, None, None, None], made.spec, tmp_path, **WRITTEN)
+    assert not list(tmp_path.glob("*.obj"))
+    nothing = tmp_path / "nothing.ply"
+    nothing.write_text("ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nproperty float y\nproperty float z\n"
+                       "element face 0\nproperty list uchar int vertex_indices\nend_header\n0 0 0\n")  # fmt: skip
     with pytest.raises(DataError, match="no triangles"):
-        list(read_shapes(empty, 32))
+        list(read_shapes(nothing, 32))
 
 
 # Phantom

@@ -230,6 +230,15 @@ class Audited(Protocol):
 
 
 @runtime_checkable
+class MayBeEmpty(Protocol):
+    """Has records in which there is nothing (a solid without a voxel inside): such samples are told, and not written."""
+
+    def empty(self, records: np.ndarray) -> np.ndarray:
+        """Which of records (N, ...) in file units have nothing in them: (N,) bool."""
+        ...
+
+
+@runtime_checkable
 class Recognises(Protocol):
     """Knows a record again after what its field does to such records: played softer, begun later, transposed, turned.
 

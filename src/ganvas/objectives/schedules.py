@@ -11,14 +11,14 @@ from collections.abc import Callable
 from ..game import Clock
 
 
-def linear_decay(start: float = 0.0) -> Callable[[Clock], float]:
-    """A factor that is 1 until the share `start` of the budget, and then falls linearly to 0 at its end.
+def linear_decay(start: float = 0.0, end: float = 1.0) -> Callable[[Clock], float]:
+    """A factor that is 1 until the share `start` of the budget, and then falls linearly to 0 at the share `end`.
 
-    start: in [0, 1]; 1 never falls before the end.
+    start, end: in [0, 1]; a start of 1 never falls before the end.
     """
 
     def factor(clock: Clock) -> float:
-        return min(1.0, max(0.0, 1.0 - clock.progress) / max(1.0 - start, 1e-9))
+        return min(1.0, max(0.0, end - clock.progress) / max(end - start, 1e-9))
 
     return factor
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from ganvas.proofs import HIGHER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import data_of, trained
+from ganvas.proofs._solids import COUNT, judged
 
-COUNT = 500  # samples; as many held-out shapes at most
 COMPONENTS = 128  # of the linear model
 SIDE = 32
-PICTURED = 36
 QUICK_SHAPES = 800
 MARGIN, COVERED, COPIED = 0.03, 0.9, 0.2
 
@@ -21,7 +19,7 @@ MARGIN, COVERED, COPIED = 0.03, 0.9, 0.2
 def game(task: Task) -> Outcome:
     """`ganvas train gan-3d --data solids`, no other option."""
     run, facts = trained(task, "gan-3d", phantom_count=QUICK_SHAPES if task.quick else None)
-    return _judged(data_of(run), run.sample(COUNT, seed=10_000 + task.seed), facts)
+    return judged(data_of(run), run.sample(COUNT, seed=10_000 + task.seed), facts)
 
 
 def linear(task: Task, by_class: bool) -> Outcome:
@@ -47,54 +45,7 @@ def linear(task: Task, by_class: bool) -> Outcome:
         share = COUNT // len(kinds) + (place < COUNT % len(kinds))
         drawn = rng.standard_normal((share, model.n_components_)) * np.sqrt(model.explained_variance_)
         made.append((model.inverse_transform(drawn) > 0.5).astype(np.uint8).reshape(-1, SIDE, SIDE, SIDE))
-    return _judged(dataset, np.concatenate(made), {"components": COMPONENTS})
-
-
-def overlaps(solids: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union of every pair of voxel records: (N, M) float32; of two empty ones 0."""
-    a, b = (x.reshape(len(x), -1).astype(np.float32) for x in (solids, others))
-    common = a @ b.T
-    union = a.sum(1)[:, None] + b.sum(1) - common
-    result: np.ndarray = common / np.maximum(union, 1)
-    return result
-
-
-def _judged(dataset: Any, solids: np.ndarray, facts: dict[str, Any]) -> Outcome:
-    """Both ways between samples and held-out shapes, and how near samples come to training shapes.
-
-    value: mean of fidelity (of each sample, the overlap with the nearest held-out shape) and recall (of each held-out shape,
-    that with the nearest sample). covered: share of held-out shapes that are the nearest of some sample, over the same share
-    for as many training shapes. copied: share of samples nearer to a training shape than 95 % of held-out shapes are.
-    pieces: median number of connected parts.
-    """
-    from scipy.ndimage import label
-
-    from ganvas.kinds.solid.kind import render
-
-    rng = np.random.default_rng(0)
-    held = np.asarray(dataset.values[np.sort(rng.permutation(dataset.heldout_indices())[:COUNT])])
-    train = np.asarray(dataset.values[dataset.train_indices()])
-    real = train[np.sort(rng.permutation(len(train))[: len(solids)])]
-    between = overlaps(solids, held)
-    floor = overlaps(real, held)
-    novel = overlaps(solids, train).max(1)
-    near = overlaps(held, train).max(1)
-    covered, usual = (len(np.unique(table.argmax(1)[table.max(1) > 0])) / len(held) for table in (between, floor))
-    fidelity, recall = float(between.max(1).mean()), float(between.max(0).mean())
-    more = {
-        "fidelity": fidelity,
-        "recall": recall,
-        "training_shapes": float((floor.max(1).mean() + floor.max(0).mean()) / 2),
-        "covered": covered / usual,
-        "copied": float((novel > np.quantile(near, 0.95)).mean()),
-        "nearest_training": float(novel.mean()),
-        "nearest_training_of_heldout": float(near.mean()),
-        "pieces": float(np.median([label(solid)[1] for solid in solids])),
-        "empty": float((solids.reshape(len(solids), -1).max(1) == 0).mean()),
-    }
-    pictures = np.stack([render(solid) for solid in solids[rng.permutation(len(solids))[:PICTURED]]])
-    protocol = f"iou/{solids.shape[1]}^3/n={len(solids)}/m={len(held)}/both ways/ref=heldout"
-    return Outcome((fidelity + recall) / 2, protocol, more | facts, pictures)
+    return judged(dataset, np.concatenate(made), {"components": COMPONENTS})
 
 
 def met(rows: Sequence[Row]) -> bool:

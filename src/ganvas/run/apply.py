@@ -23,7 +23,7 @@ from ..version import __version__
 from .draw import draw, reading
 from .given import GivenField, given_fields, sorted_out, stem
 from .load import Run
-from .outputs import moved, results
+from .outputs import filled, moved, results
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -297,6 +297,10 @@ class _Job:
             return
         folder = self.desk.path(f"{file.name}/samples").parent
         records = np.concatenate([piece.records for piece in made])
+        kept, told = filled(kind, records, file.name)
+        for note in told:
+            self.desk.note(f"{file.name}: {note}")
+        records = records[kept]
         self.desk.written += kind.write(records, made[0].spec, folder, format=file.format, depth=self.depth, note=note)
 
     def look(self, file: _Input, pieces: list[Piece], beside: Mapping[str, list[Piece]]) -> None:

@@ -20,7 +20,7 @@ from ..uses.sample import moves_of
 from ..version import __version__
 from .given import GivenField, given_fields, sorted_out
 from .load import Run
-from .outputs import check_free, free_name, moved, results
+from .outputs import check_free, filled, free_name, moved, results
 
 
 def draw(
@@ -90,6 +90,9 @@ def draw(
     if loudness is not None and isinstance(kind, Levelled):
         records, told = kind.loudness(records, spec, loudness)
         notes += told
+    kept, told = filled(kind, records, str(run.record.path))
+    records, notes = records[kept], notes + told
+    labels = None if labels is None else [label for label, own in zip(labels, kept, strict=True) if own]
     usual = run.record.path / "generated"
     target = Path(out) if out is not None else usual if overwrite else free_name(usual)
     with results(target, "sample", overwrite=overwrite) as place:

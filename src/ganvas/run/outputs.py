@@ -12,11 +12,17 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import GanvasError
 from ..files import disk_errors, write_json
+from ..kinds import Kind
+from ..kinds.facets import MayBeEmpty
 from ..store.listing import RESULTS
 from ..version import __version__
+
+if TYPE_CHECKING:
+    import numpy as np
 
 RECORD = RESULTS  # --overwrite removes the files that it names and no others
 LOCK = ".lock"
@@ -49,6 +55,21 @@ def check_free_file(path: Path, overwrite: bool = False) -> None:
     """Raise GanvasError when there is already a file `path` and it may not be replaced."""
     if path.exists() and not path.is_dir() and not overwrite:
         raise GanvasError(f"{path} exists: choose another --out, or add --overwrite to replace it")
+
+
+def filled(kind: Kind, records: np.ndarray, what: str) -> tuple[np.ndarray, list[str]]:
+    """Which of records (N, ...) in file units have something in them, and are to be written: (N,) bool, and what to tell.
+
+    what: what they came from, for messages. Raises GanvasError when none has.
+    """
+    import numpy as np
+
+    if not isinstance(kind, MayBeEmpty):
+        return np.ones(len(records), bool), []
+    void = kind.empty(records)
+    if void.all():
+        raise GanvasError(f"{what}: all {len(void)} {kind.says.noun} are empty: train on before you write any")
+    return ~void, [f"{void.sum()} of {len(void)} {kind.says.noun} are empty: not written"] if void.any() else []
 
 
 def free_name(target: Path) -> Path:

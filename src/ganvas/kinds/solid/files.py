@@ -167,16 +167,17 @@ def _resampled(path: Path, inside: np.ndarray, spacing: np.ndarray, side: int, w
 
 
 def mesh_of(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The smooth surface of voxels in the unit cube: vertices (V, 3) with z up, triangles (T, 3)."""
+    """The smooth surface of voxels in the unit cube, watertight: vertices (V, 3) with z up, triangles (T, 3)."""
     vertices, faces = surface_net(voxels)
     return vertices / max(voxels.shape), faces
 
 
 def encoded(voxels: np.ndarray, format: str, note: Mapping[str, str]) -> bytes:
-    """Voxels (D, H, W) as the bytes of an OBJ, STL, PLY or NIfTI file that says it is synthetic. Raises MissingExtra."""
+    """Voxels (D, H, W), some of them inside, as the bytes of an OBJ, STL, PLY or NIfTI file that says it is synthetic.
+
+    Raises MissingExtra.
+    """
     said = [SYNTHETIC, *(f"{key}: {value}" for key, value in note.items())]
-    if not voxels.any():
-        said.append("empty: this sample has no voxel inside")
     said = ["".join(c if " " <= c <= "~" else "?" for c in line) for line in said]
     if format == "nifti":
         return _nifti(voxels, said)

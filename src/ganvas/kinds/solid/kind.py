@@ -23,8 +23,10 @@ from .spec import SolidSpec
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ...metrics.measure import Measure
     from ...store.cache import Writer
     from ...store.listing import Listing
+    from ..facets import Side
 
 SIDE, SMALLEST, LARGEST = 32, 8, 256
 COARSE = 8  # voxels a side of the features
@@ -129,11 +131,16 @@ class SolidKind(Kind):
     def write(
         self, records: np.ndarray, spec: SolidSpec, folder: Path, *, format: str, depth: int | None, note: Mapping[str, str]
     ) -> list[Path]:
-        """One mesh or volume a record, or all in `samples.npz` (`solids`, `note`) or `synthetic.npy` (bare)."""
+        """One mesh or volume a record, or all in `samples.npz` (`solids`, `note`) or `synthetic.npy` (bare).
+
+        Raises GanvasError for solids without a voxel inside, which no program could read.
+        """
         from ...files import write_atomically
 
         if depth is not None:
             raise GanvasError("--depth means nothing to solids: leave it out")
+        if (void := self.empty(records)).any():
+            raise GanvasError(f"solid {int(void.argmax()) + 1} of {len(void)} has no voxel inside: leave it out")
         if format == "npy":
             plain = io.BytesIO()
             np.save(plain, np.asarray(records, np.uint8), allow_pickle=False)
@@ -216,6 +223,16 @@ class SolidKind(Kind):
             found[name] = np.where(places.any(axis=1), extent / places.shape[1], 0.0)
         return found
 
+    def empty(self, records: np.ndarray) -> np.ndarray:
+        """Which have no voxel inside: (N,) bool."""
+        return ~np.asarray(records).reshape(len(records), -1).any(axis=1)
+
+    def measures(self, made: Side, train: Side, heldout: Side, seed: int) -> dict[str, Measure]:
+        """Overlap with held-out solids both ways, and the share in one piece (`measures.measures`)."""
+        from .measures import measures
+
+        return measures(made, train, heldout, seed)
+
     def describe(self, spec: SolidSpec) -> str:
         return f"solids of {spec.side}x{spec.side}x{spec.side} voxels"
 
@@ -262,11 +279,12 @@ def _format(listing: Listing) -> str:
 
 def _joined(solids: np.ndarray) -> np.ndarray:
     """The voxels (N, side, side, side) that share a face with another one inside."""
-    beside = np.zeros(solids.shape, bool)
+    inside = np.asarray(solids) > 0
+    beside = np.zeros(inside.shape, bool)
     for axis in (1, 2, 3):
-        front, back = np.moveaxis(solids, axis, 0), np.moveaxis(beside, axis, 0)
-        back[1:] |= front[:-1] > 0
-        back[:-1] |= front[1:] > 0
+        front, back = ((*(slice(None),) * axis, part) for part in (slice(1, None), slice(None, -1)))
+        beside[front] |= inside[back]
+        beside[back] |= inside[front]
     return np.where(beside, solids, 0)
 
 

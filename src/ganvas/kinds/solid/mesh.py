@@ -181,11 +181,12 @@ def voxelised(vertices: np.ndarray, faces: np.ndarray, side: int) -> tuple[np.nd
     return grid.astype(np.uint8), closed
 
 
-def _quads(voxels: np.ndarray) -> np.ndarray:
-    """The squares between inside and outside: their corners (Q, 4, 3), counter-clockwise seen from outside."""
+def _squares(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The squares between inside and outside: corners (V, 3) int64, squares (Q, 4) of corners, counter-clockwise seen from
+    outside, and the number of the voxel inside that each is a face of (Q,)."""
     inside = np.pad(voxels.astype(bool), 1)
     steps = np.eye(3, dtype=np.int64)
-    found = []
+    found, owners = [], []
     for axis in range(3):
         u, v = steps[(axis + 1) % 3], steps[(axis + 2) % 3]
         one, other = np.moveaxis(inside, axis, 0)[:-1], np.moveaxis(inside, axis, 0)[1:]
@@ -194,43 +195,100 @@ def _quads(voxels: np.ndarray) -> np.ndarray:
             at = np.argwhere(np.moveaxis(where, 0, axis))
             ring = np.stack([at - u - v, at - v, at, at - u], 1)
             found.append(ring[:, ::-1] if turned else ring)
-    return np.concatenate(found)
+            owners.append(np.ravel_multi_index((at + turned * steps[axis]).T, inside.shape))
+    flat = np.concatenate(found).reshape(-1, 3)
+    keys, index = np.unique(np.ravel_multi_index((flat + 1).T, inside.shape), return_inverse=True)
+    corners = np.stack(np.unravel_index(keys, inside.shape), 1) - 1
+    return corners, index.reshape(-1, 4), np.concatenate(owners)
+
+
+def _halved(squares: np.ndarray) -> np.ndarray:
+    """Squares (Q, 4) as triangles (2 Q, 3)."""
+    return np.concatenate([squares[:, [0, 1, 2]], squares[:, [0, 2, 3]]])
 
 
 def cuboids(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The surface of voxels (D, H, W) as it is, in squares: vertices (V, 3) float64, triangles (T, 3), closed."""
-    vertices, triangles, _ = _meshed(_quads(voxels))
-    return vertices, triangles
+    corners, squares, _ = _squares(voxels)
+    return corners.astype(np.float64), _halved(squares)
 
 
-def _meshed(quads: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(vertices, triangles, squares) of the corners of squares."""
-    flat = quads.reshape(-1, 3)
-    size = flat.max(0) + 2 if len(flat) else np.ones(3, np.int64)
-    keys, index = np.unique(np.ravel_multi_index((flat + 1).T, tuple(size + 1)), return_inverse=True)
-    vertices = np.stack(np.unravel_index(keys, tuple(size + 1)), 1).astype(np.float64) - 1
-    squares = index.reshape(-1, 4)
-    return vertices, np.concatenate([squares[:, [0, 1, 2]], squares[:, [0, 2, 3]]]), squares
+def _edges(squares: np.ndarray) -> np.ndarray:
+    """The number of each square's edges, from corner k to corner k + 1: (Q, 4), equal where two squares have one in common."""
+    ends = np.sort(np.stack([squares, np.roll(squares, -1, 1)], 2), 2)
+    return np.unique(ends[..., 0] * (squares.max(initial=0) + 1) + ends[..., 1], return_inverse=True)[1].reshape(-1, 4)
+
+
+def _manifold(squares: np.ndarray, owners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Squares (Q, 4) of corners as squares of vertices, each of which has one ring of squares around it; and (Q, 4) of edges
+    the number of a vertex to be put in their middle, or -1.
+
+    Where voxels touch at an edge alone, four squares have it in common: those of one voxel belong together. Corners become as
+    many vertices as there are rings. Where both ends of such an edge still are one vertex, because the voxels are joined
+    around it, a vertex in the middle for each pair keeps the pairs apart.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    count = squares.size
+    edge = _edges(squares)
+    touching = np.bincount(edge.reshape(-1))[edge] == 4
+    pair = np.unique(np.where(touching, owners[:, None] + 1, 0) + edge * (owners.max(initial=0) + 2), return_inverse=True)[1]
+    one, other = np.argsort(pair.reshape(-1), kind="stable").reshape(-1, 2).T  # the same edge, there and back
+    place = np.arange(count).reshape(-1, 4)
+    ahead = np.roll(place, -1, 1).reshape(-1)
+    links = np.concatenate([one, ahead[one]]), np.concatenate([ahead[other], other])
+    graph = coo_array((np.ones(len(links[0]), bool), links), (count, count))
+    vertices = connected_components(graph, directed=False)[1].reshape(-1, 4)
+    edge = _edges(vertices)
+    shared = np.bincount(edge.reshape(-1), minlength=1)[edge] == 4
+    middle = np.full(squares.shape, -1)
+    middle[shared] = vertices.max(initial=-1) + 1 + np.unique(pair.reshape(-1, 4)[shared], return_inverse=True)[1]
+    return vertices, middle
 
 
 def surface_net(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A smooth closed surface of voxels (D, H, W): vertices (V, 3) float64, triangles (T, 3), outside counter-clockwise.
+    """A smooth surface of voxels (D, H, W): vertices (V, 3) float64, triangles (T, 3), outside counter-clockwise.
 
     Gibson 1998 ("Constrained Elastic Surface Nets"): one vertex at each corner between inside and outside, relaxed towards
-    its neighbours but not out of its cell, so that the middle of every voxel stays on its side. Empty for empty voxels.
+    its neighbours but not out of its cell, so that the middle of every voxel stays on its side. It is a closed manifold
+    (`_manifold`): every edge has two triangles, every vertex one ring of them. Empty for empty voxels.
     """
-    start, triangles, squares = _meshed(_quads(voxels))
-    ends = np.concatenate([squares[:, [k, (k + 1) % 4]] for k in range(4)])
-    a, b = np.concatenate([ends[:, 0], ends[:, 1]]), np.concatenate([ends[:, 1], ends[:, 0]])
+    corners, given, owners = _squares(voxels)
+    squares, middle = _manifold(given, owners)
+    beside, halved = np.roll(squares, -1, 1), middle >= 0
+    rim = [
+        np.stack([squares, beside], 2)[~halved],
+        np.stack([squares, middle], 2)[halved],
+        np.stack([middle, beside], 2)[halved],
+    ]
+    ends = np.concatenate(rim)
+    square = np.concatenate([np.nonzero(~halved)[0], *(np.nonzero(halved)[0],) * 2])
+    # A square with a vertex on an edge gets one in the middle too, and triangles around it.
+    cut = halved.any(1)
+    centre = max(squares.max(initial=-1), middle.max(initial=-1)) + np.cumsum(cut)
+    fans = np.column_stack([centre[square], ends])[cut[square]]
+    start = np.zeros((centre.max(initial=-1) + 1, 3))
+    start[squares] = corners[given]
+    start[middle[halved]] = (start[squares] + start[beside])[halved] / 2
+    start[centre[cut]] = start[squares[cut]].mean(1)
+    links = np.concatenate([ends, fans[:, :2]])
+    place = _relaxed(start, np.concatenate([links[:, 0], links[:, 1]]), np.concatenate([links[:, 1], links[:, 0]]))
+    return place, np.concatenate([_halved(squares[~cut]), fans])
+
+
+def _relaxed(start: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Vertices (V, 3) on their way to the mean of their neighbours; a, b: (E,) the ends of edges, both ways."""
+    if not len(start):
+        return start
     degree = np.bincount(a, minlength=len(start))[:, None]
     freedom = np.full(start.shape, FREEDOM)
-    if len(start):
-        freedom[(start == start.min(0)) | (start == start.max(0))] = 0.0  # the extent stays: feet stand flat
+    freedom[(start == start.min(0)) | (start == start.max(0))] = 0.0  # the extent stays: feet stand flat
     place = start
-    for _ in range(RELAXATIONS if len(start) else 0):
+    for _ in range(RELAXATIONS):
         mean = np.stack([np.bincount(a, place[b, k], len(start)) for k in range(3)], 1) / degree
         place = np.clip(place + 0.6 * (mean - place), start - freedom, start + freedom)
-    return place, triangles
+    return place
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

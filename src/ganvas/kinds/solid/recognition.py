@@ -30,25 +30,31 @@ def turned(voxels: np.ndarray, turn: tuple[tuple[int, ...], tuple[int, ...]]) ->
     return np.flip(moved, tuple(first + axis for axis in turn[1])) if turn[1] else moved
 
 
-def box_of(joined: np.ndarray) -> tuple[slice, ...]:
-    """Where a solid lies in its cube (side, side, side). joined: its voxels without those that stand alone."""
-    found = []
-    for axis in range(3):
-        mass = joined.sum(axis=tuple(k for k in range(3) if k != axis), dtype=np.int64)
-        up, down, most = mass.cumsum(), mass[::-1].cumsum(), STRAY * mass.sum()
-        found.append(slice(int((up > most).argmax()), len(mass) - int((down > most).argmax())))
-    return tuple(found)
+def boxes_of(joined: np.ndarray) -> list[tuple[slice, ...] | None]:
+    """Where each solid (N, side, side, side) lies in its cube, None where it is empty. joined: voxels without those alone."""
+    inside = np.asarray(joined) > 0
+    ends = []
+    flat = inside.sum(axis=3, dtype=np.int32)  # (N, side, side): of all sums but the last one
+    for mass in (flat.sum(2), flat.sum(1), inside.sum(axis=1, dtype=np.int32).sum(1)):
+        most = STRAY * mass.sum(1, keepdims=True)
+        first = (mass.cumsum(1) > most).argmax(1)
+        last = mass.shape[1] - (mass[:, ::-1].cumsum(1) > most).argmax(1)
+        ends.append(np.stack([first, last], 1))
+    full = flat.any(axis=(1, 2))
+    return [
+        tuple(slice(int(a), int(b)) for a, b in own) if there else None
+        for own, there in zip(np.stack(ends, 1), full, strict=True)
+    ]
 
 
 def marks(values: np.ndarray, joined: np.ndarray, coarse: object, changed: bool) -> np.ndarray:
     """(N, V, 515) float32 of solids (N, side, side, side): how full each of 8^3 cells of the box that holds a solid is, and
-    its extents. joined: as for `box_of`. coarse: a function that takes means over 8^3 cells. changed: in all 24 turns."""
+    its extents. joined: as for `boxes_of`. coarse: a function that takes means over 8^3 cells. changed: in all 24 turns."""
     side = values.shape[1]
     made = np.zeros((len(values), len(turns()) if changed else 1, CELLS**3 + 3), np.float32)
-    for row, (record, own) in enumerate(zip(values, joined, strict=True)):
-        if not own.any():
+    for row, (record, box) in enumerate(zip(values, boxes_of(joined), strict=True)):
+        if box is None:
             continue
-        box = box_of(own)
         cells = coarse(record[box][None].astype(np.float32))[0]  # type: ignore[operator]
         extents = np.array([place.stop - place.start for place in box]) / side
         full = np.linalg.norm(cells)
@@ -63,15 +69,17 @@ def overlap(first: np.ndarray, second: np.ndarray, joined: tuple[np.ndarray, np.
     """(P,) the voxels that pairs of solids (P, side, side, side) share over all that either has, in the best turn and moved to
     the same corner of their boxes; 0 where no turn brings their extents within a voxel of each other."""
     made = np.zeros(len(first))
-    for row, (one, other, own, its) in enumerate(zip(first, second, *joined, strict=True)):
-        if not own.any() or not its.any():
+    boxes = (boxes_of(side) for side in joined)
+    for row, (one, other, own, its) in enumerate(zip(first, second, *boxes, strict=True)):
+        if own is None or its is None:
             continue
-        one, other = one[box_of(own)] > 0, other[box_of(its)] > 0
+        one, other = one[own] > 0, other[its] > 0
+        both = np.count_nonzero(one) + np.count_nonzero(other)
         for turn in turns():
-            moved = turned(one, turn)
-            if any(abs(a - b) > 1 for a, b in zip(moved.shape, other.shape, strict=True)):
+            sides = [one.shape[axis] for axis in turn[0]]
+            if any(abs(a - b) > 1 for a, b in zip(sides, other.shape, strict=True)):
                 continue
-            shared = tuple(slice(0, min(a, b)) for a, b in zip(moved.shape, other.shape, strict=True))
-            common = int((moved[shared] & other[shared]).sum())
-            made[row] = max(made[row], common / (int(moved.sum()) + int(other.sum()) - common))
+            shared = tuple(slice(0, min(a, b)) for a, b in zip(sides, other.shape, strict=True))
+            common = np.count_nonzero(turned(one, turn)[shared] & other[shared])
+            made[row] = max(made[row], common / (both - common))
     return made
