@@ -24,6 +24,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "linear_decay": ("lr_decay", "fading"),
     "decay_start": ("n_epochs_decay", "decay_epoch", "lr_decay_start"),
     "batch_size": ("batch", "bs"),
+    "generator_turns": ("g_steps", "n_gen"),
     "critic_turns": ("n_critic", "critic_iters", "d_iters", "d_steps"),
     "penalty_weight": ("lambda_gp", "gp_weight", "gp", "penalty"),
     "adversarial_weight": ("lambda_adv", "lambda_gan", "gan_weight"),

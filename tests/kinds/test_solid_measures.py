@@ -65,7 +65,7 @@ def test_broken_repeated_and_true_samples_are_told_apart(made: Any) -> None:
 def test_an_evaluation_tells_them(made: Any, tmp_path: Any) -> None:
     for name, rows in (("real", slice(0, 160)), ("fake", slice(160, 240))):
         np.savez_compressed(tmp_path / f"{name}.npz", solids=made.values[rows])
-    result = evaluate(tmp_path / "fake.npz", tmp_path / "real.npz")
+    result = evaluate(tmp_path / "fake.npz", tmp_path / "real.npz", kind="solid")
     assert result["one_piece"]["value"] == 1
     assert 0.3 < result["overlap_of_samples"]["value"] < 1
     text = "\n".join(lines(result))

@@ -298,8 +298,8 @@ class _Job:
         folder = self.desk.path(f"{file.name}/samples").parent
         records = np.concatenate([piece.records for piece in made])
         kept, told = filled(kind, records, file.name)
-        for note in told:
-            self.desk.note(f"{file.name}: {note}")
+        for line in told:
+            self.desk.note(f"{file.name}: {line}")
         records = records[kept]
         self.desk.written += kind.write(records, made[0].spec, folder, format=file.format, depth=self.depth, note=note)
 

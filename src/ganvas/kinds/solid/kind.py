@@ -225,7 +225,7 @@ class SolidKind(Kind):
 
     def empty(self, records: np.ndarray) -> np.ndarray:
         """Which have no voxel inside: (N,) bool."""
-        return ~np.asarray(records).reshape(len(records), -1).any(axis=1)
+        return np.asarray(records).reshape(len(records), -1).max(axis=1) == 0
 
     def measures(self, made: Side, train: Side, heldout: Side, seed: int) -> dict[str, Measure]:
         """Overlap with held-out solids both ways, and the share in one piece (`measures.measures`)."""

@@ -265,7 +265,7 @@ def surface_net(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ends = np.concatenate(rim)
     square = np.concatenate([np.nonzero(~halved)[0], *(np.nonzero(halved)[0],) * 2])
     # A square with a vertex on an edge gets one in the middle too, and triangles around it.
-    cut = halved.any(1)
+    cut: np.ndarray = np.count_nonzero(halved, axis=1) > 0
     centre = max(squares.max(initial=-1), middle.max(initial=-1)) + np.cumsum(cut)
     fans = np.column_stack([centre[square], ends])[cut[square]]
     start = np.zeros((centre.max(initial=-1) + 1, 3))
