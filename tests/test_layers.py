@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "ganvas"
 FLOORS: tuple[str, ...] = (
     "errors version specs game glossary",
-    "batches config files presets",
+    "batches config files presets shapes",
     "store optim parallel objectives registry capabilities",
     "drawing engine metrics",
     "kinds",

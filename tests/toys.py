@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+import forked
 from ganvas.specs import REAL
 from ganvas.store.records import Field
 
@@ -82,9 +83,13 @@ def start(*words: Any, **options: Any) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def ganvas(*words: Any, timeout: float = 240.0, **options: Any) -> subprocess.CompletedProcess[str]:
-    """A `ganvas` process, run to its end."""
-    process = start(*words, **options)
+def ganvas(*words: Any, timeout: float = 240.0, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """A `ganvas` process, run to its end; forked from one that has its modules loaded (see `forked`), where there is a fork."""
+    texts = list(map(str, words))
+    if hasattr(os, "fork"):
+        code, out, err = forked.run(texts, environment(), cwd or Path.cwd(), timeout)
+        return subprocess.CompletedProcess(["ganvas", *texts], code, out, err)
+    process = start(*words, cwd=cwd)
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:

@@ -10,6 +10,7 @@ import ast
 import functools
 import importlib
 import importlib.util
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -96,8 +97,11 @@ def _guest_card(entry: Any) -> Card:
 
 
 def read_card(path: Path, module: str = "") -> Card:
-    """The card of one system file, by parsing it. Raises GanvasError when it has no literal `CARD`."""
-    tree = _parsed(path)
+    """The card of one system file, by parsing it. Raises GanvasError when it has no literal `CARD`.
+
+    module: of an installed one, which is read as far as its card: what follows is the longer part, and was parsed by its tests.
+    """
+    tree = _parsed(path, to_card=bool(module))
     values: dict[str, Any] = {}
     for node in tree.body:
         if isinstance(node, ast.Assign) and [getattr(t, "id", "") for t in node.targets] == ["CARD"]:
@@ -119,10 +123,15 @@ def read_card(path: Path, module: str = "") -> Card:
     return Card(name, path.parent.name, path, doc=doc, module=module, extra=extra, brings=brings, **known)
 
 
-def _parsed(path: Path) -> ast.Module:
-    """The source of a file. Raises GanvasError when it is none."""
+def _parsed(path: Path, to_card: bool = False) -> ast.Module:
+    """The source of a file; to_card: up to the end of its card, if nothing of `BROUGHT` follows. Raises GanvasError when it is
+    none."""
     try:
-        return ast.parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        card = re.search(r"^CARD\b.*?^\}$", text, re.M | re.S) if to_card else None
+        if card and not re.search(rf"^({'|'.join(BROUGHT)})\b", text, re.M):
+            text = text[: card.end()]
+        return ast.parse(text)
     except (OSError, SyntaxError, ValueError) as error:  # ValueError: no text, or text with a null in it
         raise GanvasError(f"{path}: not a readable Python file ({str(error).splitlines()[0]})") from error
 

