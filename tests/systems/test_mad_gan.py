@@ -167,12 +167,13 @@ def test_train_score_and_sample_as_a_user_would(tmp_path: Path) -> None:
         scores = [float(row["score"]) for row in csv.DictReader(stream)]
     assert len(scores) == 200
     assert int(np.argmax(scores)) == 150
-    assert (tmp_path / "out" / "scores.csv").read_text().startswith("file,score\nlog,")
+    assert (tmp_path / "out" / "scores.csv").read_text().startswith("file,score\nlog.csv,")
     again = apply(run, [tmp_path / "log.csv"], out=tmp_path / "again", device="cpu")
     assert again["scores"] == result["scores"]
     near = apply(run, [tmp_path / "log.csv"], out=tmp_path / "near", verb="project", device="cpu")
     with np.load(tmp_path / "near" / "latents.npz") as held:
-        assert len(held["latents"]) == len(held["files"]) == len(near["files"]) - 1, "a picture a window, and the latents"
+        assert len(held["latents"]) == len(held["files"]) == len(list((tmp_path / "near" / "sheets").iterdir()))
+        assert len(near["files"]) == 2 * len(held["files"]) + 1, "a window and a picture of each, and the latents"
     with pytest.raises(GanvasError, match="--tile is for translating and restoring; this run scores"):
         apply(run, [tmp_path / "log.csv"], out=tmp_path / "no", tile=64, device="cpu")
 

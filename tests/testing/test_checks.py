@@ -252,6 +252,25 @@ SYSTEMS: dict[str, tuple[list[tuple[str, str]], str, str]] = {
         "sampling_is_reproducible_and_leaves_no_trace",
         "sampling changes average.*: work on copies",
     ),
+    "a class of its own choice": (
+        [
+            (
+                "    def averages(",
+                "    def feeds(self) -> Any:\n        return {'data': Feed(of={'real': 1})}\n\n    def averages(",
+            ),
+            ("Average, Clock, Phase,", "Average, Clock, Feed, Phase,"),
+        ],
+        "what_it_settles_stands_in_its_config",
+        "is the class 'second', and no setting says so",
+    ),
+    "a setting that does not stay": (
+        [
+            ("super().__init__(spec, config)", "super().__init__(spec, dataclasses.replace(config, width=2 * config.width))"),
+            ("import copy\n", "import copy\nimport dataclasses\n"),
+        ],
+        "what_it_settles_stands_in_its_config",
+        "has another width: settle it to what stays",
+    ),
     "of no use": ([("    def sample(", "    def samples(")], "it_is_of_use", "can be put to no use: give it a method sample"),
 }
 KINDS: dict[str, tuple[list[tuple[str, str]], str, str]] = {

@@ -23,6 +23,7 @@ from ..store import cache as caching
 from ..store.code import FILLING, code_digest
 from ..store.entry import conclude
 from ..store.listing import Listing, Source, class_indices, some
+from ..store.progress import busy
 from ..store.records import Dataset, Field
 from ..store.splits import hold_out, join
 from . import phantoms
@@ -239,7 +240,7 @@ def _from_phantom(
     key = caching.digest("phantom", text, count, seed, settings)
 
     def fill(writer: caching.Writer) -> None:
-        with caching.busy(f"making {count} records of {text}", progress):
+        with busy(f"making {count} records of {text}", progress):
             made = phantoms.make_phantom(text, count, seed, **({} if wanted is None else {"size": wanted}))
         # Records of one subject (the T1 and the T2 of a head) belong together; without a subject each is its own.
         subjects = np.array([fact.get("subject", i) for i, fact in enumerate(made.facts)] or range(count))

@@ -8,6 +8,7 @@ Not for measuring, and not for training data that is larger than memory.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -94,12 +95,13 @@ def open_sets(
     count: int | None = None,
     size: Any = None,
     seed: int = 0,
-    which: str = "last",
+    which: str | None = None,
     device: str = "cpu",
     system: Any = None,
     to: str | None = None,
     kind: str | None = None,
     progress: bool = True,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Sets:
     """Open both sides. fake: a run, or what `ganvas.open_data` takes; real: likewise (default for a run: its own data).
 
@@ -108,7 +110,7 @@ def open_sets(
     size: the resolution both sides are brought to (default: the samples' own). which, device, system: as for `ganvas.load`.
     kind: what both sides are, where their files leave it open (`series` in CSV). to: for a run that translates, the class it
     translates to (default: the last of its domains). Such a run is judged by translated held-out records, one that restores
-    by held-out records which are degraded and restored.
+    by held-out records which are degraded and restored. say: told what is being done.
 
     Raises GanvasError or DataError when sides do not fit together.
     """
@@ -122,6 +124,7 @@ def open_sets(
         from ..run.load import Run
 
         run = Run(fake, which=which, device=device, system=system)
+        notes += run.notes
     if real is None and run is None:
         raise GanvasError("--real is missing: name the real data the samples are compared with")
     if count is not None and count < 10:
@@ -134,8 +137,10 @@ def open_sets(
     if to is not None and run is None:
         raise GanvasError("--to is for a run that translates")
     if run is not None:
+        say(f"opening {run.record.settings.data if real is None else _name(real)}")
         dataset = _data_of(run, real, size, progress)
         notes += [note for note in dataset.notes if note == EARLIER]
+        say(f"{fake}: making records to judge, and as many with fresh weights")
         made, measures = _make(run, dataset, count or SAMPLES, seed, to)
         dataset, asked, extractors = made.dataset, made.labels is not None, run.system.extractors
         part, shared = _part(made.values, run.spec, dataset.spec, notes, labels=made.labels)
@@ -144,10 +149,11 @@ def open_sets(
         words, families = {name: one.words for name, one in made.beside.items()}, made.families
         own = kind_of(dataset.spec.kind)
         if made.originals is not None and isinstance(own, Paired):
-            given = _part(made.originals, run.spec, dataset.spec, []).part
-            originals = given.values if given.records is None else given.records[0]
+            true = _part(made.originals, run.spec, dataset.spec, []).part
+            originals = true.values if true.records is None else true.records[0]
         notes += made.notes
     else:
+        say(f"opening {_name(fake)} and {_name(real)}")
         named, dataset = _both(fake, real, size, kind, heldout is not None, seed, progress, notes)
         chosen = np.arange(len(named)) if count is None or count >= len(named) else random_rows(len(named), count, seed)
         labels = _labels_like(named, dataset)
@@ -163,6 +169,7 @@ def open_sets(
     train, held, split = _parts(dataset, heldout, run, seed, progress, shared, notes)
     own = kind_of(dataset.spec.kind)
     if isinstance(own, Measured) and part.records is not None and train.records is not None and held.records is not None:
+        say(f"measures of {own.says.noun}")
         measures = {**measures, **own.measures(part.records, train.records, held.records, seed)}
     names = {"fake": _name(fake), "real": _name(real) if real is not None else dataset.source}
     if heldout is not None:
@@ -189,7 +196,7 @@ def open_sets(
         phantom=phantom,
         originals=originals,
         measures=measures,
-        checkpoint={} if run is None else {"which": which, **{key: run.manifest.get(key) for key in ("round", "samples")}},
+        checkpoint={} if run is None else {"which": run.which, **{key: run.manifest.get(key) for key in ("round", "samples")}},
         beside=beside,
         words=words,
         families=families,

@@ -41,7 +41,7 @@ def trained(
         raise KeyboardInterrupt
     facts = {key: result[key] for key in ("rounds", "samples", "seconds")}
     facts["processor_seconds"] = None if begun else round(time.process_time() - processor, 1)
-    return Run(folder), facts
+    return Run(folder, which="last"), facts
 
 
 def data_of(run: Run) -> Dataset:

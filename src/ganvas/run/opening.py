@@ -28,9 +28,14 @@ EARLIER = (
 
 
 def with_options(settings: Settings, card: Card) -> Settings:
-    """The settings with the options of data that a system's card names, where the user names none."""
+    """The settings with what is chosen for the user: the options of data that a system's card names, records of a phantom."""
+    from ..data.phantoms import is_phantom
+
     fit = settings.fit or card.options.get("fit", "crop")
-    return dataclasses.replace(settings, fit=fit, size=settings.size or card.options.get("size"))
+    settings = dataclasses.replace(settings, fit=fit, size=settings.size or card.options.get("size"))
+    if settings.phantom_count is None and is_phantom(settings.data) and place_of(settings.data) is None:
+        settings = dataclasses.replace(settings, phantom_count=_phantom_count(settings.data))
+    return settings
 
 
 def open_run_data(settings: Settings, *, source: Any = None, progress: bool = False, card: Card) -> Any:

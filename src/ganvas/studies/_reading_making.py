@@ -223,7 +223,8 @@ def _sampled(run: Path, count: int, seed: int) -> _Drawn:
 
     opened = Run(run)
     facts = {"source": str(run), "system": opened.record.card.name, "round": opened.manifest.get("round"), "seed": seed}
-    return _ready(opened.sample(count, seed=seed), opened.spec, list(range(count)), facts, [])
+    notes = [f"fake: {note}" for note in opened.notes]
+    return _ready(opened.sample(count, seed=seed), opened.spec, list(range(count)), facts, notes)
 
 
 def _ready(values: np.ndarray, spec: Any, indices: list[int], facts: dict[str, Any], notes: list[str]) -> _Drawn:

@@ -70,9 +70,10 @@ def finish(work: Work, desk: Desk) -> None:
     kind = kind_of(work.spec.kind)
     if not isinstance(kind, Mapped) or isinstance(kind, ScoredFiles):
         return
-    order = sorted(desk.rows, key=lambda row: -row["score"])[:PICTURED]
+    scores = [row["score"] for row in desk.rows]
+    order = sorted(range(len(scores)), key=lambda place: -scores[place])[:PICTURED]
     held = []
-    for path in (desk.out / "maps" / f"{row['file']}.npz" for row in order):
+    for path in (desk.out / "maps" / f"{desk.stems[place]}.npz" for place in order):
         with np.load(path, allow_pickle=False) as kept:
             held.append((path.with_suffix(".png"), kept["image"], kept["map"]))
     most = float(np.quantile(np.concatenate([found.ravel() for _, _, found in held]), 0.999)) or 1.0

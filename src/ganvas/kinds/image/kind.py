@@ -17,6 +17,7 @@ from ...errors import DataError, GanvasError
 from ...store.entry import conclude
 from .. import Kind, KindSays
 from . import pieces
+from .filling import PLANES
 from .filling import fill as fill_from
 from .grid import grid
 from .readers import SUFFIXES, readable
@@ -243,8 +244,9 @@ class ImageKind(Kind):
 
     def describe(self, spec: ImageSpec) -> str:
         channels = {1: "grey", 3: "colour"}.get(spec.channels, f"{spec.channels} channels")
+        what = "images" if spec.axis is None else f"{PLANES[spec.axis]} slices"
         return (
-            f"images of {spec.height}x{spec.width} pixels, {channels}, {'float' if spec.depth == 32 else f'{spec.depth} bits'}"
+            f"{what} of {spec.height}x{spec.width} pixels, {channels}, {'float' if spec.depth == 32 else f'{spec.depth} bits'}"
         )
 
     pair_measure = "psnr"

@@ -325,7 +325,7 @@ def step_scores(
 
 def _read(listing: Listing, progress: bool, strict: bool) -> tuple[list[tuple[int, list[Table]]], list[tuple[str, str]]]:
     """[(place in the listing, its series)], and (name, reason) of files that cannot be read."""
-    from ...store.cache import bar
+    from ...store.progress import bar
 
     files: list[tuple[int, list[Table]]] = []
     skipped: list[tuple[str, str]] = []

@@ -266,7 +266,7 @@ class TokensKind(Kind):
 
 def _read(listing: Listing, progress: bool, strict: bool) -> tuple[list[tuple[int, files.Held]], list[tuple[str, str]]]:
     """[(place in the listing, what it holds)], and (name, reason) of files that cannot be read."""
-    from ...store.cache import bar
+    from ...store.progress import bar
 
     held: list[tuple[int, files.Held]] = []
     skipped: list[tuple[str, str]] = []

@@ -18,7 +18,7 @@ def measures(made: Side, train: Side, heldout: Side, seed: int) -> dict[str, Mea
     """BLEU-2 to 4 with the whole held-out part as references, and self-BLEU of up to 500 samples, each with what training
     records have in their place (`real`)."""
     from ...metrics.bleu import bleu, self_bleu
-    from ...metrics.pixels import normal_interval
+    from ...metrics.sets import mean_interval
 
     def some_of(side: Side, most: int) -> list[list[str]]:
         rows = np.asarray(side[0])
@@ -32,10 +32,10 @@ def measures(made: Side, train: Side, heldout: Side, seed: int) -> dict[str, Mea
     found: dict[str, Measure] = {}
     for order in (2, 3, 4):
         scores = bleu(own, references, order)
-        low, high = normal_interval(float(scores.mean()), float(scores.std(ddof=1) / np.sqrt(len(scores))))
+        value, low, high = mean_interval(scores)
         protocol = f"bleu-{order}/mean of sequences/n={len(own)}/m={len(references)}/ref=heldout, all for each"
         more = {"real": float(bleu(real, references, order).mean())}
-        found[f"bleu_{order}"] = Measure(float(scores.mean()), protocol, low, high, more)
+        found[f"bleu_{order}"] = Measure(value, protocol, low, high, more)
         more = {"real": float(self_bleu(real_few, order).mean())}
         value = float(self_bleu(few, order).mean())
         found[f"self_bleu_{order}"] = Measure(value, f"self-bleu-{order}/mean of sequences/n={count}", more=more)
