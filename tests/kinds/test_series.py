@@ -14,6 +14,7 @@ from ganvas.data.check import check
 from ganvas.data.dataset import Dataset, open_data
 from ganvas.data.phantoms import make_phantom
 from ganvas.data.phantoms._files import write_phantom
+from ganvas.data.twins import join_twins
 from ganvas.errors import DataError, GanvasError
 from ganvas.kinds import kind_of
 from ganvas.kinds.series.files import read_tables
@@ -381,3 +382,15 @@ def test_skab_as_it_comes(real_data: Path) -> None:
     assert data.values.shape[1:] == (60, 8)
     assert data.spec.step == 1.0  # type: ignore[union-attr]
     assert all(data.heldout[np.asarray(data.labels) == k].any() for k in (0, 1))
+
+
+def test_long_windows_are_known_again_from_a_shift_of_any_step(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    long = rng.standard_normal((30, 300, 3)).cumsum(axis=1) + rng.standard_normal((30, 300, 3))
+    kind, spec = kind_of("series"), kind_of("series").example(240, 3)
+    first, later = long[:, 30:270].astype(np.float32), long[:, 47:287].astype(np.float32) * 3 + 5
+    assert kind.prints(first, spec, True).shape[2] < 64 * 3, "candidates are sorted out on means of neighbouring steps"
+    assert (kind.likeness(first, later, spec) > 0.999).all()
+    assert (kind.likeness(first, later[::-1], spec)[:15] < 0.9).all()
+    groups, _ = join_twins(kind, np.concatenate([first, later]), spec, np.arange(60))
+    assert (groups[:30] == groups[30:]).all() and len(np.unique(groups)) == 30

@@ -7,7 +7,7 @@ these one by one. Not for a verdict: `memorisation`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from ganvas.store.splits import join
 
 CANDIDATES = 8  # records that each one is compared with in detail
-BLOCK, PAIRS = 128, 1024  # records whose marks, and pairs whose likeness, are taken together: memory
+BLOCK, NUMBERS = 128, 2**23  # records that are taken together, at most, and numbers of them: memory
 MOST = 20_000
 """Twins are looked for among at most this many records: the search compares all pairs."""
 STRICTER = (1.0, 0.5, 0.1, 0.01)  # shares of the unlikeness of twins that are tried
@@ -38,18 +38,23 @@ class Recogniser:
 
     def marks(self, records: np.ndarray) -> np.ndarray:
         """(N, D) of the records themselves."""
-        parts = [
-            self.prints(np.asarray(records[start : start + BLOCK]), False)[:, 0] for start in range(0, len(records), BLOCK)
-        ]
-        return np.concatenate(parts)
+        return np.concatenate([self.prints(np.asarray(records[part]), False)[:, 0] for part in _blocks(records, BLOCK)])
 
     def compared(self, first: np.ndarray, rows: np.ndarray, second: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Likeness (P,) of the pairs first[rows], second[columns]."""
         made = np.zeros(len(rows))
-        for start in range(0, len(rows), PAIRS):
-            part = slice(start, start + PAIRS)
+        step = max(1, NUMBERS // max(1, int(np.prod(first.shape[1:]))))
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
             made[part] = self.likeness(np.asarray(first[rows[part]]), np.asarray(second[columns[part]]))
         return made
+
+
+def _blocks(records: np.ndarray, most: int) -> Iterator[slice]:
+    """Records (N, ...) a few at a time."""
+    step = max(1, min(most, NUMBERS // max(1, int(np.prod(records.shape[1:])))))
+    for start in range(0, len(records), step):
+        yield slice(start, start + step)
 
 
 def _products(made: np.ndarray, marks: np.ndarray) -> np.ndarray:
@@ -90,8 +95,8 @@ def _pairs(recogniser: Recogniser, records: np.ndarray, groups: np.ndarray) -> t
     marks = recogniser.marks(records)
     rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     alone = recogniser.prints(np.asarray(records[:1]), True).shape[1] == 1  # what is looked through leaves no trace in them
-    for start in range(0, len(marks), BLOCK):
-        part = slice(start, start + BLOCK)
+    for part in _blocks(records, BLOCK):
+        start = part.start
         made = marks[part, None] if alone else recogniser.prints(np.asarray(records[part]), True)
         # What changes undo is undone the other way round as well: each pair is looked at once.
         products = _products(made, marks[start:])
@@ -131,11 +136,11 @@ def likest(
     """The records (T, ...) that queries (n, ...) are most like. marks (T, D), groups (T,): of the records. excluded (n,): a
     group that does not count for each query (its own)."""
     found: list[tuple[np.ndarray, ...]] = []
-    for start in range(0, len(queries), BLOCK):
-        part = np.asarray(queries[start : start + BLOCK])
+    for block in _blocks(queries, BLOCK):
+        part = np.asarray(queries[block])
         products = _products(recogniser.prints(part, True), marks)
         if excluded is not None:
-            products[excluded[start : start + BLOCK, None] == groups[None, :]] = -2
+            products[excluded[block, None] == groups[None, :]] = -2
         near = _foremost(products, CANDIDATES)
         there = np.take_along_axis(products, near, axis=1) > 0
         like = np.zeros(near.shape)

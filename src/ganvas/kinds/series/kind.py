@@ -274,7 +274,7 @@ class SeriesKind(Kind):
         return np.asarray(values)[:, :, [spec.names.index(name) for name in other.names]], other, notes
 
     changes = "an earlier or later start of up to an eighth of the window, other levels and scales"
-    twin, reach = 0.99, 0.95
+    twin, reach = 0.99, 0.4
 
     def prints(self, values: np.ndarray, spec: SeriesSpec, changed: bool = False) -> np.ndarray:
         """See `recognition.marks`: the course of each quantity, at several starts."""

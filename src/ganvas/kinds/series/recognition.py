@@ -6,16 +6,23 @@ from __future__ import annotations
 import numpy as np
 
 SHIFT = 8  # a window is known up to a shift of this part of its length: they begin a quarter of the length apart
+STEPS = 64  # of a window, in the marks that sort out candidates
+TOGETHER = 2**22  # numbers of pairs at all shifts that are taken together: memory
 LEAST = 1e-3  # variance over that of half a quantity's range below which nothing tells windows apart
 
 
-def marks(values: np.ndarray, scale: np.ndarray, still: float, changed: bool) -> np.ndarray:
+def marks(values: np.ndarray, scale: np.ndarray, still: float, changed: bool, coarse: bool = True) -> np.ndarray:
     """(N, V, D) float32 of windows (N, T, C): the course of their middle, each quantity about its mean, at its own spread.
 
     scale (C,): half the range of each quantity. still: spread, in that unit, from which on a quantity counts in full. changed:
-    the middle of the window as it lies, and moved by each step up to an eighth of the length either way.
+    the middle of the window as it lies, and moved by each step up to an eighth of the length either way. coarse: of more than
+    64 steps, means of neighbouring ones; a shift by less than these hides part of the likeness, not all of it.
     """
     windows = np.asarray(values, np.float64) / scale
+    together = -(-windows.shape[1] // STEPS) if coarse else 1
+    if together > 1:
+        whole = windows.shape[1] // together * together
+        windows = windows[:, :whole].reshape(len(windows), -1, together, windows.shape[2]).mean(axis=2)
     most = windows.shape[1] // SHIFT
     shifts = sorted(range(-most, most + 1), key=abs) if changed else [0]
     made = []
@@ -31,5 +38,11 @@ def marks(values: np.ndarray, scale: np.ndarray, still: float, changed: bool) ->
 
 def correlation(first: np.ndarray, second: np.ndarray, scale: np.ndarray, still: float) -> np.ndarray:
     """(P,) the correlation of the middles of pairs of windows (P, T, C) at the best shift, whichever their levels."""
-    moved, own = marks(first, scale, still, True), marks(second, scale, still, False)[:, 0]
-    return np.clip(np.einsum("pvd,pd->pv", moved, own).max(axis=1), 0.0, 1.0)
+    length, quantities = first.shape[1:]
+    step = max(1, TOGETHER // ((2 * (length // SHIFT) + 1) * length * quantities))
+    found = [np.zeros(0)]
+    for start in range(0, len(first), step):
+        moved = marks(first[start : start + step], scale, still, True, False)
+        own = marks(second[start : start + step], scale, still, False, False)[:, 0]
+        found.append(np.einsum("pvd,pd->pv", moved, own).max(axis=1))
+    return np.clip(np.concatenate(found), 0.0, 1.0)
