@@ -21,6 +21,7 @@ from ..kinds import kind_of
 from ..kinds.facets import Anchored, Audited, Compared, Measured, Paired, Seen, Whole
 from ..metrics.measure import Measure
 from ..run.outputs import check_free, moved, results
+from .anchors import misleading
 from .sets import Part, Sets, open_sets
 from .stages import Stages, usual_work
 
@@ -29,6 +30,7 @@ ANCHORS = {
     "real": "training records in place of samples",
     "linear": "draws from a Gaussian over components of the training data",
     "untrained": "the same system with fresh weights",
+    "noise": "random values",
 }
 LINEAR = 64  # principal components of the trivial anchor
 LOOK, VARIETY = ("intensity", "spectrum", "checkerboard"), ("ms_ssim", "diversity")  # of images, by family
@@ -120,6 +122,7 @@ def evaluate(
     labelled, audit = labelled and "classes" in sets.families, audit and "audit" in sets.families
     beside = [anchor for anchor in ANCHORS if anchors and (anchor != "untrained" or sets.untrained is not None)]
     beside = [anchor for anchor in beside if anchor != "linear" or kind_of(sets.kind).says.plain]
+    beside = [anchor for anchor in beside if anchor != "noise" or noisy(sets)]
     beside += sets.beside if anchors else []
     stages.plan(usual_work(*sides, seen=image, classes=labelled, findings=unintended, audit=audit, anchors=beside))
     bench = _Bench(sets, name, inception, seed, device, stages)
@@ -163,6 +166,7 @@ def evaluate(
         for key, measure in sets.measures.items():
             if "real" in measure.more:  # a kind's own measures come with what real records have
                 result["anchors"]["real"][key] = {"value": measure.more["real"], "protocol": measure.protocol}
+        result["misleading"] = misleading(result)
         if sets.words:
             result["beside"] = sets.words
             bench.notes += nothing_gained(result, ("kid", *paired))
@@ -176,6 +180,11 @@ def evaluate(
             files = write_evaluation(place, result, sets, found, bench.sources)
         result["files"] = dict(zip(files, moved(list(files.values()), place, Path(out)), strict=True))
     return result
+
+
+def noisy(sets: Sets) -> bool:
+    """Whether random values are an anchor: of what is no picture, and comes in more than one record."""
+    return sets.train.records is not None and not isinstance(kind_of(sets.kind), Whole)
 
 
 def nothing_gained(result: dict[str, Any], keys: Iterable[str]) -> list[str]:
@@ -430,6 +439,9 @@ class _Bench:
             given["linear"] = (linear, asked if labelled else None, None)
         if self.sets.untrained is not None:
             given["untrained"] = (self.sets.untrained, asked, None)
+        if noisy(self.sets):
+            kind, (_, spec) = kind_of(self.sets.kind), self.sets.train.records
+            given["noise"] = (kind.vectors(kind.blank(spec, n, np.random.default_rng([self.seed, 0x401])), spec), None, None)
         if len(chosen) < n:
             self.notes.append(f"the anchor `real` has {len(chosen)} records, all there are for training, and not {n}")
         given |= {name: (part.values, None, None) for name, part in self.sets.beside.items()}

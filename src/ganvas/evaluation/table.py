@@ -104,8 +104,14 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     ]
     called = names(result)
     head = ["", "samples [95 %]", *anchors, "better"]
+    blind = result.get("misleading", {})
     rows = [
-        [called[key], interval(result[key]), *(number(side.get(key, {}).get("value")) for side in anchors.values()), better]
+        [
+            called[key],
+            interval(result[key]),
+            *(number(side.get(key, {}).get("value")) for side in anchors.values()),
+            f"no telling: `{blind[key]}` is no worse than `real`" if key in blind else better,
+        ]
         for key, (_, better) in ROWS.items()
         if key in result
     ]
@@ -119,6 +125,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
             "real": "training records in place of samples, the best to expect",
             "linear": "a Gaussian over 64 principal components",
             "untrained": "fresh weights",
+            "noise": "random values",
             **result.get("beside", {}),
         }
         if "rewired" in anchors:

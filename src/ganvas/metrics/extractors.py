@@ -95,17 +95,21 @@ class EfficientNetExtractor:
 
 # Points, small vectors, bare pixels
 
-COMPONENTS = 64
+RAW = 64  # numbers up to which vectors are judged as they are
+DIRECTIONS = 128
 
 
 class PixelExtractor:
-    """Vectors as they are, standardised; above 64 numbers their first 64 principal components.
+    """Vectors as they are, standardised; above 64 numbers along 128 random directions.
 
     real: training data, to which it is fitted: vectors (N, D), or images as `image_features` takes them, whose pixels in
     [-1, 1] at `size` are then the vector. Up to 64 numbers: each less its mean, over its standard deviation (a constant
-    one is only centred); the name is `raw-<hash>`. Above: centred and projected on as many components as there can be, 64
-    at most (scikit-learn's PCA, not whitened); `pca64-<hash>`. The hash, of the training data, tells features of unlike
-    fits apart. Raises GanvasError for fewer than 2 records, and for NaN or infinity.
+    one is only centred); the name is `raw-<hash>`. Above: less the mean, along 128 directions drawn once from a normal
+    distribution (Johnson and Lindenstrauss 1984: distances are kept to about a tenth), over the mean length of training
+    records, so that kernels see numbers about 1; `random128-<hash>`. Components of the training data are not taken: what
+    is like no real record leaves no trace in them, so that noise lies close to the mean, and seems real. The hash, of
+    the training data, tells features of unlike fits apart. Raises GanvasError for fewer than 2 records, and for NaN or
+    infinity.
     """
 
     is_inception = False
@@ -117,15 +121,15 @@ class PixelExtractor:
         if count < 2:
             raise GanvasError(f"the extractor 'pixels' is fitted to 2 records or more, got {count}")
         self._mean = values.mean(axis=0)
-        if width <= COMPONENTS:
+        if width <= RAW:
             spread = values.std(axis=0)
             self._matrix = np.diag(1 / np.where(spread > 1e-12 * (1 + np.abs(self._mean)), spread, 1.0))
         else:
-            from sklearn.decomposition import PCA
-
-            self._matrix = PCA(min(COMPONENTS, count - 1), random_state=0).fit(values - self._mean).components_.T
+            length = float(np.sqrt(((values - self._mean) ** 2).sum(axis=1).mean()))
+            drawn = np.random.default_rng(width).standard_normal((width, DIRECTIONS), np.float32)
+            self._matrix = drawn / (length if length > 1e-12 * (1 + np.abs(self._mean).max()) else np.sqrt(DIRECTIONS))
         self.dimensions = self._matrix.shape[1]
-        kind = "raw" if width <= COMPONENTS else f"pca{self.dimensions}"
+        kind = "raw" if width <= RAW else f"random{DIRECTIONS}"
         at = "" if self._size is None else "/at={}x{}".format(*self._size)
         self.name = f"{kind}-{digest(content_key(real), self._size)[:8]}{at}"
 

@@ -108,6 +108,9 @@ def _rows(facts: Sequence[Facts], names: Sequence[str]) -> list[dict[str, Any]]:
         if not why:
             ranks, why = _ranked(measures, better)
             alike = True
+            blind = [f"{name} (`{own[key]}`)" for name, f in zip(names, facts, strict=True) if key in (own := _blind(f))]
+            if blind:
+                ranks, why = None, f"not ranked: an anchor is no worse than real records by it, for {', '.join(blind)}"
         else:
             alike = False
         real = None
@@ -127,6 +130,12 @@ def _rows(facts: Sequence[Facts], names: Sequence[str]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _blind(facts: Facts) -> Mapping[str, str]:
+    """Metrics by which a worthless anchor of the run's evaluation is no worse than real records, and which one."""
+    blind: Mapping[str, str] = (facts.evaluation or {}).get("misleading", {})
+    return blind
 
 
 def unlike(facts: Sequence[Facts], names: Sequence[str], measures: Sequence[Mapping[str, Any] | None]) -> str:
