@@ -192,3 +192,15 @@ def test_an_array_that_is_no_picture_is_told_of_the_kinds_it_may_be(tmp_path: Pa
     assert report.records == 0 and "say --kind graph or series" in report.problems[-1]
     with pytest.raises(DataError, match="'time', which tables keep for times"):
         check(source, kind="series")
+
+
+def test_what_is_too_small_to_be_audited_is_told(tmp_path: Path) -> None:
+    small = check(folder(tmp_path / "small", [f"{k:02d}.png" for k in range(60)]))
+    (note,) = [text for text in small.notes if "copies of training records" in text]
+    assert "12 held-out and 48 training records (of 60, with --heldout 0.2): the audit needs 20 of each" in note
+    assert note in said(small)
+    enough = check(folder(tmp_path / "enough", [f"{k:03d}.png" for k in range(100)]))
+    assert not [text for text in enough.notes if "copies of training records" in text]
+    names = [f"{side}/{k:02d}.png" for side, count in (("train", 40), ("test", 20)) for k in range(count)]
+    declared = check(folder(tmp_path / "declared", names))
+    assert not [text for text in declared.notes if "copies of training records" in text], "its own split has enough"

@@ -72,7 +72,7 @@ def test_files_and_who_may_see_them(judged: tuple[dict[str, Any], Path]) -> None
     assert {p.name for p in out.iterdir() if not p.name.startswith(".")} == {"evaluation.json", "spectrum.png", "audit.html"}
     page = (out / "audit.html").read_text()
     assert "must not leave" in page[: page.index("<h1>")]
-    assert page.count("nearest training record</figcaption>") == 20
+    assert page.count("<figcaption>nearest training record: ") == page.count("<figcaption>synthetic: ") == 20
     assert "http" not in page.replace("http-equiv", "")
     kept = json.loads((out / "evaluation.json").read_text())
     assert kept["kid"] == result["kid"] and kept["files"]["audit"] == "audit.html"

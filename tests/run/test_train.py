@@ -160,6 +160,25 @@ def test_pairs_depths_and_counts_that_were_left_open_are_written_down(tmp_path: 
     assert told["run"]["phantom_count"] == told["data"]["records"] > 0
 
 
+def test_data_too_small_for_the_audit_is_told_before_training(tmp_path: Path) -> None:
+    """Sixty shapes, twelve of them held out: that nothing could be tested was said after hours of training."""
+    heard: list[str] = []
+    small: dict[str, Any] = {"dry_run": True, "say": heard.append, "out": tmp_path / "run"}
+    told = train("lsgan", toys.pictures(60), **small)
+    (note,) = [text for text in heard if "copies of training records" in text]
+    assert "12 held-out and 48 training records: the audit needs 20 of each" in note
+    assert note.endswith("hold out more, as with --heldout 0.34")
+    assert note.removeprefix("note: ") in told["data"]["notes"]
+    heard.clear()
+    train("lsgan", toys.pictures(60), heldout=0.34, **small)
+    assert not [text for text in heard if "copies of training records" in text]
+    heard.clear()
+    train("lsgan", toys.pictures(30), **small)
+    assert (
+        "the audit needs 20 of each, for without unseen real records nothing can be called a copy; 40 records are" in heard[-1]
+    )
+
+
 def test_all_notes_on_the_data_stay_with_the_run_and_no_file_name_reaches_the_card(tmp_path: Path) -> None:
     data = toys.picture_folder(tmp_path / "data", 24)
     for number in range(12):

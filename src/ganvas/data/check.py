@@ -42,6 +42,7 @@ PATIENT_TAGS = (
 )  # fmt: skip
 """Tags that name or help to find a patient (from the Basic Profile of DICOM PS3.15 Annex E)."""
 
+HELDOUT = 0.2  # share that is held out when nobody says
 SAMPLED = 400  # pixels remembered of each picture, for the histogram
 
 PICTURES = ("image", "points")
@@ -196,6 +197,21 @@ def check(
     Raises DataError when there is nothing at all to look at, when a table does not fit the files, and with `strict` for
     the first unreadable file; GanvasError for settings that the data does not take.
     """
+    report = _checked(source, strict, axis, kind, size, channels, rate, fit, fields, sheet, progress)
+    from ..metrics.memorisation import too_few
+    from .phantoms import is_phantom
+
+    held = report.split.get("held out", 0) if report.split else round(HELDOUT * report.records)
+    told = "" if report.split else f" (of {report.records:,}, with --heldout {HELDOUT})"
+    if report.records and not is_phantom(str(source)) and (found := too_few(report.records - held, held, told)) is not None:
+        report.notes.append(f"copies of training records could not be told of a system trained on this: {found}")
+    return report
+
+
+def _checked(
+    source: str | Path | np.ndarray, strict: bool, axis: int | None, kind: str | None, size: int | tuple[int, int] | None,
+    channels: int | None, rate: int | None, fit: str | None, fields: str | None, sheet: Path | None, progress: bool,
+) -> CheckReport:  # fmt: skip
     settings = {"size": size, "channels": channels, "rate": rate, "fit": fit}
     given = {name: value for name, value in settings.items() if value is not None}
     path = None if isinstance(source, np.ndarray) else Path(source).expanduser()
@@ -204,7 +220,8 @@ def check(
         if several is not None and not several.alone:
             return several
         if several is not None:  # records of one field with captions or attributes beside
-            return _joined(several, check(source, strict=strict, axis=axis, kind=several.alone, progress=progress))
+            again = _checked(source, strict, axis, several.alone, None, None, None, None, None, None, progress)
+            return _joined(several, again)
     if fields or sheet:
         which = "--fields" if fields else "--sheet"
         raise DataError(

@@ -24,7 +24,7 @@ from ..store.code import FILLING, code_digest
 from ..store.entry import conclude
 from ..store.listing import Listing, Source, class_indices, some
 from ..store.progress import busy
-from ..store.records import Dataset, Field
+from ..store.records import Dataset, Field, Origins
 from ..store.splits import hold_out, join
 from . import phantoms
 from .columns import WORDS, Column, Rows, find_rows, parse_fields
@@ -192,6 +192,14 @@ def _from_files(
 
     def fill(writer: caching.Writer) -> None:
         kind.fill(writer, listing, settings, progress, strict)
+        if "files" not in writer.facts and (len(listing.files) == 1 or len(listing.files) == len(writer.rows())):
+            own = (
+                np.arange(len(writer.rows()), dtype=np.int32)
+                if len(listing.files) > 1
+                else np.zeros(len(writer.rows()), np.int32)
+            )
+            writer.array("files", own)
+            writer.facts["files"] = list(listing.names)
         for before, after in zip(looks, _looks(files)[0], strict=True):
             if before != after:  # the entry would carry the name of bytes it was not made from
                 raise DataError(f"{before[0]}: changed while it was being read: wait until it is complete")
@@ -309,11 +317,13 @@ def _finish(entry: caching.Entry, source: str, notes: list[str], heldout: float,
     split = entry.arrays["split"] if facts["split"] else None
     spec = spec_from_dict(facts["spec"])
     notes = [*facts["notes"], *notes]
+    origins = Origins(tuple(facts["files"]), entry.arrays["files"]) if "files" in facts else None
     if limit is not None and len(values) > limit:
         chosen = np.sort(np.random.default_rng([seed, 0x12]).choice(len(values), limit, replace=False))
         values, groups = np.asarray(values[chosen]), groups[chosen]
         labels = None if labels is None else labels[chosen]
         split = None if split is None else split[chosen]
+        origins = None if origins is None else Origins(origins.files, origins.of[chosen])
         notes.append(f"limited to {limit} of {len(entry.values)} records")
     out = _sides(spec, values, groups, labels, split, heldout, seed, source, notes)
     key = [facts["fingerprint"], heldout if split is None else None, seed, limit]
@@ -321,7 +331,7 @@ def _finish(entry: caching.Entry, source: str, notes: list[str], heldout: float,
     # What the data declares is the same by every rule.
     return Dataset(
         {REAL: Field(spec, values)}, labels, groups, out, source, prints[split is None], tuple(notes), split is not None,
-        prints[: split is None],
+        prints[: split is None], origins,
     )  # fmt: skip
 
 
@@ -368,8 +378,10 @@ def open_fields(
     told = [None if labels is None else labels.tolist(), before.tolist()]
     key = [prints, told, heldout if split is None else out.tolist()]
     both = (caching.digest(key, seed, limit), caching.digest(key, seed, limit, RULE))
+    origins = Origins(tuple(rows.names[k] for k in chosen), np.arange(len(chosen)))
     return Dataset(
-        fields, labels, groups, out, str(source), both[split is None], tuple(notes), split is not None, both[: split is None]
+        fields, labels, groups, out, str(source), both[split is None], tuple(notes), split is not None,
+        both[: split is None], origins,
     )  # fmt: skip
 
 

@@ -151,7 +151,17 @@ def evaluate(
         stages.begin("audit", "audit: looking for copies of training records")
         try:
             found = bench.audit()
-            result["memorisation"] = found.to_dict()
+            suspects = [
+                {
+                    "sample": sets.generated.name(pair.sample),
+                    "record": sets.train.name(pair.record),
+                    "distance_ratio": pair.ratio,
+                    "space": pair.space,
+                }
+                for pair in found.pairs
+                if pair.near_copy
+            ]
+            result["memorisation"] = {**found.to_dict(), "suspects": suspects}
         except GanvasError as error:  # too few records: no null, no verdict; the other numbers stand
             result["memorisation"] = {"verdict": None, "reason": str(error), "notes": []}
         if np.array_equal(sets.generated.values, sets.heldout.values):

@@ -25,7 +25,7 @@ from .load import RunRecord, given_spec, place_of, read_run
 from .loop import play
 from .opening import SPLIT, is_of, open_run_data, same_data, with_options
 from .rehearsal import Plan, rehearse
-from .resolving import check_sharing, choose_preset, resolve_numbers
+from .resolving import check_sharing, choose_preset, resolve_numbers, too_few_to_audit
 from .settings import ANY_TIME, FILE, Settings, build_settings, parse_size, read_yaml, write_yaml
 
 NOTES = 10  # on the data, that are told before a run; all of them stand in its folder
@@ -272,6 +272,8 @@ def plan(
     _check_plateau(settings, made, dataset)
     if chosen := settled(config, made.config):
         say(f"note: chosen by {card.name}: {', '.join(chosen)}")
+    for note in too_few_to_audit(made, dataset):
+        say(f"note: {note}")
     return Plan(card, folder, settings, dataset, made.config, made, need, overrides)
 
 

@@ -112,7 +112,8 @@ class SolidKind(Kind):
         held = np.array([-1 if listing.heldout[p] is None else int(bool(listing.heldout[p])) for p in places], np.int8)
         writer.facts["skipped"] = skipped
         spec = SolidSpec(side, classes, _format(listing))
-        conclude(writer, spec, indices, np.array(groups), held if (held >= 0).any() else None, notes)
+        sides = held if (held >= 0).any() else None
+        conclude(writer, spec, indices, np.array(groups), sides, notes, [listing.names[p] for p in places])
 
     def encode(self, values: np.ndarray, spec: SolidSpec, device: Any) -> Tensor:
         """(N, side, side, side) 0 or 1 -> (N, 1, side, side, side) float32."""
