@@ -94,20 +94,16 @@ def _after_training(result: dict[str, Any]) -> list[str]:
     from .uses import table
 
     run = result["run"]
-    known = {use.verb: use for use in table()}
-    drawn = [verb for verb in result["can"] if verb in known and not known[verb].takes]
-    judged = [verb for verb in result["can"] if verb in known and known[verb].judge is not None]
-    uses = [f"draw   ganvas sample {run} -n 64"] if drawn else []
-    uses += [f"judge  ganvas evaluate {run}"] if judged else []
-    if set(result["can"]) - set(drawn):
-        uses.append(f"use    ganvas apply {run} FILE ... --out FOLDER")
+    judged = {use.verb for use in table() if use.judge is not None} & set(result["can"])
+    told = {"look": result["picture"], "best": _best_line(result) if result["best"] else None}
+    told |= {verb: line.replace("RUN", run) for verb, line in result["uses"].items()}
+    told |= {"judge": f"ganvas evaluate {run}"} if judged else {}
+    told["go on"] = f"ganvas train --resume {run} --budget {max(10, -(-2 * result['seconds'] // 60)):.0f}m"
+    width = max(len(word) for word, line in told.items() if line)
     return [
         f"trained {result['rounds']:,} rounds on {result['samples']:,} samples in {describe_seconds(result['seconds'])}",
         *result["alarms"],
-        *([f"look   {result['picture']}"] if result["picture"] else []),
-        *([f"best   {_best_line(result)}"] if result["best"] else []),
-        *uses,
-        f"go on  ganvas train --resume {run} --budget {max(10, -(-2 * result['seconds'] // 60)):.0f}m",
+        *(f"{word:<{width}}  {line}" for word, line in told.items() if line),
     ]
 
 
@@ -416,11 +412,10 @@ def run_show(options: argparse.Namespace) -> int:
     ]
     from .kinds import kind_of
     from .specs import REAL
-    from .uses import example_of, uses_of
+    from .uses import offered, uses_of
 
-    able = uses_of(system)
-    able = [use for use in able if not any(use.verb in other.replaces for other in able)]
-    lines_of = {use.verb: example_of(use, system, card.fields or [REAL]) for use in able}
+    lines_of = {verb: line for verb, (line, _) in offered(system, card.fields or [REAL]).items()}
+    able = [use for use in uses_of(system) if use.verb in lines_of]
     value["uses"] = [
         {"verb": use.verb, "purpose": use.says.purpose, "example": lines_of[use.verb], "caution": use.says.caution}
         for use in able
