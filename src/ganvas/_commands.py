@@ -437,7 +437,9 @@ def run_data_check(options: argparse.Namespace) -> int:
     from .data.check import check
     from .run.settings import parse_size
 
-    chosen = {name: getattr(options, name) for name in ("strict", "axis", "kind", "channels", "rate", "fit", "fields", "sheet")}
+    chosen = {
+        name: getattr(options, name) for name in ("strict", "axis", "kind", "channels", "rate", "fit", "up", "fields", "sheet")
+    }
     report = check(options.path, size=parse_size(options.size), **chosen)
     emit(options, report.to_dict(), report.lines())
     return 0

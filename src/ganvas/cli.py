@@ -290,6 +290,7 @@ def _build_parser() -> _Parser:
     check.add_argument("path", metavar="PATH")
     check.add_argument("--strict", action="store_true", help="fail when a file cannot be read")
     check.add_argument("--axis", type=int, choices=(0, 1, 2), help="axis along which volumes are sliced")
+    check.add_argument("--up", choices=("y", "z"), help="of meshes: the axis that points up in their files")
     check.add_argument("--kind", type=_kind, help=KIND)
     check.add_argument("--size", help="length of sounds, series and sequences, side of solids; these four as in: ganvas train")
     check.add_argument("--channels", type=int, help="of sound: 1 (mono) or 2 (stereo)")

@@ -186,13 +186,14 @@ def check(
     channels: int | None = None,
     rate: int | None = None,
     fit: str | None = None,
+    up: str | None = None,
     fields: str | None = None,
     sheet: Path | None = None,
     progress: bool = True,
 ) -> CheckReport:
     """Look through a folder, file, array or phantom and report. Reads every file once and writes nothing but the sheet.
 
-    kind: sound, series, solid, graph or tokens, where the files leave open what they are. size, channels, rate, fit: as
+    kind: sound, series, solid, graph or tokens, where the files leave open what they are. size, channels, rate, fit, up: as
     `open_data` takes them, of what is neither pictures nor points: of those the report tells every size and channel anyway.
     fields: where the fields of records of several lie, `photo=photos,map=labels`, when they are not found by themselves. sheet:
     a PNG to write, of some rows of such records, fields side by side.
@@ -200,7 +201,9 @@ def check(
     Raises DataError when there is nothing at all to look at, when a table does not fit the files, and with `strict` for
     the first unreadable file; GanvasError for settings that the data does not take.
     """
-    report = _checked(source, strict, axis, kind, size, channels, rate, fit, fields, sheet, progress)
+    settings = {"size": size, "channels": channels, "rate": rate, "fit": fit, "up": up}
+    given = {name: value for name, value in settings.items() if value is not None}
+    report = _checked(source, strict, axis, kind, given, fields, sheet, progress)
     from ..metrics.memorisation import too_few
     from .phantoms import is_phantom
 
@@ -212,18 +215,17 @@ def check(
 
 
 def _checked(
-    source: str | Path | np.ndarray, strict: bool, axis: int | None, kind: str | None, size: int | tuple[int, int] | None,
-    channels: int | None, rate: int | None, fit: str | None, fields: str | None, sheet: Path | None, progress: bool,
+    source: str | Path | np.ndarray, strict: bool, axis: int | None, kind: str | None, given: dict[str, Any],
+    fields: str | None, sheet: Path | None, progress: bool,
 ) -> CheckReport:  # fmt: skip
-    settings = {"size": size, "channels": channels, "rate": rate, "fit": fit}
-    given = {name: value for name, value in settings.items() if value is not None}
+    """As `check`, but for the audit. given: settings of what is neither pictures nor points."""
     path = None if isinstance(source, np.ndarray) else Path(source).expanduser()
     if path is not None and path.exists() and kind is None and not given:
         several = _of_fields(path, str(source), fields, sheet)
         if several is not None and not several.alone:
             return several
         if several is not None:  # records of one field with captions or attributes beside
-            again = _checked(source, strict, axis, several.alone, None, None, None, None, None, None, progress)
+            again = _checked(source, strict, axis, several.alone, {}, None, None, progress)
             return _joined(several, again)
     if fields or sheet:
         which = "--fields" if fields else "--sheet"

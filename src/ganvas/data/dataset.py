@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import DataError, GanvasError, did_you_mean
 from ..kinds import Kind, kind_names, kind_of, spec_from_dict
-from ..kinds.facets import Beside, FromArrays, FromTexts, LooksInside, Settles, Whole
+from ..kinds.facets import Beside, FromArrays, FromTexts, LooksInside, Posed, Settles, Whole
 from ..specs import REAL, Spec
 from ..store import cache as caching
 from ..store.code import FILLING, code_digest
@@ -45,6 +45,7 @@ def open_data(
     channels: int | None = None,
     fit: str = "crop",
     axis: int | None = None,
+    up: str | None = None,
     heldout: float = 0.2,
     seed: int = 0,
     strict: bool = False,
@@ -68,6 +69,7 @@ def open_data(
     fit: how another aspect is met: `crop` the centre, `pad` with the border's median, `stretch`; or `patches`: every picture
     is cut at its own scale into pieces of `size`, which make one group. channels: 1 or 3 turns colour into grey or grey
     into RGB; None wants all files alike. axis: along which a volume is sliced.
+    up: of meshes, the axis that points up in their files.
     heldout: share of the records held out, whole groups at a time, every label in proportion; a `split` column decides
     alone. Groups are those of `groups.csv`, else of the hashed PatientID, else of the volume, else near twins.
     seed: of the split, of `limit` and of a phantom. strict: an unreadable file is an error instead of a note.
@@ -94,6 +96,7 @@ def open_data(
     else:
         source = _named(source)
     options = {"size": size, "channels": channels, "fit": fit, "axis": axis, "rate": rate}
+    options |= {} if up is None else {"up": up}
     if fields or columns:
         if isinstance(source, np.ndarray):
             raise GanvasError("an array holds one field: give a folder, or an .npz with a key a field")
@@ -102,6 +105,8 @@ def open_data(
     settings = _settled(kind, options)
     store = caching.Cache(cache)
     notes: list[str] = []
+    if up is not None and (isinstance(source, np.ndarray) or (phantoms.is_phantom(source.text) and not source.path.exists())):
+        raise GanvasError("--up is for files of meshes, and these records come from none: leave it out")
     if isinstance(source, np.ndarray):
         entry = _from_array(source, kind, settings, store, progress)
     else:
@@ -111,6 +116,8 @@ def open_data(
 
 
 def _settled(kind: Kind, options: dict[str, Any]) -> dict[str, Any]:
+    if "up" in options and not isinstance(kind, Posed):
+        raise GanvasError(f"--up means nothing to {kind.says.noun}: leave it out")
     settings = {**options, "kind": kind.name}
     return kind.settle(settings) if isinstance(kind, Settles) else settings
 

@@ -33,6 +33,9 @@ class Settings:
         None, "of sound: samples a second; of melodies: steps a beat; default: the files' own", low=1, high=192_000
     )
     axis: int | None = knob(None, "axis along which volumes are sliced", low=0, high=2)
+    up: str | None = knob(
+        None, "of meshes: the axis that points up in their files; default: y in OBJ, z in STL and PLY", choices=("y", "z")
+    )
     heldout: float = knob(0.2, "share of the groups kept out of training, for judging", low=0.0, high=0.9)
     split_seed: int | None = knob(
         None,

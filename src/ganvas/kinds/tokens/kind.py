@@ -371,6 +371,10 @@ def _melodies(
         told = f"{lost} of {sum(map(len, melodies))} notes fell on the step of another and are gone"
         notes.append(f"{told} (--rate takes more steps a beat)")
     tempo = float(np.median([own.tempo or files.USUAL_TEMPO for _, own in held]))
+    if changing := sum(own.tempos > 1 for _, own in held):
+        notes.append(
+            f"{counted(changing, 'file')} with several tempos: the one that lasts longest counts, steps are beats all the same"
+        )
     return sequences, _Like(rate=rate, tempo=tempo, format="mid")
 
 
