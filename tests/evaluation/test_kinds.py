@@ -71,7 +71,7 @@ def test_copies_are_found_and_unseen_records_are_clear(kind: str, tmp_path: Path
     assert suspects == found["memorisation"]["suspects"]
     pairs = {(place_of(one["sample"]), place_of(one["record"])) for one in suspects}
     assert len(pairs & {(k + 6, k + 21) for k in range(10)}) >= 8, "the copies and their originals, by the names of their files"
-    assert clear["memorisation"]["suspects"] == [] or len(clear["memorisation"]["suspects"]) < 4
+    assert len(clear["memorisation"]["suspects"]) < len(suspects) / 2, "unseen shapes may be alike by chance, few of them"
     page = (tmp_path / "planted judged" / "audit.html").read_text()
     assert page.count(f"<figcaption>nearest training record: {suspects[0]['record']}") >= 1
     assert page.count('<img class="record"') == 60

@@ -18,6 +18,8 @@ import numpy as np
 from ..errors import GanvasError
 from ..kinds import kind_of
 from ..kinds.facets import Seen
+from .classes import Classes
+from .classes import findings as of_classes
 from .samples import can_look, learnt_rows, some_rows
 
 LEAST, MOST = 50, 500  # samples of a look
@@ -25,6 +27,7 @@ OPEN_COUNT = 256  # without a budget from which a number follows
 HELDOUT_LEAST = 30
 SECONDS_MOST = 20.0  # of one look: other processes wait for it
 PERMUTATIONS = 1000
+MORE = 0.5  # further samples of classes that have few among those of a look, over their number
 NEARER, CHANCE = 0.6, 0.002  # share of samples nearer to training records, and how likely without any copying
 FEWEST, PATIENCE, FROM, SCATTER, SURE, LASTING = 8, 5, 1 / 3, 1.5, 0.95, 1.5
 """No progress: of at least FEWEST looks those after FROM of the samples, PATIENCE or more, show by their trend that as
@@ -60,6 +63,7 @@ class Quality:
         self.looks: list[dict[str, Any]] = []
         self._real: tuple[np.ndarray, np.ndarray] | None = None
         self._extractor: Any = None
+        self._classes: Classes | None = None
         self.name = ""
 
     # What is measured
@@ -74,8 +78,8 @@ class Quality:
         self._prepare()
         few = 16
         start = time.perf_counter()
-        self._features(self._drawn(few))
-        pace = (time.perf_counter() - start) / few
+        self._features(self._drawn(few, self._labels(few)))
+        pace = (time.perf_counter() - start) / few * (1 + MORE * self.by_class)
         self.count = int(min(MOST, max(LEAST, min(allowance, SECONDS_MOST) / max(pace, 1e-6))))
 
     def _prepare(self) -> None:
@@ -107,17 +111,27 @@ class Quality:
             return encode(values, self.spec)
         return kind_of(self.spec.kind).vectors(values, self.spec)
 
-    def _drawn(self, count: int) -> Any:
-        """Tensors (count, ...) of the game, the classes in the proportions of the training data."""
+    @property
+    def by_class(self) -> bool:
+        """Whether samples are drawn by class."""
+        return bool(self.system.classes and self.dataset.labels is not None)
+
+    def _drawn(self, count: int, labels: np.ndarray | None = None) -> Any:
+        """Tensors (count, ...) of the game; labels (count,), if its samples are drawn by class."""
         import torch
 
         from ..inference.sampling import draw_samples
 
-        labels = None
-        if self.system.classes and self.dataset.labels is not None:
-            drawn = np.random.default_rng([self.seed, 0xC1A55]).choice(self.dataset.labels[self.train], count)
-            labels = torch.from_numpy(drawn)
-        return torch.cat(list(draw_samples(self.system, count, seed=self.seed, labels=labels)))
+        given = None if labels is None else torch.from_numpy(labels)
+        return torch.cat(list(draw_samples(self.system, count, seed=self.seed, labels=given)))
+
+    def _labels(self, count: int) -> np.ndarray | None:
+        """(count,) labels in the proportions of the training data, always the same; None where nothing is drawn by class."""
+        if not self.by_class:
+            return None
+        rng = np.random.default_rng([self.seed, 0xC1A55])
+        found: np.ndarray = rng.choice(self.dataset.labels[self.train], count).astype(np.int64)
+        return found
 
     def _features(self, records: Any) -> np.ndarray:
         """Features of tensors of the game (samples)."""
@@ -134,7 +148,8 @@ class Quality:
     def look(self, round: int, samples: int, seconds: float) -> tuple[dict[str, Any], np.ndarray]:
         """Measure now; the system must be in evaluation mode. Returns (the look, the samples as an array).
 
-        Keys: round, samples, seconds, value, low, high, protocol, nearer (share nearer to training records), chance.
+        Keys: round, samples, seconds, value, low, high, protocol, nearer (share nearer to training records), chance; classes
+        (`Classes.compare`), where samples are drawn by class.
         """
         from ..metrics.kernel import kernel_distance
 
@@ -145,7 +160,8 @@ class Quality:
             parts = (some_rows(self.heldout, count, self.seed), some_rows(self.train, size, self.seed))
             heldout, train = (self._extractor.features(self._values(rows)) for rows in parts)
             self._real, self._rows = (heldout, train), parts
-        drawn = self._drawn(count)
+        labels = self._labels(count)
+        drawn = self._drawn(count, labels)
         made = self._features(drawn)
         heldout, train = self._real
         entry: dict[str, Any] = {"round": round, "samples": samples, "seconds": round_to(seconds)}
@@ -153,11 +169,29 @@ class Quality:
             found = kernel_distance(made, heldout, features=self.name, reference="heldout")
             entry |= {"value": found.value, "low": found.low, "high": found.high, "protocol": found.protocol}
             entry |= self._nearer(made, heldout[: len(train)], train)
+            if labels is not None:
+                entry["classes"] = self._of_classes(made, labels)
         else:
             entry |= {"value": math.inf, "low": math.inf, "high": math.inf, "protocol": f"kd/{self.name}: not finite"}
             entry |= {"nearer": 0.5, "chance": 1.0}
         self.looks.append(entry)
         return entry, drawn.numpy()
+
+    def _of_classes(self, made: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, float]]:
+        """What is to be said of each class; small ones get samples of their own."""
+        if self._classes is None:
+
+            def features(rows: np.ndarray) -> np.ndarray:
+                found: np.ndarray = self._extractor.features(self._values(rows))
+                return found
+
+            self._classes = Classes(
+                self.spec.classes, np.asarray(self.dataset.labels), self.train, self.heldout, features, self.seed
+            )
+        more = self._classes.wanted(labels, int(MORE * len(labels)), len(self.looks))
+        if len(more):
+            made = np.concatenate([made, self._features(self._drawn(len(more), more))])
+        return self._classes.compare(made, np.concatenate([labels, more]))
 
     def _nearer(self, made: np.ndarray, heldout: np.ndarray, train: np.ndarray) -> dict[str, float]:
         """Share of samples whose nearest real record is one that was learnt from, among as many of either sort; and how likely
@@ -201,7 +235,7 @@ class Quality:
         if all(x["nearer"] > NEARER and x["chance"] < CHANCE for x in (before, last)):
             seen = f"{last['nearer']:.0%} of samples lie nearer to training than to held-out records, 50% expected"
             found.append(("memorisation", seen, before["round"]))
-        return found
+        return found + of_classes(self.looks)
 
     def settled(self) -> bool:
         """Whether the kernel distance has stopped improving: for long its late trend has promised no more than its noise."""
