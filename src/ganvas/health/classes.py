@@ -1,9 +1,9 @@
 """How each class fares while a run trains, of systems that draw samples by class: one may collapse, or be drawn as another,
 while the samples as a whole look well.
 
-Two numbers a class, in the space of the looks (`quality`): how far its samples lie from each other, over how far its real
-records do; and how often the real record nearest to a sample is one of its class, beside the same of held-out records. Not for
-whether a system covers classes that it is not asked for: that is judged after training (`ganvas evaluate`).
+Two numbers a class, by pixels of pictures and features of other records: how far its samples lie from each other, over how far
+its real records do; and how often the real record nearest to a sample is one of its class, beside the same of held-out ones.
+Not for whether a system covers classes that it is not asked for: that is judged after training (`ganvas evaluate`).
 """
 
 from __future__ import annotations

@@ -20,14 +20,14 @@ from ..kinds import kind_of
 from ..kinds.facets import Seen
 from .classes import Classes
 from .classes import findings as of_classes
-from .samples import can_look, learnt_rows, some_rows
+from .samples import can_look, learnt_rows, some_rows, thinned
 
 LEAST, MOST = 50, 500  # samples of a look
 OPEN_COUNT = 256  # without a budget from which a number follows
 HELDOUT_LEAST = 30
 SECONDS_MOST = 20.0  # of one look: other processes wait for it
 PERMUTATIONS = 1000
-MORE = 0.5  # further samples of classes that have few among those of a look, over their number
+BESIDE, PIXELS = 240, 4096  # further samples a look, of classes that have few among its own; pixels of each
 NEARER, CHANCE = 0.6, 0.002  # share of samples nearer to training records, and how likely without any copying
 FEWEST, PATIENCE, FROM, SCATTER, SURE, LASTING = 8, 5, 1 / 3, 1.5, 0.95, 1.5
 """No progress: of at least FEWEST looks those after FROM of the samples, PATIENCE or more, show by their trend that as
@@ -79,7 +79,7 @@ class Quality:
         few = 16
         start = time.perf_counter()
         self._features(self._drawn(few, self._labels(few)))
-        pace = (time.perf_counter() - start) / few * (1 + MORE * self.by_class)
+        pace = (time.perf_counter() - start) / few
         self.count = int(min(MOST, max(LEAST, min(allowance, SECONDS_MOST) / max(pace, 1e-6))))
 
     def _prepare(self) -> None:
@@ -170,28 +170,35 @@ class Quality:
             entry |= {"value": found.value, "low": found.low, "high": found.high, "protocol": found.protocol}
             entry |= self._nearer(made, heldout[: len(train)], train)
             if labels is not None:
-                entry["classes"] = self._of_classes(made, labels)
+                entry["classes"] = self._of_classes(drawn, made, labels)
         else:
             entry |= {"value": math.inf, "low": math.inf, "high": math.inf, "protocol": f"kd/{self.name}: not finite"}
             entry |= {"nearer": 0.5, "chance": 1.0}
         self.looks.append(entry)
         return entry, drawn.numpy()
 
-    def _of_classes(self, made: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, float]]:
-        """What is to be said of each class; small ones get samples of their own."""
+    def _of_classes(self, drawn: Any, made: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, float]]:
+        """What is to be said of each class; small ones get samples of their own. made: features of `drawn`.
+
+        Pictures are compared by their pixels: the extractor would take longer than all else of a look.
+        """
+        image = isinstance(kind_of(self.spec.kind), Seen)
+
+        def flat(records: Any) -> np.ndarray:
+            return thinned(np.asarray(records), PIXELS).astype(np.float32)
+
+        def features(rows: np.ndarray) -> np.ndarray:
+            return flat(self._values(rows)) if image else np.asarray(self._extractor.features(self._values(rows)))
+
         if self._classes is None:
-
-            def features(rows: np.ndarray) -> np.ndarray:
-                found: np.ndarray = self._extractor.features(self._values(rows))
-                return found
-
-            self._classes = Classes(
-                self.spec.classes, np.asarray(self.dataset.labels), self.train, self.heldout, features, self.seed
-            )
-        more = self._classes.wanted(labels, int(MORE * len(labels)), len(self.looks))
+            of = np.asarray(self.dataset.labels)
+            self._classes = Classes(self.spec.classes, of, self.train, self.heldout, features, self.seed)
+        known = flat(drawn) if image else made
+        more = self._classes.wanted(labels, BESIDE, len(self.looks))
         if len(more):
-            made = np.concatenate([made, self._features(self._drawn(len(more), more))])
-        return self._classes.compare(made, np.concatenate([labels, more]))
+            beside = self._drawn(len(more), more)
+            known = np.concatenate([known, flat(beside) if image else self._features(beside)])
+        return self._classes.compare(known, np.concatenate([labels, more]))
 
     def _nearer(self, made: np.ndarray, heldout: np.ndarray, train: np.ndarray) -> dict[str, float]:
         """Share of samples whose nearest real record is one that was learnt from, among as many of either sort; and how likely
@@ -259,7 +266,7 @@ class Quality:
 
 def flat(looks: Sequence[dict[str, Any]]) -> bool:
     """Whether the trend of these looks promises no more than their noise."""
-    from scipy.stats import t as student
+    from scipy.special import stdtrit  # scipy.stats takes two seconds to load
 
     late = [x for x in looks if x["samples"] >= FROM * looks[-1]["samples"]]
     if len(looks) < FEWEST or len(late) < PATIENCE:
@@ -272,7 +279,7 @@ def flat(looks: Sequence[dict[str, Any]]) -> bool:
     spread = float(np.square(doublings).sum())
     slope = float((doublings * values).sum() / spread)
     scatter = math.sqrt(float(np.square(values - values.mean() - slope * doublings).sum()) / (len(late) - 2))
-    gain = -slope + float(student.ppf(SURE, len(late) - 2)) * scatter / math.sqrt(spread)
+    gain = -slope + float(stdtrit(len(late) - 2, SURE)) * scatter / math.sqrt(spread)
     width = float(np.mean([x["high"] - x["value"] for x in late]))
     return gain <= max(width / 2, SCATTER * scatter)
 
