@@ -205,6 +205,7 @@ def run_sample(options: argparse.Namespace) -> int:
 
 
 def run_apply(options: argparse.Namespace) -> int:
+    from .memory.applying import foretell_use
     from .run.apply import apply
     from .uses.desk import TABLE
 
@@ -224,6 +225,7 @@ def run_apply(options: argparse.Namespace) -> int:
         overwrite=options.overwrite,
         progress=True,
         say=lambda text: print(text, file=sys.stderr, flush=True),
+        foresee=foretell_use,
         **_use_options(options),
     )
     if not result["inputs"]:
@@ -251,16 +253,18 @@ def _highest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
+    from .doctor import keep_memory
     from .evaluation.judge import evaluate
     from .evaluation.table import lines
     from .parallel import pick_device
     from .run.outputs import free_name
     from .run.settings import FILE, parse_size
 
+    keep_memory()
     out, overwrite = options.out, options.overwrite
-    if out is None and (Path(options.fake) / FILE).is_file():
+    if out is None and not options.quick and (Path(options.fake) / FILE).is_file():
         out, overwrite = Path(options.fake) / "evaluation", True  # the run's own, about what it is now
-    elif out is None:
+    elif out is None and not options.quick:
         out = Path("evaluations") / (re.sub(r"[^\w.-]+", "-", Path(options.fake).stem) or "samples")
         out = out if overwrite else free_name(out)
     result = evaluate(
@@ -282,10 +286,12 @@ def run_evaluate(options: argparse.Namespace) -> int:
         system=options.system,
         to=options.to,
         kind=options.kind,
+        quick=options.quick,
         progress=True,
         say=lambda text: print(text, file=sys.stderr, flush=True),
+        first=lambda table: print("\n".join(["", *lines(table), ""]), file=sys.stderr, flush=True),
     )
-    if "checkpoint" in result["fake"] and options.checkpoint is None and options.out is None:
+    if not options.quick and "checkpoint" in result["fake"] and options.checkpoint is None and options.out is None:
         from .report.card import renew_card
 
         renew_card(Path(options.fake), options.system)

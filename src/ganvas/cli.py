@@ -242,6 +242,9 @@ def _build_parser() -> _Parser:
     judge.add_argument("--features", help="effnet (images), pixels (points), classifier (on the real labels) or inception")
     judge.add_argument("--inception", metavar="FILE", type=Path, help="weights of Inception-v3, for FID and KID by their names")
     judge.add_argument("--seed", type=seed_of, default=0, help="of samples, subsets and permutations (default 0)")
+    judge.add_argument(
+        "--quick", action="store_true", help="a first table alone, of at most 100 records a side; writes files with --out only"
+    )
     judge.add_argument("--no-audit", action="store_true", help="leave out the memorisation audit")
     judge.add_argument("--no-anchors", action="store_true", help="leave out the anchors")
     judge.add_argument(

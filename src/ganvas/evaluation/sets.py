@@ -94,6 +94,17 @@ class Sets:
         """(height, width) of the images."""
         return int(self.train.values.shape[1]), int(self.train.values.shape[2])
 
+    def thinned(self, most: int, seed: int) -> Sets:
+        """At most so many records of each side, drawn at random, and nothing beside them; one whole graph stays as it is."""
+        if isinstance(kind_of(self.kind), Whole):
+            return replace(self, untrained=None, beside={}, words={}, notes=[])
+        rows = [random_rows(len(part), min(most, len(part)), seed) for part in (self.generated, self.train, self.heldout)]
+        made, train, held = (part.take(own) for part, own in zip((self.generated, self.train, self.heldout), rows, strict=True))
+        originals = None if self.originals is None else self.originals[rows[0]]
+        return replace(
+            self, generated=made, train=train, heldout=held, originals=originals, untrained=None, beside={}, words={}, notes=[]
+        )
+
 
 def open_sets(
     fake: Any,

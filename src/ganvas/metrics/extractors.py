@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     Images = np.ndarray | torch.Tensor
 
 NAMES = ("effnet", "classifier", "pixels", "inception")
+CPU_BATCH = 8  # images in a forward pass of EfficientNet on the CPU
 
 
 def find_extractor(
@@ -90,7 +91,9 @@ class EfficientNetExtractor:
 
     def features(self, images: Images) -> np.ndarray:
         """(N, 1280) float32. Raises GanvasError as `image_features` does."""
-        return image_features(images, size=self._size, batch=self._batch, device=self._device)
+        # On the CPU the maps of large batches go back to the system after each layer, which takes more time than the layer.
+        batch = min(self._batch, CPU_BATCH) if self._device == "cpu" else self._batch
+        return image_features(images, size=self._size, batch=batch, device=self._device)
 
 
 # Points, small vectors, bare pixels
