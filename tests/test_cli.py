@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import itertools
 import json
 import os
 import re
@@ -10,12 +12,15 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import toys
-from ganvas.cli import main
+from ganvas.cli import _build_parser, main
+from ganvas.errors import GanvasError
 
 COMMANDS = (
     "train",
@@ -137,6 +142,56 @@ def test_near_misses_are_answered(words: list[str], close: str, capsys: pytest.C
     assert captured.out == ""
     assert captured.err.startswith(f"ganvas: {close}")
     assert captured.err.count("\n") == 1
+
+
+def leaves(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command, by its words."""
+    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not below:
+        yield words, parser
+    for name, one in (item for action in below for item in action.choices.items()):
+        yield from leaves(one, (*words, name))
+
+
+def test_an_amount_below_0_is_a_value_of_every_option() -> None:
+    """It was taken for another option: "expected one argument"."""
+    whole = _build_parser()
+    told: list[str] = []
+    for words, leaf in leaves(whole):
+        known = [action.option_strings[-1] for action in leaf._actions if action.option_strings and action.nargs is None]
+        lacking = ["x" for action in leaf._actions if not action.option_strings and action.nargs in (None, "+")]
+        for option, text in itertools.product(known, ("-5m", "-2", "-0.5", "-.5", "-4GiB")):
+            try:
+                whole.parse_known_args([*words, *lacking, option, text])
+                told.append("")
+            except GanvasError as error:
+                told.append(str(error))
+    assert len(told) > 500
+    assert not [text for text in told if "expected one argument" in text]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("train gan --data gaussians --budget -5m", "--budget '-5m' is not above 0: use 10m, 90s or 2h (time)"),
+        ("train gan --data gaussians --size -64", "--size '-64' is not one or two whole numbers above 0: use 64"),
+        ("train gan --data gaussians --memory -4GiB", "--memory '-4GiB' is not an amount of memory above 0: use for example"),
+        ("train gan --data gaussians --threads -2", "threads: -2 is too small, the least is 1"),
+        ("train gan --data gaussians --save-every -30", "save_every: -30.0 is too small, the least is 0"),
+        ("sample x -n -5", "argument -n/--count: '-5' is not a whole number above 0"),
+        ("sample x --seed -5", "argument --seed: '-5' is not a whole number from 0 up"),
+        ("memory dcgan --batch -2", "argument --batch: '-2' is not a whole number above 0"),
+        ("study xray-ablation --seeds -2", "argument --seeds: '-2' is not a whole number above 0"),
+        ("study xray-ablation --budget -60m", "--budget '-60m' is not above 0"),
+        ("study memory --features -32,64", "--features: '-32' is not a whole number above 0"),
+    ],
+)
+def test_amounts_below_0_are_refused_by_what_is_taken(
+    words: str, told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words.split()) == 2
+    assert told in capsys.readouterr().err
 
 
 def test_a_usage_error_through_a_real_process() -> None:

@@ -162,7 +162,8 @@ class SpectrumKind(Kind):
         groups = np.array([keys.index(key) for key in keys])
         writer.facts["skipped"] = skipped
         spec = SpectrumSpec(points, float(first), float(last), low, high, classes)
-        conclude(writer, spec, labels, groups, held if (held >= 0).any() else None, notes)
+        sides = held if (held >= 0).any() else None
+        conclude(writer, spec, labels, groups, sides, notes, [listing.names[place] for place in found])
 
     def read(self, path: Path, spec: SpectrumSpec, settings: Mapping[str, Any]) -> Iterator[Piece]:
         """The spectrum of a file on the grid of the run: `ganvas apply` can score it. See `facets.Reads`."""

@@ -94,20 +94,16 @@ def _after_training(result: dict[str, Any]) -> list[str]:
     from .uses import table
 
     run = result["run"]
-    known = {use.verb: use for use in table()}
-    drawn = [verb for verb in result["can"] if verb in known and not known[verb].takes]
-    judged = [verb for verb in result["can"] if verb in known and known[verb].judge is not None]
-    uses = [f"draw   ganvas sample {run} -n 64"] if drawn else []
-    uses += [f"judge  ganvas evaluate {run}"] if judged else []
-    if set(result["can"]) - set(drawn):
-        uses.append(f"use    ganvas apply {run} FILE ... --out FOLDER")
+    judged = {use.verb for use in table() if use.judge is not None} & set(result["can"])
+    told = {"look": result["picture"], "best": _best_line(result) if result["best"] else None}
+    told |= {verb: line.replace("RUN", run) for verb, line in result["uses"].items()}
+    told |= {"judge": f"ganvas evaluate {run}"} if judged else {}
+    told["go on"] = f"ganvas train --resume {run} --budget {max(10, -(-2 * result['seconds'] // 60)):.0f}m"
+    width = max(len(word) for word, line in told.items() if line)
     return [
         f"trained {result['rounds']:,} rounds on {result['samples']:,} samples in {describe_seconds(result['seconds'])}",
         *result["alarms"],
-        *([f"look   {result['picture']}"] if result["picture"] else []),
-        *([f"best   {_best_line(result)}"] if result["best"] else []),
-        *uses,
-        f"go on  ganvas train --resume {run} --budget {max(10, -(-2 * result['seconds'] // 60)):.0f}m",
+        *(f"{word:<{width}}  {line}" for word, line in told.items() if line),
     ]
 
 
@@ -209,6 +205,7 @@ def run_sample(options: argparse.Namespace) -> int:
 
 
 def run_apply(options: argparse.Namespace) -> int:
+    from .memory.applying import foretell_use
     from .run.apply import apply
     from .uses.desk import TABLE
 
@@ -228,6 +225,7 @@ def run_apply(options: argparse.Namespace) -> int:
         overwrite=options.overwrite,
         progress=True,
         say=lambda text: print(text, file=sys.stderr, flush=True),
+        foresee=foretell_use,
         **_use_options(options),
     )
     if not result["inputs"]:
@@ -255,16 +253,18 @@ def _highest(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
+    from .doctor import keep_memory
     from .evaluation.judge import evaluate
     from .evaluation.table import lines
     from .parallel import pick_device
     from .run.outputs import free_name
     from .run.settings import FILE, parse_size
 
+    keep_memory()
     out, overwrite = options.out, options.overwrite
-    if out is None and (Path(options.fake) / FILE).is_file():
+    if out is None and not options.quick and (Path(options.fake) / FILE).is_file():
         out, overwrite = Path(options.fake) / "evaluation", True  # the run's own, about what it is now
-    elif out is None:
+    elif out is None and not options.quick:
         out = Path("evaluations") / (re.sub(r"[^\w.-]+", "-", Path(options.fake).stem) or "samples")
         out = out if overwrite else free_name(out)
     result = evaluate(
@@ -286,10 +286,12 @@ def run_evaluate(options: argparse.Namespace) -> int:
         system=options.system,
         to=options.to,
         kind=options.kind,
+        quick=options.quick,
         progress=True,
         say=lambda text: print(text, file=sys.stderr, flush=True),
+        first=lambda table: print("\n".join(["", *lines(table), ""]), file=sys.stderr, flush=True),
     )
-    if "checkpoint" in result["fake"] and options.checkpoint is None and options.out is None:
+    if not options.quick and "checkpoint" in result["fake"] and options.checkpoint is None and options.out is None:
         from .report.card import renew_card
 
         renew_card(Path(options.fake), options.system)
@@ -416,11 +418,10 @@ def run_show(options: argparse.Namespace) -> int:
     ]
     from .kinds import kind_of
     from .specs import REAL
-    from .uses import example_of, uses_of
+    from .uses import offered, uses_of
 
-    able = uses_of(system)
-    able = [use for use in able if not any(use.verb in other.replaces for other in able)]
-    lines_of = {use.verb: example_of(use, system, card.fields or [REAL]) for use in able}
+    lines_of = {verb: line for verb, (line, _) in offered(system, card.fields or [REAL]).items()}
+    able = [use for use in uses_of(system) if use.verb in lines_of]
     value["uses"] = [
         {"verb": use.verb, "purpose": use.says.purpose, "example": lines_of[use.verb], "caution": use.says.caution}
         for use in able
@@ -442,7 +443,9 @@ def run_data_check(options: argparse.Namespace) -> int:
     from .data.check import check
     from .run.settings import parse_size
 
-    chosen = {name: getattr(options, name) for name in ("strict", "axis", "kind", "channels", "rate", "fit", "fields", "sheet")}
+    chosen = {
+        name: getattr(options, name) for name in ("strict", "axis", "kind", "channels", "rate", "fit", "up", "fields", "sheet")
+    }
     report = check(options.path, size=parse_size(options.size), **chosen)
     emit(options, report.to_dict(), report.lines())
     return 0

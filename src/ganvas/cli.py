@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ from ._commands import (
     run_train,
     show_help,
 )
+from .config import count_of, seed_of
 from .errors import GanvasError, did_you_mean
 from .version import __version__
 
@@ -44,7 +46,12 @@ LATER = "a setting that a trained run takes (marked 'later' in: ganvas show SYST
 
 
 class _Parser(argparse.ArgumentParser):
-    """One line for a wrong option, with the nearest right one."""
+    """One line for a wrong option, with the nearest right one. `-5m` is a value, which the option before it refuses by what it
+    takes."""
+
+    def __init__(self, *words: Any, **options: Any) -> None:
+        super().__init__(*words, **options)
+        self._negative_number_matcher = re.compile(r"-\.?\d")
 
     def error(self, message: str) -> NoReturn:
         if message.startswith("unrecognized arguments"):
@@ -153,7 +160,7 @@ def _use_options(parser: argparse.ArgumentParser, uses: Sequence[Any]) -> None:
             parser.add_argument(*flags, action="append", default=[], metavar=label, **given)
         else:
             whole = item.type == "whole number" and item.low is not None and item.low >= 1
-            parser.add_argument(*flags, type=_count if whole else str, metavar=label, **given)
+            parser.add_argument(*flags, type=count_of if whole else str, metavar=label, **given)
 
 
 def _checkpoint_option(parser: argparse.ArgumentParser) -> None:
@@ -186,7 +193,7 @@ def _build_parser() -> _Parser:
     sample.add_argument("--as", dest="verb", help="another way to make records from noise, as mix (default: as it samples)")
     _use_options(sample, [use for use in table() if not use.takes])
     sample.add_argument("--with", dest="fields", metavar="NAME=WHAT", action="append", default=[], help=WITH)
-    sample.add_argument("--seed", type=_seed, default=0, help="of the noise (default 0)")
+    sample.add_argument("--seed", type=seed_of, default=0, help="of the noise (default 0)")
     sample.add_argument("--out", type=Path, help="folder, new or empty (default: RUN/generated, then RUN/generated-2 ...)")
     sample.add_argument("--overwrite", action="store_true", help="replace what ganvas wrote into that folder before")
     sample.add_argument(
@@ -218,7 +225,7 @@ def _build_parser() -> _Parser:
     use.add_argument("--with", dest="fields", metavar="NAME=WHAT", action="append", default=[], help=WITH)
     use.add_argument("--format", help=FORMAT_HELP.format("that of each input; PNG for JPEG"))
     use.add_argument("--depth", type=int, choices=(8, 16, 24, 32), help="bits of a value (default: those of each input)")
-    use.add_argument("--seed", type=_seed, default=0, help="of the noise, where the system has any (default 0)")
+    use.add_argument("--seed", type=seed_of, default=0, help="of the noise, where the system has any (default 0)")
     use.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help=LATER)
     _checkpoint_option(use)
     use.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
@@ -230,11 +237,14 @@ def _build_parser() -> _Parser:
     judge.add_argument("--heldout", help="real data the generator never saw (default: the run's or groups.csv's held-out part)")
     judge.add_argument("--kind", type=_kind, help=KIND)
     judge.add_argument("--to", metavar="CLASS", help="judge a run that translates by what it makes for this class")
-    judge.add_argument("-n", "--count", type=_count, help="samples to draw from a run (1000), or at most to take")
+    judge.add_argument("-n", "--count", type=count_of, help="samples to draw from a run (1000), or at most to take")
     judge.add_argument("--size", help="resolution of both sides: 64 or HEIGHTxWIDTH (default: the samples' own)")
     judge.add_argument("--features", help="effnet (images), pixels (points), classifier (on the real labels) or inception")
     judge.add_argument("--inception", metavar="FILE", type=Path, help="weights of Inception-v3, for FID and KID by their names")
-    judge.add_argument("--seed", type=_seed, default=0, help="of samples, subsets and permutations (default 0)")
+    judge.add_argument("--seed", type=seed_of, default=0, help="of samples, subsets and permutations (default 0)")
+    judge.add_argument(
+        "--quick", action="store_true", help="a first table alone, of at most 100 records a side; writes files with --out only"
+    )
     judge.add_argument("--no-audit", action="store_true", help="leave out the memorisation audit")
     judge.add_argument("--no-anchors", action="store_true", help="leave out the anchors")
     judge.add_argument(
@@ -283,18 +293,19 @@ def _build_parser() -> _Parser:
     check.add_argument("path", metavar="PATH")
     check.add_argument("--strict", action="store_true", help="fail when a file cannot be read")
     check.add_argument("--axis", type=int, choices=(0, 1, 2), help="axis along which volumes are sliced")
+    check.add_argument("--up", choices=("y", "z"), help="of meshes: the axis that points up in their files")
     check.add_argument("--kind", type=_kind, help=KIND)
     check.add_argument("--size", help="length of sounds, series and sequences, side of solids; these four as in: ganvas train")
     check.add_argument("--channels", type=int, help="of sound: 1 (mono) or 2 (stereo)")
-    check.add_argument("--rate", type=_count, help="of sound: samples a second; of melodies: steps a beat")
+    check.add_argument("--rate", type=count_of, help="of sound: samples a second; of melodies: steps a beat")
     check.add_argument("--fit", choices=("crop", "patches"), help="of sound: the start of each file, or all of it")
     check.add_argument("--fields", metavar="NAME=FOLDER,...", help="where the fields of records of several lie")
     check.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a picture of rows of records of several fields")
     make = command("make", "write a phantom as files, with masks and facts beside the images", run_data_make, actions)
     make.add_argument("phantom", metavar="PHANTOM")
-    make.add_argument("-n", "--count", type=_count, default=100, help="how many (default 100)")
+    make.add_argument("-n", "--count", type=count_of, default=100, help="how many (default 100)")
     make.add_argument("--out", type=Path, required=True, help="folder")
-    make.add_argument("--seed", type=_seed, default=0)
+    make.add_argument("--seed", type=seed_of, default=0)
     make.add_argument("--size", help="64, or HEIGHTxWIDTH such as 96x64 (default 64, for solids 32)")
     make.add_argument("--depth", type=int, choices=(8, 16), default=8)
     make.add_argument("--format", help=FORMAT_HELP.format("png for images, the first of the list for others"))
@@ -304,7 +315,7 @@ def _build_parser() -> _Parser:
     prove.add_argument("system", metavar="SYSTEM")
     prove.add_argument("--data", type=Path, help="folder of data sets (default: $GANVAS_DATA; without it, phantoms)")
     prove.add_argument("--out", type=Path, help="folder of the result (default: benchmarks/proofs/results)")
-    prove.add_argument("--seeds", type=_count, help="how many seeds (default: the proof's own)")
+    prove.add_argument("--seeds", type=count_of, help="how many seeds (default: the proof's own)")
     prove.add_argument("--quick", action="store_true", help="a form of about a minute, without a mark")
 
     from .studies._command import add_commands
@@ -368,26 +379,6 @@ def _kind(text: str) -> str:
     if len(names := add_file(Path(text))) > 1:
         raise GanvasError(f"--kind {text}: brings {' and '.join(names)}: give a file with one kind")
     return names[0]
-
-
-def _count(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
-    return number
-
-
-def _seed(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = -1
-    if not 0 <= number < 2**63:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 up")
-    return number
 
 
 if __name__ == "__main__":

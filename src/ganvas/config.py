@@ -6,6 +6,7 @@ and writes those. Free of torch.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import math
 import types
@@ -156,3 +157,23 @@ def _check_limits(value: Any, facts: Any, where: str) -> None:
                 raise GanvasError(f"{where}: {item} is too small, the least is {low:g}")
             if high is not None and item > high:
                 raise GanvasError(f"{where}: {item} is too large, the most is {high:g}")
+
+
+def count_of(text: str) -> int:
+    """An option's whole number above 0. Raises argparse's error, which names the option."""
+    return _whole(text, 1, "above 0")
+
+
+def seed_of(text: str) -> int:
+    """An option's whole number from 0 up. Raises argparse's error, which names the option."""
+    return _whole(text, 0, "from 0 up")
+
+
+def _whole(text: str, least: int, told: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if not least <= number < 2**63:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number {told}")
+    return number

@@ -12,7 +12,7 @@ import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
 BROUGHT = ("CARD", "KIND", "KINDS", "USE", "USES")
 """Names at the top of a file by which it brings a system, kinds of data, uses."""
-CARD_KEYS = {"title", "authors", "year", "paper", "data", "summary", "aliases", "example", "options"}
+CARD_KEYS = {"title", "authors", "year", "paper", "data", "summary", "aliases", "example", "options", "suits"}
+
+SUITS = {
+    "anything": "all data of that kind",
+    "classes": "two classes or more",
+    "normal class": "a class among others that is called normal, healthy, good ...",
+    "two classes": "two classes",
+    "large records": "pictures of which most have 192 pixels or more on their shorter side",
+}
+"""What data may be, as a card says for what it is to be proposed; in the order of proposals."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,7 @@ class Card:
     which its records are. fields: of systems that learn from records of several fields, name -> kinds that it may be of, the
     main one, which they make, first; then `data` are the kinds of that one. options: of the data, when the user does not say
     (`size`, `fit`).
+    suits: kind -> one of `SUITS`, for what data of that kind it is proposed (`ganvas data check`).
     example: data to try it with, where the usual phantom of its kind will not do.
     doc: the module docstring, the paper in ten lines. module: its name, empty for a file that a user named. brings: those
     names of `BROUGHT` that its file defines.
@@ -52,6 +62,7 @@ class Card:
     data: tuple[str, ...] = ("image",)
     fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
+    suits: dict[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     example: str = ""
     doc: str = ""
@@ -76,6 +87,16 @@ def catalogue() -> dict[str, Card]:
             continue
         cards.setdefault(card.name, card)
     return cards
+
+
+def suited(kind: str, found: Collection[str]) -> list[Card]:
+    """The systems to propose for data of a kind, of which `found` holds (keys of `SUITS`); all that learn it, where no
+    card says that it suits that kind."""
+    able = [card for card in catalogue().values() if kind in card.data and not card.fields]
+    saying = [card for card in able if kind in card.suits]
+    order = list(SUITS)
+    meant = [card for card in saying if card.suits[kind] in found]
+    return sorted(meant, key=lambda card: order.index(card.suits[kind])) if saying else able
 
 
 def _guests() -> list[Any]:

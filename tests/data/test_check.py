@@ -192,3 +192,45 @@ def test_an_array_that_is_no_picture_is_told_of_the_kinds_it_may_be(tmp_path: Pa
     assert report.records == 0 and "say --kind graph or series" in report.problems[-1]
     with pytest.raises(DataError, match="'time', which tables keep for times"):
         check(source, kind="series")
+
+
+def test_what_is_too_small_to_be_audited_is_told(tmp_path: Path) -> None:
+    small = check(folder(tmp_path / "small", [f"{k:02d}.png" for k in range(60)]))
+    (note,) = [text for text in small.notes if "copies of training records" in text]
+    assert "12 held-out and 48 training records (of 60, with --heldout 0.2): the audit needs 20 of each" in note
+    assert note in said(small)
+    enough = check(folder(tmp_path / "enough", [f"{k:03d}.png" for k in range(100)]))
+    assert not [text for text in enough.notes if "copies of training records" in text]
+    names = [f"{side}/{k:02d}.png" for side, count in (("train", 40), ("test", 20)) for k in range(count)]
+    declared = check(folder(tmp_path / "declared", names))
+    assert not [text for text in declared.notes if "copies of training records" in text], "its own split has enough"
+
+
+def test_what_suits_the_data_is_proposed_by_the_cards_of_systems(tmp_path: Path) -> None:
+    """Two folders were never proposed to cyclegan, nor photographs to srgan."""
+
+    def proposed(place: Path) -> list[str]:
+        return [line.split()[2] for line in check(place).train]
+
+    folders = [f"{name}/{k:02d}.png" for name in ("horses", "zebras") for k in range(20)]
+    assert proposed(folder(tmp_path / "two", folders)) == ["dcgan", "cgan", "cyclegan"]
+    assert proposed(folder(tmp_path / "three", [*folders, "mules/0.png"])) == ["dcgan", "cgan"]
+    lungs = [f"{name}/{k:02d}.png" for name in ("Healthy", "ill", "worse") for k in range(20)]
+    assert proposed(folder(tmp_path / "lungs", lungs)) == ["dcgan", "cgan", "anogan"]
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for number, (height, width) in enumerate(((200, 260), (300, 220), (240, 240))):
+        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(tmp_path / "photos" / f"{number}.png")
+    photographs = check(tmp_path / "photos")
+    assert [line.split()[2] for line in photographs.train] == ["dcgan", "srgan"]
+    assert photographs.train[0].endswith(" --size 128")
+    assert photographs.train[1] == f"ganvas train srgan --data {tmp_path / 'photos'}", "its card says the size of patches"
+
+
+def test_no_system_is_proposed_by_its_name_in_the_code() -> None:
+    from ganvas.data import check as module
+    from ganvas.registry import catalogue
+
+    for path in (Path(module.__file__), Path(module.__file__).with_name("fields.py")):
+        words = set(path.read_text().replace('"', " ").replace("'", " ").split())
+        assert not words & set(catalogue()), path

@@ -12,9 +12,11 @@ import torch
 
 import ganvas
 import toys
+from ganvas.cli import main
 from ganvas.data.phantoms import make_phantom
 from ganvas.data.phantoms._files import write_phantom
 from ganvas.errors import DataError, GanvasError
+from ganvas.evaluation import judge
 from ganvas.evaluation.judge import evaluate, linear_samples, plain
 from ganvas.evaluation.sets import Part, open_sets
 from ganvas.evaluation.table import lines, number
@@ -72,7 +74,7 @@ def test_files_and_who_may_see_them(judged: tuple[dict[str, Any], Path]) -> None
     assert {p.name for p in out.iterdir() if not p.name.startswith(".")} == {"evaluation.json", "spectrum.png", "audit.html"}
     page = (out / "audit.html").read_text()
     assert "must not leave" in page[: page.index("<h1>")]
-    assert page.count("nearest training record</figcaption>") == 20
+    assert page.count("<figcaption>nearest training record: ") == page.count("<figcaption>synthetic: ") == 20
     assert "http" not in page.replace("http-equiv", "")
     kept = json.loads((out / "evaluation.json").read_text())
     assert kept["kid"] == result["kid"] and kept["files"]["audit"] == "audit.html"
@@ -193,6 +195,47 @@ def test_classes_are_compared_by_name(tmp_path: Path) -> None:
             Image.fromarray(pixels).save(tmp_path / side / name / f"{index}.png")
     result = evaluate(tmp_path / "fake", tmp_path / "real", tmp_path / "fake", audit=False, anchors=False)
     assert result["label_agreement"]["value"] == 1.0
+
+
+def test_a_first_table_of_few_records_comes_alone_or_before_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    images, made = (rng.integers(0, 255, (count, 16, 16, 1), dtype=np.uint8) for count in (400, 250))
+    np.savez(tmp_path / "real.npz", images=images)
+    np.savez(tmp_path / "made.npz", images=made)
+    given = (tmp_path / "made.npz", tmp_path / "real.npz")
+    quick = evaluate(*given, features="pixels", quick=True)
+    assert quick["quick"] is True and quick["fake"]["n"] == 100 and quick["real"]["heldout"] == 80
+    assert quick["kid"]["protocol"].endswith("/n=100/m=80/ref=heldout")
+    assert list(quick["anchors"]) == ["real"] and quick["anchors"]["real"].keys() >= {"kid", "precision", "spectrum"}
+    assert not quick.keys() & {"memorisation", "ms_ssim", "diversity", "files"}
+    assert any(note.startswith("quick: 100 samples, 100 training and 80 held-out records") for note in quick["notes"])
+    assert lines(quick)
+
+    told: list[tuple[dict[str, Any], int]] = []
+    said: list[str] = []
+    more: dict[str, Any] = {"features": "pixels", "say": said.append, "first": lambda table: told.append((table, len(said)))}
+    monkeypatch.setattr(judge, "PATIENCE", 1e9)
+    evaluate(*given, **more)
+    assert told == [], "what is done soon needs no first table"
+    monkeypatch.setattr(judge, "PATIENCE", 0.0)
+    said.clear()
+    whole = evaluate(*given, **more)
+    ((table, place),) = told
+    assert table["kid"] == quick["kid"] and json.loads(json.dumps(table, allow_nan=False)) == table
+    assert "first table" in said[place - 1] and any("audit" in line for line in said[place:])
+    assert "memorisation" in whole and whole["fake"]["n"] == 250 and "quick" not in whole
+
+    monkeypatch.chdir(tmp_path)
+    words = ["evaluate", "made.npz", "--real", "real.npz", "--features", "pixels", "--quick"]
+    assert main(words) == 0
+    assert "kernel distance" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"real.npz", "made.npz"}, "a first table leaves no files"
+    assert main([*words, "--out", "kept"]) == 0
+    assert json.loads((tmp_path / "kept" / "evaluation.json").read_text())["quick"] is True
+    assert main([*words, "--unintended"]) == 2
+    assert "leave out --quick" in capsys.readouterr().err
 
 
 def test_linear_samples_have_the_mean_and_variance_of_the_data() -> None:

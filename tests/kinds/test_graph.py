@@ -197,7 +197,7 @@ def test_damaged_files_are_read_or_refused_and_never_crash(name: str, data: st.D
         body = "".join(f'node [ id {k} label "n{k}" ]\n' for k in range(14))
         path.write_text(f"graph [\n{body}" + "".join(f"edge [ source {a} target {b} ]\n" for a, b in RING) + "]\n")
     else:
-        from ganvas.kinds.graph.files import written
+        from ganvas.kinds.graph.writing import written
 
         format = name.rpartition(".")[2]
         path.write_bytes(written(np.array(RING), [f"n{k}" for k in range(14)], 14, format, {}))
@@ -314,6 +314,21 @@ def test_what_is_written_is_read_again_and_says_that_it_is_synthetic(format: str
     index = {name: k for k, name in enumerate(spec.names)}
     back = np.array([[index[data.spec.names[a]], index[data.spec.names[b]]] for a, b in data.values])  # type: ignore[union-attr]
     assert set(keys_of(back, 14).tolist()) == set(keys_of(edges, 14).tolist())
+
+
+def test_gml_is_written_as_it_is_read(tmp_path: Path) -> None:
+    networkx = pytest.importorskip("networkx")
+    names = [f'Zoë & "{"αβγδ"[k % 4]}{k}" 木' for k in range(14)]
+    networkx.write_gml(networkx.Graph([(names[a], names[b]) for a, b in RING]), tmp_path / "g.gml")
+    data = opened(tmp_path / "g.gml", heldout=0.0)
+    assert set(data.spec.names) == set(names)  # type: ignore[union-attr]
+    (tmp_path / "out").mkdir()
+    edges = np.asarray(data.values)
+    (file,) = KIND.write(edges[None], data.spec, tmp_path / "out", format=data.spec.format, depth=None, note={})
+    assert file.suffix == ".gml" and "SYNTHETIC" in file.read_text()
+    back = opened(file, heldout=0.0)
+    assert back.spec.names == data.spec.names and pairs_of(back) == pairs_of(data)  # type: ignore[union-attr]
+    assert set(networkx.read_gml(file).nodes) == set(names), "others read the same names"
 
 
 def test_the_phantom_is_one_connected_graph_of_communities(tmp_path: Path) -> None:

@@ -182,6 +182,49 @@ def test_obj_files_have_y_up(made: Any) -> None:
     assert np.ptp(points, axis=0).argmax() == 1
 
 
+@pytest.mark.parametrize(("format", "up"), [("obj", "z"), ("stl", "y"), ("ply", "y"), ("obj", "y")])
+def test_meshes_are_read_and_written_with_the_axis_up_that_the_user_names(
+    format: str, up: str, made: Any, tmp_path: Path
+) -> None:
+    meshes, cache = tmp_path / "meshes", tmp_path / "cache"
+    meshes.mkdir()
+    for index, voxels in enumerate(made.values[:4]):
+        (meshes / f"{index}.{format}").write_bytes(encoded(voxels, format, {}, up))
+    raw = read_mesh(meshes / f"0.{format}", "z")[0]  # as it stands in the file
+    assert np.ptp(raw, axis=0).argmax() == "xyz".index(up)
+    data = open_data(meshes, up=up, cache=cache, progress=False)
+    assert all(iou(values, voxels) > 0.97 for values, voxels in zip(data.values, made.values, strict=False))
+    assert not any("pointing up" in note for note in data.notes), "the user has said it"
+    wrong = open_data(meshes, up={"y": "z", "z": "y"}[up], cache=cache, progress=False)
+    assert all(iou(values, voxels) < 0.7 for values, voxels in zip(wrong.values, made.values, strict=False))
+    (tmp_path / "out").mkdir()
+    kind = kind_of("solid")
+    back = kind.write(np.asarray(data.values), data.spec, tmp_path / "out", format=data.spec.format, depth=None, note={})
+    assert back[0].suffix == f".{format}"
+    assert np.ptp(read_mesh(back[0], "z")[0], axis=0).argmax() == "xyz".index(up)
+
+
+def test_two_conventions_in_one_folder_are_told_and_up_is_for_meshes_alone(made: Any, tmp_path: Path, capsys: Any) -> None:
+    meshes, cache = tmp_path / "meshes", tmp_path / "cache"
+    meshes.mkdir()
+    for index, format in enumerate(("obj", "stl")):
+        (meshes / f"{index}.{format}").write_bytes(encoded(made.values[index], format, {}))
+    mixed = open_data(meshes, cache=cache, progress=False)
+    assert any("y in OBJ, z in STL pointing up" in note for note in mixed.notes)
+    (meshes / "0.obj").unlink()
+    assert not any("pointing up" in note for note in open_data(meshes, cache=cache, progress=False).notes)
+    (tmp_path / "voxels").mkdir()
+    np.save(tmp_path / "voxels" / "a.npy", made.values)
+    for source in (tmp_path / "voxels", "solids"):
+        with pytest.raises(GanvasError, match="--up is for"):
+            open_data(source, kinds=("solid",), up="y", cache=cache, progress=False)
+    with pytest.raises(GanvasError, match="--up means nothing to images"):
+        open_data("shapes", up="y", cache=cache, progress=False)
+    assert main(["data", "check", str(meshes / "1.stl"), "--up", "y"]) == 0
+    assert main(["data", "check", str(meshes / "1.stl"), "--up", "x"]) == 2
+    assert "--up" in capsys.readouterr().err
+
+
 def test_volumes_and_arrays_come_back_exactly(made: Any, tmp_path: Path) -> None:
     (tmp_path / "a.nii.gz").write_bytes(encoded(made.values[0], "nifti", {"seed": "1"}))
     assert np.array_equal(one(tmp_path / "a.nii.gz").voxels, made.values[0])

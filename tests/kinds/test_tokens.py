@@ -204,9 +204,18 @@ def test_ways_to_write_do_not_mix_and_bad_files_are_skipped(tmp_path: Path) -> N
 # MIDI
 
 
-def midi(path: Path, parts: list[list[tuple[float, float, int]]], names: tuple[str, ...] = (), channel: int = 0) -> Path:
-    """A file with a track a part; notes are (start, end, pitch), in beats."""
+def midi(
+    path: Path, parts: list[list[tuple[float, float, int]]], names: tuple[str, ...] = (), channel: int = 0,
+    tempos: tuple[tuple[float, float], ...] = (),
+) -> Path:  # fmt: skip
+    """A file with a track a part; notes are (start, end, pitch), in beats. tempos: (from which beat on, beats a minute)."""
     file = mido.MidiFile(ticks_per_beat=480)
+    if tempos:
+        track, passed = mido.MidiTrack(), 0
+        for beat, tempo in tempos:
+            track.append(mido.MetaMessage("set_tempo", tempo=round(6e7 / tempo), time=round(beat * 480) - passed))
+            passed = round(beat * 480)
+        file.tracks.append(track)
     for number, notes in enumerate(parts):
         track = mido.MidiTrack()
         if names:
@@ -234,6 +243,27 @@ def test_a_melody_on_a_grid(tmp_path: Path) -> None:
     assert (spec.rate, spec.tempo, spec.format, spec.length) == (2, 120.0, "mid", 8)
     finer = opened(tmp_path / "a.mid", rate=4)
     assert told(finer)[0][:4] == ["60", "hold", "hold", "hold"]
+
+
+@pytest.mark.parametrize(
+    ("tempos", "lasting", "several"),
+    [
+        (((0, 60), (1, 150)), 150, True),  # a slow first bar
+        (((0, 150), (12, 60)), 150, False),  # the end of the piece, where nothing follows
+        (((0, 200), (2, 40)), 40, True),
+        (((0, 100), (3, 120), (4, 100), (9, 120)), 100, True),  # what comes back counts together
+        (((2, 90), (2.5, 60)), 60, True),  # before the first one, the usual 120
+        (((0, 90),), 90, False),
+        ((), 120, False),
+    ],
+)
+def test_of_several_tempos_the_one_that_lasts_longest_counts(
+    tempos: tuple[tuple[float, float], ...], lasting: float, several: bool, tmp_path: Path
+) -> None:
+    tune = [(k * 1.0, k + 1.0, 60 + k) for k in range(12)]
+    data = opened(midi(tmp_path / "a.mid", [tune], tempos=tempos))
+    assert data.spec.tempo == pytest.approx(lasting, rel=1e-4)  # type: ignore[union-attr]
+    assert noted(data, "1 file with several tempos: the one that lasts longest counts") == several
 
 
 def test_the_melody_is_the_named_or_the_highest_lasting_part(tmp_path: Path) -> None:

@@ -152,6 +152,10 @@ def test_correlations_need_four_and_say_how_many(make: Callable[..., Path]) -> N
 
     runs = [make(f"r{k}", measured(k)) for k in range(4)]
     assert compare(runs[:3])["correlations"] == []
+    told = lines(compare(runs))
+    place = next(k for k, line in enumerate(told) if line.startswith("rank correlations over"))
+    assert told[place + 1].split() == [f"({k})" for k in range(1, len(told[place + 1].split()) + 1)], "the columns have heads"
+    assert [line.split()[0] for line in told[place + 2 : place + 2 + len(told[place + 1].split())]] == told[place + 1].split()
     (found,) = compare(runs)["correlations"]
     assert (found["over"], found["n"], found["metrics"]) == ("runs", 4, ["kernel distance", "precision"])
     assert np.allclose(found["matrix"], [[1, -1], [-1, 1]])

@@ -14,6 +14,7 @@ import tifffile
 from PIL import Image
 from tiny_files import dicom, nifti, ramp
 
+from ganvas.cli import main
 from ganvas.errors import DataError, GanvasError
 from ganvas.kinds.image.readers import read
 from ganvas.run.apply import apply
@@ -60,6 +61,49 @@ def test_tiles_and_the_whole_agree(translator: Path, tmp_path: Path) -> None:
     for tile in (0, 32, 64, 200):
         result = apply(translator, [tmp_path / "large.png"], out=tmp_path / str(tile), to="light", tile=tile, device="cpu")
         assert (pixels_of(Path(result["files"][0]))[0] == 255 - picture).all(), tile
+
+
+def test_what_does_not_fit_whole_is_told_and_worked_on_in_pieces(
+    translator: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = ramp(np.uint8, height=20, width=600)
+    Image.fromarray(picture[..., 0]).save(tmp_path / "long.png")
+    asked: list[tuple[int, ...]] = []
+    said: list[str] = []
+
+    def done(need: int | None, name: str, tile: int = 0) -> dict[str, Any]:
+        def foresee(use: Any, work: Any, given: Any, options: Any) -> int | None:
+            asked.append(tuple(given[work.main].shape))
+            return need
+
+        more: dict[str, Any] = {"out": tmp_path / name, "to": "light", "tile": tile, "device": "cpu", "say": said.append}
+        result = apply(translator, [tmp_path / "long.png"], foresee=foresee, **more)
+        assert (pixels_of(Path(result["files"][0]))[0] == 255 - picture).all()
+        return result
+
+    assert not any("at once" in note for note in done(10**6, "fits")["notes"])
+    assert any(line.startswith("20x600 at once is expected to take 0.0 GB of memory; ") for line in said)
+    (note,) = [note for note in done(10**15, "large")["notes"] if "at once" in note]
+    assert note.startswith("20x600 at once is expected to take 1000000.0 GB of memory, and ")
+    assert note.endswith(" GB are free: worked on in pieces of 512 instead of --tile 0")
+    assert asked == [(1, 1, 20, 600)] * 2
+    said.clear()
+    done(None, "unknown")
+    done(10**15, "pieces", tile=64)
+    assert len(asked) == 3 and not any("at once" in line for line in said)
+    words = [
+        "apply",
+        str(translator),
+        str(tmp_path / "long.png"),
+        "--to",
+        "light",
+        "--tile",
+        "0",
+        "--out",
+        str(tmp_path / "cli"),
+    ]
+    assert main(words) == 0
+    assert "20x600 at once is expected to take" in capsys.readouterr().err
 
 
 def test_volumes_stay_where_they_are(runs: dict[str, Path], tmp_path: Path) -> None:

@@ -34,11 +34,15 @@ def test_budgets(text: str | None, budget: Budget) -> None:
     assert parse_budget(text) == budget
 
 
-@pytest.mark.parametrize(
-    "text", ["0", "0s", "-5m", "ten minutes", "5x", "1.5r", "0.1", "5 r r", "m", "1e3", "inf", "nan", "10mm"]
-)
+@pytest.mark.parametrize("text", ["ten minutes", "5x", "1.5r", "0.1", "5 r r", "m", "1e3", "inf", "nan", "10mm"])
 def test_nonsense_is_refused_with_examples(text: str) -> None:
     with pytest.raises(GanvasError, match=r"--budget '.*' is not understood: use 10m"):
+        parse_budget(text)
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "-5m", "0.0h", "-1", "- 3k"])
+def test_a_budget_is_above_0(text: str) -> None:
+    with pytest.raises(GanvasError, match=r"--budget '.*' is not above 0: use 10m"):
         parse_budget(text)
 
 

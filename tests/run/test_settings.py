@@ -22,7 +22,7 @@ def test_sizes(text: str | None, size: int | tuple[int, int] | None) -> None:
 
 @pytest.mark.parametrize("text", ["-64", "0", "64x", "64x0", "1x2x3", "large", "", "64.5"])
 def test_wrong_sizes_say_what_a_size_is(text: str) -> None:
-    with pytest.raises(GanvasError, match=r"--size '.*' is not understood: use 64, or HEIGHTxWIDTH"):
+    with pytest.raises(GanvasError, match=r"--size '.*' is not one or two whole numbers above 0: use 64, or HEIGHTxWIDTH"):
         build_settings({"size": text})
 
 

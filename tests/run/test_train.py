@@ -155,9 +155,26 @@ def test_pairs_depths_and_counts_that_were_left_open_are_written_down(tmp_path: 
     asked: dict[str, Any] = {"precision": "32", "channels_last": "off", "quiet": True, "dry_run": True, "say": heard.append}
     told = ganvas.train("cyclegan", data, out=tmp_path / "run", config={"width": 4, "blocks": 0}, **asked)
     assert [told["config"][name] for name in ("first", "second", "blocks", "patch_depth")] == ["day", "night", 6, 1]
-    assert heard[-1] == "note: chosen by cyclegan: first=day, second=night, blocks=6, patch_depth=1"
+    assert "note: chosen by cyclegan: first=day, second=night, blocks=6, patch_depth=1" in heard
     told = ganvas.train("gan", "formula:sin(x);x=0..3", out=tmp_path / "points", config=toys.SMALL, **asked)
     assert told["run"]["phantom_count"] == told["data"]["records"] > 0
+
+
+def test_data_too_small_for_the_audit_is_told_before_training(tmp_path: Path) -> None:
+    """Sixty shapes, twelve of them held out: that nothing could be tested was said after hours of training."""
+    heard: list[str] = []
+    small: dict[str, Any] = {"dry_run": True, "say": heard.append, "out": tmp_path / "run"}
+    told = train("lsgan", toys.pictures(60), **small)
+    (note,) = [text for text in heard if "copies of training records" in text]
+    assert "12 held-out and 48 training records: the audit needs 20 of each" in note
+    assert note.endswith("hold out more, as with --heldout 0.34")
+    assert note.removeprefix("note: ") in told["data"]["notes"]
+    heard.clear()
+    train("lsgan", toys.pictures(60), heldout=0.34, **small)
+    assert not [text for text in heard if "copies of training records" in text]
+    heard.clear()
+    train("lsgan", toys.pictures(30), **small)
+    assert heard[-1].endswith("nothing can be called a copy; 40 records are the least")
 
 
 def test_all_notes_on_the_data_stay_with_the_run_and_no_file_name_reaches_the_card(tmp_path: Path) -> None:

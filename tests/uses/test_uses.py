@@ -19,6 +19,7 @@ from PIL import Image
 
 import ganvas.uses
 import toys
+from ganvas._commands import _after_training
 from ganvas.cli import main
 from ganvas.errors import DataError, GanvasError
 from ganvas.evaluation.judge import evaluate
@@ -125,6 +126,24 @@ def test_a_package_brings_a_use_and_one_that_does_not_load_says_why(monkeypatch:
         monkeypatch.undo()
         table.cache_clear()
     assert (look.takes, look.gives, look.Options) == ((MADE,), (MADE,), NoOptions)
+
+
+@pytest.mark.parametrize(
+    ("verb", "line"),
+    [
+        ("translate", "translate  ganvas apply {run} FILE --to CLASS --out FOLDER"),
+        ("restore", "restore  ganvas apply {run} FILE --out FOLDER"),
+        ("score", "score  ganvas apply {run} FILE --out FOLDER"),
+        ("project", "project  ganvas apply {run} FILE --as project --out FOLDER"),
+    ],
+)
+def test_the_last_lines_of_a_run_say_how_it_is_put_to_use(verb: str, line: str, tmp_path: Path) -> None:
+    data = toys.picture_folder(tmp_path / "data", labels=("dark", "light"))
+    run = toys.simple_run(tmp_path, verb, data)
+    told = _after_training(train(str(tmp_path / f"simple_{verb}.py"), resume=run, budget="2r", quiet=True))
+    assert line.format(run=run) in told
+    assert any(text.startswith("go on") for text in told)
+    assert any(text.startswith("judge") for text in told) == (verb in ("translate", "restore"))
 
 
 # A use of one's own

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from shlex import quote
@@ -20,11 +21,12 @@ from ..errors import DataError, GanvasError, MissingExtra
 from ..kinds import kind_names, kind_of
 from ..kinds.facets import Lends
 from ..kinds.image.resize import LUMINANCE, thumbnail
-from ..registry import catalogue
+from ..registry import suited
 from ..store import cache as caching
 from ..store.listing import Listing, Source, counted, natural, some
 from ..store.progress import busy
 from ..store.splits import MOST, TWIN, twin_pairs
+from .classes import is_normal
 from .finding import files_of, recognise
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ PATIENT_TAGS = (
 )  # fmt: skip
 """Tags that name or help to find a patient (from the Basic Profile of DICOM PS3.15 Annex E)."""
 
+HELDOUT = 0.2  # share that is held out when nobody says
+LARGE = 192  # pixels of a shorter side from which pictures can be cut at their own scale, and shown smaller
 SAMPLED = 400  # pixels remembered of each picture, for the histogram
 
 PICTURES = ("image", "points")
@@ -182,13 +186,14 @@ def check(
     channels: int | None = None,
     rate: int | None = None,
     fit: str | None = None,
+    up: str | None = None,
     fields: str | None = None,
     sheet: Path | None = None,
     progress: bool = True,
 ) -> CheckReport:
     """Look through a folder, file, array or phantom and report. Reads every file once and writes nothing but the sheet.
 
-    kind: sound, series, solid, graph or tokens, where the files leave open what they are. size, channels, rate, fit: as
+    kind: sound, series, solid, graph or tokens, where the files leave open what they are. size, channels, rate, fit, up: as
     `open_data` takes them, of what is neither pictures nor points: of those the report tells every size and channel anyway.
     fields: where the fields of records of several lie, `photo=photos,map=labels`, when they are not found by themselves. sheet:
     a PNG to write, of some rows of such records, fields side by side.
@@ -196,15 +201,32 @@ def check(
     Raises DataError when there is nothing at all to look at, when a table does not fit the files, and with `strict` for
     the first unreadable file; GanvasError for settings that the data does not take.
     """
-    settings = {"size": size, "channels": channels, "rate": rate, "fit": fit}
+    settings = {"size": size, "channels": channels, "rate": rate, "fit": fit, "up": up}
     given = {name: value for name, value in settings.items() if value is not None}
+    report = _checked(source, strict, axis, kind, given, fields, sheet, progress)
+    from ..metrics.memorisation import too_few
+    from .phantoms import is_phantom
+
+    held = report.split.get("held out", 0) if report.split else round(HELDOUT * report.records)
+    told = "" if report.split else f" (of {report.records:,}, with --heldout {HELDOUT})"
+    if report.records and not is_phantom(str(source)) and (found := too_few(report.records - held, held, told)) is not None:
+        report.notes.append(f"copies of training records could not be told of a system trained on this: {found}")
+    return report
+
+
+def _checked(
+    source: str | Path | np.ndarray, strict: bool, axis: int | None, kind: str | None, given: dict[str, Any],
+    fields: str | None, sheet: Path | None, progress: bool,
+) -> CheckReport:  # fmt: skip
+    """As `check`, but for the audit. given: settings of what is neither pictures nor points."""
     path = None if isinstance(source, np.ndarray) else Path(source).expanduser()
     if path is not None and path.exists() and kind is None and not given:
         several = _of_fields(path, str(source), fields, sheet)
         if several is not None and not several.alone:
             return several
         if several is not None:  # records of one field with captions or attributes beside
-            return _joined(several, check(source, strict=strict, axis=axis, kind=several.alone, progress=progress))
+            again = _checked(source, strict, axis, several.alone, {}, None, None, progress)
+            return _joined(several, again)
     if fields or sheet:
         which = "--fields" if fields else "--sheet"
         raise DataError(
@@ -376,9 +398,20 @@ def _of_kind(source: str, kind: str, strict: bool, progress: bool, given: dict[s
         report.groups, report.group_source = len(np.unique(data.groups)), "what may be held out together"
         del data  # its file is mapped
     chosen = "".join(f" --{n} {'x'.join(map(str, v)) if isinstance(v, tuple) else v}" for n, v in given.items())
-    systems = [name for name, card in catalogue().items() if kind in card.data]
-    report.train = [f"ganvas train {name} --data {quote(source)}{chosen}" for name in systems]
+    report.train = [f"ganvas train {card.name} --data {quote(source)}{chosen}" for card in suited(kind, _found(report.labels))]
     return report
+
+
+def _found(labels: dict[str, int], sizes: Sequence[tuple[int, int]] = ()) -> set[str]:
+    """What the data is, as cards ask for it (`registry.SUITS`). sizes: of pictures."""
+    named = [name for name in labels if name != "(none)"]
+    found = {"anything"}
+    if len(named) > 1 and len(named) == len(labels):
+        found |= {"classes"} | ({"two classes"} if len(named) == 2 else set())
+        found |= {"normal class"} if sum(is_normal(name) for name in named) == 1 else set()
+    if sizes and float(np.median([min(size) for size in sizes])) >= LARGE:
+        found.add("large records")
+    return found
 
 
 def _alone(path: Path) -> Listing:
@@ -584,20 +617,20 @@ def _one_length(thumbs: list[np.ndarray]) -> np.ndarray:
 def _judge(report: CheckReport, listing: Listing, seen: list[_Seen]) -> None:
     """Problems in words, and the command to run next."""
     problems = report.problems
-    options = ""
+    channels = size = ""
     if report.unreadable:
         problems.append(f"{len(report.unreadable)} of {counted(report.files, 'file')} cannot be read and will be skipped")
     one_depth = len(report.depths) == 1 or ({s.depth for s in seen} == {16, 32} and all(s.plain for s in seen))
     if not one_depth:
         problems.append(f"depths are mixed ({', '.join(report.depths)}): convert to one, or use separate folders")
     if len(report.channels) > 1:
-        options += " --channels 1"
+        channels = " --channels 1"
         problems.append(f"channels are mixed ({', '.join(report.channels)}): --channels 1 or 3 makes them alike")
     smallest = min(min(s.size) for s in seen)
     if len(report.sizes) > 1:
         problems.append(f"{len(report.sizes)} sizes: --size brings them to one")
     if len(report.sizes) > 1 or smallest > 128:
-        options += f" --size {64 if smallest < 128 else 128}"
+        size = f" --size {64 if smallest < 128 else 128}"
     if report.records < 100:
         problems.append(
             f"only {counted(report.records, 'picture')}: a network will learn them by heart; 500 or more are wanted"
@@ -628,9 +661,9 @@ def _judge(report: CheckReport, listing: Listing, seen: list[_Seen]) -> None:
             "pixels: look at some"
         )
     if one_depth:
-        report.train.append(f"ganvas train dcgan --data {quote(report.source)}{options}")
-        if len(report.labels) > 1 and "(none)" not in report.labels:
-            report.train.append(f"ganvas train cgan --data {quote(report.source)}{options}")
+        for card in suited("image", _found(report.labels, [s.size for s in seen])):
+            options = channels + ("" if "size" in card.options else size)
+            report.train.append(f"ganvas train {card.name} --data {quote(report.source)}{options}")
 
 
 def _points(points: np.ndarray, labels: np.ndarray | None, classes: tuple[str, ...], source: str) -> CheckReport:
@@ -645,5 +678,5 @@ def _points(points: np.ndarray, labels: np.ndarray | None, classes: tuple[str, .
     report.exact_count = len(points) - len(np.unique(points, axis=0))
     if len(points) < 100:
         report.problems.append(f"only {counted(len(points), 'point')}: 500 or more are wanted")
-    report.train.append(f"ganvas train gan --data {quote(source)}")
+    report.train += [f"ganvas train {card.name} --data {quote(source)}" for card in suited("points", _found(report.labels))]
     return report

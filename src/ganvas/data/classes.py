@@ -7,6 +7,11 @@ from ..errors import GanvasError, did_you_mean
 USUAL_NAMES = ("normal", "healthy", "notumor", "no-tumor", "no-finding", "anomaly-free", "good", "ok")
 
 
+def is_normal(name: str) -> bool:
+    """Whether a class is called as normal ones are."""
+    return name.lower().replace("_", "-").replace(" ", "-") in USUAL_NAMES
+
+
 def find_normal(classes: tuple[str, ...], wanted: str, system: str) -> tuple[int, ...]:
     """The index of the normal class, or () for data without classes. wanted: its name, or "". system: for messages.
 
@@ -22,7 +27,7 @@ def find_normal(classes: tuple[str, ...], wanted: str, system: str) -> tuple[int
         return (classes.index(wanted),)
     if len(classes) == 1:
         return (0,)
-    found = [k for k, name in enumerate(classes) if name.lower().replace("_", "-").replace(" ", "-") in USUAL_NAMES]
+    found = [k for k, name in enumerate(classes) if is_normal(name)]
     if len(found) != 1:
         raise GanvasError(f"{system}: which class is normal? Say it with --set normal=NAME, one of {', '.join(classes)}")
     return (found[0],)

@@ -17,14 +17,14 @@ import numpy as np
 
 from ..errors import DataError, GanvasError, did_you_mean
 from ..kinds import Kind, kind_names, kind_of, spec_from_dict
-from ..kinds.facets import Beside, FromArrays, FromTexts, LooksInside, Settles, Whole
+from ..kinds.facets import Beside, FromArrays, FromTexts, LooksInside, Posed, Settles, Whole
 from ..specs import REAL, Spec
 from ..store import cache as caching
 from ..store.code import FILLING, code_digest
 from ..store.entry import conclude
 from ..store.listing import Listing, Source, class_indices, some
 from ..store.progress import busy
-from ..store.records import Dataset, Field
+from ..store.records import Dataset, Field, Origins
 from ..store.splits import hold_out, join
 from . import phantoms
 from .columns import WORDS, Column, Rows, find_rows, parse_fields
@@ -45,6 +45,7 @@ def open_data(
     channels: int | None = None,
     fit: str = "crop",
     axis: int | None = None,
+    up: str | None = None,
     heldout: float = 0.2,
     seed: int = 0,
     strict: bool = False,
@@ -68,6 +69,7 @@ def open_data(
     fit: how another aspect is met: `crop` the centre, `pad` with the border's median, `stretch`; or `patches`: every picture
     is cut at its own scale into pieces of `size`, which make one group. channels: 1 or 3 turns colour into grey or grey
     into RGB; None wants all files alike. axis: along which a volume is sliced.
+    up: of meshes, the axis that points up in their files.
     heldout: share of the records held out, whole groups at a time, every label in proportion; a `split` column decides
     alone. Groups are those of `groups.csv`, else of the hashed PatientID, else of the volume, else near twins.
     seed: of the split, of `limit` and of a phantom. strict: an unreadable file is an error instead of a note.
@@ -94,6 +96,7 @@ def open_data(
     else:
         source = _named(source)
     options = {"size": size, "channels": channels, "fit": fit, "axis": axis, "rate": rate}
+    options |= {} if up is None else {"up": up}
     if fields or columns:
         if isinstance(source, np.ndarray):
             raise GanvasError("an array holds one field: give a folder, or an .npz with a key a field")
@@ -102,6 +105,8 @@ def open_data(
     settings = _settled(kind, options)
     store = caching.Cache(cache)
     notes: list[str] = []
+    if up is not None and (isinstance(source, np.ndarray) or (phantoms.is_phantom(source.text) and not source.path.exists())):
+        raise GanvasError("--up is for files of meshes, and these records come from none: leave it out")
     if isinstance(source, np.ndarray):
         entry = _from_array(source, kind, settings, store, progress)
     else:
@@ -111,6 +116,8 @@ def open_data(
 
 
 def _settled(kind: Kind, options: dict[str, Any]) -> dict[str, Any]:
+    if "up" in options and not isinstance(kind, Posed):
+        raise GanvasError(f"--up means nothing to {kind.says.noun}: leave it out")
     settings = {**options, "kind": kind.name}
     return kind.settle(settings) if isinstance(kind, Settles) else settings
 
@@ -192,6 +199,14 @@ def _from_files(
 
     def fill(writer: caching.Writer) -> None:
         kind.fill(writer, listing, settings, progress, strict)
+        if "files" not in writer.facts and (len(listing.files) == 1 or len(listing.files) == len(writer.rows())):
+            own = (
+                np.arange(len(writer.rows()), dtype=np.int32)
+                if len(listing.files) > 1
+                else np.zeros(len(writer.rows()), np.int32)
+            )
+            writer.array("files", own)
+            writer.facts["files"] = list(listing.names)
         for before, after in zip(looks, _looks(files)[0], strict=True):
             if before != after:  # the entry would carry the name of bytes it was not made from
                 raise DataError(f"{before[0]}: changed while it was being read: wait until it is complete")
@@ -309,11 +324,13 @@ def _finish(entry: caching.Entry, source: str, notes: list[str], heldout: float,
     split = entry.arrays["split"] if facts["split"] else None
     spec = spec_from_dict(facts["spec"])
     notes = [*facts["notes"], *notes]
+    origins = Origins(tuple(facts["files"]), entry.arrays["files"]) if "files" in facts else None
     if limit is not None and len(values) > limit:
         chosen = np.sort(np.random.default_rng([seed, 0x12]).choice(len(values), limit, replace=False))
         values, groups = np.asarray(values[chosen]), groups[chosen]
         labels = None if labels is None else labels[chosen]
         split = None if split is None else split[chosen]
+        origins = None if origins is None else Origins(origins.files, origins.of[chosen])
         notes.append(f"limited to {limit} of {len(entry.values)} records")
     out = _sides(spec, values, groups, labels, split, heldout, seed, source, notes)
     key = [facts["fingerprint"], heldout if split is None else None, seed, limit]
@@ -321,7 +338,7 @@ def _finish(entry: caching.Entry, source: str, notes: list[str], heldout: float,
     # What the data declares is the same by every rule.
     return Dataset(
         {REAL: Field(spec, values)}, labels, groups, out, source, prints[split is None], tuple(notes), split is not None,
-        prints[: split is None],
+        prints[: split is None], origins,
     )  # fmt: skip
 
 
@@ -368,8 +385,10 @@ def open_fields(
     told = [None if labels is None else labels.tolist(), before.tolist()]
     key = [prints, told, heldout if split is None else out.tolist()]
     both = (caching.digest(key, seed, limit), caching.digest(key, seed, limit, RULE))
+    origins = Origins(tuple(rows.names[k] for k in chosen), np.arange(len(chosen)))
     return Dataset(
-        fields, labels, groups, out, str(source), both[split is None], tuple(notes), split is not None, both[: split is None]
+        fields, labels, groups, out, str(source), both[split is None], tuple(notes), split is not None,
+        both[: split is None], origins,
     )  # fmt: skip
 
 

@@ -18,14 +18,13 @@ from ..drawing import BACKGROUND, GUTTER, INK, TEXT_HEIGHT, font
 from ..errors import DataError, GanvasError
 from ..kinds import kind_of, spec_from_dict
 from ..kinds.facets import Gridded, Spelled
-from ..registry import catalogue
+from ..registry import catalogue, suited
 from ..store.cache import Cache
 from ..store.listing import Source, some
 from .columns import WORDS, Column, Rows, find_rows
 
 LOOKED_AT = 200  # rows that are decoded to say what a field is
 ROWS, CELL = 8, 160  # of a sheet: rows, pixels of a cell's side
-USUAL = "dcgan"  # what is proposed where several systems would do
 SIDE = 64  # to which pictures of several sizes are brought for a look
 
 
@@ -148,9 +147,9 @@ def _lines(source: Source, by_hand: dict[str, str], found: Found) -> list[str]:
         return lines
     for name, column in found.rows.columns.items():
         folders = {file.parent for file in column.files}
-        systems = [card.name for card in catalogue().values() if not card.fields and found.kinds.get(name) in card.data]
+        systems = suited(found.kinds.get(name, ""), ("anything",))
         if len(folders) == 1 and systems:
-            lines.append(f"ganvas train {USUAL if USUAL in systems else systems[0]} --data {quote(str(folders.pop()))}")
+            lines.append(f"ganvas train {systems[0].name} --data {quote(str(folders.pop()))}")
             found.notes.append(f"no system takes these fields together yet: {name} alone can be learnt")
             break
     return lines

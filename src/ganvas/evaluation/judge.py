@@ -32,6 +32,8 @@ ANCHORS = {
     "untrained": "the same system with fresh weights",
     "noise": "random values",
 }
+QUICK = 100  # records of each side that a first table is made of
+PATIENCE = 60.0  # seconds that an evaluation usually takes, from which on a first table is worth its time
 LINEAR = 64  # principal components of the trivial anchor
 LOOK, VARIETY = ("intensity", "spectrum", "checkerboard"), ("ms_ssim", "diversity")  # of images, by family
 
@@ -56,8 +58,10 @@ def evaluate(
     system: Any = None,
     to: str | None = None,
     kind: str | None = None,
+    quick: bool = False,
     progress: bool = False,
     say: Callable[[str], None] | None = None,
+    first: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Judge samples against real data; returns what `ganvas evaluate --json` prints.
 
@@ -69,7 +73,9 @@ def evaluate(
     audit, anchors: whether to run them. unintended: with the `chest` phantom as real data and samples of asked classes, look
     for findings that nobody asked for and for impossible combinations; the detector takes some minutes at first. out: folder
     for `evaluation.json`, `spectrum.png` and `audit.html`, absent or empty; None writes nothing. overwrite: replace what an
-    earlier evaluation wrote there.
+    earlier evaluation wrote there. quick: a first table alone, of at most 100 records of each side: distances, fidelity and
+    pixels beside the anchor `real`, without classes, diversity and audit. first: told that table, as a result, before an
+    evaluation that takes long goes on.
 
     Keys: `protocol`, `fd`, `kid`, `precision`, `recall`, `density`, `coverage`, `spectrum`, ... (each a dictionary with
     `value`, `protocol`, and `low` and `high` where there is an interval), `memorisation` (`verdict`, `reason`, `near_copies`,
@@ -86,7 +92,7 @@ def evaluate(
         fake,
         real,
         heldout,
-        count=count,
+        count=min(count or QUICK, QUICK) if quick else count,
         size=size,
         seed=seed,
         which=which,
@@ -112,6 +118,8 @@ def evaluate(
         raise GanvasError(
             f"{len(sets.generated)} samples and {len(sets.heldout)} held-out records: a judgement needs 10 of each, better 500"
         )
+    if unintended and quick:
+        raise GanvasError("--unintended needs all samples: leave out --quick")
     if unintended and (sets.phantom.partition(":")[0] != "chest" or not sets.asked or sets.generated.labels is None):
         raise GanvasError(
             "--unintended needs the phantom 'chest' as real data and samples whose class was asked for: a run of cgan on it, "
@@ -124,19 +132,19 @@ def evaluate(
     beside = [anchor for anchor in beside if anchor != "linear" or kind_of(sets.kind).says.plain]
     beside = [anchor for anchor in beside if anchor != "noise" or noisy(sets)]
     beside += sets.beside if anchors else []
-    stages.plan(usual_work(*sides, seen=image, classes=labelled, findings=unintended, audit=audit, anchors=beside))
+    work = usual_work(*sides, seen=image, classes=labelled, findings=unintended, audit=audit, anchors=beside)
+    if quick or (first is not None and sum(work.values()) > PATIENCE and not isinstance(kind_of(sets.kind), Whole)):
+        if not quick:
+            stages.say(f"a first table, of {QUICK} records of each side")
+        table = _first_table(sets, name, inception, seed, device, stages if quick else Stages(lambda text: None))
+        if quick:
+            return _finished(table, sets, None, {}, started, out, overwrite)
+        assert first is not None
+        first(plain(table))
+    stages.plan(work)
     bench = _Bench(sets, name, inception, seed, device, stages)
     found: Any = None
-    result: dict[str, Any] = {
-        "fake": {
-            "source": sets.names["fake"],
-            "n": len(sets.generated),
-            **({"checkpoint": sets.checkpoint} if sets.checkpoint else {}),
-        },
-        "real": {"source": sets.names["real"], "train": len(sets.train), "heldout": len(sets.heldout), "split": sets.split},
-        "features": {"name": bench.name, "is_inception": bench.is_inception},
-        "protocol": f"{bench.name}/n={len(sets.generated)}/m={len(sets.heldout)}/ref=heldout",
-    }
+    result = bench.head()
     stages.begin("measures", "distances, fidelity, variety and their intervals")
     measures = bench.measure(sets.generated.values, sets.generated.labels, intervals=True)
     result |= {key: measure.to_dict() for key, measure in measures.items()}
@@ -154,7 +162,17 @@ def evaluate(
         stages.begin("audit", "audit: looking for copies of training records")
         try:
             found = bench.audit()
-            result["memorisation"] = found.to_dict()
+            suspects = [
+                {
+                    "sample": sets.generated.name(pair.sample),
+                    "record": sets.train.name(pair.record),
+                    "distance_ratio": pair.ratio,
+                    "space": pair.space,
+                }
+                for pair in found.pairs
+                if pair.near_copy
+            ]
+            result["memorisation"] = {**found.to_dict(), "suspects": suspects}
         except GanvasError as error:  # too few records: no null, no verdict; the other numbers stand
             result["memorisation"] = {"verdict": None, "reason": str(error), "notes": []}
         if np.array_equal(sets.generated.values, sets.heldout.values):
@@ -163,21 +181,25 @@ def evaluate(
         sets.notes.append("copies of training records were not looked for: each record stands for a held-out one")
     if anchors:
         result["anchors"] = bench.anchors()
-        for key, measure in sets.measures.items():
-            if "real" in measure.more:  # a kind's own measures come with what real records have
-                result["anchors"]["real"][key] = {"value": measure.more["real"], "protocol": measure.protocol}
         result["misleading"] = misleading(result)
         if sets.words:
             result["beside"] = sets.words
             bench.notes += nothing_gained(result, ("kid", *paired))
     result["notes"] = [*sets.notes, *bench.notes]
+    return _finished(result, sets, found, bench.sources, started, out, overwrite)
+
+
+def _finished(
+    result: dict[str, Any], sets: Sets, found: Any, sources: dict[str, np.ndarray], started: float, out: Any, overwrite: bool
+) -> dict[str, Any]:  # fmt: skip
+    """The result as plain values, and as files where a folder is given."""
     result["seconds"] = round(time.perf_counter() - started, 1)
     result = plain(result)
     if out is not None:
         from .page import write_evaluation
 
         with results(Path(out), "evaluate", overwrite=overwrite) as place:
-            files = write_evaluation(place, result, sets, found, bench.sources)
+            files = write_evaluation(place, result, sets, found, sources)
         result["files"] = dict(zip(files, moved(list(files.values()), place, Path(out)), strict=True))
     return result
 
@@ -185,6 +207,28 @@ def evaluate(
 def noisy(sets: Sets) -> bool:
     """Whether random values are an anchor: of what is no picture, and comes in more than one record."""
     return sets.train.records is not None and not isinstance(kind_of(sets.kind), Whole)
+
+
+def _first_table(sets: Sets, name: str, inception: Any, seed: int, device: str, stages: Stages) -> dict[str, Any]:
+    """What can be said soon: the measures of few records that go by features and pixels, beside those of training records."""
+    small = sets.thinned(QUICK, seed)
+    small.families = tuple(family for family in sets.families if family not in ("classes", "audit"))
+    sides = [len(part) for part in (small.generated, small.train, small.heldout)]
+    seen = isinstance(kind_of(sets.kind), Seen)
+    anchors = ["real", *(["noise"] if noisy(small) else [])]
+    stages.plan(usual_work(*sides, seen=seen, classes=False, findings=False, audit=False, anchors=anchors))
+    bench = _Bench(small, name, inception, seed, device, stages)
+    stages.begin("measures", "distances, fidelity and their intervals")
+    measures = bench.measure(small.generated.values, small.generated.labels, intervals=True, dear=False)
+    paired = {} if small.originals is None else bench.against_originals(small.generated)
+    result = bench.head() | {key: own.to_dict() for key, own in (measures | sets.measures | paired).items()}
+    result["anchors"] = bench.anchors(quick=True)
+    result["misleading"] = misleading(result)
+    note = (
+        f"quick: {sides[0]} samples, {sides[1]} training and {sides[2]} held-out records were looked at; classes, diversity "
+        "and copies of training records were not"
+    )
+    return result | {"quick": True, "notes": [*sets.notes, *bench.notes, note]}
 
 
 def nothing_gained(result: dict[str, Any], keys: Iterable[str]) -> list[str]:
@@ -291,10 +335,24 @@ class _Bench:
 
         return cached_features(values, self.extractor, notes=self.notes)
 
+    def head(self) -> dict[str, Any]:
+        """What the result says of both sides and of how they are compared."""
+        sets = self.sets
+        checkpoint = {"checkpoint": sets.checkpoint} if sets.checkpoint else {}
+        return {
+            "fake": {"source": sets.names["fake"], "n": len(sets.generated), **checkpoint},
+            "real": {"source": sets.names["real"], "train": len(sets.train), "heldout": len(sets.heldout), "split": sets.split},
+            "features": {"name": self.name, "is_inception": self.is_inception},
+            "protocol": f"{self.name}/n={len(sets.generated)}/m={len(sets.heldout)}/ref=heldout",
+        }
+
     def measure(
-        self, values: np.ndarray, labels: np.ndarray | None, *, intervals: bool, features: Any = None
+        self, values: np.ndarray, labels: np.ndarray | None, *, intervals: bool, features: Any = None, dear: bool = True
     ) -> dict[str, Measure]:
-        """Every metric of one set of samples against the held-out part, by the key it has in the result."""
+        """Every metric of one set of samples against the held-out part, by the key it has in the result.
+
+        dear: with those that look at pairs of pictures, which take long.
+        """
         from .. import metrics as m
 
         held = self.sets.heldout
@@ -319,12 +377,14 @@ class _Bench:
         if not self.image:
             kind = kind_of(self.sets.kind)
             return found | (kind.compared(values, held.values) if isinstance(kind, Compared) else {})
-        found |= self._on_pixels(values, labels, intervals)
+        found |= self._on_pixels(values, labels, intervals, dear)
         if self.classifier is not None and "classes" in families:
             found |= self._of_classes(values, labels, intervals)
         return found
 
-    def _on_pixels(self, values: np.ndarray, labels: np.ndarray | None, intervals: bool) -> dict[str, Measure]:
+    def _on_pixels(
+        self, values: np.ndarray, labels: np.ndarray | None, intervals: bool, dear: bool
+    ) -> dict[str, Measure]:  # fmt: skip
         """What can be measured on the images themselves; what cannot (too small, too few of a class) becomes a note."""
         from .. import metrics as m
 
@@ -341,7 +401,8 @@ class _Bench:
             "ms_ssim": lambda: m.diversity_ms_ssim(values, **real, **given),
             "diversity": lambda: self._diversity(values, real, given),
         }
-        wanted = {*(LOOK if "look" in self.sets.families else ()), *(VARIETY if "spread" in self.sets.families else ())}
+        families = self.sets.families
+        wanted = {*(LOOK if "look" in families else ()), *(VARIETY if dear and "spread" in families else ())}
         found = {}
         for key, call in calls.items():
             if key not in wanted:
@@ -421,8 +482,11 @@ class _Bench:
             measures[key] = Measure(value, f"{protocol}/n={n}", low, high)
         return measures
 
-    def anchors(self) -> dict[str, dict[str, Any]]:
-        """The same metrics of real training records, of a linear sampler and, for runs, of the untrained system."""
+    def anchors(self, quick: bool = False) -> dict[str, dict[str, Any]]:
+        """The same metrics of real training records, of a linear sampler and, for runs, of the untrained system.
+
+        quick: the first alone, without those metrics that take long.
+        """
         n = len(self.sets.generated)
         rng = np.random.default_rng([self.seed, 0xA2C4])
         chosen = np.sort(rng.permutation(len(self.sets.train))[:n])
@@ -434,13 +498,13 @@ class _Bench:
             "real": (real.values, real.labels if labelled else None, self.train[chosen]),
         }
         # Of other kinds the parts hold features: a Gaussian over features would be no trivial sampler of records.
-        if kind_of(self.sets.kind).says.plain:
+        if kind_of(self.sets.kind).says.plain and not quick:
             linear = linear_samples(self.sets.train, n, seed=self.seed, labels=asked if labelled else None)
             given["linear"] = (linear, asked if labelled else None, None)
         if self.sets.untrained is not None:
             given["untrained"] = (self.sets.untrained, asked, None)
-        if noisy(self.sets):
-            kind, (_, spec) = kind_of(self.sets.kind), self.sets.train.records
+        if noisy(self.sets) and self.sets.train.records is not None:
+            kind, spec = kind_of(self.sets.kind), self.sets.train.records[1]
             given["noise"] = (kind.vectors(kind.blank(spec, n, np.random.default_rng([self.seed, 0x401])), spec), None, None)
         if len(chosen) < n:
             self.notes.append(f"the anchor `real` has {len(chosen)} records, all there are for training, and not {n}")
@@ -450,7 +514,11 @@ class _Bench:
             self.stages.begin(f"anchor {name}", f"anchor {name}: {(ANCHORS | self.sets.words)[name]}")
             self.sources[name] = values
             made = self.measure(
-                values, labels, intervals=False, features=self.features(values) if features is None else features
+                values,
+                labels,
+                intervals=False,
+                features=self.features(values) if features is None else features,
+                dear=not quick,
             )
             if name in self.sets.beside and self.sets.originals is not None:
                 made |= self.against_originals(self.sets.beside[name])
@@ -465,6 +533,9 @@ class _Bench:
                 self.stages.begin(f"own {name}", f"anchor {name}, by the measures of {kind.says.noun}")
                 own = {key: measure.to_dict() for key, measure in kind.measures(side, train, held, self.seed).items()}
                 found[name] = found.get(name, {}) | own
+        for key, measure in self.sets.measures.items():
+            if "real" in measure.more:  # a kind's own measures come with what real records have
+                found["real"][key] = {"value": measure.more["real"], "protocol": measure.protocol}
         return found
 
     def _records(self) -> tuple[Any, Any, Any] | None:

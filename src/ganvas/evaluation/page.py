@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from ..kinds import kind_of
-from ..kinds.facets import Seen
-from .sets import Sets
+from ..kinds.facets import Heard, Spelled, Whole
+from .sets import Part, Sets
 from .table import AUDIT, interval, number
 
 SIDE = 128  # pixels a picture is shown at, at least
+SOUNDS = 24_000_000  # bytes of all sounds of a page
+FEW = 16  # numbers of a record that are told as such
 
 
 def write_evaluation(
@@ -53,11 +55,10 @@ def audit_page(result: Mapping[str, Any], sets: Sets, audit: Any) -> str:
             null = found[key].get("null", found[key].get("expected"))
             band = f" [{number(found[key]['null_low'])}, {number(found[key]['null_high'])}]" if "null_low" in found[key] else ""
             rows.append(f"<tr><td>{name}<td>{interval(found[key])}<td>{number(null)}{band}<td>{found[key]['protocol']}")
-    pairs = (
-        "\n".join(_pair(sets, pair, place) for place, pair in enumerate(audit.pairs, 1))
-        if isinstance(kind_of(sets.kind), Seen)
-        else ""
-    )
+    most = SOUNDS // (3 * max(1, len(audit.pairs)))
+    pairs = "\n".join(_pair(sets, pair, place, most) for place, pair in enumerate(audit.pairs, 1))
+    if isinstance(kind_of(sets.kind), Whole):
+        pairs = _wholes(sets)
     words = {
         "verdict": found["verdict"],
         "reason": html.escape(found["reason"]),
@@ -69,24 +70,67 @@ def audit_page(result: Mapping[str, Any], sets: Sets, audit: Any) -> str:
         "heldout": result["real"]["heldout"],
         "rows": "\n".join(rows),
         "plots": "\n".join(_ratios(space) for space in audit.spaces),
-        "pairs": pairs or f"<p>These records are {kind_of(sets.kind).says.noun}: there is nothing to look at.</p>",
+        "pairs": pairs,
         "notes": "".join(f"<li>{html.escape(note)}" for note in (*found["notes"], *result["notes"])),
     }
     return _PAGE.format(**words)
 
 
-def _pair(sets: Sets, pair: Any, place: int) -> str:
+def _pair(sets: Sets, pair: Any, place: int, most: int) -> str:
     sides = (
-        ("synthetic", sets.generated.values[pair.sample]),
-        ("nearest training record", sets.train.values[pair.record]),
-        ("nearest held-out record", sets.heldout.values[pair.heldout]),
+        ("synthetic", sets.generated, pair.sample),
+        ("nearest training record", sets.train, pair.record),
+        ("nearest held-out record", sets.heldout, pair.heldout),
     )
-    pictures = "".join(
-        f'<figure><img alt="{name}" src="{_picture(pixels)}"><figcaption>{name}</figcaption></figure>' for name, pixels in sides
-    )
+    pictures = "".join(_figure(sets.kind, name, part, index, most) for name, part, index in sides)
     mark = ' <b class="near">near copy</b>' if pair.near_copy else ""
     told = f"{place}. distance ratio {number(pair.ratio)} ({pair.space}){mark}"
     return f'<section class="pair"><h3>{told}</h3><div class="three">{pictures}</div></section>'
+
+
+def _figure(kind_name: str, side: str, part: Part, index: int, most: int) -> str:
+    """A record as its kind is best known: seen, heard, read; a picture as it was judged. most: bytes of a sound."""
+    kind, shown = kind_of(kind_name), ""
+    called = f"{side}: {html.escape(part.name(index))}"
+    if part.records is None:
+        shown = f'<img alt="{side}" src="{_picture(part.values[index])}">'
+    else:
+        records, spec = part.records
+        lines = kind.lines(records[index], spec) if isinstance(kind, Spelled) else []
+        if any(line.strip() for line in lines):
+            shown = _text(lines)
+        elif records[index].size <= FEW and not isinstance(kind, Spelled):
+            shown = _text([", ".join(f"{value:.5g}" for value in np.asarray(records[index]).ravel())])
+        else:
+            shown = f'<img class="record" alt="{side}" src="{_png(kind.picture(records[index : index + 1], spec))}">'
+        if isinstance(kind, Heard):
+            content, cut = kind.heard(records[index], spec, most)
+            sound = base64.b64encode(content).decode()
+            shown += f'<audio controls preload="none" src="data:audio/wav;base64,{sound}"></audio>'
+            called += f" ({cut})" if cut else ""
+    return f"<figure>{shown}<figcaption>{called}</figcaption></figure>"
+
+
+def _wholes(sets: Sets) -> str:
+    """All records of a side together, where they are one thing: there are no pairs, but two of them."""
+    kind = kind_of(sets.kind)
+    figures = ""
+    for name, part in (("synthetic", sets.generated), ("learnt from", sets.train)):
+        assert part.records is not None
+        uri = _png(kind.picture(np.asarray(part.records[0]), part.records[1]))
+        figures += f'<figure><img class="record" alt="{name}" src="{uri}"><figcaption>{name}</figcaption></figure>'
+    return f'<section class="pair"><div class="three">{figures}</div></section>'
+
+
+def _text(lines: list[str]) -> str:
+    return f"<pre>{html.escape(chr(10).join(lines))}</pre>"
+
+
+def _png(picture: np.ndarray) -> str:
+    """A picture (H, W, 3) uint8 as a data URI."""
+    from PIL import Image
+
+    return _uri(Image.fromarray(picture))
 
 
 def _picture(pixels: np.ndarray) -> str:
@@ -145,7 +189,10 @@ tr {{ border-bottom: 1px solid #e7e5e4; }} td:last-child {{ color: #78716c; font
 .pairs {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(440px, 1fr)); gap: 20px; }}
 .pair h3 {{ font-size: 13px; font-weight: 500; margin: 0 0 4px; }} .near {{ color: #b91c1c; }}
 .three {{ display: flex; gap: 6px; }} figure {{ margin: 0; }}
-figure img {{ width: 138px; display: block; }}
+figure img {{ width: 138px; display: block; }} figure img.record {{ width: auto; max-width: 100%; }}
+figure audio {{ width: 220px; height: 32px; display: block; }}
+figure pre {{ white-space: pre-wrap; margin: 0; font-size: 12px; }}
+.three {{ flex-wrap: wrap; }} figcaption {{ overflow-wrap: anywhere; }}
 figcaption {{ font-size: 11px; color: #78716c; }} .plot {{ max-width: 560px; width: 100%; }}
 </style>
 <p class="warning">This page shows real records beside synthetic ones.

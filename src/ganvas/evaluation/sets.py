@@ -34,12 +34,14 @@ SAMPLES = 1000  # drawn from a run when no number is given
 class Part:
     """Records of one kind. values: pictures (N, H, W, C) uint8 or uint16, of other kinds features (N, D) float32. labels: (N,)
     int64, an index into the classes of the real data, or None. groups: (N,) int64; equal numbers belong together. records:
-    those that values are features of, and their spec; None where values are the records."""
+    those that values are features of, and their spec; None where values are the records. names: what the user may call each
+    by, its file where it has one."""
 
     values: np.ndarray
     labels: np.ndarray | None
     groups: np.ndarray
     records: tuple[np.ndarray, Any] | None = None
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -47,7 +49,13 @@ class Part:
     def take(self, index: np.ndarray) -> Part:
         """The records at these places."""
         records = None if self.records is None else (self.records[0][index], self.records[1])
-        return Part(self.values[index], None if self.labels is None else self.labels[index], self.groups[index], records)
+        labels = None if self.labels is None else self.labels[index]
+        names = tuple(self.names[k] for k in index) if self.names else ()
+        return Part(self.values[index], labels, self.groups[index], records, names)
+
+    def name(self, index: int) -> str:
+        """What the user may call a record by."""
+        return self.names[index] if self.names else f"sample {index + 1}"
 
 
 @dataclass
@@ -85,6 +93,17 @@ class Sets:
     def size(self) -> tuple[int, int]:
         """(height, width) of the images."""
         return int(self.train.values.shape[1]), int(self.train.values.shape[2])
+
+    def thinned(self, most: int, seed: int) -> Sets:
+        """At most so many records of each side, drawn at random, and nothing beside them; one whole graph stays as it is."""
+        if isinstance(kind_of(self.kind), Whole):
+            return replace(self, untrained=None, beside={}, words={}, notes=[])
+        rows = [random_rows(len(part), min(most, len(part)), seed) for part in (self.generated, self.train, self.heldout)]
+        made, train, held = (part.take(own) for part, own in zip((self.generated, self.train, self.heldout), rows, strict=True))
+        originals = None if self.originals is None else self.originals[rows[0]]
+        return replace(
+            self, generated=made, train=train, heldout=held, originals=originals, untrained=None, beside={}, words={}, notes=[]
+        )
 
 
 def open_sets(
@@ -159,6 +178,8 @@ def open_sets(
         labels = _labels_like(named, dataset)
         asked_for = None if labels is None else labels[chosen]
         part, shared = _part(named.values[chosen], named.spec, dataset.spec, notes, labels=asked_for)
+        called = named.names()
+        part = replace(part, names=tuple(called[k] for k in chosen))
         bare, extractors, asked = None, (), labels is not None
         notes += named.notes
         notes += [f"real data: {note}" for note in dataset.notes]
@@ -318,6 +339,7 @@ def _parts(
     own = kind_of(dataset.spec.kind)
     values = np.asarray(dataset.values)
     everything, _ = _part(values, dataset.spec, shared, [], labels=dataset.labels, groups=dataset.groups)
+    everything = replace(everything, names=tuple(dataset.names()))
     if heldout is not None and isinstance(own, Whole):
         raise GanvasError(
             f"--heldout does not go with {kind_of(dataset.spec.kind).says.noun}: a part of the real one is held out"
@@ -359,7 +381,7 @@ def _parts(
     except GanvasError as error:
         raise GanvasError(str(error).replace("the samples", "the held-out records")) from error
     notes += [note.replace("the samples", "the held-out records") for note in told]
-    return everything.take(dataset.train_indices()), held, "given"
+    return everything.take(dataset.train_indices()), replace(held, names=tuple(other.names())), "given"
 
 
 def _make(run: Run, dataset: Dataset, count: int, seed: int, to: str | None) -> tuple[Judged, dict[str, Measure]]:

@@ -17,6 +17,8 @@ ADVICE: dict[str, str] = {
     "player does not move": "raise its learning rate, which is zero or too small to change any weight",
     "collapse": "lower the learning rates, give more varied data, use wgan-gp, or --on-alarm restart",
     "repeated samples": "lower the learning rates, give more varied data, use wgan-gp, or --on-alarm restart",
+    "class collapse": "give more records of the class, lower the learning rates, use wgan-gp, or --on-alarm restart",
+    "class not drawn": "look at the labels of the class and at its records; give more of them, or train longer",
     "quality fell": "use checkpoints/best, the default from now on; train less long, or use --on-alarm rollback",
     "memorisation": "use checkpoints/best, the default from now on; give more data, use augmentation, or train less long",
     "plateau": "stop here, as --until plateau does, and use checkpoints/best, the default from now on; quality may still move "

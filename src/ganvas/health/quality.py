@@ -18,13 +18,16 @@ import numpy as np
 from ..errors import GanvasError
 from ..kinds import kind_of
 from ..kinds.facets import Seen
-from .samples import can_look, learnt_rows, some_rows
+from .classes import Classes
+from .classes import findings as of_classes
+from .samples import can_look, learnt_rows, some_rows, thinned
 
 LEAST, MOST = 50, 500  # samples of a look
 OPEN_COUNT = 256  # without a budget from which a number follows
 HELDOUT_LEAST = 30
 SECONDS_MOST = 20.0  # of one look: other processes wait for it
 PERMUTATIONS = 1000
+BESIDE, PIXELS = 240, 4096  # further samples a look, of classes that have few among its own; pixels of each
 NEARER, CHANCE = 0.6, 0.002  # share of samples nearer to training records, and how likely without any copying
 FEWEST, PATIENCE, FROM, SCATTER, SURE, LASTING = 8, 5, 1 / 3, 1.5, 0.95, 1.5
 """No progress: of at least FEWEST looks those after FROM of the samples, PATIENCE or more, show by their trend that as
@@ -60,6 +63,7 @@ class Quality:
         self.looks: list[dict[str, Any]] = []
         self._real: tuple[np.ndarray, np.ndarray] | None = None
         self._extractor: Any = None
+        self._classes: Classes | None = None
         self.name = ""
 
     # What is measured
@@ -74,7 +78,7 @@ class Quality:
         self._prepare()
         few = 16
         start = time.perf_counter()
-        self._features(self._drawn(few))
+        self._features(self._drawn(few, self._labels(few)))
         pace = (time.perf_counter() - start) / few
         self.count = int(min(MOST, max(LEAST, min(allowance, SECONDS_MOST) / max(pace, 1e-6))))
 
@@ -107,17 +111,27 @@ class Quality:
             return encode(values, self.spec)
         return kind_of(self.spec.kind).vectors(values, self.spec)
 
-    def _drawn(self, count: int) -> Any:
-        """Tensors (count, ...) of the game, the classes in the proportions of the training data."""
+    @property
+    def by_class(self) -> bool:
+        """Whether samples are drawn by class."""
+        return bool(self.system.classes and self.dataset.labels is not None)
+
+    def _drawn(self, count: int, labels: np.ndarray | None = None) -> Any:
+        """Tensors (count, ...) of the game; labels (count,), if its samples are drawn by class."""
         import torch
 
         from ..inference.sampling import draw_samples
 
-        labels = None
-        if self.system.classes and self.dataset.labels is not None:
-            drawn = np.random.default_rng([self.seed, 0xC1A55]).choice(self.dataset.labels[self.train], count)
-            labels = torch.from_numpy(drawn)
-        return torch.cat(list(draw_samples(self.system, count, seed=self.seed, labels=labels)))
+        given = None if labels is None else torch.from_numpy(labels)
+        return torch.cat(list(draw_samples(self.system, count, seed=self.seed, labels=given)))
+
+    def _labels(self, count: int) -> np.ndarray | None:
+        """(count,) labels in the proportions of the training data, always the same; None where nothing is drawn by class."""
+        if not self.by_class:
+            return None
+        rng = np.random.default_rng([self.seed, 0xC1A55])
+        found: np.ndarray = rng.choice(self.dataset.labels[self.train], count).astype(np.int64)
+        return found
 
     def _features(self, records: Any) -> np.ndarray:
         """Features of tensors of the game (samples)."""
@@ -134,7 +148,8 @@ class Quality:
     def look(self, round: int, samples: int, seconds: float) -> tuple[dict[str, Any], np.ndarray]:
         """Measure now; the system must be in evaluation mode. Returns (the look, the samples as an array).
 
-        Keys: round, samples, seconds, value, low, high, protocol, nearer (share nearer to training records), chance.
+        Keys: round, samples, seconds, value, low, high, protocol, nearer (share nearer to training records), chance; classes
+        (`Classes.compare`), where samples are drawn by class.
         """
         from ..metrics.kernel import kernel_distance
 
@@ -145,7 +160,8 @@ class Quality:
             parts = (some_rows(self.heldout, count, self.seed), some_rows(self.train, size, self.seed))
             heldout, train = (self._extractor.features(self._values(rows)) for rows in parts)
             self._real, self._rows = (heldout, train), parts
-        drawn = self._drawn(count)
+        labels = self._labels(count)
+        drawn = self._drawn(count, labels)
         made = self._features(drawn)
         heldout, train = self._real
         entry: dict[str, Any] = {"round": round, "samples": samples, "seconds": round_to(seconds)}
@@ -153,11 +169,36 @@ class Quality:
             found = kernel_distance(made, heldout, features=self.name, reference="heldout")
             entry |= {"value": found.value, "low": found.low, "high": found.high, "protocol": found.protocol}
             entry |= self._nearer(made, heldout[: len(train)], train)
+            if labels is not None:
+                entry["classes"] = self._of_classes(drawn, made, labels)
         else:
             entry |= {"value": math.inf, "low": math.inf, "high": math.inf, "protocol": f"kd/{self.name}: not finite"}
             entry |= {"nearer": 0.5, "chance": 1.0}
         self.looks.append(entry)
         return entry, drawn.numpy()
+
+    def _of_classes(self, drawn: Any, made: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, float]]:
+        """What is to be said of each class; small ones get samples of their own. made: features of `drawn`.
+
+        Pictures are compared by their pixels: the extractor would take longer than all else of a look.
+        """
+        image = isinstance(kind_of(self.spec.kind), Seen)
+
+        def flat(records: Any) -> np.ndarray:
+            return thinned(np.asarray(records), PIXELS).astype(np.float32)
+
+        def features(rows: np.ndarray) -> np.ndarray:
+            return flat(self._values(rows)) if image else np.asarray(self._extractor.features(self._values(rows)))
+
+        if self._classes is None:
+            of = np.asarray(self.dataset.labels)
+            self._classes = Classes(self.spec.classes, of, self.train, self.heldout, features, self.seed)
+        known = flat(drawn) if image else made
+        more = self._classes.wanted(labels, BESIDE, len(self.looks))
+        if len(more):
+            beside = self._drawn(len(more), more)
+            known = np.concatenate([known, flat(beside) if image else self._features(beside)])
+        return self._classes.compare(known, np.concatenate([labels, more]))
 
     def _nearer(self, made: np.ndarray, heldout: np.ndarray, train: np.ndarray) -> dict[str, float]:
         """Share of samples whose nearest real record is one that was learnt from, among as many of either sort; and how likely
@@ -201,7 +242,7 @@ class Quality:
         if all(x["nearer"] > NEARER and x["chance"] < CHANCE for x in (before, last)):
             seen = f"{last['nearer']:.0%} of samples lie nearer to training than to held-out records, 50% expected"
             found.append(("memorisation", seen, before["round"]))
-        return found
+        return found + of_classes(self.looks)
 
     def settled(self) -> bool:
         """Whether the kernel distance has stopped improving: for long its late trend has promised no more than its noise."""
@@ -225,7 +266,7 @@ class Quality:
 
 def flat(looks: Sequence[dict[str, Any]]) -> bool:
     """Whether the trend of these looks promises no more than their noise."""
-    from scipy.stats import t as student
+    from scipy.special import stdtrit  # scipy.stats takes two seconds to load
 
     late = [x for x in looks if x["samples"] >= FROM * looks[-1]["samples"]]
     if len(looks) < FEWEST or len(late) < PATIENCE:
@@ -238,7 +279,7 @@ def flat(looks: Sequence[dict[str, Any]]) -> bool:
     spread = float(np.square(doublings).sum())
     slope = float((doublings * values).sum() / spread)
     scatter = math.sqrt(float(np.square(values - values.mean() - slope * doublings).sum()) / (len(late) - 2))
-    gain = -slope + float(student.ppf(SURE, len(late) - 2)) * scatter / math.sqrt(spread)
+    gain = -slope + float(stdtrit(len(late) - 2, SURE)) * scatter / math.sqrt(spread)
     width = float(np.mean([x["high"] - x["value"] for x in late]))
     return gain <= max(width / 2, SCATTER * scatter)
 

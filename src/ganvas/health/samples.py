@@ -96,7 +96,7 @@ class Variety:
 
     def __init__(self, real: np.ndarray, tokens: bool) -> None:
         self.tokens = tokens
-        flat = _thinned(real)
+        flat = thinned(real)
         self.twin = TWINS["many" if flat.shape[1] >= MANY and not tokens else "few"]
         self.flat = flat
         self.real, self.real_twins = self._spread(flat)
@@ -116,7 +116,7 @@ class Variety:
         """Samples (N, ...) of the game's tensors; keeps `last`, the mean distance over that of real records."""
         if not self.real > 0:  # constant data has been told of already
             return []
-        flat = _thinned(samples)
+        flat = thinned(samples)
         mean, twins = self._spread(flat, self.real)
         self.last = mean / self.real
         both = distances(np.concatenate([flat, self.flat]), self.tokens)[: len(flat), len(flat) :]
@@ -145,9 +145,10 @@ class Variety:
         return self.flat.shape[1] >= MANY and len(self.apart) == IN_A_ROW and min(self.apart) > least
 
 
-def _thinned(records: np.ndarray) -> np.ndarray:
+def thinned(records: np.ndarray, most: int = NUMBERS) -> np.ndarray:
+    """(N, n) at most so many numbers of each record, evenly spread over it."""
     flat = np.asarray(records).reshape(len(records), -1)
-    return flat[:, :: -(-flat.shape[1] // NUMBERS)]
+    return flat[:, :: -(-flat.shape[1] // most)]
 
 
 class Stillness:

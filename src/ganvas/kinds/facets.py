@@ -91,6 +91,16 @@ class Spelled(Protocol):
 
 
 @runtime_checkable
+class Heard(Protocol):
+    """Is listened to rather than looked at."""
+
+    def heard(self, record: np.ndarray, spec: Any, most: int) -> tuple[bytes, str]:
+        """A record (...) in file units as a WAV file of about `most` bytes at most, without a remark, and which part of it that
+        is; an empty text where it is all."""
+        ...
+
+
+@runtime_checkable
 class Sniffs(Protocol):
     """Knows its files by their first bytes too."""
 
@@ -114,6 +124,13 @@ class Settles(Protocol):
     def settle(self, settings: dict[str, Any]) -> dict[str, Any]:
         """The settings (`Kind.fill`), equal ones equally written. Raises GanvasError for what cannot be meant."""
         ...
+
+
+@runtime_checkable
+class Posed(Protocol):
+    """Has files in which one axis points up: `--up` says which, in `settings`."""
+
+    posed: bool
 
 
 @runtime_checkable

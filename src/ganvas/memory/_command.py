@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..config import count_of
+
 Answer = tuple[dict[str, Any], list[str]]
 
 SUMMARY = "what a configuration needs of memory: counted, predicted and measured; --fit finds one that fits"
@@ -20,17 +22,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--size",
         help="of a record: 64 or 96x64 pixels, samples of a sound, steps of a series, voxels of a side, symbols, nodes",
     )
-    parser.add_argument("--channels", type=int, help="of images and sound; quantities of series, symbols there are, dimensions")
-    parser.add_argument("--classes", type=int, help="how many, for systems that take labels")
-    parser.add_argument("--batch", type=int, help="records in a batch (the same as --set batch_size=N)")
+    parser.add_argument(
+        "--channels", type=count_of, help="of images and sound; quantities of series, symbols there are, dimensions"
+    )
+    parser.add_argument("--classes", type=count_of, help="how many, for systems that take labels")
+    parser.add_argument("--batch", type=count_of, help="records in a batch (the same as --set batch_size=N)")
     parser.add_argument("--budget", help="as of ganvas train: the preset 'auto' looks at it")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument("--threads", type=count_of, help="CPU threads")
     parser.add_argument(
         "--precision", default="auto", help="auto (as ganvas train would choose), 32, bf16-mixed, 16-mixed or 64"
     )
     parser.add_argument("--channels-last", default="auto", help="memory layout of images: auto, on or off")
-    parser.add_argument("--micro-batches", type=int, default=1, help="pieces each batch is cut into (default 1)")
+    parser.add_argument("--micro-batches", type=count_of, default=1, help="pieces each batch is cut into (default 1)")
     parser.add_argument("--fit", metavar="SIZE", help="find settings that fit, such as --fit 4GiB")
     parser.add_argument("--no-measure", action="store_true", help="predict alone; start no process to measure")
 

@@ -50,9 +50,9 @@ def classifier_score(
     value, std = float(scores.mean()), float(scores.std())
     low = high = None
     if intervals and splits > 1:
-        from scipy.stats import t
+        from scipy.special import stdtrit
 
-        half = float(t.ppf(0.975, splits - 1)) * std / np.sqrt(splits - 1)
+        half = float(stdtrit(splits - 1, 0.975)) * std / np.sqrt(splits - 1)
         low, high = max(1.0, value - half), min(float(k), value + half)
     more = {"n": n, "classes": k, "std": std}
     return Measure(value, f"class-score/{classifier}/splits={splits}/n={n}", low, high, more)

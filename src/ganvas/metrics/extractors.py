@@ -127,7 +127,9 @@ class PixelExtractor:
         else:
             length = float(np.sqrt(((values - self._mean) ** 2).sum(axis=1).mean()))
             drawn = np.random.default_rng(width).standard_normal((width, DIRECTIONS), np.float32)
-            self._matrix = drawn / (length if length > 1e-12 * (1 + np.abs(self._mean).max()) else np.sqrt(DIRECTIONS))
+            self._matrix = np.asarray(drawn, np.float64) / (
+                length if length > 1e-12 * (1 + np.abs(self._mean).max()) else np.sqrt(DIRECTIONS)
+            )
         self.dimensions = self._matrix.shape[1]
         kind = "raw" if width <= RAW else f"random{DIRECTIONS}"
         at = "" if self._size is None else "/at={}x{}".format(*self._size)

@@ -95,6 +95,22 @@ class Audit:
         }
 
 
+def too_few(train: int, heldout: int, told: str = "") -> str | None:
+    """Why so many real records cannot be audited against, and what to do; None where they can.
+
+    told: of which records these are, as in `the class healthy`.
+    """
+    if min(train, heldout) >= LEAST_HELDOUT:
+        return None
+    total, least = train + heldout, 2 * LEAST_HELDOUT
+    share = -(-100 * LEAST_HELDOUT // max(total, 1)) / 100
+    advice = f"hold out more, as with --heldout {share:.2g}" if total >= 1.05 * least else f"{least} records are the least"
+    return (
+        f"{heldout:,} held-out and {train:,} training records{told}: the audit needs {LEAST_HELDOUT} of each, for without "
+        f"unseen real records nothing can be called a copy; {advice}"
+    )
+
+
 def audit(
     generated: np.ndarray,
     train: np.ndarray,
@@ -144,11 +160,8 @@ def audit(
         pairs = [replace(p, sample=int(g[p.sample]), heldout=int(h_[p.heldout])) for p in found.pairs]
         return replace(found, pairs=pairs, notes=(*notes, *found.notes))
     n, t, h = len(generated), len(train), len(heldout)
-    if h < LEAST_HELDOUT or t < LEAST_HELDOUT:
-        raise GanvasError(
-            f"{h} held-out and {t} training records: the audit needs {LEAST_HELDOUT} of each, for without unseen real records "
-            "nothing can be called a copy; hold out more"
-        )
+    if (lacking := too_few(t, h)) is not None:
+        raise GanvasError(lacking)
     if n < 10:
         raise GanvasError(f"{n} samples are too few to audit: give 10 or more")
     groups = _groups(train_groups, heldout_groups, t, h)

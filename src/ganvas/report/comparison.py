@@ -260,8 +260,10 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     out += [f"note: {text}" for text in (*why, *result["notes"])]
     for one in result["correlations"]:
         out += ["", f"rank correlations over {one['n']} {one['over']}:"]
-        width = max(map(len, one["metrics"]))
-        for name, row in zip(one["metrics"], one["matrix"], strict=True):
+        names = [f"({place}) {name}" for place, name in enumerate(one["metrics"], start=1)]
+        width = max(map(len, names))
+        out.append(f"  {'':<{width}}  " + "  ".join(f"{f'({place})':>5}" for place in range(1, len(names) + 1)))
+        for name, row in zip(names, one["matrix"], strict=True):
             out.append(f"  {name:<{width}}  " + "  ".join(f"{v:5.2f}" for v in row))
     if not result["correlations"]:
         out.append(f"no correlations: they need {FEWEST} looks at two metrics within a run, or {FEWEST} runs measured alike")

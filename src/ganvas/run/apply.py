@@ -17,7 +17,7 @@ from ..errors import DataError, GanvasError
 from ..kinds import Kind, decode, encode, format_named, kind_of
 from ..kinds.facets import Deep, Piece, Reads, WritesLike
 from ..store.listing import counted, natural, results_among, some
-from ..uses import Use, build_options, drawing, fields_given, fields_taken, find_use, uses_of
+from ..uses import Use, Work, build_options, drawing, fields_given, fields_taken, find_use, uses_of
 from ..uses.desk import Desk
 from ..version import __version__
 from .draw import draw, reading
@@ -59,6 +59,7 @@ def apply(
     overwrite: bool = False,
     progress: bool = False,
     say: Callable[[str], None] | None = None,
+    foresee: Callable[[Use, Work, Mapping[str, Tensor], Any], int | None] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Let a run work on files, and write what it makes into the folder `out`. Returns verb, folder, files, failed, scores.
@@ -69,6 +70,8 @@ def apply(
     further fields of records of several: a file for all, or a folder with a file for each input, or words. format, depth: of
     what is written; by default those of each input (JPEG gives PNG). config: settings that a trained run takes. A file that
     cannot be read is told and left out.
+    foresee: what a record that is worked on whole takes of memory (`memory.applying.foretell_use`), which is told before; where
+    that is more than is free, it is worked on in pieces. Without it that is not asked.
     out: absent or empty, and whole when the call returns, or as it was. overwrite: replace what ganvas wrote there before.
 
     Raises GanvasError for what the run cannot do and for a used folder, DataError when no file at all could be read, RunError
@@ -87,7 +90,7 @@ def apply(
             desk = Desk(place, say)
             for note in opened.notes:
                 desk.note(note)
-            job = _Job(opened, use, desk, options, fields or {}, format, depth, seed)
+            job = _Job(opened, use, desk, options, fields or {}, format, depth, seed, foresee)
             made = job.all(job.inputs(inputs), progress)
     made["files"] = moved(made["files"], place, target)
     return {"verb": use.verb, "done": use.done, "folder": str(target), **made}
@@ -115,9 +118,10 @@ class _Job:
 
     def __init__(
         self, run: Run, use: Use, desk: Desk, options: Mapping[str, Any], fields: Mapping[str, str], format: str | None,
-        depth: int | None, seed: int,
+        depth: int | None, seed: int, foresee: Any = None,
     ) -> None:  # fmt: skip
-        self.run, self.use, self.desk, self.depth = run, use, desk, depth
+        self.run, self.use, self.desk, self.depth, self.foresee = run, use, desk, depth, foresee
+        self.tiles: dict[tuple[int, ...], int] = {}  # shapes of records that were to be worked on whole -> side of the pieces
         self.work = work = run.work(seed, desk.say)
         first, _ = fields_taken(use, run.system, work.fields)
         assert first is not None
@@ -252,7 +256,11 @@ class _Job:
             result: Tensor = use.run(work, {self.first: first.to(work.device), **cut, **whole}, self.options)[made_name]
             return result
 
-        tile, scale, area = getattr(self.options, "tile", 0), use.grows(work.system), math.prod(sides)
+        scale, area, multiple = use.grows(work.system), math.prod(sides), getattr(work.system, "multiple", 1)
+        tile = getattr(self.options, "tile", None)
+        if tile == 0 and self.foresee is not None:
+            tile = self.fitting(record, {**along, **further}, len(sides), multiple)
+        tile = tile or 0
         with torch.no_grad():
             made = tiled(
                 function,
@@ -260,7 +268,7 @@ class _Job:
                 *along.values(),
                 tile=tile,
                 overlap=max(16, tile // OVERLAP),
-                multiple=getattr(work.system, "multiple", 1),
+                multiple=multiple,
                 scale=scale,
                 spread=spread,
                 advance=lambda done: advance(done / area),
@@ -269,6 +277,32 @@ class _Job:
         if isinstance(kind, WritesLike):
             spec = kind.resized(spec, tuple(made.shape[1:]), piece.spec if kind is self.kind else None, scale)
         return self.stored(made, spec)
+
+    def fitting(self, record: Tensor, further: Mapping[str, Tensor], spread: int, multiple: int) -> int:
+        """The side of pieces for a record that was to be worked on whole: 0 where that fits into memory, which is told."""
+        import torch
+
+        from ..doctor import memory_of
+
+        sides = record.shape[record.dim() - spread :]
+        if sides not in self.tiles:
+            grown = tuple(-(-side // multiple) * multiple for side in sides)
+            given = {
+                name: torch.empty((*own.shape[: own.dim() - spread], *grown), dtype=own.dtype, device="meta")
+                if own.shape[own.dim() - spread :] == sides
+                else own
+                for name, own in {self.first: record, **further}.items()
+            }
+            need, free = self.foresee(self.use, self.work, given, self.options), memory_of(str(self.work.device))[1]
+            usual = int(type(self.options)().tile)
+            what = f"{'x'.join(map(str, sides))} at once is expected to take {(need or 0) / 1e9:.1f} GB of memory"
+            self.tiles[sides] = 0
+            if need is not None and free and need > free and max(sides) > usual:
+                self.tiles[sides] = usual
+                self.desk.note(f"{what}, and {free / 1e9:.1f} GB are free: worked on in pieces of {usual} instead of --tile 0")
+            elif need is not None:
+                self.desk.say(f"{what}; {free / 1e9:.1f} GB are free")
+        return self.tiles[sides]
 
     def tensor(self, piece: Piece) -> Tensor:
         """On the CPU, in the precision of the system: a large record goes to the device in tiles."""

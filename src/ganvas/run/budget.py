@@ -52,7 +52,8 @@ def parse_budget(text: str | None) -> Budget:
     unit = "k" if unit == "K" else unit
     if amount > 0 and unit in _SAMPLES and (amount * _SAMPLES[unit]) >= 1:
         return Budget(samples=int(amount * _SAMPLES[unit]))
-    raise GanvasError(f"--budget '{text}' is not understood: use 10m, 90s or 2h (time), 50k (samples) or 200r (rounds)")
+    told = "is not above 0" if re.match(r"\s*(-|[0.]+\s*[a-zA-Z]*\s*$)", text) else "is not understood"
+    raise GanvasError(f"--budget '{text}' {told}: use 10m, 90s or 2h (time), 50k (samples) or 200r (rounds)")
 
 
 def describe_seconds(seconds: float) -> str:

@@ -186,7 +186,7 @@ class _Loop:
 
     def run(self, stop: _Stop) -> dict[str, Any]:
         from ..engine import Diverged
-        from ..uses import verbs_of
+        from ..uses import offered, verbs_of
 
         if self.live:
             self.live.start()
@@ -231,6 +231,7 @@ class _Loop:
             "restarts": self.record.attempt,
             "picture": str(picture) if picture else None,
             "can": verbs_of(self.system),
+            "uses": {verb: line for verb, (line, _) in offered(self.system, self.record.fields).items()},
             "checkpoint": str(self.folder / "checkpoints" / "last"),
         }
 

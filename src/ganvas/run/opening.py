@@ -60,6 +60,7 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
         channels=settings.channels,
         fit=settings.fit or "crop",
         axis=settings.axis,
+        up=settings.up,
         heldout=settings.heldout,
         seed=settings.seed if settings.split_seed is None else settings.split_seed,
         strict=settings.strict,

@@ -17,6 +17,7 @@ from ..kinds import kind_of
 from ..registry import Card
 from .budget import describe_seconds, parse_budget
 from .load import learnt_text
+from .resolving import too_few_to_audit
 from .settings import Settings
 
 PATIENCE, MOST_ROUNDS = 2.0, 20  # seconds and rounds that are tried, after the first, which sets everything up
@@ -72,7 +73,7 @@ def rehearse(plan: Plan) -> dict[str, Any]:
             "heldout": len(dataset.heldout_indices()),
             "learnt": learnt_from(plan.made, dataset),
             "labels": labels,
-            "notes": list(dataset.notes),
+            "notes": [*dataset.notes, *too_few_to_audit(plan.made, dataset)],
         },
         "config": {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(plan.config).items()},
         "run": dataclasses.asdict(plan.settings),

@@ -52,6 +52,18 @@ def resolve_numbers(settings: Settings, system_class: Any, spec: Any, curious: b
     return dataclasses.replace(settings, precision=precision, channels_last=channels_last, threads=threads), speed
 
 
+def too_few_to_audit(system: Any, dataset: Any) -> list[str]:
+    """What to say before a run whose samples could not be audited for copies afterwards; nothing where they can."""
+    from ..data.streams import learnt_from
+    from ..health.samples import learnt_rows
+    from ..metrics.memorisation import too_few
+
+    learnt = learnt_from(system, dataset)
+    told = f" of class {' and '.join(learnt['classes'])}" if len(learnt["classes"]) == 1 else ""
+    found = too_few(learnt["records"], len(learnt_rows(system, dataset, dataset.heldout_indices())), told)
+    return [] if found is None else [f"copies of training records could not be told afterwards: {found}"]
+
+
 def check_sharing(settings: Settings, config: Any) -> None:
     """Raise GanvasError when a batch cannot be cut into equal pieces for processes and micro-batches."""
     pieces = settings.processes * settings.micro_batches

@@ -33,6 +33,9 @@ class Settings:
         None, "of sound: samples a second; of melodies: steps a beat; default: the files' own", low=1, high=192_000
     )
     axis: int | None = knob(None, "axis along which volumes are sliced", low=0, high=2)
+    up: str | None = knob(
+        None, "of meshes: the axis that points up in their files; default: y in OBJ, z in STL and PLY", choices=("y", "z")
+    )
     heldout: float = knob(0.2, "share of the groups kept out of training, for judging", low=0.0, high=0.9)
     split_seed: int | None = knob(
         None,
@@ -109,7 +112,7 @@ def parse_size(text: str | None) -> int | tuple[int, int] | None:
     except ValueError:
         numbers = []
     if len(numbers) not in (1, 2) or any(n < 1 for n in numbers):
-        raise GanvasError(f"--size '{text}' is not understood: use 64, or HEIGHTxWIDTH such as 96x64")
+        raise GanvasError(f"--size '{text}' is not one or two whole numbers above 0: use 64, or HEIGHTxWIDTH such as 96x64")
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
@@ -124,7 +127,7 @@ def parse_bytes(text: str, option: str, more: str = "") -> int:
     """`4GiB`, `4G`, `800MB`, `1.5gb` -> bytes. Raises GanvasError that names the option, and what else it takes."""
     found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]i?)b?\s*", text.lower())
     if found is None:
-        raise GanvasError(f"{option} '{text}' is not an amount of memory: use for example 4GiB or 800MB{more}")
+        raise GanvasError(f"{option} '{text}' is not an amount of memory above 0: use for example 4GiB or 800MB{more}")
     return int(float(found[1]) * UNITS[found[2]])
 
 

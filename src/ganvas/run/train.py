@@ -25,7 +25,7 @@ from .load import RunRecord, given_spec, place_of, read_run
 from .loop import play
 from .opening import SPLIT, is_of, open_run_data, same_data, with_options
 from .rehearsal import Plan, rehearse
-from .resolving import check_sharing, choose_preset, resolve_numbers
+from .resolving import check_sharing, choose_preset, resolve_numbers, too_few_to_audit
 from .settings import ANY_TIME, FILE, Settings, build_settings, parse_size, read_yaml, write_yaml
 
 NOTES = 10  # on the data, that are told before a run; all of them stand in its folder
@@ -54,7 +54,8 @@ def train(
     config: settings of the system, as a mapping or a YAML file. settings: fields of `Settings` (budget="10m", size=64 ...).
     resume: continue this run; only what does not change the game may differ (`settings.ANY_TIME`). init_from: start from a
     run's weights. dry_run: write nothing but the cache of decoded data, and return what would happen (`rehearsal.rehearse`).
-    The summary also has `alarms` (texts), `t0` and `best` (the look that `checkpoints/best` is of).
+    The summary also has `alarms` (texts), `t0`, `best` (the look that `checkpoints/best` is of), `can` (what the run can be put
+    to) and `uses` (a command of each).
     after: called with the run folder, and the system's file if it is not one of ganvas's own, when training is over. check:
     what a run needs of memory, asked before it begins (`memory.guarding.check`); without it that is not asked.
     Raises GanvasError (bad input) or RunError (a failed run), each one line.
@@ -272,6 +273,8 @@ def plan(
     _check_plateau(settings, made, dataset)
     if chosen := settled(config, made.config):
         say(f"note: chosen by {card.name}: {', '.join(chosen)}")
+    for note in too_few_to_audit(made, dataset):
+        say(f"note: {note}")
     return Plan(card, folder, settings, dataset, made.config, made, need, overrides)
 
 

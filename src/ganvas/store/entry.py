@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +18,13 @@ NOTED = 20
 
 def conclude(
     writer: Writer, spec: Spec, labels: np.ndarray | None, groups: np.ndarray, held: np.ndarray | None,
-    notes: list[str],
+    notes: list[str], files: Sequence[str] | None = None,
 ) -> None:  # fmt: skip
+    """files: the name of the file of each record, where they are of several; else it is known without."""
+    if files is not None:
+        known = {name: k for k, name in enumerate(dict.fromkeys(files))}
+        writer.array("files", np.array([known[name] for name in files], np.int32))
+        writer.facts["files"] = list(known)
     if labels is not None:
         writer.array("labels", np.asarray(labels, np.int64))
     writer.array("groups", np.unique(groups, return_inverse=True)[1].reshape(-1).astype(np.int64))

@@ -16,6 +16,24 @@ class Field:
     values: np.ndarray
 
 
+@dataclass(frozen=True)
+class Origins:
+    """Of which files records are. files: their names, relative to the source. of: (N,), an index into them for each record."""
+
+    files: tuple[str, ...]
+    of: np.ndarray
+
+    def names(self) -> list[str]:
+        """One a record: the file, and which of its records where it holds several (`scan.nii.gz, record 3`)."""
+        many = np.bincount(self.of, minlength=len(self.files))
+        seen = np.zeros(len(self.files), np.int64)
+        found = []
+        for file in self.of.tolist():
+            seen[file] += 1
+            found.append(self.files[file] if many[file] == 1 else f"{self.files[file]}, record {seen[file]}")
+        return found
+
+
 @dataclass
 class Dataset:
     """Records of named fields, in file units, with what belongs to each.
@@ -26,6 +44,7 @@ class Dataset:
     fingerprint: a hash of the content and of every setting that changes the values or the split. notes: what was
     skipped, changed or is worth knowing, one line each. declared_split: whether the data itself says what is held out (a
     `split` column, `train` and `test` folders). earlier: the fingerprints that these records had by earlier rules of splitting.
+    origins: of which files the records are; None where there are none.
     """
 
     fields: dict[str, Field]
@@ -37,6 +56,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     declared_split: bool = False
     earlier: tuple[str, ...] = ()
+    origins: Origins | None = None
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -55,6 +75,10 @@ class Dataset:
     def values(self) -> np.ndarray:
         """The main field of all records (N, ...)."""
         return self.fields[self.main].values
+
+    def names(self) -> list[str]:
+        """What the user may call each record by: its file, or its number."""
+        return [f"record {k + 1}" for k in range(len(self))] if self.origins is None else self.origins.names()
 
     def train_indices(self) -> np.ndarray:
         """Indices (int64, ascending) of the records to train on."""

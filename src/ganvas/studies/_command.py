@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..config import count_of, seed_of
+
 Answer = tuple[dict[str, Any], list[str]]
 
 
@@ -26,8 +28,8 @@ def add_commands(actions: Any) -> None:
     make.add_argument("--real", required=True, metavar="REAL", help="real images: anything --data takes")
     make.add_argument("--fake", required=True, metavar="FAKE", help="synthetic images, or a run to sample")
     make.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the page and the key")
-    make.add_argument("-n", "--count", type=int, default=50, help="images of each kind (default 50)")
-    make.add_argument("--seed", type=int, default=0, help="of the choice and the samples (default 0)")
+    make.add_argument("-n", "--count", type=count_of, default=50, help="images of each kind (default 50)")
+    make.add_argument("--seed", type=seed_of, default=0, help="of the choice and the samples (default 0)")
     make.add_argument("--size", help="64, or HEIGHTxWIDTH such as 96x64 (default: the size both share, else the smaller)")
     make.add_argument("--channels", type=int, choices=(1, 3), help="1 (grey) or 3 (colour), when the data mixes them")
     make.add_argument("--title", default="", help="what the page is headed with")
@@ -59,17 +61,19 @@ def _add_cells(made: argparse.ArgumentParser, name: str) -> None:
     """The options of every study of cells."""
     made.add_argument("--data", help="radiographs: anything ganvas train takes (default: the phantom chest)")
     made.add_argument("--out", type=Path, default=Path("studies") / name, metavar="DIR", help="default %(default)s")
-    made.add_argument("--seeds", type=int, default=2, help="runs of every cell (default 2)")
-    made.add_argument("--rounds", type=int, help="of every run; with --budget at least so many (default 1500)")
+    made.add_argument("--seeds", type=count_of, default=2, help="runs of every cell (default 2)")
+    made.add_argument("--rounds", type=count_of, help="of every run; with --budget at least so many (default 1500)")
     made.add_argument("--budget", help="time for the whole study, such as 60m: divided into equally many rounds for every cell")
-    made.add_argument("--size", type=int, default=64, help="side of the images in pixels (default 64)")
-    made.add_argument("--width", type=int, default=16, help="of the networks (default 16; the paper's is 64)")
-    made.add_argument("--batch", type=int, default=32, help="images in a batch (default 32)")
-    made.add_argument("--looks", type=int, default=6, help="how often samples of a run are judged (default 6)")
-    made.add_argument("--samples", type=int, default=256, help="samples at each look (default 256)")
+    made.add_argument("--size", type=count_of, default=64, help="side of the images in pixels (default 64)")
+    made.add_argument("--width", type=count_of, default=16, help="of the networks (default 16; the paper's is 64)")
+    made.add_argument("--batch", type=count_of, default=32, help="images in a batch (default 32)")
+    made.add_argument("--looks", type=count_of, default=6, help="how often samples of a run are judged (default 6)")
+    made.add_argument("--samples", type=count_of, default=256, help="samples at each look (default 256)")
     made.add_argument("--inception", type=Path, metavar="FILE", help="weights of Inception, for a distance that is a FID")
-    made.add_argument("--phantom-count", type=int, default=800, help="images to make where the data is a phantom (default 800)")
-    made.add_argument("--jobs", type=int, help="runs at a time (default: one a core, or one a GPU)")
+    made.add_argument(
+        "--phantom-count", type=count_of, default=800, help="images to make where the data is a phantom (default 800)"
+    )
+    made.add_argument("--jobs", type=count_of, help="runs at a time (default: one a core, or one a GPU)")
     made.add_argument(
         "--launcher", default="local", choices=("local", "slurm", "submitit"),
         help="local: processes here; slurm: a cluster, through submitit; submitit: submitit's executor here, to try that",
@@ -85,7 +89,9 @@ def _add_memory(actions: Any) -> None:
         actions, "memory", "memory of DCGAN by its width, and what BatchNorm costs: predicted and measured", _memory
     )
     made.add_argument("--out", type=Path, default=Path("studies/memory"), metavar="DIR", help="default %(default)s")
-    made.add_argument("--batch", type=int, default=64, help="images of the batch that training is predicted for (default 64)")
+    made.add_argument(
+        "--batch", type=count_of, default=64, help="images of the batch that training is predicted for (default 64)"
+    )
     made.add_argument("--features", help="feature sizes, such as 32,64,128,320 (default: 32 to 320 in steps of 32)")
     made.add_argument("--sizes", default="64,128", help="sides of the images in pixels (default %(default)s)")
     made.add_argument("--no-measure", action="store_true", help="predict alone; start no processes to measure")
@@ -205,9 +211,9 @@ def _memory(options: argparse.Namespace) -> Answer:
 
     def numbers(name: str, text: str) -> list[int]:
         try:
-            return [int(part) for part in text.split(",")]
-        except ValueError:
-            raise GanvasError(f"{name} '{text}' is not understood: give whole numbers, such as 32,64,128") from None
+            return [count_of(part) for part in text.split(",")]
+        except argparse.ArgumentTypeError as error:
+            raise GanvasError(f"{name}: {error}: give such as 32,64,128") from None
 
     if options.batch < 2:
         raise GanvasError(f"--batch {options.batch} is too small: the least is 2")

@@ -14,7 +14,7 @@ from ..config import build_config, knobs
 from ..errors import GanvasError, did_you_mean
 from ..kinds import kind_names, kind_of
 from ..presets import Situation
-from ..registry import CARD_KEYS
+from ..registry import CARD_KEYS, SUITS
 from ..uses import uses_of
 from . import used
 from .boards import NAMED, Case, Subject, everything, main_spec, subject_of, tiny_batch
@@ -89,6 +89,11 @@ def the_card_is_complete(subject: Subject) -> None:
                 f"{file}: CARD learns from '{name}', which is no kind of data{did_you_mean(str(name), known)}: known are "
                 f"{', '.join(known)}; KINDS = ['FILE.py'] brings one of your own",
             )
+    for kind, word in card.suits.items():
+        expect(
+            word in SUITS and kind in card.data,
+            f"{file}: CARD suits {kind!r} for {word!r}: name kinds of its own data, each with one of {', '.join(SUITS)}",
+        )
     expect(card.doc.strip(), f"{file}: has no docstring: begin it with the paper in ten lines, which ganvas show prints")
 
 

@@ -329,6 +329,13 @@ def example_of(use: Use, system: Any, fields: Iterable[str]) -> str:
     return text + "".join(f" --{name} {name.upper()}" for name in fields_taken(use, system, names)[1])
 
 
+def offered(system: Any, fields: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """What a system, or its class, is to be put to, but for what another use does better: verb -> (command, purpose)."""
+    names, able = list(fields), uses_of(system)
+    best = [use for use in able if not any(use.verb in other.replaces for other in able)]
+    return {use.verb: (example_of(use, system, names), use.says.purpose) for use in best}
+
+
 def first_of(given: Fields) -> tuple[Any, Fields]:
     """(the field that is worked on, the further ones by name)."""
     (_, first), *rest = given.items()

@@ -104,6 +104,7 @@ def only(dataset: Dataset, index: int) -> Dataset:
         labels=None,
         groups=dataset.groups[rows],
         heldout=dataset.heldout[rows],
+        origins=None if dataset.origins is None else replace(dataset.origins, of=dataset.origins.of[rows]),
     )
 
 

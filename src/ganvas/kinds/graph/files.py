@@ -1,11 +1,10 @@
-"""Files of graphs: edge lists, GraphML, GML and arrays in, the first two and arrays out. Not for what is learnt from them.
+"""Files of graphs that are read: edge lists, GraphML, GML and arrays. Not for writing (`writing`), nor for what is learnt.
 
 What is read is a list of pairs of names; `simple` makes of it the one graph that is learnt, and tells what it left out.
 """
 
 from __future__ import annotations
 
-import csv
 import io
 import pickle
 import zipfile
@@ -13,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
@@ -25,7 +23,6 @@ COLUMNS = (".parquet", ".jsonl")
 LISTS = (".edges", ".edgelist", ".txt", ".csv", ".tsv", *COLUMNS)
 PICKLES = (".gpickle", ".pickle", ".pkl")
 LEAST_EDGES = 10
-SYNTHETIC = "SYNTHETIC: made by a generative model, not an observed graph"
 HEADERS = {"source", "target", "from", "to", "src", "dst", "node1", "node2", "node_1", "node_2", "u", "v", "id1", "id2"}
 LARGEST_PART = 4 << 30  # bytes of an array within an .npz
 
@@ -400,38 +397,3 @@ def spanning_tree(edges: np.ndarray, nodes: int) -> np.ndarray:
     tree = minimum_spanning_tree(csr_matrix((weights, (pairs[:, 0], pairs[:, 1])), shape=(nodes, nodes))).tocoo()
     inside: np.ndarray = np.isin(weights, tree.data)
     return inside
-
-
-# Writing
-
-
-def written(edges: np.ndarray, names: Sequence[str], nodes: int, format: str, note: Mapping[str, str]) -> bytes:
-    """One graph (E, 2) as a file that says it is synthetic. format: `edges`, `csv`, `graphml` or `npz`."""
-    told = "; ".join([SYNTHETIC, *(f"{key} {value}" for key, value in note.items())])
-    called = list(names) or [str(k) for k in range(nodes)]
-    pairs = np.asarray(edges).astype(np.int64)
-    if format == "npz":
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, edges=pairs.astype(np.int32), names=np.array(called), note=np.array(told))
-        return buffer.getvalue()
-    if format == "graphml":
-        lines = [
-            '<?xml version="1.0" encoding="UTF-8"?>',
-            '<graphml xmlns="http://graphml.graphdrawing.org/xmlns">',
-            f"  <desc>{escape(told)}</desc>",
-            '  <graph edgedefault="undirected">',
-            *(f"    <node id={quoteattr(name)}/>" for name in called),
-            *(f"    <edge source={quoteattr(called[a])} target={quoteattr(called[b])}/>" for a, b in pairs.tolist()),
-            "  </graph>",
-            "</graphml>",
-        ]
-        return ("\n".join(lines) + "\n").encode()
-    if format == "csv":
-        text = io.StringIO()
-        text.write(f"# {told}\n")
-        rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(["source", "target"])
-        rows.writerows((called[a], called[b]) for a, b in pairs.tolist())
-        return text.getvalue().encode()
-    mark = "\t" if any(set(name) & set(" ,;{") for name in called) else " "
-    return "\n".join([f"# {told}", *(f"{called[a]}{mark}{called[b]}" for a, b in pairs.tolist()), ""]).encode()

@@ -15,9 +15,10 @@ import numpy as np
 from ...errors import DataError, GanvasError
 from .. import Kind, KindSays
 from ..facets import Piece
-from .files import read_links, simple, spanning_tree, written
+from .files import read_links, simple, spanning_tree
 from .pictures import draw_graphs
 from .spec import GraphSpec
+from .writing import FORMATS, written
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 COPIED = 0.75  # share of the edges learnt from, from which a sample counts as the same graph
 SUSPECT_BELOW, COPIES_BELOW = 3e-4, 1e-4  # p-values, as in the audit of other kinds
-FORMATS = ("edges", "graphml", "csv", "npz")
 
 
 class GraphKind(Kind):
@@ -77,7 +77,7 @@ class GraphKind(Kind):
         for edge in found.edges:
             writer.row(edge)
         suffix = path.suffix.lower().lstrip(".")
-        own = {"edges": "edges", "graphml": "graphml", "csv": "csv", "npz": "npz", "npy": "npz"}.get(suffix, "edges")
+        own = {"npy": "npz"}.get(suffix, suffix if suffix in FORMATS else "edges")
         conclude(
             writer, GraphSpec(found.nodes, found.names, own), None, np.arange(len(found.edges)), None,
             [*listing.notes, *found.notes],

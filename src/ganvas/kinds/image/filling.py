@@ -207,7 +207,7 @@ def fill(
         axis=axes.pop() if len(axes) == 1 else None,
     )  # fmt: skip
     writer.facts["skipped"] = skipped
-    conclude(writer, spec, labels, groups, held if (held >= 0).any() else None, notes)
+    conclude(writer, spec, labels, groups, held if (held >= 0).any() else None, notes, [listing.names[p] for p in places])
 
 
 def _agree(listing: Listing, shapes: dict[str, dict[Any, list[str]]], partly: bool) -> None:

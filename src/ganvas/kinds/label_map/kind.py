@@ -114,7 +114,10 @@ class LabelMapKind(Kind):
             own if listing.heldout[p] is None else listing.heldout[p] for own, p in zip(rows.heldout, rows.places, strict=True)
         ]
         held = np.array([-1 if side is None else int(side) for side in sides], np.int8)
-        self._conclude(writer, rows, known, labels, groups, held if (held >= 0).any() else None, listing.source, notes)
+        split = held if (held >= 0).any() else None
+        self._conclude(
+            writer, rows, known, labels, groups, split, listing.source, notes, [listing.names[p] for p in rows.places]
+        )
 
     def takes(self, array: np.ndarray) -> bool:
         """(N, H, W) whole numbers."""
@@ -135,7 +138,7 @@ class LabelMapKind(Kind):
 
     def _conclude(
         self, writer: Writer, rows: _Rows, known: files.Classes | None, labels: Any, groups: list[str],
-        held: np.ndarray | None, source: object, notes: list[str],
+        held: np.ndarray | None, source: object, notes: list[str], origins: Sequence[str] | None = None,
     ) -> None:  # fmt: skip
         from ...store.entry import conclude
         from ...store.splits import join
@@ -177,7 +180,7 @@ class LabelMapKind(Kind):
             first: dict[Any, int] = {}
             join(parent, *np.array([(first.setdefault(key, i), i) for i, key in enumerate(column)], np.int64).T)
         spec = LabelMapSpec(records.shape[1], records.shape[2], names, tuple(values), colours, classes)
-        conclude(writer, spec, numbers, parent, held, notes)
+        conclude(writer, spec, numbers, parent, held, notes, origins)
 
     # To and from the game
 

@@ -132,7 +132,8 @@ class SeriesKind(Kind):
         notes.append(f"{len(places)} windows of {length} steps; scaled by the 0.1 and 99.9 percentiles of all of them")
         held = np.array([-1 if listing.heldout[p] is None else int(bool(listing.heldout[p])) for p in places], np.int8)
         writer.facts["skipped"] = skipped
-        conclude(writer, spec, labels, np.array(groups), held if (held >= 0).any() else None, notes)
+        sides = held if (held >= 0).any() else None
+        conclude(writer, spec, labels, np.array(groups), sides, notes, [listing.names[p] for p in places])
 
     def encode(self, values: np.ndarray, spec: SeriesSpec, device: Any) -> Tensor:
         import torch

@@ -1,8 +1,8 @@
 """Files of solid shapes: meshes (OBJ, STL, PLY), NIfTI volumes and voxel arrays are read; all but `.npy` are written.
 
-Inside ganvas z points up. OBJ has y up by convention, so its axes are turned on the way in and out; STL and PLY have z up, the
-axes of volumes are right, anterior, superior, those of arrays x, y, z. Nothing is repaired: what a mesh lacks is told. Not for
-deciding what lies inside a mesh (`_solid_mesh`).
+Inside ganvas z points up. OBJ has y up by convention, so its axes are turned on the way in and out; STL and PLY have z up; the
+user may say otherwise of all three. The axes of volumes are right, anterior, superior, those of arrays x, y, z. Nothing is
+repaired: what a mesh lacks is told. Not for deciding what lies inside a mesh (`mesh`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from ...store.guard import failure, guard
 from .mesh import cuboids, fitted, single_sided, surface_net, voxelised
-from .meshes import Y_UP, read_mesh
+from .meshes import UP, Y_UP, read_mesh
 
 SYNTHETIC = "SYNTHETIC solid made by ganvas"
 MESHES = (".obj", ".stl", ".ply")
@@ -36,23 +36,24 @@ class Shape:
     notes: tuple[str, ...] = ()
 
 
-def read_shapes(path: Path, side: int) -> Iterator[Shape]:
+def read_shapes(path: Path, side: int, up: str | None = None) -> Iterator[Shape]:
     """The shapes of a file as voxels: one of a mesh or volume, one a record of an array.
 
-    Meshes and volumes are fitted into the cube (`_solid_mesh.fitted`); arrays and volumes that are cubes keep their place.
-    Raises DataError in one line for files that are damaged, empty or not solids, MissingExtra without their reader.
+    Meshes and volumes are fitted into the cube (`mesh.fitted`); arrays and volumes that are cubes keep their place. up: of
+    meshes, the axis that points up (`y` or `z`) if not by convention. Raises DataError in one line for files that are damaged,
+    empty or not solids, MissingExtra without their reader.
     """
     name = path.name.lower()
     if name.endswith(MESHES):
-        yield _of_mesh(path, side)
+        yield _of_mesh(path, side, up)
     elif name.endswith((".nii", ".nii.gz")):
         yield _of_volume(path, side)
     else:
         yield from _of_array(path, side)
 
 
-def _of_mesh(path: Path, side: int) -> Shape:
-    vertices, faces = read_mesh(path)
+def _of_mesh(path: Path, side: int, up: str | None) -> Shape:
+    vertices, faces = read_mesh(path, up)
     single = single_sided(vertices, faces)
     try:
         placed = fitted(vertices, side)
@@ -172,23 +173,25 @@ def mesh_of(voxels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return vertices / max(voxels.shape), faces
 
 
-def encoded(voxels: np.ndarray, format: str, note: Mapping[str, str]) -> bytes:
+def encoded(voxels: np.ndarray, format: str, note: Mapping[str, str], up: str | None = None) -> bytes:
     """Voxels (D, H, W), some of them inside, as the bytes of an OBJ, STL, PLY or NIfTI file that says it is synthetic.
 
-    Raises MissingExtra.
+    up: as for `read_shapes`. Raises MissingExtra.
     """
     said = [SYNTHETIC, *(f"{key}: {value}" for key, value in note.items())]
     said = ["".join(c if " " <= c <= "~" else "?" for c in line) for line in said]
     if format == "nifti":
         return _nifti(voxels, said)
     vertices, faces = mesh_of(voxels)
+    if (up or UP[f".{format}"]) == "y":
+        vertices = vertices @ Y_UP.T
     return {"obj": _obj, "stl": _stl, "ply": _ply}[format](vertices, faces, said)
 
 
 def _obj(vertices: np.ndarray, faces: np.ndarray, said: list[str]) -> bytes:
     out = io.StringIO()
     out.writelines(f"# {line}\n" for line in said)
-    out.writelines("v {:.6g} {:.6g} {:.6g}\n".format(*point) for point in vertices @ Y_UP.T)
+    out.writelines("v {:.6g} {:.6g} {:.6g}\n".format(*point) for point in vertices)
     out.writelines("f {} {} {}\n".format(*face) for face in faces + 1)
     return out.getvalue().encode()
 

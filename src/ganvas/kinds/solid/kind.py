@@ -17,6 +17,7 @@ from ...errors import DataError, GanvasError
 from .. import Kind, KindSays
 from .files import MESHES, SYNTHETIC, Shape, encoded, read_shapes
 from .mesh import rays, surface_net, vertex_normals
+from .meshes import UP
 from .recognition import marks, overlap
 from .spec import SolidSpec
 
@@ -62,6 +63,7 @@ class SolidKind(Kind):
         lossy=("obj", "stl", "ply"),  # meshes, which are filled anew
         overlooks="copies that are mirrored, bent, stretched or turned by other than right angles, and parts of solids",
     )
+    posed = True
 
     def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:
         """See `Kind.fill`. Equal shapes, and shapes of one group of `groups.csv`, are held out together."""
@@ -69,14 +71,15 @@ class SolidKind(Kind):
         from ...store.entry import conclude
         from ...store.listing import class_indices
 
-        side = _side(settings.get("size"))
+        side, up = _side(settings.get("size")), settings.get("up")
+        poses = _poses(listing, up)
         for name in ("channels", "rate"):
             if settings.get(name) is not None:
                 raise GanvasError(f"--{name} means nothing to solids: leave it out")
 
         def work(place: int) -> tuple[list[Shape], str | None]:
             try:
-                return list(read_shapes(listing.files[place], side)), None
+                return list(read_shapes(listing.files[place], side, up)), None
             except DataError as error:
                 return [], str(error)
 
@@ -109,12 +112,15 @@ class SolidKind(Kind):
             reason = skipped[0][1]
             several = f"{listing.source}: none of {len(every)} files could be read: {reason}"
             raise DataError(reason if len(every) == 1 else several)
-        notes = _notes(listing, skipped, told, len(places) - len(set(groups)), any(own is not None for own in listing.groups))
+        notes = poses + _notes(
+            listing, skipped, told, len(places) - len(set(groups)), any(own is not None for own in listing.groups)
+        )
         indices, classes = class_indices(labels, listing.source, self.says.noun, notes)
         held = np.array([-1 if listing.heldout[p] is None else int(bool(listing.heldout[p])) for p in places], np.int8)
         writer.facts["skipped"] = skipped
-        spec = SolidSpec(side, classes, _format(listing))
-        conclude(writer, spec, indices, np.array(groups), held if (held >= 0).any() else None, notes)
+        spec = SolidSpec(side, classes, _format(listing), up)
+        sides = held if (held >= 0).any() else None
+        conclude(writer, spec, indices, np.array(groups), sides, notes, [listing.names[p] for p in places])
 
     def encode(self, values: np.ndarray, spec: SolidSpec, device: Any) -> Tensor:
         """(N, side, side, side) 0 or 1 -> (N, 1, side, side, side) float32."""
@@ -158,7 +164,7 @@ class SolidKind(Kind):
         suffix = ".nii.gz" if format == "nifti" else f".{format}"
         paths = [Path(folder) / f"sample-{number:0{digits}d}{suffix}" for number in range(1, len(records) + 1)]
         for path, record in zip(paths, records, strict=True):
-            write_atomically(path, encoded(record, format, note))
+            write_atomically(path, encoded(record, format, note, spec.up))
         return paths
 
     def picture(self, records: np.ndarray, spec: SolidSpec) -> np.ndarray:
@@ -252,6 +258,21 @@ def _side(size: Any) -> int:
     if not isinstance(side, int) or not SMALLEST <= side <= LARGEST:
         raise GanvasError(f"--size {size} does not fit solids: give the voxels of a side, {SMALLEST} to {LARGEST}, as in 32")
     return side
+
+
+def _poses(listing: Listing, up: str | None) -> list[str]:
+    """A note on which way up meshes are taken to be. Raises GanvasError where the user says so of none."""
+    formats = sorted({path.suffix.lower() for path in listing.files} & set(UP))
+    if up is not None:
+        if not formats:
+            raise GanvasError(f"--up is for meshes ({', '.join(UP)}), and {listing.source} holds none: leave it out")
+        return []
+    if all(UP[suffix] == "z" for suffix in formats):
+        return []
+    told = ", ".join(f"{UP[suffix]} in {suffix[1:].upper()}" for suffix in formats)
+    return [
+        f"meshes are taken to have {told} pointing up, by convention, and turned to one pose: --up y or --up z if they have not"
+    ]
 
 
 def _notes(

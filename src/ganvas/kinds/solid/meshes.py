@@ -20,6 +20,8 @@ from .mesh import ears
 
 TOO_MANY = 20_000_000  # triangles of a mesh
 Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # rows: z up -> y up; the transpose goes back
+UP = {".obj": "y", ".stl": "z", ".ply": "z"}
+"""The axis that points up in files of meshes, by convention."""
 
 _PLY_ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 _PLY_TYPES = {
@@ -28,8 +30,11 @@ _PLY_TYPES = {
 }  # fmt: skip
 
 
-def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(vertices (V, 3) float64 with z up, triangles (T, 3)) of an OBJ, STL or PLY file. Raises DataError, MissingExtra."""
+def read_mesh(path: Path, up: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """(vertices (V, 3) float64 with z up, triangles (T, 3)) of an OBJ, STL or PLY file. Raises DataError, MissingExtra.
+
+    up: the axis that points up there, `y` or `z`, if not by convention (`UP`).
+    """
     try:
         import trimesh
     except ImportError:
@@ -54,7 +59,7 @@ def read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if not np.isfinite(used).all() or np.abs(used).max() > 1e12:
         raise failure(path, "has vertices that are NaN, infinite or beyond 10^12", "it is damaged; export it again")
     used_index = np.unique(faces, return_inverse=True)[1].reshape(-1, 3)
-    return (used @ Y_UP if suffix == "obj" else used), used_index
+    return (used @ Y_UP if (up or UP[f".{suffix}"]) == "y" else used), used_index
 
 
 def _triangles(path: Path, vertices: np.ndarray, polygons: Sequence[Sequence[int]]) -> np.ndarray:

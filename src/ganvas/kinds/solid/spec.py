@@ -10,11 +10,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SolidSpec:
-    """Solid shapes as cubes of voxels, 1 inside and 0 outside. side: voxels. format: of the files (`obj`, `nifti` ...)."""
+    """Solid shapes as cubes of voxels, 1 inside and 0 outside, z up.
+
+    side: voxels. format: of the files (`obj`, `nifti` ...). up: the axis that points up in their meshes, if the user says so.
+    """
 
     side: int
     classes: tuple[str, ...] = ()
     format: str = "obj"
+    up: str | None = None
     kind: str = "solid"
 
     @property

@@ -287,6 +287,19 @@ def encode_sound(samples: np.ndarray, rate: int, *, format: str, depth: int | No
     return buffer.getvalue()
 
 
+def plain_wav(samples: np.ndarray, rate: int) -> bytes:
+    """A 16-bit WAV file of (frames, channels) samples in [-1, 1], which says nothing of their origin."""
+    import wave
+
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(samples.shape[1])
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.clip(np.rint(samples.astype(np.float64) * 32768), -32768, 32767).astype("<i2").tobytes())
+    return buffer.getvalue()
+
+
 def _servable(format: str, rate: int, depth: int | None) -> None:
     """Raises GanvasError when the format has no such depth or rate."""
     if format in _CODECS:

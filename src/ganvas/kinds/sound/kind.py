@@ -19,7 +19,7 @@ from ...errors import DataError, GanvasError
 from ...store.listing import Listing, class_indices, counted, natural, some
 from .. import Kind, KindSays
 from ..facets import Pairs, Piece
-from .files import Header, encode_sound, read_header, read_recording
+from .files import Header, encode_sound, plain_wav, read_header, read_recording
 from .loudness import normalised
 from .recognition import correlation, marks
 from .spec import SoundSpec
@@ -121,7 +121,7 @@ class Sound(Kind):
         depth = max(heads[place].depth for place in places)
         spec = SoundSpec(length, rate, channels, depth, classes)
         writer.facts["skipped"] = skipped
-        conclude(writer, spec, numbers, groups, held if (held >= 0).any() else None, notes)
+        conclude(writer, spec, numbers, groups, held if (held >= 0).any() else None, notes, [listing.names[p] for p in places])
 
     def encode(self, values: np.ndarray, spec: Any, device: Any) -> Tensor:
         """(N, length, channels) -> (N, channels, length)."""
@@ -227,6 +227,12 @@ class Sound(Kind):
     def properties(self, records: np.ndarray, spec: Any) -> dict[str, np.ndarray]:
         """brightness (octaves), loudness (dB), length (s) and pitch (octaves): see `_sound_spectra.properties`."""
         return properties(records, spec.rate)
+
+    def heard(self, record: np.ndarray, spec: SoundSpec, most: int) -> tuple[bytes, str]:
+        """16 bits; see `facets.Heard`."""
+        length = max(spec.rate // 10, most // (2 * spec.channels))
+        part = "" if length >= len(record) else f"the first {length / spec.rate:.3g} s"
+        return plain_wav(record[:length], spec.rate), part
 
     pair_measure = "log_spectral_distance"
 

@@ -53,9 +53,10 @@ class Held:
     """What one file holds.
 
     family: `text` (lines, not yet taken apart), `table` (rows of symbols) or `melody` (notes). declared: symbols an array
-    names, whether they occur or not. tempo: beats a minute. rate: steps a beat of melodies in an array. grid: (steps a beat,
-    steps) that a melody file was written with. blank: empty lines left out. unended: notes
-    whose end the file does not say, or that end when they begin. told: what else was left out, for the user.
+    names, whether they occur or not. tempo: beats a minute, in melodies that which lasts longest;
+    tempos: how many there are. rate: steps a beat of melodies in an array. grid: (steps a beat, steps) that a melody file was
+    written with. blank: empty lines left out. unended: notes whose end the file does not say, or that end when they begin.
+    told: what else was left out, for the user.
     """
 
     family: str
@@ -64,6 +65,7 @@ class Held:
     notes: list[Note] = field(default_factory=list)
     declared: tuple[str, ...] = ()
     tempo: float | None = None
+    tempos: int = 0
     rate: int | None = None
     grid: tuple[int, int] | None = None
     blank: int = 0
@@ -237,7 +239,8 @@ def _read_melody(path: Path) -> Held:
             raise DataError(f"{named(path)}: its times are no beats (SMPTE): save it with ticks a beat")
         parts: dict[tuple[int, int], list[Note]] = {}
         names: dict[int, str] = {}
-        tempo, grid, unended = None, None, 0
+        grid, unended, end = None, 0, 0.0
+        tempos: list[tuple[float, float]] = []  # from which beat on, beats a minute
         for number, track in enumerate(opened.tracks):
             place = 0
             open_notes: dict[tuple[int, int], float] = {}
@@ -252,8 +255,8 @@ def _read_melody(path: Path) -> Held:
                 beat = place / opened.ticks_per_beat
                 if message.type == "track_name":
                     names[number] = message.name.lower()
-                elif message.type == "set_tempo" and tempo is None and message.tempo:
-                    tempo = 6e7 / message.tempo
+                elif message.type == "set_tempo" and message.tempo:
+                    tempos.append((beat, 6e7 / message.tempo))
                 elif message.type == "text" and (found := GRID_TEXT.search(message.text)):
                     grid = int(found[1]), int(found[2])
                 elif message.type in ("note_on", "note_off") and message.channel != DRUMS:
@@ -278,6 +281,7 @@ def _read_melody(path: Path) -> Held:
                     if begins:
                         open_notes[key] = beat
                         begun.setdefault(message.channel, []).append(beat)
+            end = max(end, beat)
             lost += [(*key, begin) for key, begin in open_notes.items()]
             unended += len(lost)
             for channel, pitch, begin in lost:
@@ -294,7 +298,19 @@ def _read_melody(path: Path) -> Held:
     notes = _melody_of(parts, names)
     if max(note.end for note in notes) * GRIDS[-1] > LONGEST:
         raise DataError(f"{named(path)}: its melody lasts {max(note.end for note in notes):.3g} beats: its times are damaged")
-    return Held("melody", notes=notes, tempo=tempo or USUAL_TEMPO, grid=grid, unended=unended)
+    lasting = _tempos(tempos, end)
+    tempo = max(lasting, key=lambda own: lasting[own])
+    return Held("melody", notes=notes, tempo=tempo, tempos=len(lasting), grid=grid, unended=unended)
+
+
+def _tempos(changes: list[tuple[float, float]], end: float) -> dict[float, float]:
+    """Beats a minute -> seconds in all. changes: (from which beat on, beats a minute), before it the usual. end: last beat."""
+    ordered = sorted([(0.0, USUAL_TEMPO), *changes], key=lambda own: own[0])
+    lasting: dict[float, float] = {}
+    for (beat, tempo), until in zip(ordered, [*(own[0] for own in ordered[1:]), end], strict=True):
+        if until > beat:
+            lasting[tempo] = lasting.get(tempo, 0.0) + 60 * (until - beat) / tempo
+    return lasting or {ordered[-1][1]: 0.0}
 
 
 def _tracks_alone(path: Path, data: bytes) -> bytes:

@@ -116,7 +116,8 @@ class TokensKind(Kind):
         spec = TokensSpec(length, tuple(symbols), like.joined, like.rate, like.tempo, classes, like.format)
         sides = np.array([-1 if listing.heldout[p] is None else int(bool(listing.heldout[p])) for p in places], np.int8)
         writer.facts["skipped"] = skipped
-        conclude(writer, spec, numbers, _groups(pieces, writer.rows()), sides if (sides >= 0).any() else None, notes)
+        split = sides if (sides >= 0).any() else None
+        conclude(writer, spec, numbers, _groups(pieces, writer.rows()), split, notes, [listing.names[p] for p in places])
 
     def fill_texts(self, writer: Writer, columns: Mapping[str, list[str]], settings: Mapping[str, Any]) -> None:
         """Captions: one column of text, taken apart into words (`captions.words_of`), with an end. See `facets.FromTexts`.
@@ -370,6 +371,10 @@ def _melodies(
         told = f"{lost} of {sum(map(len, melodies))} notes fell on the step of another and are gone"
         notes.append(f"{told} (--rate takes more steps a beat)")
     tempo = float(np.median([own.tempo or files.USUAL_TEMPO for _, own in held]))
+    if changing := sum(own.tempos > 1 for _, own in held):
+        notes.append(
+            f"{counted(changing, 'file')} with several tempos: the one that lasts longest counts, steps are beats all the same"
+        )
     return sequences, _Like(rate=rate, tempo=tempo, format="mid")
 
 

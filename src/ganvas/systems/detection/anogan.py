@@ -43,6 +43,7 @@ CARD = {
     "paper": "arXiv 1703.05921",
     "summary": "learns normal images only; scores others by what it cannot redraw, with heat maps",
     "data": ["image"],
+    "suits": {"image": "normal class"},
     "aliases": ["f-anogan", "fanogan"],
 }
 

@@ -43,6 +43,7 @@ CARD = {
     "paper": "arXiv 1609.04802",
     "summary": "enlarges images two or four times, with likely detail in the place of blur",
     "data": ["image"],
+    "suits": {"image": "large records"},
 }
 
 

@@ -37,6 +37,7 @@ CARD = {
     "paper": "arXiv 1411.1784",
     "summary": "records of a class you name; needs labelled data",
     "data": ["image", "points"],
+    "suits": {"image": "classes", "points": "classes"},
     "aliases": ["conditional-gan"],
 }
 

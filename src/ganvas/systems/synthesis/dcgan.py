@@ -34,6 +34,7 @@ CARD = {
     "paper": "arXiv 1511.06434",
     "summary": "convolutional GAN for images of any size, aspect, depth and number of channels",
     "data": ["image"],
+    "suits": {"image": "anything"},
 }
 
 NONLINEARITIES = ("relu", "leaky-relu", "elu")

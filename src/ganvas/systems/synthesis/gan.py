@@ -36,6 +36,7 @@ CARD = {
     "paper": "arXiv 1406.2661",
     "summary": "perceptrons on points, vectors and small images; minimax or non-saturating",
     "data": ["points", "image"],
+    "suits": {"points": "anything"},
 }
 
 

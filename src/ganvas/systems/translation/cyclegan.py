@@ -40,6 +40,7 @@ CARD = {
     "paper": "arXiv 1703.10593",
     "summary": "turns images of one class into another and back, learnt without pairs",
     "data": ["image"],
+    "suits": {"image": "two classes"},
     "aliases": ["cycle-gan"],
     "example": "brain",
 }
