@@ -28,6 +28,7 @@ from ..store.splits import hold_out, join
 from . import phantoms
 from .columns import WORDS, Column, Rows, find_rows, parse_fields
 from .finding import files_of, recognise, source_of, usual_kind
+from .learning import learn
 
 MOST_OF_FREE = 0.9  # of the records that may be held out, where others must not be
 
@@ -37,7 +38,7 @@ def open_data(
     *,
     size: Any = None,
     channels: int | None = None,
-    fit: str = "crop",
+    fit: str | None = None,
     axis: int | None = None,
     heldout: float = 0.2,
     seed: int = 0,
@@ -59,8 +60,9 @@ def open_data(
     `groups.csv` (file,group,split).
 
     size: one number means a square of that side, a pair means (height, width); None keeps the size all files share.
-    fit: how another aspect is met: `crop` the centre, `pad` with the border's median, `stretch`; or `patches`: every picture
-    is cut at its own scale into pieces of `size`, which make one group. channels: 1 or 3 turns colour into grey or grey
+    fit: how another aspect is met: `crop` the centre (default), `pad` with the border's median, `stretch`; or `patches`: every
+    picture is cut at its own scale into pieces of `size`, which make one group. Of sound and sequences, `crop` takes the start
+    of each, `patches` all of it in pieces; by default what suits their lengths. channels: 1 or 3 turns colour into grey or grey
     into RGB; None wants all files alike. axis: along which a volume is sliced.
     heldout: share of the records held out, whole groups at a time, every label in proportion; a `split` column decides
     alone. Groups are those of `groups.csv`, else of the hashed PatientID, else of the volume, else near twins.
@@ -301,7 +303,9 @@ def _finish(entry: caching.Entry, source: str, notes: list[str], heldout: float,
         notes.append(f"limited to {limit} of {len(entry.values)} records")
     out = _sides(spec, values, groups, labels, split, heldout, seed, source, notes)
     fingerprint = caching.digest(facts["fingerprint"], heldout if split is None else None, seed, limit)
-    return Dataset({REAL: Field(spec, values)}, labels, groups, out, source, fingerprint, tuple(notes), split is not None)
+    fields = {REAL: Field(spec, values, facts["declared"])}
+    dataset = Dataset(fields, labels, groups, out, source, fingerprint, tuple(notes), split is not None)
+    return learn(dataset, dataset.train_indices())
 
 
 # Records of several fields
@@ -326,7 +330,7 @@ def open_fields(
     for name, column in rows.columns.items():
         kind = kind_of(_kind_of_column(column, None if wanted is None else wanted[name], source))
         entry = _open_column(column, kind, source, chosen, rows, _settled(kind, options), store, progress)
-        fields[name] = Field(spec_from_dict(entry.facts["spec"]), entry.values)
+        fields[name] = Field(spec_from_dict(entry.facts["spec"]), entry.values, entry.facts["declared"])
         notes += [f"{name}: {note}" for note in entry.facts["notes"] if "near twins" not in note]
         prints.append([name, entry.facts["fingerprint"]])
         found.append(entry.arrays["groups"])
@@ -341,10 +345,12 @@ def open_fields(
         np.array([-1 if side is None else int(side) for side in sides], np.int8) if any(s is not None for s in sides) else None
     )
     labels, classes = class_indices([rows.labels[k] for k in chosen], source, "records", notes)
-    fields[main] = Field(replace(fields[main].spec, classes=classes), fields[main].values)
+    fields[main] = replace(fields[main], spec=replace(fields[main].spec, classes=classes))
     out = _sides(fields[main].spec, fields[main].values, groups, labels, split, heldout, seed, str(source), notes)
     key = [prints, [None if labels is None else labels.tolist(), groups.tolist()], heldout if split is None else out.tolist()]
-    return Dataset(fields, labels, groups, out, str(source), caching.digest(key, seed, limit), tuple(notes), split is not None)
+    fingerprint = caching.digest(key, seed, limit)
+    dataset = Dataset(fields, labels, groups, out, str(source), fingerprint, tuple(notes), split is not None)
+    return learn(dataset, dataset.train_indices())
 
 
 def _with_shared_files(rows: Rows, chosen: np.ndarray, groups: np.ndarray) -> np.ndarray:

@@ -204,14 +204,13 @@ def _open(source: Any, what: str, **settings: Any) -> Dataset:
 
 
 def _data_of(run: Run, real: Any, size: Any, progress: bool) -> Dataset:
-    from ..run.opening import open_run_data
+    from ..run.opening import data_of
 
-    settings = run.record.settings
     if size is not None:
         raise GanvasError("--size does not go with a run: its samples are judged at the size it was trained at")
-    if real is None and settings.data == "array":
+    if real is None and run.record.settings.data == "array":
         raise GanvasError(f"{run.record.path} was trained on an array in memory: name the real data with --real")
-    dataset: Dataset = open_run_data(settings, source=real, progress=progress, card=run.record.card)
+    dataset: Dataset = data_of(run.record, source=real, progress=progress)
     theirs, ours = dataset.spec, run.spec
     if theirs.kind != ours.kind or theirs.shape != ours.shape:
         raise GanvasError(
@@ -322,12 +321,16 @@ def _make(run: Run, dataset: Dataset, count: int, seed: int, to: str | None) -> 
 def _part(
     values: np.ndarray, spec: Any, common: Any, *, labels: np.ndarray | None = None, groups: np.ndarray | None = None
 ) -> Part:
-    """Values of `spec` in the form of both sides: pictures as such (`facets.Seen`), features of anything else."""
+    """Values of `spec` in the form of both sides: pictures as such (`facets.Seen`), features of anything else, on the scale of
+    the real side."""
+    from ..data.learning import as_learnt
+
     n = len(values)
     places = np.arange(n) if groups is None else np.asarray(groups)
     kind = kind_of(common.kind)
     if isinstance(kind, Seen):
         return Part(kind.common(values, spec, common), labels, places)
+    spec = as_learnt(spec, common)
     return Part(kind.vectors(np.asarray(values), spec), labels, places, (np.asarray(values), spec))
 
 

@@ -46,9 +46,9 @@ def trained(
 
 def data_of(run: Run) -> Dataset:
     """The data set of a run, split as it was."""
-    from ..run.opening import open_run_data
+    from ..run import opening
 
-    dataset: Dataset = open_run_data(run.record.settings, card=run.record.card)
+    dataset: Dataset = opening.data_of(run.record)
     return dataset
 
 

@@ -22,6 +22,7 @@ from ..version import __version__
 from .draw import draw, reading
 from .given import GivenField, given_fields, sorted_out, stem
 from .load import Run
+from .opening import data_again
 from .outputs import moved, results
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class _Job:
     ) -> None:  # fmt: skip
         self.run, self.use, self.desk, self.depth = run, use, desk, depth
         self.work = work = run.work(seed, desk.say)
+        work.data = None if run.record.settings.data == "array" else lambda: data_again(run.record)
         first, _ = fields_taken(use, run.system, work.fields)
         assert first is not None
         self.first = first
@@ -179,7 +181,7 @@ class _Job:
         if failed and len(failed) == len(files):
             raise DataError(failed[0] if len(failed) == 1 else f"none of {len(files)} files could be read: {failed[0]}")
         if self.use.finish is not None:
-            self.use.finish(self.work, self.desk)
+            self.use.finish(self.work, self.desk, self.options)
         self.desk.finish()
         return {
             "inputs": len(files) - len(failed),
@@ -187,12 +189,13 @@ class _Job:
             "failed": failed,
             "scores": self.desk.rows,
             "notes": self.desk.notes,
+            **self.desk.facts,
         }
 
     def one(self, file: _Input, advance: Callable[..., None]) -> None:
         """Read a file, work on its pieces, write the results. Raises DataError when it cannot be read."""
         self.work.renew()  # its result does not depend on the files before it
-        if self.use.file is not None and self.use.file(self.work, self.desk, file.path, file.name):
+        if self.use.file is not None and self.use.file(self.work, self.desk, file.path, file.name, self.options):
             advance()
             return
         assert isinstance(self.kind, Reads)

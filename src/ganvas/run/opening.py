@@ -19,8 +19,9 @@ from .settings import Settings, parse_size
 
 def with_options(settings: Settings, card: Card) -> Settings:
     """The settings with the options of data that a system's card names, where the user names none."""
-    fit = settings.fit or card.options.get("fit", "crop")
-    return dataclasses.replace(settings, fit=fit, size=settings.size or card.options.get("size"))
+    return dataclasses.replace(
+        settings, fit=settings.fit or card.options.get("fit"), size=settings.size or card.options.get("size")
+    )
 
 
 def open_run_data(settings: Settings, *, source: Any = None, progress: bool = False, card: Card) -> Any:
@@ -43,7 +44,7 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
         origin,
         size=size,
         channels=settings.channels,
-        fit=settings.fit or "crop",
+        fit=settings.fit,
         axis=settings.axis,
         heldout=settings.heldout,
         seed=settings.seed if settings.split_seed is None else settings.split_seed,
@@ -67,29 +68,55 @@ def _phantom_count(origin: Any) -> int:
     return phantom.count or kind_of(phantom.kind).says.phantom_count
 
 
-def reopen(record: RunRecord, processes: Any) -> Any:
-    if record.settings.data == "array":
+def data_of(record: RunRecord, *, source: Any = None, progress: bool = False) -> Any:
+    """The data set that a run was trained on, with what its specs learnt then (a scale); other data, in `source`, as it is."""
+    from ..data.learning import as_trained
+
+    dataset = records_of(record, source=source, progress=progress)
+    return as_trained(dataset, record.fields) if dataset.fingerprint == record.data["fingerprint"] else dataset
+
+
+def records_of(record: RunRecord, *, source: Any = None, progress: bool = False) -> Any:
+    """The data set that a run's settings lead to now."""
+    dataset = open_run_data(record.settings, source=source, progress=progress, card=record.card)
+    if dataset.fingerprint == record.data["fingerprint"] or record.settings.fit != "crop":
+        return dataset
+    # Runs from before say `crop` where nobody did, also of recordings that were cut into clips.
+    before = dataclasses.replace(record.settings, fit=None)
+    other = open_run_data(before, source=source, progress=progress, card=record.card)
+    return other if other.fingerprint == record.data["fingerprint"] else dataset
+
+
+def data_again(record: RunRecord) -> Any:
+    """The data set that a run was trained on. Raises DataError when it is not there any more, GanvasError when it has changed
+    or was an array in memory."""
+    from ..data.phantoms import is_phantom
+
+    origin = record.settings.data
+    if origin == "array":
         raise GanvasError(
             f"{record.path} was trained on an array in memory: resume it from Python,  ganvas.train(None, array, resume=...)"
         )
-    from ..data.phantoms import is_phantom
-
-    if not processes.leads:  # the first process fills the cache, the others read it
-        processes.wait()
-    origin = record.settings.data
     if place_of(origin) is None and not is_phantom(origin):
         raise DataError(
             f"{origin} is not there any more: put it back, or say where it is now:  ganvas train --resume {record.path} --data "
             "NEWPLACE"
         )
-    dataset = open_run_data(record.settings, card=record.card)
+    return _unchanged(record, data_of(record))
+
+
+def reopen(record: RunRecord, processes: Any) -> Any:
+    """The same in each of several processes: the first one fills the cache, the others read it."""
+    if not processes.leads:
+        processes.wait()
+    dataset = data_again(record)
     if processes.leads:
         processes.wait()
-    return _unchanged(record, dataset)
+    return dataset
 
 
 def same_data(record: RunRecord, data: Any) -> Any:
-    return _unchanged(record, open_run_data(record.settings, source=data, card=record.card))
+    return _unchanged(record, data_of(record, source=data))
 
 
 def _unchanged(record: RunRecord, dataset: Any) -> Any:

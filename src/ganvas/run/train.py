@@ -23,7 +23,7 @@ from . import checkpoint
 from .budget import parse_budget
 from .load import RunRecord, given_spec, place_of, read_run
 from .loop import play
-from .opening import open_run_data, same_data, with_options
+from .opening import open_run_data, records_of, same_data, with_options
 from .rehearsal import Plan, rehearse
 from .resolving import check_sharing, choose_preset, resolve_numbers
 from .settings import ANY_TIME, FILE, Settings, build_settings, parse_size, read_yaml, write_yaml
@@ -212,7 +212,7 @@ def _recheck_memory(record: RunRecord, settings: Settings, say: Callable[[str], 
 
 def _same_records(record: RunRecord, data: str | Path) -> bool:
     """Whether data at another place has the fingerprint of that a run was trained on."""
-    found = open_run_data(record.settings, source=data, card=record.card)
+    found = records_of(record, source=data)
     return bool(found.fingerprint == record.data["fingerprint"])
 
 
@@ -244,6 +244,7 @@ def plan(
     if in_memory and settings.processes > 1:
         raise GanvasError("arrays cannot be shared by several processes: save them with numpy.save and give the path")
     folder = _new_folder(card, settings.data, out)
+    from ..data.learning import learn, trained_rows
     from ..parallel import pick_device
 
     device = pick_device(settings.device, settings.processes)
@@ -267,6 +268,11 @@ def plan(
     fields = {name: part.spec for name, part in dataset.fields.items()}
     need = None if check is None else check(card, config, fields, settings, str(device), overrides, say)
     made = system_class(given_to_it, config)  # says what it cannot serve, before a folder is made
+    learnt = learn(dataset, trained_rows(dataset, made.feeds()))
+    if learnt is not dataset:  # it is fed with one class of several
+        for note in (note for note in learnt.notes if note not in dataset.notes):
+            say(f"note: {note}")
+        dataset, made = learnt, system_class(given_spec(card, {name: f.spec for name, f in learnt.fields.items()}), config)
     _check_plateau(settings, made, dataset)
     return Plan(card, folder, settings, dataset, config, made, need, overrides)
 

@@ -163,7 +163,7 @@ def _open_with_run(
     from ..kinds.image.spec import ImageSpec
     from ..kinds.image.survey import native_size
     from ..run.load import read_run
-    from ..run.opening import open_run_data
+    from ..run.opening import data_of
 
     record = read_run(run)
     if not isinstance(record.spec, ImageSpec):
@@ -171,7 +171,7 @@ def _open_with_run(
     own = (record.spec.height, record.spec.width)
     if size not in (None, own):
         raise GanvasError(f"a run is shown at its own size, {own[0]}x{own[1]}: leave the size out")
-    dataset = open_run_data(record.settings, source=real, card=record.card)
+    dataset = data_of(record, source=real)
     if dataset.fingerprint == record.data["fingerprint"]:  # resized as the images that the generator learnt from
         return [dataset], []
     dataset = open_data(

@@ -24,7 +24,8 @@ class Desk:
     """The results of one call in the folder `out`.
 
     written: files so far. rows: of the table of numbers, `file` and what was found of it. arrays: name -> one for each record,
-    files: the names of these. kept: whatever a use has to remember until it finishes. notes: for the user, each told once.
+    files: the names of these. kept: whatever a use has to remember until it finishes. facts: plain values that belong to all
+    files, which the call returns. notes: for the user, each told once.
     """
 
     def __init__(self, out: Path, say: Callable[[str], None] = lambda text: None) -> None:
@@ -34,6 +35,7 @@ class Desk:
         self.arrays: dict[str, list[np.ndarray]] = {}
         self.files: list[str] = []
         self.kept: list[Any] = []
+        self.facts: dict[str, Any] = {}
         self.notes: list[str] = []
 
     def note(self, text: str) -> None:

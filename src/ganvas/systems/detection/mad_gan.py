@@ -177,16 +177,33 @@ class MadGan(System):
 
     def anomaly(self, records: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Scores (B,), the mean over the steps, and the DR-score of each step (B, T)."""
-        doubt, residual = self.parts(records, noise)
-        maps = self.config.difference_weight * doubt + (1 - self.config.difference_weight) * residual
+        scores, maps, _ = self.anomaly_by_part(records, noise)
+        return scores, maps
+
+    def anomaly_by_part(self, records: Tensor, noise: Noise) -> tuple[Tensor, Tensor, Tensor]:
+        """The same, and (B, T, C) the DR-score with the residual of each quantity alone."""
+        doubt, apart = self._compared(records, noise)
+        share = self.config.difference_weight
+        parts = share * doubt[..., None] + (1 - share) * apart
+        maps = share * doubt + (1 - share) * self._together(apart)
         scores = maps.mean(1)
-        return scores, scores[:, None].expand_as(maps) if self.config.resolution == "window" else maps
+        if self.config.resolution == "window":
+            maps, parts = (each.mean(1, keepdim=True).expand_as(each) for each in (maps, parts))
+        return scores, maps, parts
 
     def parts(self, records: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """What the DR-score is mixed of, each (B, T): 1 - D(x), and the mean or the largest |x - G(z*)| of the quantities."""
+        doubt, apart = self._compared(records, noise)
+        return doubt, self._together(apart)
+
+    def _compared(self, records: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """1 - D(x) (B, T), and |x - G(z*)| (B, T, C)."""
         apart = (records - self.reconstruct(self.project(records, noise))).abs()
-        doubt = torch.sigmoid(-self.discriminator(records)[..., 0])
-        return doubt, apart.mean(2) if self.config.residual_score == "mean" else apart.amax(2)
+        return torch.sigmoid(-self.discriminator(records)[..., 0]), apart
+
+    def _together(self, apart: Tensor) -> Tensor:
+        """Of the quantities (B, T, C), as one number a step (B, T)."""
+        return apart.mean(2) if self.config.residual_score == "mean" else apart.amax(2)
 
     def _search(self, records: Tensor, noise: Noise) -> Tensor:
         def loss(latents: Tensor, _: float) -> Tensor:
