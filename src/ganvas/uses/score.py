@@ -114,8 +114,8 @@ def _threshold(work: Work, options: Options) -> tuple[float | None, str]:
     share = options.false_alarms
     if records < LEAST or 0 < len(scores) * share < 1:
         return None, (
-            f"no threshold of alarms: {records} normal records were held out ({noun}), too few for one that {share:.3g} of what "
-            "is normal lies above"
+            f"no threshold of alarms: {records} normal records were held out ({noun}), too few for one that {share:.3g} of "
+            "what is normal lies above"
         )
     limit = float(np.quantile(scores, 1 - share, method="higher"))
     return limit, (

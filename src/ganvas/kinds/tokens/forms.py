@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...store.listing import counted, some
 from .spec import FREE, TokensSpec
+
+if TYPE_CHECKING:
+    from ...metrics.measure import Measure
+    from ..facets import Side
 
 FEWEST = 20  # records of a length, by which a form can be told from chance
 MOST = 16  # forms
@@ -75,6 +80,28 @@ def in_form(records: np.ndarray, spec: TokensSpec) -> np.ndarray:
         given = form != FREE
         fits |= (records[:, given] == form[given]).all(axis=1) & ~np.isin(records[:, ~given], spec.apart).any(axis=1)
     return fits
+
+
+def measured(made: Side, train: Side, heldout: Side) -> dict[str, Measure]:
+    """`in_form`: the share of samples that have a form of the training records, and that of held-out ones (`real`)."""
+    from ...metrics.measure import Measure
+    from ...metrics.sets import share_interval
+
+    spec, _ = learn(train[1], train[0], np.arange(len(train[0])))
+    if not spec.forms:
+        return {}
+    number = {symbol: k for k, symbol in enumerate(spec.symbols)}
+
+    def share(side: Side) -> float:
+        own = np.array([number.get(symbol, len(number)) for symbol in side[1].symbols])
+        return float(in_form(own[np.asarray(side[0])], spec).mean())
+
+    value, count = share(made), len(made[0])
+    return {
+        "in_form": Measure(
+            value, f"share in form/n={count}", *share_interval(value, count), {"real": share(heldout), "forms": len(spec.forms)}
+        )
+    }
 
 
 def _form(records: np.ndarray, rows: np.ndarray, length: int) -> _Found:

@@ -229,7 +229,7 @@ class TokensKind(Kind):
         self, made: tuple[np.ndarray, Any], train: tuple[np.ndarray, Any], heldout: tuple[np.ndarray, Any], seed: int
     ) -> dict[str, Measure]:
         """BLEU-2 to 4 with the whole held-out part as references, and self-BLEU of up to 500 samples, each with what training
-        records have in their place (`real`)."""
+        records have in their place (`real`); `in_form` where sequences have one (`forms.measured`)."""
         from ...metrics.bleu import bleu, self_bleu
         from ...metrics.measure import Measure
         from ...metrics.pixels import normal_interval
@@ -243,7 +243,7 @@ class TokensKind(Kind):
         count = min(COMPARED, len(made[0]), len(train[0]))
         own, real = some_of(made, len(made[0])), some_of(train, len(made[0]))
         few, real_few = some_of(made, count), some_of(train, count)
-        found: dict[str, Measure] = {}
+        found = forms.measured(made, train, heldout)
         for order in (2, 3, 4):
             scores = bleu(own, references, order)
             low, high = normal_interval(float(scores.mean()), float(scores.std(ddof=1) / np.sqrt(len(scores))))
