@@ -114,6 +114,7 @@ class Sound(Kind):
         sides = [listing.heldout[place] for place in places]
         held = np.array([-1 if side is None else int(side) for side in sides], np.int8)
         notes += _told({p: spans[p] for p in places}, len(places), length, rate, consecutive, skipped)
+        notes += _dear(settings.get("size"), length, list(spans.values()), rate, fit)
         notes += [f"{text} ({some(names)})" for text, names in remarks.items()]
         if any(silent):
             quiet = sorted({listing.names[p] for p, is_silent in zip(places, silent, strict=True) if is_silent}, key=natural)
@@ -317,6 +318,15 @@ def _clips(size: Any, spans: list[int], rate: int, fit: str | None) -> tuple[int
     return (min(second, whole), True) if fit == "patches" else (whole, False)
 
 
+def _dear(size: Any, length: int, spans: list[int], rate: int, fit: str | None) -> list[str]:
+    """What a lower rate would make of clips that were found to be long."""
+    if size is not None or length <= DEAR or rate <= CHEAPER:
+        return []
+    lower, _ = _clips(None, [-(-span * CHEAPER // rate) for span in spans], CHEAPER, fit)
+    told = f"with --rate {CHEAPER} they would have {lower}, without what is above {CHEAPER // 2000} kHz"
+    return [f"clips of {length} samples are long to learn: {told}"]
+
+
 def rounded(samples: float) -> int:
     """The least length that holds so many samples and has 16 to 31 steps of a power of two: 48,000 -> 49,152."""
     step = max(1, 2 ** (math.floor(math.log2(max(samples, SHORTEST))) - int(math.log2(STEPS))))
@@ -382,9 +392,6 @@ def _told(
     elif over:
         more = "--size takes more, --fit patches all of it"
         notes.append(f"{over} of {len(spans)} files are longer than {clip} and were cut there ({more})")
-    if length > DEAR and rate > CHEAPER:
-        told = f"with --rate {CHEAPER} they would have {rounded(length * CHEAPER / rate)}"
-        notes.append(f"clips of {length} samples are long to learn: {told}, without what is above {CHEAPER // 2000} kHz")
     if short:
         notes.append(f"{short} of {len(spans)} files are shorter than {clip}: silence was added at their end")
     return notes

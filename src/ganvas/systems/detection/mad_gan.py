@@ -67,18 +67,20 @@ class Config:
     )
     resolution: str = knob(
         "step",
-        "step: each has its own score; window: the mean of a window is that of all its steps, for faults that last",
-        choices=("step", "window"),
+        "step: each has its own score; window: the mean of a window is that of all its steps, for faults that last; both: the "
+        "mean of the two",
+        choices=("step", "window", "both"),
         later=True,
     )
 
 
 def auto(situation: Situation) -> dict[str, Any]:
-    """Small batches and Adam for both: many more moves in the same time. Few latents, most of which last."""
+    """Small batches and Adam for both: many more moves in the same time. Few latents, most of which last. Scores for faults of
+    any length, that may move one quantity of many."""
     return {
         "width": 64, "latent_size": 6, "static_latent_size": 4, "batch_size": 64, "generator_turns": 1,
         "discriminator_optimiser": "adam",
-        "discriminator_learning_rate": 1e-3, "ema_half_life": 5_000.0,
+        "discriminator_learning_rate": 1e-3, "ema_half_life": 5_000.0, "residual_score": "largest", "resolution": "both",
     }  # fmt: skip
 
 
@@ -187,8 +189,9 @@ class MadGan(System):
         parts = share * doubt[..., None] + (1 - share) * apart
         maps = share * doubt + (1 - share) * self._together(apart)
         scores = maps.mean(1)
-        if self.config.resolution == "window":
-            maps, parts = (each.mean(1, keepdim=True).expand_as(each) for each in (maps, parts))
+        weight = {"step": 0.0, "both": 0.5, "window": 1.0}[self.config.resolution]
+        if weight:
+            maps, parts = (torch.lerp(each, each.mean(1, keepdim=True).expand_as(each), weight) for each in (maps, parts))
         return scores, maps, parts
 
     def parts(self, records: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
