@@ -5,14 +5,18 @@ BIN := $(VENV)/bin
 BENCH ?= .bench
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types package bench-env clean
+.PHONY: demo test test-slow lint types package bench-env clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ganvas demo
 
 # One torch thread a worker: two workers with two threads each would fight for the same cores.
 test: $(VENV)/.test lint types
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m 'not slow' --numprocesses 2 --dist loadfile
+
+# What takes more than ten seconds a test: processes that are killed, memory that is measured, whole studies.
+test-slow: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m slow --numprocesses 2 --dist loadgroup
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """Processes that begin with torch and ganvas loaded: a server imports them once and forks itself for each command.
 
-A command still runs in a process of its own, with its own words, folder, environment, output and exit code; what it saves is the
-seconds of import. Not for tests of start-up, of what is imported, or of signals: those start Python itself (`toys.start`).
+A command still runs in a process of its own, with its own words, folder, environment, output and exit code; what it saves is
+the seconds of import. Not for tests of start-up, of what is imported, or of signals: those start Python itself (`toys.start`).
 """
 
 from __future__ import annotations

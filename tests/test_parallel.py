@@ -291,6 +291,7 @@ def end(process: subprocess.Popen[str], seconds: float = 120) -> tuple[int, str,
     return process.returncode, out, err.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
 def test_signals_and_death_on_the_command_line(tmp_path: Path) -> None:

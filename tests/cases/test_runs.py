@@ -462,6 +462,7 @@ def test_a_run_that_does_not_fit_is_refused_before_it_begins(tmp_path: Path) -> 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_what_would_fit_does_fit(tmp_path: Path) -> None:
     """The settings that a refusal names are not refused, and those it leaves are."""
     given = {"budget": "1r", "memory": "570MB", **FAST}

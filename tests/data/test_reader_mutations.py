@@ -21,6 +21,8 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import pytest
+
 MUTATIONS = 2000
 MEMORY = 6 * 2**30  # address space; a header that is believed blindly asks for far more
 SECONDS = 10  # for one file
@@ -140,6 +142,7 @@ def main(first: int, count: int) -> None:
     print("megabytes", int(peak) // 1024)
 
 
+@pytest.mark.slow
 def test_every_mutation_is_read_or_refused_in_one_line() -> None:
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", __file__, "0", str(MUTATIONS)],

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import ganvas
 import toys
@@ -225,11 +226,14 @@ def test_numbers_are_written_plainly() -> None:
 def test_runs_that_translate_are_judged_by_held_out_records_of_the_other_class(tmp_path: Path) -> None:
     data = toys.picture_folder(tmp_path / "data", 120, labels=("dark", "light"), side=16)
     run = toys.simple_run(tmp_path, "translate", data, domains=(0, 1))
-    result = evaluate(run, audit=False, anchors=False, features="pixels")
+    result = evaluate(run, audit=False, features="pixels")
     assert result["fake"]["n"] == result["real"]["heldout"] == 12
+    assert {"real", "linear", "untrained", "input"} == set(result["anchors"]), "doing nothing stands beside it"
+    assert result["beside"] == {"input": "the given records as they are"}
     assert result["real"]["train"] == 48, "the real data is that of the target class alone"
     assert any("translated to light" in note for note in result["notes"])
     sets = open_sets(run, to="light")
+    assert (sets.beside["input"].values == 255 - sets.generated.values).all()
     dark = ganvas.open_data(data, progress=False)
     held = dark.values[dark.heldout & (dark.labels == 0)]
     assert (sets.generated.values == 255 - held).all()
@@ -242,7 +246,7 @@ def test_runs_that_translate_are_judged_by_held_out_records_of_the_other_class(t
 def test_runs_that_restore_are_judged_against_the_originals(tmp_path: Path) -> None:
     data = toys.picture_folder(tmp_path / "data", 60, side=16)
     run = toys.simple_run(tmp_path, "restore", data)
-    result = evaluate(run, audit=False, anchors=False, features="pixels")
+    result = evaluate(run, audit=False, features="pixels")
     held = ganvas.open_data(data, progress=False)
     true = held.values[held.heldout].astype(float)
     made = true[:, ::2, ::2].repeat(2, axis=1).repeat(2, axis=2)
@@ -250,4 +254,9 @@ def test_runs_that_restore_are_judged_against_the_originals(tmp_path: Path) -> N
     assert result["psnr"]["value"] == pytest.approx(wanted)
     assert result["psnr"]["low"] < wanted < result["psnr"]["high"]
     assert 0 < result["ms_ssim_to_original"]["value"] < 1
+    small = torch.from_numpy(true[:, ::2, ::2]).permute(0, 3, 1, 2)
+    grown = torch.nn.functional.interpolate(small, scale_factor=2, mode="bicubic").permute(0, 2, 3, 1).numpy()
+    trivial = (10 * np.log10(255**2 / ((grown.clip(0, 255).round() - true) ** 2).mean((1, 2, 3)))).mean()
+    assert result["anchors"]["bicubic"]["psnr"]["value"] == pytest.approx(trivial, abs=0.01)
+    assert not {"precision", "diversity", "memorisation"} & set(result)
     assert "PSNR" in "\n".join(lines(result))

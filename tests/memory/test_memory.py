@@ -195,6 +195,7 @@ def test_no_amounts(text: str) -> None:
         fitting.parse_bytes(text)
 
 
+@pytest.mark.slow
 def test_what_is_proposed_fits_and_is_measured() -> None:
     case = small(width=48, batch_size=256)
     asked = fitting.fit(case, 2**40, measured=False)["asked_mb"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 COMMON = """
 import inspect, sys
 import torch
@@ -39,6 +41,7 @@ print(type(sys.modules["torch._dynamo"]).__name__, any(name.startswith("torch._d
     assert said(code) == "_Idle False"
 
 
+@pytest.mark.slow
 def test_steps_are_the_same_with_the_compiler_and_compiling_still_works() -> None:
     code = """
 before = stepped()
@@ -50,6 +53,7 @@ print(torch.equal(before, stepped()), doubled.tolist())
     assert said(code) == "True [2.0, 2.0, 2.0]"
 
 
+@pytest.mark.slow
 def test_a_compiler_that_is_there_is_left_alone() -> None:
     code = """
 import torch._dynamo

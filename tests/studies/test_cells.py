@@ -170,6 +170,7 @@ def test_a_job_that_lost_its_last_steps_makes_them_again(judge: str, tmp_path: P
 # A study
 
 
+@pytest.mark.slow
 def test_a_failed_cell_takes_no_other_with_it_and_what_is_done_is_kept(judge: str, tmp_path: Path) -> None:
     said: list[str] = []
     bad = Cell("bad", "dcgan", "Bad", {**SMALL, "optimiser": "magic"})

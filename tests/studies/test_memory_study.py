@@ -23,6 +23,7 @@ def test_growth_knows_the_law(y: np.ndarray, nearest: str) -> None:
     assert found["laws"][nearest]["rms"] < 1e-6
 
 
+@pytest.mark.slow
 def test_a_small_study(tmp_path: Path) -> None:
     result = memory_study(tmp_path, features=(4, 8, 16, 64), sides=(64,), batch=4, measured=False)
     kept = json.loads((tmp_path / "memory.json").read_text())

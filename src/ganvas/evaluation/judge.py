@@ -2,14 +2,15 @@
 
 The anchors say what a number is worth. `real`: training records in place of the samples, the best that can be expected.
 `linear`: draws from a Gaussian over 64 principal components of the training data, which knows the mean and the coarsest
-variation and nothing else. `untrained`: the system's own networks with fresh weights (runs only). All are measured in the same
-way and at the same number as the samples. Not for comparing runs.
+variation and nothing else. `untrained`: the system's own networks with fresh weights (runs only). Where records are changed and
+not drawn, others stand beside: the records as they were given, and what the trivial method makes of them. All are measured in
+the same way and at the same number as the samples. Not for comparing runs.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from .sets import Part, Sets, open_sets
 
 FEATURES = ("effnet", "classifier", "inception", "pixels")
 LINEAR = 64  # principal components of the trivial anchor
+LOOK, VARIETY = ("intensity", "spectrum", "checkerboard"), ("ms_ssim", "diversity")  # of images, by family
 
 
 def evaluate(
@@ -121,8 +123,8 @@ def evaluate(
     measures = bench.measure(sets.generated.values, sets.generated.labels, intervals=True)
     result |= {key: measure.to_dict() for key, measure in measures.items()}
     result |= {key: measure.to_dict() for key, measure in sets.measures.items()}
-    if sets.originals is not None:
-        result |= {key: measure.to_dict() for key, measure in bench.against_originals().items()}
+    paired = {} if sets.originals is None else bench.against_originals(sets.generated)
+    result |= {key: measure.to_dict() for key, measure in paired.items()}
     if unintended:
         from .findings.unintended import chest_unintended
 
@@ -130,7 +132,7 @@ def evaluate(
         made = sets.generated
         flagged = chest_unintended(made.values, made.labels, classes=sets.classes, notes=bench.notes, device=device)
         result |= {key: measure.to_dict() for key, measure in flagged.items()}
-    if audit:
+    if audit and "audit" in sets.families:
         say("audit: looking for copies of training records")
         try:
             found = bench.audit()
@@ -139,11 +141,16 @@ def evaluate(
             result["memorisation"] = {"verdict": None, "reason": str(error), "notes": []}
         if np.array_equal(sets.generated.values, sets.heldout.values):
             sets.notes.append("the samples are the held-out records themselves: distances to the held-out part mean nothing")
+    elif audit:
+        sets.notes.append("copies of training records were not looked for: each record stands for a held-out one")
     if anchors:
         result["anchors"] = bench.anchors()
         for key, measure in sets.measures.items():
             if "real" in measure.more:  # a kind's own measures come with what real records have
                 result["anchors"]["real"][key] = {"value": measure.more["real"], "protocol": measure.protocol}
+        if sets.words:
+            result["beside"] = sets.words
+            bench.notes += nothing_gained(result, ("kid", *paired))
     result["notes"] = [*sets.notes, *bench.notes]
     result["seconds"] = round(time.perf_counter() - started, 1)
     result = plain(result)
@@ -154,6 +161,25 @@ def evaluate(
             files = write_evaluation(place, result, sets, found, bench.sources)
         result["files"] = dict(zip(files, moved(list(files.values()), place, Path(out)), strict=True))
     return result
+
+
+def nothing_gained(result: dict[str, Any], keys: Iterable[str]) -> list[str]:
+    """A sentence for each thing beside the run that is better than what the run made by one of the numbers named, beyond the
+    interval of the run's own."""
+    from .table import LOWER, ROWS, number
+
+    found = []
+    for key in keys:
+        own = result.get(key)
+        if own is None or own.get("low") is None or key not in ROWS:
+            continue
+        name, better = ROWS[key]
+        for side, words in result["beside"].items():
+            other = result["anchors"][side].get(key, {}).get("value")
+            if other is not None and (other < own["low"] if better == LOWER else other > own["high"]):
+                ends = f"{number(own['value'])} [{number(own['low'])}, {number(own['high'])}]"
+                found.append(f"{words}: better than what the run makes, by {name}: {number(other)} against {ends}")
+    return found
 
 
 def plain(value: Any) -> Any:
@@ -200,7 +226,7 @@ class _Bench:
         self.classifier: Any = None
         if name in ("classifier", "inception"):
             self.classifier = self.extractor
-        elif self.image and labels is not None:
+        elif self.image and labels is not None and "classes" in sets.families:
             say("classifier: trained on the labels of the real data, or taken from before")
             self.classifier = find_extractor("classifier", real=train.values, labels=labels, **common)
         if self.classifier is not None and name != "inception" and not self._learnt(self.classifier.facts):
@@ -253,22 +279,26 @@ class _Bench:
         made = self.generated if features is None else features
         few = min(len(made), len(self.heldout))
         given: dict[str, Any] = {"features": self.name, "reference": "heldout"}
-        found: dict[str, Measure] = {
-            "kid": m.kernel_distance(made, self.heldout, intervals=intervals, **given),
-            "fd": m.frechet_distance(made, self.heldout, intervals=intervals, **given),
-        }
-        if few >= max(40, 4 * made.shape[1]):
-            found["fd_infinity"] = m.frechet_extrapolated(made, self.heldout, intervals=intervals, seed=self.seed, **given)
-        found |= m.precision_recall_density_coverage(
-            made, self.heldout, k=min(5, few - 2), intervals=intervals, seed=self.seed, device=self.device, **given
-        )
-        if len(self.train) >= 100:
-            found["different_bins"] = m.different_bins(made, self.train, seed=self.seed, features=self.name, reference="train")
+        families = self.sets.families
+        found: dict[str, Measure] = {}
+        if "distance" in families:
+            found["kid"] = m.kernel_distance(made, self.heldout, intervals=intervals, **given)
+            found["fd"] = m.frechet_distance(made, self.heldout, intervals=intervals, **given)
+            if few >= max(40, 4 * made.shape[1]):
+                found["fd_infinity"] = m.frechet_extrapolated(made, self.heldout, intervals=intervals, seed=self.seed, **given)
+        if "spread" in families:
+            found |= m.precision_recall_density_coverage(
+                made, self.heldout, k=min(5, few - 2), intervals=intervals, seed=self.seed, device=self.device, **given
+            )
+            if len(self.train) >= 100:
+                found["different_bins"] = m.different_bins(
+                    made, self.train, seed=self.seed, features=self.name, reference="train"
+                )
         if not self.image:
             kind = kind_of(self.sets.kind)
             return found | (kind.compared(values, held.values) if isinstance(kind, Compared) else {})
         found |= self._on_pixels(values, labels, intervals)
-        if self.classifier is not None:
+        if self.classifier is not None and "classes" in families:
             found |= self._of_classes(values, labels, intervals)
         return found
 
@@ -289,8 +319,11 @@ class _Bench:
             "ms_ssim": lambda: m.diversity_ms_ssim(values, **real, **given),
             "diversity": lambda: self._diversity(values, real, given),
         }
+        wanted = {*(LOOK if "look" in self.sets.families else ()), *(VARIETY if "spread" in self.sets.families else ())}
         found = {}
         for key, call in calls.items():
+            if key not in wanted:
+                continue
             try:
                 found[key] = call()
             except GanvasError as error:
@@ -348,11 +381,11 @@ class _Bench:
             )
         return found
 
-    def against_originals(self) -> dict[str, Measure]:
+    def against_originals(self, made: Part) -> dict[str, Measure]:
         """How near records are to those they stand for: the mean over pairs, with its normal 95 % interval."""
         from ..metrics.pixels import normal_interval
 
-        made, kind = self.sets.generated, kind_of(self.sets.kind)
+        kind = kind_of(self.sets.kind)
         assert isinstance(kind, Paired) and self.sets.originals is not None
         records, spec = (made.values, None) if made.records is None else made.records
         measures = {}
@@ -386,6 +419,7 @@ class _Bench:
             given["untrained"] = (self.sets.untrained, asked, None)
         if len(chosen) < n:
             self.notes.append(f"the anchor `real` has {len(chosen)} records, all there are for training, and not {n}")
+        given |= {name: (part.values, None, None) for name, part in self.sets.beside.items()}
         found = {}
         for name, (values, labels, features) in given.items():
             self.say(f"anchor {name}")
@@ -393,6 +427,8 @@ class _Bench:
             made = self.measure(
                 values, labels, intervals=False, features=self.features(values) if features is None else features
             )
+            if name in self.sets.beside and self.sets.originals is not None:
+                made |= self.against_originals(self.sets.beside[name])
             found[name] = {key: measure.to_dict() for key, measure in made.items()}
         kind, sides = kind_of(self.sets.kind), self._records()
         if sides is not None and isinstance(kind, Measured):

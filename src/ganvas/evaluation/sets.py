@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import DataError, GanvasError
 from ..kinds import describe, kind_of
 from ..kinds.facets import Measured, Paired, Seen, Whole
-from ..uses import Judged, build_options, uses_of
+from ..uses import ALL, Judged, build_options, uses_of
 from ..uses.judging import random_rows
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ class Sets:
     the user named it. untrained: samples of the same system with fresh weights (runs only). split: how the held-out part
     came about: `given`, `run` (kept out when the run trained), `declared` (by the data) or `now` (for this evaluation).
     extractors: names of extractors the generator was trained with, which must not judge it. notes: for the reader. checkpoint:
-    of a run, which weights drew the samples (`which`, `round`, `samples`).
+    of a run, which weights drew the samples (`which`, `round`, `samples`). beside: what is had of the same records without the
+    run, by name; words: what that is. families: of numbers that say something of the samples (`uses.ALL`).
     """
 
     generated: Part
@@ -73,6 +74,9 @@ class Sets:
     originals: np.ndarray | None = None  # (N, ...) records that the samples stand for, where these are restored or translated
     measures: dict[str, Measure] = field(default_factory=dict)  # what was measured on the way
     checkpoint: dict[str, Any] = field(default_factory=dict)
+    beside: dict[str, Part] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
+    families: tuple[str, ...] = ALL
 
     @property
     def size(self) -> tuple[int, int]:
@@ -121,6 +125,9 @@ def open_sets(
         raise GanvasError(f"-n {count} is too few to judge: 10 or more")
     originals: np.ndarray | None = None
     measures: dict[str, Measure] = {}
+    beside: dict[str, Part] = {}
+    words: dict[str, str] = {}
+    families: tuple[str, ...] = ALL
     if to is not None and run is None:
         raise GanvasError("--to is for a run that translates")
     if run is not None:
@@ -129,6 +136,8 @@ def open_sets(
         dataset, asked, extractors = made.dataset, made.labels is not None, run.system.extractors
         part = _part(made.values, run.spec, dataset.spec, labels=made.labels)
         bare = _part(made.untrained, run.spec, dataset.spec).values
+        beside = {name: _part(one.values, run.spec, dataset.spec) for name, one in made.beside.items()}
+        words, families = {name: one.words for name, one in made.beside.items()}, made.families
         own = kind_of(dataset.spec.kind)
         if made.originals is not None and isinstance(own, Paired):
             originals = own.common(made.originals, run.spec, dataset.spec) if isinstance(own, Seen) else made.originals
@@ -177,18 +186,23 @@ def open_sets(
         originals=originals,
         measures=measures,
         checkpoint={} if run is None else {"which": which, **{key: run.manifest.get(key) for key in ("round", "samples")}},
+        beside=beside,
+        words=words,
+        families=families,
     )
     return _alike(sets)
 
 
 def _alike(sets: Sets) -> Sets:
     """16 bits on every side when one side has them."""
-    sides = [part.values for part in (sets.generated, sets.train, sets.heldout)]
-    if len({values.dtype for values in sides}) > 1:
-        wide = [values if values.dtype == np.uint16 else values.astype(np.uint16) * 257 for values in sides]
-        sets.generated, sets.train, sets.heldout = (
-            replace(part, values=v) for part, v in zip((sets.generated, sets.train, sets.heldout), wide, strict=True)
-        )
+    sides = [sets.generated, sets.train, sets.heldout, *sets.beside.values()]
+    if len({part.values.dtype for part in sides}) > 1:
+        wide = [
+            part if part.values.dtype == np.uint16 else replace(part, values=part.values.astype(np.uint16) * 257)
+            for part in sides
+        ]
+        sets.generated, sets.train, sets.heldout = wide[:3]
+        sets.beside = dict(zip(sets.beside, wide[3:], strict=True))
         if sets.originals is not None and sets.originals.dtype != np.uint16:
             sets.originals = sets.originals.astype(np.uint16) * 257
     return sets

@@ -113,14 +113,15 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         cells += [cell.rjust(width) for cell, width in zip(row[2:-1], widths[2:-1], strict=True)]
         out.append("  ".join([*cells, row[-1]]).rstrip())
     if anchors:
-        out += [
-            "",
-            "real: training records in place of samples, the best to expect; linear: a Gaussian over 64 principal components",
-        ]
-        if "untrained" in anchors:
-            out[-1] += "; untrained: fresh weights"
+        words = {
+            "real": "training records in place of samples, the best to expect",
+            "linear": "a Gaussian over 64 principal components",
+            "untrained": "fresh weights",
+            **result.get("beside", {}),
+        }
         if "rewired" in anchors:
-            out[-1] = "real: the graph that was learnt from; rewired: its edges swapped at random, every degree kept"
+            words |= {"real": "the graph that was learnt from", "rewired": "its edges swapped at random, every degree kept"}
+        out += ["", "; ".join(f"{name}: {said}" for name, said in words.items() if name in anchors)]
     advice = result.get("fd", {}).get("advice")
     if advice:
         out.append(f"note: {advice}")

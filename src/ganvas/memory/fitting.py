@@ -43,7 +43,7 @@ def fit(case: Case, limit: int, *, measured: bool = True) -> dict[str, Any]:
     on_cpu = case.device.startswith("cpu")
     base = (measure()["base"] if measured else PROCESS_BASE) if on_cpu else 0
     asked = base + foretell(case).peak
-    ways = _ways(case, limit, base, asked)
+    ways = _ways(case, limit, base, asked) if limit > base else []
     if not ways:
         least = _least(case, base)
         raise GanvasError(

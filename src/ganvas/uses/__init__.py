@@ -117,17 +117,34 @@ class Work:
         return made.to(self.dtype) if made.is_floating_point() else made
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What is had of the same records without the run: by leaving them alone, or by the trivial method. values: (N, ...) in
+    file units. words: what it is, as in `the given records as they are`."""
+
+    values: np.ndarray
+    words: str
+
+
+ALL = ("distance", "spread", "look", "classes", "audit")
+"""Families of numbers by which records are judged: distance to the real ones; their spread (precision, coverage, diversity);
+what is seen on the records themselves; their classes; whether training records were copied."""
+
+
 @dataclass
 class Judged:
     """What a use makes to be judged. values, untrained: (N, ...) in file units, of the run and of the same system with fresh
     weights. dataset: the real data they answer to. labels: (N,) that were asked for. originals: (N, ...) what each value stands
-    for. notes: for the reader."""
+    for. beside: name -> the same without the run. families: those of `ALL` that say something of them. notes: for the reader.
+    """
 
     values: np.ndarray
     untrained: np.ndarray
     dataset: Dataset
     labels: np.ndarray | None = None
     originals: np.ndarray | None = None
+    beside: dict[str, Beside] = field(default_factory=dict)
+    families: tuple[str, ...] = ALL
     notes: list[str] = field(default_factory=list)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import GanvasError
 from ..kinds import kind_of
 from ..kinds.facets import Paired
-from . import Work
+from . import Beside, Work
 
 if TYPE_CHECKING:
     from ..store.records import Dataset
@@ -44,6 +44,11 @@ def told_pairs(work: Work) -> str:
     if isinstance(kind, Paired):
         return f"; {kind.pair_measure} compares pairs"
     return f"; {kind.says.noun} are judged as a set, no measure yet compares one with its original"
+
+
+def as_given(records: np.ndarray) -> Beside:
+    """Nothing done: the anchor of every use that changes records."""
+    return Beside(records, "the given records as they are")
 
 
 def in_pieces(work: Work, fields: dict[str, np.ndarray], function: Callable[[dict[str, Any]], Any]) -> list[Any]:

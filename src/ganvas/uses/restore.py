@@ -12,8 +12,8 @@ from ..config import knob
 from ..errors import GanvasError
 from ..kinds import kind_of
 from ..kinds.facets import WritesLike
-from . import Fields, Judged, Use, UseSays, Work, fields_taken, first_of
-from .judging import both, held_rows, told_pairs
+from . import Beside, Fields, Judged, Use, UseSays, Work, fields_taken, first_of
+from .judging import as_given, both, decoded, held_rows, in_pieces, told_pairs
 from .tiling import TILE_HELP, check_tile
 
 if TYPE_CHECKING:
@@ -60,7 +60,40 @@ def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options
         )
     made, untrained = both(work, fresh, given, lambda own, x: again(own, x, options))
     text = f"judged: {len(rows)} held-out records, degraded and restored"
-    return Judged(made, untrained, dataset, originals=np.asarray(given[first]), notes=[text + told_pairs(work)])
+    return Judged(
+        made,
+        untrained,
+        dataset,
+        originals=np.asarray(given[first]),
+        beside=unrestored(work, given),
+        families=("distance", "look"),  # each stands for a held-out record: their spread and copies say nothing of the run
+        notes=[text + told_pairs(work)],
+    )
+
+
+ENLARGING = {3: "linear", 4: "bicubic", 5: "trilinear"}
+"""By the dimensions of a batch: the usual interpolation."""
+
+
+def unrestored(work: Work, given: dict[str, np.ndarray]) -> dict[str, Beside]:
+    """The degraded records as they are; enlarged by interpolation, where degrading makes them smaller."""
+    from torch.nn.functional import interpolate
+
+    means: set[str] = set()
+
+    def enlarged(fields: dict[str, Any]) -> Tensor:
+        images, _ = first_of(fields)
+        low = work.system.degrade(images, work.noise)
+        if low.shape == images.shape:
+            return low
+        means.add(ENLARGING[images.dim()])
+        return interpolate(low, size=images.shape[2:], mode=ENLARGING[images.dim()], align_corners=False)
+
+    values = decoded(work, in_pieces(work, given, enlarged))
+    if not means:
+        return {"input": as_given(values)}
+    (name,) = means
+    return {name: Beside(values, f"the degraded records, enlarged by {name} interpolation")}
 
 
 def show(work: Work, batch: Batch) -> Panel:

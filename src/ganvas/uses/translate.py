@@ -10,8 +10,9 @@ import numpy as np
 from ..capabilities import Panel, Translates
 from ..config import knob
 from ..errors import GanvasError, did_you_mean
-from . import GIVEN, Fields, Judged, Use, UseSays, Work, fields_taken, first_of
-from .judging import LEAST, at_most, both, held_rows, only, told_pairs
+from ..kinds import kind_of
+from . import GIVEN, Beside, Fields, Judged, Use, UseSays, Work, fields_taken, first_of
+from .judging import LEAST, as_given, at_most, both, held_rows, only, told_pairs
 from .tiling import TILE_HELP, check_tile
 
 if TYPE_CHECKING:
@@ -78,9 +79,10 @@ def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options
         raise GanvasError(f"{dataset.source} holds out {len(rows)} records to translate to {name}: {LEAST} or more")
     rows = at_most(rows, count, work.seed)
     text = f"judged: {len(rows)} held-out records translated to {name}, against real ones of it"
-    made, untrained = both(work, fresh, {work.main: dataset.values[rows]}, lambda own, x: run(own, x, options)[own.main])
+    given = np.asarray(dataset.values[rows])
+    made, untrained = both(work, fresh, {work.main: given}, lambda own, x: run(own, x, options)[own.main])
     assert target is not None
-    return Judged(made, untrained, only(dataset, target), notes=[text])
+    return Judged(made, untrained, only(dataset, target), beside={"input": as_given(given)}, notes=[text])
 
 
 def _judged_fields(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options) -> Judged:
@@ -90,7 +92,22 @@ def _judged_fields(work: Work, fresh: Any, dataset: Dataset, count: int, options
     given = {name: dataset.fields[name].values[rows] for name in (first, *more)}
     text = f"judged: the {work.main} of {len(rows)} held-out records, made of their {' and '.join(given)}"
     made, untrained = both(work, fresh, given, lambda own, x: run(own, x, options)[own.main])
-    return Judged(made, untrained, dataset, originals=np.asarray(dataset.values[rows]), notes=[text + told_pairs(work)])
+    beside = {}
+    if work.fields[first].kind == work.spec.kind and given[first].shape == made.shape:
+        beside["input"] = as_given(np.asarray(given[first]))
+    if not kind_of(work.spec.kind).says.discrete:
+        beside["mean"] = _mean(dataset, len(rows))
+    notes = [text + told_pairs(work)]
+    return Judged(made, untrained, dataset, originals=np.asarray(dataset.values[rows]), beside=beside, notes=notes)
+
+
+def _mean(dataset: Dataset, count: int) -> Beside:
+    """The mean of the training records, as often as asked: what is right on average and shows nothing."""
+    values, rows = dataset.values, dataset.train_indices()
+    total = sum(np.asarray(values[piece], np.float64).sum(0) for piece in np.array_split(rows, max(1, len(rows) // 256)))
+    mean = np.asarray(total / len(rows))
+    whole = np.round(mean) if np.issubdtype(values.dtype, np.integer) else mean
+    return Beside(np.broadcast_to(whole.astype(values.dtype), (count, *mean.shape)).copy(), "the mean of all training records")
 
 
 def show(work: Work, batch: Batch) -> Panel:

@@ -204,6 +204,7 @@ def _trained(
     from sklearn.metrics import roc_auc_score
     from torch.nn import functional
 
+    from ganvas.optim.idle import leave_compiler_idle
     from ganvas.store.splits import hold_out
 
     begun = time.perf_counter()
@@ -230,6 +231,7 @@ def _trained(
 
     network = _network(pixels.shape[1], len(names))
     epochs = int(np.clip(round(1500 * BATCH / len(known)), 12, 40))
+    leave_compiler_idle()
     optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=epochs * math.ceil(len(known) / BATCH))
     network.train()
