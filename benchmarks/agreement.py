@@ -141,8 +141,8 @@ def scores(g: np.ndarray, r: np.ndarray) -> list[Pair]:
     return [
         ("class score", "torch-fidelity", ours, isc_features_to_metric(logits, splits=1)["inception_score_mean"]),
         ("class score", "torchmetrics", ours, float(streamed.compute()[0])),
-        ("class kl", "scipy", covered["kl"].value, float(entropy(*shares))),
-        ("class js", "scipy", covered["js"].value, float(jensenshannon(*shares) ** 2)),
+        ("class kl", "scipy", covered["kl"].more["observed"], float(entropy(*shares))),
+        ("class js", "scipy", covered["js"].more["observed"], float(jensenshannon(*shares) ** 2)),
     ]
 
 

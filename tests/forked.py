@@ -69,8 +69,13 @@ def _connected() -> socket.socket:
         )
         theirs.close()
         _server = process, ours
-        atexit.register(ours.close)  # the server ends when nobody is left to ask it
+        atexit.register(_end, process, ours)
     return _server[1]
+
+
+def _end(process: subprocess.Popen[bytes], control: socket.socket) -> None:
+    control.close()  # the server ends when nobody is left to ask it
+    process.wait()
 
 
 def _serve(control: socket.socket) -> None:

@@ -6,12 +6,14 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import forked
+from ganvas.metrics import Measure
 from ganvas.specs import REAL
 from ganvas.store.records import Field
 
@@ -180,14 +182,16 @@ SIMPLE_USES = {
     "    def restore(self, images, noise):\n        return images.repeat_interleave(2, 2).repeat_interleave(2, 3)\n",
     "score": "anomaly(self, images, noise):\n        maps = (images.mean(1) + 1) / 2 * self.config.gain"
     "\n        return maps.mean((1, 2)), maps\n",
+    "project": "project(self, images, noise):\n        return images.mean((2, 3))\n"
+    "    def reconstruct(self, latents):\n        return latents[:, :, None, None].expand(-1, -1, 8, 8)\n",
 }
 
 
 def simple_run(folder: Path, verb: str, data: Path, *, domains: tuple[int, ...] = (), **settings: Any) -> Path:
-    """A run, trained for one round, of a system that can `translate`, `restore` or `score` in a way that is easily checked.
+    """A run, trained for one round, of a system that can do one thing (`SIMPLE_USES`) in a way that is easily checked.
 
-    It translates to class 1 by inverting, restores by repeating pixels what it degrades by leaving out every other one, and
-    scores by brightness.
+    It translates to class 1 by inverting, restores by repeating pixels what it degrades by leaving out every other one, scores
+    by brightness, and projects to pictures (8x8) of the mean.
     """
     from ganvas.run.train import train
 
@@ -195,3 +199,17 @@ def simple_run(folder: Path, verb: str, data: Path, *, domains: tuple[int, ...] 
     file.write_text(SIMPLE_SYSTEM.replace("CAPABILITIES\n", SIMPLE_USES[verb]).replace("DOMAINS", repr(domains)))
     train(str(file), data, out=folder / verb, budget="1r", quiet=True, sample_every=0.0, device="cpu", **settings)
     return folder / verb
+
+
+def outside(told: Any, where: str = "") -> Iterator[str]:
+    """Intervals that do not hold their value, in a measure or in what `evaluate` returns, at any depth."""
+    if isinstance(told, Measure):
+        told = told.to_dict()
+    if isinstance(told, dict):
+        for name, value in told.items():
+            pair = ("low", "high") if name == "value" else (f"{name}_low", f"{name}_high")
+            if value is not None and told.get(pair[0]) is not None and not told[pair[0]] <= value <= told[pair[1]]:
+                yield f"{where}/{name}: {value} [{told[pair[0]]}, {told[pair[1]]}]"
+            if name == "shares":
+                yield from (f"{where}/shares: {share}" for share in value if not share[1] <= share[0] <= share[2])
+            yield from outside(value, f"{where}/{name}")

@@ -237,6 +237,29 @@ class SpectrumKind(Kind):
         """peak: the wavenumber of the highest point. height: its intensity. By these names latent directions are found."""
         return {"peak": spec.grid[records.argmax(axis=1)], "height": records.max(axis=1).astype(np.float64)}
 
+    def aligned(
+        self, values: np.ndarray, spec: SpectrumSpec, other: SpectrumSpec
+    ) -> tuple[np.ndarray, SpectrumSpec, list[str]]:
+        """Samples on the grid of the real data, by whose range of intensities they are judged. See `facets.Aligned`."""
+        if spec.first > other.first or spec.last < other.last:
+            told = f"from {spec.first:g} to {spec.last:g}, the real data from {other.first:g} to {other.last:g}"
+            raise GanvasError(f"the samples reach {told}: give samples of that range")
+        return np.stack([np.interp(other.grid, spec.grid, record) for record in values]).astype(np.float32), other, []
+
+    changes = "another intensity"
+    twin, reach = 0.9999, 0.999
+
+    def prints(self, values: np.ndarray, spec: SpectrumSpec, changed: bool = False) -> np.ndarray:
+        """(N, 1, points): each spectrum about its mean, at length 1. What was measured twice as long is known again: it is held
+        out with its twin, and found among samples as a copy. See `facets.Recognises`."""
+        own = values - values.mean(axis=1, keepdims=True, dtype=np.float64)
+        length = np.linalg.norm(own, axis=1, keepdims=True)
+        return (own / np.where(length > 0, length, 1)).astype(np.float32)[:, None]
+
+    def likeness(self, first: np.ndarray, second: np.ndarray, spec: SpectrumSpec) -> np.ndarray:
+        """The correlation of pairs, at least 0."""
+        return np.clip(np.einsum("ns,ns->n", self.prints(first, spec)[:, 0], self.prints(second, spec)[:, 0]), 0, 1)
+
     def describe(self, spec: SpectrumSpec) -> str:
         return f"spectra of {spec.points} points from {spec.first:g} to {spec.last:g} 1/cm"
 

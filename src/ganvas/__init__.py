@@ -37,9 +37,10 @@ def train(system: str | None = None, data: Any = None, **options: Any) -> dict[s
     return play(system, data, after=(renew_card,), check=check, **options)
 
 
-def load(run: Any, *, which: str = "last", device: str = "cpu", system: Any = None, config: Any = None) -> Run:
+def load(run: Any, *, which: str | None = None, device: str = "cpu", system: Any = None, config: Any = None) -> Run:
     """Open a trained run: `ganvas.load("runs/cxr").sample(64)`.
 
+    which: `last`, `previous` or `best`; by default `last`, or `best` after an alarm that says so, told in `Run.notes`.
     system: its file, when it is not one of ganvas's own. config: settings that a trained run takes (truncation, steps ...).
     """
     from .run.load import Run

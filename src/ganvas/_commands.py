@@ -112,8 +112,12 @@ def _after_training(result: dict[str, Any]) -> list[str]:
 
 
 def _best_line(result: dict[str, Any]) -> str:
+    from .run.checkpoint import preferred
+
     best = result["best"]
     where = f"round {best['round']:,}, kernel distance {best['value']:.4g} [{best['low']:.4g}, {best['high']:.4g}]"
+    if preferred(Path(result["run"]))[0] == "best":
+        return f"{where}: after this alarm it is what is used, but with --checkpoint last"
     return f"{where}: ganvas sample {result['run']} --checkpoint best"
 
 
@@ -227,12 +231,13 @@ def run_apply(options: argparse.Namespace) -> int:
         **_use_options(options),
     )
     if not result["inputs"]:
-        emit(options, result, [f"{result['done']} {result['count']} records, in {result['folder']}"])
+        lines = [f"{result['done']} {result['count']} records, in {result['folder']}"]
+        emit(options, result, [*lines, *(f"note: {note}" for note in result["notes"])])
         return 0
     total = result["inputs"] + len(result["failed"])
     lines = [f"{result['done']} {result['inputs']} of {total} files, results in {result['folder']}"]
     for row in _highest(result["scores"])[:10]:
-        name, (value, *_) = " ".join(str(v) for v in row.values() if isinstance(v, str)), _numbers(row)
+        name, (value, *_) = " ".join(str(v) for v in row.values() if not isinstance(v, float)), _numbers(row)
         lines.append(f"  {value:<12.6g} {name}")
     if len(result["scores"]) > 10:
         lines.append(f"  ... all {len(result['scores'])} in {Path(result['folder']) / TABLE}")
@@ -281,10 +286,10 @@ def run_evaluate(options: argparse.Namespace) -> int:
         system=options.system,
         to=options.to,
         kind=options.kind,
-        progress=sys.stderr.isatty(),
-        say=(lambda text: print(text, file=sys.stderr, flush=True)) if sys.stderr.isatty() else None,
+        progress=True,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
     )
-    if "checkpoint" in result["fake"] and options.checkpoint == "last" and options.out is None:
+    if "checkpoint" in result["fake"] and options.checkpoint is None and options.out is None:
         from .report.card import renew_card
 
         renew_card(Path(options.fake), options.system)
@@ -305,7 +310,7 @@ def run_report(options: argparse.Namespace) -> int:
         which=options.checkpoint,
         device=str(pick_device(options.device)),
         system=options.system,
-        say=(lambda text: print(text, file=sys.stderr, flush=True)) if sys.stderr.isatty() else None,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
     )
     lines = [f"look   {result['page']} ({result['bytes'] / 1e6:.1f} MB, without a real record)"]
     for run, made in result["runs"].items():

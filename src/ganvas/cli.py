@@ -39,6 +39,7 @@ from .version import __version__
 
 WITH = "a further field of records that have several: a file for all, a folder with one for each INPUT, or words; also --NAME"
 KIND = "what the files are, where they leave it open; or FILE.py, which brings a kind of your own"
+CHECKPOINT = "which weights (default last; best where the run's own alarms say that it became no better after it)"
 LATER = "a setting that a trained run takes (marked 'later' in: ganvas show SYSTEM)"
 
 
@@ -155,6 +156,10 @@ def _use_options(parser: argparse.ArgumentParser, uses: Sequence[Any]) -> None:
             parser.add_argument(*flags, type=_count if whole else str, metavar=label, **given)
 
 
+def _checkpoint_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", choices=("last", "previous", "best"), help=CHECKPOINT)
+
+
 def _build_parser() -> _Parser:
     parser = _Parser(
         prog="ganvas",
@@ -191,9 +196,7 @@ def _build_parser() -> _Parser:
     sample.add_argument(
         "--loudness", help="of sound, each sample's: peak:-1 or rms:-20 (dB of full scale), or lufs:-16 (as it is heard)"
     )
-    sample.add_argument(
-        "--checkpoint", default="last", choices=("last", "previous", "best"), help="which weights (default last)"
-    )
+    _checkpoint_option(sample)
     sample.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
 
     sample.add_argument(
@@ -217,7 +220,7 @@ def _build_parser() -> _Parser:
     use.add_argument("--depth", type=int, choices=(8, 16, 24, 32), help="bits of a value (default: those of each input)")
     use.add_argument("--seed", type=_seed, default=0, help="of the noise, where the system has any (default 0)")
     use.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help=LATER)
-    use.add_argument("--checkpoint", default="last", choices=("last", "previous", "best"), help="which weights (default last)")
+    _checkpoint_option(use)
     use.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     use.add_argument("--system", metavar="FILE", type=Path, help="the system file, for a run of a system not ganvas's own")
 
@@ -241,9 +244,7 @@ def _build_parser() -> _Parser:
         "--out", type=Path, help="folder of the files, new or empty (default: RUN/evaluation, renewed, or evaluations/NAME)"
     )
     judge.add_argument("--overwrite", action="store_true", help="replace what ganvas wrote into that folder before")
-    judge.add_argument(
-        "--checkpoint", default="last", choices=("last", "previous", "best"), help="which weights (default last)"
-    )
+    _checkpoint_option(judge)
     judge.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     judge.add_argument("--system", metavar="FILE", type=Path, help="the system file, for a run of a system not ganvas's own")
 
@@ -253,7 +254,7 @@ def _build_parser() -> _Parser:
     tell.add_argument("--overwrite", action="store_true", help="replace what ganvas wrote under that name before")
     tell.add_argument("--evaluate", action="store_true", help="first judge runs that were not, or that went on since")
     tell.add_argument("--licence", metavar="TEXT", help="of the data, stated in the model card and kept for the next report")
-    tell.add_argument("--checkpoint", default="last", choices=("last", "previous", "best"), help="which weights it is about")
+    _checkpoint_option(tell)
     tell.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     tell.add_argument("--system", metavar="FILE", type=Path, help="the system file, for runs of a system not ganvas's own")
 

@@ -152,7 +152,8 @@ class System(nn.Module):
     """The board: every network and buffer of one GAN, its players, its phases, its objectives, its capabilities.
 
     Built as `System(spec, config)`: `spec` says what the data is (`ganvas.specs`), `config` is a frozen instance of the
-    class's `Config`, whose field docs are the help. An objective is pure up to random numbers and declared buffers;
+    class's `Config`, whose field docs are the help; a system that settles what was left open there replaces `self.config` by
+    one that says so, which is what a run keeps. An objective is pure up to random numbers and declared buffers;
     randomness that belongs to records comes from `batch.noise`, so that one process or many play the same game.
     """
 

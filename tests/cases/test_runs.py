@@ -529,7 +529,7 @@ def test_a_dry_run_tells_what_would_happen_and_writes_nothing(classed: Path, tmp
     assert tree(tmp_path) == before
     out = done.stdout
     assert "nothing was written but the cache of decoded data" in out
-    assert "180 images of 8x8 pixels, grey, 8 bits; 144 to learn from, 36 held out" in out
+    assert "180 images of 8x8 pixels, grey, 8 bits; 144 training records to learn from, 36 held out" in out
     assert "labels  bright (60), dark (60), middle (60)" in out
     assert "width=8" in out
     assert "MB in use" in out

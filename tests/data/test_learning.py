@@ -16,7 +16,7 @@ from ganvas.game import Feed
 from ganvas.kinds import kind_of
 from ganvas.kinds.facets import Learns
 from ganvas.run.load import Run, read_run
-from ganvas.run.opening import data_of
+from ganvas.run.opening import open_record_data
 from ganvas.run.settings import FILE, read_yaml, write_yaml
 from ganvas.run.train import train
 
@@ -76,7 +76,7 @@ def test_a_run_learns_the_scale_of_its_class_and_says_so(tmp_path: Path) -> None
           threads=1, say=told.append)  # fmt: skip
     record = read_run(tmp_path / "run")
     assert np.allclose(record.spec.centre, 10, atol=0.1)
-    assert data_of(record).spec == record.spec
+    assert open_record_data(record).spec == record.spec
     assert "note: scaled by the 0.1 and 99.9 percentiles of 9 windows to learn from" in told
     sets = open_sets(tmp_path / "run", count=12, progress=False)
     assert sets.train.records is not None and sets.train.records[1].centre == record.spec.centre
@@ -93,7 +93,7 @@ def test_a_run_from_before_keeps_the_scale_that_it_was_trained_with(tmp_path: Pa
     assert np.abs(made - 500).max() <= 600 and made.std() > 20
     train(resume=run, budget="6r", quiet=True)
     assert read_run(run).spec.centre == (500.0, 500.0)
-    assert data_of(read_run(run)).spec.centre == (500.0, 500.0)
+    assert open_record_data(read_run(run)).spec.centre == (500.0, 500.0)
     assert np.abs(Run(run).sample(4, seed=1) - 500).max() <= 600
 
 

@@ -40,6 +40,10 @@ def judged(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
     return evaluate(folders["fresh"], folders["real"], folders["heldout"], out=out), out
 
 
+def test_every_interval_holds_its_value(judged: tuple[dict[str, Any], Path]) -> None:
+    assert list(toys.outside(judged[0])) == []
+
+
 def test_every_number_carries_its_protocol(judged: tuple[dict[str, Any], Path]) -> None:
     result, _ = judged
     assert result.keys() >= KEYS

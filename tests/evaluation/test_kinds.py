@@ -52,7 +52,10 @@ def test_copies_are_found_and_unseen_records_are_clear(kind: str, tmp_path: Path
     assert clear["memorisation"]["verdict"] == "clear", clear["memorisation"]["reason"]
     assert found["memorisation"]["verdict"] == "copies", found["memorisation"]["reason"]
     assert 8 <= found["memorisation"]["near_copies"]["value"] <= 14
-    assert "near copies of a training record (features)" in found["memorisation"]["reason"]
+    assert "near copies of a training record (" in found["memorisation"]["reason"]
+    assert found["memorisation"]["tests"]["near_copies_features"] < 1e-4
+    for judgement in (clear, found):
+        assert judgement["memorisation"]["could_not_see"][1] == kind_of(kind).says.overlooks
     assert f"/{features}/" in clear["anchors"]["real"]["kid"]["protocol"]
     assert (tmp_path / "planted judged" / "evaluation.json").is_file()
     with pytest.raises(

@@ -15,6 +15,7 @@ from ganvas.kinds.facets import Paired
 from ganvas.kinds.sound.spectra import si_sdr, spectral_distance
 from ganvas.kinds.table.spec import TableSpec
 from ganvas.run.train import train
+from toys import outside
 
 PAIRED = [name for name in kind_names() if isinstance(kind_of(name), Paired)]
 BEST = {"psnr": 100.0, "ms_ssim_to_original": 1.0, "log_spectral_distance": 0.0, "si_sdr": 100.0, "relative_error": 0.0}
@@ -92,9 +93,9 @@ PRESETS = {"auto": {}}
 '''
 
 
-def judged(kind: str, data: str, folder: Path, **more: Any) -> dict[str, Any]:
+def judged(kind: str, data: str, folder: Path, made: str = "0.5 * records", **more: Any) -> dict[str, Any]:
     file = folder / "halves.py"
-    file.write_text(SYSTEM.replace("KIND", kind))
+    file.write_text(SYSTEM.replace("KIND", kind).replace("0.5 * records", made))
     given: dict[str, Any] = {"budget": "1r", "quiet": True, "sample_every": 0.0, "device": "cpu", "watch": "off"}
     train(str(file), data, out=folder / "run", phantom_count=60, **given, **more)
     return evaluate(folder / "run", system=file)
@@ -128,6 +129,13 @@ def test_a_vocoder_is_judged_by_what_is_heard(tmp_path: Path) -> None:
     result = judged("sound", "words", tmp_path, size="1024")
     assert 0 < result["log_spectral_distance"]["value"] < 9, "20 log10(0.4) dB are 8, less where it is silent"
     assert result["si_sdr"]["value"] > 60, "only the loudness differs, and the rounding of files"
+
+
+def test_intervals_hold_their_values_below_nought_decibels(tmp_path: Path) -> None:
+    """They were cut at 0, as are those of numbers that cannot be negative."""
+    result = judged("sound", "words", tmp_path, made="records.flip(-1)", size="1024")
+    assert result["si_sdr"]["high"] < 0, "sounds from back to front"
+    assert list(outside(result)) == []
 
 
 def test_a_kind_without_such_a_measure_says_so(tmp_path: Path) -> None:

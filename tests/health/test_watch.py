@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import yaml
 
 import ganvas
 import toys
+from ganvas.cli import main
 from ganvas.errors import GanvasError
 from ganvas.health import watch
+from ganvas.health.alarms import ADVICE, BETTER_BEFORE, Alarm
+from ganvas.report.facts import read_facts
 from ganvas.run import checkpoint
 from ganvas.run.logs import read_metrics
 
@@ -164,6 +168,68 @@ def test_a_plateau_is_noticed_long_before_a_large_budget_is_spent(points: Path, 
     """Eight looks spread over the budget would be too few to tell before its end."""
     result = train(points, out=tmp_path / "run", budget="1000000r", config=FROZEN, evaluations=None, until="plateau")
     assert (result["stopped"], result["rounds"] < 100_000) == ("plateau", True)
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that said `plateau`, and whose best look is older than its last weights."""
+    folder = tmp_path_factory.mktemp("settled")
+    data = toys.points_file(folder / "points.csv", 300)
+    result = train(data, out=folder / "run", config=FROZEN, evaluations=None, until="plateau")
+    assert result["best"]["round"] < result["rounds"]
+    return folder / "run"
+
+
+def test_after_an_alarm_that_says_so_the_best_checkpoint_is_used_and_told(
+    settled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best, last = (ganvas.load(settled, which=which) for which in ("best", "last"))
+    assert best.notes == last.notes == [], "what was asked for needs no word"
+    chosen = ganvas.load(settled)
+    assert (chosen.which, chosen.manifest) == ("best", best.manifest)
+    assert chosen.notes == [
+        f"weights of checkpoints/best, round {best.manifest['round']:,}: the run's alarm says 'plateau'; --checkpoint last "
+        f"takes those of round {last.manifest['round']:,}"
+    ]
+    told = "note: weights of checkpoints/best, round"
+    for number, more in enumerate(([], ["--checkpoint", "last"])):
+        assert main(["sample", str(settled), "-n", "4", "--out", str(tmp_path / f"drawn{number}"), *more]) == 0
+        assert (told in capsys.readouterr().out) == (not more)
+        assert main(["apply", str(settled), "--out", str(tmp_path / f"applied{number}"), *more]) == 0
+        assert (told in capsys.readouterr().out) == (not more)
+        judged = tmp_path / f"judged{number}"
+        words = ["evaluate", str(settled), "-n", "20", "--no-audit", "--no-anchors", "--out", str(judged), *more]
+        assert main(words) == 0
+        assert (told in capsys.readouterr().out) == (not more)
+        weights = json.loads((judged / "evaluation.json").read_text())["fake"]["checkpoint"]
+        assert weights["which"] == ("last" if more else "best")
+        assert weights["round"] == (last if more else best).manifest["round"]
+
+
+def test_the_report_and_the_card_are_about_the_weights_that_evaluate_judges(settled: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(settled, tmp_path / "run"))
+    assert main(["evaluate", str(run), "-n", "20", "--no-audit", "--no-anchors"]) == 0
+    facts = read_facts(run)
+    assert (facts.which, facts.stale) == ("best", False)
+    assert "checkpoints/best, round" in (run / "MODEL_CARD.md").read_text()
+    assert read_facts(run, which="last").stale
+
+
+def test_which_alarms_prefer_the_best_checkpoint(settled: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(settled, tmp_path / "run"))
+    values = json.loads((run / "health.json").read_text())
+    for kind in ADVICE:
+        values["alarms"] = [Alarm(kind, "seen", 9, 90, 8, 80).to_dict()]
+        (run / "health.json").write_text(json.dumps(values))
+        assert (checkpoint.preferred(run)[0] == "best") == (kind in BETTER_BEFORE)
+        assert "checkpoints/best" not in ADVICE[kind] or kind in BETTER_BEFORE, "what is advised is what is done"
+    values["alarms"] = [Alarm("quality fell", "seen", 9, 90, 8, 80).to_dict()]
+    (run / "health.json").write_text(json.dumps(values))
+    shutil.rmtree(run / "checkpoints" / "last")
+    shutil.copytree(run / "checkpoints" / "best", run / "checkpoints" / "last")
+    assert checkpoint.preferred(run) == ("last", ""), "they are the same weights"
+    shutil.rmtree(run / "checkpoints" / "best")
+    assert checkpoint.preferred(run) == ("last", ""), "there are no others"
 
 
 def test_until_plateau_is_refused_where_nothing_can_be_judged(points: Path, tmp_path: Path) -> None:

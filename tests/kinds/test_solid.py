@@ -315,7 +315,8 @@ def test_the_phantom_opens_as_data_and_is_written_as_files(tmp_path: Path, capsy
     assert data.spec == SolidSpec(32, SOLID_CLASSES)
     assert data.values.shape == (20, 32, 32, 32)
     coarse = open_data("solids", size=16, phantom_count=200, cache=tmp_path / "cache", progress=False)
-    assert len(np.unique(coarse.groups)) == len(np.unique(coarse.values.reshape(200, -1), axis=0)) < 200
+    # Equal ones are together, and turned ones, and those that differ in a tenth of their voxels.
+    assert 150 < len(np.unique(coarse.groups)) < len(np.unique(coarse.values.reshape(200, -1), axis=0)) < 200
     with pytest.raises(DataError, match="16 to 256"):
         open_data("solids", size=300, phantom_count=2, cache=tmp_path / "cache", progress=False)
     assert main(["data", "make", "solids:chair", "-n", "2", "--size", "16", "--out", str(tmp_path / "made")]) == 0

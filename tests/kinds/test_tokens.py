@@ -20,8 +20,7 @@ from ganvas.errors import DataError, GanvasError, MissingExtra
 from ganvas.evaluation import evaluate
 from ganvas.kinds import decode, encode, kind_of, spec_from_dict
 from ganvas.kinds.tokens.files import Note, encode_melody, grid_of, melody_symbols, read_held, steps_of
-from ganvas.kinds.tokens.kind import texts
-from ganvas.kinds.tokens.spec import TokensSpec
+from ganvas.kinds.tokens.spec import TokensSpec, texts
 from ganvas.metrics.bleu import bleu, self_bleu
 from ganvas.specs import spec_to_dict
 

@@ -71,10 +71,10 @@ def test_coverage_by_hand() -> None:
     share, low, high = found["covered"].more["shares"][0]
     assert share == 0.6
     assert (low, high) == pytest.approx((0.312674, 0.831820), abs=1e-5)  # Wilson
-    assert found["kl"].value == pytest.approx(entropy([0.6, 0.3, 0, 0.1], [0.25] * 4))
-    assert found["js"].value == pytest.approx(jensenshannon([0.6, 0.3, 0, 0.1], [0.25] * 4) ** 2)
+    assert found["kl"].more["observed"] == pytest.approx(entropy([0.6, 0.3, 0, 0.1], [0.25] * 4))
+    assert found["js"].more["observed"] == pytest.approx(jensenshannon([0.6, 0.3, 0, 0.1], [0.25] * 4) ** 2)
     one = class_coverage(np.zeros(50, int), 4)
-    assert one["kl"].value == pytest.approx(math.log(4))
+    assert one["kl"].value == pytest.approx(one["kl"].more["observed"]) == pytest.approx(math.log(4)), "nothing varies"
 
 
 def test_a_perfect_generator_of_a_thousand_modes() -> None:
@@ -90,14 +90,25 @@ def test_probabilities_count_as_their_largest_class_and_real_shares_are_taken() 
     found = class_coverage(p, 3, real=[0, 0, 2, 2, 1, 0], reference="heldout")
     np.testing.assert_allclose([s[0] for s in found["covered"].more["shares"]], [0.5, 0.25, 0.25])
     np.testing.assert_allclose(found["covered"].more["real_shares"], [1 / 2, 1 / 6, 1 / 3])
-    assert found["js"].protocol == "class-js/given/3/n=4/m=6/ref=heldout"
+    assert found["js"].protocol == "class-js/unbiased/given/3/n=4/m=6/ref=heldout"
 
 
 def test_a_class_that_no_real_sample_has() -> None:
     found = class_coverage([0, 1, 2], 3, real=[0, 1, 1])
     assert found["kl"].value == math.inf
     assert found["kl"].low is None
+    assert found["kl"].protocol == "class-kl/observed/given/3/n=3/m=3/ref=given"
     assert found["js"].value < math.log(2)
+
+
+def test_a_thousand_classes_of_which_draws_lose_some_leave_the_divergence_as_it_is() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(1000).repeat(2)
+    found = class_coverage(rng.integers(0, 1000, 2000), 1000, real=labels)
+    assert found["kl"].protocol.startswith("class-kl/observed/")
+    assert found["kl"].low is None
+    assert found["kl"].value == found["kl"].more["observed"]
+    assert found["js"].protocol.startswith("class-js/unbiased/")
 
 
 @pytest.mark.parametrize("shares", [[0.25, 0.25, 0.25, 0.25], [0.5, 0.3, 0.1, 0.1]])
@@ -108,7 +119,10 @@ def test_intervals_of_the_divergences_cover_the_truth(shares: list[float]) -> No
     made = [class_coverage(rng.choice(4, 300, p=shares), 4, real=rng.choice(4, 400, p=real), seed=i) for i in range(80)]
     for name, truth in truths.items():
         assert np.mean([m[name].low <= truth <= m[name].high for m in made]) >= 0.88, name
-        assert np.mean([m[name].value for m in made]) > truth  # the bias that the interval takes off
+        observed, values = (np.array([f(m[name]) for m in made]) for f in (lambda m: m.more["observed"], lambda m: m.value))
+        assert observed.mean() > truth + 0.001, "as it is observed, it is too large"
+        assert abs(values.mean() - truth) < 0.4 * (observed.mean() - truth)
+        assert all(m[name].low <= m[name].value <= m[name].high for m in made)
 
 
 @pytest.mark.parametrize(

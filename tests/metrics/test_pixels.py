@@ -48,7 +48,7 @@ def test_constants_are_as_far_apart_as_their_values() -> None:
     assert measure.value == pytest.approx(51 / 255)
     assert measure.more["total_variation"] == pytest.approx(1)
     assert measure.more["mean_shift"] == pytest.approx(51 / 255)
-    assert measure.low == measure.high == pytest.approx(51 / 255)
+    assert [measure.low, measure.high] == pytest.approx([51 / 255] * 2)
     assert measure.protocol == "intensity-w1/bins=256/n=3/m=4/ref=given"
 
 

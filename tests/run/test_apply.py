@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A run of each capability, trained for one round on 8-bit grey pictures of 8x8 in two classes."""
     folder = tmp_path_factory.mktemp("apply")
     data = picture_folder(folder / "data", labels=("dark", "light"))
-    return {verb: simple_run(folder, verb, data) for verb in ("translate", "restore", "score")}
+    return {verb: simple_run(folder, verb, data) for verb in ("translate", "restore", "score", "project")}
 
 
 @pytest.fixture
@@ -108,13 +109,60 @@ def test_scores_maps_and_their_pictures(runs: dict[str, Path], tmp_path: Path) -
     files = [tmp_path / "dark.png", tmp_path / "light.png"]
     result = apply(runs["score"], files, out=tmp_path / "out", device="cpu")
     scores = {one["file"]: one["score"] for one in result["scores"]}
-    assert scores == {"dark": pytest.approx(0.2), "light": pytest.approx(0.8)}
-    assert (tmp_path / "out" / "scores.csv").read_text().splitlines() == ["file,score", "dark,0.2", "light,0.8"]
+    assert scores == {"dark.png": pytest.approx(0.2), "light.png": pytest.approx(0.8)}
+    assert (tmp_path / "out" / "scores.csv").read_text().splitlines() == ["file,score", "dark.png,0.2", "light.png,0.8"]
     with np.load(tmp_path / "out" / "maps" / "light.npz") as held:
         assert held["map"] == pytest.approx(np.full((8, 8), 0.8))
     assert (tmp_path / "out" / "maps" / "light.png").exists()
     doubled = apply(runs["score"], files, out=tmp_path / "more", device="cpu", config={"gain": 2.0})
     assert doubled["scores"][1]["score"] == pytest.approx(1.6), "a setting marked `later` may be changed"
+
+
+def test_results_name_their_inputs_so_that_tables_can_be_joined(runs: dict[str, Path], tmp_path: Path) -> None:
+    """The suffix was dropped: a.png and a.jpg could not be told apart, and a join by file name found nothing."""
+    source = tmp_path / "in"
+    (source / "deep").mkdir(parents=True)
+    for name, value in (("a.png", 51), ("a.jpg", 204), ("deep/b.tif", 102)):
+        Image.fromarray(np.full((8, 8), value, np.uint8)).save(source / name)
+    np.savez(source / "two.npz", images=np.stack([np.full((8, 8), value, np.uint8) for value in (0, 255)]))
+    result = apply(runs["score"], [source], out=tmp_path / "scored", device="cpu")
+    with open(tmp_path / "scored" / "scores.csv", newline="") as stream:
+        rows = {(row["file"], row["record"]): float(row["score"]) for row in csv.DictReader(stream)}
+    assert rows == {
+        ("a.jpg", ""): 0.8, ("a.png", ""): 0.2, ("deep/b.tif", ""): 0.4, ("two.npz", "1"): 0.0, ("two.npz", "2"): 1.0,
+    }  # fmt: skip
+    assert [(one["file"], one.get("record")) for one in result["scores"]] == [(name, int(k) if k else None) for name, k in rows]
+    maps = sorted(str(path.relative_to(tmp_path / "scored" / "maps")) for path in (tmp_path / "scored").rglob("maps/**/*.npz"))
+    assert maps == ["a.jpg.npz", "a.png.npz", "deep/b.npz", "two-0001.npz", "two-0002.npz"]
+    apply(runs["project"], [source], out=tmp_path / "near", device="cpu")
+    with np.load(tmp_path / "near" / "latents.npz") as held:
+        assert list(zip(held["files"].tolist(), held["records"].tolist(), strict=True)) == [
+            ("a.jpg", 1), ("a.png", 1), ("deep/b.tif", 1), ("two.npz", 1), ("two.npz", 2),
+        ]  # fmt: skip
+        assert held["latents"].ravel() == pytest.approx([0.6, -0.6, -0.2, -1.0, 1.0], abs=0.01)
+    with pytest.raises(GanvasError, match="would both be written as"):
+        apply(runs["score"], [source / "a.png", source / "deep" / ".." / "a.png"], out=tmp_path / "twice", device="cpu")
+
+
+def test_projecting_writes_the_nearest_record_in_the_form_of_the_input_and_a_sheet_of_both(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    ramped = ramp(np.uint8, height=8, width=8)[..., 0]
+    Image.fromarray(ramped).save(tmp_path / "a.png")
+    tifffile.imwrite(tmp_path / "b.tif", ramped)
+    files = [tmp_path / "a.png", tmp_path / "b.tif"]
+    result = apply(runs["project"], files, out=tmp_path / "out", device="cpu")
+    made = sorted(str(Path(file).relative_to(tmp_path / "out")) for file in result["files"])
+    assert made == ["a.png", "b.tiff", "latents.npz", "sheets/a.png", "sheets/b.png"]
+    for name in ("a.png", "b.tiff"):
+        (nearest,) = pixels_of(tmp_path / "out" / name)
+        assert nearest.shape == (8, 8, 1)
+        assert (nearest == round(float(ramped.mean()))).all()
+    assert b"SYNTHETIC" in (tmp_path / "out" / "a.png").read_bytes()
+    assert pixels_of(tmp_path / "out" / "sheets" / "a.png").shape[2] > 16, "both, side by side"
+    wide = apply(runs["project"], files, out=tmp_path / "wide", device="cpu", format="tiff", depth=16)
+    assert [Path(file).name for file in wide["files"] if file.endswith(".tiff")] == ["a.tiff", "b.tiff"]
+    assert pixels_of(tmp_path / "wide" / "a.tiff").dtype == np.uint16
 
 
 def test_a_broken_file_is_told_and_left_out(translator: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from ganvas.data.dataset import open_data
 from ganvas.errors import GanvasError
 from ganvas.run.load import read_run
-from ganvas.run.opening import data_again, data_of
+from ganvas.run.opening import data_again, open_record_data
 from ganvas.run.settings import FILE, read_yaml, write_yaml
 from ganvas.run.train import train
 
@@ -29,7 +29,9 @@ def recordings(folder: Path, seconds: float = 5.0, rate: int = 1000) -> Path:
 
 
 def begun(data: Path, out: Path, **more: Any) -> Path:
-    train("wavegan", data, out=out, budget="1r", config=SMALL, quiet=True, threads=1, precision="32", channels_last="off", **more)
+    train(
+        "wavegan", data, out=out, budget="1r", config=SMALL, quiet=True, threads=1, precision="32", channels_last="off", **more
+    )
     return out
 
 
@@ -37,7 +39,7 @@ def test_nothing_said_of_fit_stays_nothing_said(tmp_path: Path) -> None:
     data = recordings(tmp_path / "long")
     run = begun(data, tmp_path / "run")
     assert read_yaml(run / FILE)["run"]["fit"] is None
-    assert data_of(read_run(run)).values.shape == (20, 1024, 1)
+    assert open_record_data(read_run(run)).values.shape == (20, 1024, 1)
     cropped = begun(data, tmp_path / "cropped", fit="crop")
     assert read_yaml(cropped / FILE)["run"]["fit"] == "crop"
     assert data_again(read_run(cropped)).values.shape == (4, 1024, 1)

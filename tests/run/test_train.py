@@ -19,6 +19,7 @@ import ganvas
 import toys
 from ganvas.errors import DataError, GanvasError, RunError
 from ganvas.run.logs import read_metrics
+from ganvas.run.rehearsal import lines
 
 POISON = '''"""A GAN that chokes on one record."""
 import torch
@@ -120,6 +121,55 @@ def test_what_a_run_folder_holds(tmp_path: Path) -> None:
     samples = opened.sample(5, seed=3)
     assert (samples.shape, samples.dtype) == ((5, 10, 8, 1), np.uint8)
     assert np.array_equal(opened.sample(3, seed=3), samples[:3])
+
+
+def test_what_was_chosen_for_the_user_is_told_and_written_down(tmp_path: Path) -> None:
+    """The normal class that anogan finds by its name: nothing of the run said which it was, or how few records that left."""
+    data = toys.picture_folder(tmp_path / "data", 60, ("healthy", "bent", "torn"), 16)
+    small = {"width": 4, "latent_size": 3, "batch_size": 4}
+    heard: list[str] = []
+    asked: dict[str, Any] = {"precision": "32", "channels_last": "off", "sample_every": 0, "quiet": True, "say": heard.append}
+    told = ganvas.train("anogan", data, out=tmp_path / "run", dry_run=True, config=small, **asked)
+    assert "note: chosen by anogan: normal=healthy" in heard
+    assert told["config"]["normal"] == "healthy"
+    assert told["data"]["learnt"] == {"records": 16, "classes": ["healthy"]}
+    assert "16 of 48 training records (class healthy) to learn from, 12 held out" in "\n".join(lines(told))
+    ganvas.train("anogan", data, out=tmp_path / "run", budget="2r", config=small, **asked)
+    written = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert written["config"]["normal"] == "healthy"
+    assert written["data"]["learnt"] == {"records": 16, "classes": ["healthy"]}
+    card = (tmp_path / "run" / "MODEL_CARD.md").read_text()
+    assert "- normal: healthy\n" in card
+    assert "- training records: 16 of 48 (class healthy)\n" in card
+    assert "It knows 16 training records and nothing else" in card
+    again = ganvas.train(config=tmp_path / "run" / "config.yaml", out=tmp_path / "again", quiet=True)
+    assert toys.digests(Path(again["run"])) == toys.digests(tmp_path / "run")
+    heard.clear()
+    ganvas.train("anogan", data, out=tmp_path / "named", dry_run=True, config={**small, "normal": "bent"}, **asked)
+    assert not [text for text in heard if "chosen by" in text], "what the user said is no choice"
+
+
+def test_pairs_depths_and_counts_that_were_left_open_are_written_down(tmp_path: Path) -> None:
+    data = toys.picture_folder(tmp_path / "data", 24, ("day", "night"), 16)
+    heard: list[str] = []
+    asked: dict[str, Any] = {"precision": "32", "channels_last": "off", "quiet": True, "dry_run": True, "say": heard.append}
+    told = ganvas.train("cyclegan", data, out=tmp_path / "run", config={"width": 4, "blocks": 0}, **asked)
+    assert [told["config"][name] for name in ("first", "second", "blocks", "patch_depth")] == ["day", "night", 6, 1]
+    assert heard[-1] == "note: chosen by cyclegan: first=day, second=night, blocks=6, patch_depth=1"
+    told = ganvas.train("gan", "formula:sin(x);x=0..3", out=tmp_path / "points", config=toys.SMALL, **asked)
+    assert told["run"]["phantom_count"] == told["data"]["records"] > 0
+
+
+def test_all_notes_on_the_data_stay_with_the_run_and_no_file_name_reaches_the_card(tmp_path: Path) -> None:
+    data = toys.picture_folder(tmp_path / "data", 24)
+    for number in range(12):
+        (data / f"torn{number}.png").write_bytes(b"no picture")
+    heard: list[str] = []
+    train("lsgan", data, out=tmp_path / "run", budget="1r", say=heard.append)
+    notes = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["data"]["notes"]
+    assert sum("torn" in note for note in notes) == 12
+    assert f"note: {len(notes) - 10} more notes on the data stand in config.yaml of the run, and in  --dry-run" in heard
+    assert "torn" not in (tmp_path / "run" / "MODEL_CARD.md").read_text()
 
 
 def test_a_run_repeats_from_its_own_config_file(tmp_path: Path) -> None:

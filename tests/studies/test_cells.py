@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ganvas.data.dataset import RULE
 from ganvas.errors import GanvasError, RunError
 from ganvas.files import held
 from ganvas.health.losses import LEARNING, STRETCH
@@ -190,6 +191,19 @@ def test_a_failed_cell_takes_no_other_with_it_and_what_is_done_is_kept(judge: st
     assert again["failed"] == []
     assert again["rounds"] == 4
     assert result.stat().st_mtime_ns == before
+
+
+def test_a_study_of_an_earlier_rule_of_the_split_is_not_mixed_with_todays(judge: str, tmp_path: Path) -> None:
+    place = tmp_path / "study"
+    found = run_cells(place, plan(judge, looks=1), rounds=3, jobs=1)
+    record = json.loads((place / "study.json").read_text())
+    assert record.pop("split_rule") == RULE
+    (place / "study.json").write_text(json.dumps(record))  # as it was before there was more than one
+    assert run_cells(place, plan(judge, looks=1), jobs=1)["results"].keys() == found["results"].keys(), "nothing is left of it"
+    assert json.loads((place / "study.json").read_text())["split_rule"] == 1
+    more = plan(judge, Cell("another", "dcgan", "Another", SMALL), looks=1)
+    with pytest.raises(GanvasError, match="1 of 1 jobs are left, which would be judged on other records than the rest"):
+        run_cells(place, more, jobs=1)
 
 
 def test_two_studies_do_not_share_a_folder(judge: str, tmp_path: Path) -> None:

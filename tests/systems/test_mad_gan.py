@@ -27,7 +27,7 @@ from ganvas.kinds.series.spec import SeriesSpec
 from ganvas.proofs.mad_gan import measures
 from ganvas.run.apply import apply
 from ganvas.run.load import Run
-from ganvas.run.opening import data_of
+from ganvas.run.opening import open_record_data
 from ganvas.run.train import train
 from ganvas.systems.detection.mad_gan import Config, Generator, MadGan, Recurrent
 
@@ -180,7 +180,8 @@ def test_train_score_and_sample_as_a_user_would(tmp_path: Path) -> None:
     assert again["scores"] == result["scores"]
     near = apply(run, [tmp_path / "log.csv"], out=tmp_path / "near", verb="project", device="cpu")
     with np.load(tmp_path / "near" / "latents.npz") as held:
-        assert len(held["latents"]) == len(held["files"]) == len(near["files"]) - 1, "a picture a window, and the latents"
+        assert len(held["latents"]) == len(held["files"]) == len(list((tmp_path / "near" / "sheets").iterdir()))
+        assert len(near["files"]) == 2 * len(held["files"]) + 1, "a window and a picture of each, and the latents"
     with pytest.raises(GanvasError, match="--tile is for translating and restoring; this run scores"):
         apply(run, [tmp_path / "log.csv"], out=tmp_path / "no", tile=64, device="cpu")
 
@@ -188,7 +189,7 @@ def test_train_score_and_sample_as_a_user_would(tmp_path: Path) -> None:
 def _alarms_are_those_above_the_threshold(run: Path, result: dict[str, Any], scores: list[float], folder: Path) -> None:
     """The threshold is that of the held-out windows of the class `normal`, and found once."""
     opened = Run(run)
-    data = data_of(opened.record)
+    data = open_record_data(opened.record)
     held = data.heldout_indices()
     normal = np.asarray(data.values[held[data.labels[held] == 0]])
     usual = opened.use("score", normal)["map"].ravel()
@@ -201,7 +202,7 @@ def _alarms_are_those_above_the_threshold(run: Path, result: dict[str, Any], sco
     for alarm in alarms:
         inside[int(alarm["from"]) : int(alarm["to"]) + 1] = True
     assert inside[150] and (np.flatnonzero(np.array(scores) > limit + 1e-6)[..., None] == np.flatnonzero(inside)).any(1).all()
-    assert any(alarm["file"] == "log" and alarm["quantity"] == "pressure" for alarm in alarms)
+    assert any(alarm["file"] == "log.csv" and alarm["quantity"] == "pressure" for alarm in alarms)
     kept = (run / "checkpoints" / "usual-scores.npz").stat()
     fewer = apply(run, [folder / "log.csv"], out=folder / "fewer", device="cpu", false_alarms=0.0)
     assert fewer["threshold"] == pytest.approx(usual.max(), rel=1e-4)

@@ -252,6 +252,25 @@ SYSTEMS: dict[str, tuple[list[tuple[str, str]], str, str]] = {
         "sampling_is_reproducible_and_leaves_no_trace",
         "sampling changes average.*: work on copies",
     ),
+    "a class of its own choice": (
+        [
+            (
+                "    def averages(",
+                "    def feeds(self) -> Any:\n        return {'data': Feed(of={'real': 1})}\n\n    def averages(",
+            ),
+            ("Average, Clock, Phase,", "Average, Clock, Feed, Phase,"),
+        ],
+        "what_it_settles_stands_in_its_config",
+        "is the class 'second', and no setting says so",
+    ),
+    "a setting that does not stay": (
+        [
+            ("super().__init__(spec, config)", "super().__init__(spec, dataclasses.replace(config, width=2 * config.width))"),
+            ("import copy\n", "import copy\nimport dataclasses\n"),
+        ],
+        "what_it_settles_stands_in_its_config",
+        "has another width: settle it to what stays",
+    ),
     "of no use": ([("    def sample(", "    def samples(")], "it_is_of_use", "can be put to no use: give it a method sample"),
 }
 KINDS: dict[str, tuple[list[tuple[str, str]], str, str]] = {
@@ -341,6 +360,21 @@ KINDS: dict[str, tuple[list[tuple[str, str]], str, str]] = {
         "changes high of the spec: name it in `learnt`",
     ),
     "no words": ([('noun="spectra"', 'noun=""')], "it_says_what_it_is", "says.noun is empty"),
+    "by scales of their own": (
+        [("for record in values]).astype(np.float32), other, []", "for record in values]).astype(np.float32), spec, []")],
+        "a_part_is_compared_as_within_the_whole",
+        "half of the records, given as files of their own, are compared as others .*: bring records to another spec in aligned",
+    ),
+    "marks of any length": (
+        [("return (own / np.where(length > 0, length, 1))", "return own")],
+        "records_are_known_again",
+        "must be float32 of length 1, or 0 throughout",
+    ),
+    "unlike itself": (
+        [("        return np.clip(np.einsum", "        return 0.5 * np.clip(np.einsum")],
+        "records_are_known_again",
+        r"likeness.. of a record with itself is 0.5, not 1",
+    ),
     "decodes again": (
         [
             ("import re\n", "import re\nimport time\n"),

@@ -145,7 +145,7 @@ def test_a_use_of_a_system_file(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert (result["verb"], result["done"], result["inputs"]) == ("rate", "rated", 2)
     rows = list(csv.DictReader((tmp_path / "out" / "scores.csv").open()))
     ratings = Run(tmp_path / "run").use("rate", toys.pictures(12, 8, 8)[:2, ..., None])["rating"]
-    assert [row["file"] for row in rows] == ["000", "001"]
+    assert [row["file"] for row in rows] == ["000.png", "001.png"]
     assert [float(row["rating"]) for row in rows] == pytest.approx(ratings.tolist(), rel=1e-4)
     words = ["apply", str(tmp_path / "run"), str(data / "000.png"), "--device", "cpu", "--system", str(EXAMPLE)]
     assert main([*words, "--percent", "--out", str(tmp_path / "percent"), "--json"]) == 0
@@ -386,6 +386,7 @@ def test_links_are_scored_by_the_names_of_nodes(tmp_path: Path) -> None:
     result = apply(tmp_path / "run", [tmp_path / "pairs.csv"], out=tmp_path / "out", verb="link", device="cpu")
     rows = list(csv.DictReader((tmp_path / "out" / "scores.csv").open()))
     assert [(row["first"], row["second"]) for row in rows] == [("n3", "n4"), ("n0", "n17")]
+    assert [(row["file"], row["record"]) for row in rows] == [("pairs.csv", "1"), ("pairs.csv", "2")]
     run = Run(tmp_path / "run")
     order = {name: k for k, name in enumerate(run.spec.names)}
     scores = run.use("link", [[order["n3"], order["n4"]], [order["n0"], order["n17"]]])["score"]

@@ -23,6 +23,7 @@ from ..kinds.image.resize import LUMINANCE, thumbnail
 from ..registry import catalogue
 from ..store import cache as caching
 from ..store.listing import Listing, Source, counted, natural, some
+from ..store.progress import busy
 from ..store.splits import MOST, TWIN, twin_pairs
 from .finding import files_of, recognise
 
@@ -305,7 +306,7 @@ def _of_pictures(source: str | Path | np.ndarray, strict: bool, axis: int | None
         if phantoms.is_phantom(str(source)):
             from ..kinds.image.kind import _rows
 
-            with caching.busy(f"making 200 records of {source}", progress):
+            with busy(f"making 200 records of {source}", progress):
                 made = phantoms.make_phantom(str(source), 200)
             if made.values.ndim == 2:
                 return _points(made.values, made.labels, made.classes, str(source))

@@ -26,3 +26,25 @@ def find_normal(classes: tuple[str, ...], wanted: str, system: str) -> tuple[int
     if len(found) != 1:
         raise GanvasError(f"{system}: which class is normal? Say it with --set normal=NAME, one of {', '.join(classes)}")
     return (found[0],)
+
+
+def find_pair(classes: tuple[str, ...], first: str, second: str, system: str) -> tuple[int, int]:
+    """The indices of the two classes between which is learnt. first, second: their names, both or none.
+
+    Raises GanvasError when the data does not have them, or more than two where none are named.
+    """
+    known = ", ".join(classes) or "none"
+    if not first and not second:
+        if len(classes) != 2:
+            raise GanvasError(
+                f"{system} needs two classes and the data has {len(classes)} ({known}): put the records into two folders, "
+                "or choose with  --set first=NAME --set second=NAME"
+            )
+        return 0, 1
+    for setting, name in (("first", first), ("second", second)):
+        if name not in classes:
+            close = did_you_mean(name, list(classes))
+            raise GanvasError(f"{setting}={name!r} is no class of the data{close}; classes: {known}")
+    if first == second:
+        raise GanvasError(f"first and second are both '{first}': choose two of the classes {known}")
+    return classes.index(first), classes.index(second)

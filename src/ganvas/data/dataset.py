@@ -23,13 +23,19 @@ from ..store import cache as caching
 from ..store.code import FILLING, code_digest
 from ..store.entry import conclude
 from ..store.listing import Listing, Source, class_indices, some
+from ..store.progress import busy
 from ..store.records import Dataset, Field
 from ..store.splits import hold_out, join
 from . import phantoms
 from .columns import WORDS, Column, Rows, find_rows, parse_fields
 from .finding import files_of, recognise, source_of, usual_kind
 from .learning import learn
+from .twins import join_twins
 
+TWINS = (join_twins.__module__, ())  # for `store.code`
+RULE = 2
+"""Of splits: 2 joins twins of every kind and holds out groups of every size in proportion. 1 did neither; runs of its time keep
+the split that they recorded (`run.opening`)."""
 MOST_OF_FREE = 0.9  # of the records that may be held out, where others must not be
 
 
@@ -158,12 +164,17 @@ def _entry(
     """The entry of this content, made if need be, by the code of the kind and what else is started from (`store.code`).
 
     Its facts carry a fingerprint of the records themselves: what was asked for and what was found by itself are the same.
+    Twins are looked for behind it, so that another rule for them does not make the records others.
     """
-    key = caching.digest(content_key, code_digest((type(kind).__module__, FILLING), *starts))
+    key = caching.digest(content_key, code_digest((type(kind).__module__, FILLING), TWINS, *starts))
 
     def fill_and_sign(writer: caching.Writer) -> None:
         fill(writer)
         writer.facts["fingerprint"] = writer.content()
+        own = np.load(writer.folder / "groups.npy", allow_pickle=False)
+        joined, notes = join_twins(kind, writer.rows(), spec_from_dict(writer.facts["spec"]), own)
+        writer.array("joined", joined)
+        writer.facts["notes"] = [*writer.facts["notes"], *notes]
 
     entry, note = store.open(key)
     if entry is None:
@@ -231,7 +242,7 @@ def _from_phantom(
     key = caching.digest("phantom", text, count, seed, settings)
 
     def fill(writer: caching.Writer) -> None:
-        with caching.busy(f"making {count} records of {text}", progress):
+        with busy(f"making {count} records of {text}", progress):
             made = phantoms.make_phantom(text, count, seed, **({} if wanted is None else {"size": wanted}))
         # Records of one subject (the T1 and the T2 of a head) belong together; without a subject each is its own.
         subjects = np.array([fact.get("subject", i) for i, fact in enumerate(made.facts)] or range(count))
@@ -277,6 +288,11 @@ def _sides(
         out: np.ndarray = split == 1
         if not share:
             notes.append("the split column holds records out although a share of 0 was asked for")
+        divided = int(np.isin(groups[out], groups[~out]).sum())
+        if divided:
+            notes.append(
+                f"{divided} held-out records have twins among the training records: the split is the data's own, and was kept"
+            )
     else:
         out = _held_out(spec, values, groups, labels, share, seed, notes)
         if share and not out.any():
@@ -291,7 +307,7 @@ def _finish(entry: caching.Entry, source: str, notes: list[str], heldout: float,
     facts = entry.facts
     values: np.ndarray = entry.values
     labels = entry.arrays["labels"] if facts["labelled"] else None
-    groups = entry.arrays["groups"]
+    groups = entry.arrays["joined"]
     split = entry.arrays["split"] if facts["split"] else None
     spec = spec_from_dict(facts["spec"])
     notes = [*facts["notes"], *notes]
@@ -302,9 +318,13 @@ def _finish(entry: caching.Entry, source: str, notes: list[str], heldout: float,
         split = None if split is None else split[chosen]
         notes.append(f"limited to {limit} of {len(entry.values)} records")
     out = _sides(spec, values, groups, labels, split, heldout, seed, source, notes)
-    fingerprint = caching.digest(facts["fingerprint"], heldout if split is None else None, seed, limit)
-    fields = {REAL: Field(spec, values, facts["declared"])}
-    dataset = Dataset(fields, labels, groups, out, source, fingerprint, tuple(notes), split is not None)
+    key = [facts["fingerprint"], heldout if split is None else None, seed, limit]
+    prints = (caching.digest(*key), caching.digest(*key, RULE))
+    # What the data declares is the same by every rule.
+    dataset = Dataset(
+        {REAL: Field(spec, values, facts["declared"])}, labels, groups, out, source, prints[split is None], tuple(notes),
+        split is not None, prints[: split is None],
+    )  # fmt: skip
     return learn(dataset, dataset.train_indices())
 
 
@@ -326,20 +346,21 @@ def open_fields(
         notes.append(f"limited to {limit} of {len(rows.names)} records")
     fields: dict[str, Field] = {}
     prints: list[Any] = []
-    found: list[np.ndarray] = []
+    found: list[tuple[np.ndarray, np.ndarray]] = []
     for name, column in rows.columns.items():
         kind = kind_of(_kind_of_column(column, None if wanted is None else wanted[name], source))
         entry = _open_column(column, kind, source, chosen, rows, _settled(kind, options), store, progress)
         fields[name] = Field(spec_from_dict(entry.facts["spec"]), entry.values, entry.facts["declared"])
-        notes += [f"{name}: {note}" for note in entry.facts["notes"] if "near twins" not in note]
+        notes += [f"{name}: {note}" for note in entry.facts["notes"] if "twins" not in note]
         prints.append([name, entry.facts["fingerprint"]])
-        found.append(entry.arrays["groups"])
+        found.append((entry.arrays["groups"], entry.arrays["joined"]))
     main = next(iter(fields))
     own = [rows.groups[k] for k in chosen]
     if any(group is not None for group in own):
-        groups = np.unique([str(group) for group in own], return_inverse=True)[1].reshape(-1)
+        before = np.unique([str(group) for group in own], return_inverse=True)[1].reshape(-1)
     else:
-        groups = _with_shared_files(rows, chosen, found[0])
+        before = _with_shared_files(rows, chosen, found[0][0])
+    groups = _united(before, found[0][1])
     sides = [rows.heldout[k] for k in chosen]
     split = (
         np.array([-1 if side is None else int(side) for side in sides], np.int8) if any(s is not None for s in sides) else None
@@ -347,10 +368,22 @@ def open_fields(
     labels, classes = class_indices([rows.labels[k] for k in chosen], source, "records", notes)
     fields[main] = replace(fields[main], spec=replace(fields[main].spec, classes=classes))
     out = _sides(fields[main].spec, fields[main].values, groups, labels, split, heldout, seed, str(source), notes)
-    key = [prints, [None if labels is None else labels.tolist(), groups.tolist()], heldout if split is None else out.tolist()]
-    fingerprint = caching.digest(key, seed, limit)
-    dataset = Dataset(fields, labels, groups, out, str(source), fingerprint, tuple(notes), split is not None)
+    told = [None if labels is None else labels.tolist(), before.tolist()]
+    key = [prints, told, heldout if split is None else out.tolist()]
+    both = (caching.digest(key, seed, limit), caching.digest(key, seed, limit, RULE))
+    dataset = Dataset(
+        fields, labels, groups, out, str(source), both[split is None], tuple(notes), split is not None, both[: split is None]
+    )  # fmt: skip
     return learn(dataset, dataset.train_indices())
+
+
+def _united(groups: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Groups (N,) of which records are in one that are in one of either."""
+    first, number = np.unique(groups, return_index=True, return_inverse=True)[1:]
+    numbers = first[number.reshape(-1)].astype(np.int64)
+    other, place = np.unique(others, return_index=True, return_inverse=True)[1:]
+    join(numbers, np.arange(len(numbers)), other[place.reshape(-1)])
+    return numbers
 
 
 def _with_shared_files(rows: Rows, chosen: np.ndarray, groups: np.ndarray) -> np.ndarray:

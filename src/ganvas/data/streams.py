@@ -97,13 +97,7 @@ class DatasetStream:
         self.configure()
 
     def _indices(self, only: int | None) -> np.ndarray:
-        """Training records of one class, or all; with labels alone, if the feed says so."""
-        indices = self.dataset.train_indices()
-        labels = np.full(len(self.dataset), -1) if self.dataset.labels is None else self.dataset.labels
-        if only is not None:
-            indices = indices[labels[indices] == only]
-        if self.feed.labelled:
-            indices = indices[labels[indices] >= 0]
+        indices = _dealt(self.dataset, self.feed, only)
         if len(indices) == 0:
             of = f" of class '{self.dataset.spec.classes[only]}'" if only is not None and self.dataset.spec.classes else ""
             of = of or (" with a label" if self.feed.labelled else "")
@@ -169,6 +163,23 @@ class DatasetStream:
                 f"{_told(now)}: put the data back, or start a new run with --init-from"
             )
         self.position = state["position"]
+
+
+def _dealt(dataset: Dataset, feed: Feed, only: int | None) -> np.ndarray:
+    """Training records of one class, or all; with labels alone, if the feed says so."""
+    indices = dataset.train_indices()
+    labels = np.full(len(dataset), -1) if dataset.labels is None else dataset.labels
+    if only is not None:
+        indices = indices[labels[indices] == only]
+    return indices[labels[indices] >= 0] if feed.labelled else indices
+
+
+def learnt_from(system: Any, dataset: Dataset) -> dict[str, Any]:
+    """What the stream `data` of a system deals of the training part: `records`, and `classes` by name, none where all are."""
+    feed = system.feeds()["data"]
+    rows = [_dealt(dataset, feed, only) for only in feed.of.values()] or [_dealt(dataset, feed, None)]
+    classes = [str(dataset.spec.classes[only]) for only in feed.of.values()]
+    return {"records": len(np.unique(np.concatenate(rows))), "classes": classes}
 
 
 def _told(counts: Any) -> str:

@@ -22,8 +22,14 @@ from ..kinds.facets import Anchored, Audited, Compared, Measured, Paired, Seen, 
 from ..metrics.measure import Measure
 from ..run.outputs import check_free, moved, results
 from .sets import Part, Sets, open_sets
+from .stages import Stages, usual_work
 
 FEATURES = ("effnet", "classifier", "inception", "pixels")
+ANCHORS = {
+    "real": "training records in place of samples",
+    "linear": "draws from a Gaussian over components of the training data",
+    "untrained": "the same system with fresh weights",
+}
 LINEAR = 64  # principal components of the trivial anchor
 LOOK, VARIETY = ("intensity", "spectrum", "checkerboard"), ("ms_ssim", "diversity")  # of images, by family
 
@@ -43,7 +49,7 @@ def evaluate(
     unintended: bool = False,
     out: str | Path | None = None,
     overwrite: bool = False,
-    which: str = "last",
+    which: str | None = None,
     device: str = "cpu",
     system: Any = None,
     to: str | None = None,
@@ -70,7 +76,7 @@ def evaluate(
 
     Raises GanvasError or DataError when the sides do not fit, are too few, or an extractor judges what was trained on it.
     """
-    say = say or (lambda text: None)
+    stages = Stages(say or (lambda text: None))
     started = time.perf_counter()
     if out is not None:
         check_free(Path(out), overwrite)
@@ -87,6 +93,7 @@ def evaluate(
         to=to,
         kind=kind,
         progress=progress,
+        say=stages.say,
     )
     image = isinstance(kind_of(sets.kind), Seen)
     name = features or ("effnet" if image and "effnet" not in sets.extractors else "pixels")
@@ -108,7 +115,14 @@ def evaluate(
             "--unintended needs the phantom 'chest' as real data and samples whose class was asked for: a run of cgan on it, "
             "or samples in class folders"
         )
-    bench = _Bench(sets, name, inception, seed, device, say)
+    sides = [len(part) for part in (sets.generated, sets.train, sets.heldout)]
+    labelled = image and name != "classifier" and sets.train.labels is not None and len(sets.classes) > 1
+    labelled, audit = labelled and "classes" in sets.families, audit and "audit" in sets.families
+    beside = [anchor for anchor in ANCHORS if anchors and (anchor != "untrained" or sets.untrained is not None)]
+    beside = [anchor for anchor in beside if anchor != "linear" or kind_of(sets.kind).says.plain]
+    beside += sets.beside if anchors else []
+    stages.plan(usual_work(*sides, seen=image, classes=labelled, findings=unintended, audit=audit, anchors=beside))
+    bench = _Bench(sets, name, inception, seed, device, stages)
     found: Any = None
     result: dict[str, Any] = {
         "fake": {
@@ -120,6 +134,7 @@ def evaluate(
         "features": {"name": bench.name, "is_inception": bench.is_inception},
         "protocol": f"{bench.name}/n={len(sets.generated)}/m={len(sets.heldout)}/ref=heldout",
     }
+    stages.begin("measures", "distances, fidelity, variety and their intervals")
     measures = bench.measure(sets.generated.values, sets.generated.labels, intervals=True)
     result |= {key: measure.to_dict() for key, measure in measures.items()}
     result |= {key: measure.to_dict() for key, measure in sets.measures.items()}
@@ -128,12 +143,12 @@ def evaluate(
     if unintended:
         from .findings.unintended import chest_unintended
 
-        say("findings: training a detector on the phantom, or taking it from before")
+        stages.begin("findings", "findings: training a detector on the phantom, or taking it from before")
         made = sets.generated
         flagged = chest_unintended(made.values, made.labels, classes=sets.classes, notes=bench.notes, device=device)
         result |= {key: measure.to_dict() for key, measure in flagged.items()}
-    if audit and "audit" in sets.families:
-        say("audit: looking for copies of training records")
+    if audit:
+        stages.begin("audit", "audit: looking for copies of training records")
         try:
             found = bench.audit()
             result["memorisation"] = found.to_dict()
@@ -141,7 +156,7 @@ def evaluate(
             result["memorisation"] = {"verdict": None, "reason": str(error), "notes": []}
         if np.array_equal(sets.generated.values, sets.heldout.values):
             sets.notes.append("the samples are the held-out records themselves: distances to the held-out part mean nothing")
-    elif audit:
+    if "audit" not in sets.families:
         sets.notes.append("copies of training records were not looked for: each record stands for a held-out one")
     if anchors:
         result["anchors"] = bench.anchors()
@@ -198,12 +213,10 @@ def plain(value: Any) -> Any:
 class _Bench:
     """One evaluation: the extractors, the features of the real parts, and what is measured with them."""
 
-    def __init__(
-        self, sets: Sets, name: str, inception: str | Path | None, seed: int, device: str, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, sets: Sets, name: str, inception: str | Path | None, seed: int, device: str, stages: Stages) -> None:
         from ..metrics.extractors import find_extractor
 
-        self.sets, self.seed, self.device, self.say = sets, seed, device, say
+        self.sets, self.seed, self.device, self.stages = sets, seed, device, stages
         self.notes: list[str] = []
         self.image = isinstance(kind_of(sets.kind), Seen)
         self.size = sets.size if self.image else None
@@ -227,7 +240,7 @@ class _Bench:
         if name in ("classifier", "inception"):
             self.classifier = self.extractor
         elif self.image and labels is not None and "classes" in sets.families:
-            say("classifier: trained on the labels of the real data, or taken from before")
+            stages.begin("classifier", "classifier: trained on the labels of the real data, or taken from before")
             self.classifier = find_extractor("classifier", real=train.values, labels=labels, **common)
         if self.classifier is not None and name != "inception" and not self._learnt(self.classifier.facts):
             if name == "classifier":
@@ -235,9 +248,9 @@ class _Bench:
             self.classifier = None
         self._judges_classes = self.classifier is not None and name != "inception"
         self.sources: dict[str, np.ndarray] = {}  # the anchors' images, for the spectrum's picture
-        say(f"features of {len(train) + len(sets.heldout)} real records ({self.name})")
+        stages.begin("real", f"features of {len(train) + len(sets.heldout):,} real records ({self.name})")
         self.train, self.heldout = self.features(train.values), self.features(sets.heldout.values)
-        say(f"features of {len(sets.generated)} samples")
+        stages.begin("samples", f"features of {len(sets.generated):,} samples")
         self.generated = self.features(sets.generated.values)
 
     def _learnt(self, facts: Any) -> bool:
@@ -383,7 +396,7 @@ class _Bench:
 
     def against_originals(self, made: Part) -> dict[str, Measure]:
         """How near records are to those they stand for: the mean over pairs, with its normal 95 % interval."""
-        from ..metrics.pixels import normal_interval
+        from ..metrics.sets import mean_interval
 
         kind = kind_of(self.sets.kind)
         assert isinstance(kind, Paired) and self.sets.originals is not None
@@ -395,8 +408,8 @@ class _Bench:
             if n < 2:
                 self.notes.append(f"{key} was left out: {n} of {len(records)} pairs have one")
                 continue
-            low, high = normal_interval(float(values.mean()), float(values.std(ddof=1) / np.sqrt(n)))
-            measures[key] = Measure(float(values.mean()), f"{protocol}/n={n}", low, high)
+            value, low, high = mean_interval(values)  # of decibels as well, which are negative where noise is louder
+            measures[key] = Measure(value, f"{protocol}/n={n}", low, high)
         return measures
 
     def anchors(self) -> dict[str, dict[str, Any]]:
@@ -422,7 +435,7 @@ class _Bench:
         given |= {name: (part.values, None, None) for name, part in self.sets.beside.items()}
         found = {}
         for name, (values, labels, features) in given.items():
-            self.say(f"anchor {name}")
+            self.stages.begin(f"anchor {name}", f"anchor {name}: {(ANCHORS | self.sets.words)[name]}")
             self.sources[name] = values
             made = self.measure(
                 values, labels, intervals=False, features=self.features(values) if features is None else features
@@ -437,7 +450,7 @@ class _Bench:
             if isinstance(kind, Whole):
                 trivial = {"real": train, **trivial}
             for name, side in trivial.items():
-                self.say(f"anchor {name}")
+                self.stages.begin(f"own {name}", f"anchor {name}, by the measures of {kind.says.noun}")
                 own = {key: measure.to_dict() for key, measure in kind.measures(side, train, held, self.seed).items()}
                 found[name] = found.get(name, {}) | own
         return found
@@ -449,6 +462,7 @@ class _Bench:
 
     def audit(self) -> Any:
         """The memorisation audit of the samples, on features (with mirrored real images) and on pixels."""
+        from ..data.twins import recogniser_of
         from ..metrics.extractors import find_extractor
         from ..metrics.memorisation import audit
 
@@ -457,7 +471,10 @@ class _Bench:
         kind = kind_of(sets.kind)
         if sides is not None and isinstance(kind, Audited) and (found := kind.audit(*sides, self.seed)) is not None:
             return found
-        more: dict[str, Any] = {}
+        more: dict[str, Any] = {"overlooks": kind.says.overlooks}
+        if sides is not None:
+            more["records"] = tuple(np.asarray(records) for records, _ in sides)
+            more["recogniser"] = recogniser_of(kind, sides[0][1])
         if self.image:
             more["train_flipped"] = self.features(np.ascontiguousarray(sets.train.values[:, :, ::-1]))
             more["heldout_flipped"] = self.features(np.ascontiguousarray(sets.heldout.values[:, :, ::-1]))

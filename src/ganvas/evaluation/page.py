@@ -61,6 +61,7 @@ def audit_page(result: Mapping[str, Any], sets: Sets, audit: Any) -> str:
     words = {
         "verdict": found["verdict"],
         "reason": html.escape(found["reason"]),
+        "overlooked": html.escape("; ".join(found.get("could_not_see", ()))),
         "fake": html.escape(result["fake"]["source"]),
         "count": result["fake"]["n"],
         "real": html.escape(result["real"]["source"]),
@@ -152,6 +153,7 @@ It must not leave the place where the real data may be seen.</p>
 <h1>Memorisation audit</h1>
 <p>{count} samples of <code>{fake}</code> against {train} training and {heldout} held-out records of <code>{real}</code>.</p>
 <p class="verdict {verdict}"><b>{verdict}</b>: {reason}.</p>
+<p>This audit could not have seen: {overlooked}.</p>
 <table><tr><th>test<th>samples [95 %]<th>unseen real data<th>protocol
 {rows}
 </table>

@@ -1,18 +1,21 @@
 """What is compared with what: a run, a folder or an array becomes samples; real data becomes a training and a held-out part.
 
 Both sides leave here in one form (`Sets`): what is looked at (`facets.Seen`) in one size, number of channels and number format,
-of any other kind features, with the records that they are of.
+of any other kind features, with the records that they are of. Both go by one spec, that of the real side (`facets.Aligned`):
+by scales of their own, samples in other units would look alike. Where the sides differ in what no number shows, a note says so.
 Not for measuring, and not for training data that is larger than memory.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..data.aligning import aligned
 from ..errors import DataError, GanvasError
 from ..kinds import describe, kind_of
 from ..kinds.facets import Measured, Paired, Seen, Whole
@@ -92,12 +95,13 @@ def open_sets(
     count: int | None = None,
     size: Any = None,
     seed: int = 0,
-    which: str = "last",
+    which: str | None = None,
     device: str = "cpu",
     system: Any = None,
     to: str | None = None,
     kind: str | None = None,
     progress: bool = True,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Sets:
     """Open both sides. fake: a run, or what `ganvas.open_data` takes; real: likewise (default for a run: its own data).
 
@@ -106,11 +110,12 @@ def open_sets(
     size: the resolution both sides are brought to (default: the samples' own). which, device, system: as for `ganvas.load`.
     kind: what both sides are, where their files leave it open (`series` in CSV). to: for a run that translates, the class it
     translates to (default: the last of its domains). Such a run is judged by translated held-out records, one that restores
-    by held-out records which are degraded and restored.
+    by held-out records which are degraded and restored. say: told what is being done.
 
     Raises GanvasError or DataError when sides do not fit together.
     """
     from ..data.phantoms import is_phantom
+    from ..run.opening import EARLIER
     from ..run.settings import FILE
 
     notes: list[str] = []
@@ -119,6 +124,7 @@ def open_sets(
         from ..run.load import Run
 
         run = Run(fake, which=which, device=device, system=system)
+        notes += run.notes
     if real is None and run is None:
         raise GanvasError("--real is missing: name the real data the samples are compared with")
     if count is not None and count < 10:
@@ -131,34 +137,39 @@ def open_sets(
     if to is not None and run is None:
         raise GanvasError("--to is for a run that translates")
     if run is not None:
+        say(f"opening {run.record.settings.data if real is None else _name(real)}")
         dataset = _data_of(run, real, size, progress)
+        notes += [note for note in dataset.notes if note == EARLIER]
+        say(f"{fake}: making records to judge, and as many with fresh weights")
         made, measures = _make(run, dataset, count or SAMPLES, seed, to)
         dataset, asked, extractors = made.dataset, made.labels is not None, run.system.extractors
-        part = _part(made.values, run.spec, dataset.spec, labels=made.labels)
-        bare = _part(made.untrained, run.spec, dataset.spec).values
-        beside = {name: _part(one.values, run.spec, dataset.spec) for name, one in made.beside.items()}
+        part, shared = _part(made.values, run.spec, dataset.spec, notes, labels=made.labels)
+        bare = _part(made.untrained, run.spec, dataset.spec, []).part.values
+        beside = {name: _part(one.values, run.spec, dataset.spec, []).part for name, one in made.beside.items()}
         words, families = {name: one.words for name, one in made.beside.items()}, made.families
         own = kind_of(dataset.spec.kind)
         if made.originals is not None and isinstance(own, Paired):
-            originals = own.common(made.originals, run.spec, dataset.spec) if isinstance(own, Seen) else made.originals
+            true = _part(made.originals, run.spec, dataset.spec, []).part
+            originals = true.values if true.records is None else true.records[0]
         notes += made.notes
     else:
-        # Another seed than that of the real side: one phantom on both sides must not give the same records.
-        wanted = () if kind is None else (kind,)
-        named = _open(fake, "the samples", size=size, heldout=0.0, seed=seed + 1_000_003, progress=progress, kinds=wanted)
-        if kind is not None and named.spec.kind != kind:
-            raise GanvasError(f"{_name(fake)} holds {describe(named.spec)}, not {kind_of(kind).says.noun}")
-        dataset = _real_for(named, real, heldout is not None, seed, progress, notes)
+        say(f"opening {_name(fake)} and {_name(real)}")
+        named, dataset = _both(fake, real, size, kind, heldout is not None, seed, progress, notes)
         chosen = np.arange(len(named)) if count is None or count >= len(named) else random_rows(len(named), count, seed)
         labels = _labels_like(named, dataset)
-        part = _part(named.values[chosen], named.spec, dataset.spec, labels=None if labels is None else labels[chosen])
+        asked_for = None if labels is None else labels[chosen]
+        part, shared = _part(named.values[chosen], named.spec, dataset.spec, notes, labels=asked_for)
         bare, extractors, asked = None, (), labels is not None
         notes += named.notes
+        notes += [f"real data: {note}" for note in dataset.notes]
         if _same_place(fake, real):
             notes.append("samples and real data are the same: this measures nothing but the metrics themselves")
-    train, held, split = _parts(dataset, heldout, run, seed, progress)
+    if part.records is not None and part.records[0].shape[1:] != dataset.values.shape[1:]:
+        raise _differ(part.records[1], dataset.spec)
+    train, held, split = _parts(dataset, heldout, run, seed, progress, shared, notes)
     own = kind_of(dataset.spec.kind)
     if isinstance(own, Measured) and part.records is not None and train.records is not None and held.records is not None:
+        say(f"measures of {own.says.noun}")
         measures = {**measures, **own.measures(part.records, train.records, held.records, seed)}
     names = {"fake": _name(fake), "real": _name(real) if real is not None else dataset.source}
     if heldout is not None:
@@ -185,7 +196,7 @@ def open_sets(
         phantom=phantom,
         originals=originals,
         measures=measures,
-        checkpoint={} if run is None else {"which": which, **{key: run.manifest.get(key) for key in ("round", "samples")}},
+        checkpoint={} if run is None else {"which": run.which, **{key: run.manifest.get(key) for key in ("round", "samples")}},
         beside=beside,
         words=words,
         families=families,
@@ -218,13 +229,14 @@ def _open(source: Any, what: str, **settings: Any) -> Dataset:
 
 
 def _data_of(run: Run, real: Any, size: Any, progress: bool) -> Dataset:
-    from ..run.opening import data_of
+    from ..run.opening import open_record_data
 
+    settings = run.record.settings
     if size is not None:
         raise GanvasError("--size does not go with a run: its samples are judged at the size it was trained at")
-    if real is None and run.record.settings.data == "array":
+    if real is None and settings.data == "array":
         raise GanvasError(f"{run.record.path} was trained on an array in memory: name the real data with --real")
-    dataset: Dataset = data_of(run.record, source=real, progress=progress)
+    dataset: Dataset = open_record_data(run.record, source=real, progress=progress)
     theirs, ours = dataset.spec, run.spec
     if theirs.kind != ours.kind or theirs.shape != ours.shape:
         raise GanvasError(
@@ -233,26 +245,64 @@ def _data_of(run: Run, real: Any, size: Any, progress: bool) -> Dataset:
     return dataset
 
 
-def _real_for(made: Dataset, real: Any, all_train: bool, seed: int, progress: bool, notes: list[str]) -> Dataset:
+def _both(
+    fake: Any, real: Any, size: Any, kind: str | None, all_train: bool, seed: int, progress: bool, notes: list[str]
+) -> tuple[Dataset, Dataset]:  # fmt: skip
+    """Samples and real data, opened at one size (the samples' own, if none is named) and at the real data's rate."""
     share = 0.0 if all_train else 0.2
-    kind = kind_of(made.spec.kind)
-    if not isinstance(kind, Seen):
-        length = None if isinstance(kind, Whole) else made.values.shape[1]
-        same = {"size": length, "rate": getattr(made.spec, "rate", None), "kinds": (kind.name,)}
-        dataset = _open(real, "the real data", heldout=share, seed=seed, progress=progress, **same)
-        if dataset.spec.kind != kind.name or dataset.spec.shape != made.spec.shape:
-            raise _differ(made.spec, dataset.spec)
-        return dataset
+    wanted = () if kind is None else (kind,)
+
+    def samples(**settings: Any) -> Dataset:
+        # Another seed than that of the real side: one phantom on both sides must not give the same records.
+        return _open(
+            fake, "the samples", heldout=0.0, seed=seed + 1_000_003, progress=progress, **{"kinds": wanted, **settings}
+        )
+
+    def truth(**settings: Any) -> Dataset:
+        return _open(real, "the real data", heldout=share, seed=seed, progress=progress, **settings)
+
+    made = samples(size=size)
+    if kind is not None and made.spec.kind != kind:
+        raise GanvasError(f"{_name(fake)} holds {describe(made.spec)}, not {kind_of(kind).says.noun}")
+    own = kind_of(made.spec.kind)
+    if isinstance(own, Seen):
+        return made, _real_pictures(made, truth, notes)
+    same = {"kinds": (own.name,)}
+    dataset = truth(size=size if own.says.ended or isinstance(own, Whole) else _size_of(made.spec), **same)
+    if dataset.spec.kind != own.name:
+        raise _differ(made.spec, dataset.spec)
+    rates = [getattr(side.spec, "rate", None) for side in (made, dataset)]
+    if None not in rates and rates[0] != rates[1]:
+        made = samples(size=size, rate=rates[1], **same)
+    if not isinstance(own, Whole) and _size_of(made.spec) != _size_of(dataset.spec):
+        both = (made.spec, dataset.spec)
+        # What ends is not cut at the length of the other side: it would seem to end there.
+        longest = max(_size_of(spec) for spec in both) if own.says.ended and size is None else _size_of(made.spec)
+        made = made if _size_of(made.spec) == longest else samples(size=longest, rate=rates[1], **same)
+        dataset = dataset if _size_of(dataset.spec) == longest else truth(size=longest, rate=rates[1], **same)
+    return made, dataset
+
+
+def _size_of(spec: Any) -> Any:
+    """What `--size` would have to be for records of this spec; None where there is no such option."""
+    told = getattr(spec, "size", None)
+    if told is None:
+        return None
+    sides = tuple(int(side) for side in str(told).split("x"))
+    return sides[0] if len(sides) == 1 else sides
+
+
+def _real_pictures(made: Dataset, truth: Any, notes: list[str]) -> Dataset:
+    """Real records for samples that are looked at: of their size, grey or in colour as they are."""
     height, width, channels = made.values.shape[1:]
-    common: dict[str, Any] = {"size": (height, width), "heldout": share, "seed": seed, "progress": progress}
-    dataset = _open(real, "the real data", **common)
-    if dataset.spec.kind != kind.name:
+    dataset: Dataset = truth(size=(height, width))
+    if dataset.spec.kind != made.spec.kind:
         raise _differ(made.spec, dataset.spec)
     theirs = dataset.values.shape[3]
     if theirs != channels:
         if {theirs, channels} - {1, 3}:
             raise GanvasError(f"the samples have {channels} channels, the real data {theirs}: bring them to one number first")
-        dataset = _open(real, "the real data", channels=channels, **common)
+        dataset = truth(size=(height, width), channels=channels)
         notes.append(f"the real data was turned from {theirs} to {channels} channels, as the samples have")
     return dataset
 
@@ -262,11 +312,12 @@ def _differ(made: Any, real: Any) -> GanvasError:
 
 
 def _parts(
-    dataset: Dataset, heldout: Any, run: Run | None, seed: int, progress: bool
+    dataset: Dataset, heldout: Any, run: Run | None, seed: int, progress: bool, shared: Any, notes: list[str]
 ) -> tuple[Part, Part, str]:  # fmt: skip
-    """(training part, held-out part, how the split came about)."""
-    everything = _part(np.asarray(dataset.values), dataset.spec, dataset.spec, labels=dataset.labels, groups=dataset.groups)
+    """(training part, held-out part, how the split came about). shared: the spec that both sides go by."""
     own = kind_of(dataset.spec.kind)
+    values = np.asarray(dataset.values)
+    everything, _ = _part(values, dataset.spec, shared, [], labels=dataset.labels, groups=dataset.groups)
     if heldout is not None and isinstance(own, Whole):
         raise GanvasError(
             f"--heldout does not go with {kind_of(dataset.spec.kind).says.noun}: a part of the real one is held out"
@@ -280,28 +331,34 @@ def _parts(
         known = run is not None and dataset.fingerprint == run.record.data["fingerprint"]
         how = "run" if known else "declared" if dataset.declared_split else "now"
         if isinstance(own, Whole):  # what is held out is described within what was learnt from
-            train = _part(np.asarray(dataset.values[rest]), dataset.spec, dataset.spec)
-            unseen = np.asarray(dataset.values[kept])
-            beside = own.vectors_beside(unseen, np.asarray(dataset.values[rest]), dataset.spec)
+            train, _ = _part(values[rest], dataset.spec, dataset.spec, [])
+            beside = own.vectors_beside(values[kept], values[rest], dataset.spec)
             return train, replace(everything.take(kept), values=beside), how
         return everything.take(rest), everything.take(kept), how
     settings: dict[str, Any] = {"heldout": 0.0, "seed": seed, "progress": progress}
     if isinstance(own, Seen):
         settings |= own.alike(dataset.values)
     else:
-        settings |= {"size": dataset.values.shape[1], "kinds": (own.name,), "rate": getattr(dataset.spec, "rate", None)}
+        rate = getattr(dataset.spec, "rate", None)
+        settings |= {"size": _size_of(dataset.spec), "kinds": (own.name,), "rate": rate}
     other = _open(heldout, "the held-out data", **settings)
-    if other.spec.shape != dataset.spec.shape:
+    if other.spec.kind != dataset.spec.kind or other.values.shape[1:] != dataset.values.shape[1:]:
         raise GanvasError(
             f"the held-out data is {describe(other.spec)}, the real data {describe(dataset.spec)}: they do not compare"
         )
-    held = _part(
-        np.asarray(other.values),
-        other.spec,
-        dataset.spec,
-        labels=_labels_like(other, dataset),
-        groups=other.groups + 1_000_000_000,
-    )
+    told: list[str] = []
+    try:
+        held, _ = _part(
+            np.asarray(other.values),
+            other.spec,
+            shared,
+            told,
+            labels=_labels_like(other, dataset),
+            groups=other.groups + 1_000_000_000,
+        )
+    except GanvasError as error:
+        raise GanvasError(str(error).replace("the samples", "the held-out records")) from error
+    notes += [note.replace("the samples", "the held-out records") for note in told]
     return everything.take(dataset.train_indices()), held, "given"
 
 
@@ -332,20 +389,28 @@ def _make(run: Run, dataset: Dataset, count: int, seed: int, to: str | None) -> 
     return judging[0].judge(work, fresh, dataset, count, options), measures
 
 
-def _part(
-    values: np.ndarray, spec: Any, common: Any, *, labels: np.ndarray | None = None, groups: np.ndarray | None = None
-) -> Part:
-    """Values of `spec` in the form of both sides: pictures as such (`facets.Seen`), features of anything else, on the scale of
-    the real side."""
-    from ..data.learning import as_learnt
+class _Shared(NamedTuple):
+    """A part, and the spec that its records go by."""
 
-    n = len(values)
-    places = np.arange(n) if groups is None else np.asarray(groups)
+    part: Part
+    spec: Any
+
+
+def _part(
+    values: np.ndarray, spec: Any, common: Any, notes: list[str], *, labels: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+) -> _Shared:  # fmt: skip
+    """Values of `spec` in the form of both sides: pictures as such (`facets.Seen`), features of anything else.
+
+    common: the spec of the other side; records go by it, or by one that says more (`facets.Aligned`). notes: gets what differs.
+    """
     kind = kind_of(common.kind)
+    values, own, told = aligned(values, spec, common)
+    notes += [note for note in told if note not in notes]
+    places = np.arange(len(values)) if groups is None else np.asarray(groups)
     if isinstance(kind, Seen):
-        return Part(kind.common(values, spec, common), labels, places)
-    spec = as_learnt(spec, common)
-    return Part(kind.vectors(np.asarray(values), spec), labels, places, (np.asarray(values), spec))
+        return _Shared(Part(kind.common(values, spec, common), labels, places), common)
+    return _Shared(Part(kind.vectors(values, own), labels, places, (values, own)), common if isinstance(kind, Whole) else own)
 
 
 def _labels_like(other: Dataset, dataset: Dataset) -> np.ndarray | None:

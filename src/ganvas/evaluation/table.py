@@ -145,4 +145,6 @@ def _audit_lines(audit: Mapping[str, Any]) -> list[str]:
         if "null_low" in measure:
             by_chance += f" [{number(measure['null_low'])}, {number(measure['null_high'])}]"
         out.append(f"  {name:<{width}}  {interval(measure)}{by_chance}")
+    if audit.get("could_not_see"):
+        out.append(f"  could not see: {'; '.join(audit['could_not_see'])}")
     return out + [f"  note: {note}" for note in audit["notes"]]

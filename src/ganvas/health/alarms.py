@@ -17,13 +17,17 @@ ADVICE: dict[str, str] = {
     "player does not move": "raise its learning rate, which is zero or too small to change any weight",
     "collapse": "lower the learning rates, give more varied data, use wgan-gp, or --on-alarm restart",
     "repeated samples": "lower the learning rates, give more varied data, use wgan-gp, or --on-alarm restart",
-    "quality fell": "use what is kept in checkpoints/best; train less long, or use --on-alarm rollback",
-    "memorisation": "use what is kept in checkpoints/best; give more data, use augmentation, or train less long",
-    "plateau": "stop here, as --until plateau does, and take checkpoints/best; quality may still move on after standing still",
+    "quality fell": "use checkpoints/best, the default from now on; train less long, or use --on-alarm rollback",
+    "memorisation": "use checkpoints/best, the default from now on; give more data, use augmentation, or train less long",
+    "plateau": "stop here, as --until plateau does, and use checkpoints/best, the default from now on; quality may still move "
+    "on after standing still",
     "constant data": "check what was read, with: ganvas data check PATH",
     "repeated data": "remove the copies, or give more data: a generator learns few records by heart",
 }
 """Every kind of alarm, and what to try."""
+
+BETTER_BEFORE = ("quality fell", "memorisation", "plateau", "collapse", "repeated samples")
+"""After one of these the newest weights are not the ones to use, where better ones were kept (`run.checkpoint.preferred`)."""
 
 HINT = ("plateau", "nan")  # no failure: says something, and no action follows
 FINAL = ("memorisation", "constant data", "repeated data")  # another try meets the same: the action is to stop

@@ -51,6 +51,8 @@ class KindSays:
     small: (size, channels) of the records that systems are checked with, the smallest that their networks suit; None: the
     example's. others: further ones, which a system takes or refuses by their size. lossy: those of `Kind.formats` that change
     values by their nature. anew: why files do not give the same records again, if they do not (windows are cut anew).
+    overlooks: what copies of its records the audit does not find, for its verdict. ended: whether records may end before their
+    length, so that two sets are compared at the longer of theirs.
     """
 
     noun: str
@@ -72,6 +74,8 @@ class KindSays:
     others: tuple[tuple[Any, int], ...] = ()
     lossy: tuple[str, ...] = ()
     anew: str = ""
+    overlooks: str = "copies that were changed by more than slight noise, and parts of records"
+    ended: bool = False
 
 
 class Kind(ABC):

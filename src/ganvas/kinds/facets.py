@@ -246,6 +246,47 @@ class Audited(Protocol):
 
 
 @runtime_checkable
+class Recognises(Protocol):
+    """Knows a record again after what its field does to such records: played softer, begun later, transposed, turned.
+
+    Two records that are the same but for that are twins: they are held out together, and a sample that is a twin of a training
+    record is a copy of it (`metrics.recognition`).
+    """
+
+    changes: str
+    """What it looks through, for sentences: `another loudness or a late start`."""
+    twin: float
+    """Likeness from which two records are twins."""
+    reach: float
+    """Product of prints under which two records are no twins."""
+
+    def prints(self, values: np.ndarray, spec: Any, changed: bool = False) -> np.ndarray:
+        """Marks (N, V, D) float32 of records, of length 1, or 0 where a record holds too little to be known again.
+
+        changed: also of what changes make of each record; the first of V are those of the record itself. The product of a
+        record's own marks with the best of another's says how alike the two may be.
+        """
+        ...
+
+    def likeness(self, first: np.ndarray, second: np.ndarray, spec: Any) -> np.ndarray:
+        """How alike pairs of records (N, ...) are, changes aside: (N,), 1 the same, 0 nothing in common."""
+        ...
+
+
+@runtime_checkable
+class Aligned(Protocol):
+    """Has records whose numbers mean what their spec says: names, categories, units. Two sides are compared by one spec."""
+
+    def aligned(self, values: np.ndarray, spec: Any, other: Any) -> tuple[np.ndarray, Any, list[str]]:
+        """Records (N, ...) of `spec` beside those of `other`: (records, spec, notes).
+
+        The spec that comes back is `other`, or one by which records mean the same as by `other`. notes: in words, where the two
+        sides differ in what no number shows. Raises GanvasError for what does not compare.
+        """
+        ...
+
+
+@runtime_checkable
 class Named(Protocol):
     """Has properties that people have words for; they name latent directions (`ganvas.inference.directions`)."""
 

@@ -79,12 +79,16 @@ def class_coverage(
     (Wilson) as [share, low, high]; real_shares; missing, the classes not covered; `expected_same`, the number N samples with
     the real shares would cover on average. It has no interval: a resampled set can only lose classes.
     kl: KL(generated || real) of the shares, in nats; infinite when a class is made that no real sample has.
-    js: Jensen-Shannon divergence, in nats, from 0 to log 2. Both are biased upwards, by about (classes - 1)/2N for kl. Their
-    95 % intervals are of the true divergence: the basic bootstrap (value minus the quantiles of resampled minus value,
-    Davison and Hinkley 1997, section 5.2), which takes that bias off, over multinomial counts of both sets.
+    js: Jensen-Shannon divergence, in nats, from 0 to log 2. Of finite sets both come out too large, by about (classes - 1)/2N
+    for kl. Value and 95 % interval are of the true divergence, which is not below 0: multinomial counts of both sets are drawn
+    anew, what their mean lies above the observed divergence is taken off (Davison and Hinkley 1997, section 2.1.4), and the
+    interval is the basic bootstrap's (the same, section 5.2). Where kl is infinite, or would be in half of the draws, it is
+    left as observed, without an interval. more: observed, the divergence of the shares as they are, which papers print; n,
+    classes.
 
-    The protocol reads `classes/<classifier>/K/least=1/n=N/m=M/ref=<reference>`, `class-kl/...` and `class-js/...` without
-    `least`; `m=uniform` without real data. Raises GanvasError for labels out of range and rows that are no probabilities.
+    The protocol reads `classes/<classifier>/K/least=1/n=N/m=M/ref=<reference>`, and without `least` `class-kl/unbiased/...`
+    (or `observed`) and `class-js/unbiased/...`; `m=uniform` without real data. Raises GanvasError for labels out of range and
+    rows that are no probabilities.
     """
     if classes < 2 or least < 1:
         raise GanvasError(f"classes={classes}, least={least}: give 2 classes and 1 sample or more")
@@ -113,14 +117,23 @@ def class_coverage(
     if truth is not None:
         drawn_real = rng.multinomial(int(truth.sum()), real_shares, RESAMPLINGS) / truth.sum()
     for name, divergence in (("kl", _kl), ("js", _js)):
-        value, low, high = float(divergence(shares, real_shares)), None, None
-        if intervals and np.isfinite(value):
-            resampled = divergence(drawn_made, drawn_real)
-            resampled = resampled[np.isfinite(resampled)]  # a rare class may be missing from a resampled reference
-            below, above = np.quantile(resampled, [0.025, 0.975])
-            low, high = max(0.0, float(2 * value - above)), max(0.0, float(2 * value - below))
-        found[name] = Measure(value, f"class-{name}/{classifier}/{classes}/{sizes}", low, high, {"n": n, "classes": classes})
+        observed = value = float(divergence(shares, real_shares))
+        low = high = None
+        resampled = divergence(drawn_made, drawn_real)
+        resampled = resampled[np.isfinite(resampled)]  # a rare class may be missing from a resampled reference
+        known = np.isfinite(observed) and len(resampled) >= RESAMPLINGS / 2
+        if known:
+            above, value, below = (max(0.0, 2 * observed - end) for end in _ends(resampled))
+            low, high = (min(above, value), max(below, value)) if intervals else (None, None)
+        protocol = f"class-{name}/{'unbiased' if known else 'observed'}/{classifier}/{classes}/{sizes}"
+        found[name] = Measure(value, protocol, low, high, {"n": n, "classes": classes, "observed": observed})
     return found
+
+
+def _ends(resampled: np.ndarray) -> tuple[float, float, float]:
+    """Upper end, mean and lower end of resampled numbers."""
+    lower, upper = np.quantile(resampled, [0.025, 0.975])
+    return float(upper), float(resampled.mean()), float(lower)
 
 
 def different_bins(
@@ -184,7 +197,7 @@ def different_bins(
 def _score(p: np.ndarray) -> float:
     """exp(mean KL(row || mean row)), with 0 log 0 = 0."""
     ratio = np.log(np.where(p > 0, p, 1)) - np.log(np.maximum(p.mean(axis=0), np.finfo(float).tiny))
-    return float(np.exp((p * ratio).sum(axis=1).mean()))
+    return max(1.0, float(np.exp((p * ratio).sum(axis=1).mean())))  # below by rounding alone
 
 
 def _kl(p: np.ndarray, q: np.ndarray) -> np.ndarray:

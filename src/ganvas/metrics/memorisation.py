@@ -13,8 +13,12 @@ The tests
 - noisy copies: what is left of a picture without its nearest training record. Of a copy under noise only noise is left, as
   strong at coarse as at fine scale; of another picture, even a near twin, structure is. The null: the same real records, given
   as much noise as the samples have.
-- nearness: the same comparison in the bulk, at 5 to 40 % of the null, for a generator whose samples all cling to single
-  records, though blurred or noisy.
+- changes: the same comparison by what a kind of data looks through, such as the loudness of a sound (`recognition`): a copy is
+  the same but for that.
+- exact copies: samples that are a training record, up to rounding or but for such a change. One that is not in the held-out
+  part as well is never `clear`. Held-out records that are twins of training records are no unseen ones, and are left out.
+- nearness: the first test's comparison in the bulk, at 5 to 40 % of the null, for a generator whose samples all cling to
+  single records, though blurred or noisy.
 - DCR share: how often a sample lies nearer to the training data than to equally many held-out records; 0.5 by chance.
 - membership inference: can training records be told from held-out ones by their distance to the nearest sample (Hilprecht
   et al. 2019, arXiv 1906.03006; Chen et al. 2020, arXiv 1909.03935)?
@@ -35,7 +39,9 @@ import numpy as np
 
 from ganvas.errors import GanvasError
 from ganvas.metrics._nearest import Residual, Space, feature_distances, nearest_ratio, pixel_search
+from ganvas.metrics._same import Same, same_records
 from ganvas.metrics.measure import Measure
+from ganvas.metrics.recognition import Recogniser, likest
 
 RANKS = (0, 1, 2, 4, 8, 16, 32)  # how many null values lie beyond each place of comparison
 NOISY_RANKS = (0, 4, 16, 32, 64, 128)  # the same of noisy copies, up to NOISY_SHARE of the null
@@ -66,7 +72,7 @@ class Pair:
 @dataclass(frozen=True)
 class Audit:
     """verdict: `clear`, `suspect` or `copies`. reason: one sentence a reader can check. measures: by name. pairs: the nearest
-    first, at most 20, for human eyes."""
+    first, at most 20, for human eyes. overlooked: what copies this audit could not have seen, in words."""
 
     verdict: str
     reason: str
@@ -75,12 +81,14 @@ class Audit:
     notes: tuple[str, ...] = ()
     tests: dict[str, float] = field(default_factory=dict)
     spaces: tuple[Space, ...] = ()
+    overlooked: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: verdict, reason, every measure, the p-values of the tests, and notes. Holds no record and no index."""
         return {
             "verdict": self.verdict,
             "reason": self.reason,
+            "could_not_see": list(self.overlooked),
             **{name: measure.to_dict() for name, measure in self.measures.items()},
             "tests": self.tests,
             "notes": list(self.notes),
@@ -96,6 +104,9 @@ def audit(
     train_flipped: np.ndarray | None = None,
     heldout_flipped: np.ndarray | None = None,
     pictures: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    records: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    recogniser: Recogniser | None = None,
+    overlooks: str = "",
     train_groups: np.ndarray | None = None,
     heldout_groups: np.ndarray | None = None,
     train_labels: np.ndarray | None = None,
@@ -108,12 +119,15 @@ def audit(
     generated (N, d), train (T, d), heldout (H, d): features. train_flipped, heldout_flipped: features of the mirrored
     images, so that mirrored copies are found. pictures: the images behind the features, (n, h, w, c) in any units:
     (generated, train, heldout); with them the near-copy search also runs on pixels, under shifts, mirroring, brightness
-    and contrast (`pixel_search`). groups: equal numbers mark records that belong together (a patient); one each when not
-    given. labels: classes, kept in proportion by the permutations. seed: of the permutations and of C_T's cells.
+    and contrast (`pixel_search`). records: those behind the features, (n, ...) in one spec; exact copies are equal in them.
+    recogniser: how such records are known again after a change. overlooks: what changed copies are not, in words. groups: equal
+    numbers mark records that belong together (a patient); one each when not given. labels: classes, kept in proportion by the
+    permutations. seed: of the permutations and of C_T's cells.
 
     Raises GanvasError for fewer than 20 held-out records, 20 training records or 10 samples: no null, no verdict.
     """
     notes = []
+    records = pictures if records is None else records
     if len(generated) > MOST or len(heldout) > MOST:
         notes.append(f"of {len(generated)} samples and {len(heldout)} held-out records at most {MOST} each were audited")
         g, h_ = (_some(len(part), MOST, seed) for part in (generated, heldout))
@@ -121,6 +135,8 @@ def audit(
             generated[g], train, heldout[h_], features=features, train_flipped=train_flipped,
             heldout_flipped=None if heldout_flipped is None else heldout_flipped[h_],
             pictures=None if pictures is None else (pictures[0][g], pictures[1], pictures[2][h_]),
+            records=None if records is None else (records[0][g], records[1], records[2][h_]),
+            recogniser=recogniser, overlooks=overlooks,
             train_groups=train_groups, heldout_groups=None if heldout_groups is None else heldout_groups[h_],
             train_labels=train_labels, heldout_labels=None if heldout_labels is None else heldout_labels[h_],
             seed=seed, device=device,
@@ -144,12 +160,35 @@ def audit(
     null = np.concatenate([_some(t, MOST, seed), np.arange(t, t + h)])
     inside = None if mirrored is None else mirrored[:t]
     among = feature_distances(real[null], train, inside, device=device)
+    norm = float(np.sqrt(np.square(train - train.mean(axis=0), dtype=np.float64).sum(axis=1).mean()))
+    marks = None if recogniser is None or records is None else recogniser.marks(records[1])
+    same = same_records(to_real, among[-h:], norm, records, recogniser, marks, groups)
+    unseen = np.flatnonzero(~same.heldout_in_train)
+    if len(unseen) < h:
+        told = f"{h - len(unseen)} of {h} held-out records are twins of training records, and so no unseen ones"
+        if len(unseen) < LEAST_HELDOUT:
+            raise GanvasError(
+                f"{told}: {len(unseen)} are left, the audit needs {LEAST_HELDOUT}; hold out what is not trained on"
+            )
+        notes.append(f"{told}: they are left out")
+        kept, rows = (
+            np.concatenate([np.arange(t), t + unseen]),
+            np.concatenate([np.arange(len(null) - h), len(null) - h + unseen]),
+        )
+        to_real, real, groups, among = to_real[:, kept], real[kept], groups[kept], among[rows]
+        null = np.concatenate([null[: len(null) - h], np.arange(t, t + len(unseen))])
+        heldout = heldout[unseen]
+        heldout_labels = None if heldout_labels is None else heldout_labels[unseen]
+        pictures = None if pictures is None else (*pictures[:2], pictures[2][unseen])
+        h = len(unseen)
     ratios, _, nearest = nearest_ratio(among, groups[:t], excluded=groups[null])
     spaces = [Space("features", *nearest_ratio(to_real[:, :t], groups[:t]), ratios, nearest)]
     residual = None
     if pictures is not None:
         space, residual = pixel_search(*pictures, groups, null, seed=seed, device=device)
         spaces.append(space)
+    if recogniser is not None and records is not None and marks is not None:
+        spaces.append(_by_changes(recogniser, same, records[1], marks, groups[:t], null[: len(null) - h], unseen))
 
     measures: dict[str, Measure] = {}
     tests: dict[str, float] = {}
@@ -159,12 +198,13 @@ def audit(
         tests[f"near_copies_{space.name}"] = tail_excess(
             space.ratio, space.null, groups[space.nearest], groups[space.null_nearest]
         )
-        deep = [round(share * len(space.null)) for share in BULK]
-        tests[f"nearness_{space.name}"] = tail_excess(
-            space.ratio, space.null, groups[space.nearest], groups[space.null_nearest], deep
-        )
+        if space.name != CHANGES:  # most records are like none but for a change: there is no bulk
+            deep = [round(share * len(space.null)) for share in BULK]
+            tests[f"nearness_{space.name}"] = tail_excess(
+                space.ratio, space.null, groups[space.nearest], groups[space.null_nearest], deep
+            )
         flagged |= space.ratio < _threshold(space)
-    measures["near_copies"] = _near_copies(flagged, spaces, protocol)
+    measures["near_copies"] = _near_copies(flagged, spaces, protocol, same, "" if recogniser is None else recogniser.changes)
     if residual is not None:
         places = [rank for rank in NOISY_RANKS if rank <= NOISY_SHARE * len(residual.null)]
         tests["noisy_copies"] = tail_excess(
@@ -184,8 +224,36 @@ def audit(
     verdict, reason = judge(measures, tests, n)
     if copying is None:
         notes.append("C_T is left out: it needs about 60 held-out records and 60 samples")
-    pairs = _pairs(spaces, to_real[:, t:].argmin(axis=1))
-    return Audit(verdict, reason, measures, pairs, tuple(notes), tests, tuple(spaces))
+    pairs = [replace(p, heldout=int(unseen[p.heldout])) for p in _pairs(spaces, to_real[:, t:].argmin(axis=1))]
+    few = f"fewer than {least_seen(n, len(null))} near copies among these {n} samples (exact ones are told one by one)"
+    overlooked = (few, overlooks) if overlooks else (few,)
+    return Audit(verdict, reason, measures, pairs, tuple(notes), tests, tuple(spaces), overlooked)
+
+
+CHANGES = "changes"
+
+
+def _by_changes(
+    recogniser: Recogniser, same: Same, train: np.ndarray, marks: np.ndarray, groups: np.ndarray, chosen: np.ndarray,
+    unseen: np.ndarray,
+) -> Space:  # fmt: skip
+    """The near-copy search by likeness. chosen: training records of the null; unseen: the held-out ones."""
+    assert same.made is not None and same.unseen is not None
+    own = likest(recogniser, train[chosen], train, marks, groups, groups[chosen])
+    null = np.concatenate([own.ratio, same.unseen.ratio[unseen]])
+    nearest = np.concatenate([own.index, same.unseen.index[unseen]])
+    return Space(CHANGES, same.made.ratio, 1 - same.made.likeness, same.made.index, null, nearest)
+
+
+def least_seen(n: int, null: int) -> int:
+    """The least number of near copies among n samples that can become `suspect`, when each lies nearer than all of the null."""
+    from scipy.stats import hypergeom
+
+    places = sum(rank < null for rank in RANKS)
+    for count in range(1, n + 1):
+        if float(hypergeom.sf(count - 1, n + null, n, count)) * places < SUSPECT_BELOW:
+            return count
+    return n + 1
 
 
 def judge(measures: dict[str, Measure], tests: dict[str, float], n: int) -> tuple[str, str]:
@@ -193,9 +261,10 @@ def judge(measures: dict[str, Measure], tests: dict[str, float], n: int) -> tupl
     near, most = measures["near_copies"], {k: p for k, p in tests.items() if k.startswith("near_copies")}
     noisy = tests.get("noisy_copies", 1.0)
     name, p = min(most.items(), key=lambda item: item[1])
-    where = "pixels" if name.endswith("pixels") else "features"
+    where = f"but for {near.more['changes']}" if name.endswith(CHANGES) else name.rpartition("_")[2]
+    exact = f", {near.more['exact']} of them exact" if near.more["exact"] else ""
     found = (
-        f"{near.value:.0f} of {n} samples are near copies of a training record ({where}), where unseen real records "
+        f"{near.value:.0f} of {n} samples are near copies of a training record ({where}){exact}, where unseen real records "
         f"give about {near.more['expected']:.1f} (p = {p:.1g})"
     )
     if p < COPIES_BELOW:
@@ -208,9 +277,14 @@ def judge(measures: dict[str, Measure], tests: dict[str, float], n: int) -> tupl
         )
     if p < SUSPECT_BELOW:
         return "suspect", found
-    if near.more["exact"] and not near.more["exact_null"]:
+    if alone := near.more["exact"] + near.more["changed"] - near.more["also_heldout"]:
+        but = f", {near.more['changed']} of them but for {near.more['changes']}" if near.more["changed"] else ""
         return "suspect", (
-            f"{near.more['exact']} of {n} samples match a training record almost exactly, "
+            f"{alone} of {n} samples are a training record up to rounding{but}, and no held-out one: look at the pairs"
+        )
+    if near.more["single"] and not near.more["single_null"]:
+        return "suspect", (
+            f"{near.more['single']} of {n} samples match a training record almost exactly, "
             "and no unseen real record does: look at the pairs"
         )
     name, p = min(((k, p) for k, p in tests.items() if k.startswith("nearness")), key=lambda item: item[1])
@@ -294,19 +368,23 @@ def _threshold(space: Space) -> float:
     return float(np.quantile(space.null, NULL_SHARE, method="lower"))
 
 
-EXACT = 0.02  # a ratio this small in either space: one record fits fifty times better than any other
+SINGLE = 0.02  # a ratio this small in any space: one record fits fifty times better than any other
 
 
-def _near_copies(flagged: np.ndarray, spaces: list[Space], protocol: str) -> Measure:
-    """How many samples are nearer to one training record than real records are, in either space, and what chance gives."""
+def _near_copies(flagged: np.ndarray, spaces: list[Space], protocol: str, same: Same, changes: str) -> Measure:
+    """How many samples are nearer to one training record than real records are, in any space, and what chance gives.
+
+    exact: samples that are a training record; changed: those that are one but for a change; also_heldout: those of both that
+    are a held-out one as well. single: samples whose ratio is below SINGLE.
+    """
     from scipy.stats import beta
 
     null = np.zeros(len(spaces[0].null), bool)
-    exact, exact_null = np.zeros(len(flagged), bool), np.zeros(len(null), bool)
+    single, single_null = np.zeros(len(flagged), bool), np.zeros(len(null), bool)
     for space in spaces:
         null |= space.null < _threshold(space)
-        exact |= space.ratio < EXACT
-        exact_null |= space.null < EXACT
+        single |= space.ratio < SINGLE
+        single_null |= space.null < SINGLE
     k, n = int(flagged.sum()), len(flagged)
     return Measure(
         float(k),
@@ -316,8 +394,12 @@ def _near_copies(flagged: np.ndarray, spaces: list[Space], protocol: str) -> Mea
         {
             "share": k / n,
             "expected": float(null.mean() * n),
-            "exact": int(exact.sum()),
-            "exact_null": int(exact_null.sum()),
+            "exact": int((same.in_train & ~same.changed).sum()),
+            "changed": int(same.changed.sum()),
+            "also_heldout": int((same.in_train & same.in_heldout).sum()),
+            "changes": changes,
+            "single": int(single.sum()),
+            "single_null": int(single_null.sum()),
             "distinct_records": len({int(s.nearest[i]) for s in spaces for i in np.flatnonzero(s.ratio < _threshold(s))}),
             "thresholds": {space.name: _threshold(space) for space in spaces},
         },

@@ -50,6 +50,12 @@ def drawn(count: int, size: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(count, size, replace=False))
 
 
+def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """(mean, low, high) of 2 or more independent numbers: the normal 95 % interval, not below 0 where none of them is."""
+    mean, half = float(values.mean()), NORMAL_95 * float(values.std(ddof=1)) / math.sqrt(len(values))
+    return mean, max(mean - half, 0.0) if values.min() >= 0 else mean - half, mean + half
+
+
 def share_interval(share: float, count: float) -> tuple[float, float]:
     """The 95 % interval of a share observed on `count` independent samples (Wilson 1927); `count` may be an effective one."""
     square = NORMAL_95**2

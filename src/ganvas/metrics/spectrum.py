@@ -280,7 +280,7 @@ def shifted_interval(value: float, drawn: np.ndarray, least: float = -math.inf) 
     mean at the value.
     """
     low, high = np.quantile(drawn, (0.025, 0.975)) - drawn.mean() + value
-    return max(float(low), least), float(high)
+    return max(min(float(low), value), least), max(float(high), value)  # where all are equal, rounding stays on its side
 
 
 def _summary(size: tuple[int, int], logs: np.ndarray) -> RadialSpectrum:

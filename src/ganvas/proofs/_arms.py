@@ -41,14 +41,14 @@ def trained(
         raise KeyboardInterrupt
     facts = {key: result[key] for key in ("rounds", "samples", "seconds")}
     facts["processor_seconds"] = None if begun else round(time.process_time() - processor, 1)
-    return Run(folder), facts
+    return Run(folder, which="last"), facts
 
 
 def data_of(run: Run) -> Dataset:
     """The data set of a run, split as it was."""
-    from ..run import opening
+    from ..run.opening import open_record_data
 
-    dataset: Dataset = opening.data_of(run.record)
+    dataset: Dataset = open_record_data(run.record)
     return dataset
 
 

@@ -62,7 +62,7 @@ def system(task: Task) -> Outcome:
             result = train("netgan", task.data, out=folder, budget=f"{until}r", seed=task.seed, quiet=True, **settings)
         if result["stopped"] == "signal":
             raise KeyboardInterrupt
-        run = Run(folder)
+        run = Run(folder, which="last")
         look = _look(run, learnt, pairs, truth, task.seed)
         trace.append({"round": result["rounds"], "seconds": result["seconds"], **look})
         task.say(f"round {result['rounds']}: edge overlap {look['edge_overlap']:.3f}, held-out links {look['auroc']:.3f}")

@@ -320,7 +320,7 @@ def _short(task: Task, data: Path, name: str, config: dict[str, Any]) -> tuple[A
 
 
 def _verse(task: Task, data: Path, name: str, config: dict[str, Any]) -> dict[str, float]:
-    from ganvas.kinds.tokens.kind import texts
+    from ganvas.kinds.tokens.spec import texts
     from ganvas.metrics.bleu import bleu, self_bleu
     from ganvas.proofs._arms import data_of
 

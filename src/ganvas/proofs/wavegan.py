@@ -158,7 +158,7 @@ def judged(task: Task, dataset: Dataset, clips: np.ndarray, facts: dict[str, Any
         "low": score.low,
         "high": score.high,
         "shares": dict(zip(dataset.spec.classes, [round(float(s), 4) for s in shares], strict=True)),
-        "class_kl": float(min(covered["kl"].value, 99.0)),  # infinity is no JSON
+        "class_kl": float(min(covered["kl"].more["observed"], 99.0)),  # infinity is no JSON
         "judge_on_heldout": float((judge(dataset.values[held]).argmax(1) == dataset.labels[held]).mean()),
         "log_mel_kid": _distance(dataset, clips),
     }

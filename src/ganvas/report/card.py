@@ -68,7 +68,8 @@ def config_text(facts: Facts) -> str:
     import yaml
 
     values = read_yaml(facts.path / FILE)
-    values.get("data", {}).pop("place", None)  # says more about a machine than about the data
+    for name in ("place", "notes"):  # names of folders and files, which say more about a machine than about the data
+        values.get("data", {}).pop(name, None)
     values["run"]["data"] = facts.data_name
     return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
@@ -105,10 +106,9 @@ def bibtex(facts: Facts) -> str:
 def limits(facts: Facts, able: list[Use]) -> list[str]:
     """What a user must not expect, for its kind of data and what it does. able: its uses."""
     spec: Any = facts.record.spec
-    data = facts.record.data
     found = [
-        f"It knows {data['train']:,} training records and nothing else: what is rare or absent there is rare or absent in "
-        "what it makes, and what is unbalanced there stays so."
+        f"It knows {facts.record.learnt:,} training records and nothing else: what is rare or absent there is rare or absent "
+        "in what it makes, and what is unbalanced there stays so."
     ]
     found.append(kind_of(spec.kind).says.limit)
     if isinstance(kind_of(spec.kind), Seen):
@@ -178,7 +178,7 @@ def data_rows(facts: Facts) -> list[tuple[str, str]]:
     return [
         ("data", facts.data_name + (" (a phantom: simulated)" if facts.phantom else "")),
         ("records", facts.records),
-        ("training records", f"{data['train']:,}"),
+        ("training records", facts.record.learnt_text.replace(" training records", "")),
         ("held-out records", f"{data['heldout']:,} ({split})" if data["heldout"] else "0"),
         ("classes", ", ".join(spec.classes) or "none"),
         ("fingerprint", str(data["fingerprint"])),
@@ -194,6 +194,7 @@ def training_rows(facts: Facts) -> list[tuple[str, str]]:
     rows = [
         ("system", f"{facts.record.card.name}: {facts.record.card.title}"),
         ("played", f"{facts.round:,} rounds on {facts.samples:,} records drawn, in {describe_seconds(facts.seconds)}"),
+        *([("weights", facts.without_folders(facts.why.partition("; ")[0].removeprefix("weights of ")))] if facts.why else []),
         ("budget", settings.budget or "none"),
         ("seed", str(settings.seed)),
     ]

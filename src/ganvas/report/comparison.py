@@ -58,7 +58,8 @@ def compare(
     rows = _rows(facts, names)
     pairs = list(zip(names, facts, strict=True))
     notes = [f"{name} has not been evaluated: run  ganvas evaluate {f.path}" for name, f in pairs if f.evaluation is None]
-    notes += [f"{name} was evaluated with other weights than its last ones: evaluate it again" for name, f in pairs if f.stale]
+    notes += [f"{name} was evaluated with other weights than those to use: evaluate it again" for name, f in pairs if f.stale]
+    notes += [f"{name}: {f.why}" for name, f in pairs if f.why]
     result: dict[str, Any] = {
         "runs": [
             {

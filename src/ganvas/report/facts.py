@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import GanvasError
 from ..evaluation.table import ROWS
 from ..kinds import describe
+from ..run.checkpoint import preferred
 from ..run.load import RunRecord, read_run
 from ..run.logs import read_metrics
 
@@ -46,13 +47,16 @@ class Health:
 class Facts:
     """A run as its folder tells it.
 
-    rows: of `metrics.jsonl`. manifest: of the checkpoint, with `round`, `samples` and `seconds`. pictures: (round, file) in
-    order, up to it. evaluation: `RUN/evaluation/evaluation.json`. stale: whether other weights than these were
-    evaluated, because the run went on or because another checkpoint was judged.
+    which: the checkpoint it is about; why: a line, where the run's own alarms chose it. rows: of `metrics.jsonl`. manifest: of
+    the checkpoint, with `round`, `samples` and `seconds`. pictures: (round, file) in order, up to it.
+    evaluation: `RUN/evaluation/evaluation.json`. stale: whether other weights than these were evaluated, as when the run went
+    on.
     """
 
     path: Path
     record: RunRecord
+    which: str
+    why: str
     environment: dict[str, Any]
     rows: list[dict[str, Any]]
     manifest: dict[str, Any]
@@ -120,9 +124,10 @@ class Facts:
         return float(np.interp(round, rounds, samples))
 
 
-def read_facts(run: str | Path, system: str | Path | None = None, which: str = "last") -> Facts:
-    """The facts of a run, up to one of its checkpoints. system: its file, where it is not one of ganvas's own.
+def read_facts(run: str | Path, system: str | Path | None = None, which: str | None = None) -> Facts:
+    """The facts of a run, up to one of its checkpoints (`run.checkpoint.preferred` by default).
 
+    system: its file, where it is not one of ganvas's own.
     Raises GanvasError when it is no run, or has no such checkpoint although it has others.
     """
     from ..registry import find
@@ -132,6 +137,7 @@ def read_facts(run: str | Path, system: str | Path | None = None, which: str = "
     record = read_run(run)
     path = record.path
     rows = read_metrics(path)
+    which, why = preferred(path) if which is None else (which, "")
     checkpoint = path / "checkpoints" / which / "manifest.json"
     if which != "last" and not checkpoint.exists():
         raise GanvasError(f"{path} has no checkpoint '{which}': leave out --checkpoint for the last one")
@@ -141,6 +147,8 @@ def read_facts(run: str | Path, system: str | Path | None = None, which: str = "
     return Facts(
         path=path,
         record=record,
+        which=which,
+        why=why,
         environment=_json(path / "environment.json"),
         rows=[row for row in rows if isinstance(row.get("round"), int)],
         manifest=manifest,

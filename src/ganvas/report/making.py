@@ -24,7 +24,7 @@ def report(
     overwrite: bool = False,
     evaluate: bool = False,
     licence: str | None = None,
-    which: str = "last",
+    which: str | None = None,
     device: str = "cpu",
     system: str | Path | None = None,
     say: Callable[[str], None] | None = None,
@@ -33,8 +33,8 @@ def report(
 
     out: the file (default: `RUN/report.html`, for several runs `report.html` here). overwrite: replace a file of that name; a
     run's own `RUN/report.html` is renewed without. evaluate: judge runs first that were not, or that went on since. licence: of
-    the data, kept with the run and stated in its card. which: the checkpoint (`last`, `previous`, `best`) the report is about.
-    system: the file of a system that is not ganvas's own.
+    the data, kept with the run and stated in its card. which: the checkpoint (`last`, `previous`, `best`) the report is about;
+    by default as for `ganvas.load`. system: the file of a system that is not ganvas's own.
 
     Returns `page`, `bytes` and `runs`: by run `plots`, `card`, `evaluated` and `notes`.
 
@@ -68,7 +68,7 @@ def report(
             judge(str(facts.path), out=place, overwrite=True, which=which, device=device, system=system, say=say)
         facts = read_facts(facts.path, which=which)
         say(f"{facts.path}: drawing")
-        article, result = _article(facts, which, device, system, LARGEST // (4 * len(checked)))
+        article, result = _article(facts, facts.which, device, system, LARGEST // (4 * len(checked)))
         articles.append(article)
         results[str(facts.path)] = result
     content = report_page(articles).encode("utf-8", "backslashreplace")

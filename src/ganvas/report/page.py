@@ -158,8 +158,8 @@ def _told(facts: Facts) -> str:
 
     data, paper = facts.record.data, facts.record.card
     return (
-        f"{paper.title} ({paper.authors} {paper.year}), trained on {data['train']:,} {facts.records}: {facts.round:,} rounds "
-        f"in {describe_seconds(facts.seconds)}. {data['heldout']:,} records were held out."
+        f"{paper.title} ({paper.authors} {paper.year}), trained on {facts.record.learnt:,} {facts.records}: {facts.round:,} "
+        f"rounds in {describe_seconds(facts.seconds)}. {data['heldout']:,} records were held out."
     )
 
 

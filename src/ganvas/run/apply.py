@@ -7,8 +7,9 @@ same place in space. Not for drawing from noise (`draw.py`), nor for judging a r
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +34,11 @@ OVERLAP = 8  # a tile's side divided by this is shared with its neighbour
 
 @dataclass
 class _Input:
-    """A file to be worked on. name: where its result goes, relative, without suffix. format: of its result."""
+    """A file to be worked on. known: its name for the user, relative. name: where its result goes, relative, without suffix.
+    format: of its result."""
 
     path: Path
+    known: str
     name: str
     format: str
 
@@ -50,7 +53,7 @@ def apply(
     depth: int | None = None,
     fields: Mapping[str, str] | None = None,
     seed: int = 0,
-    which: str = "last",
+    which: str | None = None,
     device: str = "auto",
     system: Path | None = None,
     config: Mapping[str, Any] | None = None,
@@ -82,7 +85,10 @@ def apply(
             drawn = draw(opened, verb=use.verb, seed=seed, out=place, say=say, **asked)
             made = {"inputs": 0, "failed": [], "scores": [], **{key: drawn[key] for key in ("count", "files", "notes")}}
         else:
-            job = _Job(opened, use, Desk(place, say), options, fields or {}, format, depth, seed)
+            desk = Desk(place, say)
+            for note in opened.notes:
+                desk.note(note)
+            job = _Job(opened, use, desk, options, fields or {}, format, depth, seed)
             made = job.all(job.inputs(inputs), progress)
     made["files"] = moved(made["files"], place, target)
     return {"verb": use.verb, "done": use.done, "folder": str(target), **made}
@@ -125,7 +131,8 @@ class _Job:
         self.kind: Kind = kind
         made = [name for name in fields_given(use, work.fields) if name in work.fields]
         self.made = made[0] if made and use.keep is None else None  # the field that is written like the input
-        if self.made is None and (format is not None or depth is not None):
+        self.beside = made[0] if made and use.keep is not None else None  # the same, beside what the use keeps
+        if self.made is None and self.beside is None and (format is not None or depth is not None):
             what = "format" if format is not None else "depth"
             raise GanvasError(f"--{what} is for records that are made; this run {use.does}, which has files of its own")
         own, named = sorted_out(use, work, options)
@@ -133,12 +140,12 @@ class _Job:
         self.doing = use.done if use.tell is None else use.tell(work, self.options)
         self.settings = reading(run, fitted=use.fitted, seed=seed)
         self.given: dict[str, GivenField] = given_fields(use, work, {**named, **fields}, self.settings)
-        self.format = format if self.made is None or format is None else format_named(kind_of(self.out_spec.kind), format)
+        self.format = None if format is None else format_named(kind_of(self.out_spec.kind), format)
 
     @property
     def out_spec(self) -> Any:
         """Of the field that is written."""
-        return self.work.fields[self.made or self.work.main]
+        return self.work.fields[self.made or self.beside or self.work.main]
 
     def inputs(self, inputs: Sequence[str | Path]) -> list[_Input]:
         """The files in order, each with the name of its result. Raises GanvasError when two results would share a name."""
@@ -147,6 +154,7 @@ class _Job:
         kind = kind_of(self.out_spec.kind)
         usual = getattr(self.out_spec, "format", kind.formats[0])
         found: list[_Input] = []
+        writes = self.made is not None or self.beside is not None
         for given in inputs:
             listing = files_of(Path(given).expanduser(), self.kind)
             own = set(results_among(listing.source, listing.names)) if listing.source.is_dir() else set()
@@ -156,10 +164,13 @@ class _Job:
                 if name in own:
                     continue
                 like = kind.format_like(file) if kind is self.kind and isinstance(kind, WritesLike) else usual
-                found.append(_Input(file, stem(name), "" if self.made is None else self.format or like))
+                found.append(_Input(file, name, stem(name), (self.format or like) if writes else ""))
         if not found:
             raise GanvasError("on what? Name files or folders:  ganvas apply RUN FILE ... --out FOLDER")
         taken: dict[tuple[str, str], Path] = {}
+        if self.made is None:  # nothing forbids to call results by the whole name, as a.png and a.jpg need it
+            shared = Counter(one.name for one in found)
+            found = [replace(one, name=one.known) if shared[one.name] > 1 else one for one in found]
         for one in found:
             other = taken.setdefault((one.name, one.format), one.path)
             if other is not one.path:
@@ -168,7 +179,7 @@ class _Job:
 
     def all(self, files: list[_Input], progress: bool) -> dict[str, Any]:
         """Every file, and what belongs to all of them. Raises DataError when none could be read."""
-        from ..store.cache import bar
+        from ..store.progress import bar
 
         failed: list[str] = []
         with bar(self.use.says.doing, files, progress) as advance:
@@ -194,6 +205,7 @@ class _Job:
 
     def one(self, file: _Input, advance: Callable[..., None]) -> None:
         """Read a file, work on its pieces, write the results. Raises DataError when it cannot be read."""
+        self.desk.comes_from(file.name, file.known)
         self.work.renew()  # its result does not depend on the files before it
         if self.use.file is not None and self.use.file(self.work, self.desk, file.path, file.name, self.options):
             advance()
@@ -259,9 +271,7 @@ class _Job:
         spec = piece.spec if made_name == self.first else self.out_spec
         if isinstance(kind, WritesLike):
             spec = kind.resized(spec, tuple(made.shape[1:]), piece.spec if kind is self.kind else None, scale)
-        if self.depth is not None and isinstance(kind, Deep):
-            spec = kind.stored(spec, self.format or kind.formats[0], self.depth)
-        return Piece(decode(made, spec), spec)
+        return self.stored(made, spec)
 
     def tensor(self, piece: Piece) -> Tensor:
         """On the CPU, in the precision of the system: a large record goes to the device in tiles."""
@@ -269,7 +279,8 @@ class _Job:
         return made.to(self.work.dtype) if made.is_floating_point() else made
 
     def write(self, file: _Input, made: list[Piece]) -> None:
-        """What was made of a file, in the form of that file where it is of the same kind."""
+        """What was made of a file, in the form of that file where it is of the same kind; of records that were brought to the
+        size of training, in its format alone."""
         import numpy as np
 
         kind, record = kind_of(self.out_spec.kind), self.run.record
@@ -279,7 +290,7 @@ class _Job:
             self.desk.written += kind.write_like(
                 made,
                 self.desk.out / file.name,
-                file.path if kind is self.kind else None,
+                file.path if kind is self.kind and self.beside is None else None,
                 format=file.format,
                 depth=self.depth,
                 settings=self.settings,
@@ -295,6 +306,9 @@ class _Job:
         """Records of the size of training, some at once; their results are kept by the use, or as numbers and arrays."""
         total = sum(len(piece.records) for piece in pieces)
         names = [file.name] if total == 1 else [f"{file.name}-{k + 1:04d}" for k in range(total)]
+        for number, name in enumerate(names if total > 1 else (), start=1):
+            self.desk.comes_from(name, file.known, number)
+        made: list[Piece] = []
         # Records of the size of training go through together, others a piece at a time.
         groups = [pieces] if self.use.fitted else [[piece] for piece in pieces]
         start = 0
@@ -305,8 +319,10 @@ class _Job:
             fields = {self.first: self.joined(group, 0, count), **fields}
             for first in range(0, count, size):
                 part = slice(first, min(first + size, count))
-                self.looked(names[start + part.start : start + part.stop], {k: own[part] for k, own in fields.items()})
+                made += self.looked(names[start + part.start : start + part.stop], {k: own[part] for k, own in fields.items()})
             start += count
+        if made:
+            self.write(file, made)
 
     def joined(self, pieces: Sequence[Piece], start: int, count: int) -> Tensor:
         """`count` records of pieces from `start` on; a lone one stands for each."""
@@ -315,7 +331,8 @@ class _Job:
         found = torch.cat([self.tensor(piece) for piece in pieces])
         return found.expand(count, *found.shape[1:]) if len(found) == 1 else found[start : start + count]
 
-    def looked(self, names: list[str], fields: Mapping[str, Tensor]) -> None:
+    def looked(self, names: list[str], fields: Mapping[str, Tensor]) -> list[Piece]:
+        """What is found of records; returns those that were made, as far as the use does not keep them in its own way."""
         import torch
 
         given = {name: own.to(self.work.device) for name, own in fields.items()}
@@ -323,7 +340,16 @@ class _Job:
             made = self.use.run(self.work, given, self.options)
         if self.use.keep is not None:
             self.use.keep(self.work, self.desk, names, given, made)
+        drawn = [] if self.beside not in made else [self.stored(made.pop(self.beside), self.out_spec)]
         self.desk.take(names, made)
+        return drawn
+
+    def stored(self, made: Tensor, spec: Any) -> Piece:
+        """Records in the depth that was asked for."""
+        kind = kind_of(spec.kind)
+        if self.depth is not None and isinstance(kind, Deep):
+            spec = kind.stored(spec, self.format or kind.formats[0], self.depth)
+        return Piece(decode(made, spec), spec)
 
 
 def _spread(piece: Piece) -> int:

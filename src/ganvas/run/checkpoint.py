@@ -19,6 +19,7 @@ from typing import Any
 
 from ..errors import GanvasError
 from ..files import disk_errors, sync_folder, write_atomically
+from ..health.alarms import BETTER_BEFORE
 
 FORMAT = 1
 FILES = ("weights.safetensors", "state.pt")
@@ -84,6 +85,24 @@ def facts_of(run: Path, which: str) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def preferred(run: Path) -> tuple[str, str]:
+    """The checkpoint to use where nobody names one, and a line that says why where it is not `last`.
+
+    It is `best` when the run's own alarms say that the weights became no better after it (`health.alarms.BETTER_BEFORE`).
+    """
+    best, last = facts_of(run, "best"), facts_of(run, "last")
+    try:
+        alarms = json.loads((run / "health.json").read_text(encoding="utf-8"))["alarms"]
+        said = [kind for alarm in alarms if (kind := alarm["kind"]) in BETTER_BEFORE]
+    except (OSError, ValueError, KeyError, TypeError):  # no watch, or no file of one
+        said = []
+    if not said or best is None or last is None or best.get("round") == last.get("round"):
+        return "last", ""
+    told = " and ".join(dict.fromkeys(f"'{kind}'" for kind in said))
+    line = f"weights of checkpoints/best, round {best.get('round', 0):,}: the run's alarm says {told}"
+    return "best", f"{line}; --checkpoint last takes those of round {last.get('round', 0):,}"
 
 
 def _apart(weights: dict[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def draw(
     moves: Mapping[str, float] | None = None,
     fields: Mapping[str, str] | None = None,
     verb: str | None = None,
-    which: str = "last",
+    which: str | None = None,
     device: str = "auto",
     system: Path | None = None,
     config: Mapping[str, Any] | None = None,
@@ -86,6 +86,7 @@ def draw(
     if isinstance(kind, Deep):
         spec = kind.stored(spec, chosen, depth)
     records, labels, notes = _made(use, work, chosen_options, beside, getattr(spec, "depth", None))
+    notes = [*run.notes, *notes]
     if loudness is not None and isinstance(kind, Levelled):
         records, told = kind.loudness(records, spec, loudness)
         notes += told

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,16 @@ class RunRecord:
         return next(iter(self.fields.values()))
 
     @property
+    def learnt(self) -> int:
+        """Records that are learnt from: all of the training part, or those of the classes that the system is dealt."""
+        return int(self.data["learnt"]["records"])
+
+    @property
+    def learnt_text(self) -> str:
+        """`467 training records`, or `104 of 467 training records (class normal)`."""
+        return learnt_text(self.learnt, int(self.data["train"]), self.data["learnt"]["classes"])
+
+    @property
     def seed(self) -> int:
         """Of weights, order and noise in this attempt."""
         return (self.settings.seed + 104_729 * self.attempt) % 2**31
@@ -63,6 +73,12 @@ def read_run(path: Path | str) -> RunRecord:
         return RunRecord(path, card, settings, dict(values["config"]), fields, dict(values["data"]), attempt)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise GanvasError(f"{path / FILE}: incomplete or changed by hand ({error})") from error
+
+
+def learnt_text(records: int, train: int, classes: Sequence[str]) -> str:
+    """How many of the training records are learnt from, and of which classes."""
+    of = f" ({'class' if len(classes) == 1 else 'classes'} {' and '.join(classes)})" if classes else ""
+    return f"{train:,} training records{of}" if records == train else f"{records:,} of {train:,} training records{of}"
 
 
 def place_of(data: str) -> str | None:
@@ -123,13 +139,17 @@ def put_weights(system: Any, weights: dict[str, Any], where: Path) -> None:
 
 
 class Run:
-    """A trained run. `ganvas.load("runs/cxr").sample(64)` -> (64, H, W, C) array in file units."""
+    """A trained run. `ganvas.load("runs/cxr").sample(64)` -> (64, H, W, C) array in file units.
+
+    which: `last`, `previous` or `best`; None takes `last`, or `best` where the run's own alarms say that it is the better
+    one (`checkpoint.preferred`), and `notes` then say so.
+    """
 
     def __init__(
         self,
         path: Path | str,
         *,
-        which: str = "last",
+        which: str | None = None,
         device: str = "cpu",
         system: str | Path | None = None,
         config: Mapping[str, Any] | None = None,
@@ -139,7 +159,9 @@ class Run:
         if system is not None:
             find(str(system))
         self.record = read_run(path)
-        loaded = checkpoint.load(self.record.path, which)
+        self.which, told = checkpoint.preferred(self.record.path) if which is None else (which, "")
+        self.notes = [told] if told else []
+        loaded = checkpoint.load(self.record.path, self.which)
         if loaded is None:
             raise GanvasError(f"{path} has no checkpoint yet: go on with  ganvas train --resume {path}")
         weights, _, self.manifest = loaded
@@ -160,7 +182,7 @@ class Run:
             seed,
             name=self.record.card.name,
             place=str(self.record.path),
-            learnt=int(self.record.data["train"]),
+            learnt=self.record.learnt,
             directions=lambda: directions_of(self, say),
             kept=self.kept,
         )

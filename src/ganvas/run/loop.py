@@ -425,8 +425,8 @@ class _Loop:
         """What uses work with: the system as it is, and always the same noise."""
         from ..uses import Work
 
-        fields, learnt = self.record.fields, len(self.dataset.train_indices())
-        return Work(self.system, fields, self.settings.seed, name=self.record.card.name, learnt=learnt)
+        record = self.record
+        return Work(self.system, record.fields, self.settings.seed, name=record.card.name, learnt=record.learnt)
 
     def _kept(self, picture: Any) -> Path:
         """Where the picture of the moment was written; the logs have it too."""
@@ -458,12 +458,14 @@ class _Loop:
 
     def _announce(self) -> None:
         """Say what is about to happen, with the time, memory and disk it is expected to take."""
+        from ..kinds import describe
         from .expect import expectation
 
         record, live = self.record, self.live
         verb = f"resuming {self.folder} at round {self.engine.clock.round:,}" if self.resumed else f"run folder {self.folder}"
-        facts = record.data
-        live.say(f"{verb}; {facts['train']:,} records to learn from, {facts['heldout']:,} held out")
+        live.say(f"{verb}; {record.learnt_text} to learn from, {record.data['heldout']:,} held out")
+        parts = {name: describe(spec) for name, spec in record.fields.items()}
+        live.say("records: " + "; ".join(f"{name}: {of}" if len(parts) > 1 else of for name, of in parts.items()))
         plateau = self.watch is not None and self.watch.until_plateau
         live.say(expectation(self.engine, record.spec, self.budget, plateau=plateau))
 

@@ -1,8 +1,12 @@
-"""The data of a run: opened at the size it trains at, opened again when it goes on, refused when it has changed."""
+"""The data of a run: opened at the size it trains at, opened again when it goes on, refused when it has changed.
+
+A run keeps the held-out part that it recorded when it began (`split.json`), whatever rule later versions split by.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +20,22 @@ from ..store.listing import Source
 from .load import RunRecord, place_of
 from .settings import Settings, parse_size
 
+SPLIT = "split.json"
+EARLIER = (
+    "the held-out part is the one that the run recorded, by an earlier rule: twins are more of it than of the data, or divided "
+    "by it; a new run splits by the rule of today"
+)
+
 
 def with_options(settings: Settings, card: Card) -> Settings:
-    """The settings with the options of data that a system's card names, where the user names none."""
-    return dataclasses.replace(
-        settings, fit=settings.fit or card.options.get("fit"), size=settings.size or card.options.get("size")
-    )
+    """The settings with what is chosen for the user: the options of data that a system's card names, records of a phantom."""
+    from ..data.phantoms import is_phantom
+
+    fit = settings.fit or card.options.get("fit")
+    settings = dataclasses.replace(settings, fit=fit, size=settings.size or card.options.get("size"))
+    if settings.phantom_count is None and is_phantom(settings.data) and place_of(settings.data) is None:
+        settings = dataclasses.replace(settings, phantom_count=_phantom_count(settings.data))
+    return settings
 
 
 def open_run_data(settings: Settings, *, source: Any = None, progress: bool = False, card: Card) -> Any:
@@ -68,25 +82,6 @@ def _phantom_count(origin: Any) -> int:
     return phantom.count or kind_of(phantom.kind).says.phantom_count
 
 
-def data_of(record: RunRecord, *, source: Any = None, progress: bool = False) -> Any:
-    """The data set that a run was trained on, with what its specs learnt then (a scale); other data, in `source`, as it is."""
-    from ..data.learning import as_trained
-
-    dataset = records_of(record, source=source, progress=progress)
-    return as_trained(dataset, record.fields) if dataset.fingerprint == record.data["fingerprint"] else dataset
-
-
-def records_of(record: RunRecord, *, source: Any = None, progress: bool = False) -> Any:
-    """The data set that a run's settings lead to now."""
-    dataset = open_run_data(record.settings, source=source, progress=progress, card=record.card)
-    if dataset.fingerprint == record.data["fingerprint"] or record.settings.fit != "crop":
-        return dataset
-    # Runs from before say `crop` where nobody did, also of recordings that were cut into clips.
-    before = dataclasses.replace(record.settings, fit=None)
-    other = open_run_data(before, source=source, progress=progress, card=record.card)
-    return other if other.fingerprint == record.data["fingerprint"] else dataset
-
-
 def data_again(record: RunRecord) -> Any:
     """The data set that a run was trained on. Raises DataError when it is not there any more, GanvasError when it has changed
     or was an array in memory."""
@@ -102,7 +97,7 @@ def data_again(record: RunRecord) -> Any:
             f"{origin} is not there any more: put it back, or say where it is now:  ganvas train --resume {record.path} --data "
             "NEWPLACE"
         )
-    return _unchanged(record, data_of(record))
+    return _unchanged(record, open_record_data(record))
 
 
 def reopen(record: RunRecord, processes: Any) -> Any:
@@ -116,7 +111,64 @@ def reopen(record: RunRecord, processes: Any) -> Any:
 
 
 def same_data(record: RunRecord, data: Any) -> Any:
-    return _unchanged(record, data_of(record, source=data))
+    return _unchanged(record, open_record_data(record, source=data))
+
+
+def same_records(record: RunRecord, source: Any) -> bool:
+    """Whether data at another place holds the records that a run was trained on."""
+    return is_of(record, _opened(record, source, False))
+
+
+def open_record_data(record: RunRecord, *, source: Any = None, progress: bool = False) -> Any:
+    """The data set of a run that was begun, with the held-out part that it recorded and what its specs learnt then (a scale).
+    source: another place of it, or other data, which is as it is.
+
+    Raises GanvasError when the record of the split is gone or is not the run's.
+    """
+    from ..data.learning import as_trained
+
+    dataset = _opened(record, source, progress)
+    if not is_of(record, dataset):
+        return dataset
+    return as_trained(_with_recorded_split(record, dataset), record.fields)
+
+
+def _opened(record: RunRecord, source: Any, progress: bool) -> Any:
+    """What the settings of a run lead to."""
+    dataset = open_run_data(record.settings, source=source, progress=progress, card=record.card)
+    if is_of(record, dataset) or record.settings.fit != "crop":
+        return dataset
+    # Runs of before say `crop` where nobody did, also of recordings that were cut into clips.
+    unsaid = dataclasses.replace(record.settings, fit=None)
+    other = open_run_data(unsaid, source=source, progress=progress, card=record.card)
+    return other if is_of(record, other) else dataset
+
+
+def is_of(record: RunRecord, dataset: Any) -> bool:
+    """Whether these are the records that a run was trained on."""
+    return record.data["fingerprint"] in (dataset.fingerprint, *dataset.earlier)
+
+
+def _with_recorded_split(record: RunRecord, dataset: Any) -> Any:
+    path, wanted = record.path / SPLIT, record.data["fingerprint"]
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        held = np.zeros(len(dataset), bool)
+        held[np.asarray(kept["heldout"], np.int64)] = True
+        sound = kept["fingerprint"] == wanted and kept["records"] == len(dataset)
+    except FileNotFoundError:
+        if wanted == dataset.fingerprint:
+            return dataset  # by the rule of today it is the same
+        sound = False
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        sound = False
+    if not sound:
+        raise GanvasError(
+            f"{path}: is missing, damaged or of another run; it says which records were held out: copy it back, or start a new "
+            f"run with  --init-from {record.path}"
+        )
+    notes = dataset.notes if wanted == dataset.fingerprint else (*dataset.notes, EARLIER)
+    return dataclasses.replace(dataset, heldout=held, fingerprint=wanted, notes=notes, earlier=())
 
 
 def _unchanged(record: RunRecord, dataset: Any) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 from ..kinds import kind_of
 from ..registry import Card
 from .budget import describe_seconds, parse_budget
+from .load import learnt_text
 from .settings import Settings
 
 PATIENCE, MOST_ROUNDS = 2.0, 20  # seconds and rounds that are tried, after the first, which sets everything up
@@ -44,16 +45,19 @@ def rehearse(plan: Plan) -> dict[str, Any]:
     """What would happen, as plain values.
 
     Keys: `dry_run` (True), `system`, `folder` (that would be made), `data` (`source`, `kind`, `records`, `train`, `heldout`,
-    `of`: what a record is, `labels`: records by class, `notes`), `config` (of the system, after the preset), `run` (other
-    settings), `parameters` (by network), `memory` (`needed_mb` foretold where it comes near what there is, `in_use_mb` after
-    the rounds that were tried, `limit_mb`), `pace` (`rounds` tried, `seconds` a round, `phase` they were of, `in_budget`: the
-    rounds within a budget of time, else None; None with several processes).
+    `learnt`: the records and classes that are learnt from, `of`: what a record is, `labels`: records by class, `notes`),
+    `config` (of the system, after the preset), `run` (other settings), `parameters` (by network), `memory`
+    (`needed_mb` foretold where it comes near what there is, `in_use_mb` after the rounds that were tried, `limit_mb`), `pace`
+    (`rounds` tried, `seconds` a round, `phase` they were of, `in_budget`: the rounds within a budget of time, else None; None
+    with several processes).
     """
     dataset, spec = plan.dataset, plan.dataset.spec
     labels = None
     if dataset.labels is not None:
         counts = Counter(int(label) for label in dataset.labels)
         labels = {name: counts[index] for index, name in enumerate(spec.classes)}
+    from ..data.streams import learnt_from
+
     pace, in_use = _paced(plan)
     return {
         "dry_run": True,
@@ -66,6 +70,7 @@ def rehearse(plan: Plan) -> dict[str, Any]:
             "records": len(dataset),
             "train": len(dataset.train_indices()),
             "heldout": len(dataset.heldout_indices()),
+            "learnt": learnt_from(plan.made, dataset),
             "labels": labels,
             "notes": list(dataset.notes),
         },
@@ -137,7 +142,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     data, pace, memory = found["data"], found["pace"], found["memory"]
     out = [
         "dry run: this is what would happen; nothing was written but the cache of decoded data",
-        f"data    {data['source']}: {data['records']:,} {data['of']}; {data['train']:,} to learn from, "
+        f"data    {data['source']}: {data['records']:,} {data['of']}; "
+        f"{learnt_text(data['learnt']['records'], data['train'], data['learnt']['classes'])} to learn from, "
         f"{data['heldout']:,} held out",
     ]
     labels = data["labels"]

@@ -23,12 +23,13 @@ from . import checkpoint
 from .budget import parse_budget
 from .load import RunRecord, given_spec, place_of, read_run
 from .loop import play
-from .opening import open_run_data, records_of, same_data, with_options
+from .opening import SPLIT, open_run_data, same_data, same_records, with_options
 from .rehearsal import Plan, rehearse
 from .resolving import check_sharing, choose_preset, resolve_numbers
 from .settings import ANY_TIME, FILE, Settings, build_settings, parse_size, read_yaml, write_yaml
 
-BEGINNINGS = ("checkpoints", "samples", "environment.json", "split.json", "start.safetensors")  # of a run not yet complete
+NOTES = 10  # on the data, that are told before a run; all of them stand in its folder
+BEGINNINGS = ("checkpoints", "samples", "environment.json", SPLIT, "start.safetensors")  # of a run not yet complete
 
 
 def train(
@@ -212,8 +213,7 @@ def _recheck_memory(record: RunRecord, settings: Settings, say: Callable[[str], 
 
 def _same_records(record: RunRecord, data: str | Path) -> bool:
     """Whether data at another place has the fingerprint of that a run was trained on."""
-    found = records_of(record, source=data)
-    return bool(found.fingerprint == record.data["fingerprint"])
+    return same_records(record, data)
 
 
 def _same_size(text: str | None) -> tuple[Any, ...]:
@@ -254,8 +254,10 @@ def plan(
     spec = dataset.spec
     if spec.kind not in card.data:
         raise GanvasError(f"{card.name} learns from {' or '.join(card.data)} data, but {settings.data} holds {spec.kind}")
-    for note in dataset.notes[:10]:
+    for note in dataset.notes[:NOTES]:
         say(f"note: {note}")
+    if more := dataset.notes[NOTES:]:
+        say(f"note: {len(more)} more notes on the data stand in {FILE} of the run, and in  --dry-run")
     given_to_it = given_spec(card, {name: part.spec for name, part in dataset.fields.items()})
     count = len(dataset.train_indices())
     preset = choose_preset(module, settings.preset, overrides, system_class.Config)
@@ -274,7 +276,19 @@ def plan(
             say(f"note: {note}")
         dataset, made = learnt, system_class(given_spec(card, {name: f.spec for name, f in learnt.fields.items()}), config)
     _check_plateau(settings, made, dataset)
-    return Plan(card, folder, settings, dataset, config, made, need, overrides)
+    if chosen := settled(config, made.config):
+        say(f"note: chosen by {card.name}: {', '.join(chosen)}")
+    return Plan(card, folder, settings, dataset, made.config, made, need, overrides)
+
+
+def settled(asked: Any, found: Any) -> list[str]:
+    """The settings that a system settled itself, as `normal=healthy`: where one was left open, or the data allows no other."""
+    told = []
+    for name, value in dataclasses.asdict(found).items():
+        before = getattr(asked, name)
+        if value != before:
+            told.append(f"{name}={value}" + (f" in place of {before}" if before else ""))
+    return told
 
 
 def _begin(plan: Plan, init_from: str | Path | None) -> None:
@@ -290,12 +304,14 @@ def _begin(plan: Plan, init_from: str | Path | None) -> None:
             (folder / part).mkdir(exist_ok=True)
     if init_from is not None:
         _seed_from(Path(init_from), folder, card)
+    from ..data.streams import learnt_from
     from ..doctor import machine
 
     write_json(folder / "environment.json", machine())
     heldout = [int(i) for i in dataset.heldout_indices()]
-    write_json(folder / "split.json", {"fingerprint": dataset.fingerprint, "records": len(dataset.values), "heldout": heldout})
+    write_json(folder / SPLIT, {"fingerprint": dataset.fingerprint, "records": len(dataset.values), "heldout": heldout})
     facts = {"fingerprint": dataset.fingerprint, "train": len(dataset.train_indices()), "heldout": len(heldout)}
+    facts |= {"learnt": learnt_from(plan.made, dataset), "notes": list(dataset.notes)}
     if (place := None if settings.data == "array" else place_of(settings.data)) is not None:
         facts["place"] = place
     # config.yaml comes last: a folder that has it is a complete run folder.

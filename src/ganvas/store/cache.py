@@ -18,17 +18,17 @@ import json
 import os
 import shutil
 import socket
-import sys
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ..errors import RunError
+from .progress import bar
 
 LIMIT_GB = 50.0
 """Entries used longest ago are removed when all together exceed this (`GANVAS_CACHE_LIMIT_GB` overrides it)."""
@@ -111,54 +111,6 @@ def in_parallel(
         finally:
             for future in waiting:
                 future.cancel()
-
-
-@contextlib.contextmanager
-def bar(what: str, items: Iterable, progress: bool = True) -> Iterator[Callable[..., None]]:
-    """A progress bar on stderr for a terminal; nothing otherwise, nor for work of under half a second.
-
-    Yields advance(amount=1.0), in items.
-    """
-    total = len(items) if isinstance(items, Sized) else None
-    if not progress or not sys.stderr.isatty():
-        yield lambda amount=1.0: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    shown = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True,
-    )  # fmt: skip
-    started = time.monotonic()
-    done = 0.0
-
-    def advance(amount: float = 1.0) -> None:
-        nonlocal done
-        done += amount
-        if not shown.live.is_started and time.monotonic() - started > 0.5:
-            shown.start()
-        if shown.live.is_started:
-            shown.update(task, completed=done)
-
-    task = shown.add_task(what, total=total)
-    try:
-        yield advance
-    finally:
-        if shown.live.is_started:
-            shown.stop()
-
-
-@contextlib.contextmanager
-def busy(what: str, progress: bool = True) -> Iterator[None]:
-    """A sign of life on stderr for a terminal, for work whose end cannot be foreseen."""
-    if not progress or not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(what):
-        yield
 
 
 class Cache:

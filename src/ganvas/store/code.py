@@ -18,8 +18,8 @@ from pathlib import Path
 
 PACKAGE = __name__.partition(".")[0]
 ROOT = Path(__file__).parents[1]
-FILLING = ("fill", "fill_array", "fill_texts", "settle", "beside")
-"""Methods of a kind that decide on its records; its other methods, and what only these use, are not looked at."""
+FILLING = ("fill", "fill_array", "fill_texts", "settle", "beside", "prints", "likeness")
+"""Methods of a kind that decide on its records, and on which are twins; others, and what only these use, are not looked at."""
 ALWAYS = tuple(f"{PACKAGE}.store.{name}" for name in ("cache", "entry", "listing", "splits"))
 """What lists files with their labels and groups, and writes entries, whatever the kind."""
 IS_KIND = re.compile(r"^KIND\b.*=", re.MULTILINE)

@@ -31,7 +31,7 @@ class Dataset:
     volume, near twins) are never on both sides of the split. heldout: (N,) bool. source: as the user named it.
     fingerprint: a hash of the content and of every setting that changes the values or the split. notes: what was
     skipped, changed or is worth knowing, one line each. declared_split: whether the data itself says what is held out (a
-    `split` column, `train` and `test` folders).
+    `split` column, `train` and `test` folders). earlier: the fingerprints that these records had by earlier rules of splitting.
     """
 
     fields: dict[str, Field]
@@ -42,6 +42,7 @@ class Dataset:
     fingerprint: str
     notes: tuple[str, ...] = ()
     declared_split: bool = False
+    earlier: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.groups)

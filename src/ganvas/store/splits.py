@@ -108,8 +108,11 @@ def _blocks(thumbs: np.ndarray, threshold: float, seed: int, block: int = 2048) 
 def hold_out(groups: np.ndarray, labels: np.ndarray | None, share: float, seed: int) -> np.ndarray:
     """Which records are held out: (N,) bool. Whole groups only, about `share` of every label, the same for a seed.
 
-    groups (N,) int64; labels (N,) int64 or None. Groups of several records are placed first, in random order, each only
-    where it brings the held-out counts nearer to their targets; single records fill what is missing, label by label.
+    groups (N,) int64; labels (N,) int64 or None. The held-out part is like the rest: of groups of every size the share is held
+    out. Groups are gone through from large to small, those of a size in random order, and one is held out as soon as what is
+    due of its labels, and of all together, exceeds a share of its size that is drawn once (systematic sampling with a random
+    start, Cochran 1977, chapter 8); single records fill what is missing, label by label. A group of more than half of what is
+    wanted stays in training where there are enough others: a held-out part of one group would be no sample.
     At least one group is left for training and, if `share` > 0 and there are two groups or more, one is held out as
     soon as `share` of the records comes to half a record or more.
     """
@@ -123,29 +126,47 @@ def hold_out(groups: np.ndarray, labels: np.ndarray | None, share: float, seed: 
     number, sizes = np.unique(groups, return_inverse=True, return_counts=True)[1:]
     if len(sizes) < 2:
         return out
-    wanted = share * np.bincount(kinds, minlength=classes)
-    missing = wanted.copy()
+    missing = share * np.bincount(kinds, minlength=classes)
     chosen = np.zeros(len(sizes), bool)
     order = np.argsort(number, kind="stable")
     ends = np.cumsum(sizes)
-    several = np.flatnonzero(sizes > 1)
-    for group in several[rng.permutation(len(several))]:
-        counts = np.bincount(kinds[order[ends[group] - sizes[group] : ends[group]]], minlength=classes)
-        if np.abs(missing - counts).sum() < np.abs(missing).sum():
+    large = sizes > share * n / 2
+    if sizes[~large].sum() < 2 * share * n:
+        large[:] = False
+    several = np.flatnonzero((sizes > 1) & ~large)
+    several = several[rng.permutation(len(several))]
+    due, threshold = np.zeros(classes), rng.uniform()
+    for group in several[np.argsort(-sizes[several], kind="stable")]:
+        present, counts = np.unique(kinds[order[ends[group] - sizes[group] : ends[group]]], return_counts=True)
+        due[present] += share * counts
+        wins = _lacking(due[present], threshold) - _lacking(due[present] - counts, threshold)
+        wins += due.sum() - threshold * sizes[group]
+        if wins > 0 and np.abs(missing[present] - counts).sum() < np.abs(missing[present]).sum():
             chosen[group] = True
-            missing -= counts
+            due[present] -= counts
+            missing[present] -= counts
     single = np.flatnonzero(sizes == 1)
     kind_of = kinds[order[ends[single] - 1]]
     shuffled = rng.permutation(len(single))
-    for kind in range(classes):
-        mine = single[shuffled[kind_of[shuffled] == kind]]
-        chosen[mine[: max(0, round(missing[kind]))]] = True
+    # Rounded in turn, so that the halves of many small classes do not all fall to one side; the sum is rounded as usual.
+    turn = rng.permutation(classes)
+    wanted = np.cumsum(np.maximum(missing[turn], 0))
+    rest = wanted[-1] % 1
+    start = rng.uniform(0, 1 - rest) if rest < 0.5 else rng.uniform(1 - rest, 1)
+    steps = np.floor(wanted + start).astype(np.int64)
+    for kind, count in zip(turn, np.diff(steps, prepend=0), strict=True):
+        chosen[single[shuffled[kind_of[shuffled] == kind][:count]]] = True
     if not chosen.any():  # small classes or large groups: the smallest group is better than no held-out part
         smallest = np.flatnonzero(sizes == sizes.min())
         chosen[rng.choice(smallest)] = True
     if chosen.all():
         chosen[np.argmax(sizes)] = False
     return chosen[number]
+
+
+def _lacking(due: np.ndarray, threshold: float) -> float:
+    """The loss of what is due (or, below 0, too much), which is least where a quantile `threshold` is (pinball loss)."""
+    return float(np.where(due > 0, (1 - threshold) * due, -threshold * due).sum())
 
 
 def with_fewer_links(thumbs: np.ndarray, seed: int, most_share: float = 0.2) -> tuple[np.ndarray, float]:

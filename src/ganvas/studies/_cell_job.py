@@ -205,7 +205,7 @@ def _draw(place: Path, job: Mapping[str, Any], path: Path) -> None:
 
     from ..run.load import Run
 
-    run = Run(place / "run", device=str(job["settings"].get("device", "auto")))
+    run = Run(place / "run", which="last", device=str(job["settings"].get("device", "auto")))
     with disk_errors(path):
         path.parent.mkdir(exist_ok=True)
     buffer = io.BytesIO()
@@ -315,7 +315,7 @@ def measure_pace(folder: Path) -> dict[str, float]:
     second = train(resume=run, budget=f"{first['rounds'] + 1}r", quiet=True)
     stretch = time.perf_counter() - begun - (second["seconds"] - first["seconds"])
     begun = time.perf_counter()
-    samples = Run(run).sample(PACE_SAMPLES, depth=8)
+    samples = Run(run, which="last").sample(PACE_SAMPLES, depth=8)
     draw = (time.perf_counter() - begun) / PACE_SAMPLES
     from ..metrics import find_extractor
 

@@ -17,10 +17,10 @@ def judge_images(place: Path, job: Mapping[str, Any]) -> dict[str, Any]:
     much they vary. Every number carries its protocol, so it is a FID only where Inception's own weights were given.
     """
     from ..run.load import read_run
-    from ..run.opening import data_of
+    from ..run.opening import open_record_data
 
     record = read_run(place / "run")
-    dataset = data_of(record)
+    dataset = open_record_data(record)
     bench = _Bench(dataset, job["judge_settings"].get("inception"))
     looks = [bench.look(place, end, job["seed"]) for end in look_rounds(job["rounds"], job["looks"])]
     return {"looks": looks, "real": bench.anchor()}

@@ -26,11 +26,11 @@ def judge_compression(place: Path, job: Mapping[str, Any]) -> dict[str, Any]:
     """
     from ..metrics import block_edges
     from ..run.load import read_run
-    from ..run.opening import data_of
+    from ..run.opening import open_record_data
 
     found = judge_images(place, job)
     record = read_run(place / "run")
-    dataset = data_of(record)
+    dataset = open_record_data(record)
     heldout, train = dataset.heldout_indices(), dataset.train_indices()
     some = np.sort(np.random.default_rng(0).permutation(train)[: len(heldout)])
     real, others = (_eight_bit(dataset.values[part], dataset.spec) for part in (heldout, some))

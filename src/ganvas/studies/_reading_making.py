@@ -163,7 +163,7 @@ def _open_with_run(
     from ..kinds.image.spec import ImageSpec
     from ..kinds.image.survey import native_size
     from ..run.load import read_run
-    from ..run.opening import data_of
+    from ..run.opening import open_record_data
 
     record = read_run(run)
     if not isinstance(record.spec, ImageSpec):
@@ -171,7 +171,7 @@ def _open_with_run(
     own = (record.spec.height, record.spec.width)
     if size not in (None, own):
         raise GanvasError(f"a run is shown at its own size, {own[0]}x{own[1]}: leave the size out")
-    dataset = data_of(record, source=real)
+    dataset = open_record_data(record, source=real)
     if dataset.fingerprint == record.data["fingerprint"]:  # resized as the images that the generator learnt from
         return [dataset], []
     dataset = open_data(
@@ -223,7 +223,8 @@ def _sampled(run: Path, count: int, seed: int) -> _Drawn:
 
     opened = Run(run)
     facts = {"source": str(run), "system": opened.record.card.name, "round": opened.manifest.get("round"), "seed": seed}
-    return _ready(opened.sample(count, seed=seed), opened.spec, list(range(count)), facts, [])
+    notes = [f"fake: {note}" for note in opened.notes]
+    return _ready(opened.sample(count, seed=seed), opened.spec, list(range(count)), facts, notes)
 
 
 def _ready(values: np.ndarray, spec: Any, indices: list[int], facts: dict[str, Any], notes: list[str]) -> _Drawn:

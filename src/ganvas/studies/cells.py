@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..data.dataset import RULE
 from ..data.phantoms import is_phantom
 from ..errors import DataError, GanvasError, RunError
 from ..files import disk_errors, held, write_json
@@ -95,6 +96,7 @@ def run_cells(
             raise GanvasError(f"--out {out} is not empty and holds no study: choose a new folder")
         if before is not None:
             _same_study(out, before, plan, rounds)
+            _same_rule(out, before, plan)
         places = _slots(jobs, launcher, len(plan.cells) * plan.seeds)
         with Pool(out, launcher, places, dict(cluster or {})) as pool:
             paces: dict[str, Any] = before["paces"] if before else {}
@@ -103,7 +105,8 @@ def run_cells(
             else:
                 count, paces = _choose(out, plan, rounds, budget, pool, begun, say)
             earlier: float = before["seconds"] if before else 0.0
-            record = {**_plain(plan), "rounds": count, "paces": paces, "seconds": earlier}
+            rule = RULE if before is None else before.get("split_rule", 1)
+            record = {**_plain(plan), "rounds": count, "split_rule": rule, "paces": paces, "seconds": earlier}
 
             def keep() -> None:
                 record["seconds"] = round(earlier + time.monotonic() - begun, 1)
@@ -176,6 +179,17 @@ def _same_study(out: Path, before: Mapping[str, Any], plan: Plan, rounds: int | 
         raise GanvasError(
             f"{out} holds a study that cannot go on under changed settings ({'; '.join(differences)}): leave them, or choose "
             "another --out"
+        )
+
+
+def _same_rule(out: Path, before: Mapping[str, Any], plan: Plan) -> None:
+    """What is left of a study must be judged on the records that the rest was judged on."""
+    jobs = [job_folder(out, cell.name, seed) for seed in range(plan.seeds) for cell in plan.cells]
+    left = sum(not (place / RESULT).exists() for place in jobs)
+    if left and before.get("split_rule", 1) != RULE:
+        raise GanvasError(
+            f"{out} was begun under an earlier rule of holding records out, and {left} of {len(jobs)} jobs are left, which "
+            "would be judged on other records than the rest: choose another --out"
         )
 
 

@@ -16,10 +16,24 @@ from unittest import mock
 import numpy as np
 
 from ..data import open_data
+from ..data.aligning import aligned
 from ..data.phantoms import is_phantom, make_phantom
 from ..errors import GanvasError
 from ..kinds import Kind, add_file, add_kind, describe, kind_names, kind_of, spec_from_dict
-from ..kinds.facets import FromArrays, Gridded, Learns, Lends, Mapped, Named, Piece, Reads, Whole, WritesLike
+from ..kinds.facets import (
+    FromArrays,
+    Gridded,
+    Learns,
+    Lends,
+    Mapped,
+    Named,
+    Piece,
+    Reads,
+    Recognises,
+    Seen,
+    Whole,
+    WritesLike,
+)
 from ..specs import spec_to_dict
 from .boards import CLASSES, small_of
 from .outcomes import Check, CheckFailed, Skipped, check_of, expect
@@ -122,6 +136,10 @@ def of_kind(kind: Kind) -> Iterator[Check]:
         features_are_numbers,
     ):
         yield check_of(check, case, name)
+    if not isinstance(kind, Whole):
+        yield check_of(a_part_is_compared_as_within_the_whole, case, name)
+    if isinstance(kind, Recognises):
+        yield check_of(records_are_known_again, case, name)
     if isinstance(kind, Named) and not isinstance(kind, Whole):
         yield check_of(properties_have_a_number_a_record, case, name)
     if isinstance(kind, Learns):
@@ -318,6 +336,62 @@ def features_are_numbers(case: KindCase) -> None:
         isinstance(case.kind, Whole) or len(found) == len(values),
         f"{case.file}: vectors() gives {len(found)} rows for {len(values)} records",
     )
+
+
+def a_part_is_compared_as_within_the_whole(case: KindCase) -> None:
+    """Some of the records, given as files of their own, are compared as what they are among all: by the spec of these.
+
+    What a spec takes from the data (percentiles, categories, symbols) is another one there.
+    """
+    kind, (values, spec) = case.kind, case.records
+    format = next((name for name in kind.formats if name not in kind.says.lossy), kind.formats[0])
+    order = np.argsort([float(np.nanmax(np.asarray(record, float))) for record in values], kind="stable")
+    chosen = np.sort(order[: len(values) // 2])  # without the largest values
+    with _folder() as folder:
+        sides = {}
+        for name, records in (("whole", values), ("part", values[chosen])):
+            (folder / name).mkdir()
+            paths = kind.write(records, spec, folder / name, format=format, depth=None, note=NOTE)
+            sides[name] = case.opened(paths, folder / "cache")
+        whole, part = sides["whole"], sides["part"]
+        if len(whole) != len(values) or len(part) != len(chosen):
+            raise Skipped(kind.says.anew or "files do not give the same records again")
+        records, own, _ = aligned(part.values, part.spec, whole.spec)
+        beside, other, _ = aligned(whole.values, whole.spec, own)
+        if isinstance(kind, Seen):
+            found, wanted = kind.common(records, part.spec, whole.spec), kind.common(beside, whole.spec, whole.spec)
+        else:
+            found, wanted = kind.vectors(records, own), kind.vectors(beside, other)
+        there = np.abs(wanted.astype(float)[np.isfinite(wanted)])
+        worst = _difference(found, wanted[chosen], 1e-3, 1e-3 * (float(there.max(initial=0)) or 1.0))
+        expect(
+            worst is None,
+            f"{case.file}: half of the records, given as files of their own, are compared as others ({worst}): bring records "
+            "to another spec in aligned() (facets.Aligned), or let vectors() be of what files hold",
+        )
+
+
+def records_are_known_again(case: KindCase) -> None:
+    """Marks are of length 1 or 0, of a record and of its changes; a record is like itself, no likeness is above 1."""
+    kind, (values, spec), file = case.kind, case.records, case.file
+    assert isinstance(kind, Recognises)
+    expect(0 < kind.twin <= 1 and 0 < kind.reach <= 1, f"{file}: twin and reach must be above 0 and at most 1")
+    expect(kind.changes, f"{file}: changes is empty: say what prints() and likeness() look through")
+    plain, changed = kind.prints(values, spec), kind.prints(values, spec, True)
+    for name, made in (("prints()", plain), ("prints(changed=True)", changed)):
+        expect(made.ndim == 3 and made.shape[0] == len(values), f"{file}: {name} gives {_form(made)}, not (N, V, D)")
+        length = np.linalg.norm(made, axis=2)
+        sound = (np.abs(length - 1) < 1e-3) | (length == 0)
+        expect(made.dtype == np.float32 and sound.all(), f"{file}: {name} must be float32 of length 1, or 0 throughout")
+    expect(
+        np.allclose(plain[:, 0], changed[:, 0], atol=1e-5), f"{file}: the first of prints(changed=True) is not the record's own"
+    )
+    alike = kind.likeness(values, values, spec)
+    known = np.linalg.norm(plain[:, 0], axis=1) > 0
+    expect(alike.shape == (len(values),), f"{file}: likeness() gives {_form(alike)}, not ({len(values)},)")
+    expect(np.allclose(alike[known], 1, atol=1e-3), f"{file}: likeness() of a record with itself is {alike.min():.4g}, not 1")
+    other = kind.likeness(values, values[::-1], spec)
+    expect(bool((other >= 0).all() and (other <= 1 + 1e-6).all()), f"{file}: likeness() leaves 0 to 1")
 
 
 def properties_have_a_number_a_record(case: KindCase) -> None:

@@ -41,8 +41,9 @@ def of_subject(subject: Subject) -> Iterator[Check]:
     for kind in [name for name in subject.card.data if name in kind_names()]:
         case = Case(subject, kind)
         for check in (
-            it_builds_from_its_defaults, presets_are_settings, terms_are_finite_scalars, turns_move_their_player_alone,
-            every_owned_parameter_gets_a_gradient, every_network_is_answered_for, saving_and_resuming_equals_the_straight_run,
+            it_builds_from_its_defaults, what_it_settles_stands_in_its_config, presets_are_settings, terms_are_finite_scalars,
+            turns_move_their_player_alone, every_owned_parameter_gets_a_gradient, every_network_is_answered_for,
+            saving_and_resuming_equals_the_straight_run,
         ):  # fmt: skip
             yield check_of(check, case, kind)
         for size, channels in kind_of(kind).says.others:
@@ -123,6 +124,24 @@ def it_builds_from_its_defaults(case: Case) -> None:
     made = case.subject.system_class(case.given(), case.config(small=False))
     expect(isinstance(made, System), f"{case.file}: {type(made).__name__} is no System: derive it from ganvas.game.System")
     case.board()
+
+
+def what_it_settles_stands_in_its_config(case: Case) -> None:
+    """`config` of a system says what it plays by: the classes that it is dealt are named there, and the same system comes of it
+    again."""
+    system = case.system()
+    values = vars(system.config)
+    for name, feed in system.feeds().items():
+        for field, only in feed.of.items():
+            chosen = main_spec(system.spec).classes[only]
+            expect(
+                chosen in values.values(),
+                f"{case.file}: '{field}' of the feed '{name}' is the class '{chosen}', and no setting says so: have a setting "
+                "for it, and replace self.config by one that names it (dataclasses.replace)",
+            )
+    again = case.subject.system_class(case.given(), system.config)
+    odd = [name for name, value in vars(again.config).items() if value != values[name]]
+    expect(not odd, f"{case.file}: built from its own config, it has another {', '.join(odd)}: settle it to what stays")
 
 
 def presets_are_settings(case: Case) -> None:

@@ -164,9 +164,9 @@ class Use:
 
     run: given fields -> made fields. tell: what is done, for the note in each file; raises GanvasError for options that do not
     go with the run. file: does a whole file in its own way, and returns whether it did. keep: writes what needs a form of its
-    own, and takes it out of what was made. finish: writes what belongs to all files. judge: makes records of a data set's
-    held-out part, to be judged; measure: measures what needs no judge. show: what is to be looked at of a batch
-    of the stream.
+    own, and takes it out of what was made; a field that it leaves there is written like the input. finish: writes what belongs
+    to all files. judge: makes records of a data set's held-out part, to be judged; measure: measures what needs no judge. show:
+    what is to be looked at of a batch of the stream.
     """
 
     verb: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +23,20 @@ def shortened(number: Any) -> float:
 class Desk:
     """The results of one call in the folder `out`.
 
-    written: files so far. rows: of the table of numbers, `file` and what was found of it. arrays: name -> one for each record,
-    files: the names of these. kept: whatever a use has to remember until it finishes. facts: plain values that belong to all
-    files, which the call returns. notes: for the user, each told once.
+    written: files so far. rows: of the table of numbers, `file` and what was found of it, with `record` where a file holds
+    several; stems: the names that results of these have, without suffix. arrays: name -> one for each record, places: of these.
+    kept: whatever a use has to remember until it finishes. facts: plain values that belong to all files, which the call
+    returns. notes: for the user, each told once.
     """
 
     def __init__(self, out: Path, say: Callable[[str], None] = lambda text: None) -> None:
         self.out, self.say = out, say
         self.written: list[Path] = []
         self.rows: list[dict[str, Any]] = []
+        self.stems: list[str] = []
         self.arrays: dict[str, list[np.ndarray]] = {}
-        self.files: list[str] = []
+        self.places: list[dict[str, Any]] = []
+        self._origins: dict[str, dict[str, Any]] = {}
         self.kept: list[Any] = []
         self.facts: dict[str, Any] = {}
         self.notes: list[str] = []
@@ -43,6 +46,15 @@ class Desk:
         if text not in self.notes:
             self.notes.append(text)
             self.say(f"note: {text}")
+
+    def comes_from(self, name: str, file: str, record: int | None = None) -> None:
+        """The input that results of that name are of: its file as the user calls it, and which record of several."""
+        self._origins[name] = {"file": file} if record is None else {"file": file, "record": record}
+
+    def row(self, name: str, found: Mapping[str, Any]) -> None:
+        """A row of the table: what was found of the record whose results have that name."""
+        self.rows.append({**self._origins.get(name, {"file": name}), **found})
+        self.stems.append(name)
 
     def path(self, name: str) -> Path:
         """The place of a file of that name, relative and with its suffix; its folder is made."""
@@ -66,16 +78,17 @@ class Desk:
         numbers = {key: value for key, value in found.items() if value.ndim == 1}
         if numbers:
             for place, name in enumerate(names):
-                self.rows.append({"file": name, **{key: shortened(value[place]) for key, value in numbers.items()}})
+                self.row(name, {key: shortened(value[place]) for key, value in numbers.items()})
         others = {key: value for key, value in found.items() if value.ndim > 1}
         for key, value in others.items():
             self.arrays.setdefault(key, []).extend(value)
-        self.files += names if others else []
+        self.places += [self._origins.get(name, {"file": name}) for name in names] if others else []
 
     def finish(self) -> None:
         """Write the table of numbers and the arrays."""
         if self.rows:
-            columns = list(dict.fromkeys(key for row in self.rows for key in row))
+            found = dict.fromkeys(key for row in self.rows for key in row)
+            columns = sorted(found, key=lambda key: {"file": 0, "record": 1}.get(key, 2))
             text = io.StringIO()
             table = csv.writer(text, lineterminator="\n")
             table.writerow(columns)
@@ -85,6 +98,8 @@ class Desk:
             self.save(TABLE, text.getvalue().encode())
         for name, values in self.arrays.items():
             buffer = io.BytesIO()
-            arrays: dict[str, Any] = {f"{name}s": np.stack(values), "files": np.array(self.files)}
+            arrays: dict[str, Any] = {f"{name}s": np.stack(values), "files": np.array([place["file"] for place in self.places])}
+            if any("record" in place for place in self.places):
+                arrays["records"] = np.array([place.get("record", 1) for place in self.places])
             np.savez_compressed(buffer, **arrays)
             self.save(f"{name}s.npz", buffer.getvalue())

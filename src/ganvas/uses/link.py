@@ -29,7 +29,7 @@ def keep(work: Work, desk: Desk, names: list[str], given: Fields, made: Fields) 
     """A row a pair in `scores.csv`: the two nodes by their names, and the score."""
     called = work.spec.names or [str(node) for node in range(work.spec.nodes)]
     for name, (a, b), score in zip(names, first_of(given)[0].tolist(), made.pop("score").tolist(), strict=True):
-        desk.rows.append({"file": name, "first": called[a], "second": called[b], "score": shortened(score)})
+        desk.row(name, {"first": called[a], "second": called[b], "score": shortened(score)})
 
 
 def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:

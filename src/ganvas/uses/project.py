@@ -20,20 +20,20 @@ def run(work: Work, given: Fields, options: Any) -> Fields:
 
 
 def keep(work: Work, desk: Desk, names: list[str], given: Fields, made: Fields) -> None:
-    """A picture of each record, `NAME.png`: what was given, and the nearest."""
+    """A sheet of each record, `sheets/NAME.png`: what was given, and the nearest, which is written as a file of its own."""
     import torch
 
     from ..drawing import save_picture
 
     kind = kind_of(work.spec.kind)
     spec = kind.screen(work.spec) if isinstance(kind, Mapped) else work.spec
-    pairs = torch.stack([first_of(given)[0].float().cpu(), made.pop(work.main).float().cpu()], 1).flatten(0, 1)
+    pairs = torch.stack([first_of(given)[0].float().cpu(), made[work.main].float().cpu()], 1).flatten(0, 1)
     records = decode(pairs, spec)
     for k, name in enumerate(names):
         pair = records[2 * k : 2 * k + 2]
         captions = ("given", f"nearest {kind.says.noun.removesuffix('s')}")
         picture = kind.grid(pair, spec, captions=captions) if isinstance(kind, Gridded) else kind.picture(pair, spec)
-        path = desk.path(f"{name}.png")
+        path = desk.path(f"sheets/{name}.png")
         save_picture(path, picture)
         desk.written.append(path)
 

@@ -61,7 +61,8 @@ def file(work: Work, desk: Desk, path: Path, name: str, options: Options) -> boo
     desk.written += found.files
     for note in found.notes:
         desk.note(note)
-    desk.facts.setdefault("alarms", []).extend({"file": name, **alarm} for alarm in found.alarms)
+    known = desk.rows[-1]["file"]
+    desk.facts.setdefault("alarms", []).extend({"file": known, **alarm} for alarm in found.alarms)
     return True
 
 
@@ -164,12 +165,14 @@ def finish(work: Work, desk: Desk, options: Options) -> None:
     if limit is not None:
         for row in desk.rows:
             row["alarm"] = int(row["score"] > limit)
-        desk.facts["alarms"] = [{"file": row["file"], "score": row["score"]} for row in desk.rows if row["alarm"]]
+        told = ("file", "record", "score")
+        desk.facts["alarms"] = [{key: row[key] for key in told if key in row} for row in desk.rows if row["alarm"]]
     if not isinstance(kind, Mapped):
         return
-    order = sorted(desk.rows, key=lambda row: -row["score"])[:PICTURED]
+    scores = [row["score"] for row in desk.rows]
+    order = sorted(range(len(scores)), key=lambda place: -scores[place])[:PICTURED]
     held = []
-    for path in (desk.out / "maps" / f"{row['file']}.npz" for row in order):
+    for path in (desk.out / "maps" / f"{desk.stems[place]}.npz" for place in order):
         with np.load(path, allow_pickle=False) as kept:
             held.append((path.with_suffix(".png"), kept["image"], kept["map"]))
     most = float(np.quantile(np.concatenate([found.ravel() for _, _, found in held]), 0.999)) or 1.0

@@ -55,6 +55,7 @@ class GraphKind(Kind):
         example_channels=1,
         small=(12, 1),
         anew="the file holds the one graph that all records make, its nodes in another order",
+        overlooks="the same graph under other names of its nodes, and parts of it in which few edges are held out",
     )
 
     # Reading
@@ -156,6 +157,10 @@ class GraphKind(Kind):
 
         return edge_features(_distinct(others, spec.nodes), spec.nodes, np.asarray(values))
 
+    def aligned(self, values: np.ndarray, spec: GraphSpec, other: GraphSpec) -> tuple[np.ndarray, GraphSpec, list[str]]:
+        """As they are: features are of the graph alone, and measures match nodes by name; see `facets.Aligned`."""
+        return np.asarray(values), spec, []
+
     def measures(
         self, made: tuple[np.ndarray, Any], train: tuple[np.ndarray, Any], heldout: tuple[np.ndarray, Any], seed: int
     ) -> dict[str, Measure]:
@@ -218,7 +223,7 @@ class GraphKind(Kind):
                 hits / max(1, len(drawn)), f"edge-overlap/outside the tree/{end}", more={"null": of_unseen / len(unseen)}
             ),
         }  # fmt: skip
-        return Audit(verdict, reason, told, [], (), {"edges_learnt": chance})
+        return Audit(verdict, reason, told, [], (), {"edges_learnt": chance}, overlooked=(self.says.overlooks,))
 
     def describe(self, spec: GraphSpec) -> str:
         return f"edges of a graph of {spec.nodes} nodes"

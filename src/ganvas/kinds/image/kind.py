@@ -18,8 +18,8 @@ from ...store.entry import conclude
 from ...store.listing import counted
 from .. import Kind, KindSays
 from . import pieces
+from .filling import PLANES, robust_range
 from .filling import fill as fill_from
-from .filling import robust_range
 from .grid import grid
 from .readers import SUFFIXES, readable
 from .resize import FITS, convert_channels, parse_size
@@ -57,6 +57,9 @@ class ImageKind(Kind):
         small=((16, 12), 1),
         others=(((20, 20), 3), ((33, 17), 1), ((8, 40), 2)),
         lossy=("jpg", "webp"),
+        overlooks=(
+            "parts of a picture, and copies that are rotated, zoomed, bent, or shifted by more than an eighth of the side"
+        ),
     )
 
     # Reading
@@ -225,6 +228,18 @@ class ImageKind(Kind):
         unit = (values.astype(np.float64) - low) / max(high - low, 1e-12)
         return np.round(np.clip(unit, 0, 1) * 65535).astype(np.uint16)
 
+    def aligned(self, values: np.ndarray, spec: ImageSpec, other: ImageSpec) -> tuple[np.ndarray, ImageSpec, list[str]]:
+        """As they are, for `common`; a note where each side goes by its own black and white; see `facets.Aligned`."""
+        if spec.depth == other.depth:
+            return np.asarray(values), spec, []
+        sides = [
+            f"{own.low:.6g} to {own.high:.6g} ({'floats' if own.depth == 32 else f'{own.depth} bits'})" for own in (spec, other)
+        ]
+        told = (
+            f"black to white is {sides[0]} of the samples and {sides[1]} of the real data: brightness and contrast are each in"
+        )
+        return np.asarray(values), spec, [f"{told} that unit (save both in one depth to compare them as they are)"]
+
     def alike(self, values: np.ndarray) -> dict[str, Any]:
         """The size, and grey or colour."""
         channels = int(values.shape[3])
@@ -242,8 +257,9 @@ class ImageKind(Kind):
 
     def describe(self, spec: ImageSpec) -> str:
         channels = {1: "grey", 3: "colour"}.get(spec.channels, f"{spec.channels} channels")
+        what = "images" if spec.axis is None else f"{PLANES[spec.axis]} slices"
         return (
-            f"images of {spec.height}x{spec.width} pixels, {channels}, {'float' if spec.depth == 32 else f'{spec.depth} bits'}"
+            f"{what} of {spec.height}x{spec.width} pixels, {channels}, {'float' if spec.depth == 32 else f'{spec.depth} bits'}"
         )
 
     pair_measure = "psnr"

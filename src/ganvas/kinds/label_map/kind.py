@@ -22,6 +22,7 @@ from ..image.kind import KIND as IMAGES
 from ..image.resize import patches, resize
 from ..image.spec import ImageSpec
 from . import files
+from .recognition import marks, overlap
 from .spec import LabelMapSpec
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class LabelMapKind(Kind):
         shown=64,
         example_channels=4,
         small=((16, 12), 3),
+        overlooks="parts of maps, and copies that are shifted, zoomed or rotated",
     )
 
     # Reading
@@ -293,6 +295,34 @@ class LabelMapKind(Kind):
                 for index in range(len(spec.names)):
                     made[:, index, i, k] = (cell == index).mean(1)
         return made.reshape(len(maps), -1)
+
+    def aligned(
+        self, values: np.ndarray, spec: LabelMapSpec, other: LabelMapSpec
+    ) -> tuple[np.ndarray, LabelMapSpec, list[str]]:
+        """Indices into the classes of `other`: by their names where both sides name theirs, else by the values of the files;
+        see `facets.Aligned`."""
+        named = all(own.names != tuple(str(value) for value in own.values) for own in (spec, other))
+        mine, theirs = (spec.names, other.names) if named else (spec.values, other.values)
+        present = np.unique(values).tolist()
+        odd = [str(mine[k]) for k in present if mine[k] not in theirs]
+        if odd:
+            raise GanvasError(
+                f"the samples hold the class {some(odd, 6)}, the real maps {some([str(own) for own in theirs], 12)}: give both "
+                f"sides the same numbers, or a {files.TABLE} that names them alike"
+            )
+        lookup = np.array([theirs.index(own) if own in theirs else 0 for own in mine], np.uint8)
+        return lookup[np.asarray(values)], replace(other, height=spec.height, width=spec.width), []
+
+    changes = "mirroring left to right or a few pixels"
+    twin, reach = 0.95, 0.9
+
+    def prints(self, values: np.ndarray, spec: LabelMapSpec, changed: bool = False) -> np.ndarray:
+        """See `recognition.marks`: the shares of classes in cells, also mirrored."""
+        return marks(self.vectors(values, spec).reshape(len(values), len(spec.names), COARSE, COARSE), changed)
+
+    def likeness(self, first: np.ndarray, second: np.ndarray, spec: LabelMapSpec) -> np.ndarray:
+        """The mean overlap (IoU) of the classes of both, plain or mirrored."""
+        return overlap(np.asarray(first), np.asarray(second), len(spec.names))
 
     def properties(self, records: np.ndarray, spec: LabelMapSpec) -> dict[str, np.ndarray]:
         """The share of each class, by its name."""

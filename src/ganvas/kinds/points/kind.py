@@ -49,6 +49,7 @@ class PointsKind(Kind):
         example_size=1,
         example_channels=2,
         small=(1, 2),
+        overlooks="points that were moved by as much as neighbours are apart",
     )
 
     def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:
@@ -141,6 +142,10 @@ class PointsKind(Kind):
     def vectors(self, values: np.ndarray, spec: PointsSpec) -> np.ndarray:
         """The points themselves."""
         return np.asarray(values, np.float32)
+
+    def aligned(self, values: np.ndarray, spec: PointsSpec, other: PointsSpec) -> tuple[np.ndarray, PointsSpec, list[str]]:
+        """As they are: points are in file units; see `facets.Aligned`."""
+        return np.asarray(values), other, []
 
     def compared(self, values: np.ndarray, heldout: np.ndarray) -> dict[str, Measure]:
         """The sliced Wasserstein distance."""

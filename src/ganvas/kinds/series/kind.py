@@ -21,6 +21,7 @@ from . import pieces
 from .files import Table, encoded_parquet, read_tables
 from .pictures import draw_lines
 from .pieces import starts_of
+from .recognition import correlation, marks
 from .spec import SeriesSpec
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class SeriesKind(Kind):
         example_channels=3,
         small=(12, 3),
         anew="windows are cut anew from each file",
+        overlooks="copies at another pace, or that begin more than an eighth of a window away from every training window",
     )
 
     # Reading
@@ -241,6 +243,31 @@ class SeriesKind(Kind):
         course = np.stack([scaled[:, a:b].mean(1) for a, b in itertools.pairwise(edges)], 1).reshape(count, -1)
         return np.concatenate([mean, spread, lagged, crossed, course], 1).astype(np.float32)
 
+    def aligned(self, values: np.ndarray, spec: SeriesSpec, other: SeriesSpec) -> tuple[np.ndarray, SeriesSpec, list[str]]:
+        """The quantities of `other` in its order, in file units; see `facets.Aligned`."""
+        lacking, more = (
+            [name for name in a if name not in b] for a, b in ((other.names, spec.names), (spec.names, other.names))
+        )
+        if lacking or more:
+            told = [f"lack '{lacking[0]}'"] if lacking else []
+            told += [f"have '{more[0]}', which the real data has not"] if more else []
+            raise GanvasError(f"the samples {' and '.join(told)}: both sides need the quantities {', '.join(other.names)}")
+        notes = []
+        if spec.step and other.step and not 0.9 < spec.step / other.step < 1.1:
+            notes.append(f"the samples have a row every {spec.step:g} s, the real data one every {other.step:g} s")
+        return np.asarray(values)[:, :, [spec.names.index(name) for name in other.names]], other, notes
+
+    changes = "an earlier or later start of up to an eighth of the window, other levels and scales"
+    twin, reach = 0.99, 0.95
+
+    def prints(self, values: np.ndarray, spec: SeriesSpec, changed: bool = False) -> np.ndarray:
+        """See `recognition.marks`: the course of each quantity, at several starts."""
+        return marks(values, np.asarray(spec.scale), STILL, changed)
+
+    def likeness(self, first: np.ndarray, second: np.ndarray, spec: SeriesSpec) -> np.ndarray:
+        """The correlation of the courses at the best shift."""
+        return correlation(first, second, np.asarray(spec.scale), STILL)
+
     def properties(self, records: np.ndarray, spec: SeriesSpec) -> dict[str, np.ndarray]:
         """spread: the standard deviation over the window, the mean of all scaled quantities. By its own name, the mean of each
         quantity over the window."""
@@ -268,7 +295,7 @@ class SeriesKind(Kind):
 
 def _read(listing: Listing, progress: bool, strict: bool) -> tuple[list[tuple[int, list[Table]]], list[tuple[str, str]]]:
     """[(place in the listing, its series)], and (name, reason) of files that cannot be read."""
-    from ...store.cache import bar
+    from ...store.progress import bar
 
     files: list[tuple[int, list[Table]]] = []
     skipped: list[tuple[str, str]] = []

@@ -17,6 +17,7 @@ from ...errors import DataError, GanvasError
 from .. import Kind, KindSays
 from .files import MESHES, SYNTHETIC, Shape, encoded, read_shapes
 from .mesh import rays, surface_net, vertex_normals
+from .recognition import marks, overlap
 from .spec import SolidSpec
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 SIDE, SMALLEST, LARGEST = 32, 8, 256
 COARSE = 8  # voxels a side of the features
 PIXELS = 160  # a side of one rendered solid
+FITTED = tuple(mesh[1:] for mesh in MESHES)  # formats whose shapes are brought to the size of the cube
 NOTED = 20  # skipped files named in the notes
 
 # The look: seen from the front and above, a warm key light and a cool one from the other side.
@@ -56,6 +58,7 @@ class SolidKind(Kind):
         example_channels=1,
         small=(16, 1),
         lossy=("obj", "stl", "ply"),  # meshes, which are filled anew
+        overlooks="copies that are mirrored, bent, stretched or turned by other than right angles, and parts of solids",
     )
 
     def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:
@@ -176,6 +179,31 @@ class SolidKind(Kind):
         pieces = np.array_split(solids, -(-len(solids) // 64))
         full = [_coarse(piece.astype(np.float32)).reshape(len(piece), -1) for piece in pieces]
         return np.concatenate([np.concatenate(full), *silhouettes], axis=1)
+
+    def aligned(self, values: np.ndarray, spec: SolidSpec, other: SolidSpec) -> tuple[np.ndarray, SolidSpec, list[str]]:
+        """As they are; a note where one side was fitted into the cube and the other was not; see `facets.Aligned`."""
+        fitted, placed = ([side for side in (spec, other) if (side.format in FITTED) is known] for known in (True, False))
+        notes = []
+        if fitted and placed:
+            who = ("the samples", "the real data") if fitted[0] is spec else ("the real data", "the samples")
+            notes.append(
+                f"{who[0]} are meshes, which are fitted into the cube, {who[1]} voxels, which keep their place: size and place "
+                "differ by that alone"
+            )
+        return np.asarray(values), other, notes
+
+    changes = "a turn by right angles or another place in the cube"
+    twin, reach = 0.9, 0.95
+
+    def prints(self, values: np.ndarray, spec: SolidSpec, changed: bool = False) -> np.ndarray:
+        """See `recognition.marks`: how full cells of the box that holds a solid are, in 24 turns."""
+        solids = np.asarray(values)
+        return marks(solids, _joined(solids), _coarse, changed)
+
+    def likeness(self, first: np.ndarray, second: np.ndarray, spec: SolidSpec) -> np.ndarray:
+        """The voxels that both have over those that either has (IoU), in the best of 24 turns."""
+        first, second = np.asarray(first), np.asarray(second)
+        return overlap(first, second, (_joined(first), _joined(second)))
 
     def properties(self, records: np.ndarray, spec: SolidSpec) -> dict[str, np.ndarray]:
         """volume: share of the voxels inside. width, depth, height: extents along x, y and z, as shares of the side."""

@@ -22,6 +22,7 @@ from .. import Kind, KindSays
 from ..facets import Pairs, Piece
 from .files import Header, encode_sound, read_header, read_recording
 from .loudness import normalised
+from .recognition import correlation, marks
 from .spec import SoundSpec
 from .spectra import BANDS, properties, sheet, si_sdr, spectral_distance, statistics
 
@@ -73,6 +74,10 @@ class Sound(Kind):
         example_channels=1,
         small=(256, 1),
         lossy=("ogg", "mp3"),
+        overlooks=(
+            "copies at another pitch or speed, mixed with others, cut from the middle of a recording, or under "
+            "hiss louder than 20 dB below them"
+        ),
     )
 
     def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:
@@ -205,6 +210,22 @@ class Sound(Kind):
         difference. What lies more than 50 dB under a clip's loudest band and moment counts as lying there."""
         parts = [statistics(np.asarray(values[start : start + 64]), spec.rate) for start in range(0, len(values), 64)]
         return np.concatenate(parts)
+
+    def aligned(self, values: np.ndarray, spec: SoundSpec, other: SoundSpec) -> tuple[np.ndarray, SoundSpec, list[str]]:
+        """As they are: both sides are of one rate when they are opened, and full scale is 1; see `facets.Aligned`."""
+        notes = [] if spec.rate == other.rate else [f"the samples have a rate of {spec.rate} Hz, the real data {other.rate} Hz"]
+        return np.asarray(values), other, notes
+
+    changes = "another loudness, a late start of some hundredths of a second or slight hiss"
+    twin, reach = 0.999, 0.98
+
+    def prints(self, values: np.ndarray, spec: SoundSpec, changed: bool = False) -> np.ndarray:
+        """See `recognition.marks`: each clip at its own loudness, from its own beginning on."""
+        return marks(values, spec.rate)
+
+    def likeness(self, first: np.ndarray, second: np.ndarray, spec: SoundSpec) -> np.ndarray:
+        """The correlation of waves at the best delay, whichever their loudness."""
+        return correlation(first, second)
 
     def loudness(self, records: np.ndarray, spec: Any, level: str) -> tuple[np.ndarray, list[str]]:
         """`peak:-1`, `rms:-20` or `lufs:-16`: see `_sound_loudness.normalised`."""

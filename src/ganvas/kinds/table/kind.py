@@ -50,6 +50,7 @@ class TableKind(Kind):
         example_size=1,
         example_channels=6,
         small=(1, 3),
+        overlooks="rows of which several values were changed",
     )
 
     # Reading
@@ -239,6 +240,12 @@ class TableKind(Kind):
             if part.type == CLASS:
                 made[:, part.start : part.start + part.width] /= np.float32(np.sqrt(2))
         return made
+
+    def aligned(self, values: np.ndarray, spec: TableSpec, other: TableSpec) -> tuple[np.ndarray, TableSpec, list[str]]:
+        """See `aligning.aligned`; see `facets.Aligned`."""
+        from .aligning import aligned
+
+        return aligned(np.asarray(values), spec, other), other, []
 
     def measures(self, made: Side, train: Side, heldout: Side, seed: int) -> dict[str, Measure]:
         """See `measures.measures`."""

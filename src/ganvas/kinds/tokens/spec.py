@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from ...specs import ADDED
 
 LEAST, MOST = 2, 4096  # symbols of a sequence
@@ -62,3 +64,14 @@ def symbol_order(symbol: str) -> tuple[int, int, str]:
     """Numbers by size, then anything else by its text."""
     number = symbol.isascii() and symbol.isdigit() and len(symbol) < 10
     return (0, int(symbol), symbol) if number else (1, 0, symbol)
+
+
+def texts(row: np.ndarray, spec: TokensSpec) -> list[str]:
+    """The symbols of a record (length,) up to its end."""
+    found = []
+    for index in row.tolist():
+        symbol = spec.symbols[index]
+        if not symbol:
+            break
+        found.append(symbol)
+    return found

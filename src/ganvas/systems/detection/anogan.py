@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -104,8 +104,8 @@ class AnoGan(System):
     couples_batch = "BatchNorm: micro-batches and processes normalise over their own share"
 
     def __init__(self, spec: Any, config: Any) -> None:
-        super().__init__(spec, config)
         self._normal = find_normal(tuple(spec.classes), config.normal, "anogan")
+        super().__init__(spec, replace(config, normal=spec.classes[self._normal[0]]) if self._normal else config)
         self.generator = ConvolutionalGenerator(config.latent_size, spec.shape, config.width)
         self.discriminator = ConvolutionalDiscriminator(spec.shape, config.width)
         self.encoder = ConvolutionalEncoder(spec.shape, config.latent_size, config.width)

@@ -14,7 +14,7 @@ A score says how unlike the training windows a step is, not what is wrong.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -120,8 +120,8 @@ class MadGan(System):
     Config = Config
 
     def __init__(self, spec: Any, config: Any) -> None:
-        super().__init__(spec, config)
         self._normal = find_normal(tuple(spec.classes), config.normal, "mad-gan")
+        super().__init__(spec, replace(config, normal=spec.classes[self._normal[0]]) if self._normal else config)
         self.length, quantities = spec.shape
         if config.static_latent_size > config.latent_size:
             raise GanvasError(

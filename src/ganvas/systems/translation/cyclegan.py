@@ -11,7 +11,7 @@ size, aspect and number of channels: the number of blocks and the depth of the d
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,8 @@ from torch.nn.functional import pad
 from ganvas.batches import Batch, Noise
 from ganvas.capabilities import Panel
 from ganvas.config import knob
-from ganvas.errors import GanvasError, did_you_mean
+from ganvas.data.classes import find_pair
+from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.blocks import ResidualBlock, convolution, relu
 from ganvas.networks.convolutional import SMALLEST_SIDE, initialise
@@ -136,38 +137,21 @@ class Generator(nn.Module):
         return torch.tanh(result)[:, :, :height, :width]
 
 
-def chosen_classes(classes: tuple[str, ...], config: Any) -> tuple[int, int]:
-    """Indices of A and B. Raises GanvasError when the data does not have them."""
-    known = ", ".join(classes) or "none"
-    if not config.first and not config.second:
-        if len(classes) != 2:
-            raise GanvasError(
-                f"cyclegan needs two classes and the data has {len(classes)} ({known}): put the images into two folders, "
-                "or choose with  --set first=NAME --set second=NAME"
-            )
-        return 0, 1
-    for setting, name in (("first", config.first), ("second", config.second)):
-        if name not in classes:
-            close = did_you_mean(name, list(classes))
-            raise GanvasError(f"{setting}={name!r} is no class of the data{close}; classes: {known}")
-    if config.first == config.second:
-        raise GanvasError(f"first and second are both '{config.first}': choose two of the classes {known}")
-    return classes.index(config.first), classes.index(config.second)
-
-
 class CycleGan(System):
     Config = Config
     mixed_is_safe = True
     multiple = 4
 
     def __init__(self, spec: Any, config: Any) -> None:
-        super().__init__(spec, config)
-        self._domains = chosen_classes(spec.classes, config)
+        self._domains = find_pair(spec.classes, config.first, config.second, "cyclegan")
         side = min(spec.height, spec.width)
         if side < SMALLEST_SIDE:
             raise GanvasError(f"images of {spec.height}x{spec.width} are too small to translate: the least is 8 (see --size)")
+        first, second = (spec.classes[index] for index in self._domains)
         blocks = config.blocks or (6 if side < 256 else 9)
         depth = patch_depth(side, config.patch_depth)
+        config = replace(config, first=first, second=second, blocks=blocks, patch_depth=depth)
+        super().__init__(spec, config)
         self.to_a = Generator(spec.channels, config.width, blocks, config.skip, config.upsampling)
         self.to_b = Generator(spec.channels, config.width, blocks, config.skip, config.upsampling)
         self.discriminator_a = PatchDiscriminator(spec.channels, config.width, depth, nn.InstanceNorm2d)

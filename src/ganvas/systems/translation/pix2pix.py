@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -122,6 +122,7 @@ class Pix2Pix(System):
         self.generator = UNet(channels, photo.channels, config.width, depth, norm, config.dropout)
         patches = patch_depth(min(height, width), config.patch_depth)
         self.discriminator = PatchDiscriminator(channels + photo.channels, config.width, patches, norm)
+        self.config = replace(config, depth=depth, patch_depth=patches)
         if config.ema_half_life:
             self.average = copy.deepcopy(self.generator)
 
