@@ -10,7 +10,8 @@ import pytest
 
 import ganvas
 from ganvas.data.dataset import Dataset, open_data
-from ganvas.data.learning import as_learnt, learn, trained_rows
+from ganvas.data.learning import learn
+from ganvas.data.streams import trained_rows
 from ganvas.evaluation.sets import open_sets
 from ganvas.game import Feed
 from ganvas.kinds import kind_of
@@ -131,14 +132,6 @@ def test_only_a_range_that_no_file_declares_is_learnt(tmp_path: Path) -> None:
     whole = open_data((40 + floats).clip(0, 255).astype(np.uint8), progress=False)
     assert (whole.spec.low, whole.spec.high) == (0.0, 255.0)
     assert learn(whole, np.arange(3)) is whole
-
-
-def test_a_scale_is_not_carried_to_other_quantities() -> None:
-    series = kind_of("series")
-    one, other = series.example(8, 2), series.example(8, 2)
-    named = type(one)(8, ("a", "b"), (5.0, 5.0), (2.0, 2.0))
-    assert as_learnt(one, type(one)(8, one.names, (5.0, 5.0), (2.0, 2.0))).centre == (5.0, 5.0)
-    assert as_learnt(other, named) == other
 
 
 def test_dry_runs_tell_the_scale_that_the_run_would_have(tmp_path: Path) -> None:

@@ -1,13 +1,13 @@
 """What specs learn from records (`facets.Learns`), such as a scale, comes from those that are trained on.
 
-Not for the split (`store.splits`), nor for dealing records (`streams`).
+Not for the split (`store.splits`), nor for which records a system is fed with (`streams.trained_rows`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from ..kinds import kind_of
 from ..kinds.facets import Learns
 from ..specs import REAL
 from ..store.records import Dataset
-
-if TYPE_CHECKING:
-    from ..game import Feed
 
 
 def learn(dataset: Dataset, rows: np.ndarray) -> Dataset:
@@ -35,33 +32,12 @@ def learn(dataset: Dataset, rows: np.ndarray) -> Dataset:
     return replace(dataset, fields=fields, notes=tuple(notes)) if changed else dataset
 
 
-def trained_rows(dataset: Dataset, feeds: Mapping[str, Feed]) -> np.ndarray:
-    """Indices (ascending) of the training records that a system's streams deal: all, or those of the classes it chose."""
-    rows = dataset.train_indices()
-    if dataset.labels is None or any(not feed.of and not feed.labelled for feed in feeds.values()):
-        return rows
-    labels = dataset.labels[rows]
-    dealt = np.zeros(len(rows), bool)
-    for feed in feeds.values():
-        dealt |= np.isin(labels, list(feed.of.values())) if feed.of else labels >= 0
-    return rows[dealt]
-
-
 def as_trained(dataset: Dataset, specs: Mapping[str, Any]) -> Dataset:
     """The data set of a run with what the run's specs, by field, learnt when it began."""
-    fields = {
-        name: replace(field, spec=as_learnt(field.spec, specs[name])) if name in specs else field
-        for name, field in dataset.fields.items()
-    }
+    fields = dict(dataset.fields)
+    for name, field in dataset.fields.items():
+        kind = kind_of(field.spec.kind)
+        if isinstance(kind, Learns) and name in specs:
+            learnt = {entry: getattr(specs[name], entry) for entry in kind.learnt}
+            fields[name] = replace(field, spec=replace(field.spec, **learnt))
     return replace(dataset, fields=fields)
-
-
-def as_learnt(spec: Any, other: Any) -> Any:
-    """The spec with what another one of its kind learnt: records of both on one scale. As it is, where their parts (quantities,
-    columns, symbols) are others: nothing of the one is said of the other."""
-    kind = kind_of(spec.kind)
-    if not isinstance(kind, Learns) or other.kind != spec.kind:
-        return spec
-    if any(getattr(spec, parts, ()) != getattr(other, parts, ()) for parts in ("names", "symbols")):
-        return spec
-    return replace(spec, **{name: getattr(other, name) for name in kind.learnt})

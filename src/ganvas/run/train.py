@@ -173,7 +173,7 @@ def _resume(
         differences.insert(0, f"system: {record.card.name} -> {find(system).name}")
     name = None if data is None else str(data) if isinstance(data, str | Path) else "array"
     moved = name is not None and name != saved["data"] and Path(name).resolve() != Path(saved["data"]).resolve()
-    if moved and (name == "array" or saved["data"] == "array" or not _same_records(record, data)):
+    if moved and (name == "array" or saved["data"] == "array" or not same_records(record, data)):
         why = "" if "array" in (name, saved["data"]) else ", which holds other records"
         differences.insert(0, f"data: {saved['data']} -> {name}{why}")
     if overrides:
@@ -211,11 +211,6 @@ def _recheck_memory(record: RunRecord, settings: Settings, say: Callable[[str], 
     check(record.card, config, record.fields, settings, device, named, say)
 
 
-def _same_records(record: RunRecord, data: str | Path) -> bool:
-    """Whether data at another place has the fingerprint of that a run was trained on."""
-    return same_records(record, data)
-
-
 def _same_size(text: str | None) -> tuple[Any, ...]:
     """Every way to say this size, parsed."""
     size = parse_size(text)
@@ -244,7 +239,8 @@ def plan(
     if in_memory and settings.processes > 1:
         raise GanvasError("arrays cannot be shared by several processes: save them with numpy.save and give the path")
     folder = _new_folder(card, settings.data, out)
-    from ..data.learning import learn, trained_rows
+    from ..data.learning import learn
+    from ..data.streams import trained_rows
     from ..parallel import pick_device
 
     device = pick_device(settings.device, settings.processes)
