@@ -176,7 +176,8 @@ def _dealt(dataset: Dataset, feed: Feed, only: int | None) -> np.ndarray:
 
 def trained_rows(dataset: Dataset, feeds: Mapping[str, Feed]) -> np.ndarray:
     """Indices (ascending) of the training records that these streams deal: all, or those of the classes that a system chose."""
-    dealt = [_dealt(dataset, feed, only) for feed in feeds.values() for only in (list(feed.of.values()) or [None])]
+    everything: tuple[int | None, ...] = (None,)
+    dealt = [_dealt(dataset, feed, only) for feed in feeds.values() for only in tuple(feed.of.values()) or everything]
     return np.unique(np.concatenate(dealt))
 
 

@@ -36,6 +36,7 @@ from ..kinds.facets import (
 )
 from ..specs import spec_to_dict
 from .boards import CLASSES, small_of
+from .learnt import what_is_learnt_comes_from_the_records_given
 from .outcomes import Check, CheckFailed, Skipped, check_of, expect
 
 RECORDS = 12
@@ -402,27 +403,6 @@ def properties_have_a_number_a_record(case: KindCase) -> None:
     expect(found, f"{case.file}: properties() gives none: leave the method out")
     for name, own in found.items():
         expect(own.shape == (len(values),), f"{case.file}: property '{name}' has shape {own.shape}, not ({len(values)},)")
-
-
-def what_is_learnt_comes_from_the_records_given(case: KindCase) -> None:
-    """learn() looks at the records that are trained on and at no others, changes nothing of the spec but what `learnt` names,
-    and has a line for the user, or none."""
-    kind, (values, spec), file = case.kind, case.records, case.file
-    assert isinstance(kind, Learns)
-    rows = np.arange(0, len(values), 2)
-    found, told = kind.learn(spec, values, rows)
-    expect(isinstance(told, str) and "\n" not in told, f"{file}: learn() tells {told!r}: say what was learnt in one line")
-    expect(type(found) is type(spec), f"{file}: learn() gives {type(found).__name__}, not (a spec, a line)")
-    changed = [own.name for own in fields(spec) if getattr(found, own.name) != getattr(spec, own.name)]
-    unnamed = [name for name in changed if name not in kind.learnt]
-    expect(not unnamed, f"{file}: learn() changes {', '.join(unnamed)} of the spec: name it in `learnt`")
-    others = np.array(values)
-    others[1::2] = others[0]
-    again, _ = kind.learn(spec, others, rows)
-    expect(
-        again == found,
-        f"{file}: learn() gives another spec when records that are not trained on change: look at values[rows] alone",
-    )
 
 
 def what_is_put_to_use_comes_back_in_its_form(case: KindCase) -> None:

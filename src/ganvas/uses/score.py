@@ -15,7 +15,6 @@ from ..config import knob
 from ..errors import GanvasError
 from ..kinds import decode, kind_of
 from ..kinds.facets import Mapped, ScoredFiles, Scores
-from ..store.listing import counted
 from . import Fields, Use, UseSays, Work, first_of
 from .judging import LEAST, area_interval, at_most, in_pieces
 
@@ -92,6 +91,8 @@ def threshold(work: Work, desk: Desk, options: Options) -> float | None:
 
 def _threshold(work: Work, options: Options) -> tuple[float | None, str]:
     """(threshold, a note on it)."""
+    from ..store.listing import counted
+
     if work.data is None or work.kept is None:
         return None, "no threshold of alarms: the data that was learnt from is not at hand"
     opened = work.data
@@ -183,6 +184,8 @@ def finish(work: Work, desk: Desk, options: Options) -> None:
 
 def _list_alarms(desk: Desk) -> None:
     """`alarms.csv`: a row a stretch above the threshold."""
+    from ..store.listing import counted
+
     alarms = desk.facts.get("alarms", [])
     if desk.facts.get("threshold") is None:
         return
