@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,23 @@ def private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Decoded data goes to a folder of the session, also in child processes; a user's cache is never touched."""
     os.environ["GANVAS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def own_tables() -> Iterator[None]:
+    """Kinds and systems that a test adds to this process are gone after it: other tests go through all that there are."""
+    before = [(table, dict(table)) for table in _tables_of_this_process()]
+    yield
+    for table in _tables_of_this_process():
+        kept = next((entries for known, entries in before if known is table), {})
+        if table != kept:
+            table.clear()
+            table.update(kept)
+
+
+def _tables_of_this_process() -> list[dict[object, object]]:
+    names = {"ganvas.kinds": ("_added", "_looked"), "ganvas.registry": ("_brought",)}
+    return [getattr(sys.modules[name], table) for name, tables in names.items() if name in sys.modules for table in tables]
 
 
 @pytest.fixture(scope="session")
