@@ -1,7 +1,8 @@
 """The form of sequences, learnt from records: places at which the same symbol always stands, such as the spaces of a verse.
 
 A system that writes sequences need not learn these and may be given them (`networks.forms`). Not for what is likely: a place
-counts where all records of that length agree, not most of them.
+counts where all records of that length agree. Only of a separator, which stands at such places and nowhere else, may one record
+in a hundred be without it: a line that somebody forgot to break does not undo the form of all others.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 FEWEST = 20  # records of a length, by which a form can be told from chance
 MOST = 16  # forms
 COVERED = 0.98  # share of the records that have one of the forms
-NEARLY = 0.99  # share of the records that agree on a place, from which on those that do not are told
+NEARLY = 0.99  # share of the records that must have a separator where it belongs; of other symbols, those that lack it are told
 
 
 @dataclass
 class _Found:
-    """Records of one length. given: (length of the spec,) symbol at each place, FREE where several stand."""
+    """Records of one length that have a form. given: (length of the spec,) symbol at each place, FREE where several stand."""
 
     rows: np.ndarray
     length: int
@@ -44,11 +45,12 @@ def learn(spec: TokensSpec, values: np.ndarray, rows: np.ndarray) -> tuple[Token
     records = np.asarray(values[rows])
     lengths = lengths_of(records, spec)
     found = [_form(records, np.flatnonzero(lengths == length), int(length)) for length in np.unique(lengths)]
-    forms = sorted((own for own in found if len(own.rows) >= FEWEST), key=lambda own: -len(own.rows))
+    many = sorted((own for own in found if len(own.rows) >= FEWEST), key=lambda own: -len(own.rows))
+    forms = [own for own in many if len(own.kept)]
     count = sum(len(own.rows) for own in forms)
     bare = replace(spec, forms=(), shares=(), apart=())
-    if not 0 < len(forms) <= MOST or count < COVERED * len(records) or not all(len(own.kept) for own in forms):
-        return bare, _nearly(records, spec, forms)
+    if not 0 < len(forms) <= MOST or count < COVERED * len(records):
+        return bare, _nearly(records, spec, many)
     free = {int(s) for own in forms for s in np.unique(records[own.rows][:, own.given == FREE])}
     apart = sorted({int(s) for own in forms for s in own.given[own.given != FREE]} - free)
     learnt = replace(
@@ -60,7 +62,7 @@ def learn(spec: TokensSpec, values: np.ndarray, rows: np.ndarray) -> tuple[Token
     told = "; ".join(_told(own, spec, len(own.rows) / count) for own in forms)
     rest = len(records) - count
     return learnt, f"form, given to what writes sequences: {told}" + (
-        f"; {rest} of another length are not written" if rest else ""
+        f"; {rest} of {len(records)} have another form, which is not written" if rest else ""
     )
 
 
@@ -97,8 +99,25 @@ def measured(made: Side, train: Side, heldout: Side) -> dict[str, Measure]:
 
 
 def _form(records: np.ndarray, rows: np.ndarray, length: int) -> _Found:
+    """What records (at `rows`) of one length agree on, and those of them that do."""
+    rows = rows[_separated(records[rows], length)]
     own = records[rows]
     return _Found(rows, length, np.where((own == own[0]).all(axis=0), own[0], FREE).astype(np.int64))
+
+
+def _separated(own: np.ndarray, length: int) -> np.ndarray:
+    """(N,) bool: records (N, T) that have every separator of nearly all where it belongs, and nowhere else."""
+    agreed = np.array([np.bincount(column).max() for column in own.T[:length]])
+    common = np.array([np.bincount(column).argmax() for column in own.T[:length]])
+    places = np.flatnonzero(agreed >= NEARLY * len(own))
+    keeps = np.ones(len(own), bool)
+    for symbol in np.unique(common[places]):
+        here = places[common[places] == symbol]
+        found = own[:, :length] == symbol
+        fits = found[:, here].all(axis=1) & (found.sum(axis=1) == len(here))
+        if fits.mean() >= NEARLY:
+            keeps &= fits
+    return keeps if keeps.mean() >= NEARLY else np.ones(len(own), bool)
 
 
 def _told(own: _Found, spec: TokensSpec, share: float) -> str:
