@@ -269,8 +269,13 @@ def test_the_length_holds_nearly_all_files_whole_and_recordings_give_clips_of_a_
     assert _clips(None, [60 * 16_000] * 3, 16_000, None) == (16_384, True)
     assert _clips(None, [60 * 48_000] * 3, 48_000, "crop") == (49_152, False)
     assert _clips("1000", [], 8000, None) == (1000, False)
-    assert _clips(1000, [3000], 8000, None) == (1000, True)
-    assert _clips(1000, [3000], 8000, "crop") == (1000, False)
+    assert _clips(1000, [3000] * 2, 8000, None) == (1000, False), "one-shots, whatever the length"
+    assert _clips(1000, [40_000] * 2, 8000, None) == (1000, True)
+    assert _clips(30_000, [40_000] * 2, 8000, None) == (30_000, False), "not more than two clips"
+    assert _clips(1000, [40_000] * 2, 8000, "crop") == (1000, False)
+    assert _clips(1000, [3000], 8000, None) == (1000, True), "a lone file is a recording"
+    assert _clips(None, [3 * 8000], 8000, None) == (rounded(1.024 * 8000), True)
+    assert _clips(None, [8000], 8000, None) == (8192, False)
     for wrong in ((64, 64), "a", 8):
         with pytest.raises(GanvasError, match="for sound"):
             _clips(wrong, [], 8000, None)
@@ -296,10 +301,12 @@ def test_one_shots_at_48_khz_are_one_record_each_and_crop_takes_the_start(tmp_pa
     )
     assert not noted(data, "recordings")
     assert np.abs(data.values[0, rate - 200 : rate]).max() > 0.4
-    assert opened(tmp_path, size=16_384).values.shape == (12, 16_384, 1)
-    cropped = opened(tmp_path, size=16_384, fit="crop")
-    assert cropped.values.shape == (4, 16_384, 1)
-    assert np.array_equal(cropped.values[2], data.values[2, :16_384])
+    short = opened(tmp_path, size=16_384)
+    assert short.values.shape == (4, 16_384, 1)
+    assert np.array_equal(short.values[2], data.values[2, :16_384])
+    assert noted(short, "4 of 4 files are longer than 16384 samples (0.341 s) and were cut there")
+    assert np.array_equal(opened(tmp_path, size=16_384, fit="crop").values, short.values)
+    assert opened(tmp_path, size=16_384, fit="patches").values.shape == (12, 16_384, 1)
     with pytest.raises(
         GanvasError, match="--fit stretch is not for sound: crop takes the start of each file, patches all of it"
     ):
@@ -308,13 +315,13 @@ def test_one_shots_at_48_khz_are_one_record_each_and_crop_takes_the_start(tmp_pa
 
 def test_long_recordings_become_consecutive_clips_of_one_group(tmp_path: Path) -> None:
     for k in range(3):
-        soundfile.write(tmp_path / f"{k}.wav", tone(2300 + 400 * k, 100 + 7 * k), RATE, "FLOAT")
+        soundfile.write(tmp_path / f"{k}.wav", tone(32_300 + 400 * k, 100 + 7 * k), RATE, "FLOAT")
     data = opened(tmp_path, size=1000)
-    # 2300: two, the rest of 300 is less than half a clip; 2700: three; 3100: three
-    assert len(data) == 8
-    assert [int((data.groups == g).sum()) for g in range(3)] == [2, 3, 3]
+    # 32300: 32, the rest of 300 is less than half a clip; 32700: 33; 33100: 33
+    assert len(data) == 98
+    assert [int((data.groups == g).sum()) for g in np.unique(data.groups)] == [32, 33, 33]
     assert np.allclose(np.concatenate(list(data.values[:2, :, 0])), tone(2000, 100), atol=1e-6)
-    assert noted(data, "3 recordings cut into 8 consecutive clips of 1000 samples (0.125 s)")
+    assert noted(data, "3 recordings cut into 98 consecutive clips of 1000 samples (0.125 s)")
 
 
 def test_one_shots_are_taken_from_their_start_even_if_one_is_long(tmp_path: Path) -> None:

@@ -45,14 +45,15 @@ def test_nothing_said_of_fit_stays_nothing_said(tmp_path: Path) -> None:
     assert data_again(read_run(cropped)).values.shape == (4, 1024, 1)
 
 
-def test_recordings_of_a_run_from_before_are_cut_as_they_were(tmp_path: Path) -> None:
-    """Such a run says `crop`, which nobody had said, and its recordings were cut into clips all the same."""
-    data = recordings(tmp_path / "long")
-    run = begun(data, tmp_path / "run", size="1024")
+@pytest.mark.parametrize(("seconds", "fit", "clips"), [(5.0, None, 20), (3.0, "patches", 12)])
+def test_sounds_of_a_run_from_before_are_cut_as_they_were(tmp_path: Path, seconds: float, fit: str | None, clips: int) -> None:
+    """Such a run says `crop`, which nobody had said, and sounds of more than two clips were cut all the same."""
+    data = recordings(tmp_path / "long", seconds)
+    run = begun(data, tmp_path / "run", size="1024", fit=fit)
     values = read_yaml(run / FILE)
     values["run"]["fit"] = "crop"
     write_yaml(run / FILE, values)
-    assert data_again(read_run(run)).values.shape == (20, 1024, 1)
+    assert data_again(read_run(run)).values.shape == (clips, 1024, 1)
     train(resume=run, budget="2r", quiet=True)
     soundfile.write(data / "4.wav", np.zeros(100), 1000)
     with pytest.raises(GanvasError, match="has changed since"):

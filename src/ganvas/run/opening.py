@@ -5,6 +5,7 @@ A run keeps the held-out part that it recorded when it began (`split.json`), wha
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 
 from ..errors import DataError, GanvasError
 from ..kinds import kind_of
-from ..kinds.facets import Suits
+from ..kinds.facets import Settles, Suits
 from ..registry import Card
 from ..store.listing import Source
 from .load import RunRecord, place_of
@@ -136,12 +137,17 @@ def open_record_data(record: RunRecord, *, source: Any = None, progress: bool = 
 def _opened(record: RunRecord, source: Any, progress: bool) -> Any:
     """What the settings of a run lead to."""
     dataset = open_run_data(record.settings, source=source, progress=progress, card=record.card)
-    if is_of(record, dataset) or record.settings.fit != "crop":
+    settled = all(isinstance(kind_of(spec.kind), Settles) for spec in record.fields.values())
+    if is_of(record, dataset) or record.settings.fit != "crop" or settled:
         return dataset
-    # Runs of before say `crop` where nobody did, also of recordings that were cut into clips.
-    unsaid = dataclasses.replace(record.settings, fit=None)
-    other = open_run_data(unsaid, source=source, progress=progress, card=record.card)
-    return other if is_of(record, other) else dataset
+    # Runs of before say `crop` where nobody did, also of sounds that were cut into clips, short ones too.
+    for fit in (None, "patches"):
+        unsaid = dataclasses.replace(record.settings, fit=fit)
+        with contextlib.suppress(GanvasError):  # data that has changed need not suit them
+            other = open_run_data(unsaid, source=source, progress=progress, card=record.card)
+            if is_of(record, other):
+                return other
+    return dataset
 
 
 def is_of(record: RunRecord, dataset: Any) -> bool:

@@ -324,19 +324,24 @@ def _agreed(listing: Listing, heads: dict[int, Header], settings: Mapping[str, A
 def _clips(size: Any, spans: list[int], rate: int, fit: str | None) -> tuple[int, bool]:
     """(samples of a clip, whether files are cut into consecutive ones). spans: samples of each file at that rate.
 
-    A length that is asked for is taken: files count as recordings where most are longer than two clips. Else files of up to
-    four seconds stay whole, as nearly all of them do in a clip of the length that 95 % have; most being longer, they are
-    recordings and give clips of about a second.
+    Files of up to four seconds are one sound each, and not cut into several, whatever the length that is asked for. If none is,
+    a clip holds 95 % of them whole. Where most are longer, or there is one file alone, they are recordings: most being longer
+    than two clips, which are about a second if nobody says, they are cut into consecutive ones.
     """
+    recordings = len(spans) == 1 or _most(spans, ONE_SHOT * rate)
     if size is not None:
         length = _asked(size)
-        return length, fit == "patches" or (fit is None and 2 * sum(span > 2 * length for span in spans) > len(spans))
+        return length, fit == "patches" or (fit is None and recordings and _most(spans, 2 * length))
     second = rounded(CLIP * rate)
-    recordings = 2 * sum(span > ONE_SHOT * rate for span in spans) > len(spans)
-    if recordings:
+    if recordings and _most(spans, 2 * second):
         return second, fit != "crop"
     whole = rounded(min(ONE_SHOT * rate, sorted(spans)[min(len(spans) - 1, int(WHOLE * len(spans)))]))
     return (min(second, whole), True) if fit == "patches" else (whole, False)
+
+
+def _most(spans: list[int], samples: float) -> bool:
+    """Whether most are longer."""
+    return 2 * sum(span > samples for span in spans) > len(spans)
 
 
 def _dear(size: Any, length: int, spans: list[int], rate: int, fit: str | None) -> list[str]:
