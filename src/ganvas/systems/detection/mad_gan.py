@@ -41,6 +41,7 @@ CARD = {
 }
 
 TOGETHER = 512  # windows searched for at once
+BOTH = 0.75  # share of the window in the score of a step: one step has much more noise than the mean of all
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ class Config:
     )
     resolution: str = knob(
         "step",
-        "step: each has its own score; window: the mean of a window is that of all its steps, for faults that last; both: the "
-        "mean of the two",
+        "step: each has its own score; window: the mean of a window is that of all its steps, for faults that last; both: a "
+        "quarter of the first and three of the second",
         choices=("step", "window", "both"),
         later=True,
     )
@@ -189,7 +190,7 @@ class MadGan(System):
         parts = share * doubt[..., None] + (1 - share) * apart
         maps = share * doubt + (1 - share) * self._together(apart)
         scores = maps.mean(1)
-        weight = {"step": 0.0, "both": 0.5, "window": 1.0}[self.config.resolution]
+        weight = {"step": 0.0, "both": BOTH, "window": 1.0}[self.config.resolution]
         if weight:
             maps, parts = (torch.lerp(each, each.mean(1, keepdim=True).expand_as(each), weight) for each in (maps, parts))
         return scores, maps, parts
