@@ -22,6 +22,8 @@ import torch
 from torch import Tensor
 
 from ganvas.doctor import keep_memory, machine
+from ganvas.kinds.tokens.spec import TokensSpec
+from ganvas.networks.forms import Forms
 from ganvas.networks.seqgan import Policy
 
 SHAPES = {"paper": (5000, 20, 64, 16), "melodies": (40, 32, 64, 16)}
@@ -59,7 +61,8 @@ def seconds(call: Callable[[], Any]) -> float:
 def measured(symbols: int, length: int, records: int, ways: int, repeats: int) -> dict[str, Any]:
     """Times of both for one shape."""
     torch.manual_seed(0)
-    policy = Policy(symbols, length, 32, 32, ends=False)
+    forms = Forms(TokensSpec(length, tuple(str(k) for k in range(symbols))))
+    policy = Policy(symbols, length, 32, 32, forms, ends=False)
     tokens = policy.write(torch.rand(records, length))
     chances = torch.rand(records, length - 1, ways, length)
     few = min(4, records)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +164,13 @@ class SpectrumKind(Kind):
         spec = SpectrumSpec(points, float(first), float(last), low, high, classes)
         sides = held if (held >= 0).any() else None
         conclude(writer, spec, labels, groups, sides, notes, [listing.names[place] for place in found])
+
+    learnt = ("low", "high")
+
+    def learn(self, spec: SpectrumSpec, values: np.ndarray, rows: np.ndarray) -> tuple[SpectrumSpec, str]:
+        """The range of the spectra that are trained on, and of no others: see `facets.Learns`."""
+        low, high = (float(value) for value in np.percentile(values[rows], (0.1, 99.9)))
+        return (replace(spec, low=low, high=high) if low < high else spec), f"intensities {low:.4g} to {high:.4g} are learnt"
 
     def read(self, path: Path, spec: SpectrumSpec, settings: Mapping[str, Any]) -> Iterator[Piece]:
         """The spectrum of a file on the grid of the run: `ganvas apply` can score it. See `facets.Reads`."""

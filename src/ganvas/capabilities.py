@@ -75,6 +75,15 @@ class ScoresAnomaly(Protocol):
 
 
 @runtime_checkable
+class ScoresParts(Protocol):
+    """Says besides which of the quantities that are measured together are unlike what it learnt. Offers `ScoresAnomaly` too."""
+
+    def anomaly_by_part(self, records: Tensor, noise: Noise) -> tuple[Tensor, Tensor, Tensor]:
+        """As `anomaly`, and a score of each quantity at each place, not negative: of series (B, T, C) they are (B, T, C)."""
+        ...
+
+
+@runtime_checkable
 class Projects(Protocol):
     """Finds the latents whose image comes nearest to a given one."""
 

@@ -6,11 +6,16 @@ Each kind has a spec of its own (`ganvas.kinds`). A spec says nothing of where t
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, Protocol
 
 REAL = "real"
 """The name of the field of records that have one field."""
+
+
+ADDED: dict[str, Any] = {"added": True}
+"""Metadata of a field that a spec did not have at first: it is written only where it says something, so that data which was
+opened before keeps its fingerprint."""
 
 
 class Spec(Protocol):
@@ -28,4 +33,6 @@ class Spec(Protocol):
 
 def spec_to_dict(spec: Any) -> dict[str, Any]:
     """Plain values, for YAML and JSON."""
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(spec).items()}
+    silent = {own.name for own in fields(spec) if own.metadata.get("added") and getattr(spec, own.name) == own.default}
+    made = {key: value for key, value in asdict(spec).items() if key not in silent}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in made.items()}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from ganvas.data.check import check
 from ganvas.data.dataset import Dataset, open_data
@@ -17,8 +18,12 @@ from ganvas.data.phantoms._files import write_phantom
 from ganvas.data.twins import join_twins
 from ganvas.errors import DataError, GanvasError
 from ganvas.kinds import kind_of
+from ganvas.kinds.facets import ScoredFile, Scores
 from ganvas.kinds.series.files import read_tables
-from ganvas.kinds.series.kind import measured, starts_of, step_scores
+from ganvas.kinds.series.kind import measured, starts_of
+from ganvas.kinds.series.pictures import _time_axis
+from ganvas.kinds.series.pieces import notes_on
+from ganvas.kinds.series.scoring import step_scores, stretches_above
 from ganvas.kinds.series.spec import SeriesSpec
 
 KIND = kind_of("series")
@@ -113,7 +118,7 @@ def test_whole_files_are_held_out_and_folders_are_classes(tmp_path: Path) -> Non
         for k in range(5):
             write_csv(tmp_path / name / f"{k}.csv", values_of(90 + k, seed=first + k))
     data = opened(tmp_path)
-    assert data.spec == measured(np.asarray(data.values), ("flow", "heat"), 1.0, ("bad", "good"))
+    assert data.spec == measured(np.asarray(data.values)[~data.heldout], ("flow", "heat"), 1.0, ("bad", "good"))
     assert data.values.shape[1:] == (60, 2)
     assert len(np.unique(data.groups)) == 10
     assert 0 < data.heldout.sum() < len(data)
@@ -302,32 +307,124 @@ def test_scores_of_steps_are_means_over_the_windows_that_cover_them(tmp_path: Pa
     table = read_tables(write_csv(tmp_path / "a.csv", values))[0]
     seen = []
 
-    def anomaly(windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def scored(windows: np.ndarray) -> Scores:
         seen.extend(windows)
-        return windows.mean((1, 2)), np.arange(len(windows))[:, None] + np.zeros(windows.shape[1])
+        maps = np.arange(len(windows))[:, None] + np.zeros(windows.shape[1])
+        return Scores(windows.mean((1, 2)), maps, maps[..., None] * (1.0, 2.0))
 
-    scores = step_scores(table, 20, anomaly)
+    scores, parts = step_scores(table, 20, scored)
     assert len(seen) == 3
+    assert parts is not None and np.array_equal(parts, scores[:, None] * (1.0, 2.0), equal_nan=True)
     assert scores[:5].tolist() == [0] * 5 and scores[5] == 0.5 and scores[12] == 1.0 and scores[29] == 2.0
     assert np.isnan(scores[30:]).all()  # 19 steps behind the missing one are no window
 
 
+def far_off(windows: np.ndarray) -> Scores:
+    """How far every step is from the usual (10, -2)."""
+    parts = np.abs(windows - (10, -2)).astype(np.float64)
+    return Scores(parts.mean((1, 2)), parts.mean(2), parts)
+
+
+def score(
+    path: Path, out: Path, threshold: float | None = None, spec: SeriesSpec | None = None, name: str = "in"
+) -> ScoredFile:
+    spec = spec or SeriesSpec(20, ("flow", "heat"), (10.0, -2.0), (4.0, 1.0), 1.0)
+    return KIND.score(path, name, spec, far_off, out, threshold)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with open(path) as stream:
+        return list(csv.DictReader(stream))
+
+
 def test_scoring_a_file_writes_times_scores_and_a_picture(tmp_path: Path) -> None:
-    path = write_csv(
-        tmp_path / "in.csv",
-        np.column_stack([values_of(45), np.zeros(45)]),
-        header="time,heat,flow, raw,anomaly".replace(", raw", ""),
-    )
-    spec = SeriesSpec(20, ("flow", "heat"), (0.0, 0.0), (1.0, 1.0), 1.0)
-    highest, files, notes = KIND.score(path, "sub/in", spec, lambda w: (w[:, 0, 0], np.abs(w).sum(2)), tmp_path / "out")
-    with open(tmp_path / "out" / "sub" / "in.csv") as stream:
-        rows = list(csv.DictReader(stream))
+    path = write_csv(tmp_path / "in.csv", values_of(45)[:, ::-1], header="time,heat,flow")
+    found = score(path, tmp_path / "out", name="sub/in")
+    rows = rows_of(tmp_path / "out" / "sub" / "in.csv")
     assert [row["time"] for row in rows] == [str(k) for k in range(45)]
-    assert max(float(row["score"]) for row in rows) == pytest.approx(highest, rel=1e-5)
-    assert [file.suffix for file in files] == [".csv", ".png"]
-    assert notes == []
+    assert list(rows[0]) == ["time", "score", "score of flow", "score of heat"]
+    assert max(float(row["score"]) for row in rows) == pytest.approx(found.score, rel=1e-5)
+    assert all(
+        float(row["score"]) == pytest.approx((float(row["score of flow"]) + float(row["score of heat"])) / 2, abs=1e-4)
+        for row in rows
+    )
+    assert [file.suffix for file in found.files] == [".csv", ".png"]
+    assert found.numbers["score of flow"] > found.numbers["score of heat"] > 0
+    assert found.notes == [] and found.alarms == []
     with pytest.raises(DataError, match="no stretch of 60 steps"):
-        KIND.score(path, "in", SeriesSpec(60, ("flow", "heat"), (0.0, 0.0), (1.0, 1.0)), lambda w: (w, w), tmp_path / "out")
+        score(path, tmp_path / "out", spec=SeriesSpec(60, ("flow", "heat"), (0.0, 0.0), (1.0, 1.0)))
+
+
+def test_steps_above_the_threshold_are_alarms_that_name_when_and_which_quantity(tmp_path: Path) -> None:
+    values = np.full((100, 2), (10.0, -2.0))
+    values[30:40, 1] += 9
+    values[80:83, 0] -= 7
+    marks = np.zeros((100, 1))
+    marks[30:40] = 1
+    stamps = [f"2020-03-09 10:{k // 60:02d}:{k % 60:02d}" for k in range(100)]
+    path = write_csv(tmp_path / "in.csv", np.hstack([values, marks]), stamps, header="when,flow,heat,anomaly")
+    found = score(path, tmp_path / "out", 1.0)
+    rows = rows_of(tmp_path / "out" / "in.csv")
+    assert [k for k, row in enumerate(rows) if row["alarm"] == "1"] == [*range(30, 40), *range(80, 83)]
+    assert found.alarms == [
+        {"from": stamps[30], "to": stamps[39], "steps": 10, "score": 4.5, "quantity": "heat"},
+        {"from": stamps[80], "to": stamps[82], "steps": 3, "score": 3.5, "quantity": "flow"},
+    ]
+    assert found.numbers["above threshold"] == pytest.approx(0.13)
+    assert found.numbers["area"] == 1.0
+
+
+def test_alarms_that_are_near_are_one() -> None:
+    scores = np.array([0, 2, 2, 0, 2, 0, 0, 0, 2, np.nan, 2, 0], float)
+    assert stretches_above(scores, 1, 1) == [(1, 3), (4, 5), (8, 9), (10, 11)]
+    assert stretches_above(scores, 1, 2) == [(1, 5), (8, 11)]
+    assert stretches_above(scores, 5, 2) == []
+
+
+def test_scores_of_windows_that_follow_each_other_are_those_of_the_file(tmp_path: Path) -> None:
+    """A threshold is chosen by what files get: the mean over the windows that hold a step."""
+    values = values_of(80)
+    table = read_tables(write_csv(tmp_path / "a.csv", values))[0]
+    windows = np.asarray(opened(tmp_path / "a.csv", size=20, heldout=0.0).values)
+
+    def scored(given: np.ndarray) -> Scores:
+        return Scores(given.mean((1, 2)), np.abs(given[:, :1, 0]) + np.arange(given.shape[1]))
+
+    of_file, _ = step_scores(table, 20, scored)
+    assert np.allclose(KIND.usual(windows, SPEC, scored), of_file, atol=1e-4)
+    apart = KIND.usual(windows[::5], SPEC, scored)
+    assert len(apart) == 20 * len(windows[::5])
+
+
+def test_values_that_were_never_learnt_are_told_by_quantity(tmp_path: Path) -> None:
+    values = values_of(200)
+    values[:50, 0] = 99.0
+    values[0, 1] = 7.0
+    spec = SeriesSpec(20, ("flow", "heat"), (10.0, -2.0), (4.0, 1.0), 1.0)
+    path = write_csv(tmp_path / "a.csv", values)
+    assert notes_on(read_tables(path)[0], spec, path) == [
+        f"{path}: outside of the range that was learnt from: 25% of flow (6 to 14)"
+    ]
+    assert score(path, tmp_path / "out").notes == notes_on(read_tables(path)[0], spec, path)
+
+
+def test_the_picture_of_scores_has_an_axis_of_time(tmp_path: Path) -> None:
+    values = values_of(60)
+    dated = [f"2020-03-09 10:14:{k:02d}" for k in range(60)]
+    clocks, axes = {}, {}
+    for name, stamps in (("dates", dated), ("zoned", [f"{stamp}+01:00" for stamp in dated]), ("seconds", None)):
+        table = read_tables(write_csv(tmp_path / f"{name}.csv", values, stamps))[0]
+        clocks[name], axes[name] = table.clock, _time_axis(table)
+    assert clocks == {"dates": "local", "zoned": "UTC", "seconds": ""}
+    assert axes["dates"][0][0] == np.datetime64("2020-03-09T10:14:00")
+    assert axes["zoned"][0][0] == np.datetime64("2020-03-09T09:14:00") and axes["zoned"][1] == "time (UTC)"
+    assert axes["seconds"][0].tolist() == list(range(60)) and axes["seconds"][1] == "time (s)"
+    np.savez(tmp_path / "windows.npz", series=values[None].astype(np.float32))
+    assert _time_axis(read_tables(tmp_path / "windows.npz")[0])[1] == "step"
+    score(tmp_path / "dates.csv", tmp_path / "plain")
+    score(tmp_path / "dates.csv", tmp_path / "alarmed", 0.5)
+    plain, alarmed = (np.asarray(Image.open(tmp_path / place / "in.png")) for place in ("plain", "alarmed"))
+    assert plain.shape == alarmed.shape and (plain != alarmed).any()
 
 
 def test_the_picture_shows_lines() -> None:

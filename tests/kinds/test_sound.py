@@ -24,7 +24,7 @@ from ganvas.kinds import (  # noqa: E402
 )
 from ganvas.kinds.facets import Levelled  # noqa: E402
 from ganvas.kinds.sound.files import encode_sound, read_header, read_recording, resample  # noqa: E402
-from ganvas.kinds.sound.kind import _length  # noqa: E402
+from ganvas.kinds.sound.kind import _clips, rounded  # noqa: E402
 from ganvas.kinds.sound.loudness import integrated_loudness  # noqa: E402
 from ganvas.kinds.sound.spec import SoundSpec  # noqa: E402
 from ganvas.kinds.sound.spectra import log_mel  # noqa: E402
@@ -229,15 +229,15 @@ def test_class_folders_rates_and_lengths(tmp_path: Path) -> None:
             soundfile.write(tmp_path / kind / f"{k}.wav", tone(3000 + 300 * k, frequency), RATE)
     soundfile.write(tmp_path / "high" / "odd.wav", tone(8000, 2000, 16000), 16000)
     data = opened(tmp_path)
-    assert data.spec == SoundSpec(4096, RATE, 1, 16, ("high", "low"))
-    assert data.values.shape == (11, 4096, 1)
+    assert data.spec == SoundSpec(4352, RATE, 1, 16, ("high", "low"))
+    assert data.values.shape == (11, 4352, 1)
     assert data.values.dtype == np.float32
     assert data.labels is not None
     spectra = np.abs(np.fft.rfft(data.values[:, :3000, 0], axis=1)).argmax(1) * RATE / 3000
     assert np.allclose(spectra, np.where(data.labels == 1, 200, 2000), atol=3)
     assert (data.values[:, 3000:, 0][data.labels == 1][0] == 0).all()
     assert noted(data, "1 of 11 files were resampled to 8000 Hz, the most common rate (--rate chooses): 1 of 16000 Hz")
-    assert noted(data, "10 of 11 files are shorter than 4096 samples") or noted(data, "9 of 11 files are shorter than")
+    assert noted(data, "11 of 11 files are shorter than 4352 samples")
     assert len(np.unique(data.groups)) == 11
 
 
@@ -245,30 +245,83 @@ def test_a_length_that_was_found_and_the_same_asked_for_are_one_data_set(tmp_pat
     for k in range(4):
         soundfile.write(tmp_path / f"{k}.wav", tone(3000, 200 + 50 * k), RATE)
     found = opened(tmp_path)
-    assert opened(tmp_path, size=4096, rate=RATE).fingerprint == found.fingerprint
+    assert opened(tmp_path, size=3072, rate=RATE).fingerprint == found.fingerprint
     assert opened(tmp_path, size=2048).fingerprint != found.fingerprint
 
 
-def test_the_default_length_holds_most_files_whole() -> None:
-    assert _length(None, [100, 4000, 9000]) == 4096
-    assert _length(None, [4097, 8000, 100]) == 8192
-    assert _length(None, [8193, 9000, 10]) == 16384
-    assert _length(None, [90000] * 3) == 16384
-    assert _length("1000", []) == 1000
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
+def test_one_shots_stay_whole_at_any_rate(rate: int) -> None:
+    for seconds in (0.2, 0.5, 1.0, 2.5):
+        length, consecutive = _clips(None, [round(seconds * rate)] * 50, rate, None)
+        assert not consecutive
+        assert seconds * rate <= length <= 1.07 * seconds * rate
+        assert _clips(None, [round(seconds * rate)] * 50, rate, "crop") == (length, False)
+    assert _clips(None, [rate] * 50, rate, "patches") == (min(rounded(1.024 * rate), rounded(rate)), True)
+
+
+def test_the_length_holds_nearly_all_files_whole_and_recordings_give_clips_of_a_second() -> None:
+    assert _clips(None, [48_000] * 9, 48_000, None) == (49_152, False)
+    assert _clips(None, [16_384] * 9, 16_000, None) == (16_384, False)
+    assert _clips(None, [1000] * 19 + [9000], 8000, None) == (9216, False)
+    assert _clips(None, [1000] * 97 + [9000] * 3, 8000, None) == (1024, False)
+    assert _clips(None, [1000, 1000, 80_000], 8000, None) == (32_768, False), "four seconds at most"
+    assert _clips(None, [60 * 48_000] * 3, 48_000, None) == (49_152, True)
+    assert _clips(None, [60 * 16_000] * 3, 16_000, None) == (16_384, True)
+    assert _clips(None, [60 * 48_000] * 3, 48_000, "crop") == (49_152, False)
+    assert _clips("1000", [], 8000, None) == (1000, False)
+    assert _clips(1000, [3000] * 2, 8000, None) == (1000, False), "one-shots, whatever the length"
+    assert _clips(1000, [40_000] * 2, 8000, None) == (1000, True)
+    assert _clips(30_000, [40_000] * 2, 8000, None) == (30_000, False), "not more than two clips"
+    assert _clips(1000, [40_000] * 2, 8000, "crop") == (1000, False)
+    assert _clips(1000, [3000], 8000, None) == (1000, True), "a lone file is a recording"
+    assert _clips(None, [3 * 8000], 8000, None) == (rounded(1.024 * 8000), True)
+    assert _clips(None, [8000], 8000, None) == (8192, False)
     for wrong in ((64, 64), "a", 8):
         with pytest.raises(GanvasError, match="for sound"):
-            _length(wrong, [])
+            _clips(wrong, [], 8000, None)
+
+
+def test_lengths_that_are_found_suit_networks_that_multiply_by_two_and_four() -> None:
+    for samples in (1, 64, 100, 999, 5381, 44_100, 48_000, 150_000):
+        length = rounded(samples)
+        assert samples <= length <= max(64, 1.0625 * samples + 1)
+        while length >= 64:
+            assert length % 2 == 0
+            length //= 2
+
+
+def test_one_shots_at_48_khz_are_one_record_each_and_crop_takes_the_start(tmp_path: Path) -> None:
+    rate = 48_000
+    for k in range(4):
+        soundfile.write(tmp_path / f"{k}.wav", tone(rate, 200 + 50 * k, rate), rate)
+    data = opened(tmp_path)
+    assert data.values.shape == (4, 49_152, 1)
+    assert noted(
+        data, "clips of 49152 samples are long to learn: with --rate 16000 they would have 16384, without what is above 8 kHz"
+    )
+    assert not noted(data, "recordings")
+    assert np.abs(data.values[0, rate - 200 : rate]).max() > 0.4
+    short = opened(tmp_path, size=16_384)
+    assert short.values.shape == (4, 16_384, 1)
+    assert np.array_equal(short.values[2], data.values[2, :16_384])
+    assert noted(short, "4 of 4 files are longer than 16384 samples (0.341 s) and were cut there")
+    assert np.array_equal(opened(tmp_path, size=16_384, fit="crop").values, short.values)
+    assert opened(tmp_path, size=16_384, fit="patches").values.shape == (12, 16_384, 1)
+    with pytest.raises(
+        GanvasError, match="--fit stretch is not for sound: crop takes the start of each file, patches all of it"
+    ):
+        opened(tmp_path, fit="stretch")
 
 
 def test_long_recordings_become_consecutive_clips_of_one_group(tmp_path: Path) -> None:
     for k in range(3):
-        soundfile.write(tmp_path / f"{k}.wav", tone(2300 + 400 * k, 100 + 7 * k), RATE, "FLOAT")
+        soundfile.write(tmp_path / f"{k}.wav", tone(32_300 + 400 * k, 100 + 7 * k), RATE, "FLOAT")
     data = opened(tmp_path, size=1000)
-    # 2300: two, the rest of 300 is less than half a clip; 2700: three; 3100: three
-    assert len(data) == 8
-    assert [int((data.groups == g).sum()) for g in range(3)] == [2, 3, 3]
+    # 32300: 32, the rest of 300 is less than half a clip; 32700: 33; 33100: 33
+    assert len(data) == 98
+    assert [int((data.groups == g).sum()) for g in np.unique(data.groups)] == [32, 33, 33]
     assert np.allclose(np.concatenate(list(data.values[:2, :, 0])), tone(2000, 100), atol=1e-6)
-    assert noted(data, "3 recordings cut into 8 consecutive clips of 1000 samples (0.125 s)")
+    assert noted(data, "3 recordings cut into 98 consecutive clips of 1000 samples (0.125 s)")
 
 
 def test_one_shots_are_taken_from_their_start_even_if_one_is_long(tmp_path: Path) -> None:
@@ -303,7 +356,7 @@ def test_mono_and_stereo_together_need_a_decision(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "b.wav", np.stack([tone(500)] * 2, 1), RATE)
     with pytest.raises(DataError, match=r"mixes channels: mono \(1\), stereo \(1\): --channels 1 \(all mono\) or --channels 2"):
         opened(tmp_path)
-    assert opened(tmp_path, channels=2).values.shape == (2, 4096, 2)
+    assert opened(tmp_path, channels=2).values.shape == (2, 512, 2)
     with pytest.raises(GanvasError, match="--channels 3 is not for sound"):
         opened(tmp_path, channels=3)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from ganvas.capabilities import Projects, Samples, ScoresAnomaly
 from ganvas.config import build_config
 from ganvas.data.classes import find_normal
 from ganvas.data.phantoms import make_phantom
+from ganvas.data.phantoms.sensors import NAMES
 from ganvas.errors import GanvasError
 from ganvas.game import Clock
 from ganvas.kinds import encode, make_batch
@@ -24,6 +26,8 @@ from ganvas.kinds.series.files import Table
 from ganvas.kinds.series.spec import SeriesSpec
 from ganvas.proofs.mad_gan import measures
 from ganvas.run.apply import apply
+from ganvas.run.load import Run
+from ganvas.run.opening import open_record_data
 from ganvas.run.train import train
 from ganvas.systems.detection.mad_gan import Config, Generator, MadGan, Recurrent
 
@@ -151,7 +155,7 @@ def test_train_score_and_sample_as_a_user_would(tmp_path: Path) -> None:
     """After a few rounds scores mean little; that planted spikes stand out is due to the generator's bounds alone."""
     config = {"width": 8, "latent_size": 3, "static_latent_size": 1, "batch_size": 16, "search_steps": 10}
     run = tmp_path / "run"
-    made = train("mad-gan", "sensors", out=run, config=config, budget="20r", phantom_count=80, device="cpu", quiet=True)
+    made = train("mad-gan", "sensors", out=run, config=config, budget="20r", phantom_count=160, device="cpu", quiet=True)
     assert made["rounds"] == 20
     window = make_phantom("sensors:normal", 1, 5, size=200)
     values = window.values[0].copy()
@@ -167,7 +171,11 @@ def test_train_score_and_sample_as_a_user_would(tmp_path: Path) -> None:
         scores = [float(row["score"]) for row in csv.DictReader(stream)]
     assert len(scores) == 200
     assert int(np.argmax(scores)) == 150
-    assert (tmp_path / "out" / "scores.csv").read_text().startswith("file,score\nlog.csv,")
+    head = (tmp_path / "out" / "scores.csv").read_text().splitlines()[0]
+    assert head == "file,score,above threshold," + ",".join(f"score of {name}" for name in NAMES)
+    row = result["scores"][0]
+    assert max(NAMES, key=lambda name: row[f"score of {name}"]) == "pressure"
+    _alarms_are_those_above_the_threshold(run, result, scores, tmp_path)
     again = apply(run, [tmp_path / "log.csv"], out=tmp_path / "again", device="cpu")
     assert again["scores"] == result["scores"]
     near = apply(run, [tmp_path / "log.csv"], out=tmp_path / "near", verb="project", device="cpu")
@@ -176,6 +184,70 @@ def test_train_score_and_sample_as_a_user_would(tmp_path: Path) -> None:
         assert len(near["files"]) == 2 * len(held["files"]) + 1, "a window and a picture of each, and the latents"
     with pytest.raises(GanvasError, match="--tile is for translating and restoring; this run scores"):
         apply(run, [tmp_path / "log.csv"], out=tmp_path / "no", tile=64, device="cpu")
+
+
+def _alarms_are_those_above_the_threshold(run: Path, result: dict[str, Any], scores: list[float], folder: Path) -> None:
+    """The threshold is that of the held-out windows of the class `normal`, and found once."""
+    opened = Run(run)
+    data = open_record_data(opened.record)
+    held = data.heldout_indices()
+    normal = np.asarray(data.values[held[data.labels[held] == 0]])
+    usual = opened.use("score", normal)["map"].ravel()
+    limit = result["threshold"]
+    assert (usual > limit).mean() == pytest.approx(0.05, abs=0.01)
+    with open(folder / "out" / "alarms.csv") as stream:
+        alarms = list(csv.DictReader(stream))
+    assert [alarm["from"] for alarm in alarms] == [str(alarm["from"]) for alarm in result["alarms"]]
+    inside = np.zeros(len(scores), bool)
+    for alarm in alarms:
+        inside[int(alarm["from"]) : int(alarm["to"]) + 1] = True
+    assert inside[150] and (np.flatnonzero(np.array(scores) > limit + 1e-6)[..., None] == np.flatnonzero(inside)).any(1).all()
+    assert any(alarm["file"] == "log.csv" and alarm["quantity"] == "pressure" for alarm in alarms)
+    kept = (run / "checkpoints" / "usual-scores.npz").stat()
+    fewer = apply(run, [folder / "log.csv"], out=folder / "fewer", device="cpu", false_alarms=0.0)
+    assert fewer["threshold"] == pytest.approx(usual.max(), rel=1e-4)
+    assert (run / "checkpoints" / "usual-scores.npz").stat().st_mtime_ns == kept.st_mtime_ns
+    other = apply(run, [folder / "log.csv"], out=folder / "other", device="cpu", config={"search_steps": 11})
+    assert other["threshold"] != limit, "other scores have another threshold"
+
+
+def test_without_the_data_there_are_scores_and_no_threshold(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    windows = rng.normal(size=(80, 12, 2)).astype(np.float32)
+    np.savez(tmp_path / "windows.npz", series=windows)
+    config = {"width": 4, "latent_size": 2, "static_latent_size": 0, "batch_size": 8, "search_steps": 2}
+    train("mad-gan", tmp_path / "windows.npz", out=tmp_path / "run", config=config, budget="2r", quiet=True, threads=1)
+    lines = ["quantity-1,quantity-2", *(f"{a:.4f},{b:.4f}" for a, b in rng.normal(size=(30, 2)))]
+    (tmp_path / "log.csv").write_text("\n".join(lines))
+    known = apply(tmp_path / "run", [tmp_path / "log.csv"], out=tmp_path / "known", device="cpu")
+    assert known["threshold"] > 0
+    (tmp_path / "windows.npz").unlink()
+    kept = apply(tmp_path / "run", [tmp_path / "log.csv"], out=tmp_path / "kept", device="cpu")
+    assert kept["threshold"] == known["threshold"], "it travels with the run"
+    (tmp_path / "run" / "checkpoints" / "usual-scores.npz").unlink()
+    gone = apply(tmp_path / "run", [tmp_path / "log.csv"], out=tmp_path / "gone", device="cpu")
+    assert gone["threshold"] is None and gone["scores"][0]["score"] == known["scores"][0]["score"]
+    assert any("no threshold of alarms" in note and "is not there any more" in note for note in gone["notes"])
+    assert not (tmp_path / "gone" / "alarms.csv").exists()
+    with pytest.raises(GanvasError, match=r"false_alarms.*0\.5"):
+        apply(tmp_path / "run", [tmp_path / "log.csv"], out=tmp_path / "no", device="cpu", false_alarms=0.7)
+
+
+def test_each_quantity_has_a_score_whose_mean_or_largest_is_the_steps() -> None:
+    records = torch.randn(4, 16, 3)
+    for residual in ("mean", "largest"):
+        system = system_of(difference_weight=0.3, residual_score=residual)
+        scores, maps, parts = system.anomaly_by_part(records, noise())
+        assert torch.allclose(parts.mean(2) if residual == "mean" else parts.amax(2), maps, atol=1e-6)
+        assert all(torch.equal(a, b) for a, b in zip((scores, maps), system.anomaly(records, noise()), strict=True))
+        assert (parts >= 0).all()
+    bad = system_of(difference_weight=0.0).sample(4, noise(1)).detach()
+    bad[:, 9, 1] = 4.0
+    assert (system_of(difference_weight=0.0).anomaly_by_part(bad, noise())[2][:, 9].argmax(1) == 1).all()
+    step, both, whole = (system_of(resolution=r).anomaly_by_part(records, noise()) for r in ("step", "both", "window"))
+    assert (whole[2] == whole[2][:, :1]).all() and torch.allclose(whole[2].mean(2), whole[1], atol=1e-6)
+    assert all(torch.allclose(both[k], 0.25 * step[k] + 0.75 * whole[k], atol=1e-6) for k in (1, 2))
+    assert torch.equal(step[0], whole[0]) and torch.equal(step[0], both[0])
 
 
 def test_it_learns_the_course_of_a_wave() -> None:

@@ -349,6 +349,16 @@ KINDS: dict[str, tuple[list[tuple[str, str]], str, str]] = {
         "properties_have_a_number_a_record",
         r"property 'height' has shape \(\), not \(12,\)",
     ),
+    "learns from all": (
+        [("np.percentile(values[rows], (0.1, 99.9))", "np.percentile(values, (0.1, 99.9))")],
+        "what_is_learnt_comes_from_the_records_given",
+        r"gives another spec when records that are not trained on change: look at values\[rows\] alone",
+    ),
+    "learns untold": (
+        [('learnt = ("low", "high")', 'learnt = ("low",)')],
+        "what_is_learnt_comes_from_the_records_given",
+        "changes high of the spec: name it in `learnt`",
+    ),
     "no words": ([('noun="spectra"', 'noun=""')], "it_says_what_it_is", "says.noun is empty"),
     "by scales of their own": (
         [("for record in values]).astype(np.float32), other, []", "for record in values]).astype(np.float32), spec, []")],

@@ -29,6 +29,7 @@ from ..store.splits import hold_out, join
 from . import phantoms
 from .columns import WORDS, Column, Rows, find_rows, parse_fields
 from .finding import files_of, recognise, source_of, usual_kind
+from .learning import learn
 from .twins import join_twins
 
 TWINS = (join_twins.__module__, ())  # for `store.code`
@@ -43,7 +44,7 @@ def open_data(
     *,
     size: Any = None,
     channels: int | None = None,
-    fit: str = "crop",
+    fit: str | None = None,
     axis: int | None = None,
     up: str | None = None,
     heldout: float = 0.2,
@@ -66,8 +67,9 @@ def open_data(
     `groups.csv` (file,group,split).
 
     size: one number means a square of that side, a pair means (height, width); None keeps the size all files share.
-    fit: how another aspect is met: `crop` the centre, `pad` with the border's median, `stretch`; or `patches`: every picture
-    is cut at its own scale into pieces of `size`, which make one group. channels: 1 or 3 turns colour into grey or grey
+    fit: how another aspect is met: `crop` the centre (default), `pad` with the border's median, `stretch`; or `patches`: every
+    picture is cut at its own scale into pieces of `size`, which make one group. Of sound and sequences, `crop` takes the start
+    of each, `patches` all of it in pieces; by default what suits their lengths. channels: 1 or 3 turns colour into grey or grey
     into RGB; None wants all files alike. axis: along which a volume is sliced.
     up: of meshes, the axis that points up in their files.
     heldout: share of the records held out, whole groups at a time, every label in proportion; a `split` column decides
@@ -336,10 +338,11 @@ def _finish(entry: caching.Entry, source: str, notes: list[str], heldout: float,
     key = [facts["fingerprint"], heldout if split is None else None, seed, limit]
     prints = (caching.digest(*key), caching.digest(*key, RULE))
     # What the data declares is the same by every rule.
-    return Dataset(
-        {REAL: Field(spec, values)}, labels, groups, out, source, prints[split is None], tuple(notes), split is not None,
-        prints[: split is None], origins,
+    dataset = Dataset(
+        {REAL: Field(spec, values, facts["declared"])}, labels, groups, out, source, prints[split is None], tuple(notes),
+        split is not None, prints[: split is None], origins,
     )  # fmt: skip
+    return learn(dataset, dataset.train_indices())
 
 
 # Records of several fields
@@ -364,7 +367,7 @@ def open_fields(
     for name, column in rows.columns.items():
         kind = kind_of(_kind_of_column(column, None if wanted is None else wanted[name], source))
         entry = _open_column(column, kind, source, chosen, rows, _settled(kind, options), store, progress)
-        fields[name] = Field(spec_from_dict(entry.facts["spec"]), entry.values)
+        fields[name] = Field(spec_from_dict(entry.facts["spec"]), entry.values, entry.facts["declared"])
         notes += [f"{name}: {note}" for note in entry.facts["notes"] if "twins" not in note]
         prints.append([name, entry.facts["fingerprint"]])
         found.append((entry.arrays["groups"], entry.arrays["joined"]))
@@ -380,16 +383,17 @@ def open_fields(
         np.array([-1 if side is None else int(side) for side in sides], np.int8) if any(s is not None for s in sides) else None
     )
     labels, classes = class_indices([rows.labels[k] for k in chosen], source, "records", notes)
-    fields[main] = Field(replace(fields[main].spec, classes=classes), fields[main].values)
+    fields[main] = replace(fields[main], spec=replace(fields[main].spec, classes=classes))
     out = _sides(fields[main].spec, fields[main].values, groups, labels, split, heldout, seed, str(source), notes)
     told = [None if labels is None else labels.tolist(), before.tolist()]
     key = [prints, told, heldout if split is None else out.tolist()]
     both = (caching.digest(key, seed, limit), caching.digest(key, seed, limit, RULE))
     origins = Origins(tuple(rows.names[k] for k in chosen), np.arange(len(chosen)))
-    return Dataset(
+    dataset = Dataset(
         fields, labels, groups, out, str(source), both[split is None], tuple(notes), split is not None,
         both[: split is None], origins,
     )  # fmt: skip
+    return learn(dataset, dataset.train_indices())
 
 
 def _united(groups: np.ndarray, others: np.ndarray) -> np.ndarray:

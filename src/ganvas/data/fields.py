@@ -94,7 +94,7 @@ def _together(columns: dict[str, Column]) -> dict[str, Column]:
 def _open_one(found: Found, name: str, column: Column, source: Source, chosen: np.ndarray, cache: Path) -> None:
     from .dataset import _kind_of_column, _open_column, _settled
 
-    options: dict[str, Any] = {"size": None, "channels": None, "fit": "crop", "axis": None, "rate": None}
+    options: dict[str, Any] = {"size": None, "channels": None, "fit": None, "axis": None, "rate": None}
     try:
         kind = kind_of(_kind_of_column(column, None, source))
         found.kinds[name] = kind.name

@@ -174,12 +174,18 @@ def _dealt(dataset: Dataset, feed: Feed, only: int | None) -> np.ndarray:
     return indices[labels[indices] >= 0] if feed.labelled else indices
 
 
+def trained_rows(dataset: Dataset, feeds: Mapping[str, Feed]) -> np.ndarray:
+    """Indices (ascending) of the training records that these streams deal: all, or those of the classes that a system chose."""
+    everything: tuple[int | None, ...] = (None,)
+    dealt = [_dealt(dataset, feed, only) for feed in feeds.values() for only in tuple(feed.of.values()) or everything]
+    return np.unique(np.concatenate(dealt))
+
+
 def learnt_from(system: Any, dataset: Dataset) -> dict[str, Any]:
     """What the stream `data` of a system deals of the training part: `records`, and `classes` by name, none where all are."""
     feed = system.feeds()["data"]
-    rows = [_dealt(dataset, feed, only) for only in feed.of.values()] or [_dealt(dataset, feed, None)]
     classes = [str(dataset.spec.classes[only]) for only in feed.of.values()]
-    return {"records": len(np.unique(np.concatenate(rows))), "classes": classes}
+    return {"records": len(trained_rows(dataset, {"data": feed})), "classes": classes}
 
 
 def _told(counts: Any) -> str:

@@ -38,6 +38,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "density": ("density", HIGHER),
     "coverage": ("coverage", HIGHER),
     "different_bins": ("different bins (NDB/K)", LOWER),
+    "in_form": ("in the form of the data", HIGHER),
     **{f"bleu_{n}": (f"BLEU-{n}, all held-out as references", HIGHER) for n in (2, 3, 4)},
     **{f"self_bleu_{n}": (f"self-BLEU-{n}", NEAR_REAL) for n in (2, 3, 4)},
     "diversity": ("diversity (LPIPS-like)", NEAR_REAL),

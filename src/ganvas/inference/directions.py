@@ -12,10 +12,6 @@ Not for systems that draw step by step from noise of their own, and not for labe
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import io
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ..batches import Noise
-from ..errors import GanvasError, RunError, did_you_mean
+from ..errors import GanvasError, did_you_mean
 from ..kinds import decode, kind_of
 from ..kinds.facets import Named
 
@@ -140,33 +136,24 @@ def directions_of(run: Any, say: Callable[[str], None] | None = None) -> dict[st
     say: told when they have to be found. Raises GanvasError for a run that makes nothing from noise.
     """
     from ..capabilities import Samples
-    from ..files import write_atomically
 
     system: Any = run.system
     if not isinstance(system, Samples):
         raise GanvasError(f"{run.record.path}: {run.record.card.name} makes nothing from noise alone: there is nothing to move")
-    path = run.record.path / "checkpoints" / "directions.npz"
-    facts = [VERSION, run.manifest["files"]["weights.safetensors"]["sha256"], vars(run.system.config)]
-    key = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
-    # Kept by another version, of other weights or damaged: found anew.
-    with contextlib.suppress(Exception), np.load(path) as kept:
-        if str(kept["key"]) == key:
-            names = [str(name) for name in kept["names"]]
-            return {name: Direction(kept["vectors"][k], float(kept["agreements"][k])) for k, name in enumerate(names)}
-    if say is not None:
-        say(f"directions: found once for these weights, from {FEWEST} samples or more")
-    found = find_directions(run.system, run.spec)
-    buffer = io.BytesIO()
-    columns: dict[str, Any] = {
-        "key": np.array(key),
-        "names": np.array(list(found), dtype=str),
-        "vectors": np.array([one.vector for one in found.values()]),
-        "agreements": np.array([one.agreement for one in found.values()]),
-    }
-    np.savez(buffer, **columns)
-    with contextlib.suppress(RunError):  # a run that may only be read: found anew the next time
-        write_atomically(path, buffer.getvalue())
-    return found
+
+    def find() -> dict[str, np.ndarray]:
+        if say is not None:
+            say(f"directions: found once for these weights, from {FEWEST} samples or more")
+        found = find_directions(run.system, run.spec)
+        return {
+            "names": np.array(list(found), dtype=str),
+            "vectors": np.array([one.vector for one in found.values()]),
+            "agreements": np.array([one.agreement for one in found.values()]),
+        }
+
+    held = run.kept("directions", VERSION, find)
+    names = [str(name) for name in held["names"]]
+    return {name: Direction(held["vectors"][k], float(held["agreements"][k])) for k, name in enumerate(names)}
 
 
 def move_along(directions: Mapping[str, Direction], moves: Mapping[str, float]) -> Tensor:

@@ -6,7 +6,7 @@ A member enters `Kind` when every kind needs it; until then it is a facet here. 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -69,6 +69,22 @@ class Beside(Protocol):
 
     def beside(self, listing: Any) -> list[Path]:
         """Those that are there, of a `store.listing.Listing`."""
+        ...
+
+
+@runtime_checkable
+class Learns(Protocol):
+    """Has entries in its spec that are learnt from records: a scale, what always stands at a place.
+
+    They come from the records that a system is trained on, and from no other: not from held-out ones, nor from classes that it
+    is not to learn. `Kind.fill` gives a first spec, of all records.
+    """
+
+    learnt: tuple[str, ...]
+    """The names of these entries."""
+
+    def learn(self, spec: Any, values: np.ndarray, rows: np.ndarray) -> tuple[Any, str]:
+        """The spec as the records at `rows` of values (N, ...) have it, and a line for the user (empty: nothing to tell)."""
         ...
 
 
@@ -326,17 +342,44 @@ class Gridded(Protocol):
         ...
 
 
+@dataclass
+class Scores:
+    """Of N records: scores (N,) and maps (N, ...), which say where; parts (N, ..., C), one for each quantity measured together,
+    where the system tells, else None."""
+
+    scores: np.ndarray
+    maps: np.ndarray
+    parts: np.ndarray | None = None
+
+
+@dataclass
+class ScoredFile:
+    """Of one file. score: of its most unusual place. files: those written. notes: for the user. numbers: others of it, by name.
+    alarms: its stretches above the threshold, each a row of a table."""
+
+    score: float
+    files: list[Path]
+    notes: list[str] = field(default_factory=list)
+    numbers: dict[str, float] = field(default_factory=dict)
+    alarms: list[dict[str, Any]] = field(default_factory=list)
+
+
 @runtime_checkable
 class ScoredFiles(Protocol):
     """Is scored file by file."""
 
     def score(
-        self, path: Path, name: str, spec: Any, anomaly: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], out: Path
-    ) -> tuple[float, list[Path], list[str]]:
-        """Score a file and write, as `out`/`name`..., where it is unusual: (score of the file, files written, notes).
+        self, path: Path, name: str, spec: Any, scored: Callable[[np.ndarray], Scores], out: Path, threshold: float | None
+    ) -> ScoredFile:
+        """Score a file and write, as `out`/`name`..., where it is unusual. Raises DataError for a file that does not fit.
 
-        anomaly: records (N, ...) in file units -> scores (N,) and maps (N, ...). Raises DataError for a file that does not fit.
+        scored: of records (N, ...) in file units. threshold: above which a score is an alarm; None where none is known.
         """
+        ...
+
+    def usual(self, values: np.ndarray, spec: Any, scored: Callable[[np.ndarray], Scores]) -> np.ndarray:
+        """(M,) what `score` would give the places of a file, of records (N, ...) in order: by those of normal records a
+        threshold is chosen."""
         ...
 
 

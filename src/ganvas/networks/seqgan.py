@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from .forms import FREE, Forms
+
 WINDOWS = {1: 100, 2: 200, 3: 200, 4: 200, 5: 200, 6: 100, 7: 100, 8: 100, 9: 100, 10: 100, 15: 160, 20: 160}
 """Symbols that a filter of D sees -> number of such filters, at `filters` 100."""
 AT_ONCE = 1 << 20  # numbers of a table of probabilities: they stay in the processor's cache
@@ -19,62 +21,78 @@ Memory = tuple[Tensor, Tensor]
 
 
 class Policy(nn.Module):
-    """An LSTM over symbols. What comes before the first has a number of its own, `symbols`. ends: whether 0 is the end."""
+    """An LSTM over symbols, which is given what forms have at a place, and chooses the rest.
 
-    def __init__(self, symbols: int, length: int, embedding: int, width: int, *, ends: bool) -> None:
+    What comes before the first symbol has a number of its own, from `symbols` on, one a form. ends: whether 0 is the end.
+    """
+
+    def __init__(self, symbols: int, length: int, embedding: int, width: int, forms: Forms, *, ends: bool) -> None:
         super().__init__()
-        self.symbols, self.length, self.ends = symbols, length, ends
-        self.embedding = nn.Embedding(symbols + 1, embedding)
+        self.symbols, self.length, self.ends, self.forms = symbols, length, ends, forms
+        self.embedding = nn.Embedding(symbols + max(1, forms.count), embedding)
         self.cell = nn.LSTMCell(embedding, width)
         self.output = nn.Linear(width, symbols)
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=0.1)
 
-    def start(self, count: int) -> Memory:
-        """Memories (count, width) after the symbol before the first."""
-        first = torch.full((count,), self.symbols, device=self.output.weight.device)
-        return self.cell(self.embedding(first))
+    @property
+    def chances(self) -> int:
+        """Numbers that it takes to write a sequence."""
+        return self.length + self.forms.chances
+
+    def start(self, forms: Tensor) -> Memory:
+        """Memories (B, width) after the symbol before the first, for forms (B,)."""
+        return self.cell(self.embedding(self.symbols + forms.clamp(min=0)))
 
     def states(self, tokens: Tensor) -> list[Memory]:
         """For tokens (B, T): the memory at each place, from which the symbol there is drawn."""
-        states = [self.start(len(tokens))]
+        states = [self.start(self.forms.of(tokens))]
         for before in self.embedding(tokens[:, :-1]).unbind(1):
             states.append(self.cell(before, states[-1]))
         return states
 
     def log_probabilities(self, tokens: Tensor) -> Tensor:
-        """(B, T): log G(y_t | y_1..t-1) of tokens (B, T); 0 behind the end."""
+        """(B, T): log G(y_t | y_1..t-1) of tokens (B, T); 0 where a symbol is given, and behind the end."""
         hidden = torch.stack([h for h, _ in self.states(tokens)], 1)
-        losses = cross_entropy(self.output(hidden).flatten(0, 1), tokens.flatten(), reduction="none").view_as(tokens)
-        return -losses * self.written(tokens)
+        logits = self.output(hidden)
+        if self.forms.count:
+            logits = logits.masked_fill(self.forms.barred(self.forms.of(tokens))[:, None], -math.inf)
+        losses = cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(tokens)
+        return -losses.masked_fill(~self.written(tokens), 0.0)
 
     def written(self, tokens: Tensor) -> Tensor:
-        """(B, T) bool: places up to the first end, which is written too."""
+        """(B, T) bool: places whose symbol was chosen, up to the first end, which is chosen too."""
         inside = torch.ones_like(tokens, dtype=torch.bool)
         if self.ends:
             inside[:, 1:] = (tokens[:, :-1] == 0).cumsum(1) == 0
-        return inside
+        return inside & self.forms.chosen(self.forms.of(tokens)) if self.forms.count else inside
 
     @torch.no_grad()
     def choose(self, hidden: Tensor, chances: Tensor, temperature: float = 1.0) -> Tensor:
         """(N,) symbols for memories (N, width): where the summed probabilities pass `chances` (N,), uniform in [0, 1)."""
         rows = max(1, AT_ONCE // self.symbols)
         pieces = zip(hidden.split(rows), chances.split(rows), strict=True)
-        return torch.cat([drawn(self.output(h) / temperature, u) for h, u in pieces])
+        # Whatever is written has one of the forms, so that the same symbols are barred everywhere.
+        return torch.cat([drawn(self._open(self.output(h)) / temperature, u) for h, u in pieces])
+
+    def _open(self, logits: Tensor) -> Tensor:
+        return logits.masked_fill(self.forms.apart, -math.inf) if self.forms.count else logits
 
     @torch.no_grad()
     def write(self, chances: Tensor, temperature: float = 1.0) -> Tensor:
-        """(B, T) new sequences for chances (B, T)."""
-        tokens = torch.zeros(chances.shape, dtype=torch.int64, device=chances.device)
-        memory = self.start(len(chances))
+        """(B, T) new sequences for chances (B, `chances`)."""
+        forms = self.forms.drawn(chances[:, self.length :])
+        tokens = torch.zeros(len(chances), self.length, dtype=torch.int64, device=chances.device)
+        memory = self.start(forms)
         for place in range(self.length):
-            tokens[:, place] = self._kept(tokens[:, place - 1], self.choose(memory[0], chances[:, place], temperature), place)
+            chosen = self.choose(memory[0], chances[:, place], temperature)
+            tokens[:, place] = self._kept(tokens[:, place - 1], chosen, place, forms)
             memory = self.cell(self.embedding(tokens[:, place]), memory)
         return tokens
 
     @torch.no_grad()
     def continued(self, tokens: Tensor, chances: Tensor) -> Tensor:
-        """(T - 1, B, R, T): for every beginning of tokens (B, T), of 1 .. T - 1 symbols, R ways to go on.
+        """(T - 1, B, R, T): for every beginning of tokens (B, T), of 1 .. T - 1 symbols, R ways to go on in its form.
 
         chances: (B, T - 1, R, T), uniform in [0, 1); those of places that are given are not used. Beginnings of all lengths
         go on side by side, each from the memory at its place.
@@ -82,6 +100,7 @@ class Policy(nn.Module):
         count, length = tokens.shape
         ways = chances.shape[2]
         states = self.states(tokens)
+        forms = self.forms.of(tokens)[None, :, None].expand(length - 1, -1, ways)
         made = tokens[None, :, None].repeat(length - 1, 1, ways, 1)
         hidden, cell = (x.new_empty(0, count, ways, x.shape[1]) for x in states[0])
         for place in range(1, length):
@@ -90,14 +109,17 @@ class Policy(nn.Module):
             hidden, cell = (torch.cat([x, own]) for x, own in zip((hidden, cell), joining, strict=True))
             memory = hidden.flatten(0, 2), cell.flatten(0, 2)
             chosen = self.choose(memory[0], chances[:, :place, :, place].transpose(0, 1).flatten())
-            chosen = self._kept(made[:place, :, :, place - 1].flatten(), chosen, place)
+            chosen = self._kept(made[:place, :, :, place - 1].flatten(), chosen, place, forms[:place].flatten())
             made[:place, :, :, place] = chosen.view(place, count, ways)
             if place + 1 < length:
                 hidden, cell = (x.view_as(hidden) for x in self.cell(self.embedding(chosen), memory))
         return made
 
-    def _kept(self, before: Tensor, chosen: Tensor, place: int) -> Tensor:
-        """Behind an end there are ends."""
+    def _kept(self, before: Tensor, chosen: Tensor, place: int, forms: Tensor) -> Tensor:
+        """What forms give at the place, in the stead of what was chosen; behind an end there are ends."""
+        if self.forms.count:
+            given = self.forms.at(forms, place)
+            chosen = torch.where(given == FREE, chosen, given)
         return chosen.masked_fill(before == 0, 0) if self.ends and place > 0 else chosen
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ganvas.kinds.facets import Scores
 from ganvas.kinds.series.files import Table, read_tables
-from ganvas.kinds.series.kind import measured, starts_of, step_scores
+from ganvas.kinds.series.kind import measured, starts_of
+from ganvas.kinds.series.scoring import step_scores
 from ganvas.kinds.series.spec import SeriesSpec
 from ganvas.proofs import HIGHER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import trained
@@ -147,7 +149,7 @@ def each_step(tables: Sequence[Table], length: int, maps: np.ndarray) -> list[np
     pieces = np.split(maps, np.cumsum(counts)[:-1])
 
     def of(table: Table, own: np.ndarray) -> np.ndarray:
-        return step_scores(table, length, lambda windows: (windows, own))
+        return step_scores(table, length, lambda windows: Scores(own.mean(1), own))[0]
 
     return [of(table, own) for table, own in zip(tables, pieces, strict=True)]
 

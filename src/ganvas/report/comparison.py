@@ -16,6 +16,8 @@ import numpy as np
 
 from ..errors import GanvasError
 from ..evaluation.table import HIGHER, INCEPTION, LOWER, ROWS, ZERO, interval
+from ..kinds import kind_of
+from ..kinds.facets import Learns
 from ..run.outputs import check_free_file, results
 from .facts import Facts, name_of, read_facts
 from .page import document, escaped, figure, side_by_side, table, uri
@@ -180,14 +182,17 @@ def _parsed(protocol: str) -> dict[str, str]:
 
 
 def _reference(facts: Facts) -> str:
-    """What the samples were compared with: a hash of the data's fingerprint and the held-out records."""
+    """What the samples were compared with: a hash of the data's fingerprint, the held-out records, and the scale on which a run
+    learnt them, where features are taken on it."""
     evaluation = facts.evaluation or {}
     split = evaluation.get("real", {}).get("split")
     if split == "given":  # named for the evaluation: all that is known of it is its name and size
         return f"{evaluation['real']['source']}, {evaluation['real']['heldout']} records"
     path = facts.path / "split.json"
     held = json.loads(path.read_text())["heldout"] if path.is_file() else []
-    text = json.dumps([facts.record.data["fingerprint"], held, evaluation.get("real", {}).get("source"), split])
+    spec, kind = facts.record.spec, kind_of(facts.record.spec.kind)
+    learnt = [getattr(spec, name) for name in kind.learnt] if isinstance(kind, Learns) and not kind.says.plain else []
+    text = json.dumps([facts.record.data["fingerprint"], held, evaluation.get("real", {}).get("source"), split, learnt])
     return f"{facts.data_name} {hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 

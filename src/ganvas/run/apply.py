@@ -23,6 +23,7 @@ from ..version import __version__
 from .draw import draw, reading
 from .given import GivenField, given_fields, sorted_out, stem
 from .load import Run
+from .opening import data_again
 from .outputs import filled, moved, results
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ class _Job:
         self.run, self.use, self.desk, self.depth, self.foresee = run, use, desk, depth, foresee
         self.tiles: dict[tuple[int, ...], int] = {}  # shapes of records that were to be worked on whole -> side of the pieces
         self.work = work = run.work(seed, desk.say)
+        work.data = None if run.record.settings.data == "array" else lambda: data_again(run.record)
         first, _ = fields_taken(use, run.system, work.fields)
         assert first is not None
         self.first = first
@@ -194,7 +196,7 @@ class _Job:
         if failed and len(failed) == len(files):
             raise DataError(failed[0] if len(failed) == 1 else f"none of {len(files)} files could be read: {failed[0]}")
         if self.use.finish is not None:
-            self.use.finish(self.work, self.desk)
+            self.use.finish(self.work, self.desk, self.options)
         self.desk.finish()
         return {
             "inputs": len(files) - len(failed),
@@ -202,13 +204,14 @@ class _Job:
             "failed": failed,
             "scores": self.desk.rows,
             "notes": self.desk.notes,
+            **self.desk.facts,
         }
 
     def one(self, file: _Input, advance: Callable[..., None]) -> None:
         """Read a file, work on its pieces, write the results. Raises DataError when it cannot be read."""
         self.desk.comes_from(file.name, file.known)
         self.work.renew()  # its result does not depend on the files before it
-        if self.use.file is not None and self.use.file(self.work, self.desk, file.path, file.name):
+        if self.use.file is not None and self.use.file(self.work, self.desk, file.path, file.name, self.options):
             advance()
             return
         assert isinstance(self.kind, Reads)

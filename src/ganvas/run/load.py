@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -184,7 +184,16 @@ class Run:
             place=str(self.record.path),
             learnt=self.record.learnt,
             directions=lambda: directions_of(self, say),
+            kept=self.kept,
         )
+
+    def kept(self, name: str, facts: Any, find: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Arrays that were found for these weights, settings and facts: kept beside the checkpoints (`store.kept`)."""
+        from ..store.kept import kept
+
+        weights = self.manifest["files"]["weights.safetensors"]["sha256"]
+        place = self.record.path / "checkpoints" / f"{name}.npz"
+        return kept(place, [weights, vars(self.system.config), facts], find)
 
     def use(self, verb: str, records: Any = None, *, seed: int = 0, **given: Any) -> dict[str, Any]:
         """Put the run to a use, as `ganvas apply --as VERB` does, on records in memory: name -> array of what it gives.

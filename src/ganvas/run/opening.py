@@ -5,6 +5,7 @@ A run keeps the held-out part that it recorded when it began (`split.json`), wha
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 
 from ..errors import DataError, GanvasError
 from ..kinds import kind_of
-from ..kinds.facets import Suits
+from ..kinds.facets import Settles, Suits
 from ..registry import Card
 from ..store.listing import Source
 from .load import RunRecord, place_of
@@ -31,7 +32,7 @@ def with_options(settings: Settings, card: Card) -> Settings:
     """The settings with what is chosen for the user: the options of data that a system's card names, records of a phantom."""
     from ..data.phantoms import is_phantom
 
-    fit = settings.fit or card.options.get("fit", "crop")
+    fit = settings.fit or card.options.get("fit")
     settings = dataclasses.replace(settings, fit=fit, size=settings.size or card.options.get("size"))
     if settings.phantom_count is None and is_phantom(settings.data) and place_of(settings.data) is None:
         settings = dataclasses.replace(settings, phantom_count=_phantom_count(settings.data))
@@ -58,7 +59,7 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
         origin,
         size=size,
         channels=settings.channels,
-        fit=settings.fit or "crop",
+        fit=settings.fit,
         axis=settings.axis,
         up=settings.up,
         heldout=settings.heldout,
@@ -83,41 +84,71 @@ def _phantom_count(origin: Any) -> int:
     return phantom.count or kind_of(phantom.kind).says.phantom_count
 
 
-def reopen(record: RunRecord, processes: Any) -> Any:
-    if record.settings.data == "array":
+def data_again(record: RunRecord) -> Any:
+    """The data set that a run was trained on. Raises DataError when it is not there any more, GanvasError when it has changed
+    or was an array in memory."""
+    from ..data.phantoms import is_phantom
+
+    origin = record.settings.data
+    if origin == "array":
         raise GanvasError(
             f"{record.path} was trained on an array in memory: resume it from Python,  ganvas.train(None, array, resume=...)"
         )
-    from ..data.phantoms import is_phantom
-
-    if not processes.leads:  # the first process fills the cache, the others read it
-        processes.wait()
-    origin = record.settings.data
     if place_of(origin) is None and not is_phantom(origin):
         raise DataError(
             f"{origin} is not there any more: put it back, or say where it is now:  ganvas train --resume {record.path} --data "
             "NEWPLACE"
         )
-    dataset = open_record_data(record)
+    return _unchanged(record, open_record_data(record))
+
+
+def reopen(record: RunRecord, processes: Any) -> Any:
+    """The same in each of several processes: the first one fills the cache, the others read it."""
+    if not processes.leads:
+        processes.wait()
+    dataset = data_again(record)
     if processes.leads:
         processes.wait()
-    return _unchanged(record, dataset)
+    return dataset
 
 
 def same_data(record: RunRecord, data: Any) -> Any:
     return _unchanged(record, open_record_data(record, source=data))
 
 
+def same_records(record: RunRecord, source: Any) -> bool:
+    """Whether data at another place holds the records that a run was trained on."""
+    return is_of(record, _opened(record, source, False))
+
+
 def open_record_data(record: RunRecord, *, source: Any = None, progress: bool = False) -> Any:
-    """The data set of a run that was begun, with the held-out part that it recorded. source: another place of it, or other
-    data.
+    """The data set of a run that was begun, with the held-out part that it recorded and what its specs learnt then (a scale).
+    source: another place of it, or other data, which is as it is.
 
     Raises GanvasError when the record of the split is gone or is not the run's.
     """
-    dataset = open_run_data(record.settings, source=source, progress=progress, card=record.card)
+    from ..data.learning import as_trained
+
+    dataset = _opened(record, source, progress)
     if not is_of(record, dataset):
         return dataset
-    return _with_recorded_split(record, dataset)
+    return as_trained(_with_recorded_split(record, dataset), record.fields)
+
+
+def _opened(record: RunRecord, source: Any, progress: bool) -> Any:
+    """What the settings of a run lead to."""
+    dataset = open_run_data(record.settings, source=source, progress=progress, card=record.card)
+    settled = all(isinstance(kind_of(spec.kind), Settles) for spec in record.fields.values())
+    if is_of(record, dataset) or record.settings.fit != "crop" or settled:
+        return dataset
+    # Runs of before say `crop` where nobody did, also of sounds that were cut into clips, short ones too.
+    for fit in (None, "patches"):
+        unsaid = dataclasses.replace(record.settings, fit=fit)
+        with contextlib.suppress(GanvasError):  # data that has changed need not suit them
+            other = open_run_data(unsaid, source=source, progress=progress, card=record.card)
+            if is_of(record, other):
+                return other
+    return dataset
 
 
 def is_of(record: RunRecord, dataset: Any) -> bool:

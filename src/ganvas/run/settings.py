@@ -26,7 +26,8 @@ class Settings:
     channels: int | None = knob(None, "1 (grey) or 3 (colour), when the data mixes them", low=1, high=8)
     fit: str | None = knob(
         None,
-        "how another aspect is met, or patches: cut at native scale into pieces of --size; default: what the system suits",
+        "how another aspect is met, or patches: cut at native scale into pieces of --size; of sounds and sequences, crop: the "
+        "start of each, patches: all of it in pieces; default: what the system and the data suit",
         choices=("crop", "pad", "stretch", "patches"),
     )
     rate: int | None = knob(

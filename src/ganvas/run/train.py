@@ -23,7 +23,7 @@ from . import checkpoint
 from .budget import parse_budget
 from .load import RunRecord, given_spec, place_of, read_run
 from .loop import play
-from .opening import SPLIT, is_of, open_run_data, same_data, with_options
+from .opening import SPLIT, open_run_data, same_data, same_records, with_options
 from .rehearsal import Plan, rehearse
 from .resolving import check_sharing, choose_preset, resolve_numbers, too_few_to_audit
 from .settings import ANY_TIME, FILE, Settings, build_settings, parse_size, read_yaml, write_yaml
@@ -174,7 +174,7 @@ def _resume(
         differences.insert(0, f"system: {record.card.name} -> {find(system).name}")
     name = None if data is None else str(data) if isinstance(data, str | Path) else "array"
     moved = name is not None and name != saved["data"] and Path(name).resolve() != Path(saved["data"]).resolve()
-    if moved and (name == "array" or saved["data"] == "array" or not _same_records(record, data)):
+    if moved and (name == "array" or saved["data"] == "array" or not same_records(record, data)):
         why = "" if "array" in (name, saved["data"]) else ", which holds other records"
         differences.insert(0, f"data: {saved['data']} -> {name}{why}")
     if overrides:
@@ -212,11 +212,6 @@ def _recheck_memory(record: RunRecord, settings: Settings, say: Callable[[str], 
     check(record.card, config, record.fields, settings, device, named, say)
 
 
-def _same_records(record: RunRecord, data: str | Path) -> bool:
-    """Whether data at another place has the fingerprint of that a run was trained on."""
-    return is_of(record, open_run_data(record.settings, source=data, card=record.card))
-
-
 def _same_size(text: str | None) -> tuple[Any, ...]:
     """Every way to say this size, parsed."""
     size = parse_size(text)
@@ -245,6 +240,8 @@ def plan(
     if in_memory and settings.processes > 1:
         raise GanvasError("arrays cannot be shared by several processes: save them with numpy.save and give the path")
     folder = _new_folder(card, settings.data, out)
+    from ..data.learning import learn
+    from ..data.streams import trained_rows
     from ..parallel import pick_device
 
     device = pick_device(settings.device, settings.processes)
@@ -270,6 +267,11 @@ def plan(
     fields = {name: part.spec for name, part in dataset.fields.items()}
     need = None if check is None else check(card, config, fields, settings, str(device), overrides, say)
     made = system_class(given_to_it, config)  # says what it cannot serve, before a folder is made
+    learnt = learn(dataset, trained_rows(dataset, made.feeds()))
+    if learnt is not dataset:  # it is fed with one class of several
+        for note in (note for note in learnt.notes if note not in dataset.notes):
+            say(f"note: {note}")
+        dataset, made = learnt, system_class(given_spec(card, {name: f.spec for name, f in learnt.fields.items()}), config)
     _check_plateau(settings, made, dataset)
     if chosen := settled(config, made.config):
         say(f"note: chosen by {card.name}: {', '.join(chosen)}")

@@ -32,3 +32,4 @@ def conclude(
         writer.array("split", held)
     writer.facts.update(spec=spec_to_dict(spec), notes=notes, labelled=labels is not None, split=held is not None)
     writer.facts.setdefault("skipped", [])
+    writer.facts.setdefault("declared", False)  # see `records.Field`

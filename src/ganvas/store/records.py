@@ -10,10 +10,16 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Field:
-    """One field of all records. values: (N, ...) in file units, as the spec's kind keeps them, memory-mapped, read-only."""
+    """One field of all records. values: (N, ...) in file units, as the spec's kind keeps them, memory-mapped, read-only.
+
+    declared: whether the files themselves say what the spec says of values, so that nothing of it is learnt from records. told:
+    the note on what was learnt, one of those of the data set.
+    """
 
     spec: Any
     values: np.ndarray
+    declared: bool = False
+    told: str = ""
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,23 @@ from ..data.aligning import aligned
 from ..data.phantoms import is_phantom, make_phantom
 from ..errors import GanvasError
 from ..kinds import Kind, add_file, add_kind, describe, kind_names, kind_of, spec_from_dict
-from ..kinds.facets import FromArrays, Gridded, Lends, Mapped, Named, Piece, Reads, Recognises, Seen, Whole, WritesLike
+from ..kinds.facets import (
+    FromArrays,
+    Gridded,
+    Learns,
+    Lends,
+    Mapped,
+    Named,
+    Piece,
+    Reads,
+    Recognises,
+    Seen,
+    Whole,
+    WritesLike,
+)
 from ..specs import spec_to_dict
 from .boards import CLASSES, small_of
+from .learnt import what_is_learnt_comes_from_the_records_given
 from .outcomes import Check, CheckFailed, Skipped, check_of, expect
 
 RECORDS = 12
@@ -129,6 +143,8 @@ def of_kind(kind: Kind) -> Iterator[Check]:
         yield check_of(records_are_known_again, case, name)
     if isinstance(kind, Named) and not isinstance(kind, Whole):
         yield check_of(properties_have_a_number_a_record, case, name)
+    if isinstance(kind, Learns):
+        yield check_of(what_is_learnt_comes_from_the_records_given, case, name)
     if isinstance(kind, Reads) and isinstance(kind, WritesLike):
         yield check_of(what_is_put_to_use_comes_back_in_its_form, case, name)
     if isinstance(kind, Mapped):

@@ -66,7 +66,9 @@ class Work:
 
     fields: name -> spec, the main one first. seed: of the noise, which begins anew for each file (`renew`), so that no result
     depends on the files before it. name: of the system; place: of its run; for messages. learnt: training records. directions:
-    of the latents, by name (`inference.directions`); None where no run keeps them.
+    of the latents, by name (`inference.directions`); None where no run keeps them. data: opens the data set that the run was
+    trained on, with what it never saw; raises GanvasError where it is not there; None without a run. kept(name, facts, find):
+    arrays that are found once for a run's weights, settings and facts (`store.kept`); None without a run.
     """
 
     system: Any
@@ -76,6 +78,8 @@ class Work:
     place: str = "RUN"
     learnt: int = 0
     directions: Callable[[], Mapping[str, Any]] | None = None
+    data: Callable[[], Dataset] | None = None
+    kept: Callable[[str, Any, Callable[[], Mapping[str, np.ndarray]]], Mapping[str, np.ndarray]] | None = None
     noise: Noise = field(init=False)
 
     def __post_init__(self) -> None:
@@ -182,9 +186,9 @@ class Use:
     quick: Mapping[str, Any] = field(default_factory=dict)
     grows: Callable[[Any], int] = lambda system: 1
     tell: Callable[[Work, Any], str] | None = None
-    file: Callable[[Work, Desk, Path, str], bool] | None = None
+    file: Callable[[Work, Desk, Path, str, Any], bool] | None = None
     keep: Callable[[Work, Desk, list[str], Fields, Fields], None] | None = None
-    finish: Callable[[Work, Desk], None] | None = None
+    finish: Callable[[Work, Desk, Any], None] | None = None
     judge: Callable[[Work, Any, Dataset, int, Any], Judged] | None = None
     measure: Callable[[Work, Dataset, int], dict[str, Measure]] | None = None
     show: Callable[[Work, Batch], Panel] | None = None

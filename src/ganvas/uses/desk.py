@@ -25,7 +25,8 @@ class Desk:
 
     written: files so far. rows: of the table of numbers, `file` and what was found of it, with `record` where a file holds
     several; stems: the names that results of these have, without suffix. arrays: name -> one for each record, places: of these.
-    kept: whatever a use has to remember until it finishes. notes: for the user, each told once.
+    kept: whatever a use has to remember until it finishes. facts: plain values that belong to all files, which the call
+    returns. notes: for the user, each told once.
     """
 
     def __init__(self, out: Path, say: Callable[[str], None] = lambda text: None) -> None:
@@ -37,6 +38,7 @@ class Desk:
         self.places: list[dict[str, Any]] = []
         self._origins: dict[str, dict[str, Any]] = {}
         self.kept: list[Any] = []
+        self.facts: dict[str, Any] = {}
         self.notes: list[str] = []
 
     def note(self, text: str) -> None:

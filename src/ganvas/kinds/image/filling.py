@@ -207,6 +207,7 @@ def fill(
         axis=axes.pop() if len(axes) == 1 else None,
     )  # fmt: skip
     writer.facts["skipped"] = skipped
+    writer.facts.setdefault("declared", True)
     conclude(writer, spec, labels, groups, held if (held >= 0).any() else None, notes, [listing.names[p] for p in places])
 
 
@@ -423,15 +424,22 @@ def crowded(few: np.ndarray | None, low: float, high: float) -> str | None:
 
 
 def _robust(writer: caching.Writer, why: str, notes: list[str]) -> tuple[float, float]:
-    sample = _sample(writer.rows())
+    writer.facts["declared"] = False
+    low, high, _ = robust_range(writer.rows())
+    if not high > low:
+        raise DataError(f"nearly all pixels have the value {low:g}: nothing to learn")
+    notes.append(f"{why}: the 0.1 and 99.9 percentiles of what is learnt from are black and white")
+    return low, high
+
+
+def robust_range(values: np.ndarray, places: np.ndarray | None = None) -> tuple[float, float, float]:
+    """(0.1 percentile, 99.9 percentile, share of values beyond them) of pictures, or of those at `places`; the extremes where
+    the percentiles are the same."""
+    sample = _sample(values, places=places)
     low, high = (float(v) for v in np.percentile(sample, (0.1, 99.9)))
     if not high > low:
         low, high = float(sample.min()), float(sample.max())
-    if not high > low:
-        raise DataError(f"nearly all pixels have the value {low:g}: nothing to learn")
-    clipped = float(((sample < low) | (sample > high)).mean())
-    notes.append(f"{why}: {low:.6g} to {high:.6g} (0.1 and 99.9 percentile) is used, {clipped:.2%} of pixels saturate")
-    return low, high
+    return low, high, float(((sample < low) | (sample > high)).mean())
 
 
 def _labels(

@@ -15,9 +15,10 @@ import numpy as np
 
 from ...errors import DataError, GanvasError
 from ...store.entry import conclude
+from ...store.listing import counted
 from .. import Kind, KindSays
 from . import pieces
-from .filling import PLANES
+from .filling import PLANES, robust_range
 from .filling import fill as fill_from
 from .grid import grid
 from .readers import SUFFIXES, readable
@@ -68,7 +69,8 @@ class ImageKind(Kind):
         fill_from(writer, listing, dict(settings), progress, strict)
 
     def settle(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Sizes as (height, width); a rate is not looked at."""
+        """Sizes as (height, width); crops where nothing is said; a rate is not looked at."""
+        settings = {**settings, "fit": settings["fit"] or "crop"}
         wanted = parse_size(settings["size"])
         if settings["fit"] not in FITS:
             raise GanvasError(f"fit '{settings['fit']}' is not known: choose one of {', '.join(FITS)}")
@@ -103,7 +105,18 @@ class ImageKind(Kind):
         depth = images.dtype.itemsize * 8
         rows, columns, colours = writer.rows().shape[1:]
         spec = ImageSpec(colours, rows, columns, depth, 0.0, float(2**depth - 1), classes)
+        writer.facts["declared"] = True
         conclude(writer, spec, labels, groups, None, [])
+
+    learnt = ("low", "high")
+
+    def learn(self, spec: ImageSpec, values: np.ndarray, rows: np.ndarray) -> tuple[ImageSpec, str]:
+        """Black and white, where no file says them; see `facets.Learns`."""
+        low, high, beyond = robust_range(values, rows)
+        if not high > low:
+            return spec, ""
+        told = f"{low:.6g} is black and {high:.6g} is white, by {counted(len(rows), 'image')} to learn from"
+        return replace(spec, low=low, high=high), f"{told}; {beyond:.2%} of their pixels saturate"
 
     def suitable(self, source: Any) -> tuple[int, int] | int:
         """See `survey.suitable_size_of`."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,13 +81,18 @@ class PointsKind(Kind):
         points = np.ascontiguousarray(values, np.float32)
         for row in points:
             writer.row(row)
-        low, high = np.percentile(points.astype(np.float64), (0.1, 99.9), axis=0)
-        scale = float((high - low).max() / 2)
+        centre, scale = scale_of(points)
         if not scale > 0:
             raise DataError("all points are the same: nothing to learn")
-        centre = tuple(float(c) for c in (low + high) / 2)
         same = np.unique(points, axis=0, return_inverse=True)[1].reshape(-1)
         conclude(writer, PointsSpec(points.shape[1], centre, scale, classes), labels, same, None, notes)
+
+    learnt = ("centre", "scale")
+
+    def learn(self, spec: PointsSpec, values: np.ndarray, rows: np.ndarray) -> tuple[PointsSpec, str]:
+        """Centre and scale, as they are where these points are all the same; see `facets.Learns`."""
+        centre, scale = scale_of(np.asarray(values[rows]))
+        return (replace(spec, centre=centre, scale=scale) if scale > 0 else spec), ""
 
     def read(self, path: Path, spec: PointsSpec, settings: Mapping[str, Any]) -> Iterator[Piece]:
         """All points of a file; see `facets.Reads`."""
@@ -154,6 +160,12 @@ class PointsKind(Kind):
 
     def example(self, size: int, channels: int, classes: tuple[str, ...] = ()) -> PointsSpec:
         return PointsSpec(channels, classes=classes)
+
+
+def scale_of(points: np.ndarray) -> tuple[tuple[float, ...], float]:
+    """(centre, scale) of points (N, D): the 0.1 and 99.9 percentiles of the widest dimension become -1 and 1."""
+    low, high = np.percentile(points.astype(np.float64), (0.1, 99.9), axis=0)
+    return tuple(float(c) for c in (low + high) / 2), float((high - low).max() / 2)
 
 
 KIND = PointsKind()

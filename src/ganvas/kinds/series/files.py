@@ -47,15 +47,17 @@ def usual_step(times: np.ndarray) -> tuple[float, float]:
 class Table:
     """One series. values: (T, C) float64, NaN where a value is missing. times: (T,) seconds, or None when it has none.
 
-    stamps: (T,) the time column as written. truth: column (`label`, `anomaly`, `changepoint`) -> (T,) float64, NaN where empty;
-    never part of the values. counts: what is worth telling -> how often. window:
-    whether it is one of an array of windows.
+    stamps: (T,) the time column as written. clock: what it shows: `local` for dates without a zone, `UTC` for those with one,
+    whose times are seconds since 1970; empty for plain seconds. truth: column (`label`, `anomaly`, `changepoint`) -> (T,)
+    float64, NaN where empty; never part of the values. counts: what is worth telling -> how often. window: whether it is one of
+    an array of windows.
     """
 
     names: tuple[str, ...]
     values: np.ndarray
     times: np.ndarray | None = None
     stamps: list[str] | None = None
+    clock: str = ""
     time_name: str = "time"
     truth: dict[str, np.ndarray] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
@@ -183,7 +185,7 @@ def _table(cells: Cells) -> Table:
     for index, (name, column) in enumerate(zip(header, cells.columns, strict=True)):
         if index == time_place:
             table.time_name = name
-            table.times = _times(cells, name, column, table.counts)
+            table.times, table.clock = _times(cells, name, column, table.counts)
             table.stamps = list(column)
         elif name.lower() in TRUTH_NAMES:
             try:
@@ -213,8 +215,8 @@ def _find_time(header: list[str], columns: Sequence[Sequence[str]]) -> int | Non
     return None
 
 
-def _times(cells: Cells, name: str, column: Sequence[str], counts: dict[str, int]) -> np.ndarray:
-    """Seconds (T,) of stamps: numbers are seconds, else dates. Raises DataError when they run backwards."""
+def _times(cells: Cells, name: str, column: Sequence[str], counts: dict[str, int]) -> tuple[np.ndarray, str]:
+    """(seconds (T,) of stamps, their `Table.clock`): numbers are seconds, else dates. Raises DataError when they run back."""
     path = cells.path
     times = np.empty(len(column))
     zones = set()
@@ -249,7 +251,7 @@ def _times(cells: Cells, name: str, column: Sequence[str], counts: dict[str, int
         counts[f"steps are up to {GAP:g} times as long as usual (missed readings)"] = late - jumps
         counts[f"jumps in time of more than {GAP:g} usual steps: no window goes across"] = jumps
     counts["rows have the time of the row before"] = int((steps == 0).sum())
-    return times
+    return times, "" if not zones else "local" if zones == {True} else "UTC"
 
 
 def _numbers(cells: Cells, name: str, column: Sequence[str], words: dict[str, float] | None = None) -> np.ndarray:

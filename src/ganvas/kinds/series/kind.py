@@ -6,8 +6,6 @@ for reading them (`_series_files`), and not for resampling: a window holds rows 
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import DataError, GanvasError
+from ...store.listing import counted
 from .. import Kind, KindSays
 from . import pieces
 from .files import Table, encoded_parquet, read_tables
-from .pictures import draw_lines, draw_scores
+from .pictures import draw_lines
 from .pieces import starts_of
 from .recognition import correlation, marks
 from .spec import SeriesSpec
@@ -30,12 +29,13 @@ if TYPE_CHECKING:
 
     from ...store.cache import Writer
     from ...store.listing import Listing
-    from ..facets import Pairs, Piece
+    from ..facets import Pairs, Piece, ScoredFile, Scores
 
 LENGTH, LEAST = 60, 4  # steps of a window: unless told otherwise, and at least
 SHORT = 240  # steps up to which files of one length count as windows
 BLOCKS = 10  # pieces of a series that stands alone, of which whole ones are held out
 COURSE = 10  # pieces whose means make the coarse course
+MEASURED = 5_000  # windows that say the scale
 STILL = 0.02  # standard deviation, of half a quantity's range, under which correlations count for little
 
 
@@ -44,16 +44,19 @@ def measured(values: np.ndarray, names: tuple[str, ...], step: float | None, cla
 
     A quantity that hardly ever changes takes its whole range, a constant one the scale 1.
     """
-    rows = values[np.unique(np.linspace(0, len(values) - 1, min(len(values), 5_000)).astype(int))].astype(np.float64)
-    rows = rows.reshape(-1, values.shape[2])
-    low, high = np.percentile(rows, (0.1, 99.9), axis=0)
+    centre, scale = scale_of(values, np.arange(len(values)))
+    return SeriesSpec(values.shape[1], names, centre, scale, step, classes)
+
+
+def scale_of(values: np.ndarray, rows: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(centre, scale) of the windows at `rows` of values (N, T, C), by at most 5,000 of them: see `measured`."""
+    chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MEASURED)).astype(int))]
+    steps = np.asarray(values[chosen], np.float64).reshape(-1, values.shape[2])
+    low, high = np.percentile(steps, (0.1, 99.9), axis=0)
     flat = ~(high > low)
-    low[flat], high[flat] = rows[:, flat].min(0), rows[:, flat].max(0)
+    low[flat], high[flat] = steps[:, flat].min(0), steps[:, flat].max(0)
     scale = np.where(high > low, (high - low) / 2, 1.0)
-    centre = (high + low) / 2
-    return SeriesSpec(
-        values.shape[1], names, tuple(float(c) for c in centre), tuple(float(s) for s in scale), step, classes
-    )  # fmt: skip
+    return tuple(float(c) for c in (high + low) / 2), tuple(float(s) for s in scale)
 
 
 class SeriesKind(Kind):
@@ -126,14 +129,23 @@ class SeriesKind(Kind):
         step = _common_step(tables, notes)
         labels, classes = _labels(places, bad, listing, notes)
         spec = measured(writer.rows(), tables[0].names, step, classes)
-        constant = [n for n, c in zip(spec.names, np.ptp(writer.rows(), axis=(0, 1)), strict=True) if not c]
-        if constant:
-            notes.append(f"never changes: {', '.join(constant)}")
-        notes.append(f"{len(places)} windows of {length} steps; scaled by the 0.1 and 99.9 percentiles of all of them")
+        notes.append(f"{len(places)} windows of {length} steps")
         held = np.array([-1 if listing.heldout[p] is None else int(bool(listing.heldout[p])) for p in places], np.int8)
         writer.facts["skipped"] = skipped
         sides = held if (held >= 0).any() else None
         conclude(writer, spec, labels, np.array(groups), sides, notes, [listing.names[p] for p in places])
+
+    learnt = ("centre", "scale")
+
+    def learn(self, spec: SeriesSpec, values: np.ndarray, rows: np.ndarray) -> tuple[SeriesSpec, str]:
+        """The scale of each quantity; see `facets.Learns`."""
+        centre, scale = scale_of(values, rows)
+        first, moves = values[rows[0], 0], np.zeros(len(spec.names), bool)
+        for part in np.array_split(rows, -(-len(rows) // MEASURED)):  # all of them may be more than memory holds
+            moves |= (values[part] != first).any(axis=(0, 1))
+        still = [name for name, moved in zip(spec.names, moves, strict=True) if not moved]
+        told = f"scaled by the 0.1 and 99.9 percentiles of {counted(len(rows), 'window')} to learn from"
+        return replace(spec, centre=centre, scale=scale), told + (f"; never changes there: {', '.join(still)}" if still else "")
 
     def encode(self, values: np.ndarray, spec: SeriesSpec, device: Any) -> Tensor:
         import torch
@@ -198,45 +210,19 @@ class SeriesKind(Kind):
         return pieces.write_like(made, stem, format, note)
 
     def score(
-        self,
-        path: Path,
-        name: str,
-        spec: SeriesSpec,
-        anomaly: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
-        out: Path,
-    ) -> tuple[float, list[Path], list[str]]:
-        """One CSV a series, `name`.csv: time, and the score of each step, empty where no window reaches. See `Kind.score`.
+        self, path: Path, name: str, spec: SeriesSpec, scored: Callable[[np.ndarray], Scores], out: Path,
+        threshold: float | None,
+    ) -> ScoredFile:  # fmt: skip
+        """See `scoring.score_file`. The score of the file is that of its most unusual step."""
+        from .scoring import score_file
 
-        The score of the file is that of its most unusual step.
-        """
-        from ...drawing import save_picture
-        from ...files import disk_errors, write_atomically
+        return score_file(path, name, spec, scored, out, threshold)
 
-        tables = [table.arranged(spec.names, path) for table in read_tables(path)]
-        written, notes, highest = [], [], []
-        for number, table in enumerate(tables, start=1):
-            if table.step and spec.step and not 0.9 < table.step / spec.step < 1.1:
-                notes.append(f"{path}: a row every {table.step:g} s, the run was trained on one every {spec.step:g} s")
-            scores = step_scores(table, spec.length, anomaly)
-            if np.isnan(scores).all():
-                raise DataError(f"{path}: no stretch of {spec.length} steps without a missing value or a jump in time to score")
-            if np.isnan(scores).any():
-                notes.append(f"{path}: {int(np.isnan(scores).sum())} of {len(scores)} steps lie in no whole window: no score")
-            highest.append(float(np.nanmax(scores)))
-            text = io.StringIO()
-            rows = csv.writer(text, lineterminator="\n")
-            rows.writerow([table.time_name if table.stamps else "step", "score"])
-            stamps = table.stamps or [str(k) for k in range(len(scores))]
-            rows.writerows((stamp, "" if np.isnan(s) else f"{s:.6g}") for stamp, s in zip(stamps, scores, strict=True))
-            target = out / (f"{name}.csv" if len(tables) == 1 else f"{name}-{number:05d}.csv")
-            with disk_errors(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, text.getvalue().encode())
-            written.append(target)
-            if len(tables) == 1:
-                written.append(target.with_suffix(".png"))
-                save_picture(written[-1], draw_scores(table.values, spec.names, scores, target.stem))
-        return max(highest), written, notes
+    def usual(self, values: np.ndarray, spec: SeriesSpec, scored: Callable[[np.ndarray], Scores]) -> np.ndarray:
+        """See `scoring.usual_scores`."""
+        from .scoring import usual_scores
+
+        return usual_scores(values, scored)
 
     # Judging
 
@@ -305,20 +291,6 @@ class SeriesKind(Kind):
 
     def example(self, size: int, channels: int, classes: tuple[str, ...] = ()) -> SeriesSpec:
         return SeriesSpec(size, tuple(f"q{i}" for i in range(channels)), (0.0,) * channels, (1.0,) * channels, classes=classes)
-
-
-def step_scores(
-    table: Table, length: int, anomaly: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-) -> np.ndarray:  # fmt: skip
-    """(T,) the maps of all windows, averaged over those that cover a step; NaN where none does."""
-    starts = starts_of(table.stretches(), length, whole=True)
-    total, count = np.zeros(len(table.values)), np.zeros(len(table.values))
-    if len(starts):
-        maps = anomaly(np.stack([table.values[a : a + length] for a in starts]).astype(np.float32))[1]
-        for start, own in zip(starts, maps, strict=True):
-            total[start : start + length] += own
-            count[start : start + length] += 1
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 # What `fill` works out

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from .spec import SeriesSpec
 
+if TYPE_CHECKING:
+    from .files import Table
+
 MOST_ROWS = 8
 """Quantities in a picture."""
+ALARM = "#D55E00"  # the second of `drawing.COLOURS`; lines take the first
 
 
 def draw_lines(windows: np.ndarray, spec: SeriesSpec) -> np.ndarray:
@@ -21,18 +28,44 @@ def draw_lines(windows: np.ndarray, spec: SeriesSpec) -> np.ndarray:
     return _panels(rows, title, f"{count} windows of {length} steps")
 
 
-def draw_scores(values: np.ndarray, names: tuple[str, ...], scores: np.ndarray, title: str) -> np.ndarray:
-    """A picture with the quantities (T, C) (the first eight), and the score of each step (T,) below them."""
-    place = np.arange(len(scores))[None]
-    rows: list[Row] = [(name, place, values[None, :, k], None) for k, name in enumerate(names[:MOST_ROWS])]
-    return _panels([*rows, ("score", place, scores[None], None)], title, "step")
+def draw_scores(
+    table: Table, spec: SeriesSpec, scores: np.ndarray, threshold: float | None, alarms: Sequence[tuple[int, int]], title: str
+) -> np.ndarray:  # fmt: skip
+    """A picture with the quantities of a series (the first eight) over time, and the score of each step (T,) below them.
+
+    threshold: drawn dashed. alarms: (first step, step behind the last) of stretches, shaded in all panels.
+    """
+    place, below = _time_axis(table)
+    gaps = np.flatnonzero(table.gaps())
+    x = np.insert(place, gaps, place[gaps])[None]  # lines break where time jumps
+
+    def row(name: str, values: np.ndarray) -> Row:
+        return name, x, np.insert(values, gaps, np.nan)[None], None
+
+    rows = [row(name, table.values[:, k]) for k, name in enumerate(spec.names[:MOST_ROWS])]
+    spans = [(place[begin], place[end - 1]) for begin, end in alarms]
+    return _panels([*rows, row("score", scores)], title, below, threshold, spans)
+
+
+def _time_axis(table: Table) -> tuple[np.ndarray, str]:
+    """(places (T,) on the axis: dates, seconds or steps; what stands below it)."""
+    if table.times is None:
+        return np.arange(len(table.values)), "step"
+    if not table.clock:
+        return table.times, f"{table.time_name} (s)"
+    dates = (table.times * 1e6).round().astype("int64").astype("datetime64[us]")
+    return dates, table.time_name + (" (UTC)" if table.clock == "UTC" else "")
 
 
 Row = tuple[str, np.ndarray, np.ndarray, tuple[float, float] | None]
 """Name, x (N, T), y (N, T), and the ends of the y axis (None: those of the data)."""
 
 
-def _panels(rows: list[Row], title: str, below: str) -> np.ndarray:
+def _panels(
+    rows: list[Row], title: str, below: str, threshold: float | None = None, spans: Sequence[tuple[Any, Any]] = ()
+) -> np.ndarray:  # fmt: skip
+    """threshold: a line in the last panel. spans: (begin, end) on the x axis, shaded."""
+    from matplotlib import dates
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -45,6 +78,8 @@ def _panels(rows: list[Row], title: str, below: str) -> np.ndarray:
     for axes, (name, x, y, limits) in zip(panels, rows, strict=True):
         for k in range(len(x)):
             axes.plot(x[k], y[k], color=COLOURS[k % len(COLOURS)], linewidth=1)
+        for begin, end in spans:
+            axes.axvspan(begin, end, color=ALARM, alpha=0.25, linewidth=0)
         if limits is not None:
             axes.set_ylim(*limits)
         shown = name if len(name) <= 18 else name[:17] + "…"
@@ -52,7 +87,14 @@ def _panels(rows: list[Row], title: str, below: str) -> np.ndarray:
         axes.tick_params(labelsize=6, colors="#555555", length=2)
         axes.spines[["top", "right"]].set_visible(False)
         axes.locator_params(axis="y", nbins=3)
-    panels[-1].set_xlabel(below, fontsize=8)
+    if threshold is not None:
+        panels[-1].axhline(threshold, color=ALARM, linewidth=1, linestyle="--")
+    if rows[-1][1].dtype.kind == "M":
+        locator = dates.AutoDateLocator()
+        panels[-1].xaxis.set_major_locator(locator)
+        panels[-1].xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+        panels[-1].xaxis.get_offset_text().set_fontsize(6)
+    panels[-1].set_xlabel(below, fontsize=8, parse_math=False)
     figure.suptitle(title, fontsize=9, y=1 - 0.12 / height, parse_math=False)
     figure.subplots_adjust(left=0.17, right=0.985, top=1 - 0.35 / height, bottom=0.45 / height, hspace=0.3)
     canvas.draw()

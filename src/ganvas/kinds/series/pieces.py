@@ -14,10 +14,12 @@ import numpy as np
 from ...errors import DataError
 from ...files import disk_errors, write_atomically
 from ..facets import Piece
-from .files import encoded_parquet, read_tables
+from .files import Table, encoded_parquet, read_tables
 from .spec import SeriesSpec
 
 OVERLAP = 4  # a window starts every length / OVERLAP steps
+OUTSIDE = 0.01  # share of a quantity's values outside of the range learnt from, above which it is told: there 0.002 are
+SHOWN = 8  # quantities that a note names
 SYNTHETIC = "SYNTHETIC: made by a generative model, not a measurement"
 
 
@@ -40,9 +42,7 @@ def read_pieces(path: Path, spec: SeriesSpec, settings: Mapping[str, Any]) -> It
     Raises DataError for series with missing values or jumps in time, if they are to be whole.
     """
     for table in (own.arranged(spec.names, path) for own in read_tables(path)):
-        notes = []
-        if table.step and spec.step and not 0.9 < table.step / spec.step < 1.1:
-            notes.append(f"{path}: a row every {table.step:g} s, the run was trained on one every {spec.step:g} s")
+        notes = notes_on(table, spec, path)
         stretches, rows = table.stretches(), len(table.values)
         if settings.get("fit") is not None:
             starts = starts_of(stretches, spec.length, whole=True)
@@ -56,6 +56,25 @@ def read_pieces(path: Path, spec: SeriesSpec, settings: Mapping[str, Any]) -> It
             raise DataError(f"{path}: a value is missing or time jumps at row {first + 1}: give whole stretches")
         step = table.step or spec.step
         yield Piece(table.values[None].astype(np.float32), replace(spec, length=rows, step=step), tuple(notes))
+
+
+def notes_on(table: Table, spec: SeriesSpec, path: Path) -> list[str]:
+    """What a user should know of a series that a run is put to use on: another step, values that were never learnt."""
+    notes = []
+    if table.step and spec.step and not 0.9 < table.step / spec.step < 1.1:
+        notes.append(f"{path}: a row every {table.step:g} s, the run was trained on one every {spec.step:g} s")
+    scaled = (table.values - np.asarray(spec.centre)) / np.asarray(spec.scale)
+    there = np.isfinite(scaled)
+    shares = (there & (np.abs(scaled) > 1)).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+    far = [k for k in np.argsort(-shares, kind="stable") if shares[k] > OUTSIDE]
+    if far:
+        told = [
+            f"{shares[k]:.0%} of {spec.names[k]} ({spec.centre[k] - spec.scale[k]:.4g} to {spec.centre[k] + spec.scale[k]:.4g})"
+            for k in far
+        ]
+        more = f" and of {len(told) - SHOWN} more" if len(told) > SHOWN else ""
+        notes.append(f"{path}: outside of the range that was learnt from: {', '.join(told[:SHOWN])}{more}")
+    return notes
 
 
 def write_like(pieces: Sequence[Piece], stem: Path, format: str, note: Mapping[str, str]) -> list[Path]:

@@ -7,6 +7,7 @@ Records are (N, length, channels) float32 in [-1, 1], tensors (N, channels, leng
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,8 +31,12 @@ if TYPE_CHECKING:
 
     from ...store.cache import Writer
 
-LENGTHS = (4096, 8192, 16384)  # chosen from when no --size is given
+CLIP = 1.024  # seconds of a clip of recordings: 16384 samples at 16 kHz
+ONE_SHOT = 4.0  # seconds up to which files count as one sound each, which stays whole
+WHOLE = 0.95  # share of such files that a clip holds whole
+STEPS = 16  # lengths to choose from in an octave, at least: networks that multiply by 2 or 4 reach each without a rest
 SHORTEST, LONGEST = 64, 2**22
+DEAR, CHEAPER = 32_768, 16_000  # samples of a clip from which a lower rate is proposed, and which
 LOWEST_RATE = 100  # Hz
 LARGE = 25_000_000  # values of a file from which on files are decoded one by one: memory
 SILENT = 1e-3  # peak of a clip below which it counts as silent: -60 dB of full scale
@@ -76,8 +81,8 @@ class Sound(Kind):
     )
 
     def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:
-        """Clips of all files: the start of each, which is where one-shots and words are; or, where most files are longer
-        than two clips, or with `--fit patches`, consecutive clips, all of a recording in one group.
+        """Clips of all files: each as one, where most last a few seconds at most, or its start alone with `--fit crop`; of
+        longer ones, or with `--fit patches`, consecutive clips, all of a recording in one group. See `_clips`.
 
         What is left at a recording's end counts as a clip when it fills half of one. Silence is added where a clip is too
         short.
@@ -88,9 +93,10 @@ class Sound(Kind):
         heads = _headers(listing, progress, strict, skipped)
         rate, channels, notes = _agreed(listing, heads, settings)
         spans = {place: -(-head.frames * rate // head.rate) for place, head in heads.items()}
-        length = _length(settings.get("size"), list(spans.values()))
-        long = 2 * sum(span > 2 * length for span in spans.values()) > len(spans)
-        consecutive = long or settings.get("fit") == "patches"
+        fit = settings.get("fit")
+        if fit not in (None, "crop", "patches"):
+            raise GanvasError(f"--fit {fit} is not for sound: crop takes the start of each file, patches all of it")
+        length, consecutive = _clips(settings.get("size"), list(spans.values()), rate, fit)
         places, contents, silent = [], [], []
         remarks: dict[str, list[str]] = {}
         for file in _decoded(listing, heads, rate, channels, length, consecutive, progress):
@@ -113,6 +119,7 @@ class Sound(Kind):
         sides = [listing.heldout[place] for place in places]
         held = np.array([-1 if side is None else int(side) for side in sides], np.int8)
         notes += _told({p: spans[p] for p in places}, len(places), length, rate, consecutive, skipped)
+        notes += _dear(settings.get("size"), length, list(spans.values()), rate, fit)
         notes += [f"{text} ({some(names)})" for text, names in remarks.items()]
         if any(silent):
             quiet = sorted({listing.names[p] for p, is_silent in zip(places, silent, strict=True) if is_silent}, key=natural)
@@ -320,10 +327,45 @@ def _agreed(listing: Listing, heads: dict[int, Header], settings: Mapping[str, A
     return int(rate), channels, notes
 
 
-def _length(size: Any, spans: list[int]) -> int:
-    """Samples of a clip: as asked, else the least of 4096, 8192 and 16384 that holds more than half of the files whole."""
-    if size is None:
-        return next((length for length in LENGTHS if 2 * sum(span <= length for span in spans) > len(spans)), LENGTHS[-1])
+def _clips(size: Any, spans: list[int], rate: int, fit: str | None) -> tuple[int, bool]:
+    """(samples of a clip, whether files are cut into consecutive ones). spans: samples of each file at that rate.
+
+    Files of up to four seconds are one sound each, and not cut into several, whatever the length that is asked for. If none is,
+    a clip holds 95 % of them whole. Where most are longer, or there is one file alone, they are recordings: most being longer
+    than two clips, which are about a second if nobody says, they are cut into consecutive ones.
+    """
+    recordings = len(spans) == 1 or _most(spans, ONE_SHOT * rate)
+    if size is not None:
+        length = _asked(size)
+        return length, fit == "patches" or (fit is None and recordings and _most(spans, 2 * length))
+    second = rounded(CLIP * rate)
+    if recordings and _most(spans, 2 * second):
+        return second, fit != "crop"
+    whole = rounded(min(ONE_SHOT * rate, sorted(spans)[min(len(spans) - 1, int(WHOLE * len(spans)))]))
+    return (min(second, whole), True) if fit == "patches" else (whole, False)
+
+
+def _most(spans: list[int], samples: float) -> bool:
+    """Whether most are longer."""
+    return 2 * sum(span > samples for span in spans) > len(spans)
+
+
+def _dear(size: Any, length: int, spans: list[int], rate: int, fit: str | None) -> list[str]:
+    """What a lower rate would make of clips that were found to be long."""
+    if size is not None or length <= DEAR or rate <= CHEAPER:
+        return []
+    lower, _ = _clips(None, [-(-span * CHEAPER // rate) for span in spans], CHEAPER, fit)
+    told = f"with --rate {CHEAPER} they would have {lower}, without what is above {CHEAPER // 2000} kHz"
+    return [f"clips of {length} samples are long to learn: {told}"]
+
+
+def rounded(samples: float) -> int:
+    """The least length that holds so many samples and has 16 to 31 steps of a power of two: 48,000 -> 49,152."""
+    step = max(1, 2 ** (math.floor(math.log2(max(samples, SHORTEST))) - int(math.log2(STEPS))))
+    return max(SHORTEST, math.ceil(samples / step) * step)
+
+
+def _asked(size: Any) -> int:
     if isinstance(size, tuple | list) or not str(size).isdigit():
         text = "x".join(map(str, size)) if isinstance(size, tuple | list) else size
         raise GanvasError(f"--size {text} is not for sound: give the samples of a clip, as in --size 16384")
@@ -377,7 +419,8 @@ def _told(
     short, over = sum(span < length for span in spans.values()), sum(span > length for span in spans.values())
     clip = f"{length} samples ({length / rate:.3g} s)"
     if consecutive:
-        notes.append(f"{counted(len(spans), 'recording')} cut into {clips} consecutive clips of {clip}")
+        more = "--fit crop takes the start of each alone"
+        notes.append(f"{counted(len(spans), 'recording')} cut into {clips} consecutive clips of {clip} ({more})")
     elif over:
         more = "--size takes more, --fit patches all of it"
         notes.append(f"{over} of {len(spans)} files are longer than {clip} and were cut there ({more})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,22 +78,32 @@ def _decimals(counts: Counter[str]) -> int:
 
 def spec_of(columns: dict[str, Typed], classes: tuple[str, ...]) -> TableSpec:
     """The spec of typed columns: mean and standard deviation of the numbers that are there, scale 1 of constant ones."""
-    centre, scale = [], []
-    for own in columns.values():
-        kept = own.values[~np.isnan(own.values)].astype(np.float64)
-        number = own.type == NUMBER
-        centre.append(float(kept.mean()) if number else 0.0)
-        scale.append(float(kept.std()) if number and np.ptp(kept) > 0 else 1.0)
+    types = tuple(own.type for own in columns.values())
+    centre, scale = scale_of([own.values for own in columns.values()], types)
     return TableSpec(
         tuple(columns),
-        tuple(own.type for own in columns.values()),
+        types,
         tuple(own.categories for own in columns.values()),
-        tuple(centre),
-        tuple(scale),
+        centre,
+        scale,
         tuple(bool(np.isnan(own.values).any()) for own in columns.values()),
         tuple(own.decimals for own in columns.values()),
         classes,
     )
+
+
+def scale_of(columns: Sequence[np.ndarray], types: Sequence[str]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(centre, scale) of columns of values: mean and standard deviation of a number's, NaN left out, 0 and 1 of any other.
+
+    A number that is always the same has the scale 1, and one that is always missing the centre 0.
+    """
+    centre, scale = [], []
+    for values, type_ in zip(columns, types, strict=True):
+        kept = values[~np.isnan(values)].astype(np.float64)
+        number = type_ == NUMBER and len(kept) > 0
+        centre.append(float(kept.mean()) if number else 0.0)
+        scale.append(float(kept.std()) if number and np.ptp(kept) > 0 else 1.0)
+    return tuple(centre), tuple(scale)
 
 
 def told(columns: dict[str, Typed], cells: dict[str, list[str]]) -> list[str]:

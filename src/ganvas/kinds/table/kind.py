@@ -7,6 +7,7 @@ Tensors are (N, D): see `TableSpec.parts`. Not for series in time, nor for texts
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +151,13 @@ class TableKind(Kind):
         spec = typing_of.spec_of(columns, classes)
         sides = np.array([-1 if side is None else int(side) for side in held], np.int8)
         conclude(writer, spec, numbers, _groups(records, groups), sides if (sides >= 0).any() else None, notes)
+
+    learnt = ("centre", "scale")
+
+    def learn(self, spec: TableSpec, values: np.ndarray, rows: np.ndarray) -> tuple[TableSpec, str]:
+        """Mean and standard deviation of numbers; see `facets.Learns`. Types and categories are those of all rows."""
+        centre, scale = typing_of.scale_of(list(np.asarray(values[rows]).T), spec.types)
+        return replace(spec, centre=centre, scale=scale), ""
 
     # To and from the game
 

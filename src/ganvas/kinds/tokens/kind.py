@@ -20,7 +20,7 @@ from ...store.cells import decoded
 from ...store.listing import Listing, class_indices, counted
 from .. import Kind, KindSays
 from ..facets import Piece
-from . import files
+from . import files, forms
 from .hashing import hashes, mixed
 from .recognition import marks, share
 from .spec import LEAST, MOST, VOCABULARY, WHOLE, TokensSpec, symbol_order, texts
@@ -149,6 +149,12 @@ class TokensKind(Kind):
             raise DataError(f"{path}: holds no line of text")
         found = [self.encode_text(line, spec) for line in lines]
         yield Piece(np.concatenate([record for record, _ in found]), spec, tuple(note for _, own in found for note in own))
+
+    learnt = ("forms", "shares", "apart")
+
+    def learn(self, spec: TokensSpec, values: np.ndarray, rows: np.ndarray) -> tuple[TokensSpec, str]:
+        """What always stands at a place: see `forms.learn`."""
+        return forms.learn(spec, values, rows)
 
     def encode(self, values: np.ndarray, spec: TokensSpec, device: Any) -> Tensor:
         """(N, length) int64."""

@@ -9,6 +9,7 @@ import numpy as np
 from ...metrics.measure import Measure
 from ...store.listing import some
 from ..facets import Side
+from .forms import measured
 from .spec import TokensSpec, texts
 
 COMPARED = 500  # sequences of which self-BLEU is taken
@@ -16,7 +17,7 @@ COMPARED = 500  # sequences of which self-BLEU is taken
 
 def measures(made: Side, train: Side, heldout: Side, seed: int) -> dict[str, Measure]:
     """BLEU-2 to 4 with the whole held-out part as references, and self-BLEU of up to 500 samples, each with what training
-    records have in their place (`real`)."""
+    records have in their place (`real`); `in_form`, see `forms.measured`."""
     from ...metrics.bleu import bleu, self_bleu
     from ...metrics.sets import mean_interval
 
@@ -29,7 +30,7 @@ def measures(made: Side, train: Side, heldout: Side, seed: int) -> dict[str, Mea
     count = min(COMPARED, len(made[0]), len(train[0]))
     own, real = some_of(made, len(made[0])), some_of(train, len(made[0]))
     few, real_few = some_of(made, count), some_of(train, count)
-    found: dict[str, Measure] = {}
+    found = measured(made, train, heldout)
     for order in (2, 3, 4):
         scores = bleu(own, references, order)
         value, low, high = mean_interval(scores)
@@ -61,4 +62,5 @@ def aligned(values: np.ndarray, spec: TokensSpec, other: TokensSpec) -> tuple[np
     if spec.rate != other.rate:
         told = ["no melodies" if own.rate is None else f"melodies of {own.rate} steps a beat" for own in (spec, other)]
         notes.append(f"the samples are {told[0]}, the real data {told[1]}")
-    return lookup[np.asarray(values)], replace(other, length=spec.length, symbols=symbols), notes
+    bare = replace(other, length=spec.length, symbols=symbols, forms=(), shares=(), apart=())  # indices of other symbols
+    return lookup[np.asarray(values)], bare, notes

@@ -5,13 +5,16 @@ Not for where the data lies or how much of it there is; that is `ganvas.data.Dat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+
+from ...specs import ADDED
 
 LEAST, MOST = 2, 4096  # symbols of a sequence
 WHOLE = 64  # sequences up to here are taken whole, when no length is asked for; longer ones give so many symbols
 VOCABULARY = 100_000
+FREE = -1  # in a form: a place where several symbols may stand
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,9 @@ class TokensSpec:
     length: places. symbols: the text of each, by index; the first is empty where sequences may end early: it means the end and
     fills what is behind. joined: what stands between symbols in a line of text. rate: of melodies, steps a beat; tempo: beats
     a minute; both None for anything else. format: of the files (`txt`, `csv`, `npz`, `mid`).
+
+    forms: that sequences have, none where they have no common one: for each place the index of the symbol that always stands
+    there, or FREE. shares: of the records, with each form. apart: symbols that stand nowhere but where a form has them.
     """
 
     length: int
@@ -31,6 +37,12 @@ class TokensSpec:
     classes: tuple[str, ...] = ()
     format: str = "txt"
     kind: str = "tokens"
+    forms: tuple[tuple[int, ...], ...] = field(default=(), metadata=ADDED)
+    shares: tuple[float, ...] = field(default=(), metadata=ADDED)
+    apart: tuple[int, ...] = field(default=(), metadata=ADDED)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "forms", tuple(tuple(own) for own in self.forms))  # JSON has lists only
 
     @property
     def shape(self) -> tuple[int]:

@@ -41,6 +41,7 @@ CARD = {
 }
 
 TOGETHER = 512  # windows searched for at once
+BOTH = 0.75  # share of the window in the score of a step: one step has much more noise than the mean of all
 
 
 @dataclass(frozen=True)
@@ -67,18 +68,20 @@ class Config:
     )
     resolution: str = knob(
         "step",
-        "step: each has its own score; window: the mean of a window is that of all its steps, for faults that last",
-        choices=("step", "window"),
+        "step: each has its own score; window: the mean of a window is that of all its steps, for faults that last; both: a "
+        "quarter of the first and three of the second",
+        choices=("step", "window", "both"),
         later=True,
     )
 
 
 def auto(situation: Situation) -> dict[str, Any]:
-    """Small batches and Adam for both: many more moves in the same time. Few latents, most of which last."""
+    """Small batches and Adam for both: many more moves in the same time. Few latents, most of which last. Scores for faults of
+    any length, that may move one quantity of many."""
     return {
         "width": 64, "latent_size": 6, "static_latent_size": 4, "batch_size": 64, "generator_turns": 1,
         "discriminator_optimiser": "adam",
-        "discriminator_learning_rate": 1e-3, "ema_half_life": 5_000.0,
+        "discriminator_learning_rate": 1e-3, "ema_half_life": 5_000.0, "residual_score": "largest", "resolution": "both",
     }  # fmt: skip
 
 
@@ -177,16 +180,34 @@ class MadGan(System):
 
     def anomaly(self, records: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Scores (B,), the mean over the steps, and the DR-score of each step (B, T)."""
-        doubt, residual = self.parts(records, noise)
-        maps = self.config.difference_weight * doubt + (1 - self.config.difference_weight) * residual
+        scores, maps, _ = self.anomaly_by_part(records, noise)
+        return scores, maps
+
+    def anomaly_by_part(self, records: Tensor, noise: Noise) -> tuple[Tensor, Tensor, Tensor]:
+        """The same, and (B, T, C) the DR-score with the residual of each quantity alone."""
+        doubt, apart = self._compared(records, noise)
+        share = self.config.difference_weight
+        parts = share * doubt[..., None] + (1 - share) * apart
+        maps = share * doubt + (1 - share) * self._together(apart)
         scores = maps.mean(1)
-        return scores, scores[:, None].expand_as(maps) if self.config.resolution == "window" else maps
+        weight = {"step": 0.0, "both": BOTH, "window": 1.0}[self.config.resolution]
+        if weight:
+            maps, parts = (torch.lerp(each, each.mean(1, keepdim=True).expand_as(each), weight) for each in (maps, parts))
+        return scores, maps, parts
 
     def parts(self, records: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """What the DR-score is mixed of, each (B, T): 1 - D(x), and the mean or the largest |x - G(z*)| of the quantities."""
+        doubt, apart = self._compared(records, noise)
+        return doubt, self._together(apart)
+
+    def _compared(self, records: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """1 - D(x) (B, T), and |x - G(z*)| (B, T, C)."""
         apart = (records - self.reconstruct(self.project(records, noise))).abs()
-        doubt = torch.sigmoid(-self.discriminator(records)[..., 0])
-        return doubt, apart.mean(2) if self.config.residual_score == "mean" else apart.amax(2)
+        return torch.sigmoid(-self.discriminator(records)[..., 0]), apart
+
+    def _together(self, apart: Tensor) -> Tensor:
+        """Of the quantities (B, T, C), as one number a step (B, T)."""
+        return apart.mean(2) if self.config.residual_score == "mean" else apart.amax(2)
 
     def _search(self, records: Tensor, noise: Noise) -> Tensor:
         def loss(latents: Tensor, _: float) -> Tensor:

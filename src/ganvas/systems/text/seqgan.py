@@ -28,6 +28,7 @@ from torch.nn.functional import cross_entropy
 from ganvas.batches import Batch, Noise
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.networks.forms import Forms
 from ganvas.networks.seqgan import Discriminator, Policy
 from ganvas.objectives.schedules import until_share
 from ganvas.optim import optimiser
@@ -99,7 +100,7 @@ class SeqGan(System):
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
         symbols = len(spec.symbols)
-        self.generator = Policy(symbols, spec.length, config.embedding_size, config.width, ends=spec.ends)
+        self.generator = Policy(symbols, spec.length, config.embedding_size, config.width, Forms(spec), ends=spec.ends)
         self.rollout = copy.deepcopy(self.generator)
         self.discriminator = Discriminator(symbols, spec.length, config.discriminator_embedding_size, config.filters)
         self.register_buffer("generated", torch.zeros(config.generated_size, spec.length, dtype=torch.int32))
@@ -176,7 +177,7 @@ class SeqGan(System):
         return torch.cat([mean.transpose(0, 1), whole[:, None]], 1)
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
-        return self.generator.write(noise.uniform(count, self.spec.length), self.config.temperature)
+        return self.generator.write(noise.uniform(count, self.generator.chances), self.config.temperature)
 
     def realness(self, tokens: Tensor) -> Tensor:
         """(N,) D's probability that sequences (N, T) are real."""
@@ -184,7 +185,7 @@ class SeqGan(System):
 
     def _written(self, clock: Clock, noise: Noise) -> Batch:
         count = self.config.batch_size // noise.world
-        return Batch(noise, {"real": self.generator.write(noise.uniform(count, self.spec.length))})
+        return Batch(noise, {"real": self.generator.write(noise.uniform(count, self.generator.chances))})
 
     def _negatives(self, count: int, noise: Noise) -> Tensor:
         """(count, T) of the generated set; a new one is written when it was gone through often enough."""
@@ -192,7 +193,7 @@ class SeqGan(System):
         place = int(self.taken)
         if place == 0 or place >= usable * self.config.discriminator_epochs:
             place = 0
-            self.generated.copy_(self.generator.write(noise.uniform(self.config.generated_size, self.spec.length)))
+            self.generated.copy_(self.generator.write(noise.uniform(self.config.generated_size, self.generator.chances)))
         self.taken.fill_(place + count)
         rows = (place % usable + torch.arange(count, device=self.generated.device)) % self.config.generated_size
         return self.generated[rows].long()
