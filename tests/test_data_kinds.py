@@ -71,6 +71,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_trains_resumes_and_samples_in_the_same_depth_and_shape(name: str, tmp_path: Path) -> None:
     make, shape, dtype, format = CASES[name]

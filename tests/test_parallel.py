@@ -97,6 +97,7 @@ def both() -> tuple[dict[str, Any], dict[str, Any]]:
     return launch(play, (names,), processes=1, device="cpu"), launch(play, (names,), processes=2, device="cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in GAMES if "BatchNorm" not in n])
 def test_two_processes_play_the_game_of_one(both: tuple[dict[str, Any], dict[str, Any]], name: str) -> None:
     one, two = both[0][name], both[1][name]
@@ -189,6 +190,7 @@ def count(processes: Processes) -> list[Any]:
     return processes.gather(seen)
 
 
+@pytest.mark.slow
 def test_buffers_agree_by_their_rules_also_after_resuming_and_rolling_back() -> None:
     first, second = launch(count, (), processes=2, device="cpu")
     # rank 0 adds 1 a round, rank 1 adds 2
@@ -218,6 +220,7 @@ def fail(processes: Processes, kind: str) -> None:
     processes.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "error", "message"),
     [

@@ -213,6 +213,7 @@ def test_a_system_that_does_not_exist_is_named() -> None:
         find_proof("lsgann")
 
 
+@pytest.mark.slow
 def test_gan_for_real_in_a_few_rounds_loses_its_mark(tmp_path: Path) -> None:
     """The whole way with the real arms: after 4 rounds nothing is learnt, and the result says so."""
     name, proof = find_proof("gan")

@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
-    parser = _build_parser()
+    parser = _build_parser(words)
     words, further = _further(parser, words)
     options, rest = parser.parse_known_args(words)
     options.further = further
@@ -167,7 +167,8 @@ def _checkpoint_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", choices=("last", "previous", "best"), help=CHECKPOINT)
 
 
-def _build_parser() -> _Parser:
+def _build_parser(words: Sequence[str] = ()) -> _Parser:
+    """words: those that will be parsed. The table of uses is loaded where these show its options, or nobody knows."""
     parser = _Parser(
         prog="ganvas",
         description="A workbench for generative adversarial networks: train one on your own data, know whether to trust it, "
@@ -184,14 +185,18 @@ def _build_parser() -> _Parser:
         made.set_defaults(run=run, leaf=made)
         return made
 
-    from .uses import table
+    uses: Sequence[Any] = ()
+    if not words or words[0] in ("sample", "apply") or words[0].startswith("-"):
+        from .uses import table
+
+        uses = table()
 
     _train_options(command("train", "train a system on data, or continue a run", run_train))
 
     sample = command("sample", "draw samples from a run, as files and a grid", run_sample)
     sample.add_argument("folder", metavar="RUN", type=Path)
     sample.add_argument("--as", dest="verb", help="another way to make records from noise, as mix (default: as it samples)")
-    _use_options(sample, [use for use in table() if not use.takes])
+    _use_options(sample, [use for use in uses if not use.takes])
     sample.add_argument("--with", dest="fields", metavar="NAME=WHAT", action="append", default=[], help=WITH)
     sample.add_argument("--seed", type=seed_of, default=0, help="of the noise (default 0)")
     sample.add_argument("--out", type=Path, help="folder, new or empty (default: RUN/generated, then RUN/generated-2 ...)")
@@ -212,8 +217,8 @@ def _build_parser() -> _Parser:
 
     sample.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help=LATER)
 
-    verbs = [use.verb for use in table()]
-    use = command("apply", f"put a run to use on files: {', '.join(u.verb for u in table() if u.takes)}", run_apply)
+    verbs = [use.verb for use in uses]
+    use = command("apply", f"put a run to use on files: {', '.join(u.verb for u in uses if u.takes)}", run_apply)
     use.add_argument("folder", metavar="RUN", type=Path)
     use.add_argument("inputs", metavar="INPUT", nargs="*", help="files or folders of the kind that the run works on")
     use.add_argument(
@@ -221,7 +226,7 @@ def _build_parser() -> _Parser:
     )
     use.add_argument("--overwrite", action="store_true", help="replace what ganvas wrote into that folder before")
     use.add_argument("--as", dest="verb", help=f"{', '.join(verbs)} (default: the first it can; without INPUT it draws)")
-    _use_options(use, table())
+    _use_options(use, uses)
     use.add_argument("--with", dest="fields", metavar="NAME=WHAT", action="append", default=[], help=WITH)
     use.add_argument("--format", help=FORMAT_HELP.format("that of each input; PNG for JPEG"))
     use.add_argument("--depth", type=int, choices=(8, 16, 24, 32), help="bits of a value (default: those of each input)")

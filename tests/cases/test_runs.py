@@ -229,6 +229,7 @@ def test_a_record_changed_by_hand_removes_nothing_elsewhere(tmp_path: Path) -> N
     assert names(tmp_path / "made") == [RECORD, "b.txt"]
 
 
+@pytest.mark.slow
 def test_two_evaluations_do_not_mix(run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     quick: dict[str, Any] = {"features": "pixels", "anchors": False, "count": 12}
     out = tmp_path / "judged"
@@ -443,6 +444,7 @@ def test_points_of_classes_come_back_with_them(tmp_path: Path) -> None:
 # More memory than there is
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_fit_is_refused_before_it_begins(tmp_path: Path) -> None:
     """Pictures of 4096 x 4096 in batches of 64: more than any machine has."""
     ramp = (np.arange(4096) // 16).astype(np.uint8)

@@ -63,10 +63,11 @@ def test_evaluate_speaks_where_its_output_goes_to_a_file(tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     told = done.stderr.splitlines()
     assert told[0] == f"opening {made} and {data}"
-    numbered = [line for line in told if " of 6: " in line]
-    assert [line.split(" ")[0] for line in numbered] == ["1", "2", "3", "4", "5", "6"]
+    numbered = [line for line in told if " of 7: " in line]
+    assert [line.split(" ")[0] for line in numbered] == ["1", "2", "3", "4", "5", "6", "7"]
     assert any("audit: looking for copies" in line for line in numbered)
     assert any("anchor linear: draws from a Gaussian" in line for line in numbered)
+    assert any("anchor noise: random values" in line for line in numbered)
 
 
 def test_bars_and_signs_of_life_are_lines_where_no_terminal_shows_them(monkeypatch: pytest.MonkeyPatch) -> None:

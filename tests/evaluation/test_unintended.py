@@ -238,6 +238,7 @@ def detector(folder: Path) -> FindingDetector:
     return train_detector(*drawn(600, 0), NAMES, specificity=0.95, cache=folder)
 
 
+@pytest.mark.slow
 def test_it_finds_several_findings_in_one_image(detector: FindingDetector) -> None:
     images, shown = drawn(300, 1)
     before = torch.random.get_rng_state()
@@ -256,6 +257,7 @@ def test_it_finds_several_findings_in_one_image(detector: FindingDetector) -> No
     assert facts["measured_on"] == len(detector.truth) == len(detector.flagged) > 100
 
 
+@pytest.mark.slow
 def test_planted_spots_are_found_in_images(detector: FindingDetector) -> None:
     images, shown = drawn(1500, 2)
     order = np.argsort(shown[:, 2], kind="stable")  # those without a spot first
@@ -270,6 +272,7 @@ def test_planted_spots_are_found_in_images(detector: FindingDetector) -> None:
     )
 
 
+@pytest.mark.slow
 def test_it_is_found_again_and_a_damaged_one_is_not_used(detector: FindingDetector, folder: Path, monkeypatch) -> None:
     (path,) = (folder / "detectors").glob("*.safetensors")
     assert '"sensitivity"' in path.with_suffix(".json").read_text()

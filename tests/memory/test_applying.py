@@ -61,6 +61,7 @@ def test_memory_goes_with_the_size_of_the_record_and_the_system_stays_as_it_was(
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the highest mark of a process")
 def test_what_is_foretold_is_what_a_fresh_process_takes() -> None:
     use, work, options = enlarging()

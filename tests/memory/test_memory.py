@@ -231,6 +231,7 @@ def test_answer_adds_up() -> None:
     assert "It overstates: the parameters are there once" in " ".join(lines(told))
 
 
+@pytest.mark.slow
 def test_command_with_json() -> None:
     done = run("memory", "dcgan", "--preset", "paper", "--size", "16", "--set", "width=4", "--batch", "4", "--precision", "32",
                "--channels-last", "off", "--threads", "1", "--json")  # fmt: skip
@@ -248,7 +249,7 @@ def test_command_with_json() -> None:
         (("dcgan", "--size", "4"), "too small"),
         (("dcgan", "--fit", "lots"), "not an amount of memory"),
         (("wavegan", "--size", "64x64"), "is for images"),
-        (("dcgan", "--channels", "0"), "too small"),
+        (("dcgan", "--channels", "0"), "not a whole number above 0"),
         (("dcgan", "--preset", "no"), "unknown preset"),
     ],
 )

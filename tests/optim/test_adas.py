@@ -426,6 +426,7 @@ def test_every_system_that_lets_one_choose_takes_it() -> None:
     assert found >= 3
 
 
+@pytest.mark.slow
 def test_a_run_of_dcgan_stops_and_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     straight, pieces = tmp_path / "straight", tmp_path / "pieces"
     words = (

@@ -97,6 +97,7 @@ def test_the_page_needs_no_network_no_script_and_is_small(run: Path) -> None:
         assert f"<h2>{title}</h2>" in page
 
 
+@pytest.mark.slow
 def test_plots_stand_beside_it_as_png_and_svg(run: Path) -> None:
     files = {Path(f).name for f in report(run)["runs"][str(run)]["plots"]}
     assert {"losses.png", "losses.svg", "spectrum.png", "spectrum.svg", "features.png", "features.svg"} <= files
@@ -227,6 +228,7 @@ def test_another_checkpoint_than_the_last(run: Path) -> None:
     assert "--budget 2r" in (run / "MODEL_CARD.md").read_text()
 
 
+@pytest.mark.slow
 def test_several_runs_share_a_page(run: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(run, tmp_path / "other"))
     result = report([run, other], out=tmp_path / "out" / "both.html")
@@ -325,6 +327,7 @@ def test_the_card_states_the_facts(run: Path) -> None:
     assert "- licence: not stated" in bare
 
 
+@pytest.mark.slow
 def test_a_run_can_be_repeated_from_its_card_alone(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report(run)
     card = (run / "MODEL_CARD.md").read_text()

@@ -260,7 +260,7 @@ def test_inputs_must_have_names_of_their_own_and_samplers_are_told_what_to_use(t
 
 ONLY_DRAW = {
     "wavegan": ("words", "a.wav", {"width": 1, "latent_size": 4, "batch_size": 4, "critic_turns": 1}, {"size": "256"}),
-    "gan-3d": ("solids", "a.obj", {"width": 1, "latent_size": 4, "batch_size": 4}, {"size": "16"}),
+    "gan-3d": ("solids", "a.obj", {"width": 1, "latent_size": 4, "batch_size": 4, "initial_occupancy": 0.9}, {"size": "16"}),
 }
 
 

@@ -48,7 +48,12 @@ def train(system: str | None = "lsgan", data: Any = None, **options: Any) -> dic
 
 
 @pytest.mark.parametrize(
-    "more", [{}, {"micro_batches": 2, "precision": "64"}, {"precision": "bf16-mixed", "channels_last": "on"}]
+    "more",
+    [
+        {},
+        {"micro_batches": 2, "precision": "64"},
+        pytest.param({"precision": "bf16-mixed", "channels_last": "on"}, marks=pytest.mark.slow),
+    ],
 )
 def test_stopping_and_resuming_gives_the_bits_of_the_straight_run(tmp_path: Path, more: dict[str, Any]) -> None:
     train(out=tmp_path / "straight", budget="11r", check_every=4, **more)
@@ -303,6 +308,7 @@ def test_a_config_changed_by_hand_is_refused_in_one_line(copied: Path, harm: Any
     assert "\n" not in str(failure.value)
 
 
+@pytest.mark.slow
 def test_starting_from_another_run(trained: Path, copied: Path, tmp_path: Path) -> None:
     import torch
     from safetensors.torch import load_file

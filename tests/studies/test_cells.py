@@ -249,6 +249,7 @@ def test_a_job_ends_by_itself_when_its_study_is_gone(judge: str, tmp_path: Path)
     assert not (folder / "failed.json").exists()
 
 
+@pytest.mark.slow
 def test_jobs_through_submitit_on_this_machine(judge: str, tmp_path: Path) -> None:
     pytest.importorskip("submitit")
     found = run_cells(tmp_path / "study", plan(judge, looks=1), rounds=3, jobs=1, launcher="submitit")

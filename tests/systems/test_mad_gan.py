@@ -151,6 +151,7 @@ def test_measures_are_right_where_the_answer_is_known() -> None:
     assert hit["event_recall"] == 0.0 and hit["best_f1"] < 0.6
 
 
+@pytest.mark.slow
 def test_train_score_and_sample_as_a_user_would(tmp_path: Path) -> None:
     """After a few rounds scores mean little; that planted spikes stand out is due to the generator's bounds alone."""
     config = {"width": 8, "latent_size": 3, "static_latent_size": 1, "batch_size": 16, "search_steps": 10}

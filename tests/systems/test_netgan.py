@@ -165,6 +165,7 @@ def test_samples_are_steps_of_walks() -> None:
     assert pairs.max() < NODES
 
 
+@pytest.mark.slow
 def test_it_learns_which_links_are_likely(tmp_path: Path) -> None:
     """A ring of cliques: after some rounds pairs of one clique score higher than others."""
     edges = np.array([(c * 6 + a, c * 6 + b) for c in range(5) for a in range(6) for b in range(a)])

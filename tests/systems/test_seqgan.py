@@ -244,6 +244,7 @@ def test_d_learns_and_g_follows_its_reward() -> None:
     assert believed() > 8 * before
 
 
+@pytest.mark.slow
 def test_likelihood_learns_the_oracle_through_the_whole_of_ganvas(tmp_path: Path) -> None:
     config = {**SMALL, "width": 16, "embedding_size": 16, "batch_size": 32, "pretraining_until": 1.0}
     run = tmp_path / "run"

@@ -19,16 +19,16 @@ def misleading(result: Mapping[str, Any]) -> dict[str, str]:
     anchors = result.get("anchors", {})
     found = {}
     for key, (_, better) in ROWS.items():
-        real = _badness(anchors.get("real"), key, better)
+        real = badness(anchors.get("real"), key, better)
         for name in WORTHLESS:
-            other = _badness(anchors.get(name), key, better)
+            other = badness(anchors.get(name), key, better)
             if key in result and real is not None and other is not None and other <= real:
                 found[key] = name
                 break
     return found
 
 
-def _badness(side: Mapping[str, Any] | None, key: str, better: str) -> float | None:
+def badness(side: Mapping[str, Any] | None, key: str, better: str) -> float | None:
     """The value, turned so that less is better; None where there is none, or where neither way is better."""
     value = (side or {}).get(key, {}).get("value")
     if value is None or better not in (LOWER, HIGHER, ZERO):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..kinds import kind_of
-from ..kinds.facets import Heard, Spelled, Whole
+from ..kinds.facets import Heard, Sketched, Spelled, Whole
 from .sets import Part, Sets
 from .table import AUDIT, interval, number
 
@@ -102,7 +102,9 @@ def _figure(kind_name: str, side: str, part: Part, index: int, most: int) -> str
         elif records[index].size <= FEW and not isinstance(kind, Spelled):
             shown = _text([", ".join(f"{value:.5g}" for value in np.asarray(records[index]).ravel())])
         else:
-            shown = f'<img class="record" alt="{side}" src="{_png(kind.picture(records[index : index + 1], spec))}">'
+            one = records[index : index + 1]
+            picture = kind.sketch(one[0], spec) if isinstance(kind, Sketched) else kind.picture(one, spec)
+            shown = f'<img class="record" alt="{side}" src="{_png(picture)}">'
         if isinstance(kind, Heard):
             content, cut = kind.heard(records[index], spec, most)
             sound = base64.b64encode(content).decode()

@@ -117,6 +117,15 @@ class Heard(Protocol):
 
 
 @runtime_checkable
+class Sketched(Protocol):
+    """Has a small drawing of one record that is made at once, where its picture takes long: for pages with many of them."""
+
+    def sketch(self, record: np.ndarray, spec: Any) -> np.ndarray:
+        """A record (...) in file units as a picture (H, W, 3) uint8."""
+        ...
+
+
+@runtime_checkable
 class Sniffs(Protocol):
     """Knows its files by their first bytes too."""
 

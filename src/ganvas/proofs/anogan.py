@@ -32,6 +32,7 @@ SETTINGS: dict[str, Any] = {
     "gan_share": 0.65,
     "kappa": 0.02,
     "augment": (),
+    "intensity": "as-is",  # patches are cut at one mean and spread
     "score": "peak",
 }
 BOTTLENECK = 16  # latents of the best autoencoder of 16, 32, 64 and 128, on the same other bodies

@@ -99,10 +99,10 @@ def _train(
         _resume(folder, system, data, given, overrides, out, which, say, check)
         keep = None if data is None or isinstance(data, str | Path) else same_data(read_run(folder), data)
     else:
+        if init_from is not None and system is not None:
+            start_of(Path(init_from), find(system))  # refused before the data is read
         planned = plan(system, data, given, overrides, out, quiet, say, check)
         if dry_run:
-            if init_from is not None:
-                start_of(Path(init_from), planned.card)
             return rehearse(planned)
         if init_from is not None:
             for told in renamed(read_run(Path(init_from)).fields, planned):

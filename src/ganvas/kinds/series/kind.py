@@ -19,7 +19,7 @@ from ...store.listing import counted
 from .. import Kind, KindSays
 from . import pieces
 from .files import Table, encoded_parquet, read_tables
-from .pictures import draw_lines
+from .pictures import draw_lines, sketch_lines
 from .pieces import starts_of
 from .recognition import correlation, marks
 from .spec import SeriesSpec
@@ -182,6 +182,10 @@ class SeriesKind(Kind):
     def picture(self, records: np.ndarray, spec: SeriesSpec) -> np.ndarray:
         """A row of panels a quantity (the first eight), windows side by side in each, on one scale."""
         return draw_lines(records[: self.says.shown], spec)
+
+    def sketch(self, record: np.ndarray, spec: SeriesSpec) -> np.ndarray:
+        """Lines without axes, a strip a quantity."""
+        return sketch_lines(record, spec)
 
     # Put to use
 

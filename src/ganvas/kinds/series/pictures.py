@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 8
 """Quantities in a picture."""
+SKETCH = (220, 40)  # pixels of a strip
 ALARM = "#D55E00"  # the second of `drawing.COLOURS`; lines take the first
 
 
@@ -26,6 +27,25 @@ def draw_lines(windows: np.ndarray, spec: SeriesSpec) -> np.ndarray:
     title = "" if len(spec.names) == len(names) else f"{len(names)} of {len(spec.names)} quantities"
     rows: list[Row] = [(name, places, windows[..., k].astype(np.float64), limits[k]) for k, name in enumerate(names)]
     return _panels(rows, title, f"{count} windows of {length} steps")
+
+
+def sketch_lines(window: np.ndarray, spec: SeriesSpec) -> np.ndarray:
+    """A picture (H, W, 3) uint8 of one window (T, C): a strip a quantity (eight at most), on the scale of `draw_lines`."""
+    from PIL import Image, ImageDraw
+
+    from ...drawing import COLOURS
+
+    shown = min(MOST_ROWS, window.shape[1])
+    picture = Image.new("RGB", (SKETCH[0], shown * SKETCH[1]), "white")
+    pen = ImageDraw.Draw(picture)
+    x = np.linspace(2, SKETCH[0] - 3, len(window))
+    for k in range(shown):
+        low, span = spec.centre[k] - 1.3 * spec.scale[k], 2.6 * spec.scale[k]
+        part = (np.clip(window[:, k].astype(np.float64), low, low + span) - low) / span
+        y = (k + 1) * SKETCH[1] - 4 - part * (SKETCH[1] - 8)
+        pen.line([(0, (k + 1) * SKETCH[1] - 1), (SKETCH[0], (k + 1) * SKETCH[1] - 1)], fill="#dddddd")
+        pen.line(list(zip(x.tolist(), y.tolist(), strict=True)), fill=COLOURS[0], width=1)
+    return np.asarray(picture)
 
 
 def draw_scores(

@@ -21,15 +21,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, pad
 
 from ganvas.batches import Batch, Noise
 from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.data.classes import find_normal
+from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
 from ganvas.inference.search import search
 from ganvas.networks.convolutional import ConvolutionalDiscriminator, ConvolutionalEncoder, ConvolutionalGenerator
+from ganvas.networks.usual import Usual, heat_map
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.objectives.schedules import linear_decay, until_share
@@ -66,10 +67,16 @@ class Config:
     search_steps: int = knob(500, "steps of the search", low=1, later=True)
     search_learning_rate: float = knob(0.05, "learning rate of the search (Adam)", low=0.0, later=True)
     search_weight: float = knob(0.1, "weight of D's features in the search (lambda)", low=0.0, high=1.0, later=True)
+    intensity: str = knob(
+        "as-is",
+        "matched: brought to the mean and spread of normal images; relative scores need it",
+        choices=("as-is", "matched"),
+    )
     score: str = knob(
         "mean",
-        "mean: over the image, as in the papers; peak: brightest spot of the heat map, for small findings",
-        choices=("mean", "peak"),
+        "mean: over the image, as in the papers; peak: brightest spot of the heat map, for small findings; relative: mean of "
+        "what is more than redrawing leaves of normal images at that place",
+        choices=("mean", "peak", "relative"),
         later=True,
     )
     smoothing: float = knob(1.0, "standard deviation in pixels of the heat map's smoothing", low=0.0, later=True)
@@ -78,25 +85,13 @@ class Config:
 
 def auto(situation: Situation) -> dict[str, Any]:
     """Small batches, little weight on features, augmentation when records are few; narrow networks on a CPU."""
-    chosen: dict[str, Any] = {"batch_size": 32, "kappa": 0.02, "latent_size": 64}
+    chosen: dict[str, Any] = {"batch_size": 32, "kappa": 0.02, "latent_size": 64, "intensity": "matched", "score": "relative"}
     if situation.records < 5_000:
         chosen["augment"] = POLICIES
     return {**chosen, "width": 16} if situation.device == "cpu" else chosen
 
 
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {"width": 64, "ema_half_life": 0.0}}
-
-
-def heat_map(images: Tensor, redrawn: Tensor, smoothing: float) -> Tensor:
-    """|x - G(z)| (B, H, W): the mean over channels, smoothed by a Gaussian of that many pixels."""
-    heat = (images - redrawn).abs().mean(1, keepdim=True)
-    if smoothing > 0:
-        reach = min(math.ceil(3 * smoothing), min(heat.shape[2:]) - 1)
-        bell = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=heat.device, dtype=heat.dtype) / smoothing) ** 2)
-        bell = bell / bell.sum()
-        heat = pad(heat, (reach, reach, reach, reach), mode="reflect")
-        heat = conv2d(conv2d(heat, bell.view(1, 1, -1, 1)), bell.view(1, 1, 1, -1))
-    return heat[:, 0]
 
 
 class AnoGan(System):
@@ -111,6 +106,9 @@ class AnoGan(System):
         self.discriminator = ConvolutionalDiscriminator(spec.shape, config.width)
         self.encoder = ConvolutionalEncoder(spec.shape, config.latent_size, config.width)
         self.average = copy.deepcopy(self.generator)
+        self.usual = Usual(*spec.shape[-2:]) if config.intensity == "matched" else None
+        if config.score == "relative" and self.usual is None:
+            raise GanvasError("score=relative needs a run that was trained with --set intensity=matched: take mean or peak")
 
     # The game
 
@@ -153,7 +151,8 @@ class AnoGan(System):
 
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         shared["fake"] = self._fake(batch)  # with its graph: the generator's turn goes on from here
-        real = self.discriminator(self._seen(batch.real, batch))  # real and fake apart: BatchNorm must not mix them
+        seen = self._seen(self._levelled(batch.real, learn=True), batch)
+        real = self.discriminator(seen)  # real and fake apart: BatchNorm must not mix them
         fake = self.discriminator(self._seen(shared["fake"].detach(), batch))
         return {"real": real_is_real(real), "fake": fake_is_fake(fake)}
 
@@ -162,11 +161,14 @@ class AnoGan(System):
         return {"fool": non_saturating(self.discriminator(self._seen(fake, batch)))}
 
     def invert(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        redrawn = self.average(self.encoder(batch.real))
+        real = self._levelled(batch.real, learn=self.config.gan_share == 0.0)
+        redrawn = self.average(self.encoder(real))
         with torch.no_grad():
-            wanted = self._features(batch.real)
+            wanted = self._features(real)
+            if self.usual is not None:
+                self.usual.leave(heat_map(real, redrawn, self.config.smoothing))
         return {
-            "residual": (batch.real - redrawn).square().mean(),
+            "residual": (real - redrawn).square().mean(),
             "features": self.config.kappa * (wanted - self._features(redrawn)).square().mean(),
         }
 
@@ -189,8 +191,17 @@ class AnoGan(System):
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
         return self.average(noise.normal(count, self.config.latent_size))
 
+    def _levelled(self, images: Tensor, learn: bool = False) -> Tensor:
+        """Images as the networks see them."""
+        if self.usual is None:
+            return images
+        if learn:
+            self.usual.see(images)
+        return self.usual.matched(images)
+
     def project(self, images: Tensor, noise: Noise) -> Tensor:
         """(B, latent): by the encoder, or by the search."""
+        images = self._levelled(images)
         if self.config.method == "encoder" and self.config.gan_share < 1.0:
             return self.encoder(images)
         return self._search(images, noise)
@@ -200,18 +211,21 @@ class AnoGan(System):
 
     def anomaly(self, images: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Scores (B,) and heat maps (B, H, W)."""
-        redrawn = self.reconstruct(self.project(images, noise))
+        redrawn, images = self.reconstruct(self.project(images, noise)), self._levelled(images)
         heat = heat_map(images, redrawn, self.config.smoothing)
         if self.config.score == "peak":
             return heat.amax((1, 2)), heat
+        if self.config.score == "relative" and self.usual is not None:
+            heat = self.usual.excess(heat)
+            return heat.mean((1, 2)), heat
         searched = self.config.method == "search" or self.config.gan_share == 1.0
         return self._unlike(images, redrawn) if searched else self._izi(images, redrawn), heat
 
     def show(self, batch: Batch, noise: Noise) -> Panel:
-        redrawn = self.reconstruct(self.project(batch.real, noise))
-        heat = heat_map(batch.real, redrawn, self.config.smoothing)[:, None].expand_as(redrawn)
+        redrawn, real = self.reconstruct(self.project(batch.real, noise)), self._levelled(batch.real)
+        heat = heat_map(real, redrawn, self.config.smoothing)[:, None].expand_as(redrawn)
         sampled = self.sample(len(batch), noise)
-        shown = torch.stack([batch.real, redrawn, heat.clamp(max=1.0) * 2 - 1, sampled], 1)
+        shown = torch.stack([real, redrawn, heat.clamp(max=1.0) * 2 - 1, sampled], 1)
         return Panel(shown, ("input", "redrawn", "difference", "sample"))
 
     def _search(self, images: Tensor, noise: Noise) -> Tensor:
