@@ -17,6 +17,7 @@ from ganvas.data.streams import open_stream
 from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.kinds.image.spec import ImageSpec
+from ganvas.networks.usual import Usual
 from ganvas.systems.detection.anogan import AnoGan, Config, heat_map
 
 SMALL: dict[str, Any] = {"width": 4, "latent_size": 4, "batch_size": 16}
@@ -183,3 +184,46 @@ def test_after_a_short_training_odd_images_score_higher_and_glow_where_they_are_
     heat, masks = maps.numpy(), test.masks
     inside = heat[masks].mean()
     assert inside > 2 * heat[test.labels == 1][~masks[test.labels == 1]].mean()
+
+
+# Levels, and what is usual
+
+
+def test_brightness_and_contrast_of_an_image_tell_nothing_where_levels_are_matched() -> None:
+    system = built(intensity="matched", score="relative").eval()
+    images = Slopes(8).tensor()
+    system.usual.see(images)  # type: ignore[union-attr]
+    scores, maps = system.anomaly(images, noise())
+    darker, _ = system.anomaly(0.5 * images - 0.3, noise())
+    torch.testing.assert_close(darker, scores, rtol=0.02, atol=1e-3)
+    as_is = built(score="mean").eval()
+    assert not torch.allclose(as_is.anomaly(0.5 * images - 0.3, noise())[0], as_is.anomaly(images, noise())[0], rtol=0.1)
+    assert maps.shape == (8, 16, 12) and (maps >= 0).all()
+
+
+def test_levels_are_the_mean_over_what_was_seen_and_what_is_usual_follows_the_heat() -> None:
+    usual = Usual(16, 12)
+    first, second = Slopes(8).tensor(), 0.2 * Slopes(8, 1).tensor()
+    usual.see(first)
+    usual.see(second)
+    both = torch.stack([first, second]).flatten(2)
+    assert usual.level.tolist() == pytest.approx([float(both.mean()), float(both.std(2).mean()), 2], rel=1e-4)
+    matched = usual.matched(first).flatten(1)
+    torch.testing.assert_close(matched.mean(1), usual.level[0].expand(8), atol=1e-3, rtol=0)
+    torch.testing.assert_close(matched.std(1), usual.level[1].expand(8), atol=0.02, rtol=0)
+    assert torch.isfinite(usual.matched(torch.zeros(2, 1, 16, 12))).all(), "an image of one grey"
+    heat = torch.full((4, 16, 12), 0.1)
+    heat[:, :8] = 0.5  # an edge that is never redrawn well
+    noisy = torch.Generator().manual_seed(0)
+    for _ in range(800):
+        usual.leave(heat + 0.02 * torch.randn(heat.shape, generator=noisy))
+    odd = heat.clone()
+    odd[0, 12, 6] += 0.2  # less than the edge has, and more than there is here
+    excess = usual.excess(odd)
+    assert excess[0].argmax() == 12 * 12 + 6 and excess[0].max() > 4 > 1.5 > excess[1].max()
+
+
+def test_relative_scores_need_what_they_are_relative_to() -> None:
+    with pytest.raises(GanvasError, match="score=relative needs a run that was trained with --set intensity=matched"):
+        built(score="relative")
+    assert not any("usual" in key for key in built().state_dict()), "weights of runs of before load as they are"
