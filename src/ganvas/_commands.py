@@ -111,7 +111,8 @@ def _best_line(result: dict[str, Any]) -> str:
     from .run.checkpoint import preferred
 
     best = result["best"]
-    where = f"round {best['round']:,}, kernel distance {best['value']:.4g} [{best['low']:.4g}, {best['high']:.4g}]"
+    told = best.get("again", best)  # by other samples than those that it was chosen by
+    where = f"round {best['round']:,}, kernel distance {told['value']:.4g} [{told['low']:.4g}, {told['high']:.4g}]"
     if preferred(Path(result["run"]))[0] == "best":
         return f"{where}: after this alarm it is what is used, but with --checkpoint last"
     return f"{where}: ganvas sample {result['run']} --checkpoint best"

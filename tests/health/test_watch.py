@@ -73,6 +73,9 @@ def test_the_best_look_keeps_its_checkpoint(points: Path, tmp_path: Path) -> Non
     result = train(points, out=tmp_path / "run", budget="24r")
     looks = json.loads((tmp_path / "run" / "health.json").read_text())["looks"]
     assert result["best"]["value"] == min(x["value"] for x in looks)
+    again = result["best"]["again"]  # by other samples: the best of many is flattered by having been chosen
+    assert again["value"] != result["best"]["value"] and again["low"] <= again["value"] <= again["high"]
+    assert again["protocol"] == result["best"]["protocol"] and not any("again" in look for look in looks)
     opened = ganvas.load(tmp_path / "run", which="best")
     assert opened.manifest["round"] == result["best"]["round"]
     assert opened.manifest["look"]["value"] == result["best"]["value"]

@@ -39,6 +39,7 @@ while and moves on.
 """
 
 Finding = tuple[str, str, int]
+OTHER_SEED = 7_919  # of the samples that the best look is judged by again, beyond the usual one
 
 
 class Quality:
@@ -116,14 +117,15 @@ class Quality:
         """Whether samples are drawn by class."""
         return bool(self.system.classes and self.dataset.labels is not None)
 
-    def _drawn(self, count: int, labels: np.ndarray | None = None) -> Any:
-        """Tensors (count, ...) of the game; labels (count,), if its samples are drawn by class."""
+    def _drawn(self, count: int, labels: np.ndarray | None = None, system: Any = None, seed: int | None = None) -> Any:
+        """Tensors (count, ...) of the game; labels (count,), if samples are drawn by class. system, seed: others than usual."""
         import torch
 
         from ..inference.sampling import draw_samples
 
         given = None if labels is None else torch.from_numpy(labels)
-        return torch.cat(list(draw_samples(self.system, count, seed=self.seed, labels=given)))
+        drawn = draw_samples(system or self.system, count, seed=self.seed if seed is None else seed, labels=given)
+        return torch.cat(list(drawn))
 
     def _labels(self, count: int) -> np.ndarray | None:
         """(count,) labels in the proportions of the training data, always the same; None where nothing is drawn by class."""
@@ -153,17 +155,11 @@ class Quality:
         """
         from ..metrics.kernel import kernel_distance
 
-        self._prepare()
+        heldout, train = self._sides()
         count = self.count or OPEN_COUNT
-        if self._real is None:
-            size = min(len(self.train), len(self.heldout), count)
-            parts = (some_rows(self.heldout, count, self.seed), some_rows(self.train, size, self.seed))
-            heldout, train = (self._extractor.features(self._values(rows)) for rows in parts)
-            self._real, self._rows = (heldout, train), parts
         labels = self._labels(count)
         drawn = self._drawn(count, labels)
         made = self._features(drawn)
-        heldout, train = self._real
         entry: dict[str, Any] = {"round": round, "samples": samples, "seconds": round_to(seconds)}
         if np.isfinite(made).all():
             found = kernel_distance(made, heldout, features=self.name, reference="heldout")
@@ -176,6 +172,30 @@ class Quality:
             entry |= {"nearer": 0.5, "chance": 1.0}
         self.looks.append(entry)
         return entry, drawn.numpy()
+
+    def _sides(self) -> tuple[np.ndarray, np.ndarray]:
+        """Features of held-out and of training records, made once."""
+        self._prepare()
+        if self._real is None:
+            count = self.count or OPEN_COUNT
+            size = min(len(self.train), len(self.heldout), count)
+            self._rows = (some_rows(self.heldout, count, self.seed), some_rows(self.train, size, self.seed))
+            heldout, train = (self._extractor.features(self._values(rows)) for rows in self._rows)
+            self._real = heldout, train
+        return self._real
+
+    def again(self, system: Any) -> dict[str, Any]:
+        """The kernel distance of a system, in evaluation mode, by other samples than looks have: value, low, high, protocol.
+
+        The best of many looks is flattered by having been chosen; so judged again, it is not.
+        """
+        from ..metrics.kernel import kernel_distance
+
+        heldout, _ = self._sides()
+        count = self.count or OPEN_COUNT
+        made = self._features(self._drawn(count, self._labels(count), system, self.seed + OTHER_SEED))
+        found = kernel_distance(made, heldout, features=self.name, reference="heldout")
+        return {"value": found.value, "low": found.low, "high": found.high, "protocol": found.protocol}
 
     def _of_classes(self, drawn: Any, made: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, float]]:
         """What is to be said of each class; small ones get samples of their own. made: features of `drawn`.

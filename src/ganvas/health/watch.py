@@ -7,9 +7,10 @@ game and an unwatched one have the same bits. Not for acting on a run.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,7 @@ class Watch:
         self._history: tuple[list[list[float]], list[float]] = ([], [])  # of `Variety`, until it is there
         self.planned = looks_planned(settings)
         self.quality: Quality | None = None
+        self.again: dict[int, dict[str, Any]] = {}  # of the round that was best when the run stopped
         self.why = "" if self.planned else "no evaluations were asked for (--evaluations)"
         if self.planned:
             try:
@@ -187,6 +189,24 @@ class Watch:
             entry["cost"] = round(cost / 3, 3)
         return entry
 
+    def judge_best_again(self, fill: Callable[[Any], bool]) -> None:
+        """Measure the distance of the best look by other samples as well, which is the one to tell (`summary`, `again`).
+
+        fill: puts the weights of the best look into a copy of the system, or says that there are none.
+        """
+        best, looks = self.best, self.quality.looks if self.quality is not None else []
+        if self.quality is None or best is None or len(looks) < 2:
+            return
+        started = time.perf_counter()
+        with self.engine.watching():
+            system = self.system
+            if best["round"] != self.engine.clock.round:
+                system = copy.deepcopy(self.system)
+                if not fill(system):
+                    return
+            self.again = {best["round"]: self.quality.again(system)}
+        self.look_seconds += time.perf_counter() - started
+
     # What follows
 
     def _note(self, findings: list[Finding]) -> None:
@@ -244,12 +264,15 @@ class Watch:
 
     def summary(self, seconds: float) -> dict[str, Any]:
         """Plain values, for `health.json` and for the run's result."""
+        best = self.best
+        if best is not None and best["round"] in self.again:
+            best = {**best, "again": self.again[best["round"]]}
         after = {player: balance.after_t0() for player, balance in self.losses.balances.items()}
         return {
             "t0": self.losses.t0(),
             "loss_after_t0": {player: value for player, value in after.items() if value},
             "alarms": [alarm.to_dict() for alarm in self.alarms],
-            "best": self.best,
+            "best": best,
             "looks": self.quality.looks if self.quality is not None else [],
             "diversity": self.variety.last if self.variety is not None else None,
             "went_back": self.tries,

@@ -209,6 +209,8 @@ class _Loop:
             self.watch is not None and self.watch.closing_due(self.seconds)
         ):
             self.look()
+        if self.watch and not stop.signal:
+            self.watch.judge_best_again(self._fill_best)
         self.save()
         picture = None
         if self.live:
@@ -373,6 +375,14 @@ class _Loop:
             checkpoint.keep_best(self.folder / "checkpoints", {"look": best})
             return float(best["value"])
         return float(kept)
+
+    def _fill_best(self, system: Any) -> bool:
+        """Put the weights of the best look into a system; False where they were not kept."""
+        facts, best = checkpoint.facts_of(self.folder, "best") or {}, self.watch.best
+        loaded = checkpoint.load(self.folder, "best") if best and facts.get("round") == best["round"] else None
+        if loaded is not None:
+            put_weights(system, loaded[0], self.folder / "checkpoints" / "best")
+        return loaded is not None
 
     def save(self) -> None:
         """Settle, and write a checkpoint."""
