@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+import ganvas
 import toys
 from ganvas.batches import Noise
 from ganvas.capabilities import Projects, Samples, ScoresAnomaly
@@ -227,3 +230,18 @@ def test_relative_scores_need_what_they_are_relative_to() -> None:
     with pytest.raises(GanvasError, match="score=relative needs a run that was trained with --set intensity=matched"):
         built(score="relative")
     assert not any("usual" in key for key in built().state_dict()), "weights of runs of before load as they are"
+
+
+def test_an_evaluation_shows_components_beside_and_says_where_they_are_better(tmp_path: Path) -> None:
+    data = Slopes(160)
+    for name in ("normal", "odd"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    for number, (values, label) in enumerate(zip(data.values, data.labels, strict=True)):
+        Image.fromarray(values[..., 0]).save(tmp_path / "data" / ("normal", "odd")[label] / f"{number:03d}.png")
+    quick: dict[str, Any] = {"quiet": True, "sample_every": 0.0, "watch": "off", "heldout": 0.4}
+    ganvas.train("anogan", tmp_path / "data", out=tmp_path / "run", budget="2r", config=SMALL, **quick)
+    found = ganvas.evaluate(tmp_path / "run", features="pixels", audit=False, count=40)
+    value, plain = found["anomaly_auroc"]["value"], found["anchors"]["components"]["anomaly_auroc"]["value"]
+    assert plain > 0.9 > value, "two rounds learn nothing, a square in a ramp is easily missed by components"
+    assert "components of normal training records" in found["beside"]["components"]
+    assert any("better than what the run makes, by normal from other, AUROC" in note for note in found["notes"])

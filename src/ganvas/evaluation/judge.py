@@ -184,7 +184,7 @@ def evaluate(
         result["misleading"] = misleading(result)
         if sets.words:
             result["beside"] = sets.words
-            bench.notes += nothing_gained(result, ("kid", *paired))
+            bench.notes += nothing_gained(result, ("kid", *paired, *sets.measures))
     result["notes"] = [*sets.notes, *bench.notes]
     return _finished(result, sets, found, bench.sources, started, out, overwrite)
 
@@ -536,6 +536,9 @@ class _Bench:
         for key, measure in self.sets.measures.items():
             if "real" in measure.more:  # a kind's own measures come with what real records have
                 found["real"][key] = {"value": measure.more["real"], "protocol": measure.protocol}
+            for name, plain_one in measure.more.get("beside", {}).items():  # a use's own comes with that of the trivial method
+                found.setdefault(name, {})[key] = {"value": plain_one["value"], "protocol": measure.protocol}
+                self.sets.words[name] = plain_one["words"]
         return found
 
     def _records(self) -> tuple[Any, Any, Any] | None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PICTURED = 500  # maps drawn as pictures, those of the highest scores; all are kept as numbers
 ALARMS = "alarms.csv"
+COMPONENTS, MOST = 32, 2000  # of the trivial method, and normal records that it is fitted to
+PLAIN = f"what {COMPONENTS} principal components of normal training records miss, levels matched"
 USUAL, IN_A_ROW = 400, 20  # records whose scores the threshold comes from, and how many of them stand in a row at least
 
 
@@ -208,9 +210,10 @@ def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
 
     dealt = dealt_classes(work.system)
     held = at_most(dataset.heldout_indices(), count, work.seed)
-    labels = np.zeros(0) if dataset.labels is None or len(dealt) != 1 else dataset.labels[held]
+    every = np.zeros(len(dataset)) if dataset.labels is None or len(dealt) != 1 else dataset.labels
+    labels = every[held]
     odd = labels != (dealt[0] if dealt else -1)
-    if odd.sum() < LEAST or (~odd).sum() < LEAST:
+    if len(dealt) != 1 or odd.sum() < LEAST or (~odd).sum() < LEAST:
         return {}
     found = in_pieces(work, {work.main: dataset.values[held]}, lambda given: run(work, given, None)["score"].double().cpu())
     scores = np.concatenate([piece.numpy() for piece in found])
@@ -219,6 +222,10 @@ def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
         chosen = wanted | ~odd
         return float(roc_auc_score(odd[chosen], scores[chosen]))
 
+    train = dataset.train_indices()
+    train = at_most(train[every[train] == dealt[0]], MOST, work.seed)
+    plain = components_miss(np.asarray(dataset.values[train]), np.asarray(dataset.values[held]))
+    beside = {"components": {"value": float(roc_auc_score(odd, plain)), "words": PLAIN}}
     value = area(odd)
     m, n = int(odd.sum()), int((~odd).sum())
     classes = dataset.spec.classes
@@ -226,7 +233,22 @@ def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
         classes[k]: round(area(labels == k), 4) for k in np.unique(labels[odd]) if (labels == k).sum() >= LEAST
     }  # fmt: skip
     protocol = f"auroc/normal={classes[dealt[0]]}/n={n}/m={m}/held out"
-    return {"anomaly_auroc": Measure(value, protocol, *area_interval(value, m, n), {"by_class": by_class})}
+    return {"anomaly_auroc": Measure(value, protocol, *area_interval(value, m, n), {"by_class": by_class, "beside": beside})}
+
+
+def components_miss(train: np.ndarray, records: np.ndarray) -> np.ndarray:
+    """(N,) what principal components of normal records (M, ...) miss of others: the mean squared error, levels matched."""
+    from sklearn.decomposition import PCA
+
+    def levelled(values: np.ndarray) -> np.ndarray:
+        flat = values.reshape(len(values), -1).astype(np.float32)
+        spread = flat.std(axis=1, keepdims=True)
+        return np.asarray((flat - flat.mean(axis=1, keepdims=True)) / np.where(spread > 0, spread, 1))
+
+    known, others = levelled(train), levelled(records)
+    fitted = PCA(min(COMPONENTS, len(known) - 1, known.shape[1]), svd_solver="randomized", random_state=0).fit(known)
+    missed: np.ndarray = ((others - fitted.inverse_transform(fitted.transform(others))) ** 2).mean(axis=1)
+    return missed
 
 
 USE = Use(
