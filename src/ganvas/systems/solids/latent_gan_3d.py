@@ -44,7 +44,7 @@ CARD = {
 
 SIDES = (16, 32, 64, 128)
 KEPT = 4096  # codes that the game draws from
-SEEN = 64  # codes in a batch of the game
+SEEN = 32  # codes in a batch of the game
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,17 @@ class Config:
     patch: int = knob(
         4, "side of the blocks of voxels that are read and drawn at once, at most an eighth of the solid's", choices=(2, 4, 8)
     )
-    hidden_width: int = knob(256, "units of the two hidden layers of G and of the critic", low=1, high=8192)
+    hidden_width: int = knob(128, "units of the two hidden layers of G and of the critic", low=1, high=8192)
     autoencoder_share: float = knob(0.7, "share of the budget for the autoencoder, before the game", low=0.0, high=0.95)
     occupied_weight: float = knob(3.0, "of voxels inside, in the autoencoder's loss; those outside have 1", low=0.01)
     code_noise: float = knob(0.0, "standard deviation of noise that the decoder learns codes with", low=0.0)
     pretraining_learning_rate: float = knob(6e-3, "learning rate of the autoencoder (Adam), falling to 0", low=0.0)
-    generator_learning_rate: float = knob(2e-4, "learning rate of G (Adam)", low=0.0)
-    critic_learning_rate: float = knob(2e-4, "learning rate of the critic (Adam)", low=0.0)
+    generator_learning_rate: float = knob(2e-3, "learning rate of G (Adam)", low=0.0)
+    critic_learning_rate: float = knob(2e-3, "learning rate of the critic (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam in the game", low=0.0, high=0.9999)
     beta2: float = knob(0.9, "second beta of Adam in the game", low=0.0, high=0.99999)
-    critic_turns: int = knob(5, "moves of the critic for one of G", low=1, high=100)
-    generator_turns: int = knob(4, "moves of G for each batch of solids", low=1, high=100)
+    critic_turns: int = knob(1, "moves of the critic for one of G", low=1, high=100)
+    generator_turns: int = knob(8, "moves of G for each batch of solids", low=1, high=100)
     penalty_weight: float = knob(10.0, "weight of the gradient penalty (lambda)", low=0.0)
     ema_half_life: float = knob(2_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
     batch_size: int = knob(32, "solids in a batch", low=2)
@@ -81,7 +81,7 @@ PRESETS: dict[str, Any] = {
     "paper": {
         "code_size": 128, "latent_size": 128, "patch": 2, "hidden_width": 256, "occupied_weight": 1.0,
         "pretraining_learning_rate": 5e-4, "generator_learning_rate": 1e-4, "critic_learning_rate": 1e-4, "beta2": 0.999,
-        "generator_turns": 1, "ema_half_life": 0.0, "batch_size": 50,
+        "critic_turns": 5, "generator_turns": 1, "ema_half_life": 0.0, "batch_size": 50,
     },
 }  # fmt: skip
 
