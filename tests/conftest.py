@@ -10,11 +10,15 @@ from pathlib import Path
 import pytest
 
 
+# Before anything loads torch. Workers share the cores: one thread each, and threads that wait for others sleep.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Decoded data goes to a folder of the session, also in child processes; a user's cache is never touched."""
     os.environ["GANVAS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)
