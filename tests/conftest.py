@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-
 # Before anything loads torch. Workers share the cores: one thread each, and threads that wait for others sleep.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

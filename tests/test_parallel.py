@@ -114,11 +114,13 @@ def test_two_processes_play_the_game_of_one(both: tuple[dict[str, Any], dict[str
     assert any(np.abs(two["tensors"][k] - start[k].numpy()).max() > 1e-3 for k in start), "the weights did move"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(GAMES))
 def test_both_ranks_hold_the_same_weights_and_moments(both: tuple[dict[str, Any], dict[str, Any]], name: str) -> None:
     assert both[1][name]["same"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(GAMES))
 def test_several_processes_resume_exactly_too(both: tuple[dict[str, Any], dict[str, Any]], name: str) -> None:
     assert all(both[1][name]["exact"]), "also between two reductions of BatchNorm's statistics"
