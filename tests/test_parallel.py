@@ -98,6 +98,7 @@ def both() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("two processes")  # which start once, for all of them
 @pytest.mark.parametrize("name", [n for n in GAMES if "BatchNorm" not in n])
 def test_two_processes_play_the_game_of_one(both: tuple[dict[str, Any], dict[str, Any]], name: str) -> None:
     one, two = both[0][name], both[1][name]
@@ -115,12 +116,14 @@ def test_two_processes_play_the_game_of_one(both: tuple[dict[str, Any], dict[str
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("two processes")  # which start once, for all of them
 @pytest.mark.parametrize("name", list(GAMES))
 def test_both_ranks_hold_the_same_weights_and_moments(both: tuple[dict[str, Any], dict[str, Any]], name: str) -> None:
     assert both[1][name]["same"]
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("two processes")  # which start once, for all of them
 @pytest.mark.parametrize("name", list(GAMES))
 def test_several_processes_resume_exactly_too(both: tuple[dict[str, Any], dict[str, Any]], name: str) -> None:
     assert all(both[1][name]["exact"]), "also between two reductions of BatchNorm's statistics"

@@ -239,6 +239,7 @@ def detector(folder: Path) -> FindingDetector:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("detector")  # which is trained once, for all of them
 def test_it_finds_several_findings_in_one_image(detector: FindingDetector) -> None:
     images, shown = drawn(300, 1)
     before = torch.random.get_rng_state()
@@ -258,6 +259,7 @@ def test_it_finds_several_findings_in_one_image(detector: FindingDetector) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("detector")  # which is trained once, for all of them
 def test_planted_spots_are_found_in_images(detector: FindingDetector) -> None:
     images, shown = drawn(1500, 2)
     order = np.argsort(shown[:, 2], kind="stable")  # those without a spot first
@@ -273,6 +275,7 @@ def test_planted_spots_are_found_in_images(detector: FindingDetector) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("detector")  # which is trained once, for all of them
 def test_it_is_found_again_and_a_damaged_one_is_not_used(detector: FindingDetector, folder: Path, monkeypatch) -> None:
     (path,) = (folder / "detectors").glob("*.safetensors")
     assert '"sensitivity"' in path.with_suffix(".json").read_text()
