@@ -15,8 +15,10 @@ test: $(VENV)/.test lint types
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m 'not slow' --numprocesses 2 --dist loadfile
 
 # What takes some ten seconds a test: systems that must learn, processes that are killed, memory that is measured, studies.
+# SLOW: some of them, such as tests/studies.
+SLOW ?= tests
 test-slow: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m slow --numprocesses 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SLOW) -m slow --numprocesses 2 --dist loadgroup
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
