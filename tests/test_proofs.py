@@ -23,6 +23,7 @@ from ganvas.proofs import (
     catalogue,
     find_proof,
     paired_gap,
+    prove,
     run_proof,
     student_975,
     verdict,
@@ -136,6 +137,27 @@ def test_finished_arms_are_not_run_again(tmp_path: Path) -> None:
     assert again["seeds"] == first["seeds"]
     run_proof("gan", proof_of([1, 2, 3, 4], [4, 5, 6, 7], calls), out=tmp_path, seeds=4)
     assert calls[6:] == ["system/3", "baseline/3"]
+
+
+def test_a_proof_without_a_large_form_says_so_and_one_with_it_is_a_result_of_its_own(tmp_path: Path) -> None:
+    calls: list[str] = []
+    proof = proof_of([1, 2, 3], [4, 5, 6], calls)
+    with pytest.raises(GanvasError, match="no large form"):
+        run_proof("gan", proof, out=tmp_path, large=True)
+    assert calls == []
+    run_proof("gan", proof, out=tmp_path)
+    result = run_proof("gan", Proof(**{**vars(proof), "large_budget": "900r"}), out=tmp_path, large=True)
+    assert len(calls) == 12
+    assert result["budget"] == "900r"
+    assert result["command"] == "ganvas prove gan --large"
+    assert Path(result["file"]).name == "gan.large.json"
+
+
+@pytest.mark.slow
+def test_arms_beside_one_another_find_what_they_find_one_by_one(tmp_path: Path) -> None:
+    alone = prove("gan", quick=True, out=tmp_path / "alone")
+    beside = prove("gan", quick=True, jobs=2, out=tmp_path / "beside")
+    assert [row["system"] for row in beside["seeds"]] == pytest.approx([row["system"] for row in alone["seeds"]], rel=1e-3)
 
 
 def test_values_of_another_protocol_or_budget_are_not_taken_over(tmp_path: Path) -> None:

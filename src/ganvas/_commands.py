@@ -371,7 +371,7 @@ def run_check(options: argparse.Namespace) -> int:
             print(f"\r\033[K{name[:100]}", end="", file=sys.stderr, flush=True)
 
     started = time.monotonic()
-    found = [examined for target in options.targets for examined in check(target, settings, began)]
+    found = [examined for target in options.targets for examined in check(target, settings, began, options.device)]
     if watched:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
     total = {result: sum(examined.count(result) for examined in found) for result in (PASSED, FAILED, SKIPPED)}
@@ -513,6 +513,8 @@ def run_prove(options: argparse.Namespace) -> int:
         out=options.out,
         seeds=options.seeds,
         quick=options.quick,
+        large=options.large,
+        jobs=options.jobs,
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )
     verdict = "no mark (quick form)" if result["passed"] is None else "passed" if result["passed"] else "NOT passed"

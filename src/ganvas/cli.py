@@ -290,6 +290,7 @@ def _build_parser(words: Sequence[str] = ()) -> _Parser:
     examine.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="a setting that makes the system small"
     )
+    examine.add_argument("--device", default="cpu", help="where systems play: cpu, cuda, cuda:N or mps")
 
     data = commands.add_parser("data", help="check data, make phantoms, list what can be read", allow_abbrev=False)
     data.set_defaults(run=lambda options: show_help(data), leaf=data)
@@ -321,7 +322,10 @@ def _build_parser(words: Sequence[str] = ()) -> _Parser:
     prove.add_argument("--data", type=Path, help="folder of data sets (default: $GANVAS_DATA; without it, phantoms)")
     prove.add_argument("--out", type=Path, help="folder of the result (default: benchmarks/proofs/results)")
     prove.add_argument("--seeds", type=count_of, help="how many seeds (default: the proof's own)")
-    prove.add_argument("--quick", action="store_true", help="a form of about a minute, without a mark")
+    form = prove.add_mutually_exclusive_group()
+    form.add_argument("--quick", action="store_true", help="a form of about a minute, without a mark")
+    form.add_argument("--large", action="store_true", help="the form for a GPU, where a proof has one; hours without")
+    prove.add_argument("--jobs", type=count_of, default=1, help="arms beside one another, in processes that share the cores")
 
     from .studies._command import add_commands
 

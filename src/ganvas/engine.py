@@ -117,7 +117,9 @@ class Engine:
         self.dtype = torch.float64 if precision == "64" else torch.float32
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         if channels_last:
-            system.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            for parameter in system.parameters():
+                if parameter.dim() == 4:  # solids have five, and no such layout
+                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         system.to(self.dtype)
         generator = torch.Generator(device=device).manual_seed(seed)
         self.noise = Noise(generator, self.processes.rank, self.processes.world, self.dtype)

@@ -25,6 +25,9 @@ class MissingExtra(GanvasError):
         self.package = package
         self.extra = extra
 
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.package, self.extra)  # its line alone would not rebuild it in another process
+
 
 class RunError(GanvasError):
     """A run that failed although it was asked for properly (disk full, folder gone, training diverged): exit code 1."""

@@ -194,6 +194,8 @@ def pick_device(name: str, processes: int = 1) -> torch.device:
     Raises GanvasError when it does not.
     """
     device = _device(name)
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # the same bits each time, see `exactly`
     found = {"cpu": processes, "cuda": torch.cuda.device_count()}.get(device.type, 1)
     if processes > found:
         raise GanvasError(f"--processes {processes} needs as many {device.type} devices, this machine has {found}: use {found}")
@@ -214,6 +216,16 @@ def _device(name: str) -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise GanvasError("device 'mps' is not on this machine: use --device cpu, or see  ganvas doctor")
     return device
+
+
+def exactly(device: torch.device, wanted: bool = True) -> None:
+    """On a GPU, let torch take algorithms that give the same bits each time; an operation without one is warned of, once.
+
+    Changes this process's global state: call it where a run begins. Needs an environment variable that cuBLAS reads when it is
+    first used, which `pick_device` sets.
+    """
+    if device.type == "cuda":
+        torch.use_deterministic_algorithms(wanted, warn_only=True)
 
 
 def launch(function: Callable[..., Any], arguments: tuple[Any, ...], *, processes: int, device: str) -> Any:

@@ -221,7 +221,7 @@ def labels_of(dataset: Dataset, rows: np.ndarray, noise: Noise) -> Tensor | None
     """Class indices of the records."""
     if dataset.labels is None:
         return None
-    return torch.from_numpy(np.asarray(dataset.labels[rows], np.int64)).to(noise.generator.device)
+    return torch.from_numpy(np.asarray(dataset.labels[rows], np.int64)).to(noise.generator.device, non_blocking=True)
 
 
 def dealt_classes(system: Any) -> tuple[int, ...]:

@@ -113,7 +113,30 @@ def _moved(images: Tensor, matrix: Tensor) -> Tensor:
     places = torch.stack([x.repeat(height), y.repeat_interleave(width), torch.ones_like(x).repeat(height)])
     found = (matrix @ places).view(-1, 2, height, width)
     grid = torch.stack([found[:, 0] * (2 / width), found[:, 1] * (2 / height)], dim=3)
+    if images.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return sampled(images, grid)
     return functional.grid_sample(images, grid, mode="bicubic", padding_mode="reflection", align_corners=False)
+
+
+def sampled(images: Tensor, grid: Tensor) -> Tensor:
+    """What `grid_sample` (bicubic, reflection, corners not aligned) gives, of sums whose gradients can be added up in a fixed
+    order on a GPU; images (B, C, H, W), grid (B, h, w, 2) of x and y in -1 to 1. Sixteen times the memory."""
+    near, weights = [], []
+    for axis, side in enumerate(reversed(images.shape[2:])):
+        place = ((grid[..., axis] + 1) * side - 1) / 2
+        first = place.floor()
+        taps = torch.arange(-1, 3, device=grid.device, dtype=grid.dtype)
+        away = (place - first)[..., None] - taps
+        far = away.abs()
+        inner, outer = ((1.25 * far - 2.25) * far * far + 1, ((-0.75 * far + 3.75) * far - 6) * far + 3)
+        weights.append(torch.where(far <= 1, inner, outer))
+        index = (first[..., None] + taps).long().remainder(2 * side)
+        near.append(torch.where(index < side, index, 2 * side - 1 - index))
+    index = (near[1][..., :, None] * images.shape[3] + near[0][..., None, :]).flatten(1)
+    both = (weights[1][..., :, None] * weights[0][..., None, :]).flatten(3)
+    flat = images.flatten(2)
+    found = flat.gather(2, index[:, None].expand(-1, flat.shape[1], -1)).unflatten(2, both.shape[1:])
+    return (found * both[:, None]).sum(-1)
 
 
 def _lit(images: Tensor, wanted: Tensor, normal: Tensor, uniform: Tensor) -> Tensor:

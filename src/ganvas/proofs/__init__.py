@@ -17,9 +17,11 @@ import math
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
 from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,7 @@ class Task:
 
     seed: of everything in it. data: a path, or the name of a phantom. phantom: whether data is one. folder: the arm's
     own, empty at first; what is left there by a run that was killed may be continued. budget: as `--budget` takes it.
+    quick, large: the form, see `Proof`. threads: of each arm where several run beside one another, else None.
     """
 
     seed: int
@@ -47,6 +50,8 @@ class Task:
     budget: str
     quick: bool
     say: Callable[[str], None]
+    large: bool = False
+    threads: int | None = None
 
 
 @dataclass
@@ -83,7 +88,8 @@ class Proof:
     claim, baseline, metric, mark: one sentence each. direction: LOWER or HIGHER. met: whether the rows meet the mark.
     arms: `system` and `baseline`, and others that are reported beside them. budget: of each arm. seeds: at least 3.
     real: the folder of the data under the root of real data; None for a proof about a phantom. phantom: what to train on
-    otherwise. note: what a reader must know, or what was tried when the proof fails.
+    otherwise. large_budget: of each arm in the large form, at the sizes of a GPU, for claims that minutes of a core are too
+    small for; its mark is the same. note: what a reader must know, or what was tried when the proof fails.
     """
 
     claim: str
@@ -98,6 +104,7 @@ class Proof:
     phantom: str
     real: str | None = None
     seeds: int = 3
+    large_budget: str | None = None
     note: str = ""
 
 
@@ -125,19 +132,23 @@ def prove(
     out: str | Path | None = None,
     seeds: int | None = None,
     quick: bool = False,
+    large: bool = False,
+    jobs: int = 1,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Run the proof of a system and write `SYSTEM.json` and `SYSTEM.png`; returns what the JSON holds, and `file`.
 
     data: the folder of the real data sets; without it a proof about real data runs on a phantom and says so. out: the
     folder of the result (`benchmarks/proofs/results`). seeds: how many (the proof's own number). quick: one seed in about
-    a minute, no mark, written as `SYSTEM.quick.json`. Finished arms are kept in `out/arms` and not run again.
+    a minute, no mark, written as `SYSTEM.quick.json`. large: the form of a GPU, written as `SYSTEM.large.json`; the others
+    run on the processor, also where there is a GPU. jobs: arms that run beside one another, each in a process of its own,
+    which share the cores. Finished arms are kept in `out/arms` and not run again.
 
     `passed` is True, False, or None for the quick form. Raises GanvasError when the system has no proof or the data is
     not there, RunError when an arm fails.
     """
     name, proof = find_proof(system)
-    return run_proof(name, proof, data=data, out=out, seeds=seeds, quick=quick, say=say)
+    return run_proof(name, proof, data=data, out=out, seeds=seeds, quick=quick, large=large, jobs=jobs, say=say)
 
 
 def run_proof(
@@ -148,6 +159,8 @@ def run_proof(
     out: str | Path | None = None,
     seeds: int | None = None,
     quick: bool = False,
+    large: bool = False,
+    jobs: int = 1,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """`prove`, for a proof that is given and not looked up."""
@@ -160,26 +173,31 @@ def run_proof(
     if phantom and proof.real is not None:
         say(f"note: no real data was given (--data ROOT): this runs on the phantom '{source}', and the result says so")
     count = 1 if quick else seeds or proof.seeds
-    budget = proof.quick_budget if quick else proof.budget
+    form = "quick" if quick else "large" if large else "full"
+    budget = {"quick": proof.quick_budget, "large": proof.large_budget, "full": proof.budget}[form]
+    if budget is None:
+        raise GanvasError(f"the proof of {name} has no large form: its claim is tested whole without --large")
     out = Path(out) if out is not None else RESULTS
-    keeper = _Keeper(out / "arms" / f"{name}-{_key(name, proof, source, budget)}")
+    keeper = _Keeper(out / "arms" / f"{name}-{_key(name, proof, source, budget, form)}")
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         keeper.open()
+    waiting: list[tuple[str, Task]] = []
     for seed in range(count):
         for arm in proof.arms:
             if (kept := keeper.arms.get(f"{arm}/{seed}")) is not None:
                 say(f"{arm}, seed {seed}: {kept['value']:.4g} (kept from before in {keeper.folder})")
                 continue
-            say(f"{arm}, seed {seed}: running, budget {budget}")
-            task = Task(seed, source, phantom, keeper.folder / f"{arm}-{seed}".replace(" ", "-"), budget, quick, say)
-            record = keeper.run(arm, proof.arms[arm], task)
-            say(f"{arm}, seed {seed}: {record['value']:.4g} in {record['seconds']:.0f} s")
+            folder = keeper.folder / f"{arm}-{seed}".replace(" ", "-")
+            waiting.append((arm, Task(seed, source, phantom, folder, budget, quick, say, large)))
+    for arm, task, outcome in _outcomes(name, proof, waiting, jobs, say):
+        record = keeper.keep(arm, task, *outcome)
+        say(f"{arm}, seed {task.seed}: {record['value']:.4g} in {record['seconds']:.0f} s")
     rows = [_row(keeper.arms, proof, seed) for seed in range(count)]
     gap = paired_gap([r.values["system"] for r in rows], [r.values["baseline"] for r in rows], proof.direction)
     met = proof.met(rows)
-    stem = f"{name}.quick" if quick else name
-    command = f"ganvas prove {name}{' --data ROOT' if proof.real and not phantom else ''}"
+    stem = name if form == "full" else f"{name}.{form}"
+    command = f"ganvas prove {name}{' --data ROOT' if proof.real and not phantom else ''}{' --large' if large else ''}"
     command += f" --seeds {count}" if not quick and count != proof.seeds else ""
     result = {
         "system": name,
@@ -197,7 +215,7 @@ def run_proof(
         "on_phantom_instead_of": proof.real if phantom else None,
         "note": proof.note,
         "command": command + (" --quick" if quick else ""),
-        "machine": {**machine(), "threads": _threads()},
+        "machine": {**machine(), "threads": _threads(), "jobs": jobs},
     }
     draw(out / f"{stem}.png", result, rows, keeper.samples(tuple(proof.arms)))
     write_json(out / f"{stem}.json", result)
@@ -258,13 +276,60 @@ def _source(proof: Proof, root: str | Path | None) -> tuple[str, bool]:
     return str(folder), False
 
 
-def _key(name: str, proof: Proof, source: str, budget: str) -> str:
+def _outcomes(
+    name: str, proof: Proof, waiting: Sequence[tuple[str, Task]], jobs: int, say: Callable[[str], None]
+) -> Iterator[tuple[str, Task, tuple[Outcome, float]]]:
+    """Each arm's outcome and its seconds, as they come; with several jobs in any order, those of arms that failed last."""
+    if jobs == 1:
+        for arm, task in waiting:
+            say(f"{arm}, seed {task.seed}: running, budget {task.budget}")
+            yield arm, task, _timed(proof.arms[arm], task)
+        return
+    from ..doctor import machine
+
+    say(f"{len(waiting)} arms, {jobs} beside one another, budget {waiting[0][1].budget if waiting else 'none'}")
+    failed: list[BaseException] = []
+    threads = max(1, machine()["cores"] // jobs)
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        running = {
+            pool.submit(_run_arm, name, arm, replace(task, say=_silent, threads=threads)): (arm, task) for arm, task in waiting
+        }
+        for done in as_completed(running):
+            try:
+                yield *running[done], done.result()
+            except Exception as error:
+                failed.append(error)
+    if failed:
+        raise failed[0]
+
+
+def _silent(text: str) -> None:
+    """What an arm among several says of itself goes nowhere: its lines would mix with the others'."""
+
+
+def _run_arm(name: str, arm: str, task: Task) -> tuple[Outcome, float]:
+    import torch
+
+    torch.set_num_threads(task.threads or 1)
+    return _timed(find_proof(name)[1].arms[arm], task)
+
+
+def _timed(function: Arm, task: Task) -> tuple[Outcome, float]:
+    from ..files import disk_errors
+
+    with disk_errors(task.folder):
+        task.folder.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    return function(task), time.perf_counter() - started
+
+
+def _key(name: str, proof: Proof, source: str, budget: str, form: str) -> str:
     """Names what an arm's value depends on, so that values of another protocol or of changed code are not taken over."""
     from ..registry import find
 
     code = [Path(__file__).parent / f"{name.replace('-', '_')}.py", find(name).path]
     content = [hashlib.sha256(path.read_bytes()).hexdigest() for path in code if path.exists()]
-    facts = [proof.metric, proof.baseline, sorted(proof.arms), source, budget, content]
+    facts = [proof.metric, proof.baseline, sorted(proof.arms), source, budget, form, content]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:8]
 
 
@@ -286,22 +351,18 @@ class _Keeper:
             except ValueError as error:
                 raise RunError(f"{self.file} is damaged: delete it to run its arms again") from error
 
-    def run(self, arm: str, function: Arm, task: Task) -> dict[str, Any]:
-        """Run one arm and keep what it found."""
+    def keep(self, arm: str, task: Task, outcome: Outcome, seconds: float) -> dict[str, Any]:
+        """Write down what an arm found. Raises RunError for a value that cannot be compared."""
         import numpy as np
 
         from ..files import disk_errors, write_json
 
-        with disk_errors(task.folder):
-            task.folder.mkdir(parents=True, exist_ok=True)
-        started = time.perf_counter()
-        outcome = function(task)
         if not math.isfinite(outcome.value):
             raise RunError(f"arm '{arm}', seed {task.seed}: its value is {outcome.value}, which cannot be compared")
         record = {
             "value": float(outcome.value),
             "protocol": outcome.protocol,
-            "seconds": round(time.perf_counter() - started, 1),
+            "seconds": round(seconds, 1),
             "more": outcome.more,
         }
         if task.seed == 0 and outcome.samples is not None:

@@ -19,6 +19,8 @@ def trained(
 ) -> tuple[Run, dict[str, Any]]:
     """Train `system` as the task says, or go on with what a stopped arm has left: (the run, facts of its training).
 
+    On a GPU only in the large form: what a proof of minutes claims, it claims of a processor.
+
     facts: rounds, samples, seconds (trained), processor_seconds: of all threads, which a busy machine does not stretch;
     None when the run was continued, because the time of earlier sittings is not known.
     Raises KeyboardInterrupt when the user stops it; the run then waits in the task's folder.
@@ -35,7 +37,9 @@ def trained(
     else:
         shutil.rmtree(folder, ignore_errors=True)  # killed while it was being prepared
         source = task.data if data is None else data
-        common = {"budget": task.budget, "seed": task.seed, "sample_every": 0.0, **settings}
+        device = "auto" if task.large else "cpu"
+        common: dict[str, Any] = {"budget": task.budget, "seed": task.seed, "sample_every": 0.0, "device": device}
+        common |= {"threads": task.threads, "deterministic": not task.large, **settings}
         result = train(system, source, out=folder, config=config or {}, quiet=True, **common)
     if result["stopped"] == "signal":
         raise KeyboardInterrupt

@@ -37,8 +37,10 @@ DRAWN: dict[str, Any] = {
     "batch_size": 2,
     "ema_half_life": 1000.0,
 }
+LARGE: dict[str, Any] = {"width": 64, "blocks": 6, "learning_rate": 2e-4, "batch_size": 8, "ema_half_life": 5000.0}
+"""In the large form, over both."""
 ALONE = {"cycle_weight": 0.0}
-HEADS_BUDGET = "6k"
+HEADS_BUDGET, LARGE_HEADS_BUDGET = "6k", "32k"
 PROTOCOL = "paired distance relative to that of the inputs/emoji: effnet-lite0/160/at=32x32, 1-cosine; heads: mean absolute"
 JUDGED = 0.80
 SHARE = 0.6
@@ -87,7 +89,9 @@ def heads(task: Task, changes: dict[str, Any] | None) -> Outcome:
         made_t2, made_t1 = t1[held], t2[held]
     else:
         heaps = t1[first], t2[second], t1[held], t2[held]
-        made_t2, made_t1, facts = _learnt(task, {"identity_weight": 0.0} | changes, *heaps, budget=HEADS_BUDGET)
+        made_t2, made_t1, facts = _learnt(
+            task, {"identity_weight": 0.0} | changes, *heaps, budget=LARGE_HEADS_BUDGET if task.large else HEADS_BUDGET
+        )
 
     def apart(one: np.ndarray, other: np.ndarray) -> float:
         return float(np.abs(one.astype(np.float64) - other).mean())
@@ -224,6 +228,7 @@ def _learnt(
         for name, values in (("trainA", first), ("trainB", second), ("testA", a), ("testB", b)):
             _write(folder / name, values)
     own = task.budget if budget is None or task.quick else budget
+    changes = changes | (LARGE if task.large else {})
     run, facts = trained(task, "cyclegan", SETTINGS | changes, data=str(folder), budget=own, threads=1)
     noise = Noise(torch.Generator().manual_seed(task.seed))
     made = []
@@ -291,6 +296,7 @@ PROOF = Proof(
     },
     budget="10k",
     quick_budget="300",
+    large_budget="64k",
     real="emoji",
     phantom="brain",
     note=(

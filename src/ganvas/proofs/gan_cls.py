@@ -24,6 +24,8 @@ FOUND, AHEAD = 0.30, 0.10
 STEPS, BATCH, WIDTH = 1200, 64, 128  # of the matcher
 COMMON = {"width": 24, "learning_rate": 5e-4, "batch_size": 32, "augment": ("translation",)}
 """What `auto` chooses for minutes of one core; a round costs both arms nearly the same, so equal rounds are equal time."""
+LARGE_SIDE = 64
+LARGE = COMMON | {"width": 64, "learning_rate": 2e-4, "batch_size": 64}
 COLOURS = {
     "red": (220, 40, 40), "green": (40, 170, 60), "blue": (50, 70, 230), "yellow": (235, 210, 40), "black": (20, 20, 20),
     "grey": (140, 140, 140), "pink": (250, 150, 190), "brown": (120, 75, 35), "cyan": (60, 205, 220), "purple": (130, 50, 170),
@@ -42,7 +44,8 @@ def arm(task: Task, config: dict[str, Any]) -> Outcome:
     from ganvas.kinds import decode
 
     source = str(_shapes(task.folder / "shapes")) if task.phantom else task.data
-    run, facts = trained(task, "gan-cls", COMMON | config, data=source, size=SIDE, threads=1, precision="32")
+    common, side = (LARGE, LARGE_SIDE) if task.large else (COMMON, SIDE)
+    run, facts = trained(task, "gan-cls", common | config, data=source, size=side, threads=1, precision="32")
     dataset = data_of(run)
     pictures, captions = dataset.fields["picture"].values, dataset.fields["caption"].values
     train, held = dataset.train_indices(), dataset.heldout_indices()
@@ -202,6 +205,7 @@ PROOF = Proof(
     },
     budget="2400r",
     quick_budget="200r",
+    large_budget="8000r",
     real="captioned-stamps",
     phantom="patterns",
     note="Without real data it trains on coloured shapes with captions that it draws itself, in the place of the phantom.",

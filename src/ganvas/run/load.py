@@ -154,7 +154,7 @@ class Run:
         system: str | Path | None = None,
         config: Mapping[str, Any] | None = None,
     ) -> None:
-        from ..parallel import pick_device
+        from ..parallel import exactly, pick_device
 
         if system is not None:
             find(str(system))
@@ -169,7 +169,9 @@ class Run:
         if any(t.is_floating_point() and t.dtype.itemsize == 8 for t in weights.values()):
             self.system.double()
         put_weights(self.system, weights, self.record.path)
-        self.system.to(pick_device(device)).eval()
+        place = pick_device(device)
+        exactly(place)
+        self.system.to(place).eval()
         self.spec = self.record.spec
 
     def work(self, seed: int = 0, say: Any = None) -> Work:

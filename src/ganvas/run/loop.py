@@ -118,6 +118,7 @@ class _Loop:
 
         from ..data.streams import open_stream
         from ..engine import Engine
+        from ..parallel import exactly
         from .live import Live
         from .logs import Logs
 
@@ -125,6 +126,7 @@ class _Loop:
         settings = self.settings = record.settings
         self.budget = parse_budget(settings.budget)
         seed = record.seed
+        exactly(processes.device, settings.deterministic)
         torch.manual_seed(seed)  # the same weights in every process
         self.system: Any = build_system(record).to(processes.device)
         if (folder / "start.safetensors").exists():

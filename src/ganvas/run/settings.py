@@ -76,6 +76,9 @@ class Settings:
     channels_last: str = knob(
         "auto", "memory layout of images; auto: what is measured to be faster", choices=("auto", "on", "off")
     )
+    deterministic: bool = knob(
+        True, "on a GPU, results equal to the bit each time; off may be faster, and resuming is not exact"
+    )
     compile: bool = knob(False, "compile the networks with torch.compile (needs a C++ compiler)")
     check_every: int = knob(32, "rounds between checks for NaN and infinity", low=1)
     save_every: float = knob(30.0, "seconds between checkpoints", low=0.0)

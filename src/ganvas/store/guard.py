@@ -121,6 +121,10 @@ def guard(path: Path, kind: str, *, private: bool = False) -> Iterator[None]:
         raise failure(path, "may not be read", "change its permissions (chmod +r)") from None
     except MemoryError:
         raise failure(path, "needs more memory than is free", "make it smaller or take it out") from None
+    except ImportError as error:
+        raise GanvasError(
+            f"{path}: reading {kind} needs {error.name}, which is not installed: run  pip install {error.name}"
+        ) from None
     except Exception as error:  # the libraries raise whatever their parsers run into, RecursionError included
         words = "" if private else " ".join(str(error).split())[:120]
         reason = f"{type(error).__name__}: {words}" if words else type(error).__name__

@@ -27,15 +27,15 @@ __all__ = [
 ]  # fmt: skip
 
 
-def system_checks(system: Any, settings: Mapping[str, Any] | None = None) -> Iterator[Check]:
+def system_checks(system: Any, settings: Mapping[str, Any] | None = None, device: str = "cpu") -> Iterator[Check]:
     """The checks of a system as (name, callable): a name of the catalogue, a path FILE.py, or a class of `System`.
 
     settings: those that make it small, beside the usual ones (`boards.SMALL`); records have the classes `first`, `second` and
-    `third`. Raises GanvasError in one line for what cannot be opened.
+    `third`. device: where it plays, `cpu`, `cuda`, `cuda:1` or `mps`. Raises GanvasError in one line for what cannot be opened.
     """
     from .systems import system_checks
 
-    return system_checks(system, settings)
+    return system_checks(system, settings, device)
 
 
 def kind_checks(kind: Any) -> Iterator[Check]:

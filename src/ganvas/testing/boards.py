@@ -42,19 +42,21 @@ RECORDS, BATCH = 24, 8
 
 @dataclass
 class Subject:
-    """A system that is checked: its card, module and class. settings: given by hand, in place of what `SMALL` says."""
+    """A system that is checked: its card, module and class. settings: given by hand, in place of what `SMALL` says.
+    device: where it plays."""
 
     card: Card
     module: Any
     system_class: Any
     settings: dict[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
 
 
-def subject_of(system: Any, settings: Mapping[str, Any] | None = None) -> Subject:
+def subject_of(system: Any, settings: Mapping[str, Any] | None = None, device: str = "cpu") -> Subject:
     """system: a name, a path FILE.py, or a class of `System`, whose file has the card. Raises GanvasError in one line."""
     if not isinstance(system, type):
         card, module, found = load_system(str(system))
-        return Subject(card, module, found, dict(settings or {}))
+        return Subject(card, module, found, dict(settings or {}), device)
     try:
         path = Path(inspect.getfile(system))
     except (OSError, TypeError) as error:
@@ -62,7 +64,7 @@ def subject_of(system: Any, settings: Mapping[str, Any] | None = None) -> Subjec
     module = sys.modules[system.__module__]
     known = module.__name__.startswith("ganvas.systems.")
     card = find(path.stem) if known else read_card(path, module=system.__module__)
-    return Subject(card, module, system, dict(settings or {}))
+    return Subject(card, module, system, dict(settings or {}), device)
 
 
 @dataclass
@@ -118,12 +120,14 @@ class Case:
 
         from ..data.streams import open_stream
         from ..engine import Engine
+        from ..parallel import Processes, pick_device
 
         torch.manual_seed(seed)
-        system = self.system()
+        device = pick_device(self.subject.device)
+        system = self.system().to(device)
         data = tiny_data(system.spec)
         streams = {name: open_stream(data, feed, BATCH, seed=seed) for name, feed in system.feeds().items()}
-        return Engine(system, streams, seed=seed, check_every=2)
+        return Engine(system, streams, processes=Processes(device), seed=seed, check_every=2)
 
 
 def small_of(kind: Kind) -> tuple[Any, int]:

@@ -88,15 +88,18 @@ def _of_use(use: Use, subjects: Sequence[Subject]) -> Iterator[Check]:
 
 
 def check(
-    target: str, settings: Mapping[str, Any] | None = None, began: Callable[[str], None] = lambda name: None
+    target: str,
+    settings: Mapping[str, Any] | None = None,
+    began: Callable[[str], None] = lambda name: None,
+    device: str = "cpu",
 ) -> list[Examined]:
     """Check whatever a name or a path FILE.py stands for: each system, kind and use that it brings.
 
-    settings: that make a system small. began: called with each check's name. A file that cannot be opened has failed; raises
-    GanvasError for a name that nothing has.
+    settings: that make a system small. began: called with each check's name. device: where systems play.
+    A file that cannot be opened has failed; raises GanvasError for a name that nothing has.
     """
     if target.endswith(".py"):
-        return _check_file(Path(target), settings, began)
+        return _check_file(Path(target), settings, began, device)
     parts: list[tuple[str, str, Callable[[], Iterator[Check]]]] = []
     names = [*catalogue(), *kind_names(), *(use.verb for use in table())]
     if target in kind_names():
@@ -109,11 +112,13 @@ def check(
         except GanvasError:
             close = did_you_mean(target, names)
             raise GanvasError(f"'{target}' is no system, kind of data or use{close}; a file of your own ends in .py") from None
-        parts.append((card.name, "system", lambda: of_subject(subject_of(card.name, settings))))
+        parts.append((card.name, "system", lambda: of_subject(subject_of(card.name, settings, device))))
     return [_examined(name, what, checks, [], began) for name, what, checks in parts]
 
 
-def _check_file(path: Path, settings: Mapping[str, Any] | None, began: Callable[[str], None]) -> list[Examined]:
+def _check_file(
+    path: Path, settings: Mapping[str, Any] | None, began: Callable[[str], None], device: str
+) -> list[Examined]:  # fmt: skip
     try:
         found = brings(path)
         if not found:
@@ -132,7 +137,7 @@ def _check_file(path: Path, settings: Mapping[str, Any] | None, began: Callable[
     for use in uses:
         examined.append(_examined(use.verb, "use", lambda use=use: _of_use(use, []), [path], began))  # type: ignore[misc]
     for name in names:
-        examined.append(_examined(name, "system", lambda: of_subject(subject_of(str(path), settings)), [path], began))
+        examined.append(_examined(name, "system", lambda: of_subject(subject_of(str(path), settings, device)), [path], began))
     return examined
 
 

@@ -24,13 +24,13 @@ NEEDED = ("title", "authors", "year", "paper", "summary", "data")
 """Keys that every card has."""
 
 
-def system_checks(system: Any, settings: Mapping[str, Any] | None = None) -> Iterator[Check]:
+def system_checks(system: Any, settings: Mapping[str, Any] | None = None, device: str = "cpu") -> Iterator[Check]:
     """The checks of a system, chosen by what its card names and what it offers.
 
-    system: a name, a path FILE.py, or a class of `System`. settings: that make it small, where their names are its own. Raises
-    GanvasError in one line for what cannot be opened.
+    system: a name, a path FILE.py, or a class of `System`. settings: that make it small, where their names are its own. device:
+    where it plays. Raises GanvasError in one line for what cannot be opened.
     """
-    return of_subject(subject_of(system, settings))
+    return of_subject(subject_of(system, settings, device))
 
 
 def of_subject(subject: Subject) -> Iterator[Check]:
@@ -282,15 +282,18 @@ def every_network_is_answered_for(case: Case) -> None:
 
 
 def saving_and_resuming_equals_the_straight_run(case: Case) -> None:
-    """Three rounds, saving, loading into a fresh system and three more rounds equal six rounds, bit for bit, on two threads."""
+    """Three rounds, saving, loading into a fresh system and three more rounds equal six rounds, bit for bit: on two threads, on
+    a GPU with torch's deterministic algorithms."""
     import torch
 
-    threads = torch.get_num_threads()
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(max(2, threads))  # gradients that threads add up in any order differ from run to run
+    torch.use_deterministic_algorithms(strict or case.subject.device != "cpu", warn_only=True)
     try:
         _resumes(case)
     finally:
         torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
 
 
 def _resumes(case: Case) -> None:
@@ -313,7 +316,7 @@ def _resumes(case: Case) -> None:
     for name in fresh.system.feeds():  # the order of the data is a setting, its position is state
         resumed.streams[name] = fresh.streams[name]
     resumed.system.load_state_dict(weights)
-    resumed.restore(torch.load(io.BytesIO(saved.getvalue()), weights_only=True))
+    resumed.restore(torch.load(io.BytesIO(saved.getvalue()), map_location="cpu", weights_only=True))
     play(resumed, range(3, 6))
     actual = everything(resumed)
     differing = sorted(key for key, value in expected.items() if key not in actual or not torch.equal(actual[key], value))

@@ -85,7 +85,10 @@ def a_use_keeps_its_promise(case: Case, verb: str) -> None:
     nothing has changed after it."""
     import torch
 
+    from ..parallel import exactly
+
     engine = case.board()
+    exactly(engine.processes.device)
     if verb not in verbs_of(engine.system):
         raise Skipped(f"offers no '{verb}' for these records")
     use = find_use(engine.system, verb)
@@ -178,7 +181,6 @@ def _larger(tensors: dict[str, Any], system: Any, first: str | None) -> dict[str
 def what_it_shows_is_a_picture_a_caption(case: Case) -> None:
     """show(batch, noise) gives a Panel: records (B, K, ...) with K captions of columns, and B captions of rows or none; it
     changes nothing."""
-    import torch
 
     from ..batches import Noise
     from ..capabilities import Panel, Shows
@@ -189,7 +191,7 @@ def what_it_shows_is_a_picture_a_caption(case: Case) -> None:
         raise Skipped("shows no picture of its own")
     engine.play_round()
     with _without_trace(case, engine, "show()") as system:
-        noise = Noise(torch.Generator().manual_seed(0))
+        noise = Noise.seeded(0, engine.processes.device, engine.dtype)
         batch = shown_batch(tiny_data(system.spec), system.feeds()["data"], 2, noise)
         panel = system.show(batch, noise)
     expect(isinstance(panel, Panel), f"{case.file}: show() gives {type(panel).__name__}: give a ganvas.capabilities.Panel")

@@ -103,7 +103,7 @@ class GraphKind(Kind):
     def encode(self, values: np.ndarray, spec: GraphSpec, device: Any) -> Tensor:
         import torch
 
-        return torch.from_numpy(np.asarray(values, np.int64)).to(device)
+        return torch.from_numpy(np.asarray(values, np.int64)).to(device, non_blocking=True)
 
     def decode(self, tensor: Tensor, spec: GraphSpec) -> np.ndarray:
         """(N, 2) int32, the smaller node first."""

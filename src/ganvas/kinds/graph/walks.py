@@ -126,7 +126,7 @@ class WalkStream:
         else:
             rng = np.random.default_rng(noise.integers(2**62, 1, 2)[0].tolist())
             made = self.paths.second_order(starts, self.length, self.returning, self.roaming, rng)
-        return Batch(noise, {REAL: torch.from_numpy(made).to(noise.generator.device)})
+        return Batch(noise, {REAL: torch.from_numpy(made).to(noise.generator.device, non_blocking=True)})
 
     def state(self) -> dict[str, Any]:
         """How many walks were drawn, and of how many edges."""

@@ -188,7 +188,7 @@ class LabelMapKind(Kind):
         """(N, H, W) int64 indices."""
         import torch
 
-        return torch.from_numpy(np.asarray(values).astype(np.int64)).to(device)
+        return torch.from_numpy(np.asarray(values).astype(np.int64)).to(device, non_blocking=True)
 
     def decode(self, tensor: Tensor, spec: LabelMapSpec) -> np.ndarray:
         """(N, H, W) indices, or (N, K, H, W) with a value for each class, of which the largest counts -> (N, H, W) uint8."""

@@ -106,7 +106,8 @@ class PointsKind(Kind):
         import torch
 
         centre = np.asarray(spec.centre or (0.0,) * spec.dimensions, dtype=np.float32)
-        return torch.from_numpy((np.asarray(values, dtype=np.float32) - centre) / np.float32(spec.scale)).to(device)
+        scaled = (np.asarray(values, dtype=np.float32) - centre) / np.float32(spec.scale)
+        return torch.from_numpy(scaled).to(device, non_blocking=True)
 
     def decode(self, tensor: Tensor, spec: PointsSpec) -> np.ndarray:
         centre = np.asarray(spec.centre or (0.0,) * spec.dimensions, dtype=np.float32)

@@ -151,7 +151,7 @@ class SeriesKind(Kind):
         import torch
 
         scaled = (np.asarray(values, np.float64) - np.asarray(spec.centre)) / np.asarray(spec.scale)
-        return torch.from_numpy(scaled.astype(np.float32)).to(device)
+        return torch.from_numpy(scaled.astype(np.float32)).to(device, non_blocking=True)
 
     def decode(self, tensor: Tensor, spec: SeriesSpec) -> np.ndarray:
         values = tensor.detach().cpu().double().numpy() * np.asarray(spec.scale) + np.asarray(spec.centre)

@@ -126,7 +126,7 @@ class SolidKind(Kind):
         """(N, side, side, side) 0 or 1 -> (N, 1, side, side, side) float32."""
         import torch
 
-        solids: Tensor = torch.from_numpy(np.ascontiguousarray(values, np.uint8)).to(device)[:, None].float()
+        solids: Tensor = torch.from_numpy(np.ascontiguousarray(values, np.uint8)).to(device, non_blocking=True)[:, None].float()
         return solids
 
     def decode(self, tensor: Tensor, spec: SolidSpec) -> np.ndarray:

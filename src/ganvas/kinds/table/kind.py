@@ -166,7 +166,7 @@ class TableKind(Kind):
         in its state `missing`, which a class has as its last category."""
         import torch
 
-        return torch.from_numpy(self._tensor(np.asarray(values), spec)).to(device)
+        return torch.from_numpy(self._tensor(np.asarray(values), spec)).to(device, non_blocking=True)
 
     def _tensor(self, values: np.ndarray, spec: TableSpec) -> np.ndarray:
         made = np.zeros((len(values), *spec.shape), np.float32)

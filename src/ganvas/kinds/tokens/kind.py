@@ -160,7 +160,7 @@ class TokensKind(Kind):
         """(N, length) int64."""
         import torch
 
-        return torch.from_numpy(np.asarray(values).astype(np.int64)).to(device)
+        return torch.from_numpy(np.asarray(values).astype(np.int64)).to(device, non_blocking=True)
 
     def decode(self, tensor: Tensor, spec: TokensSpec) -> np.ndarray:
         """(N, length) int32; indices may have passed through floats."""

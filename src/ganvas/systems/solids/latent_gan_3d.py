@@ -142,7 +142,7 @@ class LatentGan3d(System):
         codes = self.encoder(batch.real)
         if self.config.code_noise:
             codes = codes + self.config.code_noise * batch.noise.normal(len(codes), codes.shape[1])
-        weight = codes.new_tensor(self.config.occupied_weight)
+        weight = codes.new_full((), self.config.occupied_weight)
         return {"rebuild": binary_cross_entropy_with_logits(self.decoder(codes), batch.real, pos_weight=weight)}
 
     def estimate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
