@@ -9,8 +9,19 @@ from pathlib import Path
 import pytest
 
 import toys
+from ganvas.errors import DataError
+from ganvas.evaluation.judge import evaluate
 from ganvas.evaluation.stages import LOOK, Stages, usual_work
+from ganvas.run.train import train
 from ganvas.store import progress
+
+
+@pytest.fixture(scope="module")
+def run_and_data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("run")
+    data = toys.points_file(folder / "points.csv")
+    train("gan", data, out=folder / "run", budget="1r", quiet=True, threads=1, precision="32", channels_last="off")
+    return folder / "run", data
 
 
 class Clock:
@@ -91,3 +102,36 @@ def test_bars_and_signs_of_life_are_lines_where_no_terminal_shows_them(monkeypat
     with progress.busy("making 9000 records", False):
         time.sleep(0.1)
     assert out.getvalue().splitlines()[1:] == ["making 4000 records"]
+
+
+@pytest.mark.parametrize(
+    ("fake", "more"),
+    [
+        ("nowhere", {}),
+        ("nowhere", {"real": "gaussians"}),
+        ("gaussians", {"real": "nowhere"}),
+        ("gaussians", {"real": "gaussians", "heldout": "nowhere"}),
+        ("run", {"real": "nowhere"}),
+        ("run", {"heldout": "nowhere"}),
+    ],
+)
+def test_nothing_is_told_before_every_place_is_known_to_exist(
+    run_and_data: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake: str, more: dict[str, str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said: list[str] = []
+    with pytest.raises(DataError, match="nowhere: no such file or folder"):
+        evaluate(run_and_data[0] if fake == "run" else fake, say=said.append, **more)
+    assert said == []
+
+
+def test_nor_before_the_data_of_a_run_is(run_and_data: tuple[Path, Path]) -> None:
+    run, data = run_and_data
+    moved = data.rename(data.with_name("moved.csv"))
+    said: list[str] = []
+    try:
+        with pytest.raises(DataError, match="no such file or folder"):
+            evaluate(run, say=said.append)
+    finally:
+        moved.rename(data)
+    assert said == []
