@@ -33,8 +33,10 @@ import numpy as np
 import ganvas
 from ganvas.data.dataset import Dataset
 from ganvas.doctor import machine
-from ganvas.evaluation.judge import _Bench, plain
+from ganvas.evaluation.bench import Bench, extractor_of
+from ganvas.evaluation.judge import plain
 from ganvas.evaluation.sets import open_sets
+from ganvas.evaluation.stages import Stages
 from ganvas.kinds import kind_of
 from ganvas.kinds.facets import Seen
 from ganvas.specs import REAL
@@ -235,7 +237,9 @@ def audited(samples: Dataset, real: Dataset, kind: str, seed: int) -> dict[str, 
     """The audit of samples, in short."""
     sets = open_sets(replace(samples, labels=None), real, kind=kind, seed=seed, progress=False)
     name = "effnet" if isinstance(kind_of(kind), Seen) else "pixels"
-    audit = plain(_Bench(sets, name, None, seed, "cpu", lambda text: None).audit().to_dict())
+    extractor = extractor_of(name, sets, None, seed, "cpu", sets.notes)
+    sets.families = tuple(family for family in sets.families if family != "classes")  # the audit asks for no classifier
+    audit = plain(Bench(sets, extractor, seed, "cpu", Stages(lambda text: None)).audit().to_dict())
     near = {key: audit["near_copies"][key] for key in ("value", "exact", "changed")} if "near_copies" in audit else {}
     return {
         "verdict": audit["verdict"],

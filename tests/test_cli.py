@@ -204,7 +204,7 @@ def test_a_usage_error_through_a_real_process() -> None:
 # Start-up
 
 
-def cost(*words: str, times: int = 5) -> float:
+def cost(*words: str, times: int = 3) -> float:
     """Processor seconds (own, not of the machine's other work) of a Python process; the least of several."""
     code = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True);"

@@ -44,7 +44,6 @@ LONG = {
     "kinds/image/filling.py": "pictures of any format to one array, each rule a function",
     "data/dataset.py": "opening data of one field and of several",
     "_commands.py": "what each command calls and prints, one a function",
-    "evaluation/judge.py": "every metric of an evaluation in one place",
     "evaluation/sets.py": "both sides of an evaluation",
     "kinds/facets.py": "one table of what kinds can offer, a protocol each",
 }

@@ -24,7 +24,7 @@ from scipy.ndimage import gaussian_filter
 
 from ganvas import metrics
 from ganvas.data.phantoms import make_phantom, truth
-from ganvas.evaluation.judge import linear_samples
+from ganvas.evaluation.beside import linear_samples
 from ganvas.evaluation.sets import Part
 from ganvas.metrics.extractors import PixelExtractor
 from ganvas.metrics.memorisation import feature_distances, membership_inference, memberships

@@ -17,7 +17,8 @@ from ganvas.data.phantoms import make_phantom
 from ganvas.data.phantoms._files import write_phantom
 from ganvas.errors import DataError, GanvasError
 from ganvas.evaluation import judge
-from ganvas.evaluation.judge import evaluate, linear_samples, plain
+from ganvas.evaluation.beside import linear_samples
+from ganvas.evaluation.judge import evaluate, plain
 from ganvas.evaluation.sets import Part, open_sets
 from ganvas.evaluation.table import lines, number
 

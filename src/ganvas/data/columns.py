@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..errors import DataError, did_you_mean
 from ..kinds import kind_of
 from ..kinds.facets import FromTexts, LooksInside
-from ..store.listing import Source, some
+from ..store.listing import Source, check_there, some
 from . import layouts
 from .layouts import WORDS, Column, Rows
 
@@ -34,8 +34,7 @@ def find_rows(
     wanted: field -> kinds that it may be of, as a system asks for; None: whatever is there. by_hand: field -> folder of the
     source (or anywhere), or column of its table. Raises DataError when fields are missing, and says which layout is wanted.
     """
-    if not source.path.exists():
-        raise DataError(f"{source}: no such file or folder")
+    check_there(source)
     by_hand = by_hand or {}
     if source.path.is_file():
         found = layouts.from_arrays(source.path) or layouts.from_table(source)

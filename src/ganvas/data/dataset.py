@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, GanvasError, did_you_mean
+from ..errors import DataError, GanvasError
 from ..kinds import Kind, kind_names, kind_of, spec_from_dict
 from ..kinds.facets import Beside, FromArrays, FromTexts, LooksInside, Posed, Settles, Whole
 from ..specs import REAL, Spec
@@ -28,7 +28,7 @@ from ..store.records import Dataset, Field, Origins
 from ..store.splits import hold_out, join
 from . import phantoms
 from .columns import WORDS, Column, Rows, find_rows, parse_fields
-from .finding import files_of, recognise, source_of, usual_kind
+from .finding import existing, files_of, recognise, usual_kind
 from .learning import learn
 from .twins import join_twins
 
@@ -96,7 +96,7 @@ def open_data(
     if isinstance(source, np.ndarray):
         source = _checked(source)
     else:
-        source = _named(source)
+        source = existing(source)
     options = {"size": size, "channels": channels, "fit": fit, "axis": axis, "rate": rate}
     options |= {} if up is None else {"up": up}
     if fields or columns:
@@ -122,17 +122,6 @@ def _settled(kind: Kind, options: dict[str, Any]) -> dict[str, Any]:
         raise GanvasError(f"--up means nothing to {kind.says.noun}: leave it out")
     settings = {**options, "kind": kind.name}
     return kind.settle(settings) if isinstance(kind, Settles) else settings
-
-
-def _named(name: str | Path | Source) -> Source:
-    """The place of that name, or the phantom. Raises DataError for what is neither and nearly the name of a phantom."""
-    source = source_of(name)
-    text = source.text
-    if not phantoms.is_phantom(text) and len(Path(text).parts) == 1 and not source.path.exists():
-        close = did_you_mean(text, list(phantoms.catalogue()))
-        if close:
-            raise DataError(f"{text}: neither a file, a folder nor a phantom{close}: see  ganvas data list")
-    return source
 
 
 def _checked(array: np.ndarray) -> np.ndarray:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, did_you_mean
 from ..kinds import Kind, kind_names, kind_of
 from ..kinds.facets import FromArrays, Lends, LooksInside, Sniffs
-from ..store.listing import Listing, Source, list_files
+from ..store.listing import Listing, Source, check_there, list_files
 from .phantoms import catalogue, is_phantom
 
 USUALLY = {".csv": "points", ".npz": "image", ".npy": "image", ".nii": "image", ".nii.gz": "image"}
@@ -20,6 +20,20 @@ USUALLY = {".csv": "points", ".npz": "image", ".npy": "image", ".nii": "image", 
 def source_of(place: str | Path | Source) -> Source:
     """What a user named, to be walked once however often it is looked at."""
     return place if isinstance(place, Source) else Source(Path(place).expanduser(), str(place))
+
+
+def existing(name: str | Path | Source) -> Source:
+    """The file or folder of that name, or the phantom, which is made when it is opened. Raises DataError for what is neither,
+    with the nearest name."""
+    source = source_of(name)
+    if is_phantom(source.text) and not source.path.exists():
+        return source
+    if len(Path(source.text).parts) == 1 and not source.path.exists():
+        close = did_you_mean(source.text, list(catalogue()))
+        if close:
+            raise DataError(f"{source.text}: neither a file, a folder nor a phantom{close}: see  ganvas data list")
+    check_there(source)
+    return source
 
 
 def recognise(place: str | Path | Source | np.ndarray, wanted: tuple[str, ...] = ()) -> str:

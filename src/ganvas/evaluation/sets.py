@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..data.aligning import aligned
+from ..data.finding import existing
 from ..errors import DataError, GanvasError
 from ..kinds import describe, kind_of
 from ..kinds.facets import Measured, Paired, Seen, Whole
@@ -139,7 +140,11 @@ def open_sets(
 
     notes: list[str] = []
     run = None
-    if isinstance(fake, str | Path) and (Path(fake) / FILE).is_file():
+    trained = isinstance(fake, str | Path) and (Path(fake) / FILE).is_file()
+    for given in (None if trained else fake, real, heldout):  # before anything is told or made
+        if isinstance(given, str | Path):
+            existing(given)
+    if trained:
         from ..run.load import Run
 
         run = Run(fake, which=which, device=device, system=system)
@@ -156,7 +161,10 @@ def open_sets(
     if to is not None and run is None:
         raise GanvasError("--to is for a run that translates")
     if run is not None:
-        say(f"opening {run.record.settings.data if real is None else _name(real)}")
+        place = run.record.settings.data if real is None else _name(real)
+        if real is None and place != "array":
+            existing(place)
+        say(f"opening {place}")
         dataset = _data_of(run, real, size, progress)
         notes += [note for note in dataset.notes if note == EARLIER]
         say(f"{fake}: making records to judge, and as many with fresh weights")

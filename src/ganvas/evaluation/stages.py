@@ -1,7 +1,8 @@
 """What an evaluation is doing, a line a stage, and how long the rest will take. Not for doing it.
 
-The time left is what the stages still to come usually take on one core, times how much longer than usual this machine took so
-far. It is a guess to wait by: features that are found in the cache take no time, and other programs take their share.
+The time left is what the stages still to come take at the pace at which features are made here (measured by some records),
+times how much longer than that the stages took so far. It is a guess to wait by: features that are found in the cache take no
+time, and other programs take their share.
 """
 
 from __future__ import annotations
@@ -9,26 +10,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-LOOK, ROW = 0.05, 2e-4  # seconds for the features of a picture (effnet) and of another record
 PAIRED = 200  # pictures that go through the network once more, for their diversity
 MEASURED = 3.0  # seconds of what is measured on features
-CLASSIFIER, DETECTOR = 60.0, 150.0  # seconds of training what judges classes, and findings
+CLASSIFIER, DETECTOR = 5_000, 10_000  # pictures whose features take as long as training what judges classes, and findings
 QUICK = 0.1  # of what a stage usually takes: it found its features in the cache, and says nothing of the machine
 
 
 def usual_work(
-    made: int, train: int, heldout: int, *, seen: bool, classes: bool, findings: bool, audit: bool, anchors: Sequence[str]
+    made: int, train: int, heldout: int, *, look: float, network: float = 0.0, seen: bool, classes: bool = False,
+    findings: bool = False, audit: bool = False, anchors: Sequence[str],
 ) -> dict[str, float]:  # fmt: skip
-    """The stages of an evaluation in order, and the seconds that each usually takes on one core.
+    """The stages of an evaluation in order, and the seconds that each usually takes here.
 
-    made, train, heldout: numbers of records. seen: whether they are pictures. classes, findings, audit: whether a classifier
-    and a detector are trained, and copies looked for. anchors: their names.
+    made, train, heldout: numbers of records. look: seconds that the features of one take, as measured; network: the same by
+    effnet. seen: whether they are pictures. classes, findings, audit: whether a classifier and a detector are trained, and
+    copies looked for. anchors: their names.
     """
-    look = LOOK if seen else ROW
     again = look * min(made, PAIRED) if seen else 0.0
-    work = {"classifier": CLASSIFIER} if classes else {}
+    work = {"classifier": CLASSIFIER * network} if classes else {}
     work |= {"real": look * (train + heldout), "samples": look * made, "measures": 2 * MEASURED + 2 * again}
-    work |= {"findings": DETECTOR} if findings else {}
+    work |= {"findings": DETECTOR * network} if findings else {}
     work |= {"audit": MEASURED + look * (train + heldout)} if audit else {}
     # Features of training records are known by then.
     return work | {f"anchor {name}": MEASURED + again + (0.0 if name == "real" else look * made) for name in anchors}

@@ -24,12 +24,11 @@ from ..presets import Situation
 from ..registry import load_system
 from ..run.budget import parse_budget
 from ..run.load import given_spec
-from ..run.resolving import check_sharing, choose_preset, resolve_numbers
+from ..run.resolving import RECORDS, check_sharing, check_size, choose_preset, resolve_numbers
 from ..run.settings import build_settings, parse_size
 from ..shapes import shapes_only
 from ..specs import REAL, Spec, spec_to_dict
 
-RECORDS = 4_000  # that a preset is told of, when there is no data to count
 TIMES = 2  # repetitions of a turn that are played: further ones need no more memory
 
 
@@ -126,6 +125,8 @@ def describe(
     if batch is not None:
         overrides["batch_size"] = batch
     choice = choose_preset(module, preset, overrides, system_class.Config)
+    if data is not None:
+        check_size(settings, card, module, system_class, overrides)
     fields, records, notes = _fields_of(card, settings, data, parse_size(size), channels, classes)
     spec = next(iter(fields.values()))
     place = pick_device(device)

@@ -16,6 +16,7 @@ from ganvas.store.splits import join
 
 CANDIDATES = 8  # records that each one is compared with in detail
 BLOCK, NUMBERS = 128, 2**23  # records that are taken together, at most, and numbers of them: memory
+PAIRED = 2**20  # numbers of records that are compared together: few, which stay in the processor's cache
 MOST = 20_000
 """Twins are looked for among at most this many records: the search compares all pairs."""
 STRICTER = (1.0, 0.5, 0.1, 0.01)  # shares of the unlikeness of twins that are tried
@@ -43,7 +44,7 @@ class Recogniser:
     def compared(self, first: np.ndarray, rows: np.ndarray, second: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Likeness (P,) of the pairs first[rows], second[columns]."""
         made = np.zeros(len(rows))
-        step = max(1, NUMBERS // max(1, int(np.prod(first.shape[1:]))))
+        step = max(1, PAIRED // max(1, int(np.prod(first.shape[1:]))))
         for start in range(0, len(rows), step):
             part = slice(start, start + step)
             made[part] = self.likeness(np.asarray(first[rows[part]]), np.asarray(second[columns[part]]))
@@ -92,13 +93,17 @@ def twin_groups(recogniser: Recogniser, records: np.ndarray, groups: np.ndarray)
 
 def _pairs(recogniser: Recogniser, records: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pairs of different groups that may be twins, (P,) each: first, second, and their likeness."""
-    marks = recogniser.marks(records)
     rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     alone = recogniser.prints(np.asarray(records[:1]), True).shape[1] == 1  # what is looked through leaves no trace in them
-    for part in _blocks(records, BLOCK):
+    marks = np.empty((0, 0), np.float32)
+    # What changes undo is undone the other way round as well: each pair is looked at once, of each block with those behind it.
+    # So, the last block first, the marks are there when they are needed, without being made twice.
+    for part in reversed(list(_blocks(records, BLOCK))):
         start = part.start
-        made = marks[part, None] if alone else recogniser.prints(np.asarray(records[part]), True)
-        # What changes undo is undone the other way round as well: each pair is looked at once.
+        made = recogniser.prints(np.asarray(records[part]), not alone)
+        if not len(marks):
+            marks = np.empty((len(records), made.shape[2]), made.dtype)
+        marks[part] = made[:, 0]
         products = _products(made, marks[start:])
         products[groups[part, None] == groups[None, start:]] = -1
         near = _foremost(products, CANDIDATES)

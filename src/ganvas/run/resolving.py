@@ -1,7 +1,7 @@
 """What a run is told to find out for itself, settled once: its preset, threads, precision and memory layout.
 
-Used before a run folder is written, and by `ganvas memory`, which answers for a run that is not there yet. Not for the size of
-the data (`opening`) nor for what settings mean (`settings`).
+Used before a run folder is written, and by `ganvas memory`, which answers for a run that is not there yet. Not for the size
+that data is opened at (`opening`) nor for what settings mean (`settings`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,15 @@ from typing import Any
 
 from ..config import build_config, knobs
 from ..errors import GanvasError, did_you_mean
-from ..kinds import kind_of
-from .settings import Settings
+from ..kinds import Kind, kind_of
+from ..parallel import pick_device
+from ..presets import Situation
+from ..registry import Card
+from ..shapes import shapes_only
+from .budget import parse_budget
+from .settings import Settings, parse_size
+
+RECORDS = 4_000  # that a preset is told of, where they are not counted yet
 
 
 def choose_preset(module: Any, name: str, overrides: dict[str, Any], config_class: type) -> Any:
@@ -27,13 +34,42 @@ def choose_preset(module: Any, name: str, overrides: dict[str, Any], config_clas
     return presets.get(name, {})
 
 
+def check_size(settings: Settings, card: Card, module: Any, system_class: Any, overrides: dict[str, Any]) -> None:
+    """Raise what the system says of the size that was asked for, before data is read or made for nothing.
+
+    Nothing is said here of what depends on the data: the size is refused only if the system takes the usual one otherwise.
+    """
+    size = parse_size(settings.size)
+    if size is None or card.fields:
+        return
+    size = size[0] if isinstance(size, tuple) and len(set(size)) == 1 else size
+    preset = choose_preset(module, settings.preset, overrides, system_class.Config)
+    seconds, device = parse_budget(settings.budget).seconds, pick_device(settings.device, settings.processes).type
+
+    def refused(kind: Kind, side: Any) -> GanvasError | None:
+        spec = kind.example(side, kind.says.example_channels)
+        chosen = preset(Situation(spec, RECORDS, seconds, 0.0, device)) if callable(preset) else preset
+        config = build_config(system_class.Config, {**chosen, **{k.replace("-", "_"): v for k, v in overrides.items()}})
+        try:
+            with shapes_only():
+                system_class(spec, config)
+        except GanvasError as error:
+            return error
+        except Exception:  # a third party's system, which looks at its numbers as it is built
+            return None
+        return None
+
+    found = [(kind, refused(kind, size)) for kind in map(kind_of, card.data)]
+    if all(error is not None and refused(kind, kind.says.example_size) is None for kind, error in found):
+        raise found[0][1] or AssertionError
+
+
 def resolve_numbers(settings: Settings, system_class: Any, spec: Any, curious: bool) -> tuple[Settings, float]:
     """Settle threads, precision and memory layout by measuring; also returns the speed of convolutions, in GFLOP/s.
 
     curious: whether the speed will be looked at; it is not measured for nothing.
     """
     from ..doctor import fastest_numbers, useful_threads
-    from ..parallel import pick_device
 
     threads, device = settings.threads, pick_device(settings.device)
     says = kind_of(spec.kind).says

@@ -25,7 +25,7 @@ from .load import RunRecord, given_spec, place_of, read_run
 from .loop import play
 from .opening import SPLIT, open_run_data, same_data, same_records, with_options
 from .rehearsal import Plan, rehearse
-from .resolving import check_sharing, choose_preset, resolve_numbers, too_few_to_audit
+from .resolving import check_sharing, check_size, choose_preset, resolve_numbers, too_few_to_audit
 from .settings import ANY_TIME, FILE, Settings, build_settings, parse_size, read_yaml, write_yaml
 
 NOTES = 10  # on the data, that are told before a run; all of them stand in its folder
@@ -246,6 +246,7 @@ def plan(
 
     device = pick_device(settings.device, settings.processes)
     _, module, system_class = load_system(name)
+    check_size(settings, card, module, system_class, overrides)
     settings = with_options(settings, card)
     dataset = open_run_data(settings, source=data if in_memory else None, progress=not quiet, card=card)
     spec = dataset.spec

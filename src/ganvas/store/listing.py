@@ -151,6 +151,18 @@ class Source:
         return [self.path.name] if self.path.is_file() else []
 
 
+def check_there(place: Path | Source) -> None:
+    """Raise DataError where there is no such file or folder, with the nearest name beside it."""
+    path = place.path if isinstance(place, Source) else place
+    if path.exists():
+        return
+    try:
+        close = did_you_mean(path.name, os.listdir(path.parent)) if path.parent.is_dir() else ""
+    except OSError:
+        close = ""
+    raise DataError(f"{path}: no such file or folder{close}")
+
+
 def list_files(
     place: Path | Source, suffixes: tuple[str, ...], noun: str, sniff: Callable[[Path], bool] | None = None, *,
     masks: bool = False,
@@ -163,13 +175,7 @@ def list_files(
     """
     source = place.path if isinstance(place, Source) else place
     place = place if isinstance(place, Source) else Source(place)
-    if not source.exists():
-        parent = source.parent
-        try:
-            close = did_you_mean(source.name, os.listdir(parent)) if parent.is_dir() else ""
-        except OSError:
-            close = ""
-        raise DataError(f"{source}: no such file or folder{close}")
+    check_there(source)
     if source.is_file():
         return Listing(source, [source], [source.name], [None], [None], [None])
     names: list[str] = []

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from ganvas.data.phantoms._thorax import vessel_bank
 from ganvas.data.phantoms.chest import CLASSES, RULES, make, possible
 
 
@@ -144,3 +145,14 @@ def test_facts_are_json_and_progress_is_told() -> None:
     assert json.loads(json.dumps(made.facts)) == made.facts
     assert told[-1] == (20, 20)
     assert len(told) > 1
+
+
+def test_vessels_are_grown_once_for_every_number_of_pixels() -> None:
+    """They were grown anew for each blur, and thrown away after four: four seconds for three pictures of another size."""
+    banks = [vessel_bank(blur) for blur in range(7)]
+    assert all(vessel_bank(blur) is bank for blur, bank in enumerate(banks))
+    assert all(bank.shape == banks[0].shape and bank.sum() == pytest.approx(banks[0].sum(), rel=0.05) for bank in banks)
+    steepest = [np.abs(np.diff(bank, axis=2)).max() for bank in banks]
+    assert steepest == sorted(set(steepest), reverse=True), "the blurrier, the flatter"
+    with pytest.raises(ValueError, match="read-only"):
+        banks[0][0] = 0  # all others come of it

@@ -278,22 +278,17 @@ def _stomach(x: Array, y: Array, floor: Array, b: Body, soft: Array) -> Array:
 # The vessels of the lungs: trees drawn once, then sampled
 
 _BOX_X, _BOX_Y, _ABOVE, _PIXEL, _TREES = 14.0, 27.0, 11.5, 0.1, 24
+_BLURS = 7  # of the bank, 0 to 6 pixels
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=_BLURS)
 def vessel_bank(blur: int) -> Array:
     """(24, 270, 140) float32: centimetres of blood in trees growing from a hilum, blurred by `blur` pixels of 0.1 cm.
 
     Branching after Weibel 1963 ("Morphometry of the Human Lung"): children have 0.8 times the width and about 0.85 times the
     length of their parent, and part at 25 to 45 degrees.
     """
-    bank = np.zeros((_TREES, round(_BOX_Y / _PIXEL), round(_BOX_X / _PIXEL)), np.float32)
-    for index in range(_TREES):
-        rng = np.random.default_rng([2718, index])
-        for _ in range(11):
-            angle = rng.uniform(-1.35, 1.5)
-            start = (rng.uniform(-0.2, 0.8), _ABOVE + rng.uniform(-1.6, 1.8))
-            _grow(bank[index], rng, start, angle, rng.uniform(0.28, 0.55), rng.uniform(2.2, 4.0))
+    bank = _grown_bank()
     if blur > 0:
         for axis in (1, 2):
             kernel = blur_matrix(bank.shape[axis], float(blur))
@@ -301,12 +296,27 @@ def vessel_bank(blur: int) -> Array:
     return np.ascontiguousarray(bank)
 
 
+@lru_cache(maxsize=1)
+def _grown_bank() -> Array:
+    """The trees as they are, for every blur: growing them takes seconds. Not to be written to."""
+    bank = np.zeros((_TREES, round(_BOX_Y / _PIXEL), round(_BOX_X / _PIXEL)), np.float32)
+    for index in range(_TREES):
+        rng = np.random.default_rng([2718, index])
+        for _ in range(11):
+            angle = rng.uniform(-1.35, 1.5)
+            start = (rng.uniform(-0.2, 0.8), _ABOVE + rng.uniform(-1.6, 1.8))
+            _grow(bank[index], rng, start, angle, rng.uniform(0.28, 0.55), rng.uniform(2.2, 4.0))
+    bank.flags.writeable = False
+    return bank
+
+
 def _grow(
     image: Array, rng: np.random.Generator, start: tuple[float, float], angle: float, radius: float, length: float
 ) -> None:
     while radius > 0.045:
         x0, y0 = start
-        x1, y1 = x0 + length * np.cos(angle), y0 + length * np.sin(angle)
+        cosine, sine = np.cos(angle), np.sin(angle)
+        x1, y1 = x0 + length * cosine, y0 + length * sine
         left, right = sorted((x0, x1))
         top, bottom = sorted((y0, y1))
         cols = slice(max(int((left - radius) / _PIXEL) - 1, 0), max(int((right + radius) / _PIXEL) + 2, 0))
@@ -315,10 +325,18 @@ def _grow(
         if part.size:
             px = (np.arange(part.shape[1]) + cols.start + 0.5) * _PIXEL
             py = ((np.arange(part.shape[0]) + rows.start + 0.5) * _PIXEL)[:, None]
-            along = np.clip(((px - x0) * np.cos(angle) + (py - y0) * np.sin(angle)) / length, 0, 1)
-            d2 = (px - x0 - along * (x1 - x0)) ** 2 + (py - y0 - along * (y1 - y0)) ** 2
-            np.maximum(part, 2 * np.sqrt(np.maximum(radius * radius - d2, 0)), out=part)
-        turn = rng.uniform(0.43, 0.78) * rng.choice((-1, 1))
+            px -= x0
+            py -= y0
+            along = px * cosine + py * sine
+            along /= length
+            np.minimum(np.maximum(along, 0, out=along), 1, out=along)
+            d2 = (px - along * (x1 - x0)) ** 2
+            d2 += (py - along * (y1 - y0)) ** 2
+            np.subtract(radius * radius, d2, out=d2)
+            depth = np.sqrt(np.maximum(d2, 0, out=d2), out=d2)
+            depth *= 2
+            np.maximum(part, depth, out=part)
+        turn = rng.uniform(0.43, 0.78) * (-1, 1)[rng.integers(0, 2)]
         _grow(image, rng, (x1, y1), angle + turn, radius * rng.uniform(0.55, 0.72), length * 0.8)
         start, angle, radius, length = (x1, y1), angle - 0.35 * turn, radius * 0.8, length * rng.uniform(0.75, 0.95)
 

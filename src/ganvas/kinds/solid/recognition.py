@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -30,37 +31,49 @@ def turned(voxels: np.ndarray, turn: tuple[tuple[int, ...], tuple[int, ...]]) ->
     return np.flip(moved, tuple(first + axis for axis in turn[1])) if turn[1] else moved
 
 
-def boxes_of(joined: np.ndarray) -> list[tuple[slice, ...] | None]:
-    """Where each solid (N, side, side, side) lies in its cube, None where it is empty. joined: voxels without those alone."""
-    inside = np.asarray(joined) > 0
-    ends = []
-    flat = inside.sum(axis=3, dtype=np.int32)  # (N, side, side): of all sums but the last one
-    for mass in (flat.sum(2), flat.sum(1), inside.sum(axis=1, dtype=np.int32).sum(1)):
+def boxes_of(joined: np.ndarray) -> np.ndarray:
+    """(N, 3, 2): from where to where each solid (N, side, side, side) lies along each axis, 0 to 0 where it is empty. joined:
+    voxels without those alone."""
+    inside = (np.asarray(joined) > 0).view(np.uint8)
+    across = inside.sum(axis=1, dtype=np.uint16)  # (N, side, side): along y and z
+    planes = inside.reshape(*inside.shape[:2], -1).sum(axis=2, dtype=np.uint32)
+    ends = np.zeros((len(inside), 3, 2), np.int64)
+    for axis, mass in enumerate((planes, across.sum(2), across.sum(1))):
         most = STRAY * mass.sum(1, keepdims=True)
-        first = (mass.cumsum(1) > most).argmax(1)
-        last = mass.shape[1] - (mass[:, ::-1].cumsum(1) > most).argmax(1)
-        ends.append(np.stack([first, last], 1))
-    full = flat.any(axis=(1, 2))
-    return [
-        tuple(slice(int(a), int(b)) for a, b in own) if there else None
-        for own, there in zip(np.stack(ends, 1), full, strict=True)
-    ]
+        ends[:, axis, 0] = (mass.cumsum(1) > most).argmax(1)
+        ends[:, axis, 1] = mass.shape[1] - (mass[:, ::-1].cumsum(1) > most).argmax(1)
+    ends[~planes.any(axis=1)] = 0
+    return ends
 
 
-def marks(values: np.ndarray, joined: np.ndarray, coarse: object, changed: bool) -> np.ndarray:
+def _within(record: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """The part of a solid (side, side, side) in its box."""
+    (a, b), (c, d), (e, f) = box.tolist()
+    return record[a:b, c:d, e:f]
+
+
+@cache
+def _places() -> np.ndarray:
+    """(24, 8^3): from which of the cells, counted in order, each of a turned solid comes."""
+    cells = np.arange(CELLS**3).reshape(CELLS, CELLS, CELLS)
+    return np.stack([turned(cells, turn).reshape(-1) for turn in turns()])
+
+
+def marks(
+    values: np.ndarray, joined: np.ndarray, coarse: Callable[[np.ndarray], np.ndarray], changed: bool
+) -> np.ndarray:  # fmt: skip
     """(N, V, 515) float32 of solids (N, side, side, side): how full each of 8^3 cells of the box that holds a solid is, and
-    its extents. joined: as for `boxes_of`. coarse: a function that takes means over 8^3 cells. changed: in all 24 turns."""
+    its extents. joined: as for `boxes_of`. coarse: takes means over 8^3 cells, of any (N, X, Y, Z) float32. changed: in all 24
+    turns."""
     side = values.shape[1]
-    made = np.zeros((len(values), len(turns()) if changed else 1, CELLS**3 + 3), np.float32)
-    for row, (record, box) in enumerate(zip(values, boxes_of(joined), strict=True)):
-        if box is None:
-            continue
-        cells = coarse(record[box][None].astype(np.float32))[0]  # type: ignore[operator]
-        extents = np.array([place.stop - place.start for place in box]) / side
-        full = np.linalg.norm(cells)
-        for k, turn in enumerate(turns()[: made.shape[1]]):
-            made[row, k, :-3] = turned(cells, turn).reshape(-1) / full
-            made[row, k, -3:] = extents[list(turn[0])]
+    order = np.array([axes for axes, _ in turns()])[: None if changed else 1]
+    made = np.zeros((len(values), len(order), CELLS**3 + 3), np.float32)
+    boxes = boxes_of(joined)
+    extents = boxes[:, :, 1] - boxes[:, :, 0]
+    for row in np.flatnonzero(extents[:, 0]):
+        cells = coarse(_within(values[row], boxes[row])[None].astype(np.float32))[0]
+        made[row, :, :-3] = (cells / np.linalg.norm(cells)).reshape(-1)[_places()[: len(order)]]
+        made[row, :, -3:] = (extents[row] / side)[order]
     length = np.linalg.norm(made, axis=2, keepdims=True)
     return made / np.where(length > 0, length, 1.0)
 
@@ -69,17 +82,16 @@ def overlap(first: np.ndarray, second: np.ndarray, joined: tuple[np.ndarray, np.
     """(P,) the voxels that pairs of solids (P, side, side, side) share over all that either has, in the best turn and moved to
     the same corner of their boxes; 0 where no turn brings their extents within a voxel of each other."""
     made = np.zeros(len(first))
-    boxes = (boxes_of(side) for side in joined)
-    for row, (one, other, own, its) in enumerate(zip(first, second, *boxes, strict=True)):
-        if own is None or its is None:
-            continue
-        one, other = one[own] > 0, other[its] > 0
+    boxes, others = (boxes_of(side) for side in joined)
+    own, its = (ends[:, :, 1] - ends[:, :, 0] for ends in (boxes, others))
+    order = np.array([axes for axes, _ in turns()])
+    sides = np.minimum(own[:, order], its[:, None])  # (P, 24, 3)
+    fits = (abs(own[:, order] - its[:, None]) <= 1).all(axis=2) & (own[:, :1] > 0) & (its[:, :1] > 0)
+    for row in np.flatnonzero(fits.any(axis=1)):
+        one, other = _within(first[row], boxes[row]) > 0, _within(second[row], others[row]) > 0
         both = np.count_nonzero(one) + np.count_nonzero(other)
-        for turn in turns():
-            sides = [one.shape[axis] for axis in turn[0]]
-            if any(abs(a - b) > 1 for a, b in zip(sides, other.shape, strict=True)):
-                continue
-            shared = tuple(slice(0, min(a, b)) for a, b in zip(sides, other.shape, strict=True))
-            common = np.count_nonzero(turned(one, turn)[shared] & other[shared])
+        for k in np.flatnonzero(fits[row]):
+            a, b, c = sides[row, k]
+            common = np.count_nonzero(turned(one, turns()[k])[:a, :b, :c] & other[:a, :b, :c])
             made[row] = max(made[row], common / (both - common))
     return made
