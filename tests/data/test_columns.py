@@ -229,6 +229,26 @@ def test_missing_fields_are_told_with_the_layout(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [("A tall, red house {}.", True), ("house {}", True), ("0016E5-{}", False), ("{}", False)],
+)
+def test_only_a_column_of_words_is_taken_for_captions_without_being_called_so(tmp_path: Path, said: str, taken: bool) -> None:
+    root = pairs(tmp_path / "set")
+    names = sorted((root / "photos").iterdir())
+    lines = [f"photos/{name.name},\"{said.format(k)}\"" for k, name in enumerate(names)]
+    table(root / "pairs.csv", ["photo,remark", *lines])
+    wanted = {"photo": ("image",), "caption": ("tokens",)}
+    by_hand = find_rows(Source(root), wanted, {"caption": "remark"})
+    assert list(by_hand.columns) == ["photo", "caption"], "named by hand, anything goes"
+    assert [line.split()[2] for line in check(root).train if "gan-cls" in line] == (["gan-cls"] if taken else [])
+    if taken:
+        assert find_rows(Source(root), wanted).columns["caption"].texts
+    else:
+        with pytest.raises(DataError, match="there is no caption"):
+            find_rows(Source(root), wanted)
+
+
 @pytest.mark.skipif("GANVAS_DATA" not in os.environ, reason="real data is not here")
 def test_real_sets(tmp_path: Path) -> None:
     root = Path(os.environ["GANVAS_DATA"])

@@ -90,7 +90,8 @@ def _matched(
             if rest:
                 found[name] = Column(name, texts={own: left.pop(own).texts[own] for own in rest})
                 continue
-        chosen = same or near or (able if len(able) == 1 else [])
+        guessed = [own for own in able if _speaks(left[own])]
+        chosen = same or near or (guessed if len(able) == 1 else [])
         if len(chosen) != 1:
             there = f"it has {some(list(columns), 8)}" if columns else "it has none"
             which = f"the field {name} may be {' or '.join(chosen)}" if chosen else f"there is no {name}"
@@ -113,6 +114,13 @@ def _able(left: Mapping[str, Column], kinds: Sequence[str]) -> list[str]:
         sure = [own for own in able if left[own].files and any(kind.looks_like(left[own].files) for kind in inside)]
         return sure or able
     return able
+
+
+def _speaks(column: Column) -> bool:
+    """Whether a column may be taken without its name saying so: files and arrays, and texts most of which have several words;
+    a column of codes or numbers is no caption."""
+    said = [text for texts in column.texts.values() for text in texts if text.strip()]
+    return not column.texts or 2 * sum(len(text.split()) > 1 for text in said) > len(said)
 
 
 def _suits(column: Column, kinds: Sequence[str]) -> bool:
