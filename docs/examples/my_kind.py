@@ -121,13 +121,11 @@ class SpectrumKind(Kind):
         threads=1,
         example_size=POINTS,
         small=(24, 1),
+        options={"size": "points of a spectrum"},
     )
 
     def fill(self, writer: Any, listing: Any, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:
         """Read every file, bring all to the range that they share, and say what they are."""
-        for name in ("channels", "rate"):
-            if settings.get(name) is not None:
-                raise GanvasError(f"--{name} means nothing to spectra: leave it out")
         points = POINTS if settings.get("size") is None else settings["size"]
         if not isinstance(points, int) or points < 2:
             raise GanvasError(f"--size {points} does not fit spectra: give the points of one, as in 512")

@@ -10,7 +10,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -191,7 +191,7 @@ def _build_parser(words: Sequence[str] = ()) -> _Parser:
 
         uses = table()
 
-    _train_options(command("train", "train a system on data, or continue a run", run_train))
+    _train_options(command("train", "train a system on data, or continue a run", run_train), words)
 
     sample = command("sample", "draw samples from a run, as files and a grid", run_sample)
     sample.add_argument("folder", metavar="RUN", type=Path)
@@ -298,13 +298,14 @@ def _build_parser(words: Sequence[str] = ()) -> _Parser:
     check = command("check", "look through data before training: what is there, what is wrong", run_data_check, actions)
     check.add_argument("path", metavar="PATH")
     check.add_argument("--strict", action="store_true", help="fail when a file cannot be read")
-    check.add_argument("--axis", type=int, choices=(0, 1, 2), help="axis along which volumes are sliced")
-    check.add_argument("--up", choices=("y", "z"), help="of meshes: the axis that points up in their files")
     check.add_argument("--kind", type=_kind, help=KIND)
-    check.add_argument("--size", help="length of sounds, series and sequences, side of solids; these four as in: ganvas train")
-    check.add_argument("--channels", type=int, help="of sound: 1 (mono) or 2 (stereo)")
-    check.add_argument("--rate", type=count_of, help="of sound: samples a second; of melodies: steps a beat")
-    check.add_argument("--fit", choices=("crop", "patches"), help="of sound: the start of each file, or all of it")
+    told = _meanings(words, "check")
+    check.add_argument("--size", help=told("size"))
+    check.add_argument("--channels", type=int, help=told("channels"))
+    check.add_argument("--rate", type=count_of, help=told("rate"))
+    check.add_argument("--fit", choices=("crop", "pad", "stretch", "patches"), help=told("fit"))
+    check.add_argument("--axis", type=int, choices=(0, 1, 2), help=told("axis"))
+    check.add_argument("--up", choices=("y", "z"), help=told("up"))
     check.add_argument("--fields", metavar="NAME=FOLDER,...", help="where the fields of records of several lie")
     check.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a picture of rows of records of several fields")
     make = command("make", "write a phantom as files, with masks and facts beside the images", run_data_make, actions)
@@ -349,10 +350,11 @@ def _build_parser(words: Sequence[str] = ()) -> _Parser:
     return parser
 
 
-def _train_options(parser: argparse.ArgumentParser) -> None:
+def _train_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     from .config import knobs
     from .run.settings import Settings
 
+    told = _meanings(words, "train")
     parser.add_argument("system", metavar="SYSTEM", nargs="?", help="see: ganvas systems")
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="a setting of the system (see: ganvas show)"
@@ -371,12 +373,23 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
     for item in knobs(Settings):
         name = "--" + item.name.replace("_", "-")
         default = "" if item.default in (None, "", False) else f" (default {item.default})"
-        choices = f" [{', '.join(map(str, item.choices))}]" if item.choices else ""
         if item.type == "true or false":
             parser.add_argument(name, dest=item.name, action="store_const", const=True, help=item.help)
         else:
-            label = item.name.upper() if item.type == "text" else "N"
-            parser.add_argument(name, dest=item.name, metavar=label, help=f"{item.help}{choices}{default}".replace("%", "%%"))
+            label = "|".join(map(str, item.choices)) or (item.name.upper() if item.type == "text" else "N")
+            text = told(item.name) or f"{item.help}{default}"
+            parser.add_argument(name, dest=item.name, metavar=label, help=text.replace("%", "%%"))
+
+
+def _meanings(words: Sequence[str], command: str) -> Callable[[str], str]:
+    """What an option of data means to each kind, where help is asked for: kinds are not loaded for less."""
+    if command not in words or not {"-h", "--help"} & set(words):
+        return lambda name: ""
+    from .data.options import meanings
+    from .kinds import kind_names, kind_of
+
+    kinds = [kind_of(name) for name in kind_names()]
+    return lambda name: meanings(name, kinds)
 
 
 def _kind(text: str) -> str:

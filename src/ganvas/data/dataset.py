@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import DataError, GanvasError
 from ..kinds import Kind, kind_names, kind_of, spec_from_dict
-from ..kinds.facets import Beside, FromArrays, FromTexts, LooksInside, Posed, Settles, Whole
+from ..kinds.facets import Beside, FromArrays, FromTexts, LooksInside, Whole
 from ..specs import REAL, Spec
 from ..store import cache as caching
 from ..store.code import FILLING, code_digest
@@ -30,6 +30,7 @@ from . import phantoms
 from .columns import WORDS, Column, Rows, find_rows, parse_fields
 from .finding import existing, files_of, recognise, usual_kind
 from .learning import learn
+from .options import check_options, settled
 from .twins import join_twins
 
 TWINS = (join_twins.__module__, ())  # for `store.code`
@@ -97,14 +98,14 @@ def open_data(
         source = _checked(source)
     else:
         source = existing(source)
-    options = {"size": size, "channels": channels, "fit": fit, "axis": axis, "rate": rate}
-    options |= {} if up is None else {"up": up}
+    options = {"size": size, "channels": channels, "fit": fit, "axis": axis, "rate": rate, "up": up}
     if fields or columns:
         if isinstance(source, np.ndarray):
             raise GanvasError("an array holds one field: give a folder, or an .npz with a key a field")
         return open_fields(source, fields, columns, options, heldout, seed, caching.Cache(cache), progress, limit)
     kind = kind_of(recognise(source, kinds))
-    settings = _settled(kind, options)
+    check_options(options, [kind])
+    settings = settled(kind, options)
     store = caching.Cache(cache)
     notes: list[str] = []
     if up is not None and (isinstance(source, np.ndarray) or (phantoms.is_phantom(source.text) and not source.path.exists())):
@@ -115,13 +116,6 @@ def open_data(
         entry, notes = _from_name(source, kind, settings, store, phantom_count, seed, strict, progress, limit)
     where = "the array" if isinstance(source, np.ndarray) else str(source)
     return _finish(entry, where, notes, heldout, seed, limit)
-
-
-def _settled(kind: Kind, options: dict[str, Any]) -> dict[str, Any]:
-    if "up" in options and not isinstance(kind, Posed):
-        raise GanvasError(f"--up means nothing to {kind.says.noun}: leave it out")
-    settings = {**options, "kind": kind.name}
-    return kind.settle(settings) if isinstance(kind, Settles) else settings
 
 
 def _checked(array: np.ndarray) -> np.ndarray:
@@ -242,7 +236,7 @@ def _from_array(array: np.ndarray, kind: Kind, settings: dict[str, Any], store: 
 def _from_phantom(
     text: str, kind: Kind, settings: dict[str, Any], store: caching.Cache, count: int, seed: int, progress: bool
 ) -> caching.Entry:
-    wanted = settings["size"]
+    wanted = settings.get("size")
     key = caching.digest("phantom", text, count, seed, settings)
 
     def fill(writer: caching.Writer) -> None:
@@ -350,12 +344,16 @@ def open_fields(
     if limit is not None and len(chosen) > limit:
         chosen = np.sort(np.random.default_rng([seed, 0x11]).choice(len(chosen), limit, replace=False))
         notes.append(f"limited to {limit} of {len(rows.names)} records")
+    kinds = {
+        name: kind_of(_kind_of_column(own, None if wanted is None else wanted[name], source))
+        for name, own in rows.columns.items()
+    }
+    check_options(options, list(kinds.values()))
     fields: dict[str, Field] = {}
     prints: list[Any] = []
     found: list[tuple[np.ndarray, np.ndarray]] = []
     for name, column in rows.columns.items():
-        kind = kind_of(_kind_of_column(column, None if wanted is None else wanted[name], source))
-        entry = _open_column(column, kind, source, chosen, rows, _settled(kind, options), store, progress)
+        entry = _open_column(column, kinds[name], source, chosen, rows, settled(kinds[name], options), store, progress)
         fields[name] = Field(spec_from_dict(entry.facts["spec"]), entry.values, entry.facts["declared"])
         notes += [f"{name}: {note}" for note in entry.facts["notes"] if "twins" not in note]
         prints.append([name, entry.facts["fingerprint"]])

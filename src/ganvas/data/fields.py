@@ -92,9 +92,9 @@ def _together(columns: dict[str, Column]) -> dict[str, Column]:
 
 
 def _open_one(found: Found, name: str, column: Column, source: Source, chosen: np.ndarray, cache: Path) -> None:
-    from .dataset import _kind_of_column, _open_column, _settled
+    from .dataset import _kind_of_column, _open_column
+    from .options import settled
 
-    options: dict[str, Any] = {"size": None, "channels": None, "fit": None, "axis": None, "rate": None}
     try:
         kind = kind_of(_kind_of_column(column, None, source))
         found.kinds[name] = kind.name
@@ -104,7 +104,7 @@ def _open_one(found: Found, name: str, column: Column, source: Source, chosen: n
         mixed: dict[str, Any] = {}
         while True:
             try:
-                settings = _settled(kind, {**options, **mixed})
+                settings = settled(kind, mixed)
                 entry = _open_column(column, kind, source, chosen, found.rows, settings, Cache(cache), False)
                 break
             except DataError as error:  # for a look only: training asks for --size and --channels

@@ -13,7 +13,8 @@ beside it; any other file through `add_file`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -52,7 +53,8 @@ class KindSays:
     example's. others: further ones, which a system takes or refuses by their size. lossy: those of `Kind.formats` that change
     values by their nature. anew: why files do not give the same records again, if they do not (windows are cut anew).
     overlooks: what copies of its records the audit does not find, for its verdict. ended: whether records may end before their
-    length, so that two sets are compared at the longer of theirs.
+    length, so that two sets are compared at the longer of theirs. options: what the options of data (`size`, `rate`)
+    mean here, a few words for their help; those that are not named mean nothing here, and are refused (`data.options`).
     """
 
     noun: str
@@ -76,6 +78,7 @@ class KindSays:
     anew: str = ""
     overlooks: str = "copies that were changed by more than slight noise, and parts of records"
     ended: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 class Kind(ABC):
@@ -95,7 +98,8 @@ class Kind(ABC):
     def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:
         """Decode the files of `listing` into the writer and say what they are (`store.entry.conclude`).
 
-        settings: `size` (as asked, or None), `channels`, `rate`, `fit`, `axis`. Raises DataError in one line.
+        settings: the options that `says.options` names (`size` as asked), None where nothing was said. Raises DataError in one
+        line.
         """
 
     @abstractmethod

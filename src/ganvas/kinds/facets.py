@@ -152,13 +152,6 @@ class Settles(Protocol):
 
 
 @runtime_checkable
-class Posed(Protocol):
-    """Has files in which one axis points up: `--up` says which, in `settings`."""
-
-    posed: bool
-
-
-@runtime_checkable
 class Suits(Protocol):
     """Knows at which size data is best trained when nobody says."""
 

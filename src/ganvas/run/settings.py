@@ -18,25 +18,21 @@ UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**
 
 @dataclass(frozen=True)
 class Settings:
-    """Every field is an option of `ganvas train` (`--micro-batches` is `micro_batches`)."""
+    """Every field is an option of `ganvas train` (`--micro-batches` is `micro_batches`). What `size`, `channels`, `fit`,
+    `rate`, `axis` and `up` mean, each kind of data says itself (`KindSays.options`)."""
 
     data: str = knob("", "folder of images, .npz/.npy, DICOM, NIfTI, CSV of points, or a phantom (see: ganvas data list)")
     preset: str = knob("auto", "named group of settings of the system (see: ganvas show SYSTEM)")
-    size: str | None = knob(None, "train at this size: 64, or 96x64 (height x width); default: what the data and budget suit")
-    channels: int | None = knob(None, "1 (grey) or 3 (colour), when the data mixes them", low=1, high=8)
+    size: str | None = knob(None, "size of the records that are trained on")
+    channels: int | None = knob(None, "channels of the records", low=1, high=8)
     fit: str | None = knob(
         None,
-        "how another aspect is met, or patches: cut at native scale into pieces of --size; of sounds and sequences, crop: the "
-        "start of each, patches: all of it in pieces; default: what the system and the data suit",
+        "how another size is met; default: what the system suits",
         choices=("crop", "pad", "stretch", "patches"),
     )
-    rate: int | None = knob(
-        None, "of sound: samples a second; of melodies: steps a beat; default: the files' own", low=1, high=192_000
-    )
-    axis: int | None = knob(None, "axis along which volumes are sliced", low=0, high=2)
-    up: str | None = knob(
-        None, "of meshes: the axis that points up in their files; default: y in OBJ, z in STL and PLY", choices=("y", "z")
-    )
+    rate: int | None = knob(None, "steps of time", low=1, high=192_000)
+    axis: int | None = knob(None, "an axis of the files", low=0, high=2)
+    up: str | None = knob(None, "the axis that points up", choices=("y", "z"))
     heldout: float = knob(0.2, "share of the groups kept out of training, for judging", low=0.0, high=0.9)
     split_seed: int | None = knob(
         None,

@@ -65,9 +65,6 @@ class GraphKind(Kind):
         from ...store.entry import conclude
         from ...store.listing import some
 
-        for name in ("size", "channels", "rate"):
-            if settings.get(name) is not None:
-                raise GanvasError(f"--{name} means nothing to graphs: leave it out")
         if len(listing.files) != 1:
             raise DataError(
                 f"{listing.source}: {len(listing.files)} graphs ({some(listing.names)}), one graph is the data: name its file"

@@ -60,6 +60,12 @@ class ImageKind(Kind):
         overlooks=(
             "parts of a picture, and copies that are rotated, zoomed, bent, or shifted by more than an eighth of the side"
         ),
+        options={
+            "size": "64, or 96x64 (height x width); default: what the data and budget suit",
+            "channels": "1 (grey) or 3 (colour), where files mix them",
+            "fit": "how another aspect is met: crop, pad, stretch, or patches: cut at native scale into pieces of --size",
+            "axis": "along which volumes are sliced: 0, 1, 2",
+        },
     )
 
     # Reading
@@ -69,14 +75,14 @@ class ImageKind(Kind):
         fill_from(writer, listing, dict(settings), progress, strict)
 
     def settle(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Sizes as (height, width); crops where nothing is said; a rate is not looked at."""
+        """Sizes as (height, width); crops where nothing is said."""
         settings = {**settings, "fit": settings["fit"] or "crop"}
         wanted = parse_size(settings["size"])
         if settings["fit"] not in FITS:
             raise GanvasError(f"fit '{settings['fit']}' is not known: choose one of {', '.join(FITS)}")
         if settings["fit"] == "patches" and wanted is None:
             raise GanvasError("patches of which size? Give one, as in --size 96")
-        return {**settings, "size": wanted, "rate": None}
+        return {**settings, "size": wanted}
 
     def sniff(self, path: Path) -> bool:
         """DICOM files often have no suffix, or their UID for a name."""

@@ -48,6 +48,7 @@ class LabelMapKind(Kind):
         example_channels=4,
         small=((16, 12), 3),
         overlooks="parts of maps, and copies that are shifted, zoomed or rotated",
+        options={name: words for name, words in IMAGES.says.options.items() if name != "channels"},
     )
 
     # Reading
@@ -62,8 +63,8 @@ class LabelMapKind(Kind):
         return [] if table is None else [table]
 
     def settle(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """As for images; channels mean nothing here, and may be meant for a picture beside."""
-        return {**IMAGES.settle(settings), "channels": None}
+        """As for images."""
+        return IMAGES.settle(settings)
 
     def suitable(self, source: Any) -> Any:
         """As for images."""

@@ -77,6 +77,7 @@ class SeriesKind(Kind):
         small=(12, 3),
         anew="windows are cut anew from each file",
         overlooks="copies at another pace, or that begin more than an eighth of a window away from every training window",
+        options={"size": "steps of a window"},
     )
 
     # Reading
@@ -85,9 +86,6 @@ class SeriesKind(Kind):
         """See `Kind.fill`. Whole files are held out; one that is alone in its class is cut into blocks with gaps between."""
         from ...store.entry import conclude
 
-        for name in ("channels", "rate"):
-            if settings.get(name) is not None:
-                raise GanvasError(f"--{name} means nothing to series: leave it out")
         files, skipped = _read(listing, progress, strict)
         tables = [table for _, own in files for table in own]
         length = _length(tables, settings.get("size"), listing.source)

@@ -64,8 +64,11 @@ class SolidKind(Kind):
         small=(16, 1),
         lossy=("obj", "stl", "ply"),  # meshes, which are filled anew
         overlooks="copies that are mirrored, bent, stretched or turned by other than right angles, and parts of solids",
+        options={
+            "size": "voxels a side",
+            "up": "the axis that points up in files of meshes, y or z; default: y in OBJ, z in STL and PLY",
+        },
     )
-    posed = True
 
     def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:
         """See `Kind.fill`. Equal shapes, and shapes of one group of `groups.csv`, are held out together."""
@@ -75,9 +78,6 @@ class SolidKind(Kind):
 
         side, up = _side(settings.get("size")), settings.get("up")
         poses = _poses(listing, up)
-        for name in ("channels", "rate"):
-            if settings.get(name) is not None:
-                raise GanvasError(f"--{name} means nothing to solids: leave it out")
 
         def work(place: int) -> tuple[list[Shape], str | None]:
             try:

@@ -78,6 +78,12 @@ class Sound(Kind):
             "copies at another pitch or speed, mixed with others, cut from the middle of a recording, or under "
             "hiss louder than 20 dB below them"
         ),
+        options={
+            "size": "samples of a clip; default: what the files and the rate suit",
+            "channels": "1 (mono) or 2 (stereo)",
+            "rate": "samples a second; default: the files' own",
+            "fit": "crop: the start of each file; patches: all of it in pieces",
+        },
     )
 
     def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:

@@ -61,9 +61,6 @@ class TableKind(Kind):
         Equal rows are held out together.
         """
         del progress
-        for name in ("size", "channels", "rate"):
-            if settings.get(name) is not None:
-                raise GanvasError(f"--{name} means nothing to tables: leave it out")
         cells: dict[str, list[str]] = {}
         places: list[int] = []
         skipped: list[tuple[str, str]] = []

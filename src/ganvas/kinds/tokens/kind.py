@@ -70,6 +70,11 @@ class TokensKind(Kind):
             "copies with every fourth symbol changed, passages that begin in the middle of a training sequence, "
             "and melodies at another pace"
         ),
+        options={
+            "size": "symbols of a record",
+            "rate": "steps a beat, of melodies; default: what their notes need",
+            "fit": "crop: the start of each; patches: all of it in pieces",
+        },
     )
 
     # Reading
@@ -80,8 +85,6 @@ class TokensKind(Kind):
         beat."""
         from ...store.entry import NOTED, conclude
 
-        if settings.get("channels") is not None:
-            raise GanvasError("--channels means nothing to sequences: leave it out")
         held, skipped = _read(listing, progress, strict)
         notes = [*listing.notes, *(f"skipped {reason}" for _, reason in skipped[:NOTED])]
         if len(skipped) > NOTED:
