@@ -236,7 +236,7 @@ def test_missing_fields_are_told_with_the_layout(tmp_path: Path) -> None:
 def test_only_a_column_of_words_is_taken_for_captions_without_being_called_so(tmp_path: Path, said: str, taken: bool) -> None:
     root = pairs(tmp_path / "set")
     names = sorted((root / "photos").iterdir())
-    lines = [f"photos/{name.name},\"{said.format(k)}\"" for k, name in enumerate(names)]
+    lines = [f'photos/{name.name},"{said.format(k)}"' for k, name in enumerate(names)]
     table(root / "pairs.csv", ["photo,remark", *lines])
     wanted = {"photo": ("image",), "caption": ("tokens",)}
     by_hand = find_rows(Source(root), wanted, {"caption": "remark"})
