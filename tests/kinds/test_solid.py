@@ -219,7 +219,7 @@ def test_two_conventions_in_one_folder_are_told_and_up_is_for_meshes_alone(made:
         with pytest.raises(GanvasError, match="--up is for"):
             open_data(source, kinds=("solid",), up="y", cache=cache, progress=False)
     with pytest.raises(GanvasError, match="--up means nothing to images"):
-        open_data("shapes", up="y", cache=cache, progress=False)
+        open_data("chest", up="y", cache=cache, progress=False)
     assert main(["data", "check", str(meshes / "1.stl"), "--up", "y"]) == 0
     assert main(["data", "check", str(meshes / "1.stl"), "--up", "x"]) == 2
     assert "--up" in capsys.readouterr().err

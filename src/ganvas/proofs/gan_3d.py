@@ -73,7 +73,7 @@ PROOF = Proof(
         "baseline": lambda task: linear(task, False),
         "components of each class": lambda task: linear(task, True),
     },
-    budget="200k",  # shapes, so that a busy machine is given the same; some 20 minutes of one processor core
+    budget="200k",  # shapes, so that a busy machine is given the same; about an hour of one processor core
     quick_budget="30s",
     phantom="solids",
     note="The linear model of each class is reported beside: it is told the classes, the system is not.",
