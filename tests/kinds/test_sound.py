@@ -24,7 +24,7 @@ from ganvas.kinds import (  # noqa: E402
 )
 from ganvas.kinds.facets import Levelled  # noqa: E402
 from ganvas.kinds.sound.files import encode_sound, read_header, read_recording, resample  # noqa: E402
-from ganvas.kinds.sound.kind import _clips, rounded  # noqa: E402
+from ganvas.kinds.sound.lengths import clips_of, rounded  # noqa: E402
 from ganvas.kinds.sound.loudness import integrated_loudness  # noqa: E402
 from ganvas.kinds.sound.spec import SoundSpec  # noqa: E402
 from ganvas.kinds.sound.spectra import log_mel  # noqa: E402
@@ -252,33 +252,33 @@ def test_a_length_that_was_found_and_the_same_asked_for_are_one_data_set(tmp_pat
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
 def test_one_shots_stay_whole_at_any_rate(rate: int) -> None:
     for seconds in (0.2, 0.5, 1.0, 2.5):
-        length, consecutive = _clips(None, [round(seconds * rate)] * 50, rate, None)
+        length, consecutive = clips_of(None, [round(seconds * rate)] * 50, rate, None)
         assert not consecutive
         assert seconds * rate <= length <= 1.07 * seconds * rate
-        assert _clips(None, [round(seconds * rate)] * 50, rate, "crop") == (length, False)
-    assert _clips(None, [rate] * 50, rate, "patches") == (min(rounded(1.024 * rate), rounded(rate)), True)
+        assert clips_of(None, [round(seconds * rate)] * 50, rate, "crop") == (length, False)
+    assert clips_of(None, [rate] * 50, rate, "patches") == (min(rounded(1.024 * rate), rounded(rate)), True)
 
 
 def test_the_length_holds_nearly_all_files_whole_and_recordings_give_clips_of_a_second() -> None:
-    assert _clips(None, [48_000] * 9, 48_000, None) == (49_152, False)
-    assert _clips(None, [16_384] * 9, 16_000, None) == (16_384, False)
-    assert _clips(None, [1000] * 19 + [9000], 8000, None) == (9216, False)
-    assert _clips(None, [1000] * 97 + [9000] * 3, 8000, None) == (1024, False)
-    assert _clips(None, [1000, 1000, 80_000], 8000, None) == (32_768, False), "four seconds at most"
-    assert _clips(None, [60 * 48_000] * 3, 48_000, None) == (49_152, True)
-    assert _clips(None, [60 * 16_000] * 3, 16_000, None) == (16_384, True)
-    assert _clips(None, [60 * 48_000] * 3, 48_000, "crop") == (49_152, False)
-    assert _clips("1000", [], 8000, None) == (1000, False)
-    assert _clips(1000, [3000] * 2, 8000, None) == (1000, False), "one-shots, whatever the length"
-    assert _clips(1000, [40_000] * 2, 8000, None) == (1000, True)
-    assert _clips(30_000, [40_000] * 2, 8000, None) == (30_000, False), "not more than two clips"
-    assert _clips(1000, [40_000] * 2, 8000, "crop") == (1000, False)
-    assert _clips(1000, [3000], 8000, None) == (1000, True), "a lone file is a recording"
-    assert _clips(None, [3 * 8000], 8000, None) == (rounded(1.024 * 8000), True)
-    assert _clips(None, [8000], 8000, None) == (8192, False)
+    assert clips_of(None, [48_000] * 9, 48_000, None) == (49_152, False)
+    assert clips_of(None, [16_384] * 9, 16_000, None) == (16_384, False)
+    assert clips_of(None, [1000] * 19 + [9000], 8000, None) == (9216, False)
+    assert clips_of(None, [1000] * 97 + [9000] * 3, 8000, None) == (1024, False)
+    assert clips_of(None, [1000, 1000, 80_000], 8000, None) == (32_768, False), "four seconds at most"
+    assert clips_of(None, [60 * 48_000] * 3, 48_000, None) == (49_152, True)
+    assert clips_of(None, [60 * 16_000] * 3, 16_000, None) == (16_384, True)
+    assert clips_of(None, [60 * 48_000] * 3, 48_000, "crop") == (49_152, False)
+    assert clips_of("1000", [], 8000, None) == (1000, False)
+    assert clips_of(1000, [3000] * 2, 8000, None) == (1000, False), "one-shots, whatever the length"
+    assert clips_of(1000, [40_000] * 2, 8000, None) == (1000, True)
+    assert clips_of(30_000, [40_000] * 2, 8000, None) == (30_000, False), "not more than two clips"
+    assert clips_of(1000, [40_000] * 2, 8000, "crop") == (1000, False)
+    assert clips_of(1000, [3000], 8000, None) == (1000, True), "a lone file is a recording"
+    assert clips_of(None, [3 * 8000], 8000, None) == (rounded(1.024 * 8000), True)
+    assert clips_of(None, [8000], 8000, None) == (8192, False)
     for wrong in ((64, 64), "a", 8):
         with pytest.raises(GanvasError, match="for sound"):
-            _clips(wrong, [], 8000, None)
+            clips_of(wrong, [], 8000, None)
 
 
 def test_lengths_that_are_found_suit_networks_that_multiply_by_two_and_four() -> None:

@@ -1,13 +1,12 @@
 """Sound: recordings become clips of one length, rate and number of channels; samples become WAV, FLAC, OGG or MP3 files.
 
 Records are (N, length, channels) float32 in [-1, 1], tensors (N, channels, length). Not for decoding and encoding of files
-(`_sound_files`), nor for spectra (`_sound_spectra`).
+(`files`), lengths (`lengths`), nor for spectra (`spectra`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from ...store.listing import Listing, class_indices, counted, natural, some
 from .. import Kind, KindSays
 from ..facets import Pairs, Piece
 from .files import Header, encode_sound, plain_wav, read_header, read_recording
+from .lengths import clips_of, dear
 from .loudness import normalised
 from .recognition import correlation, marks
 from .spec import SoundSpec
@@ -31,12 +31,6 @@ if TYPE_CHECKING:
 
     from ...store.cache import Writer
 
-CLIP = 1.024  # seconds of a clip of recordings: 16384 samples at 16 kHz
-ONE_SHOT = 4.0  # seconds up to which files count as one sound each, which stays whole
-WHOLE = 0.95  # share of such files that a clip holds whole
-STEPS = 16  # lengths to choose from in an octave, at least: networks that multiply by 2 or 4 reach each without a rest
-SHORTEST, LONGEST = 64, 2**22
-DEAR, CHEAPER = 32_768, 16_000  # samples of a clip from which a lower rate is proposed, and which
 LOWEST_RATE = 100  # Hz
 LARGE = 25_000_000  # values of a file from which on files are decoded one by one: memory
 SILENT = 1e-3  # peak of a clip below which it counts as silent: -60 dB of full scale
@@ -102,7 +96,7 @@ class Sound(Kind):
         fit = settings.get("fit")
         if fit not in (None, "crop", "patches"):
             raise GanvasError(f"--fit {fit} is not for sound: crop takes the start of each file, patches all of it")
-        length, consecutive = _clips(settings.get("size"), list(spans.values()), rate, fit)
+        length, consecutive = clips_of(settings.get("size"), list(spans.values()), rate, fit)
         places, contents, silent = [], [], []
         remarks: dict[str, list[str]] = {}
         for file in _decoded(listing, heads, rate, channels, length, consecutive, progress):
@@ -125,7 +119,7 @@ class Sound(Kind):
         sides = [listing.heldout[place] for place in places]
         held = np.array([-1 if side is None else int(side) for side in sides], np.int8)
         notes += _told({p: spans[p] for p in places}, len(places), length, rate, consecutive, skipped)
-        notes += _dear(settings.get("size"), length, list(spans.values()), rate, fit)
+        notes += dear(settings.get("size"), length, list(spans.values()), rate, fit)
         notes += [f"{text} ({some(names)})" for text, names in remarks.items()]
         if any(silent):
             quiet = sorted({listing.names[p] for p, is_silent in zip(places, silent, strict=True) if is_silent}, key=natural)
@@ -331,53 +325,6 @@ def _agreed(listing: Listing, heads: dict[int, Header], settings: Mapping[str, A
     if changed:
         notes.append(f"{changed} of {len(heads)} files were turned into {'mono' if channels == 1 else 'stereo'}")
     return int(rate), channels, notes
-
-
-def _clips(size: Any, spans: list[int], rate: int, fit: str | None) -> tuple[int, bool]:
-    """(samples of a clip, whether files are cut into consecutive ones). spans: samples of each file at that rate.
-
-    Files of up to four seconds are one sound each, and not cut into several, whatever the length that is asked for. If none is,
-    a clip holds 95 % of them whole. Where most are longer, or there is one file alone, they are recordings: most being longer
-    than two clips, which are about a second if nobody says, they are cut into consecutive ones.
-    """
-    recordings = len(spans) == 1 or _most(spans, ONE_SHOT * rate)
-    if size is not None:
-        length = _asked(size)
-        return length, fit == "patches" or (fit is None and recordings and _most(spans, 2 * length))
-    second = rounded(CLIP * rate)
-    if recordings and _most(spans, 2 * second):
-        return second, fit != "crop"
-    whole = rounded(min(ONE_SHOT * rate, sorted(spans)[min(len(spans) - 1, int(WHOLE * len(spans)))]))
-    return (min(second, whole), True) if fit == "patches" else (whole, False)
-
-
-def _most(spans: list[int], samples: float) -> bool:
-    """Whether most are longer."""
-    return 2 * sum(span > samples for span in spans) > len(spans)
-
-
-def _dear(size: Any, length: int, spans: list[int], rate: int, fit: str | None) -> list[str]:
-    """What a lower rate would make of clips that were found to be long."""
-    if size is not None or length <= DEAR or rate <= CHEAPER:
-        return []
-    lower, _ = _clips(None, [-(-span * CHEAPER // rate) for span in spans], CHEAPER, fit)
-    told = f"with --rate {CHEAPER} they would have {lower}, without what is above {CHEAPER // 2000} kHz"
-    return [f"clips of {length} samples are long to learn: {told}"]
-
-
-def rounded(samples: float) -> int:
-    """The least length that holds so many samples and has 16 to 31 steps of a power of two: 48,000 -> 49,152."""
-    step = max(1, 2 ** (math.floor(math.log2(max(samples, SHORTEST))) - int(math.log2(STEPS))))
-    return max(SHORTEST, math.ceil(samples / step) * step)
-
-
-def _asked(size: Any) -> int:
-    if isinstance(size, tuple | list) or not str(size).isdigit():
-        text = "x".join(map(str, size)) if isinstance(size, tuple | list) else size
-        raise GanvasError(f"--size {text} is not for sound: give the samples of a clip, as in --size 16384")
-    if not SHORTEST <= int(size) <= LONGEST:
-        raise GanvasError(f"--size {size} is out of range for sound: {SHORTEST} to {LONGEST} samples of a clip")
-    return int(size)
 
 
 def _decoded(
