@@ -10,9 +10,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 demo: $(VENV)/.demo
 	$(BIN)/ganvas demo
 
-# One torch thread a worker: two workers with two threads each would fight for the same cores.
-test: $(VENV)/.test lint types
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m 'not slow' --numprocesses 2 --dist loadfile
+# One torch thread a worker: two workers with two threads each would fight for the same cores. Types are checked beside the tests,
+# and told after them: alone they would leave a core idle.
+test: $(VENV)/.test lint
+	@$(BIN)/mypy > $(VENV)/types.txt 2>&1 & types=$$!; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m 'not slow' --numprocesses 2 --dist worksteal; tests=$$?; \
+	wait $$types; types=$$?; cat $(VENV)/types.txt; exit $$(( tests + types ))
 
 # What takes some ten seconds a test: systems that must learn, processes that are killed, memory that is measured, studies.
 # SLOW: some of them, such as tests/studies.

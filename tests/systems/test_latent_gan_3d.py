@@ -13,7 +13,7 @@ from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.game import Clock
 from ganvas.kinds.solid.spec import SolidSpec
-from ganvas.networks.voxels import folded, unfolded
+from ganvas.networks.voxels import folded, unfolded, without_crumbs
 from ganvas.registry import find
 from ganvas.systems.solids.latent_gan_3d import KEPT, Config, LatentGan3d
 
@@ -100,7 +100,7 @@ def test_the_game_draws_from_codes_that_are_kept_and_leaves_the_autoencoder_alon
 
 
 def test_before_the_game_samples_are_normal_codes() -> None:
-    system = build().eval()
+    system = build(crumbs=0.0).eval()
     with torch.no_grad():
         for network in (system.decoder, system.average):
             for parameter in network.parameters():
@@ -136,3 +136,20 @@ def test_first_the_codes_then_the_game(share: float, phases: list[str]) -> None:
         engine.play_round()
     assert found == phases
     assert int(system.seen) == 4 * phases.count("game")
+
+
+def test_crumbs_are_left_out_and_the_largest_part_stays() -> None:
+    solids = torch.zeros(3, 1, 16, 16, 16)
+    solids[0, 0, 2:10, 2:10, 2:10] = 0.9  # 512 voxels
+    solids[0, 0, 12, 12, 12:14] = 0.8  # 2 of them: a crumb
+    solids[0, 0, 12:15, 2:5, 2:5] = 0.7  # 27: a leg that came off
+    solids[1, 0, ::2, 0, 0] = 1.0  # nothing but dust: one of it stays
+    made = without_crumbs(solids, 0.01)
+    assert made[0, 0, 12, 12, 12:14].max() == 0
+    assert torch.equal(made[0, 0, :12], solids[0, 0, :12])
+    assert torch.equal(made[0, 0, 12:15, 2:5, 2:5], solids[0, 0, 12:15, 2:5, 2:5])
+    assert (made[1] > 0).sum() == (solids[1] > 0).sum(), "of eight equal parts none is a crumb"
+    assert (without_crumbs(solids, 0.5)[1] > 0).sum() == 1
+    assert torch.equal(without_crumbs(solids, 0.0), solids)
+    below = torch.full((1, 1, 16, 16, 16), 0.2)
+    assert torch.equal(without_crumbs(below, 0.01), below), "what is outside stays as it is"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 BOTTOM = 4  # places along a side of the smallest map
@@ -30,6 +32,24 @@ def unfolded(maps: Tensor, patch: int) -> Tensor:
     count, small = len(maps), maps.shape[-1]
     blocks = maps.view(count, patch, patch, patch, small, small, small)
     return blocks.permute(0, 4, 1, 5, 2, 6, 3).reshape(count, 1, *(small * patch,) * 3)
+
+
+def without_crumbs(solids: Tensor, share: float) -> Tensor:
+    """Occupancies (B, 1, S, S, S) in which crumbs are emptied: parts of fewer voxels than `share` of all that are inside.
+
+    Inside is what is above one half; voxels that share a face are of one part. The largest part of a solid always stays.
+    """
+    from scipy.ndimage import label
+
+    inside = (solids.detach() > 0.5).cpu().numpy()
+    kept = np.ones_like(inside)
+    for solid, stays in zip(inside[:, 0], kept[:, 0], strict=True):
+        parts, count = label(solid)
+        if count > 1:
+            sizes = np.bincount(parts.reshape(-1))[1:]
+            crumbs = 1 + np.flatnonzero((sizes < share * sizes.sum()) & (np.arange(count) != sizes.argmax()))
+            stays[np.isin(parts, crumbs)] = False
+    return solids.where(torch.from_numpy(kept).to(solids.device), solids.new_zeros(()))
 
 
 class VoxelEncoder(nn.Module):

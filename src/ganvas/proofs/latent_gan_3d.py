@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ganvas.kinds.solid.measures import pieces
 from ganvas.proofs import HIGHER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import data_of, trained
 from ganvas.proofs._solids import COUNT, judged
@@ -21,6 +22,11 @@ def arm(task: Task, system: str, pace: float = 1.0) -> Outcome:
     """`ganvas train SYSTEM --data solids`, no option but the budget."""
     task = replace(task, budget=f"{round(int(task.budget.removesuffix('r')) / pace)}r")
     run, facts = trained(task, system, phantom_count=QUICK_SHAPES if task.quick else None)
+    if system == "latent-gan-3d":  # how much of it being whole is owed to the crumbs that are left out
+        whole, run.system.config = run.system.config, replace(run.system.config, crumbs=0.0)
+        drawn = run.sample(COUNT, seed=10_000 + task.seed)
+        run.system.config = whole
+        facts |= {"one_piece_with_crumbs": float((pieces(drawn) == 1).mean())}
     return judged(data_of(run), run.sample(COUNT, seed=10_000 + task.seed), facts)
 
 

@@ -25,7 +25,7 @@ from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.perceptron import Perceptron
-from ganvas.networks.voxels import VoxelDecoder, VoxelEncoder
+from ganvas.networks.voxels import VoxelDecoder, VoxelEncoder, without_crumbs
 from ganvas.objectives.penalties import interpolation_penalty
 from ganvas.objectives.schedules import linear_decay, until_share
 from ganvas.optim import optimiser
@@ -68,6 +68,7 @@ class Config:
     generator_turns: int = knob(8, "moves of G for each batch of solids", low=1, high=100)
     penalty_weight: float = knob(10.0, "weight of the gradient penalty (lambda)", low=0.0)
     ema_half_life: float = knob(2_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
+    crumbs: float = knob(0.01, "parts of a sample smaller than this share of it are left out", low=0.0, high=0.5, later=True)
     batch_size: int = knob(32, "solids in a batch", low=2)
 
 
@@ -185,8 +186,7 @@ class LatentGan3d(System):
     # What it can do
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
-        """Occupancies (count, 1, side, side, side). Before the game has begun they are made of normal numbers as codes."""
+        """Occupancies (count, 1, side, side, side), without crumbs. Before the game has begun, normal numbers are codes."""
         latents, normal = noise.normal(count, self.config.latent_size), noise.normal(count, self.config.code_size)
         codes = torch.where(self.seen > 0, self.average(latents), normal)
-        solids: Tensor = self.decoder(codes).sigmoid()
-        return solids
+        return without_crumbs(self.decoder(codes).sigmoid(), self.config.crumbs)
