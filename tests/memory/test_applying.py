@@ -14,6 +14,8 @@ import torch
 from ganvas.config import build_config
 from ganvas.memory.applying import foretell_use
 from ganvas.memory.board import make_spec
+from ganvas.memory.predicting import ALLOCATOR_STEADY
+from ganvas.memory.workspace import _block, spaces
 from ganvas.registry import load_system
 from ganvas.uses import Work, build_options, uses_of
 
@@ -80,3 +82,32 @@ def test_what_needs_numbers_is_not_foretold() -> None:
 
     asking = dataclasses.replace(use, run=looking)
     assert foretell_use(asking, work, {"real": torch.empty(1, 3, 32, 32, device="meta")}, options) is None
+
+
+@pytest.mark.skipif(_block() != 8, reason="with AVX-512 there is code for longer kernels")
+def test_long_kernels_are_matrices_and_few_channels_fill_a_block() -> None:
+    """MiB beyond the result, as a single convolution took them on one thread (AVX2)."""
+    took = {(8, 1, 9, 896): 248.1, (16, 3, 9, 1024): 323.8, (8, 1, 9, 512): 1.1, (16, 3, 7, 512): 20.9, (16, 1, 3, 512): 22.9}
+    for (before, after, kernel, side), measured in took.items():
+        maps = torch.empty(1, before, side, side, device="meta")
+        weight = torch.empty(after, before, kernel, kernel, device="meta")
+        rest: Any = ([1, 1], [kernel // 2] * 2, [1, 1], False, [0, 0], 1)
+        result = torch.ops.aten.convolution(maps, weight, None, *rest)
+        (space,) = spaces(torch.ops.aten.convolution.default, (maps, weight, None, *rest), torch.device("cpu"), result)
+        expected = max(sum(space.before), sum(space.beside) + result.nbytes) - result.nbytes
+        assert expected / 2**20 == pytest.approx(measured, rel=0.1, abs=0.2)
+
+
+def test_samples_are_foretold_though_they_come_piece_by_piece() -> None:
+    spec = make_spec("image", 32, 1)
+    system: Any = load_system("dcgan")[2]
+    needs = []
+    for width in (8, 32):
+        board = system(spec, build_config(system.Config, {"width": width})).eval()
+        able = uses_of(board)
+        (use,) = [own for own in able if own.verb == "sample"]
+        need = foretell_use(use, Work(board, {"real": spec}), {}, build_options(use, {"count": 64}, able))
+        assert need is not None
+        needs.append(need - ALLOCATOR_STEADY)
+    assert needs[0] > 64 * 4 * 8 * 16**2, "a batch of maps at the least"
+    assert needs[1] > 2 * needs[0]

@@ -1,7 +1,7 @@
 """What one call of a use takes of memory, foretold on tensors without numbers: whole large records need much (`--tile 0`).
 
-The system is copied, and its tensors are replaced by ones that have shapes alone (`predicting`). Networks that end in one
-channel from few can take twice what is foretold: their last convolution is made by another algorithm. Not for training.
+The system is copied, and its tensors are replaced by ones that have shapes alone (`predicting`). Records that are drawn piece
+by piece are asked for to the last one. Not for training.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ def foretell_use(use: Use, work: Work, given: Mapping[str, Tensor], options: Any
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
+    from ..uses import pieces_of
+
     mode, ledger, device = FakeTensorMode(), Ledger(), work.device
     try:
         with quiet():
@@ -38,8 +40,9 @@ def foretell_use(use: Use, work: Work, given: Mapping[str, Tensor], options: Any
                 records = {
                     name: torch.empty(tuple(record.shape), dtype=record.dtype, device=device) for name, record in given.items()
                 }
-                made = use.run(own, records, options)
-                del made
+                for made in use.run(own, records, options).values():
+                    for _ in pieces_of(made):
+                        pass
     except Exception:  # a third party's system may look at its numbers; what cannot be foretold is not told
         return None
     finally:

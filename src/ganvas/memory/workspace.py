@@ -17,6 +17,13 @@ from torch import Tensor
 
 aten = torch.ops.aten
 
+# Longest side of a kernel for which oneDNN has code of its own, by block; above, it multiplies matrices in the usual layout.
+# With AVX-512 (16) that was not tried: there, kernels of any length are taken for re-laid ones.
+JIT_KERNEL = {8: 7, 16: 10_000}
+# Area of the result x cube of the kernel's side from which that matrix is made all at once: 8 to 1 channels, sides 9 and 11.
+# From 16 to 3 channels it was between 4.7e8 and 7.6e8: just above this constant, too much is foretold.
+UNROLLED_FROM = 4.3e8
+
 
 @dataclass(frozen=True)
 class Space:
@@ -52,7 +59,10 @@ def _mapped(maps: Tensor, weight: Tensor, result: Tensor, stretched: bool, trans
     weights = _bytes(weight)
     if _last(maps) or _last(weight):
         return Space((weights,))
-    taken, given = _blocked(maps), _blocked(result)
+    if not transposed and maps.dim() == 4 and maps.dtype == torch.float32 and max(weight.shape[2:]) > JIT_KERNEL[_block()]:
+        return Space((_bytes(result), _unrolled(maps, weight, result)), (_bytes(result),))
+    # The result of a convolution lies in whole blocks even where it has few channels.
+    taken, given = _blocked(maps), _blocked(result, 4 if transposed else 0)
     if transposed and stretched and result.shape[1] > 1:
         return Space((taken, weights, given), (given, given))
     if maps.dim() == 3 and not transposed:  # a row of places is not re-laid on its way in
@@ -73,10 +83,21 @@ def _bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def _blocked(maps: Tensor) -> int:
-    """Bytes of maps whose channels are filled up to whole blocks; few channels (images) stay as they are."""
+def _unrolled(maps: Tensor, weight: Tensor, result: Tensor) -> int:
+    """Bytes of one channel unrolled into a matrix, as far as a convolution by matrix product makes it all at once.
+
+    Small ones are cut into pieces; where that ends was found by trying (`UNROLLED_FROM`). Of one channel alone none is cut.
+    """
+    area, places = math.prod(result.shape[2:]), math.prod(weight.shape[2:])
+    few = maps.shape[0] == 1 and maps.shape[1] == 1 and result.shape[1] > 4
+    whole = few or area * places * max(weight.shape[2:]) >= UNROLLED_FROM
+    return area * places * maps.element_size() if whole else 0
+
+
+def _blocked(maps: Tensor, few: int = 4) -> int:
+    """Bytes of maps whose channels are filled up to whole blocks; those of up to `few` channels (images) stay as they are."""
     channels, block = maps.shape[1], _block()
-    whole = channels if channels <= 4 else math.ceil(channels / block) * block
+    whole = channels if channels <= few else math.ceil(channels / block) * block
     return _bytes(maps) // max(1, channels) * whole
 
 
