@@ -38,6 +38,9 @@ GANs keep up for long, hides between neighbours. Nor would a shorter part or a s
 while and moves on.
 """
 
+PLANNED, PER_IMAGE, PER_RECORD = 11, 0.03, 0.001  # looks of a run, and seconds that one sample of a look takes
+IMAGE_BYTES, OTHER_BYTES, COPIES = 64 * 2**20, 16 * 2**20, 4  # measured by benchmarks/forecasts.py
+
 Finding = tuple[str, str, int]
 OTHER_SEED = 7_919  # of the samples that the best look is judged by again, beyond the usual one
 
@@ -66,6 +69,15 @@ class Quality:
         self._extractor: Any = None
         self._classes: Classes | None = None
         self.name = ""
+
+    @classmethod
+    def able(cls, system: Any, dataset: Any, seed: int) -> bool:
+        """Whether samples of this system can be judged while it trains."""
+        try:
+            cls(system, dataset, seed)
+        except GanvasError:
+            return False
+        return True
 
     # What is measured
 
@@ -282,6 +294,19 @@ class Quality:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where `state` was taken."""
         self.count, self.looks = state["count"], [dict(x) for x in state["looks"]]
+
+
+def bytes_of_look(spec: Any, seconds: float | None, share: float) -> int:
+    """Bytes that a look takes at most, roughly: the extractor at work, and records as files hold them and as games see them.
+
+    seconds: of the budget, None where it is not a time. share: of the time that looks may take.
+    """
+    kind = kind_of(spec.kind)
+    image = isinstance(kind, Seen)
+    count = float(OPEN_COUNT) if seconds is None else share * seconds / PLANNED / (PER_IMAGE if image else PER_RECORD)
+    count = min(MOST, max(LEAST, count))
+    numbers = int(np.prod(spec.shape))
+    return int((IMAGE_BYTES if image else OTHER_BYTES) + COPIES * 4 * numbers * count)
 
 
 def flat(looks: Sequence[dict[str, Any]]) -> bool:

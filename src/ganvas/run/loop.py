@@ -7,7 +7,6 @@ Engine's.
 from __future__ import annotations
 
 import math
-import os
 import signal
 import time
 from collections.abc import Mapping
@@ -21,7 +20,8 @@ from ..registry import find
 from . import checkpoint
 from .budget import describe_seconds, parse_budget
 from .load import RunRecord, build_system, put_weights, read_run
-from .opening import reopen
+from .opening import reopen, seated
+from .pace import memory_in_use
 from .rescue import go_back, set_aside, way_back
 from .settings import FILE, Settings
 
@@ -116,13 +116,11 @@ class _Loop:
     def __init__(self, processes: Any, folder: Path, record: RunRecord, dataset: Any, which: str, quiet: bool) -> None:
         import torch
 
-        from ..data.streams import open_stream
-        from ..engine import Engine
         from ..parallel import exactly
         from .live import Live
         from .logs import Logs
 
-        self.processes, self.folder, self.record, self.dataset = processes, folder, record, dataset
+        self.processes, self.folder, self.record, self.dataset, self.quiet = processes, folder, record, dataset, quiet
         settings = self.settings = record.settings
         self.budget = parse_budget(settings.budget)
         seed = record.seed
@@ -136,21 +134,8 @@ class _Loop:
         loaded = checkpoint.load(folder, which)
         torch.manual_seed(seed + 1_000_003 * (processes.rank + 1))
         self.seconds_before = 0.0
-        channels_last = settings.channels_last == "on"
-        self.engine = Engine(
-            self.system,
-            {
-                name: open_stream(dataset, feed, record.config["batch_size"], seed=seed, world=processes.world)
-                for name, feed in self.system.feeds().items()
-            },
-            processes=processes,
-            precision=settings.precision,
-            micro_batches=settings.micro_batches,
-            check_every=settings.check_every,
-            channels_last=channels_last,
-            compile_networks=settings.compile,
-            seed=seed,
-        )
+        size = record.config["batch_size"]
+        self.engine = seated(self.system, dataset, settings, size, processes, seed=seed, compiled=settings.compile)
         self.watch: Any = None
         if processes.leads and settings.watch == "on":
             from ..health.watch import Watch
@@ -169,6 +154,7 @@ class _Loop:
                 raise GanvasError(f"{where}: its state does not fit this system ({error!r:.80})") from error
         self.live: Any = None
         self.logs: Any = None
+        self.expected: Any = None  # what was told of the run before it began
         if processes.leads:
             self.logs = Logs(folder, from_round=self.engine.clock.round)
             title = f"{record.card.name} on {Path(settings.data).name or settings.data}"
@@ -472,7 +458,7 @@ class _Loop:
     def _announce(self) -> None:
         """Say what is about to happen, with the time, memory and disk it is expected to take."""
         from ..kinds import describe
-        from .expect import expectation
+        from .expect import Expectation
 
         record, live = self.record, self.live
         verb = f"resuming {self.folder} at round {self.engine.clock.round:,}" if self.resumed else f"run folder {self.folder}"
@@ -480,7 +466,16 @@ class _Loop:
         parts = {name: describe(spec) for name, spec in record.fields.items()}
         live.say("records: " + "; ".join(f"{name}: {of}" if len(parts) > 1 else of for name, of in parts.items()))
         plateau = self.watch is not None and self.watch.until_plateau
-        live.say(expectation(self.engine, record.spec, self.budget, plateau=plateau))
+        if self.quiet:
+            return
+        engine, size = self.engine, record.config["batch_size"]
+        self.expected = Expectation(
+            self.system, self.dataset, self.settings, size, self.processes.device, self.budget, seed=record.seed,
+            looked=self.watch is not None and self.watch.quality is not None,
+            clock=engine.clock if self.resumed else None, seconds=self.seconds_before,
+        )  # fmt: skip
+        live.say(self.expected.line(plateau=plateau))
+        live.say(self.expected.outlook(record.card, record.spec))
 
     def _log(self) -> None:
         """Show and write what was reported since the last time."""
@@ -493,6 +488,8 @@ class _Loop:
         terms = {n: sum(r.terms[n] for r in good if n in r.terms) / sum(n in r.terms for r in good) for n in sorted(names)}
         norms = good[-1].norms if good else {}
         memory = memory_in_use(self.processes.device)
+        if self.expected is not None and (told := self.expected.corrected(clock, self.seconds)):
+            self.live.say(told)
         progress = self.budget.progress(self.seconds, clock.samples, clock.round)
         self.live.update(
             round=clock.round,
@@ -521,20 +518,6 @@ class _Loop:
             self.live.stop()
         if self.logs:
             self.logs.close()
-
-
-def memory_in_use(device: Any) -> int:
-    """Bytes in use: the process's resident memory on the CPU, the allocator's peak on CUDA."""
-    if device.type == "cuda":
-        import torch
-
-        return int(torch.cuda.max_memory_allocated(device))
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def how_to_resume(result: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The data of a run: opened at the size it trains at, opened again when it goes on, refused when it has changed.
+"""The data of a run and its Engine: opened at the size it trains at, opened again when it goes on, refused when changed.
 
 A run keeps the held-out part that it recorded when it began (`split.json`), whatever rule later versions split by.
 """
@@ -185,3 +185,28 @@ def _unchanged(record: RunRecord, dataset: Any) -> Any:
             f"with --data, or start a new run with  --init-from {record.path}"
         )
     return dataset
+
+
+def seated(
+    system: Any, dataset: Any, settings: Settings, size: int, processes: Any, *, seed: int, compiled: bool = False
+) -> Any:  # fmt: skip
+    """An Engine on the system, with streams of the data, as these settings of a run have it.
+
+    size: records in a batch, over all processes. seed: of the order of records and of the noise. compiled: hand the networks
+    to `torch.compile`.
+    """
+    from ..data.streams import open_stream
+    from ..engine import Engine
+
+    feeds = system.feeds().items()
+    return Engine(
+        system,
+        {name: open_stream(dataset, feed, size, seed=seed, world=processes.world) for name, feed in feeds},
+        processes=processes,
+        precision=settings.precision,
+        micro_batches=settings.micro_batches,
+        check_every=settings.check_every,
+        channels_last=settings.channels_last == "on",
+        compile_networks=compiled,
+        seed=seed,
+    )

@@ -7,7 +7,6 @@ The pace is that of a few real rounds, played on weights that are thrown away. N
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,6 @@ from .budget import describe_seconds, parse_budget
 from .load import learnt_text
 from .resolving import too_few_to_audit
 from .settings import Settings
-
-PATIENCE, MOST_ROUNDS = 2.0, 20  # seconds and rounds that are tried, after the first, which sets everything up
 
 
 @dataclass
@@ -48,9 +45,11 @@ def rehearse(plan: Plan) -> dict[str, Any]:
     Keys: `dry_run` (True), `system`, `folder` (that would be made), `data` (`source`, `kind`, `records`, `train`, `heldout`,
     `learnt`: the records and classes that are learnt from, `of`: what a record is, `labels`: records by class, `notes`),
     `config` (of the system, after the preset), `run` (other settings), `parameters` (by network), `memory`
-    (`needed_mb` foretold where it comes near what there is, `in_use_mb` after the rounds that were tried, `limit_mb`), `pace`
-    (`rounds` tried, `seconds` a round, `phase` they were of, `in_budget`: the rounds within a budget of time, else None; None
-    with several processes).
+    (`needed_mb` foretold where it comes near what there is, `in_use_mb` after the rounds that were tried, `expected_mb` at most
+    in the run, `limit_mb`), `pace` (of the first phase: its name as `phase`, `rounds` that were tried, `seconds` and
+    `processor_seconds` a round; `phases`: the same of all; `in_budget`, `samples`: rounds and records within a budget of time,
+    else None; `whole`: seconds that a budget of rounds or samples takes, else None; None with several processes or compiled
+    networks), `expect` (what may be expected of the samples, in a line).
     """
     dataset, spec = plan.dataset, plan.dataset.spec
     labels = None
@@ -59,7 +58,7 @@ def rehearse(plan: Plan) -> dict[str, Any]:
         labels = {name: counts[index] for index, name in enumerate(spec.classes)}
     from ..data.streams import learnt_from
 
-    pace, in_use = _paced(plan)
+    pace, memory, told = _paced(plan)
     return {
         "dry_run": True,
         "system": plan.card.name,
@@ -78,11 +77,9 @@ def rehearse(plan: Plan) -> dict[str, Any]:
         "config": {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(plan.config).items()},
         "run": dataclasses.asdict(plan.settings),
         "parameters": _parameters(plan.made),
-        "memory": {
-            **({} if plan.need is None else plan.need.to_dict()),
-            "in_use_mb": None if in_use is None else round(in_use / 2**20, 1),
-        },
+        "memory": {**({} if plan.need is None else plan.need.to_dict()), **memory},
         "pace": pace,
+        "expect": told,
     }
 
 
@@ -93,49 +90,49 @@ def _parameters(system: Any) -> dict[str, int]:
     return {name: sum(p.numel() for p in system.get_submodule(name).parameters()) for name in names}
 
 
-def _paced(plan: Plan) -> tuple[dict[str, Any] | None, int | None]:
-    """A few rounds: (pace, bytes in use afterwards); (None, None) for several processes, which would have to be started."""
-    import torch
-
-    from ..data.streams import open_stream
+def _paced(plan: Plan) -> tuple[dict[str, Any] | None, dict[str, float | None], str]:
+    """(pace, memory in MB of 2^20 bytes, what to expect); several processes would have to be started, and are not tried."""
     from ..doctor import keep_memory, on_threads
-    from ..engine import Engine
-    from ..parallel import Processes, pick_device
-    from .loop import memory_in_use
+    from ..health.quality import Quality
+    from ..health.watch import looks_planned
+    from ..parallel import pick_device
+    from .expect import Expectation
+    from .pace import memory_in_use
 
     settings: Settings = plan.settings
-    if settings.processes > 1:
-        return None, None
+    memory: dict[str, float | None] = {"in_use_mb": None, "expected_mb": None}
+    if settings.processes > 1 or settings.compile:
+        return None, memory, "expect: not known, for no rounds were tried"
     device = pick_device(settings.device)
     keep_memory()
-    with on_threads(settings.threads), torch.random.fork_rng(devices=[]):
-        system = plan.made.to(device)
-        size = plan.config.batch_size
-        feeds = system.feeds().items()
-        streams = {name: open_stream(plan.dataset, feed, size, seed=settings.seed, world=1) for name, feed in feeds}
-        engine = Engine(
-            system,
-            streams,
-            processes=Processes(device),
-            precision=settings.precision,
-            micro_batches=settings.micro_batches,
-            check_every=settings.check_every,
-            channels_last=settings.channels_last == "on",
-            seed=settings.seed,
-        )
-        engine.play_round()
-        engine.settle()
-        begin, rounds = time.perf_counter(), 0
-        while rounds < MOST_ROUNDS and time.perf_counter() - begin < PATIENCE and not engine.over:
-            engine.play_round()
-            engine.settle()
-            rounds += 1
-        seconds = (time.perf_counter() - begin) / max(1, rounds)
-        used = memory_in_use(device)
-    phase = engine.clock.phase
-    budget = parse_budget(settings.budget)
-    within = None if budget.seconds is None or not rounds else max(1, int(budget.seconds / seconds))
-    return {"rounds": rounds, "seconds": round(seconds, 6), "phase": phase, "in_budget": within}, used
+    looked = looks_planned(settings) > 0 and Quality.able(plan.made, plan.dataset, settings.seed)
+    with on_threads(settings.threads):
+        expected = Expectation(
+            plan.made.to(device), plan.dataset, settings, plan.config.batch_size, device, parse_budget(settings.budget),
+            seed=settings.seed, looked=looked,
+        )  # fmt: skip
+        memory["in_use_mb"] = round(memory_in_use(device) / 2**20, 1)
+    told, found = expected.told, expected.pace
+    assert found is not None
+    memory["expected_mb"] = None if told.memory is None else round(told.memory / 2**20, 1)
+    phases = [
+        {
+            "phase": own.name,
+            "rounds": own.rounds,
+            "seconds": round(own.seconds, 6),
+            "processor_seconds": round(own.processor, 6),
+        }
+        for own in found.phases
+    ]
+    timed = expected.budget.seconds is not None
+    pace = {
+        **phases[0],
+        "phases": phases,
+        "in_budget": told.rounds if timed else None,
+        "samples": told.samples if timed else None,
+        "whole": None if timed or told.seconds is None else round(told.seconds, 1),
+    }
+    return pace, memory, expected.outlook(plan.card, plan.dataset.spec)
 
 
 def lines(found: dict[str, Any]) -> list[str]:
@@ -160,24 +157,28 @@ def lines(found: dict[str, Any]) -> list[str]:
     parts = found["parameters"]
     out.append(f"weights {', '.join(f'{name} {count:,}' for name, count in parts.items())}; {sum(parts.values()):,} in all")
     told = [] if memory.get("needed_mb") is None else [f"{memory['needed_mb']:,.0f} MB expected"]
+    told += [] if memory["expected_mb"] is None else [f"{memory['expected_mb']:,.0f} MB at most in the run"]
     told += [] if memory["in_use_mb"] is None else [f"{memory['in_use_mb']:,.0f} MB in use after the rounds that were tried"]
     told += [] if memory.get("limit_mb") is None else [f"{memory['limit_mb']:,.0f} MB is what {_owner(memory['of'])}"]
     out.append(f"memory  {'; '.join(told) or 'not known before it runs'}")
     budget = parse_budget(found["run"]["budget"])
     if pace is None:
-        out.append("time    not tried with several processes")
+        out.append("time    not tried with several processes, nor with compiled networks")
     else:
         size = found["config"]["batch_size"]
-        of = f"phase '{pace['phase']}', {pace['rounds']} tried"
-        line = f"time    {1000 * pace['seconds']:,.3g} ms a round of {size} records ({of})"
+        tried = "; ".join(
+            f"{1000 * own['seconds']:,.3g} ms a round of phase '{own['phase']}' ({own['rounds']} tried)"
+            for own in pace["phases"]
+        )
+        line = f"time    batches of {size} records: {tried}"
         if pace["in_budget"] is not None:
-            line += f"; {budget}: about {pace['in_budget']:,} rounds, less what evaluations and pictures take"
-        elif budget.rounds or budget.samples:
-            many = budget.rounds or -(-(budget.samples or 0) // size)
-            line += f"; {budget}: about {describe_seconds(many * pace['seconds'])}"
+            line += f"; {budget}: about {pace['in_budget']:,} rounds, {pace['samples']:,} samples"
+        elif pace["whole"] is not None:
+            line += f"; {budget}: about {describe_seconds(pace['whole'])}"
         else:
             line += "; no --budget: until the kernel distance stops improving, or Ctrl-C"
         out.append(line)
+    out.append(f"expect  {found['expect'].removeprefix('expect').lstrip(': ')}")
     return [*out, f"folder  {found['folder']} (not made); leave out --dry-run to begin"]
 
 
