@@ -66,9 +66,7 @@ def _child() -> None:
 
     values = json.loads(sys.stdin.read())
     import torch
-    import torch._dynamo  # a run loads it with --compile alone, some 70 MB; the room that its import leaves is part of what
 
-    # predictions were measured against, so that runs without it need less than foretold
     from .board import Case, build_board, play, seat
 
     case = None if values is None else Case.from_dict(values)

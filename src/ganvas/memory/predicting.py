@@ -28,7 +28,7 @@ from .workspace import NONE, Space, spaces
 
 # What the heap of `heap` does not show: small pieces between the large ones, and code that is compiled for each shape. From the
 # configurations of `benchmarks/memory_grid.py --calibrate`, which are not those of its grid; rounded up (docs/memory.md).
-ALLOCATOR_STEADY, ALLOCATOR_SHARE = 8 * 2**20, 0.10
+ALLOCATOR_STEADY, ALLOCATOR_SHARE = 16 * 2**20, 0.10
 
 PARTS = ("parameters", "frozen", "averages", "buffers", "optimiser", "roll-back", "gradients", "activations", "temporary")
 

@@ -179,7 +179,7 @@ class _Loop:
         if self.live:
             self.live.start()
             self._announce()
-        self.started = time.perf_counter()
+        self.started, processor = time.perf_counter(), time.process_time()
         if self.watch:
             self.watch.begin()
             self._tell_alarms()
@@ -211,6 +211,7 @@ class _Loop:
             "rounds": clock.round,
             "samples": clock.samples,
             "seconds": round(self.seconds, 2),
+            "processor_seconds": round(time.process_time() - processor, 2),  # of this sitting, in this process
             "stopped": reason,
             "signal": stop.signal,
             "resumed": self.resumed,

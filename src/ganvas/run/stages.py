@@ -17,7 +17,13 @@ from .budget import Budget, describe_seconds
 
 TABLE = Path(__file__).parents[1] / "systems" / "stages.json"
 STAGES = ("outlines", "recognisable", "good")  # the earliest first
-SAID = {"outlines": "outlines", "recognisable": "recognisable samples", "good": "good samples"}
+PROOF = "proof"  # in the place of stages, where a system was measured by its proof alone
+SAID = {
+    "outlines": "outlines",
+    "recognisable": "recognisable samples",
+    "good": "good samples",
+    PROOF: "what its proof asks for",
+}
 
 
 @dataclass(frozen=True)
@@ -76,33 +82,36 @@ def outlook(card: Any, spec: Any, goal: Goal) -> str:
     known = rows_of(card.name, spec.kind)
     if not known:
         return f"expect: how far {card.name} comes on {spec.kind} data was not measured"
-    row = max(known, key=lambda own: own.seen)
-    came = f"on {row.data} {row.system} came to {_stages(row, goal)}"
+    row = max(known, key=lambda own: (PROOF not in own.asked, own.seen))
+    came = f"on {row.data} {row.system} came {_came(row, goal)}"
+    if unknown := [stage for stage in STAGES if stage not in row.asked]:
+        came += f" ({', '.join(unknown)}: not measured)"
     if goal.samples is None:
         return f"expect: {came}"
-    there = [stage for stage in STAGES if stage in row.reached and row.reached[stage][0] <= goal.samples]
+    there = [stage for stage in row.asked if stage in row.reached and row.reached[stage][0] <= goal.samples]
     if there:
         return f"expect {SAID[there[-1]]}: {came}"
     sees = f"this budget sees about {_digits(goal.samples):,}"
-    unknown = [stage for stage in STAGES if stage not in row.asked]
-    if STAGES[0] in unknown:
-        return f"expect: {came}; {sees}, after which nothing was measured ({', '.join(unknown)}: not measured)"
-    return f"expect no more than blurs: {came}, and {sees}; {_instead(card, row, goal)}"
+    if PROOF in row.asked:
+        return f"expect: {came}, and {sees}"
+    less = "no more than blurs" if row.asked[0] == STAGES[0] else f"less than {SAID[row.asked[0]]}"
+    return f"expect {less}: {came}, and {sees}; {_instead(card, row, goal)}"
 
 
-def _stages(row: Row, goal: Goal) -> str:
-    """When each stage was reached, and how long that takes here."""
+def _came(row: Row, goal: Goal) -> str:
+    """To which stages, and how long that takes here."""
+    words = {**{stage: stage for stage in STAGES}, PROOF: "the mark of its proof"}
     parts = []
-    for stage in STAGES:
+    for stage in row.asked:
         if stage in row.reached:
             samples = row.reached[stage][0]
             here = goal.seconds_to(samples)
             took = "" if here is None else f" ({describe_seconds(here)} here)"
-            parts.append(f"{stage} after {_digits(samples):,} samples{took}")
-    missed = [stage for stage in STAGES if stage in row.asked and stage not in row.reached]
-    if missed:
-        parts.append(f"{'not to ' if not parts else ''}{missed[0]} {'' if not parts else 'not '}within {_digits(row.seen):,}")
-    return ", ".join(parts)
+            parts.append(f"{words[stage]} after {_digits(samples):,} samples{took}")
+    missed = [stage for stage in row.asked if stage not in row.reached]
+    if missed and not parts:
+        return f"not to {words[missed[0]]} within {_digits(row.seen):,} samples"
+    return f"to {', '.join([*parts, *(f'{words[own]} not within {_digits(row.seen):,}' for own in missed[:1])])}"
 
 
 def _digits(count: float) -> int:
@@ -113,8 +122,8 @@ def _digits(count: float) -> int:
 def _instead(card: Any, row: Row, goal: Goal) -> str:
     """A budget that would do, and another system that would do with this one."""
     ways = []
-    if STAGES[0] in row.reached:
-        samples = row.reached[STAGES[0]][0]
+    if row.asked[0] in row.reached:
+        samples = row.reached[row.asked[0]][0]
         seconds = goal.seconds_to(samples) if goal.budget.seconds else None
         ways.append(f"--budget {_budget(seconds) if seconds else f'{-(-samples // 1000)}k'} or more")
     else:
