@@ -118,6 +118,10 @@ def same_data(record: RunRecord, data: Any) -> Any:
 
 def same_records(record: RunRecord, source: Any) -> bool:
     """Whether data at another place holds the records that a run was trained on."""
+    from ..data.finding import recognise
+
+    if len(record.fields) == 1 and recognise(source, tuple(record.card.data)) != record.spec.kind:
+        return False  # what its own settings would not even open
     return is_of(record, _opened(record, source, False))
 
 
