@@ -4,7 +4,7 @@
 
 Each system trains on a phantom (pix2pix and gan-cls on real pairs, from --data) through `ganvas train`, with the settings of
 its preset `auto` for an hour on that device, once for `few` rounds and once for `few` + `rounds`; the rate is that of the
-rounds between. Modes: `32`, `bf16` (bf16-mixed), `bf16 last` (with channels_last), `32 free` (without --deterministic), and
+rounds between. Modes: `32`, `bf16` (bf16-mixed), `bf16 last` (with channels_last), `32 free` (--deterministic off), and
 `cpu` where asked for. Writes results/devices.json. Not for how good anything is.
 """
 
@@ -24,7 +24,7 @@ from ganvas.run.train import train
 FEW = 24
 MODES: dict[str, dict[str, Any]] = {
     "32": {"device": "cuda", "precision": "32", "channels_last": "off"},
-    "32 free": {"device": "cuda", "precision": "32", "channels_last": "off", "deterministic": False},
+    "32 free": {"device": "cuda", "precision": "32", "channels_last": "off", "deterministic": "off"},
     "bf16": {"device": "cuda", "precision": "bf16-mixed", "channels_last": "off"},
     "bf16 last": {"device": "cuda", "precision": "bf16-mixed", "channels_last": "on"},
 }

@@ -127,8 +127,8 @@ def used(run: Path, verb: str | None) -> dict[str, Any]:
     from ganvas.kinds import encode, kind_of
     from ganvas.memory.applying import foretell_use
     from ganvas.run.load import Run
-    from ganvas.run.pace import memory_in_use
-    from ganvas.uses import build_options, fields_taken, uses_of
+    from ganvas.run.pace import memory_in_use, resident
+    from ganvas.uses import build_options, fields_taken, pieces_of, uses_of
 
     torch.set_num_threads(1)
     opened = Run(run, device="cpu")
@@ -154,9 +154,9 @@ def used(run: Path, verb: str | None) -> dict[str, Any]:
     with torch.no_grad():
         made = use.run(work, given, options)
         for own in made.values():
-            for _ in own if not isinstance(own, torch.Tensor) and hasattr(own, "__iter__") else ():
+            for _ in pieces_of(own):
                 pass
-    most = int(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1]) * 1024  # type: ignore[index]
+    most = resident("VmHWM")
     told = None if need is None else before + need
     return {
         "told_mb": None if told is None else round(told / MB, 1), "made_mb": round(most / MB, 1),

@@ -254,6 +254,7 @@ REFUSED: dict[str, tuple[Callable[[], list[str]], tuple[str, ...]]] = {
     "negative budget": (good("--budget=-3m"), ("--budget '-3m'", "10m")),
     "unknown precision": (good("--precision", "8"), ("precision", "'8' is not one of", "bf16-mixed")),
     "missing device": (good("--device", "cuda:9"), ("cuda:9", "--device cpu")),
+    "checks on a missing device": (lambda: ["check", "gan", "--device", "cuda:9"], ("cuda:9", "--device cpu")),
     "unknown device": (good("--device", "abacus"), ("abacus", "use auto, cpu")),
     "no processes": (good("--processes", "0"), ("processes", "the least is 1")),
     "processes that cannot share": (good("--processes", "3"), ("batch_size 8", "--set batch_size=9")),

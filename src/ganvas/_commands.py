@@ -363,6 +363,10 @@ def run_check(options: argparse.Namespace) -> int:
     from .testing.finding import check
     from .testing.outcomes import FAILED, PASSED, SKIPPED
 
+    if options.device != "cpu":  # one that is not there is refused once, not by every check
+        from .parallel import pick_device
+
+        pick_device(options.device)
     watched = sys.stderr.isatty() and not options.json
     settings = _key_values(options.set)
 

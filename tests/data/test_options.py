@@ -12,7 +12,7 @@ from ganvas.config import knobs
 from ganvas.data import open_data
 from ganvas.data.options import check_options, meanings, settled
 from ganvas.errors import GanvasError
-from ganvas.kinds import kind_names, kind_of
+from ganvas.kinds import Kind, kind_names, kind_of
 from ganvas.run.settings import Settings
 
 KINDS = [kind_of(name) for name in kind_names()]
@@ -20,16 +20,16 @@ NAMES = ("size", "channels", "fit", "rate", "axis", "up")
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_what_a_kind_takes_is_an_option_of_training_and_what_it_does_not_is_refused(kind: object) -> None:
+def test_what_a_kind_takes_is_an_option_of_training_and_what_it_does_not_is_refused(kind: Kind) -> None:
     known = {knob.name for knob in knobs(Settings)}
-    assert set(kind.says.options) <= known  # type: ignore[attr-defined]
+    assert set(kind.says.options) <= known
     for name in NAMES:
-        if name in kind.says.options:  # type: ignore[attr-defined]
-            check_options({name: 1}, [kind])  # type: ignore[list-item]
+        if name in kind.says.options:
+            check_options({name: 1}, [kind])
             continue
-        with pytest.raises(GanvasError, match=f"--{name} means nothing to {kind.says.noun}: leave it out"):  # type: ignore[attr-defined]
-            check_options({name: 1}, [kind])  # type: ignore[list-item]
-    check_options(dict.fromkeys(NAMES), [kind])  # type: ignore[list-item]
+        with pytest.raises(GanvasError, match=f"--{name} means nothing to {kind.says.noun}: leave it out"):
+            check_options({name: 1}, [kind])
+    check_options(dict.fromkeys(NAMES), [kind])
 
 
 def test_an_option_reaches_the_fields_that_take_it_alone(tmp_path: Path) -> None:

@@ -19,10 +19,8 @@ def check_options(options: Mapping[str, Any], kinds: Sequence[Kind]) -> None:
         if value is None or any(name in kind.says.options for kind in kinds):
             continue
         nouns = " and ".join(dict.fromkeys(kind.says.noun for kind in kinds))
-        taken = sorted({f"--{own}" for kind in kinds for own in kind.says.options})
-        raise GanvasError(
-            f"--{name} means nothing to {nouns}: leave it out{f' (they take {chr(44).join(taken)})' if taken else ''}"
-        )
+        taken = ", ".join(sorted({f"--{own}" for kind in kinds for own in kind.says.options}))
+        raise GanvasError(f"--{name} means nothing to {nouns}: leave it out{f' (they take {taken})' if taken else ''}")
 
 
 def settled(kind: Kind, options: Mapping[str, Any]) -> dict[str, Any]:

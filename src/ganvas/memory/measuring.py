@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from ..errors import GanvasError, RunError
@@ -37,20 +36,6 @@ def measure(case: Any = None, *, patience: float = PATIENCE) -> dict[str, int]:
     return found
 
 
-def _resident(key: str) -> int:
-    """A line of /proc/self/status in bytes: VmRSS (now) or VmHWM (most ever)."""
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith(f"{key}:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    import resource
-
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
-
-
 def _warm_up(precision: str, channels_last: bool) -> None:
     """A tiny game, so that everything behind has been loaded, compiled and set up: this is not what a configuration needs."""
     from .board import Case, build_board, make_spec, play, seat
@@ -63,6 +48,7 @@ def _warm_up(precision: str, channels_last: bool) -> None:
 
 def _child() -> None:
     from ..doctor import keep_memory, on_threads
+    from ..run.pace import memory_peak, resident
 
     values = json.loads(sys.stdin.read())
     import torch
@@ -75,14 +61,14 @@ def _child() -> None:
         _warm_up(*("32", False) if case is None else (case.precision, case.channels_last))
         if case is not None:
             build_board(case, "meta")  # its modules, and extractors that are kept for other users
-        base = _resident("VmRSS")
+        base = resident("VmRSS")
         if case is None:
             print(json.dumps({"base": base, "peak": base}))
             return
         device = torch.device(case.device)
         system = build_board(case, "cpu").to(device)
         play(seat(case, system))
-    peak = _resident("VmHWM") if device.type != "cuda" else int(torch.cuda.max_memory_allocated(device))
+    peak = memory_peak(device)
     print(json.dumps({"base": base if device.type != "cuda" else 0, "peak": peak}))
 
 

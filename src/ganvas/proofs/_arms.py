@@ -39,7 +39,7 @@ def trained(
         source = task.data if data is None else data
         device = "auto" if task.large else "cpu"
         common: dict[str, Any] = {"budget": task.budget, "seed": task.seed, "sample_every": 0.0, "device": device}
-        common |= {"threads": task.threads, "deterministic": not task.large, **settings}
+        common |= {"threads": task.threads, "deterministic": "off" if task.large else "on", **settings}
         result = train(system, source, out=folder, config=config or {}, quiet=True, **common)
     if result["stopped"] == "signal":
         raise KeyboardInterrupt

@@ -124,7 +124,7 @@ class _Loop:
         settings = self.settings = record.settings
         self.budget = parse_budget(settings.budget)
         seed = record.seed
-        exactly(processes.device, settings.deterministic)
+        exactly(processes.device, settings.deterministic == "on")
         torch.manual_seed(seed)  # the same weights in every process
         self.system: Any = build_system(record).to(processes.device)
         if (folder / "start.safetensors").exists():

@@ -7,7 +7,6 @@ that nobody has started (`ganvas memory`), and not for what samples will look li
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -184,20 +183,24 @@ def memory_in_use(device: Any) -> int:
         import torch
 
         return int(torch.cuda.max_memory_allocated(device))
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return _most_resident()
+    return resident("VmRSS")
 
 
 def memory_peak(device: Any) -> int:
     """Bytes that the process has held at most so far; on CUDA the allocator's count."""
-    return memory_in_use(device) if device.type == "cuda" else _most_resident()
+    return memory_in_use(device) if device.type == "cuda" else resident("VmHWM")
 
 
-def _most_resident() -> int:
+def resident(key: str) -> int:
+    """A line of /proc/self/status in bytes: VmRSS (now) or VmHWM (most ever); elsewhere the most ever, or 0."""
     import sys
 
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(f"{key}:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
     try:
         import resource
     except ImportError:  # Windows

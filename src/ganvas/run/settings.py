@@ -72,8 +72,8 @@ class Settings:
     channels_last: str = knob(
         "auto", "memory layout of images; auto: what is measured to be faster", choices=("auto", "on", "off")
     )
-    deterministic: bool = knob(
-        True, "on a GPU, results equal to the bit each time; off may be faster, and resuming is not exact"
+    deterministic: str = knob(
+        "on", "on a GPU, on: the same bits each time; off: may be faster, and is not resumed exactly", choices=("on", "off")
     )
     compile: bool = knob(False, "compile the networks with torch.compile (needs a C++ compiler)")
     check_every: int = knob(32, "rounds between checks for NaN and infinity", low=1)

@@ -151,17 +151,10 @@ def _open_both(real: Any, fake: Any, size: tuple[int, int] | None, channels: int
     known = [n for n in native if n is not None]
     wanted = size or (min(known, key=math.prod) if known else None)
     # A share of 0 leaves only what the source itself holds out.
-    datasets = [open_data(s, **_taken(s, size=wanted, channels=channels), heldout=0.0, progress=False) for s in (real, fake)]
+    datasets = [
+        open_data(s, size=wanted, channels=channels, kinds=("image",), heldout=0.0, progress=False) for s in (real, fake)
+    ]
     return datasets, _resizing(native, wanted)
-
-
-def _taken(source: Any, **options: Any) -> dict[str, Any]:
-    """The options of data that this source takes: what is no picture is refused later, by a line that says so."""
-    from ..data.finding import recognise
-    from ..kinds import kind_of
-
-    taken = kind_of(recognise(source)).says.options
-    return {name: value for name, value in options.items() if name in taken}
 
 
 def _open_with_run(
