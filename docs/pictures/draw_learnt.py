@@ -1,0 +1,112 @@
+"""The pictures of docs/systems/gan-cls.md, pix2pix.md and srgan.md: what runs on worlds that ganvas draws itself made.
+
+    python docs/pictures/draw_learnt.py worlds OUT                 captioned shapes and walls of bricks, as in the proofs
+    python docs/pictures/draw_learnt.py captions RUN OUT.png       a caption a row: its name, and six pictures
+    python docs/pictures/draw_learnt.py pairs RUN OUT.png          held-out maps, what is made of them, the true photographs
+    python docs/pictures/draw_learnt.py enlarged RUN OUT.png       held-out images: small, bicubic, enlarged, true
+
+Nothing is chosen: the first held-out records are shown, seed 0. The pages hold the commands that the runs were made with.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ganvas.batches import Noise
+from ganvas.kinds import decode, encode
+from ganvas.proofs._arms import data_of
+from ganvas.run.load import Run
+
+SHOWN, CELL, GAP, HEAD = 6, 96, 4, 22
+CAPTIONS = ("A red circle.", "A blue square.", "A yellow ring.", "A green bar.", "A purple pole.")
+
+
+def sheet(rows: list[tuple[str, list[np.ndarray]]], file: Path, cell: int = CELL, beside: int = 130) -> None:
+    """Rows of pictures (H, W, C) uint8, the words of each at its left."""
+    wide = beside + max(len(pictures) for _, pictures in rows) * (cell + GAP)
+    canvas = Image.new("RGB", (wide, len(rows) * (cell + GAP) - GAP), "white")
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(14)
+    for down, (words, pictures) in enumerate(rows):
+        top = down * (cell + GAP)
+        draw.text((beside - 10, top + cell / 2), words, fill=(40, 40, 40), font=font, anchor="rm")
+        for across, pixels in enumerate(pictures):
+            image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
+            canvas.paste(image.resize((cell, cell), Image.Resampling.NEAREST), (beside + across * (cell + GAP), top))
+    canvas.save(file, optimize=True)
+
+
+def captions(run: Run, file: Path) -> None:
+    import torch
+
+    from ganvas.kinds import spelled
+
+    data = data_of(run)
+    field = data.fields["caption"]
+    every = np.unique(np.asarray(field.values), axis=0)
+    known = dict(zip(spelled(encode(every, field.spec), field.spec), every, strict=True))
+    rows = []
+    for caption in CAPTIONS:
+        words = next(text for text in known if text.replace(" ", "").lower() == caption.replace(" ", "").lower())
+        given = torch.from_numpy(np.repeat(known[words][None], SHOWN, 0).astype(np.int64))
+        with torch.no_grad():
+            made = run.system.sample(SHOWN, Noise.seeded(0), caption=given)
+        rows.append((caption, list(decode(made, data.fields["picture"].spec, 8))))
+    sheet(rows, file)
+
+
+def pairs(run: Run, file: Path) -> None:
+    import torch
+
+    data = data_of(run)
+    maps, photos, held = data.fields["map"], data.fields["photo"], data.heldout_indices()[:SHOWN]
+    with torch.no_grad():
+        made = run.system.translate(encode(np.asarray(maps.values[held]), maps.spec), None, Noise.seeded(0))
+    values = np.asarray(maps.values[held])
+    shades = (255 * values.reshape(len(held), *values.shape[-2:]) / max(1, int(values.max()))).astype(np.uint8)[..., None]
+    rows = [
+        ("map", list(shades)),
+        ("made", list(decode(made, photos.spec, 8))),
+        ("true", list(np.asarray(photos.values[held]))),
+    ]
+    sheet(rows, file, beside=60)
+
+
+def enlarged(run: Run, file: Path) -> None:
+    import torch
+
+    from ganvas.networks.srgan import resized
+
+    data = data_of(run)
+    true = np.asarray(data.values[data.heldout_indices()[:SHOWN]])
+    whole = encode(true, run.spec)
+    with torch.no_grad():
+        small = resized(whole, 1 / run.system.scale).clamp(-1, 1)
+        made = run.system.restore(small, Noise.seeded(0))
+        bicubic = resized(small, run.system.scale)
+    rows = [(words, list(decode(images.clamp(-1, 1), run.spec, 8))) for words, images in (
+        ("given", small), ("bicubic", bicubic), ("srgan", made))]  # fmt: skip
+    sheet([*rows, ("true", list(true))], file, cell=128, beside=70)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("worlds", "captions", "pairs", "enlarged"))
+    parser.add_argument("places", nargs="+", type=Path)
+    options = parser.parse_args()
+    if options.what == "worlds":
+        from ganvas.proofs.gan_cls import _shapes
+        from ganvas.proofs.pix2pix import _walls
+
+        _shapes(options.places[0] / "shapes")
+        _walls(options.places[0] / "walls", 400)
+        return
+    run, file = Run(options.places[0], which="last"), options.places[1]
+    {"captions": captions, "pairs": pairs, "enlarged": enlarged}[options.what](run, file)
+
+
+if __name__ == "__main__":
+    main()
