@@ -249,6 +249,15 @@ def test_only_a_column_of_words_is_taken_for_captions_without_being_called_so(tm
             find_rows(Source(root), wanted)
 
 
+def test_an_array_is_taken_for_a_field_only_where_it_has_the_shape_of_its_kind(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "pairs.npz"
+    np.savez(path, photo=rng.integers(0, 255, (30, 16, 16, 3), np.uint8), map=rng.integers(0, 4, (30, 16, 16), np.uint8))
+    assert [line.split()[2] for line in check(path).train] == ["pix2pix"]
+    with pytest.raises(DataError, match="there is no caption"):
+        find_rows(Source(path), {"photo": ("image",), "caption": ("tokens",)})
+
+
 @pytest.mark.skipif("GANVAS_DATA" not in os.environ, reason="real data is not here")
 def test_real_sets(tmp_path: Path) -> None:
     root = Path(os.environ["GANVAS_DATA"])

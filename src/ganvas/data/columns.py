@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import DataError, did_you_mean
 from ..kinds import kind_of
-from ..kinds.facets import FromTexts, LooksInside
+from ..kinds.facets import FromArrays, FromTexts, LooksInside
 from ..store.listing import Source, check_there, some
 from . import layouts
 from .layouts import WORDS, Column, Rows
@@ -124,9 +124,9 @@ def _speaks(column: Column) -> bool:
 
 
 def _suits(column: Column, kinds: Sequence[str]) -> bool:
-    """Whether the column can be of one of the kinds: files of them, or text."""
+    """Whether the column can be of one of the kinds: files of them, text, or an array of their shape."""
     if column.array is not None:
-        return True
+        return any(isinstance(kind, FromArrays) and kind.takes(column.array) for kind in map(kind_of, kinds))
     if column.texts:
         return any(isinstance(kind_of(kind), FromTexts) for kind in kinds)
     suffixes = tuple(suffix for kind in kinds for suffix in kind_of(kind).suffixes)
