@@ -36,15 +36,16 @@ from ganvas.kinds.solid.spec import SolidSpec
 from ganvas.kinds.sound.spec import SoundSpec
 from ganvas.presets import Situation
 from ganvas.registry import load_system
-from ganvas.specs import REAL, Spec
+from ganvas.specs import REAL
 
 AIM = 0.20
-BOARDS: dict[str, tuple[str, Spec, dict[str, Any]]] = {
+BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "dcgan-64": ("dcgan", ImageSpec(1, 64, 64), {}),
     "stylegan2-32": ("stylegan2", ImageSpec(1, 32, 32), {}),
     "stylegan2-64": ("stylegan2", ImageSpec(3, 64, 64), {}),
     "cyclegan-32": ("cyclegan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
     "cyclegan-64": ("cyclegan", ImageSpec(3, 64, 64, classes=("a", "b")), {}),
+    "pixeldtgan-32": ("pixeldtgan", {name: ImageSpec(3, 32, 32) for name in ("garment", "photo")}, {}),
     "srgan-96": ("srgan", ImageSpec(3, 96, 96), {"pretraining": 0.0}),
     "anogan-64": ("anogan", ImageSpec(1, 64, 64, classes=("normal", "other")), {}),
     "wavegan-4096": ("wavegan", SoundSpec(4096, 8000), {}),
@@ -52,7 +53,7 @@ BOARDS: dict[str, tuple[str, Spec, dict[str, Any]]] = {
     "mad-gan-60": ("mad-gan", SeriesSpec(60, tuple("abcdefgh"), (0.0,) * 8, (1.0,) * 8), {}),
     "gan-3d-32": ("gan-3d", SolidSpec(32), {}),
 }
-"""name -> (system, data, settings over those of the preset `auto` for ten minutes)."""
+"""name -> (system, data or data by field, settings over those of the preset `auto` for ten minutes)."""
 
 NETWORK = (
     "conv", "mkldnn", "thnn", "mm", "linear", "matmul", "norm", "relu", "elu", "sigmoid", "tanh", "softplus", "hardtanh",
@@ -76,14 +77,16 @@ def noise(spec: Any, rng: np.random.Generator) -> np.ndarray:
     return rng.integers(0, 256, (512, spec.height, spec.width, spec.channels), dtype=np.uint8)
 
 
-def in_memory(spec: Any) -> Dataset:
-    """Random records in memory."""
-    values = noise(spec, np.random.default_rng(0))
-    labels = np.arange(512) % len(spec.classes) if spec.classes else None
-    return Dataset({REAL: Field(spec, values)}, labels, np.arange(len(values)), np.zeros(len(values), bool), "random", "")
+def in_memory(given: Any) -> Dataset:
+    """Random records in memory, of one field or several."""
+    specs = given if isinstance(given, dict) else {REAL: given}
+    fields = {name: Field(spec, noise(spec, np.random.default_rng(k))) for k, (name, spec) in enumerate(specs.items())}
+    classes = next(iter(specs.values())).classes
+    labels = np.arange(512) % len(classes) if classes else None
+    return Dataset(fields, labels, np.arange(512), np.zeros(512, bool), "random", "")
 
 
-def engine_of(name: str, spec: Spec, settings: dict[str, Any]) -> Engine:
+def engine_of(name: str, spec: Any, settings: dict[str, Any]) -> Engine:
     """The system as `ganvas train NAME --budget 10m` would play it, on one thread in full precision."""
     _, module, system_class = load_system(name)
     preset = module.PRESETS["auto"]

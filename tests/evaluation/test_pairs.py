@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ganvas.errors import GanvasError
 from ganvas.evaluation.judge import evaluate
 from ganvas.evaluation.table import ROWS, lines
 from ganvas.kinds import kind_names, kind_of
 from ganvas.kinds.facets import Paired
 from ganvas.kinds.sound.spectra import si_sdr, spectral_distance
 from ganvas.kinds.table.spec import TableSpec
+from ganvas.metrics import retrieval
 from ganvas.run.train import train
 from toys import outside
 
@@ -138,7 +140,34 @@ def test_intervals_hold_their_values_below_nought_decibels(tmp_path: Path) -> No
     assert list(outside(result)) == []
 
 
-def test_a_kind_without_such_a_measure_says_so(tmp_path: Path) -> None:
-    result = judged("points", "gaussians", tmp_path)
-    assert "points are judged as a set, no measure yet compares one with its original" in " ".join(result["notes"])
+def test_a_kind_without_such_a_measure_has_retrieval_and_says_so(tmp_path: Path) -> None:
+    result = judged("points", "gaussians", tmp_path, made="records")
+    assert "points are judged as a set, and compared with their originals by retrieval alone" in " ".join(result["notes"])
     assert result["fd"]["value"] > 0
+    found = result["retrieval"]
+    assert found["among"] == 12 and found["chance"] == pytest.approx(1 / 12), "a fifth of 60 records is held out"
+    assert found["value"] > 0.3 and found["low"] < found["value"] < found["high"], "0.8 of a point still lies near it"
+    assert "own original is the nearest" in "\n".join(lines(result))
+    (tmp_path / "lost").mkdir()
+    lost = judged("points", "gaussians", tmp_path / "lost", made="0 * records")
+    assert lost["retrieval"]["value"] < 0.2, "one point for all leads to one original"
+
+
+def test_retrieval_looks_among_others_that_differ() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.standard_normal((400, 6))
+    every = np.arange(400)
+    found = retrieval(true + 0.01 * rng.standard_normal(true.shape), true, every, features="plain")
+    assert (found.value, found.more) == (
+        1.0,
+        {"among": 100, "chance": 0.01},
+    ) and found.protocol == "retrieval/top-1/plain/among=100/n=400"
+    assert found.low is not None and 0.98 < found.low < 1
+    assert retrieval(rng.permutation(true), true, every, features="plain").value < 0.05, "another's record leads elsewhere"
+    # Two records of each original: the other one is no wrong answer.
+    twice, pairs = np.repeat(true[:50], 2, 0), np.repeat(every[:50], 2)
+    assert retrieval(twice, twice, pairs, features="plain").value == 1.0
+    assert retrieval(twice, twice, pairs, features="plain").more["among"] == 50
+    assert retrieval(twice, twice, np.arange(100), features="plain").value == 0.0, "a tie is not found"
+    with pytest.raises(GanvasError, match="9 different ones: 10 or more"):
+        retrieval(true[:20], true[:20], np.arange(20) % 9, features="plain")

@@ -29,6 +29,7 @@ WORDS: tuple[tuple[str, ...], ...] = (
     ("map", "label", "mask", "annotation", "segmentation", "segment", "edge", "sketch", "vessel", "semantic"),
     ("caption", "text", "description", "prompt", "sentence"),
     ("attributes", "attribute", "tags", "tag"),
+    ("garment", "product", "outfit", "clothes", "clothing"),
 )
 """Words under which people keep the same thing: a field is looked for under its own name, then under these."""
 
@@ -323,7 +324,7 @@ def from_folders(
             for inner in Source(folder).names:
                 _keep(named.setdefault(field_name, {}), folder / inner, inner)
         return _joined(named) if len(named) > 1 else None
-    usual = {word for words in WORDS for word in words} | {plain(name) for name in (wanted or {})}
+    usual = {plain(word) for words in WORDS for word in words} | {plain(name) for name in (wanted or {})}
     if wanted is not None and set(wanted) <= {"a", "b"}:
         usual |= {"a", "b"}
     kept: dict[str, dict[str, tuple[Path, str]]] = {}

@@ -250,14 +250,18 @@ class Bench:
         return found
 
     def against_originals(self, made: Part) -> dict[str, Measure]:
-        """How near records are to those they stand for: the mean over pairs, with its normal 95 % interval."""
+        """How near records are to those they stand for: the mean over pairs, with its normal 95 % interval; and how often their
+        own is the nearest."""
         from ..metrics.sets import mean_interval
 
-        kind = kind_of(self.sets.kind)
-        assert isinstance(kind, Paired) and self.sets.originals is not None
+        kind, true = kind_of(self.sets.kind), self.sets.originals
+        assert true is not None
         records, spec = (made.values, None) if made.records is None else made.records
-        measures = {}
-        for key, (values, protocol) in kind.paired(records, self.sets.originals, spec, self.sets.extractors).items():
+        originals = true.values if true.records is None else true.records[0]
+        measures = self._retrieval(made, true, originals)
+        if not isinstance(kind, Paired):
+            return measures
+        for key, (values, protocol) in kind.paired(records, originals, spec, self.sets.extractors).items():
             values = values[~np.isnan(values)]
             n = len(values)
             if n < 2:
@@ -266,6 +270,20 @@ class Bench:
             value, low, high = mean_interval(values)  # of decibels as well, which are negative where noise is louder
             measures[key] = Measure(value, f"{protocol}/n={n}", low, high)
         return measures
+
+    def _retrieval(self, made: Part, true: Part, originals: np.ndarray) -> dict[str, Measure]:
+        """The share of records that lead back to their own original; a note where there are too few to look among."""
+        from ..metrics import retrieval
+
+        seen: dict[bytes, int] = {}
+        identity = np.array([seen.setdefault(np.ascontiguousarray(one).tobytes(), len(seen)) for one in originals])
+        try:
+            one, other = self.features(made.values), self.features(true.values)
+            return {"retrieval": retrieval(one, other, identity, features=self.name, seed=self.seed)}
+        except GanvasError as error:
+            if (note := f"retrieval is left out: {error}") not in self.notes:
+                self.notes.append(note)
+            return {}
 
     def records(self) -> tuple[Any, Any, Any] | None:
         """What generated, training and held-out features were taken of; None where the parts hold records themselves."""

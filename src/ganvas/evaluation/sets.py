@@ -19,7 +19,7 @@ from ..data.aligning import aligned
 from ..data.finding import existing
 from ..errors import DataError, GanvasError
 from ..kinds import describe, kind_of
-from ..kinds.facets import Measured, Paired, Seen, Whole
+from ..kinds.facets import Measured, Seen, Whole
 from ..uses import ALL, Judged, build_options, uses_of
 from ..uses.judging import random_rows
 
@@ -83,7 +83,7 @@ class Sets:
     notes: list[str] = field(default_factory=list)
     asked: bool = False  # labels of the samples are what the generator was asked for
     phantom: str = ""  # the name of the phantom that the real data is, if it is one
-    originals: np.ndarray | None = None  # (N, ...) records that the samples stand for, where these are restored or translated
+    originals: Part | None = None  # what the samples stand for, where these are restored or made of other fields
     measures: dict[str, Measure] = field(default_factory=dict)  # what was measured on the way
     checkpoint: dict[str, Any] = field(default_factory=dict)
     beside: dict[str, Part] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class Sets:
             return replace(self, untrained=None, beside={}, words={}, notes=[])
         rows = [random_rows(len(part), min(most, len(part)), seed) for part in (self.generated, self.train, self.heldout)]
         made, train, held = (part.take(own) for part, own in zip((self.generated, self.train, self.heldout), rows, strict=True))
-        originals = None if self.originals is None else self.originals[rows[0]]
+        originals = None if self.originals is None else self.originals.take(rows[0])
         return replace(
             self, generated=made, train=train, heldout=held, originals=originals, untrained=None, beside={}, words={}, notes=[]
         )
@@ -153,7 +153,7 @@ def open_sets(
         raise GanvasError("--real is missing: name the real data the samples are compared with")
     if count is not None and count < 10:
         raise GanvasError(f"-n {count} is too few to judge: 10 or more")
-    originals: np.ndarray | None = None
+    originals: Part | None = None
     measures: dict[str, Measure] = {}
     beside: dict[str, Part] = {}
     words: dict[str, str] = {}
@@ -174,10 +174,8 @@ def open_sets(
         bare = _part(made.untrained, run.spec, dataset.spec, []).part.values
         beside = {name: _part(one.values, run.spec, dataset.spec, []).part for name, one in made.beside.items()}
         words, families = {name: one.words for name, one in made.beside.items()}, made.families
-        own = kind_of(dataset.spec.kind)
-        if made.originals is not None and isinstance(own, Paired):
-            true = _part(made.originals, run.spec, dataset.spec, []).part
-            originals = true.values if true.records is None else true.records[0]
+        if made.originals is not None:
+            originals = _part(made.originals, run.spec, dataset.spec, []).part
         notes += made.notes
     else:
         say(f"opening {_name(fake)} and {_name(real)}")
@@ -243,8 +241,8 @@ def _alike(sets: Sets) -> Sets:
         ]
         sets.generated, sets.train, sets.heldout = wide[:3]
         sets.beside = dict(zip(sets.beside, wide[3:], strict=True))
-        if sets.originals is not None and sets.originals.dtype != np.uint16:
-            sets.originals = sets.originals.astype(np.uint16) * 257
+        if sets.originals is not None and sets.originals.values.dtype != np.uint16:
+            sets.originals = replace(sets.originals, values=sets.originals.values.astype(np.uint16) * 257)
     return sets
 
 

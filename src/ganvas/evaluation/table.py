@@ -12,6 +12,7 @@ LOWER, HIGHER, NEAR_REAL, ZERO = "lower", "higher", "as `real`", "near 0"
 
 # key: (what it is called, which way is better). The order is that of reading: distance, fidelity and variety, pixels, classes.
 ROWS: dict[str, tuple[str, str]] = {
+    "retrieval": ("own original is the nearest", HIGHER),
     "psnr": ("PSNR to the original, dB", HIGHER),
     "ms_ssim_to_original": ("MS-SSIM to the original", HIGHER),
     "perceptual": ("LPIPS-like distance to it", LOWER),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ganvas.metrics.measure import Measure
     from ganvas.metrics.memorisation import Audit, audit
     from ganvas.metrics.neighbours import nearest, radii
+    from ganvas.metrics.pairs import retrieval
     from ganvas.metrics.pixels import IntensityHistogram, checkerboard_energy, diversity_ms_ssim, intensity_distance
     from ganvas.metrics.prdc import precision_recall_density_coverage
     from ganvas.metrics.spectrum import SpectrumMoments, draw_spectrum, radial_spectrum, spectrum_distance
@@ -57,6 +58,7 @@ __all__ = [
     "precision_recall_density_coverage",
     "radial_spectrum",
     "radii",
+    "retrieval",
     "spectrum_distance",
     "train_classifier",
 ]
@@ -92,6 +94,7 @@ _HOME = {
     "precision_recall_density_coverage": "prdc",
     "radial_spectrum": "spectrum",
     "radii": "neighbours",
+    "retrieval": "pairs",
     "spectrum_distance": "spectrum",
     "train_classifier": "extractors",
 }

@@ -43,7 +43,7 @@ def told_pairs(work: Work) -> str:
     kind = kind_of(work.spec.kind)
     if isinstance(kind, Paired):
         return f"; {kind.pair_measure} compares pairs"
-    return f"; {kind.says.noun} are judged as a set, no measure yet compares one with its original"
+    return f"; {kind.says.noun} are judged as a set, and compared with their originals by retrieval alone"
 
 
 def as_given(records: np.ndarray) -> Beside:

@@ -45,7 +45,9 @@ OBJECTIVES = ("adversarial", "squared-error")
 
 @dataclass(frozen=True)
 class Config:
-    width: int = knob(96, "channels at half resolution of all three networks; at most eight times as many inside", low=1, high=1024)
+    width: int = knob(
+        96, "channels at half resolution of all three networks; at most eight times as many inside", low=1, high=1024
+    )
     code_size: int = knob(64, "numbers of the code between the two halves of the converter", low=1)
     unassociated: bool = knob(True, "D_A gets another garment of the data as a negative; off: it may learn the looks alone")
     objective: str = knob(
@@ -58,7 +60,14 @@ class Config:
 
 
 WORK_PER_PAIR = 0.42 / 16**2  # GFLOP of one round for one pair of 64x64, by the square of the width
-PAIRS_WANTED = {16: 0.0, 24: 100_000.0, 32: 300_000.0, 64: 1_500_000.0, 96: 4_000_000.0}  # width -> pairs it takes to pay off
+PAIRS_WANTED = {
+    12: 0.0,
+    16: 40_000.0,
+    24: 100_000.0,
+    32: 300_000.0,
+    64: 1_500_000.0,
+    96: 4_000_000.0,
+}  # width -> pairs it takes to pay off
 
 
 def auto(situation: Situation) -> dict[str, Any]:
@@ -66,7 +75,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     garment = situation.spec["garment"]
     pixels = garment.height * garment.width / 64**2
     width = widest(situation, PAIRS_WANTED, lambda width: WORK_PER_PAIR * width**2 * pixels)
-    quick = {"batch_size": 32, "learning_rate": 5e-4} if width <= 32 else {"batch_size": 64}
+    quick = {"batch_size": 16, "learning_rate": 1e-3} if width <= 32 else {"batch_size": 64}
     return {"width": width, "ema_half_life": 1_000.0, **quick}
 
 
@@ -189,4 +198,6 @@ class PixelDTGan(System):
         photos, garments = batch["photo"], batch["garment"]
         if photos.shape != garments.shape:
             photos = photos.mean(1, keepdim=True).expand_as(garments)
-        return Panel(torch.stack([photos, self.translate(batch["photo"], None, noise), garments], 1), ("photo", "drawn", "true"))
+        return Panel(
+            torch.stack([photos, self.translate(batch["photo"], None, noise), garments], 1), ("photo", "drawn", "true")
+        )

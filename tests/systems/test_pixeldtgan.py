@@ -1,0 +1,152 @@
+"""PixelDTGAN: D_A, told of garments that do not belong, makes the converter draw the one that is worn; without, any will do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ganvas.batches import Batch, Noise
+from ganvas.config import build_config
+from ganvas.data import open_data
+from ganvas.data.streams import open_stream
+from ganvas.engine import Engine
+from ganvas.errors import GanvasError
+from ganvas.kinds import decode, encode
+from ganvas.kinds.image.spec import ImageSpec
+from ganvas.proofs.pixeldtgan import draw_figures
+from ganvas.store.records import Dataset, Field
+from ganvas.systems.translation.pixeldtgan import Config, PixelDTGan
+
+SPECS = {"garment": ImageSpec(3, 8, 8), "photo": ImageSpec(3, 8, 8)}
+
+
+def build(**settings: Any) -> PixelDTGan:
+    torch.manual_seed(0)
+    given = {"width": 8, "code_size": 16, "batch_size": 16, "learning_rate": 2e-3, "ema_half_life": 300.0, **settings}
+    return PixelDTGan(SPECS, build_config(Config, given))
+
+
+def wearers(count: int = 240) -> Dataset:
+    """A garment of one of two cuts and any colour; on the photograph it hangs somewhere on a ground of any colour."""
+    rng = np.random.default_rng(0)
+    garments, photos = np.full((count, 8, 8, 3), 255, np.uint8), np.empty((count, 8, 8, 3), np.uint8)
+    for garment, photo in zip(garments, photos, strict=True):
+        colour, tall = rng.integers(0, 256, 3), bool(rng.integers(2))
+        height, width = (6, 3) if tall else (3, 6)
+        top, left = rng.integers(0, 9 - height), rng.integers(0, 9 - width)
+        photo[:] = rng.integers(0, 256)
+        photo[top : top + height, left : left + width] = colour
+        top, left = (8 - height) // 2, (8 - width) // 2
+        garment[top : top + height, left : left + width] = colour
+    fields = {"garment": Field(SPECS["garment"], garments), "photo": Field(SPECS["photo"], photos)}
+    return Dataset(fields, None, np.arange(count), np.arange(count) >= 200, "wearers", "")
+
+
+def noise(seed: int = 0) -> Noise:
+    return Noise(torch.Generator().manual_seed(seed))
+
+
+def found_among_heldout(system: PixelDTGan, data: Dataset, rounds: int) -> float:
+    """Share of 40 held-out photographs whose own garment is nearest to what is drawn after `rounds`."""
+    engine = Engine(system, {"data": open_stream(data, system.feeds()["data"], 16, seed=0)}, seed=0)
+    for _ in range(rounds):
+        engine.play_round()
+    held = data.heldout_indices()
+    with engine.watching() as board:
+        drawn: Any = board.translate(encode(data.fields["photo"].values[held], SPECS["photo"]), None, noise())
+    made = decode(drawn, SPECS["garment"]).reshape(len(held), -1).astype(float)
+    true = data.fields["garment"].values[held].reshape(len(held), -1).astype(float)
+    return float((((made[:, None] - true[None]) ** 2).sum(2).argmin(1) == np.arange(len(held))).mean())
+
+
+def test_garments_that_do_not_belong_teach_which_one_does() -> None:
+    data = wearers()
+    found = {told: found_among_heldout(build(unassociated=told), data, 400) for told in (True, False)}
+    assert found[True] >= 0.2, found
+    assert found[False] <= 0.5 * found[True], found
+
+
+def test_a_garment_does_not_count_against_itself() -> None:
+    system = build()
+    same = torch.rand(1, 3, 8, 8).expand(6, -1, -1, -1)
+    photos = torch.rand(6, 3, 8, 8)
+    alike = system.tell_associated(Batch(noise(), {"garment": same, "photo": photos}), Any, {})  # type: ignore[arg-type]
+    few = build(unassociated=False).tell_associated(Batch(noise(), {"garment": same, "photo": photos}), Any, {})  # type: ignore[arg-type]
+    assert float(alike["fake"]) == pytest.approx(2 / 3 * float(few["fake"]), rel=1e-5), "nothing is left of the third term"
+
+
+def test_others_are_never_the_own_one() -> None:
+    system = build()
+    numbers = torch.arange(7.0).view(7, 1, 1, 1)
+    for seed in range(20):
+        others = system._others(Batch(noise(seed), {"garment": numbers, "photo": numbers}), {})
+        assert (others != numbers).all() and len(others.unique()) == 7
+    shared: dict[str, Any] = {}
+    batch = Batch(noise(), {"garment": numbers, "photo": numbers})
+    assert torch.equal(system._others(batch, shared), system._others(batch, shared)), "one garment for both discriminators"
+
+
+def test_the_domain_discriminator_moves_the_converter_through_the_garment_alone() -> None:
+    system = build()
+    photos = torch.rand(4, 3, 8, 8, requires_grad=True)
+    made = system.converter(photos.detach())
+    judged = system.convert(Batch(noise(), {"garment": made, "photo": photos}), Any, {"made": made})["fool domain"]  # type: ignore[arg-type]
+    (moved,) = torch.autograd.grad(judged, made)
+    assert float(moved.abs().sum()) > 0
+
+
+def test_squared_error_alone_has_no_discriminators() -> None:
+    system = build(objective="squared-error")
+    assert [player.name for player in system.players()] == ["converter"]
+    assert not any("discriminator" in name for name, _ in system.named_parameters())
+
+
+def test_unlike_sizes_are_refused_in_a_line() -> None:
+    spec = {"garment": ImageSpec(3, 16, 16), "photo": ImageSpec(3, 32, 32)}
+    with pytest.raises(GanvasError, match=r"garments of 16x16 and photographs of 32x32.*--size"):
+        PixelDTGan(spec, build_config(Config, {"width": 4}))
+
+
+def test_folders_are_understood_by_the_words_of_the_trade(tmp_path: Path) -> None:
+    source = draw_figures(tmp_path / "pairs", count=12, side=16)
+    for photo in (source / "photo").iterdir():
+        number, _, pose = photo.stem.partition("-")
+        if pose == "0":
+            photo.rename(photo.with_name(f"{number}.png"))
+        else:
+            photo.unlink()
+    (source / "pairs.csv").unlink()
+    for words in (("photos", "clothes"), ("pictures", "product"), ("img", "outfits")):
+        (source / "photo").rename(source / words[0])
+        (source / "garment").rename(source / words[1])
+        data = open_data(source, fields={"garment": ("image",), "photo": ("image",)}, progress=False)
+        assert len(data) == 12 and (data.fields["garment"].values[:, 0, 0] == 255).all(), words
+        (source / words[0]).rename(source / "photo")
+        (source / words[1]).rename(source / "garment")
+    (source / "photo" / "003.png").unlink()
+    told = open_data(source, fields={"garment": ("image",), "photo": ("image",)}, progress=False)
+    assert len(told) == 11 and any("003" in note for note in told.notes), told.notes
+
+
+def test_a_folder_of_pairs_trains_and_is_applied_and_judged(tmp_path: Path) -> None:
+    """Folders with the words that people use; results are pictures under the names of what was given."""
+    import ganvas
+    from ganvas.evaluation.judge import evaluate
+    from ganvas.run.train import train
+
+    source = draw_figures(tmp_path / "pairs", count=60, side=16)
+    data = open_data(source, fields={"garment": ("image",), "photo": ("image",)}, progress=False)
+    assert int(data.heldout.sum()) == 48 and len(data) == 240
+    given: dict[str, Any] = {"quiet": True, "sample_every": 0.0, "device": "cpu", "watch": "off"}
+    config = {"width": 4, "batch_size": 8, "code_size": 8}
+    train("pixeldtgan", source, out=tmp_path / "run", budget="3r", config=config, **given)
+    photo = sorted((source / "photo").iterdir())[0]
+    ganvas.apply(tmp_path / "run", [str(photo)], out=tmp_path / "out")
+    assert (tmp_path / "out" / photo.name).is_file()
+    found = evaluate(tmp_path / "run", features="pixels", audit=False)
+    assert found["retrieval"]["among"] == 12 and 0 <= found["retrieval"]["value"] <= 1
+    assert {"input", "mean", "untrained"} <= found["anchors"].keys()
