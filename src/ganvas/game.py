@@ -135,14 +135,16 @@ class Feed:
     """What a stream of the data deals.
 
     fields: name in the batch -> field of the data; empty: every field under its own name. of: name -> class (index) whose
-    records alone are dealt under it; several names are then unpaired, each in an order of its own (CycleGAN); with one name it
-    is that class alone (AnoGAN's normal records). second: names that are dealt from another record of the same group (the same
-    person in another pose); records that are alone in their group are not dealt. labelled: only records with a label. options:
-    of the kind's own stream (the length of a walk).
+    records alone are dealt under it, or several classes; several names are then unpaired, each in an order of its own
+    (CycleGAN); with one name it is that class alone (AnoGAN's normal records). told: name in the batch -> name of `of`;
+    under it stand the classes (B,) int64 of the records dealt there. second: names that are dealt from another record of the
+    same group (the same person in another pose); records that are alone in their group are not dealt. labelled: only records
+    with a label. options: of the kind's own stream (the length of a walk).
     """
 
     fields: Mapping[str, str] = field(default_factory=dict)
-    of: Mapping[str, int] = field(default_factory=dict)
+    of: Mapping[str, int | tuple[int, ...]] = field(default_factory=dict)
+    told: Mapping[str, str] = field(default_factory=dict)
     second: tuple[str, ...] = ()
     labelled: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -96,10 +96,11 @@ class DatasetStream:
             raise GanvasError(f"{dataset.source}: no group has two records, as pairs need: name groups in groups.csv")
         self.configure()
 
-    def _indices(self, only: int | None) -> np.ndarray:
+    def _indices(self, only: Only) -> np.ndarray:
         indices = _dealt(self.dataset, self.feed, only)
         if len(indices) == 0:
-            of = f" of class '{self.dataset.spec.classes[only]}'" if only is not None and self.dataset.spec.classes else ""
+            names = [f"'{self.dataset.spec.classes[own]}'" for own in _each(only) if self.dataset.spec.classes]
+            of = f" of class {' or '.join(names)}" if names else ""
             of = of or (" with a label" if self.feed.labelled else "")
             raise GanvasError(f"{self.dataset.source}: no record{of} is left for training; lower --heldout")
         return indices
@@ -137,6 +138,7 @@ class DatasetStream:
             fields |= fields_of(self.dataset, {name: self.names[name] for name in names}, chosen, noise)
             if len(self.orders) == 1:
                 labels = labels_of(self.dataset, rows, noise)
+            fields |= _told_classes(self.dataset, self.feed, chosen, noise)
         if self.size is not None:
             fields = {
                 name: torch.nn.functional.interpolate(value, size=self.size, mode="area") if value.dim() == 4 else value
@@ -148,7 +150,8 @@ class DatasetStream:
         """The first `count` training records (again from the first, if there are fewer), which are not counted."""
         rows = {name: np.resize(order.indices, count) for names, order in self.orders.items() for name in names}
         labels = None if len(self.orders) > 1 else labels_of(self.dataset, next(iter(rows.values())), noise)
-        return Batch(noise, fields_of(self.dataset, self.names, rows, noise), labels)
+        fields = fields_of(self.dataset, self.names, rows, noise) | _told_classes(self.dataset, self.feed, rows, noise)
+        return Batch(noise, fields, labels)
 
     def state(self) -> dict[str, Any]:
         """The position; the orders follow from the seed."""
@@ -165,18 +168,26 @@ class DatasetStream:
         self.position = state["position"]
 
 
-def _dealt(dataset: Dataset, feed: Feed, only: int | None) -> np.ndarray:
-    """Training records of one class, or all; with labels alone, if the feed says so."""
+Only = int | tuple[int, ...] | None
+"""A class, or several; None: all records."""
+
+
+def _each(only: Only) -> tuple[int, ...]:
+    return () if only is None else only if isinstance(only, tuple) else (only,)
+
+
+def _dealt(dataset: Dataset, feed: Feed, only: Only) -> np.ndarray:
+    """Training records of some classes, or all; with labels alone, if the feed says so."""
     indices = dataset.train_indices()
     labels = np.full(len(dataset), -1) if dataset.labels is None else dataset.labels
     if only is not None:
-        indices = indices[labels[indices] == only]
+        indices = indices[np.isin(labels[indices], _each(only))]
     return indices[labels[indices] >= 0] if feed.labelled else indices
 
 
 def trained_rows(dataset: Dataset, feeds: Mapping[str, Feed]) -> np.ndarray:
     """Indices (ascending) of the training records that these streams deal: all, or those of the classes that a system chose."""
-    everything: tuple[int | None, ...] = (None,)
+    everything: tuple[Only, ...] = (None,)
     dealt = [_dealt(dataset, feed, only) for feed in feeds.values() for only in tuple(feed.of.values()) or everything]
     return np.unique(np.concatenate(dealt))
 
@@ -184,7 +195,7 @@ def trained_rows(dataset: Dataset, feeds: Mapping[str, Feed]) -> np.ndarray:
 def learnt_from(system: Any, dataset: Dataset) -> dict[str, Any]:
     """What the stream `data` of a system deals of the training part: `records`, and `classes` by name, none where all are."""
     feed = system.feeds()["data"]
-    classes = [str(dataset.spec.classes[only]) for only in feed.of.values()]
+    classes = [str(dataset.spec.classes[own]) for only in feed.of.values() for own in _each(only)]
     return {"records": len(trained_rows(dataset, {"data": feed})), "classes": classes}
 
 
@@ -217,6 +228,12 @@ def fields_of(
     return found
 
 
+def _told_classes(dataset: Dataset, feed: Feed, rows: Mapping[str, np.ndarray], noise: Noise) -> dict[str, Tensor]:
+    """The classes that the feed wants told, of the records at rows[name], by their name in the batch."""
+    wanted = {name: labels_of(dataset, rows[of], noise) for name, of in feed.told.items() if of in rows}
+    return {name: labels for name, labels in wanted.items() if labels is not None}
+
+
 def labels_of(dataset: Dataset, rows: np.ndarray, noise: Noise) -> Tensor | None:
     """Class indices of the records."""
     if dataset.labels is None:
@@ -226,19 +243,24 @@ def labels_of(dataset: Dataset, rows: np.ndarray, noise: Noise) -> Tensor | None
 
 def dealt_classes(system: Any) -> tuple[int, ...]:
     """The classes that the stream `data` of a system deals from, in the order of their names; none means all records."""
-    return tuple(system.feeds()["data"].of.values())
+    return tuple(own for only in system.feeds()["data"].of.values() for own in _each(only))
+
+
+def target_classes(system: Any) -> tuple[int, ...]:
+    """The classes that a system translates to: those that it names (`targets`), else all that it is dealt."""
+    return tuple(getattr(system, "targets", ())) or dealt_classes(system)
 
 
 def shown_batch(dataset: Dataset, feed: Feed, count: int, noise: Noise) -> Batch:
     """A fixed batch for pictures during training: `count` records spread over the held-out part (over all, if none is)."""
 
-    def spread(only: int | None) -> np.ndarray:
+    def spread(only: Only) -> np.ndarray:
         indices = dataset.heldout_indices()
         if not len(indices):
             indices = np.arange(len(dataset))
         if only is not None and dataset.labels is not None:
-            of_class = indices[dataset.labels[indices] == only]
-            indices = of_class if len(of_class) else np.flatnonzero(dataset.labels == only)
+            of_class = indices[np.isin(dataset.labels[indices], _each(only))]
+            indices = of_class if len(of_class) else np.flatnonzero(np.isin(dataset.labels, _each(only)))
         return indices[np.linspace(0, len(indices) - 1, count).round().astype(np.int64)]
 
     names = field_names(dataset, feed)
@@ -246,7 +268,8 @@ def shown_batch(dataset: Dataset, feed: Feed, count: int, noise: Noise) -> Batch
     for name in feed.second:  # the next record of its group
         rows[name] = np.array([_next_of_group(dataset, int(row)) for row in rows[name]])
     labels = None if len(feed.of) > 1 else labels_of(dataset, next(iter(rows.values())), noise)
-    return Batch(noise, fields_of(dataset, names, rows, noise), labels)
+    fields = fields_of(dataset, names, rows, noise) | _told_classes(dataset, feed, rows, noise)
+    return Batch(noise, fields, labels)
 
 
 def _next_of_group(dataset: Dataset, row: int) -> int:

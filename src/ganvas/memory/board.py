@@ -222,7 +222,9 @@ class Blank:
         main = next(iter(self.fields.values()))
         labels = torch.zeros(count, dtype=torch.int64, device=device) if main.classes and len(self.feed.of) < 2 else None
         names = self.feed.fields or (dict.fromkeys(self.feed.of, next(iter(self.fields))) or {n: n for n in self.fields})
-        return Batch(noise, {name: self._blank(self.fields[own], count, device) for name, own in names.items()}, labels)
+        fields = {name: self._blank(self.fields[own], count, device) for name, own in names.items()}
+        told = {name: torch.zeros(count, dtype=torch.int64, device=device) for name in self.feed.told}
+        return Batch(noise, fields | told, labels)
 
     def _blank(self, spec: Any, count: int, device: Any) -> torch.Tensor:
         with _disable_current_modes():  # symbols have no numbers to turn into records

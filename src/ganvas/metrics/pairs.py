@@ -1,4 +1,4 @@
-"""Measures of pairs, whatever their kind. Retrieval: whether what was made of a record leads back to the true one, among others.
+"""Measures of pairs, whatever their kind. Retrieval: whether what was made of a record leads to the true one, among others.
 
 For what has one right answer but need not match it place by place. Not for how near the two are: `facets.Paired` of each kind.
 """

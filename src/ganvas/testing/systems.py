@@ -138,10 +138,11 @@ def what_it_settles_stands_in_its_config(case: Case) -> None:
     values = vars(system.config)
     for name, feed in system.feeds().items():
         for field, only in feed.of.items():
-            chosen = main_spec(system.spec).classes[only]
+            classes = main_spec(system.spec).classes
+            chosen = tuple(classes[own] for own in only) if isinstance(only, tuple) else classes[only]
             expect(
                 chosen in values.values(),
-                f"{case.file}: '{field}' of the feed '{name}' is the class '{chosen}', and no setting says so: have a setting "
+                f"{case.file}: '{field}' of the feed '{name}' is {chosen!r}, and no setting says so: have a setting "
                 "for it, and replace self.config by one that names it (dataclasses.replace)",
             )
     again = case.subject.system_class(case.given(), system.config)

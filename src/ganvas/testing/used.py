@@ -109,7 +109,7 @@ def _put_to(use: Use, system: Any, where: str) -> dict[str, Any]:
     """What a use makes, by field and target, after looking at its form."""
     import torch
 
-    from ..data.streams import dealt_classes
+    from ..data.streams import target_classes
     from ..specs import REAL
 
     specs = system.spec if isinstance(system.spec, dict) else {REAL: system.spec}
@@ -119,7 +119,7 @@ def _put_to(use: Use, system: Any, where: str) -> dict[str, Any]:
     chosen = {name: value for name, value in QUICK.items() if name in known}
     targets: list[str | None] = [None]
     if "to" in known and len(specs) == 1 and work.spec.classes:
-        targets = [CLASSES[k] for k in dealt_classes(system) or range(len(CLASSES))]
+        targets = [CLASSES[k] for k in target_classes(system) or range(len(CLASSES))]
     found: dict[str, Any] = {}
     needed = tuple(name for name, must in more.items() if must)
     for names in dict.fromkeys([needed, tuple(more)]):

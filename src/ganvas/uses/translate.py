@@ -27,10 +27,10 @@ class Options:
 
 
 def classes_of(work: Work) -> dict[str, int]:
-    """The classes that the system was taught, by name."""
-    from ..data.streams import dealt_classes
+    """The classes that the system translates to, by name."""
+    from ..data.streams import target_classes
 
-    able = list(dealt_classes(work.system)) or list(range(len(work.spec.classes)))
+    able = list(target_classes(work.system)) or list(range(len(work.spec.classes)))
     return {work.spec.classes[index]: index for index in able}
 
 
@@ -41,6 +41,8 @@ def target_of(work: Work, to: str | None) -> int | None:
             raise GanvasError(f"--to is for runs that translate between classes; {work.name} makes {work.main}")
         return None
     known = classes_of(work)
+    if to is None and len(known) == 1:
+        return next(iter(known.values()))
     if to is None:
         raise GanvasError(f"translate to which? Add  --to {' or  --to '.join(known)}")
     if to not in known:
@@ -63,18 +65,22 @@ def tell(work: Work, options: Options) -> str:
 
 
 def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options) -> Judged:
-    """Held-out records of the other classes, translated, against real ones of the target (the last class it was taught, unless
-    told otherwise); or the main field of held-out records made of their others, with the true one beside."""
+    """Held-out records of other classes that it was taught, translated, against real ones of the target (the last one that it
+    translates to, unless told otherwise); or the main field of held-out records made of their others, with the true one
+    beside."""
     if len(work.fields) > 1:
         target_of(work, options.to)
         return _judged_fields(work, fresh, dataset, count, options)
+    from ..data.streams import dealt_classes
+
     known = classes_of(work)
+    taught = dealt_classes(work.system) or tuple(known.values())
     name = list(known)[-1] if options.to is None else options.to
     options = replace(options, to=name)
     target = target_of(work, name)
     held = dataset.heldout_indices()
     labels = np.zeros(0) if dataset.labels is None else dataset.labels
-    rows = held[np.isin(labels[held], [index for index in known.values() if index != target])] if len(labels) else held[:0]
+    rows = held[np.isin(labels[held], [index for index in taught if index != target])] if len(labels) else held[:0]
     if len(rows) < LEAST:
         raise GanvasError(f"{dataset.source} holds out {len(rows)} records to translate to {name}: {LEAST} or more")
     rows = at_most(rows, count, work.seed)
