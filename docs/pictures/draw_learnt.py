@@ -1,8 +1,10 @@
-"""The pictures of docs/systems/gan-cls.md, pix2pix.md and srgan.md: what runs on worlds that ganvas draws itself made.
+"""Pictures of docs/systems (gan-cls, pix2pix, pixeldtgan, dtn, srgan): what runs on worlds that ganvas draws itself made.
 
-    python docs/pictures/draw_learnt.py worlds OUT                 captioned shapes and walls of bricks, as in the proofs
+    python docs/pictures/draw_learnt.py worlds OUT                 shapes, walls, figures, digits, as in the proofs
     python docs/pictures/draw_learnt.py captions RUN OUT.png       a caption a row: its name, and six pictures
     python docs/pictures/draw_learnt.py pairs RUN OUT.png          held-out maps, what is made of them, the true photographs
+    python docs/pictures/draw_learnt.py garments RUN OUT.png       held-out figures, what is drawn of them, what they wear
+    python docs/pictures/draw_learnt.py transfers RUN OUT.png      held-out digits in colours, and as clean ones
     python docs/pictures/draw_learnt.py enlarged RUN OUT.png       held-out images: small, bicubic, enlarged, true
 
 Nothing is chosen: the first held-out records are shown, seed 0. The pages hold the commands that the runs were made with.
@@ -75,6 +77,35 @@ def pairs(run: Run, file: Path) -> None:
     sheet(rows, file, beside=60)
 
 
+def garments(run: Run, file: Path) -> None:
+    import torch
+
+    data = data_of(run)
+    photos, worn, held = (
+        data.fields["photo"],
+        data.fields["garment"],
+        data.heldout_indices()[:: len(data.heldout_indices()) // 8],
+    )
+    given = np.asarray(photos.values[held[:8]])
+    with torch.no_grad():
+        made = run.system.translate(encode(given, photos.spec), None, Noise.seeded(0))
+    true = list(np.asarray(worn.values[held[:8]]))
+    sheet([("photo", list(given)), ("drawn", list(decode(made, worn.spec, 8))), ("worn", true)], file, cell=80, beside=60)
+
+
+def transfers(run: Run, file: Path) -> None:
+    import torch
+
+    data = data_of(run)
+    held, (target,) = data.heldout_indices(), run.system.targets
+    asked = np.asarray(data.labels)[held]
+    first = [held[asked == own][0] for own in np.unique(asked) if own != target]
+    given = np.asarray(data.values[np.array(first)])
+    with torch.no_grad():
+        made = run.system.translate(encode(given, data.spec), target, Noise.seeded(0))
+    sheet([("source", list(given)), ("drawn", list(decode(made, data.spec, 8)))], file, cell=64, beside=60)
+
+
 def enlarged(run: Run, file: Path) -> None:
     import torch
 
@@ -94,18 +125,24 @@ def enlarged(run: Run, file: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("worlds", "captions", "pairs", "enlarged"))
+    parser.add_argument("what", choices=("worlds", "captions", "pairs", "garments", "transfers", "enlarged"))
     parser.add_argument("places", nargs="+", type=Path)
     options = parser.parse_args()
     if options.what == "worlds":
+        from ganvas.proofs.dtn import set_digits, write_domains
         from ganvas.proofs.gan_cls import _shapes
         from ganvas.proofs.pix2pix import _walls
+        from ganvas.proofs.pixeldtgan import draw_figures
 
         _shapes(options.places[0] / "shapes")
         _walls(options.places[0] / "walls", 400)
+        draw_figures(options.places[0] / "figures")
+        write_domains(options.places[0] / "digits.npz", *set_digits())
         return
     run, file = Run(options.places[0], which="last"), options.places[1]
-    {"captions": captions, "pairs": pairs, "enlarged": enlarged}[options.what](run, file)
+    {"captions": captions, "pairs": pairs, "garments": garments, "transfers": transfers, "enlarged": enlarged}[options.what](
+        run, file
+    )
 
 
 if __name__ == "__main__":

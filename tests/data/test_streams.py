@@ -123,6 +123,19 @@ def test_domains_come_side_by_side_unpaired_and_resume_exactly() -> None:
     assert [shown(p["a"])[0] for p in pieces] == shown(batch["a"])
 
 
+def test_several_classes_under_one_name_come_with_their_classes() -> None:
+    data = pictures(labels=np.arange(12) % 3)
+    feed = Feed(of={"source": (0, 2), "target": 1}, told={"class": "source"})
+    stream = DatasetStream(data, 6, seed=1, feed=feed)
+    for batch in (stream.draw(noise()), stream.draw(noise()), stream.example(6, noise()), shown_batch(data, feed, 2, noise())):
+        assert [number % 3 for number in shown(batch["source"])] == batch["class"].tolist()
+        assert set(batch["class"].tolist()) <= {0, 2} and all(number % 3 == 1 for number in shown(batch["target"]))
+        assert batch.labels is None
+    assert sorted(shown(DatasetStream(data, 7, seed=1, feed=feed).draw(noise())["source"])) == [0, 2, 3, 5, 6, 8, 9]
+    with pytest.raises(GanvasError, match="of class 'a' or 'b'"):
+        DatasetStream(pictures(labels=np.full(12, -1)), 2, feed=Feed(of={"real": (0, 1)}))
+
+
 def test_pictures_during_training_show_records_that_are_held_out() -> None:
     batch = shown_batch(pictures(), PAIR, 3, noise())
     assert (shown(batch["a"]), shown(batch["b"])) == ([10] * 3, [11] * 3)

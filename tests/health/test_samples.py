@@ -10,6 +10,8 @@ import pytest
 
 from ganvas.game import Feed
 from ganvas.health.samples import Stillness, Variety, data_findings, distances
+from ganvas.kinds.image.spec import ImageSpec
+from ganvas.store.records import Dataset, Field
 
 
 def records(count: int = 64, seed: int = 0, spread: float = 1.0) -> np.ndarray:
@@ -95,8 +97,13 @@ def test_a_player_without_a_turn_may_rest() -> None:
 def test_data_without_variety(different: int, kind: set[str]) -> None:
     values = np.random.default_rng(0).integers(0, 256, (different, 6, 6, 1), dtype=np.uint8)
     values = values[np.arange(200) % different]
-    dataset: Any = SimpleNamespace(
-        values=values, labels=None, spec=SimpleNamespace(kind="image"), train_indices=lambda: np.arange(200)
-    )
     system: Any = SimpleNamespace(feeds=lambda: {"data": Feed()})
-    assert {found for found, _, _ in data_findings(system, dataset, 0)} == kind
+    every, spec = np.arange(200), ImageSpec(1, 6, 6)
+
+    def found(fields: dict[str, Field]) -> set[str]:
+        return {kind for kind, _, _ in data_findings(system, Dataset(fields, None, every, every < 0, "some", ""), 0)}
+
+    assert found({"real": Field(spec, values)}) == kind
+    photos = np.random.default_rng(1).integers(0, 256, (200, 6, 6, 1), dtype=np.uint8)
+    paired = found({"garment": Field(spec, values), "photo": Field(spec, photos)})
+    assert paired == kind - {"repeated data"}, "one garment on many photographs is no copy"

@@ -60,7 +60,8 @@ def some_rows(rows: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 def data_findings(system: Any, dataset: Any, seed: int) -> list[Finding]:
-    """Whether the data holds one record many times, or few records repeated. For records of continuous numbers."""
+    """Whether what is to be made is always the same, or few records are repeated, in all of their fields. For records of
+    continuous numbers."""
     spec = dataset.spec
     if kind_of(spec.kind).says.discrete:  # records may well be equal
         return []
@@ -69,9 +70,19 @@ def data_findings(system: Any, dataset: Any, seed: int) -> list[Finding]:
     rows = some_rows(learnt_rows(system, dataset, dataset.train_indices()), max(64, min(4096, BYTES // size)), seed)
     if len(rows) < 16:
         return []
-    kinds = len({hashlib.blake2b(np.ascontiguousarray(values[row]).tobytes(), digest_size=16).digest() for row in rows})
-    if kinds == 1:
+
+    def different(fields: list[Any]) -> int:
+        prints = set()
+        for row in rows:
+            own = hashlib.blake2b(digest_size=16)
+            for field in fields:
+                own.update(np.ascontiguousarray(field.values[row]).tobytes())
+            prints.add(own.digest())
+        return len(prints)
+
+    if different([dataset.fields[dataset.main]]) == 1:
         return [("constant data", f"all of {len(rows):,} records are the same", 0)]
+    kinds = different(list(dataset.fields.values()))  # one garment on many photographs makes many records
     if kinds < DISTINCT * len(rows):
         return [("repeated data", f"{kinds:,} different ones among {len(rows):,} records", 0)]
     return []

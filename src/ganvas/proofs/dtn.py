@@ -1,7 +1,7 @@
 """The proof of `dtn`: digits in colours and noise are drawn as clean digits, and stay the digits that they were.
 
 The clean digits that are learnt from are others than the coloured ones, and nobody says which they are. The judge is a
-classifier of clean digits that takes no part in any training. Without the real data, digits are set in the font that pillow brings.
+classifier of clean digits that takes no part in any training. Without the real data, digits are set in a font.
 """
 
 from __future__ import annotations

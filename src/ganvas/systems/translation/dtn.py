@@ -1,7 +1,7 @@
 """DTN, the domain transfer network. Taigman, Polyak, Wolf, 2017, "Unsupervised Cross-Domain Image Generation" (ICLR,
 arXiv 1611.02200).
 
-Images of a source domain are drawn anew as a target domain has them, without pairs. What must stay is said by f, which is learnt
+Images of a source domain are drawn as a target domain has them, without pairs. What must stay is said by f, which is learnt
 on the classes of the source and then left alone; G = g(f(x)), and g is trained on images x of source S and target T:
     D tells three apart:  L_D = -E_S log D_1(G(x)) - E_T log D_2(G(x)) - E_T log D_3(x)
     G passes as the third: L_GANG = -E_S log D_3(G(x)) - E_T log D_3(G(x))
