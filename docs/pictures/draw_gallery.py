@@ -2,7 +2,8 @@
 
     python docs/pictures/draw_gallery.py            writes docs/pictures/gallery.png
 
-Nothing is trained or chosen here: each tile is the left of the panel `system, seed 0` in benchmarks/proofs/results.
+Nothing is trained or chosen here: each tile is the left of the panel `system, seed 0` in benchmarks/proofs/results, or, of
+systems whose proof shows real records, the left of the picture of their page, which was made of drawn worlds.
 """
 
 from __future__ import annotations
@@ -24,12 +25,20 @@ TILES = {
     "netgan": "netgan: a graph",
     "wgan-gp": "wgan-gp: 25 modes",
     "anogan": "anogan: nodules found",
+    "pixeldtgan": "pixeldtgan: what is worn",
+    "dtn": "dtn: digits made clean",
 }
 """System -> what is written below its tile."""
+OF_PAGES = ("pixeldtgan", "dtn")
+"""Systems whose tile is the left of docs/pictures/NAME.png, without the words beside it."""
+WORDS = 60
 
 
 def panel_of(system: str) -> Image.Image:
     """The panel of the system in the picture of its proof: what lies below the second title, beyond the chart."""
+    if system in OF_PAGES:
+        picture = Image.open(Path(__file__).parent / f"{system}.png").convert("RGB")
+        return picture.crop((WORDS, 0, min(picture.width, WORDS + picture.height), picture.height))
     picture = Image.open(RESULTS / f"{system}.png").convert("RGB")
     pixels = np.asarray(picture)
     inked = (pixels < 250).any(2)
