@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("places", nargs="+", type=Path)
     options = parser.parse_args()
     if options.what == "worlds":
-        from ganvas.proofs.dtn import set_digits, write_domains
+        from ganvas.proofs.dtn import brought_to, set_digits, write_domains
         from ganvas.proofs.gan_cls import _shapes
         from ganvas.proofs.pix2pix import _walls
         from ganvas.proofs.pixeldtgan import draw_figures
@@ -137,7 +137,8 @@ def main() -> None:
         _shapes(options.places[0] / "shapes")
         _walls(options.places[0] / "walls", 400)
         draw_figures(options.places[0] / "figures")
-        write_domains(options.places[0] / "digits.npz", *set_digits())
+        digits, numbers = set_digits(8000)
+        write_domains(options.places[0] / "digits.npz", brought_to(digits, 16), numbers)
         return
     run, file = Run(options.places[0], which="last"), options.places[1]
     {"captions": captions, "pairs": pairs, "garments": garments, "transfers": transfers, "enlarged": enlarged}[options.what](

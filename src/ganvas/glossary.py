@@ -8,6 +8,7 @@ from __future__ import annotations
 
 ALSO: dict[str, tuple[str, ...]] = {
     "latent_size": ("latent", "z_dim", "nz", "latent_dim", "noise_dim", "z_size"),
+    "code_size": ("bottleneck", "code_dim", "n_bottleneck"),
     "width": ("ngf", "ndf", "channels", "base_channels", "nf", "dim"),
     "blocks": ("n_blocks", "res_blocks", "n_residual_blocks"),
     "patch_depth": ("n_layers_d", "n_layers"),

@@ -33,7 +33,7 @@ def arm(task: Task, config: dict[str, Any]) -> Outcome:
     """Train, draw every held-out digit as a clean one, and let the judge read it."""
     clean, numbers = set_digits() if task.phantom else _mnist(Path(task.data))
     side = LARGE_SIDE if task.large else SIDE
-    source, truth = write_domains(task.folder / "digits.npz", _at(clean, side), numbers)
+    source, truth = write_domains(task.folder / "digits.npz", brought_to(clean, side), numbers)
     run, facts = trained(task, "dtn", (LARGE if task.large else COMMON) | config, data=str(source), threads=1, precision="32")
     dataset = data_of(run)
     held = dataset.heldout_indices()
@@ -87,7 +87,7 @@ def in_colours(digits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(noisy.clip(0, 255)).astype(np.uint8)
 
 
-def _at(digits: np.ndarray, side: int) -> np.ndarray:
+def brought_to(digits: np.ndarray, side: int) -> np.ndarray:
     """Digits (N, 32, 32) brought to a side that divides it, by means."""
     step = digits.shape[1] // side
     means = digits.reshape(len(digits), side, step, side, step).mean((2, 4))

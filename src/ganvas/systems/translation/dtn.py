@@ -58,7 +58,7 @@ class Config:
     constancy_weight: float = knob(15.0, "weight of f being the same of what is drawn (alpha)", low=0.0)
     identity_weight: float = knob(15.0, "weight of leaving images of the target as they are (beta)", low=0.0)
     smoothness_weight: float = knob(0.0, "weight of the total variation of what is drawn (gamma)", low=0.0)
-    learning_rate: float = knob(3e-4, "learning rate of D and g (Adam)", low=0.0)
+    learning_rate: float = knob(3e-4, "learning rate of both players of the game (Adam)", low=0.0)
     beta1: float = knob(0.9, "first beta of Adam", low=0.0, high=0.9999)
     ema_half_life: float = knob(0.0, "half-life in samples of the g that is used afterwards; 0: none", low=0.0)
     batch_size: int = knob(128, "images of source and of target in a batch", low=1)
