@@ -1,11 +1,11 @@
 """Scanners other than MR for the heads of the phantom `brain`: CT in Hounsfield units, and PET of a glucose tracer.
 
-What a tissue shows here has nothing to do with what it shows in MR: bone is dark in MR and brightest in CT, and metabolism is seen
-by PET alone. So a method that guesses one from the other is asked for anatomy, not for another grey scale.
+What a tissue shows here has nothing to do with what it shows in MR: bone is dark in MR and brightest in CT, and metabolism is
+seen by PET alone. So a method that guesses one from the other is asked for anatomy, not for another grey scale.
 
-Hounsfield units are usual ones at 120 kV (Bushberg et al., The Essential Physics of Medical Imaging, 3rd ed., ch. 10; white matter
-20 to 30, grey 35 to 45). Uptake is in standardised values as of a resting adult after fluorodeoxyglucose (grey about twice to
-three times white matter; Berti et al. 2014, Clin. Transl. Imaging 2:3); tumours take up more than white matter, dead cores little.
+Hounsfield units are usual ones at 120 kV (Bushberg et al., The Essential Physics of Medical Imaging, 3rd ed., ch. 10; white
+matter 20 to 30, grey 35 to 45). Uptake is in standardised values as of a resting adult after fluorodeoxyglucose: grey matter
+two to three times white; tumours above it, dead cores hardly any. Which values exactly is a choice.
 """
 
 from __future__ import annotations
@@ -47,13 +47,11 @@ def scanned(contrast: str, names: Sequence[str], tissue: Array, pixel: Array, fa
     if contrast == "ct":
         above = softened(picture - np.float32(LOWEST_HU), _CT_BLUR_MM / pixel)
         noise = rng.standard_normal(picture.shape, np.float32) * np.float32(_CT_NOISE_HU)
-        grey: Array = np.clip((above + noise) / SPAN_HU, 0, 1)
-        return grey
+        return np.asarray(np.clip((above + noise) / SPAN_HU, 0, 1))
     expected = softened(picture, _PET_BLUR_MM / pixel)
     # Poisson of many counts is nearly normal; blurred with the picture it is what a smoothed reconstruction shows.
     noise = rng.standard_normal(picture.shape, np.float32) * np.sqrt(np.maximum(expected, 0.05) / _PET_COUNTS)
-    grey = np.clip((expected + noise) / SPAN_SUV, 0, 1)
-    return grey
+    return np.asarray(np.clip((expected + noise) / SPAN_SUV, 0, 1))
 
 
 def softened(images: Array, sigma: Array) -> Array:
