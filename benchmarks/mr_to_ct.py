@@ -4,11 +4,12 @@
     python benchmarks/mr_to_ct.py --targets ct --seeds 0 --rounds 300
 
 `pix2pix` learns slices of 320 heads with pairs (64 pixels, width 16, one thread) and translates 80 heads that it never saw.
-Beside it stand the best that grey levels alone can do, the mean of the target for each level of the MR slice, and the mean target.
+Beside it stand the best that grey levels alone can do, the mean of the target for each level of the MR slice, and the mean
+target.
 CT errors are in Hounsfield units, overall and where the true CT is air (below -400 HU), soft or bone (above 400 HU); and the
-overlap (Dice) of bone. Of PET: errors of the standardised uptake; and of lesions with 12 pixels or more, in how many the mean uptake
-of made and true slices differs by at most a quarter ("kept"), and how much of the true excess over the brain around is left. In
-slices without a lesion, spots of 12 pixels whose uptake is above nearly all true pixels of healthy slices ("invented").
+overlap (Dice) of bone. Of PET: errors of the standardised uptake; and of lesions with 12 pixels or more, in how many the mean
+uptake of made and true slices differs by at most a quarter ("kept"), and how much of the true excess over the brain around is
+left. In slices without a lesion, spots of 12 pixels whose uptake is above nearly all true pixels of healthy slices ("invented").
 
 Results: benchmarks/results/mr_to_ct.json.
 """
