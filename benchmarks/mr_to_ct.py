@@ -9,7 +9,7 @@ target.
 CT errors are in Hounsfield units, overall and where the true CT is air (below -400 HU), soft or bone (above 400 HU); and the
 overlap (Dice) of bone. Of PET: errors of the standardised uptake; and of lesions with 12 pixels or more, in how many the mean
 uptake of made and true slices differs by at most a quarter ("kept"), and how much of the true excess over the brain around is
-left. In slices without a lesion, spots of 12 pixels whose uptake is above nearly all true pixels of healthy slices ("invented").
+left. In slices without a lesion, spots of 12 pixels with an uptake above nearly all true pixels of healthy slices ("invented").
 
 Results: benchmarks/results/mr_to_ct.json.
 """
