@@ -137,8 +137,8 @@ class Feed:
     fields: name in the batch -> field of the data; empty: every field under its own name. of: name -> class (index) whose
     records alone are dealt under it; several names are then unpaired, each in an order of its own (CycleGAN); with one name it
     is that class alone (AnoGAN's normal records). second: names that are dealt from another record of the same group (the same
-    person in another pose); records that are alone in their group are not dealt. labelled: only records with a label. options:
-    of the kind's own stream (the length of a walk).
+    person in another pose); records that are alone in their group are not dealt. labelled: only records with a label, which
+    those of a class called `unlabelled` have not. options: of the kind's own stream (the length of a walk).
     """
 
     fields: Mapping[str, str] = field(default_factory=dict)

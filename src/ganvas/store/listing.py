@@ -81,7 +81,10 @@ def class_indices(
     if all(name is None for name in names):
         return None, ()
     if any(name is None for name in names):
-        raise DataError(f"{source}: some {noun} have a label and some have none: label all or none")
+        raise DataError(
+            f"{source}: some {noun} have a label and some have none: label all or none, or call the others 'unlabelled' "
+            "(semi-gan learns from both)"
+        )
     classes = sorted({str(name) for name in names}, key=natural)
     alike: dict[str, list[str]] = {}
     for name in classes:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +24,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from ganvas.batches import Noise
 from ganvas.config import knob
 from ganvas.errors import GanvasError
-from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
+from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.networks.convolutional import ConvolutionalEncoder, ConvolutionalGenerator
 from ganvas.networks.perceptron import Perceptron
@@ -109,9 +108,6 @@ class AcGan(System):
             self.generator = Perceptron(given, size, shape=spec.shape, **shape)
             self.discriminator = Perceptron(size, told, shape=(told,), **shape)
         self.average = copy.deepcopy(self.generator)
-
-    def feeds(self) -> Mapping[str, Feed]:
-        return {"data": Feed(labelled=True)}
 
     def players(self) -> tuple[Player, ...]:
         def rule(rate: float) -> Any:
