@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from . import Outcome, Task
 
 EACH = 100  # images of each class
-PHANTOM = {"size": "32", "phantom_count": 2000}
+PHANTOM: dict[str, Any] = {"size": "32", "phantom_count": 2000}
 
 
 def learnt(task: Task, system: str, config: Mapping[str, Any], **settings: Any) -> tuple[Run, Dataset, dict[str, Any]]:
@@ -24,6 +24,17 @@ def learnt(task: Task, system: str, config: Mapping[str, Any], **settings: Any) 
     settings |= PHANTOM if task.phantom else {}
     run, facts = trained(task, system, dict(config), **settings)
     return run, data_of(run), facts
+
+
+def images_of(task: Task) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(images (N, H, W, C) uint8, labels (N,), whether each is held out (N,)) of the real data, or of the phantom."""
+    from ..data.dataset import open_data
+
+    options: dict[str, Any] = PHANTOM if task.phantom else {}
+    dataset = open_data(task.data, seed=task.seed, progress=False, **options)
+    assert dataset.labels is not None
+    held = np.isin(np.arange(len(dataset)), dataset.heldout_indices())
+    return np.asarray(dataset.values), dataset.labels, held
 
 
 def of_every_class(run: Run, seed: int, each: int = EACH) -> tuple[np.ndarray, np.ndarray]:
@@ -34,7 +45,7 @@ def of_every_class(run: Run, seed: int, each: int = EACH) -> tuple[np.ndarray, n
 
 
 def obeyed(task: Task, system: str, config: Mapping[str, Any], **settings: Any) -> Outcome:
-    """Train, ask for every class, and let a classifier of the training images, which took no part in the training, say what came.
+    """Train, ask for every class, and let a classifier of real images, which took no part in that, say what came.
 
     more: the same of each class, of held-out images, and the variety inside classes as a share of that of real ones.
     """

@@ -1,4 +1,4 @@
-"""The proof of `acgan`: a digit that a classifier of real digits recognises as what was asked for, without narrowing classes."""
+"""The proof of `acgan`: a classifier of real digits recognises what was asked for, and classes are not narrowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classify: of which class a record is, `ganvas apply RUN FOLDER --as classify`, by what was learnt of few labels, or of none."""
+"""Classify: of which class a record is, `ganvas apply RUN FOLDER --as classify`."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
         return {}
 
     def said(rows: np.ndarray) -> np.ndarray:
-        pieces = in_pieces(work, {work.main: np.asarray(dataset.values[rows])}, lambda given: run(work, given, None)["class"].cpu())
+        pieces = in_pieces(
+            work, {work.main: np.asarray(dataset.values[rows])}, lambda given: run(work, given, None)["class"].cpu()
+        )
         found: np.ndarray = np.concatenate([piece.numpy() for piece in pieces])
         return found
 

@@ -15,6 +15,7 @@ Records without a label are of a class called `unlabelled`: a folder beside thos
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -97,11 +98,11 @@ class Classifier(nn.Module):
         made: list[nn.Module] = []
         if config.network == "perceptron":
             sizes = [math.prod(shape), *(config.width * times for times in (4, 2, 1, 1, 1))]
-            made = [nn.Linear(before, after) for before, after in zip(sizes, sizes[1:], strict=False)]
+            made = [nn.Linear(before, after) for before, after in itertools.pairwise(sizes)]
         else:
             stages, _ = stages_and_base(height, columns)
             sizes = [channels, *sizes_for(config.width, [2] * stages)]
-            for before, after in zip(sizes, sizes[1:], strict=False):
+            for before, after in itertools.pairwise(sizes):
                 made.append(nn.Conv2d(before, after, 4, 2, 1))
             sizes.append(sizes[-1])
             made.append(nn.Conv2d(sizes[-1], sizes[-1], (height // 2**stages, columns // 2**stages)))
@@ -138,6 +139,7 @@ class FullyConnectedGenerator(nn.Module):
 
 class SemiGan(System):
     Config = Config
+    place_of: Tensor
     couples_batch = "BatchNorm in G and feature matching: means over the records at hand"
     undecided = REAL_WEIGHT * 2 * math.log(2)
 
