@@ -9,7 +9,7 @@ from ganvas.proofs import HIGHER, Proof, Row
 from ganvas.proofs._classes import obeyed
 
 SETTINGS: dict[str, Any] = {
-    "width": 24, "latent_size": 100, "generator_learning_rate": 5e-4, "discriminator_learning_rate": 5e-4, "batch_size": 32,
+    "width": 16, "latent_size": 100, "generator_learning_rate": 5e-4, "discriminator_learning_rate": 5e-4, "batch_size": 32,
     "ema_half_life": 5_000.0, "augment": (),
 }  # fmt: skip
 OBEYED, VARIED = 0.95, 0.7
@@ -31,7 +31,7 @@ PROOF = Proof(
         "system": lambda task: obeyed(task, "acgan", SETTINGS),
         "baseline": lambda task: obeyed(task, "cgan", SETTINGS),
     },
-    budget="60k",
+    budget="40k",
     quick_budget="5k",
     real="mnist",
     phantom="chest",

@@ -1,4 +1,4 @@
-"""Sample: new records from noise, of a class where the system takes labels, of a caption where it takes captions, by its codes."""
+"""Sample: new records from noise, of a class where the system takes labels, of a caption where it takes captions, by codes."""
 
 from __future__ import annotations
 
