@@ -1,4 +1,4 @@
-"""Semi-supervised GAN: the loss of K + 1 classes, who is dealt what, that unlabelled records teach, and the table of `classify`."""
+"""Semi-supervised GAN: the loss of K + 1 classes, who is dealt what, that unlabelled records teach, the table of `classify`."""
 
 from __future__ import annotations
 
