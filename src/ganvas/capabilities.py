@@ -32,28 +32,6 @@ class Samples(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Code:
-    """One of the numbers that a sample can be asked for by. choices: how many values it has, 0 .. choices - 1; 0: any number,
-    of which it was taught those from `low` to `high`."""
-
-    name: str
-    choices: int = 0
-    low: float = -1.0
-    high: float = 1.0
-
-
-@runtime_checkable
-class TakesCodes(Protocol):
-    """Makes new records by codes of which it found by itself what they stand for. Offers `Samples` too."""
-
-    codes: tuple[Code, ...]
-
-    def sample(self, count: int, noise: Noise, labels: Tensor | None = None, *, codes: Tensor | None = None) -> Tensor:
-        """As that of `Samples`. codes: (count, C), a column for each of `codes`, NaN where it is drawn; None draws all."""
-        ...
-
-
 @runtime_checkable
 class Translates(Protocol):
     """Turns a record of one class into one of another, or one field into another; sides are multiples of `multiple`."""
@@ -86,8 +64,7 @@ class Restores(Protocol):
 
 @runtime_checkable
 class Classifies(Protocol):
-    """Says of which class a record is. class_names: in the order of its answers; those of the data where it learnt from labels,
-    others where they are groups that it found by itself."""
+    """Says of which class a record is. class_names: classes of the data, in the order of its answers."""
 
     class_names: tuple[str, ...]
 

@@ -162,7 +162,7 @@ def test_the_measure_counts_held_out_records_with_a_label_alone() -> None:
     found = measure(Work(small().eval(), {"real": SPEC}), half, 1000)["classified"]
     assert data.labels is not None
     counted = int((held & (data.labels != 1)).sum())
-    assert f"classes=2/n={counted}/held out" in found.protocol and "as labelled" in found.protocol
+    assert f"classes=2/n={counted}/held out" in found.protocol
     assert set(found.more["by_class"]) == {"across", "upright"} and found.low is not None and found.low <= found.value
     assert found.more["beside"]["commonest"]["value"] < 0.7 and found.more["labelled"] == int(
         (~held & (data.labels != 1)).sum()

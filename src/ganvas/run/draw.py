@@ -22,8 +22,6 @@ from .given import GivenField, given_fields, sorted_out
 from .load import Run
 from .outputs import check_free, filled, free_name, moved, results
 
-CODES = "codes.csv"
-
 
 def draw(
     run: str | Path | Run,
@@ -55,8 +53,7 @@ def draw(
     (`ganvas.uses`); options: further ones of that use.
     label: of all records; without it a system that takes labels makes the classes in turn. The class of each record then
     stands in its file's name and in `labels.csv` (in the file itself for .npz and CSV), and labels is the list of them, else
-    None; codes that were asked for stand in `codes.csv`. out: a folder that is absent or empty; by default `generated` in the
-    run, or `generated-2` ... when that is used.
+    None. out: a folder that is absent or empty; by default `generated` in the run, or `generated-2` ... when that is used.
     overwrite: replace what ganvas wrote into the folder before.
     Raises GanvasError for an unknown label or direction, a format that cannot hold the records, a used folder, or a folder that
     is no run.
@@ -88,7 +85,7 @@ def draw(
     chosen = format_named(kind, format or str(getattr(spec, "format", kind.formats[0])))
     if isinstance(kind, Deep):
         spec = kind.stored(spec, chosen, depth)
-    records, labels, codes, notes = _made(use, work, chosen_options, beside, getattr(spec, "depth", None))
+    records, labels, notes = _made(use, work, chosen_options, beside, getattr(spec, "depth", None))
     notes = [*run.notes, *notes]
     if loudness is not None and isinstance(kind, Levelled):
         records, told = kind.loudness(records, spec, loudness)
@@ -96,7 +93,6 @@ def draw(
     kept, told = filled(kind, records, str(run.record.path))
     records, notes = records[kept], notes + told
     labels = None if labels is None else [label for label, own in zip(labels, kept, strict=True) if own]
-    codes = {name: values[kept] for name, values in codes.items()}
     usual = run.record.path / "generated"
     target = Path(out) if out is not None else usual if overwrite else free_name(usual)
     with results(target, "sample", overwrite=overwrite) as place:
@@ -104,8 +100,6 @@ def draw(
         files = kind.write(records, spec, place, format=chosen, depth=depth, note=note)
         if labels is not None:
             files = _labelled(files, labels, place, chosen)
-        if codes:
-            write_atomically(place / CODES, _coded(files, codes))
         save_picture(place / "grid.png", kind.picture(records[: kind.says.shown], spec))
     return {
         "count": len(records),
@@ -122,8 +116,8 @@ def draw(
 
 def _made(
     use: Use, work: Work, options: Any, beside: Mapping[str, GivenField], depth: int | None
-) -> tuple[Any, list[str] | None, dict[str, Any], list[str]]:  # fmt: skip
-    """(records in file units, the class of each by name where it was asked for one, the codes that were asked for, notes)."""
+) -> tuple[Any, list[str] | None, list[str]]:  # fmt: skip
+    """(records in file units, the class of each by name where it was asked for one, notes)."""
     import numpy as np
     import torch
 
@@ -133,23 +127,13 @@ def _made(
         made = use.run(work, tensors, options)
         records = np.concatenate([decode(piece, work.spec, depth) for piece in pieces_of(made[work.main])])
     labels = [str(work.spec.classes[index]) for index in made["label"].tolist()] if "label" in made else None
-    codes = {key: value.numpy() for key, value in made.items() if key not in (work.main, "label")}
-    return records, labels, codes, [note for pieces in given.values() for piece in pieces for note in piece.notes]
+    return records, labels, [note for pieces in given.values() for piece in pieces for note in piece.notes]
 
 
 def reading(run: Run, *, fitted: bool, seed: int = 0) -> dict[str, Any]:
     """How kinds read files for a run (`facets.Reads`)."""
     settings = run.record.settings
     return {"axis": settings.axis, "fit": (settings.fit or "crop") if fitted else None, "seed": seed}
-
-
-def _coded(files: Sequence[Path], codes: Mapping[str, Any]) -> bytes:
-    """A row a record: its file, or its number where one file holds all, and the codes that it was asked for by."""
-    values = list(zip(*(column.tolist() for column in codes.values()), strict=True))
-    several = len(files) == len(values)
-    names = [path.name for path in files] if several else range(1, len(values) + 1)
-    rows = ([name, *(f"{value:g}" for value in own)] for name, own in zip(names, values, strict=True))
-    return _table(["file" if several else "record", *codes], rows)
 
 
 def _stems(labels: Sequence[str]) -> list[str]:

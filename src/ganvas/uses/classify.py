@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from ..store.records import Dataset
     from .desk import Desk
 
-MOST = 2000  # labelled training records that groups are matched to, or that neighbours are looked for among
+MOST = 2000  # labelled training records that neighbours are looked for among
 NEAREST = "the class of the nearest labelled training record, by mean squared difference"
-COMMONEST = "the commonest class of all records"
+COMMONEST = "the commonest class of the labelled training records"
 
 
 def run(work: Work, given: Fields, options: Any) -> Fields:
@@ -49,9 +49,7 @@ def finish(work: Work, desk: Desk, options: Any) -> None:
 def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
     """How many of the held-out records with a label are put into their class (nothing when fewer than ten have one).
 
-    Groups that were found without labels are first given the classes that they agree with best on training records, one
-    each (Hungarian matching), or several where there are more groups than classes. Beside it the commonest class and the
-    nearest labelled training record.
+    Beside it the commonest class and the nearest labelled training record.
     """
     from scipy.stats import binomtest
 
@@ -60,7 +58,7 @@ def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
 
     if dataset.labels is None:
         return {}
-    classes, own = dataset.spec.classes, work.system.class_names
+    classes = dataset.spec.classes
     named = [k for k, name in enumerate(classes) if not is_unlabelled(name)]
     labelled = np.flatnonzero(np.isin(dataset.labels, named))
     held = at_most(np.intersect1d(dataset.heldout_indices(), labelled), count, work.seed)
@@ -68,22 +66,13 @@ def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
     if len(held) < LEAST or not len(known):
         return {}
 
-    def said(rows: np.ndarray) -> np.ndarray:
-        pieces = in_pieces(
-            work, {work.main: np.asarray(dataset.values[rows])}, lambda given: run(work, given, None)["class"].cpu()
-        )
-        found: np.ndarray = np.concatenate([piece.numpy() for piece in pieces])
-        return found
-
-    truth, found = dataset.labels[held], said(held)
-    if set(own) <= set(classes):
-        answers, how = np.array([classes.index(name) for name in own])[found], "as labelled"
-    else:
-        answers, how = matched(said(known), dataset.labels[known], len(own), len(classes))[found], "matched"
+    records, truth = np.asarray(dataset.values[held]), dataset.labels[held]
+    found = in_pieces(work, {work.main: records}, lambda given: run(work, given, None)["class"].cpu().numpy())
+    answers = np.array([classes.index(name) for name in work.system.class_names])[np.concatenate(found)]
     right = int((answers == truth).sum())
     interval = binomtest(right, len(held)).proportion_ci(method="wilson")
     commonest = np.bincount(dataset.labels[known]).argmax()
-    near = nearest(np.asarray(dataset.values[known]), np.asarray(dataset.values[held]))
+    near = nearest(np.asarray(dataset.values[known]), records)
     beside = {
         "commonest": {"value": float((truth == commonest).mean()), "words": COMMONEST},
         "nearest": {"value": float((dataset.labels[known][near] == truth).mean()), "words": NEAREST},
@@ -93,20 +82,8 @@ def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
         "labelled": len(known),
         "beside": beside,
     }
-    protocol = f"accuracy/{how}/classes={len(named)}/n={len(held)}/held out"
+    protocol = f"accuracy/classes={len(named)}/n={len(held)}/held out"
     return {"classified": Measure(right / len(held), protocol, float(interval.low), float(interval.high), more)}
-
-
-def matched(groups: np.ndarray, labels: np.ndarray, count: int, classes: int) -> np.ndarray:
-    """(count,) the class of each group: one each so that most records agree (Kuhn 1955), what is left over by majority."""
-    from scipy.optimize import linear_sum_assignment
-
-    table = np.zeros((count, classes), np.int64)
-    np.add.at(table, (groups, labels), 1)
-    found = table.argmax(axis=1)
-    rows, columns = linear_sum_assignment(table, maximize=True)
-    found[rows] = columns
-    return found
 
 
 def nearest(known: np.ndarray, records: np.ndarray) -> np.ndarray:

@@ -1,15 +1,14 @@
-"""Sample: new records from noise, of a class where the system takes labels, of a caption where it takes captions, by codes."""
+"""Sample: new records from noise, of a class where the system takes labels, of a caption where it takes captions."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..capabilities import Code, Samples, TakesCodes
+from ..capabilities import Samples
 from ..config import knob
 from ..errors import GanvasError, did_you_mean
 from . import Fields, Judged, Use, UseSays, Work, fields_taken
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from ..store.records import Dataset
 
 
-FARTHEST_CODE = 5.0  # times what a code was taught
-
-
 @dataclass(frozen=True)
 class Options:
     count: int = knob(64, "how many (default 64; of graphs 1)", low=1)
@@ -33,11 +29,6 @@ class Options:
         "NAME=AMOUNT: change a property of all samples by so many standard deviations of the latents, as in brightness=+2 "
         "(sound: brightness, loudness, length, pitch; images: brightness, contrast; solids: volume, height, width, depth; "
         "series: spread, and each quantity by its name)",
-    )
-    code: tuple[str, ...] = knob(
-        (),
-        "NAME=VALUE: a code of systems that find them (infogan), as in c2=+2; several values, as in c2=-2:0:2, come in turn, "
-        "and so do the categories unless one is named",
     )
 
 
@@ -84,50 +75,9 @@ def moves_of(words: Sequence[str]) -> dict[str, float]:
     return moves
 
 
-def codes_of(work: Work, count: int, words: Sequence[str]) -> dict[str, np.ndarray]:
-    """The codes that are asked for, (count,) float each by name: categories in turn unless they are named, numbers that are
-    named; all combinations in turn, those of the last code first. Empty for systems without codes, unless words ask for one.
-
-    Raises GanvasError for a code that the system has not, and for a value that it cannot take.
-    """
-    system = work.system
-    if not isinstance(system, TakesCodes):
-        if words:
-            raise GanvasError(f"'{work.name}' takes no codes, so --code means nothing here: infogan does")
-        return {}
-    known = {code.name: code for code in system.codes}
-    values = {code.name: [float(value) for value in range(code.choices)] for code in system.codes if code.choices}
-    for word in words:
-        name, _, told = word.partition("=")
-        name = f"c{name}" if name.isdigit() else name.strip()
-        if name not in known:
-            close = did_you_mean(name, list(known))
-            raise GanvasError(f"--code {word}: there is no code '{name}'{close}; codes: {', '.join(known)}")
-        values[name] = [_code_value(known[name], value, word) for value in told.split(":")]
-    turns = np.array(list(itertools.product(*values.values())))
-    rows = np.resize(np.arange(len(turns)), count)
-    return {name: turns[rows, place] for place, name in enumerate(values)}
-
-
-def _code_value(code: Code, text: str, word: str) -> float:
-    """Raises GanvasError for what is no value of the code."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not np.isfinite(value):
-        raise GanvasError(f"--code {word} is not NAME=VALUE with numbers, for example  --code {code.name}=1")
-    if code.choices and value not in range(code.choices):
-        raise GanvasError(f"--code {word}: {code.name} is a category: 0 to {code.choices - 1}")
-    limit = FARTHEST_CODE * max(abs(code.low), abs(code.high))
-    if not code.choices and abs(value) > limit:
-        raise GanvasError(f"--code {word} is too far: {code.name} was taught {code.low:g} to {code.high:g}, at most {limit:g}")
-    return value
-
-
 def run(work: Work, given: Fields, options: Options) -> Fields:
     """given: fields by which records are asked for, (n, ...) each, that are taken in turn. The records come in pieces, drawn as
-    they are asked for; `label` stands beside them where the system takes labels, and each code that was asked for."""
+    they are asked for; `label` stands beside them where the system takes labels."""
     import torch
 
     labels = labels_of(work, options.count, options.label)
@@ -139,15 +89,9 @@ def run(work: Work, given: Fields, options: Options) -> Fields:
         if work.directions is None:
             raise GanvasError("--move needs the latent directions of a run")
         move = move_along(work.directions(), moves)
-    asked = codes_of(work, options.count, options.code)
     turns = torch.arange(options.count)
     fields = {name: value.cpu()[turns % len(value)] for name, value in given.items()}
-    if asked:
-        names = [code.name for code in work.system.codes]
-        columns = [asked.get(name, np.full(options.count, np.nan)) for name in names]
-        fields["codes"] = torch.from_numpy(np.stack(columns, axis=1)).to(work.dtype)
     made: Fields = {work.main: drawn(work, options.count, labels, move, fields)}
-    made |= {name: torch.from_numpy(values) for name, values in asked.items()}
     return made if labels is None else {**made, "label": torch.from_numpy(labels)}
 
 
