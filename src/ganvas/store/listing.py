@@ -401,9 +401,10 @@ def _apply_tables(listing: Listing) -> None:
             seen[index] = number
         missing = [listing.names[i] for i in range(len(listing.files)) if i not in seen]
         if missing:
+            unknown = " ('unlabelled' where nobody knows the label)" if "label" in columns else ""
             raise DataError(
                 f"{path}: {len(missing)} of {counted(len(listing.files), 'file')} without a line ({some(missing)}): "
-                "add the lines or move the files"
+                f"add the lines{unknown} or move the files"
             )
         apart = {label for label in listing.labels if label is not None}
         told = any(row.get("label") != listing.labels[index] for index, (_, row) in zip(seen, rows, strict=True))

@@ -45,6 +45,7 @@ CARD = {
     "paper": "arXiv 1606.03498",
     "summary": "a classifier from few labels and many records without one",
     "data": ["image"],
+    "suits": {"image": "unlabelled"},
     "aliases": ["semi-supervised-gan", "improved-gan", "sgan"],
 }
 
