@@ -41,6 +41,8 @@ from ganvas.specs import REAL, Spec
 AIM = 0.20
 BOARDS: dict[str, tuple[str, Spec, dict[str, Any]]] = {
     "dcgan-64": ("dcgan", ImageSpec(1, 64, 64), {}),
+    "acgan-32": ("acgan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
+    "semi-gan-32": ("semi-gan", ImageSpec(1, 32, 32, classes=("a", "b", "unlabelled")), {}),
     "stylegan2-32": ("stylegan2", ImageSpec(1, 32, 32), {}),
     "stylegan2-64": ("stylegan2", ImageSpec(3, 64, 64), {}),
     "cyclegan-32": ("cyclegan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
