@@ -93,8 +93,9 @@ def engine_of(name: str, spec: Spec, settings: dict[str, Any]) -> Engine:
     config = system_class.Config(**{**(preset(situation) if callable(preset) else preset), **settings})  # type: ignore[attr-defined]
     torch.manual_seed(0)
     system = system_class(spec, config)
-    stream = open_stream(in_memory(spec), system.feeds()["data"], config.batch_size, seed=0)
-    return Engine(system, {"data": stream}, seed=0)
+    data = in_memory(spec)
+    streams = {feed: open_stream(data, dealt, config.batch_size, seed=0) for feed, dealt in system.feeds().items()}
+    return Engine(system, streams, seed=0)
 
 
 def network_time(events: Any) -> float:
