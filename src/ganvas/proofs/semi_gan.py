@@ -33,7 +33,7 @@ def arm(task: Task, unlabelled_weight: float) -> Outcome:
         np.savez(file, images=images[~held], labels=names[~held])
     settings = {**SETTINGS, "unlabelled_weight": unlabelled_weight}
     run, facts = trained(task, "semi-gan", settings, data=str(file), heldout=0.0, size=None if task.large else SIZE)
-    shown = open_data(images[held], size=run.spec.size, heldout=0.0, progress=False).values
+    shown = open_data(images[held], size=run.spec.shape[1:], heldout=0.0, progress=False).values
     said = run.use("classify", np.asarray(shown))["class"]
     wrong = np.array([int(name) for name in run.system.class_names])[said] != classes[held]
     more = {"labels": LABELS, "by_class": {str(k): float(wrong[classes[held] == k].mean()) for k in kinds}}
