@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ganvas.run.apply import apply
 from ganvas.systems.synthesis.semi_gan import Config, SemiGan
 from ganvas.uses import Work
 from ganvas.uses.classify import measure
+from ganvas.uses.sample import Options, judge
 
 SPEC = ImageSpec(channels=1, height=8, width=8, classes=("across", "unlabelled", "upright"))
 SMALL = {"network": "perceptron", "width": 16, "batch_size": 32, "latent_size": 8}
@@ -170,6 +172,15 @@ def test_the_measure_counts_held_out_records_with_a_label_alone() -> None:
     assert found.more["beside"]["commonest"]["value"] < 0.7 and found.more["labelled"] == int(
         (~held & (data.labels != 1)).sum()
     )
+
+
+def test_samples_are_not_judged_by_a_class_of_everything() -> None:
+    data = few(60, 10)
+    work = Work(small().eval(), {"real": SPEC})
+    assert "classes" not in judge(work, small().eval(), data, 8, Options()).families
+    fields = {"real": Field(replace(SPEC, classes=()), data.values)}
+    named = Dataset(fields, None, data.groups, data.heldout, "bars", "bars")
+    assert "classes" in judge(work, small().eval(), named, 8, Options()).families
 
 
 def test_labels_for_some_are_told_what_to_do_and_that_is_enough(tmp_path: Path) -> None:
