@@ -41,6 +41,8 @@ from ganvas.specs import REAL
 AIM = 0.20
 BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "dcgan-64": ("dcgan", ImageSpec(1, 64, 64), {}),
+    "acgan-32": ("acgan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
+    "semi-gan-32": ("semi-gan", ImageSpec(1, 32, 32, classes=("a", "b", "unlabelled")), {}),
     "stylegan2-32": ("stylegan2", ImageSpec(1, 32, 32), {}),
     "stylegan2-64": ("stylegan2", ImageSpec(3, 64, 64), {}),
     "cyclegan-32": ("cyclegan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
@@ -94,8 +96,9 @@ def engine_of(name: str, spec: Any, settings: dict[str, Any]) -> Engine:
     config = system_class.Config(**{**(preset(situation) if callable(preset) else preset), **settings})  # type: ignore[attr-defined]
     torch.manual_seed(0)
     system = system_class(spec, config)
-    stream = open_stream(in_memory(spec), system.feeds()["data"], config.batch_size, seed=0)
-    return Engine(system, {"data": stream}, seed=0)
+    data = in_memory(spec)
+    streams = {feed: open_stream(data, dealt, config.batch_size, seed=0) for feed, dealt in system.feeds().items()}
+    return Engine(system, streams, seed=0)
 
 
 def network_time(events: Any) -> float:

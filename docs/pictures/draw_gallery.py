@@ -20,6 +20,7 @@ TILES = {
     "dcgan": "dcgan: radiographs",
     "stylegan2": "stylegan2: emoji",
     "gan-3d": "gan-3d: solids",
+    "acgan": "acgan: digits by class",
     "gan": "gan: five curves",
     "wavegan": "wavegan: spoken digits",
     "netgan": "netgan: a graph",

@@ -66,6 +66,17 @@ class Restores(Protocol):
 
 
 @runtime_checkable
+class Classifies(Protocol):
+    """Says of which class a record is. class_names: classes of the data, in the order of its answers."""
+
+    class_names: tuple[str, ...]
+
+    def classify(self, records: Tensor, noise: Noise) -> Tensor:
+        """Records of the spec's size -> probabilities (B, K) of the K classes. Called by position."""
+        ...
+
+
+@runtime_checkable
 class ScoresAnomaly(Protocol):
     """Says how far a record is from what it learnt to be normal, and where."""
 

@@ -31,6 +31,7 @@ SUITS = {
     "classes": "two classes or more",
     "normal class": "a class among others that is called normal, healthy, good ...",
     "two classes": "two classes",
+    "unlabelled": "two classes or more, and records without a label in one called unlabelled",
     "large records": "pictures of which most have 192 pixels or more on their shorter side",
 }
 """What data may be, as a card says for what it is to be proposed; in the order of proposals."""

@@ -92,7 +92,7 @@ def test_the_table_is_the_folder_and_needs_no_torch() -> None:
     files = {path.stem for path in Path(ganvas.uses.__file__).parent.glob("*.py")}
     verbs = [use.verb for use in table()]
     assert set(verbs) <= files
-    assert sorted(verbs) == sorted({"sample", "translate", "restore", "score", "project", "mix", "assemble", "link"})
+    assert {"sample", "translate", "restore", "score", "classify", "project", "mix", "assemble", "link"} <= set(verbs)
     for use in table():
         check_use(use)
     code = "import sys; from ganvas.uses import table; table(); print('torch' in sys.modules, 'matplotlib' in sys.modules)"

@@ -26,7 +26,7 @@ from ..store import cache as caching
 from ..store.listing import Listing, Source, counted, natural, some
 from ..store.progress import busy
 from ..store.splits import MOST, TWIN, twin_pairs
-from .classes import is_normal
+from .classes import is_normal, is_unlabelled
 from .finding import files_of, recognise
 
 if TYPE_CHECKING:
@@ -408,6 +408,7 @@ def _found(labels: dict[str, int], sizes: Sequence[tuple[int, int]] = ()) -> set
     found = {"anything"}
     if len(named) > 1 and len(named) == len(labels):
         found |= {"classes"} | ({"two classes"} if len(named) == 2 else set())
+        found |= {"unlabelled"} if len(named) > 2 and any(is_unlabelled(name) for name in named) else set()
         found |= {"normal class"} if sum(is_normal(name) for name in named) == 1 else set()
     if sizes and float(np.median([min(size) for size in sizes])) >= LARGE:
         found.add("large records")

@@ -6,10 +6,22 @@ from ..errors import GanvasError, did_you_mean
 
 USUAL_NAMES = ("normal", "healthy", "notumor", "no-tumor", "no-finding", "anomaly-free", "good", "ok")
 
+UNLABELLED_NAMES = ("unlabelled", "unlabeled", "no-label")
+"""A class so called holds records of which nobody has said what they are."""
+
+
+def is_unlabelled(name: str) -> bool:
+    """Whether a class is no class: its records have no label."""
+    return _plain(name) in UNLABELLED_NAMES
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-").replace(" ", "-")
+
 
 def is_normal(name: str) -> bool:
     """Whether a class is called as normal ones are."""
-    return name.lower().replace("_", "-").replace(" ", "-") in USUAL_NAMES
+    return _plain(name) in USUAL_NAMES
 
 
 def find_normal(classes: tuple[str, ...], wanted: str, system: str) -> tuple[int, ...]:

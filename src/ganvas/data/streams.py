@@ -18,6 +18,7 @@ from ..errors import GanvasError, RunError
 from ..game import Feed
 from ..kinds import encode, kind_of
 from ..kinds.facets import Streams
+from .classes import is_unlabelled
 from .dataset import Dataset
 
 
@@ -182,7 +183,10 @@ def _dealt(dataset: Dataset, feed: Feed, only: Only) -> np.ndarray:
     labels = np.full(len(dataset), -1) if dataset.labels is None else dataset.labels
     if only is not None:
         indices = indices[np.isin(labels[indices], _each(only))]
-    return indices[labels[indices] >= 0] if feed.labelled else indices
+    if not feed.labelled:
+        return indices
+    named = [k for k, name in enumerate(dataset.spec.classes) if not is_unlabelled(name)]
+    return indices[np.isin(labels[indices], named)]
 
 
 def trained_rows(dataset: Dataset, feeds: Mapping[str, Feed]) -> np.ndarray:

@@ -23,6 +23,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "same_labels": ("pixels labelled as in it", HIGHER),
     "overlap": ("overlap with it (IoU)", HIGHER),
     "anomaly_auroc": ("normal from other, AUROC", HIGHER),
+    "classified": ("held-out records, class right", HIGHER),
     "link_auroc": ("held-out links, AUROC", HIGHER),
     **{key: (name, NEAR_REAL) for key, name in GRAPHS.items()},
     "edge_overlap": ("edges learnt from, found again", NEAR_REWIRED),

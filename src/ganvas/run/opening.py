@@ -70,7 +70,7 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
         fit=settings.fit,
         axis=settings.axis,
         up=settings.up,
-        heldout=settings.heldout,
+        heldout=HELDOUT if settings.heldout is None else settings.heldout,
         seed=settings.seed if settings.split_seed is None else settings.split_seed,
         strict=settings.strict,
         phantom_count=settings.phantom_count or _phantom_count(origin),

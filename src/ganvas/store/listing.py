@@ -81,7 +81,10 @@ def class_indices(
     if all(name is None for name in names):
         return None, ()
     if any(name is None for name in names):
-        raise DataError(f"{source}: some {noun} have a label and some have none: label all or none")
+        raise DataError(
+            f"{source}: some {noun} have a label and some have none: label all or none, or call the others 'unlabelled' "
+            "(semi-gan learns from both)"
+        )
     classes = sorted({str(name) for name in names}, key=natural)
     alike: dict[str, list[str]] = {}
     for name in classes:
@@ -398,9 +401,10 @@ def _apply_tables(listing: Listing) -> None:
             seen[index] = number
         missing = [listing.names[i] for i in range(len(listing.files)) if i not in seen]
         if missing:
+            unknown = " ('unlabelled' where nobody knows the label)" if "label" in columns else ""
             raise DataError(
                 f"{path}: {len(missing)} of {counted(len(listing.files), 'file')} without a line ({some(missing)}): "
-                "add the lines or move the files"
+                f"add the lines{unknown} or move the files"
             )
         apart = {label for label in listing.labels if label is not None}
         told = any(row.get("label") != listing.labels[index] for index, (_, row) in zip(seen, rows, strict=True))

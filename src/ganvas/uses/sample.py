@@ -11,7 +11,7 @@ import numpy as np
 from ..capabilities import Samples
 from ..config import knob
 from ..errors import GanvasError, did_you_mean
-from . import Fields, Judged, Use, UseSays, Work, fields_taken
+from . import ALL, Fields, Judged, Use, UseSays, Work, fields_taken
 from .judging import at_most, decoded, only
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ def tell(work: Work, options: Options) -> str:
 def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options) -> Judged:
     """Samples: of classes as the training data has them, with fields that must be given as held-out records have them; of a
     system that learns one class, against it."""
+    from ..data.classes import is_unlabelled
     from ..data.streams import dealt_classes
 
     dealt = dealt_classes(work.system)
@@ -133,6 +134,8 @@ def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options
     sides = [
         decoded(work, list(drawn(replace(work, system=system), count, labels, None, fields))) for system in (work.system, fresh)
     ]
+    if any(is_unlabelled(name) for name in dataset.spec.classes):  # a class of everything says nothing of samples
+        return Judged(sides[0], sides[1], dataset, labels, families=tuple(family for family in ALL if family != "classes"))
     return Judged(sides[0], sides[1], dataset, labels)
 
 

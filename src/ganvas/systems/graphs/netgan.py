@@ -116,6 +116,7 @@ def assembled(scores: Tensor, edges: int, noise: Noise) -> Tensor:
 
 class NetGan(System):
     Config = Config
+    met: Tensor
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
