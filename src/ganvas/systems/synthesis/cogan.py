@@ -44,7 +44,9 @@ MOST_CLASSES = 8  # each has networks of its own
 class Config:
     latent_size: int = knob(100, "size of the latent vector", low=1)
     width: int = knob(64, "channels of the widest feature maps at full resolution; doubles inwards", low=1, high=1024)
-    own_generator_layers: int = knob(1, "last layers of G that each class has for itself; the others are shared", low=1, high=16)
+    own_generator_layers: int = knob(
+        1, "last layers of G that each class has for itself; the others are shared", low=1, high=16
+    )
     own_discriminator_layers: int = knob(1, "first layers of D that each class has for itself", low=1, high=16)
     augment: tuple[str, ...] = knob((), "changes that D sees on real and fake alike", choices=POLICIES)
     learning_rate: float = knob(2e-4, "learning rate of both players (Adam)", low=0.0)
