@@ -60,8 +60,11 @@ def _parts(images: np.ndarray) -> list[np.ndarray]:
 
 
 def top_one(first: np.ndarray, second: np.ndarray) -> float:
-    """Share of the first images (N, H, W, C) whose own partner is the nearest of the second, each side without its mean image and
-    brought to one scale: what a class has in common, a pair of glasses or a dark ground, is no likeness."""
+    """Share of the first images (N, H, W, C) whose own partner is the nearest of the second.
+
+    Each side is taken without its mean image and brought to one scale: what a class has in common, a pair of glasses or a dark
+    ground, is no likeness.
+    """
 
     def ready(images: np.ndarray) -> np.ndarray:
         flat = images.reshape(len(images), -1).astype(np.float64)
@@ -110,7 +113,9 @@ PROOF = Proof(
     baseline="the same networks without a shared layer: two GANs that draw from the same latents, at equal images",
     metric=f"share of images whose own partner is nearest among {AMONG} of the other class (higher is better)",
     direction=HIGHER,
-    mark=f"with every seed at least {PAIRED:.2f}, and the class that was asked for at least {RIGHT:.2f} of the time in either class",
+    mark=(
+        f"with every seed at least {PAIRED:.2f}, and the class that was asked for at least {RIGHT:.2f} of the time in either class"
+    ),
     met=met,
     arms={
         "system": lambda task: arm(task, {}),
