@@ -22,6 +22,8 @@ ROWS: dict[str, tuple[str, str]] = {
     "same_labels": ("pixels labelled as in it", HIGHER),
     "overlap": ("overlap with it (IoU)", HIGHER),
     "anomaly_auroc": ("normal from other, AUROC", HIGHER),
+    "attributes_as_asked": ("attributes as asked", HIGHER),
+    "attributes_kept": ("other attributes kept", HIGHER),
     "link_auroc": ("held-out links, AUROC", HIGHER),
     **{key: (name, NEAR_REAL) for key, name in GRAPHS.items()},
     "edge_overlap": ("edges learnt from, found again", NEAR_REWIRED),
