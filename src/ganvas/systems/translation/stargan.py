@@ -82,8 +82,9 @@ def auto(situation: Situation) -> dict[str, Any]:
     width = widest(situation, WANTED, lambda width: WORK_PER_ROUND * width**2 * pixels)
     quick = width < 48
     return {
-        "width": width, "discriminator_width": max(24, width), "blocks": 2 if quick else 6, "skip": "mask", "labels_enter": "norms",
-        "critic_turns": 2 if quick else 5, "learning_rate": 1e-3 if quick else 2e-4, "ema_half_life": 500.0,
+        "width": width, "discriminator_width": max(24, width), "blocks": 2 if quick else 6, "skip": "mask",
+        "labels_enter": "norms", "critic_turns": 2 if quick else 5, "learning_rate": 1e-3 if quick else 2e-4,
+        "ema_half_life": 500.0,
     }  # fmt: skip
 
 
