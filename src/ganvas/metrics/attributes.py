@@ -13,13 +13,14 @@ import numpy as np
 Reader = Callable[[np.ndarray], dict[str, np.ndarray]]
 """Pictures (N, H, W, C) in 8 or 16 bits -> attribute -> the index of the value it reads (N,)."""
 
-STEPS, BATCH = 300, 48
+BATCH, EPOCHS = 48, 12
+FEWEST, MOST = 80, 300  # steps, whatever the number of pictures
 LARGEST = 32  # pixels of a longer side; larger pictures are reduced first
 WIDTHS = (32, 64, 96)
 SHIFT = 2  # pixels up to which training pictures are moved
 
 
-def attribute_reader(pictures: np.ndarray, answers: Mapping[str, np.ndarray], *, seed: int = 0, steps: int = STEPS) -> Reader:
+def attribute_reader(pictures: np.ndarray, answers: Mapping[str, np.ndarray], *, seed: int = 0) -> Reader:
     """Train a reader on pictures (N, H, W, C) in 8 or 16 bits and, of each attribute, indices (N,), -1 where it is not known.
 
     Three convolutions of stride 2 with BatchNorm, one linear layer for each attribute; pictures are shifted by up to two
@@ -36,6 +37,7 @@ def attribute_reader(pictures: np.ndarray, answers: Mapping[str, np.ndarray], *,
         return found if share >= 1 else interpolate(found, scale_factor=share, mode="bilinear", antialias=True)
 
     known = prepared(pictures)
+    steps = min(MOST, max(FEWEST, EPOCHS * len(known) // BATCH))
     said = {name: torch.from_numpy(np.asarray(own, np.int64)) for name, own in answers.items()}
     counts = {name: int(own.max()) + 1 for name, own in said.items()}
     rng = np.random.default_rng(seed)

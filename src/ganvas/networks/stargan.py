@@ -107,7 +107,7 @@ class EditGenerator(nn.Module):
 
     width: channels at full size. labels: `input`, the paper's: a code lies beside the image as K constant planes; `norms`: it
     scales and shifts the norms of all layers but the first. skip: with `features` the last layer gets those of the first as
-    well; with `mask`, it also says at each pixel how much of what it makes stands in the place of the image (Pumarola et al.
+    well; with `mask`, G says at each pixel how much of what it makes stands in the place of the image (Pumarola et al.
     2018, "GANimation", arXiv 1807.09251, eq. 1): what is left alone is left exactly.
     """
 
@@ -134,7 +134,7 @@ class EditGenerator(nn.Module):
             ]
         )
         made = channels + (skip == "mask")
-        self.leave = nn.Conv2d(width if skip == "none" else 2 * width, made, 7, 1, 3, bias=skip != "none")
+        self.leave = nn.Conv2d(2 * width if skip == "features" else width, made, 7, 1, 3, bias=skip != "none")
 
     def forward(self, images: Tensor, codes: Tensor) -> Tensor:
         given = images
@@ -152,7 +152,7 @@ class EditGenerator(nn.Module):
             maps = kept + maps
         for layer in self.up:
             maps = layer(maps, codes)
-        made: Tensor = self.leave(maps if self.skip == "none" else torch.cat([maps, first], 1))
+        made: Tensor = self.leave(torch.cat([maps, first], 1) if self.skip == "features" else maps)
         if self.skip == "mask":
             share = torch.sigmoid(made[:, -1:])
             return share * torch.tanh(made[:, :-1]) + (1 - share) * images
