@@ -22,6 +22,7 @@ from .load import RunRecord, place_of
 from .settings import Settings, parse_size
 
 SPLIT = "split.json"
+HELDOUT = 0.2  # share of the groups that is kept out of training where neither user nor system says
 EARLIER = (
     "the held-out part is the one that the run recorded, by an earlier rule: twins are more of it than of the data, or divided "
     "by it; a new run splits by the rule of today"
@@ -34,6 +35,8 @@ def with_options(settings: Settings, card: Card) -> Settings:
 
     fit = settings.fit or card.options.get("fit")
     settings = dataclasses.replace(settings, fit=fit, size=settings.size or card.options.get("size"))
+    if settings.heldout is None:
+        settings = dataclasses.replace(settings, heldout=float(card.options.get("heldout", HELDOUT)))
     if settings.phantom_count is None and is_phantom(settings.data) and place_of(settings.data) is None:
         settings = dataclasses.replace(settings, phantom_count=_phantom_count(settings.data))
     return settings
