@@ -1,4 +1,4 @@
-"""The pictures of docs/systems/gan-cls.md, pix2pix.md, srgan.md and stargan.md: what runs on worlds that ganvas draws itself made.
+"""The pictures of docs/systems/gan-cls.md, pix2pix.md, srgan.md and stargan.md: what runs on worlds that ganvas draws made.
 
     python docs/pictures/draw_learnt.py worlds OUT                 captioned shapes, walls, faces, as in the proofs
     python docs/pictures/draw_learnt.py captions RUN OUT.png       a caption a row: its name, and six pictures

@@ -162,8 +162,10 @@ def test_what_cannot_be_learnt_or_asked_for_is_told_in_one_line() -> None:
 def test_files_are_edited_by_name_and_judged_by_what_they_show(tmp_path: Path) -> None:
     from PIL import Image
 
-    from ganvas import apply, evaluate, train
+    from ganvas import apply, load, train
     from ganvas.proofs.stargan import draw_faces
+    from ganvas.run.load import build_system
+    from ganvas.run.opening import open_record_data
 
     root = draw_faces(tmp_path / "faces", 120, 10)
     run = tmp_path / "run"
@@ -174,8 +176,14 @@ def test_files_are_edited_by_name_and_judged_by_what_they_show(tmp_path: Path) -
     made = apply(run, [tmp_path / "one.png"], out=tmp_path / "made", change=("glasses=sun", "skin=dark"))
     assert made["verb"] == "edit" and Image.open(made["files"][0]).size == (48, 40)
     assert "edited: glasses=sun, skin=dark" in str(Image.open(made["files"][0]).info)
-    result = evaluate(run, count=20)
-    asked = result["attributes_as_asked"]
-    assert 0 <= asked["value"] <= 1 and set(asked["by_attribute"]) <= {"glasses", "hair_colour", "skin"}
-    assert result["anchors"]["input"]["attributes_kept"]["value"] == 1
-    assert result["anchors"]["real"]["attributes_as_asked"]["value"] > 0.6, "the reader reads real pictures"
+    opened = load(run)
+    work, data, use = opened.work(0), open_record_data(opened.record), find_use(opened.system, "edit")
+    judged = use.judge(work, build_system(opened.record).eval(), data, 20, build_options(use, {}))  # type: ignore[misc]
+    given = judged.beside["input"].values
+    assert judged.values.shape == judged.untrained.shape == given.shape == (20, 16, 16, 3)
+    assert not np.array_equal(judged.values, given)
+    found = use.measure(work, data, 20)  # type: ignore[misc]
+    asked, kept = found["attributes_as_asked"], found["attributes_kept"]
+    assert 0 <= asked.value <= 1 and set(asked.more["by_attribute"]) <= {"glasses", "hair_colour", "skin"}
+    assert kept.more["beside"]["input"]["value"] == 1, "what nobody changed is kept"
+    assert asked.more["real"] > 0.6, "the reader reads real pictures"
