@@ -281,3 +281,15 @@ def test_what_can_only_stand_in_a_table_is_not_looked_for_in_folders(tmp_path: P
     with pytest.raises(DataError, match="a metadata.csv beside them") as caught:
         find_rows(Source(tmp_path), {"photo": ("image",), "said": (kind,)})
     assert told in str(caught.value) and "\n" not in str(caught.value)
+def test_masks_and_tables_beside_a_field_are_no_records_of_it(tmp_path: Path) -> None:
+    """What `ganvas data make` writes: masks in a folder of their own, and what is true in a table."""
+    for name in ("map", "photo"):
+        for number in range(6):
+            for place in (tmp_path / name / "lesion", *([tmp_path / name / "masks" / "lesion"] if number < 2 else [])):
+                place.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(np.full((8, 8), 30 * number, np.uint8)).save(place / f"{number}.png")
+        (tmp_path / name / "facts.jsonl").write_text('{"file": "lesion/0.png", "size": 3}\n')
+    rows = find_rows(Source(tmp_path), None, {})
+    assert rows.names == [f"lesion/{number}" for number in range(6)]
+    assert not rows.lonely
+    assert any(note.startswith("map: facts.jsonl, masks/lesion/0.png and 1 more left out") for note in rows.notes)

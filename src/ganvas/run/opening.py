@@ -47,6 +47,7 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
 
     card: of the system, which says what it learns from where the files leave that open, and which fields.
     """
+    from ..data.columns import find_rows, parse_fields
     from ..data.dataset import open_data
     from ..data.finding import recognise, source_of
 
@@ -56,8 +57,12 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
         origin = source_of(origin)  # walked once, however often it is looked at
     size = parse_size(settings.size)
     if size is None and isinstance(origin, Source | np.ndarray):
-        kind = kind_of(recognise(origin, kinds))
-        size = kind.suitable(origin) if isinstance(kind, Suits) else None
+        sized = origin
+        if fields and isinstance(origin, Source) and origin.path.is_file():  # a file of several arrays
+            main = find_rows(origin, fields, parse_fields(settings.fields)).columns[next(iter(fields))]
+            sized = origin if main.array is None else main.array
+        kind = kind_of(recognise(sized, kinds))
+        size = kind.suitable(sized) if isinstance(kind, Suits) else None
     return open_data(
         origin,
         size=size,
