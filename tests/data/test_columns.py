@@ -281,6 +281,8 @@ def test_what_can_only_stand_in_a_table_is_not_looked_for_in_folders(tmp_path: P
     with pytest.raises(DataError, match="a metadata.csv beside them") as caught:
         find_rows(Source(tmp_path), {"photo": ("image",), "said": (kind,)})
     assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_masks_and_tables_beside_a_field_are_no_records_of_it(tmp_path: Path) -> None:
     """What `ganvas data make` writes: masks in a folder of their own, and what is true in a table."""
     for name in ("map", "photo"):
