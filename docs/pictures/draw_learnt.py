@@ -1,11 +1,12 @@
-"""Pictures of docs/systems (gan-cls, pix2pix, pixeldtgan, dtn, srgan): what runs on worlds that ganvas draws itself made.
+"""Pictures of docs/systems (gan-cls, pix2pix, pixeldtgan, dtn, stargan, srgan): what runs on worlds that ganvas draws made.
 
-    python docs/pictures/draw_learnt.py worlds OUT                 shapes, walls, figures, digits, as in the proofs
+    python docs/pictures/draw_learnt.py worlds OUT                 shapes, walls, figures, digits, faces, as in the proofs
     python docs/pictures/draw_learnt.py captions RUN OUT.png       a caption a row: its name, and six pictures
     python docs/pictures/draw_learnt.py pairs RUN OUT.png          held-out maps, what is made of them, the true photographs
     python docs/pictures/draw_learnt.py garments RUN OUT.png       held-out figures, what is drawn of them, what they wear
     python docs/pictures/draw_learnt.py transfers RUN OUT.png      held-out digits in colours, and as clean ones
     python docs/pictures/draw_learnt.py enlarged RUN OUT.png       held-out images: small, bicubic, enlarged, true
+    python docs/pictures/draw_learnt.py edits RUN OUT.png          held-out pictures, and each value of each attribute
 
 Nothing is chosen: the first held-out records are shown, seed 0. The pages hold the commands that the runs were made with.
 """
@@ -123,9 +124,23 @@ def enlarged(run: Run, file: Path) -> None:
     sheet([*rows, ("true", list(true))], file, cell=128, beside=70)
 
 
+def edits(run: Run, file: Path) -> None:
+    import torch
+
+    data = data_of(run)
+    given = np.asarray(data.values[data.heldout_indices()[:SHOWN]])
+    rows = [("given", list(given))]
+    for name, values in run.system.attributes().items():
+        for value in values:
+            with torch.no_grad():
+                made = run.system.edit(encode(given, data.spec), {name: value}, Noise.seeded(0))
+            rows.append((f"{name}={value}", list(decode(made, data.spec, 8))))
+    sheet(rows, file, cell=72, beside=150)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("worlds", "captions", "pairs", "garments", "transfers", "enlarged"))
+    parser.add_argument("what", choices=("worlds", "captions", "pairs", "garments", "transfers", "enlarged", "edits"))
     parser.add_argument("places", nargs="+", type=Path)
     options = parser.parse_args()
     if options.what == "worlds":
@@ -133,17 +148,19 @@ def main() -> None:
         from ganvas.proofs.gan_cls import _shapes
         from ganvas.proofs.pix2pix import _walls
         from ganvas.proofs.pixeldtgan import draw_figures
+        from ganvas.proofs.stargan import draw_faces
 
         _shapes(options.places[0] / "shapes")
         _walls(options.places[0] / "walls", 400)
         draw_figures(options.places[0] / "figures")
         digits, numbers = set_digits(8000)
         write_domains(options.places[0] / "digits.npz", brought_to(digits, 16), numbers)
+        draw_faces(options.places[0] / "faces", 1200)
         return
     run, file = Run(options.places[0], which="last"), options.places[1]
-    {"captions": captions, "pairs": pairs, "garments": garments, "transfers": transfers, "enlarged": enlarged}[options.what](
-        run, file
-    )
+    {
+        "captions": captions, "pairs": pairs, "garments": garments, "transfers": transfers, "enlarged": enlarged, "edits": edits,
+    }[options.what](run, file)  # fmt: skip
 
 
 if __name__ == "__main__":

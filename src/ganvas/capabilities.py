@@ -10,6 +10,7 @@ that is named as a field is that field. Free of torch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -46,6 +47,24 @@ class Translates(Protocol):
 
         Of records of several fields: the main field, made of another one; target is None.
         """
+        ...
+
+
+@runtime_checkable
+class Edits(Protocol):
+    """Changes named attributes of a record, and leaves the others as they are; sides are multiples of `multiple`."""
+
+    multiple: int
+    described: str
+    """The field whose columns are the attributes."""
+
+    def attributes(self) -> Mapping[str, tuple[str, ...]]:
+        """What may be asked for: attribute -> its values."""
+        ...
+
+    def edit(self, images: Tensor, changes: Mapping[str, str], noise: Noise) -> Tensor:
+        """Records with these attributes changed (attribute -> one of its values), of the same shape; no change: as they are
+        made again."""
         ...
 
 

@@ -224,7 +224,7 @@ def test_one_npz_with_several_keys(tmp_path: Path) -> None:
 
 def test_missing_fields_are_told_with_the_layout(tmp_path: Path) -> None:
     root = pairs(tmp_path / "set")
-    with pytest.raises(DataError, match="sub-folders with equal names") as caught:
+    with pytest.raises(DataError, match="a metadata.csv beside them: file_name, caption; a row") as caught:
         find_rows(Source(root), {"photo": ("image",), "caption": ("tokens",)})
     assert "\n" not in str(caught.value)
 
@@ -271,6 +271,16 @@ def test_real_sets(tmp_path: Path) -> None:
         "caption",
     }
     assert check(root / "drums", progress=False).fields == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [("tokens", "file_name, said; a row"), ("table", "file_name, a column for each of the said; a row")]
+)
+def test_what_can_only_stand_in_a_table_is_not_looked_for_in_folders(tmp_path: Path, kind: str, told: str) -> None:
+    photo(tmp_path / "photos" / "00.png")
+    with pytest.raises(DataError, match="a metadata.csv beside them") as caught:
+        find_rows(Source(tmp_path), {"photo": ("image",), "said": (kind,)})
+    assert told in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_masks_and_tables_beside_a_field_are_no_records_of_it(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import DataError, did_you_mean
 from ..kinds import kind_of
-from ..kinds.facets import FromArrays, FromTexts, LooksInside
+from ..kinds.facets import Columned, FromArrays, FromTexts, LooksInside
 from ..store.listing import Source, check_there, some
 from . import layouts
 from .layouts import WORDS, Column, Rows
@@ -56,9 +56,17 @@ def find_rows(
 
 def _layout(wanted: Mapping[str, tuple[str, ...]] | None) -> str:
     names = list(wanted or ("photo", "map"))
+    written = {name: kind_of(kinds[0]) for name, kinds in (wanted or {}).items() if _from_texts(kinds)}
+    if written:  # a table beside the files is all they can come from
+        told = (f"a column for each of the {own}" if isinstance(kind, Columned) else own for own, kind in written.items())
+        return f"files with a metadata.csv beside them: file_name, {', '.join(told)}; a row for each file"
     folders = ", ".join(f"{name}/001.png" for name in names)
     hand = ",".join(f"{name}=FOLDER" for name in names)
     return f"sub-folders with equal names ({folders}), a metadata.csv with a column a field, or --fields {hand}"
+
+
+def _from_texts(kinds: Sequence[str]) -> bool:
+    return all(isinstance(kind_of(kind), FromTexts) for kind in kinds)
 
 
 def _matched(

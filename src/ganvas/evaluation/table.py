@@ -24,6 +24,8 @@ ROWS: dict[str, tuple[str, str]] = {
     "overlap": ("overlap with it (IoU)", HIGHER),
     "anomaly_auroc": ("normal from other, AUROC", HIGHER),
     "classified": ("held-out records, class right", HIGHER),
+    "attributes_as_asked": ("attributes as asked", HIGHER),
+    "attributes_kept": ("other attributes kept", HIGHER),
     "link_auroc": ("held-out links, AUROC", HIGHER),
     **{key: (name, NEAR_REAL) for key, name in GRAPHS.items()},
     "edge_overlap": ("edges learnt from, found again", NEAR_REWIRED),

@@ -107,6 +107,15 @@ class Spelled(Protocol):
 
 
 @runtime_checkable
+class Columned(Protocol):
+    """Has named columns, whose values can be written as texts: the attributes of other records."""
+
+    def cells(self, records: np.ndarray, spec: Any) -> dict[str, list[str]]:
+        """Column -> the text of each record (N,), empty where a value is missing."""
+        ...
+
+
+@runtime_checkable
 class Heard(Protocol):
     """Is listened to rather than looked at."""
 

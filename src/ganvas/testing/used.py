@@ -13,7 +13,7 @@ from ..config import knobs
 from ..errors import GanvasError
 from ..kinds import kind_of
 from ..uses import Use, Work, build_options, fields_given, fields_taken, find_use, pieces_of, verbs_of
-from .boards import CLASSES, RECORDS, Case, everything, main_spec, tiny_data
+from .boards import RECORDS, Case, everything, main_spec, tiny_data
 from .outcomes import CheckFailed, Skipped, expect
 
 QUICK = {"count": 3, "effort": 0.01}
@@ -106,10 +106,9 @@ def a_use_keeps_its_promise(case: Case, verb: str) -> None:
 
 
 def _put_to(use: Use, system: Any, where: str) -> dict[str, Any]:
-    """What a use makes, by field and target, after looking at its form."""
+    """What a use makes, by field and trial, after looking at its form."""
     import torch
 
-    from ..data.streams import target_classes
     from ..specs import REAL
 
     specs = system.spec if isinstance(system.spec, dict) else {REAL: system.spec}
@@ -117,15 +116,14 @@ def _put_to(use: Use, system: Any, where: str) -> dict[str, Any]:
     first, more = fields_taken(use, system, specs)
     known = {knob.name for knob in knobs(use.Options)}
     chosen = {name: value for name, value in QUICK.items() if name in known}
-    targets: list[str | None] = [None]
-    if "to" in known and len(specs) == 1 and work.spec.classes:
-        targets = [CLASSES[k] for k in target_classes(system) or range(len(CLASSES))]
+    trials = [{}] if use.trials is None else use.trials(work)
     found: dict[str, Any] = {}
     needed = tuple(name for name, must in more.items() if must)
     for names in dict.fromkeys([needed, tuple(more)]):
-        for target in targets:
+        for trial in trials:
             work.renew()
-            options = build_options(use, {**chosen, "to": target})
+            asked = " ".join(str(value) for value in trial.values())
+            options = build_options(use, {**chosen, **trial})
             if use.tell is not None:
                 told = use.tell(work, options)
                 expect(isinstance(told, str) and told, f"{where}: tell() returns {told!r}: say in words what is done")
@@ -146,7 +144,7 @@ def _put_to(use: Use, system: Any, where: str) -> dict[str, Any]:
             for name, value in made.items():
                 whole = torch.cat(list(pieces_of(value)))
                 expect(len(whole) == count, f"{where} gives {len(whole)} values of {name} for {count} records: one each")
-                found[f"{name} of {target or 'any class'} {' '.join(names)}".strip()] = whole
+                found[f"{name} of {asked or 'any'} {' '.join(names)}".strip()] = whole
                 if name == work.main:
                     _shaped(use, work, whole, None if first is None else tensors[first], where)
     return found

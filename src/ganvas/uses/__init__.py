@@ -166,7 +166,7 @@ class Use:
     go with the run. file: does a whole file in its own way, and returns whether it did. keep: writes what needs a form of its
     own, and takes it out of what was made; a field that it leaves there is written like the input. finish: writes what belongs
     to all files. judge: makes records of a data set's held-out part, to be judged; measure: measures what needs no judge. show:
-    what is to be looked at of a batch of the stream.
+    what is to be looked at of a batch of the stream. trials: options with which a run can be tried, where it needs some.
     """
 
     verb: str
@@ -192,6 +192,7 @@ class Use:
     judge: Callable[[Work, Any, Dataset, int, Any], Judged] | None = None
     measure: Callable[[Work, Dataset, int], dict[str, Measure]] | None = None
     show: Callable[[Work, Batch], Panel] | None = None
+    trials: Callable[[Work], Sequence[Mapping[str, Any]]] | None = None
 
     @property
     def does(self) -> str:

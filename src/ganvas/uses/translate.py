@@ -130,6 +130,11 @@ def show(work: Work, batch: Batch) -> Panel:
     return Panel(torch.stack([given[first], *become], 1), ("given", *classes_of(work)))
 
 
+def trials(work: Work) -> list[dict[str, Any]]:
+    """Each class that it was taught."""
+    return [{"to": name} for name in classes_of(work)] if len(work.fields) == 1 and work.spec.classes else [{}]
+
+
 USE = Use(
     verb="translate",
     done="translated",
@@ -141,6 +146,7 @@ USE = Use(
     tell=tell,
     judge=judge,
     show=show,
+    trials=trials,
     says=UseSays(
         purpose="turning a record into what it would be in another class, or into another field",
         doing="translating",

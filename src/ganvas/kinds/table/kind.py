@@ -263,6 +263,10 @@ class TableKind(Kind):
         """`name: value` of each column."""
         return [f"{name}: {cells[0] or '(missing)'}" for name, cells in files.cells_of(record[None], spec).items()]
 
+    def cells(self, records: np.ndarray, spec: TableSpec) -> dict[str, list[str]]:
+        """Column -> its cells as texts; see `facets.Columned`."""
+        return files.cells_of(records, spec)
+
     pair_measure = "relative_error"
 
     def paired(self, made: np.ndarray, true: np.ndarray, spec: TableSpec, barred: tuple[str, ...]) -> Pairs:

@@ -1,0 +1,193 @@
+"""The networks of StarGAN (Choi et al. 2018, arXiv 1711.09020, tables 4 and 5): a generator that is told attributes, a
+discriminator that reads them, and the codes of both. Not for the game: `systems/translation/stargan.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import GanvasError, did_you_mean
+from .blocks import convolution
+from .convolutional import SMALLEST_SIDE
+
+SKIPS = ("none", "features", "mask")
+LABELS = ("input", "norms")
+DEEPEST = 6  # of the paper, at 128 pixels
+
+
+@dataclass(frozen=True)
+class Column:
+    """An attribute: its values, its place in the codes, and in the tensors of the table (`gap`: of the state `missing`)."""
+
+    name: str
+    values: tuple[str, ...]
+    start: int
+    place: int
+    gap: int | None
+
+    @property
+    def own(self) -> slice:
+        return slice(self.start, self.start + len(self.values))
+
+
+def columns_of(spec: Any, wanted: tuple[str, ...]) -> list[Column]:
+    """The columns of a table that can be learnt. Raises GanvasError for one that it has not, and for numbers."""
+    values = {name: own for name, own in zip(spec.names, spec.categories, strict=True) if len(own) > 1}
+    for name in wanted:
+        if name not in spec.names:
+            raise GanvasError(f"stargan: no column '{name}'{did_you_mean(name, list(values))}: there are {', '.join(values)}")
+        if name not in values:
+            raise GanvasError(f"stargan: '{name}' has no values to choose from: columns that have are {', '.join(values)}")
+    if not values:
+        raise GanvasError(
+            "stargan needs a column of words or of few whole numbers, and the table has none: add one (glasses: yes, no)"
+        )
+    places = {part.name: part for part in spec.parts if part.type != "missing"}
+    gaps = {part.name: part.start for part in spec.parts if part.type == "missing"}
+    found: list[Column] = []
+    for name in wanted or values:
+        found.append(Column(name, values[name], sum(len(c.values) for c in found), places[name].start, gaps.get(name)))
+    return found
+
+
+def codes_of(columns: Sequence[Column], attributes: Tensor) -> Tensor:
+    """Rows of a table (B, D) in the form of the game -> codes (B, values of all columns): 1 at the value, 0 throughout where it
+    is not known."""
+    found = []
+    for column in columns:
+        if len(column.values) == 2:
+            on = attributes[:, column.place, None]
+            own = torch.cat([1 - on, on], 1)
+            found.append(own if column.gap is None else own * (1 - attributes[:, column.gap, None]))
+        else:
+            found.append(attributes[:, column.place : column.place + len(column.values)])
+    return torch.cat(found, 1)
+
+
+class Told(nn.Module):
+    """Instance norm of maps (B, C, H, W), scaled and shifted by what is told (B, K); of itself where K is 0.
+
+    A code that lies beside the input as constant planes is taken away again by the instance norm behind the first convolution,
+    but for the border; here it comes after the norm.
+    """
+
+    def __init__(self, channels: int, codes: int) -> None:
+        super().__init__()
+        self.norm = nn.InstanceNorm2d(channels, affine=codes == 0)
+        self.told = nn.Linear(codes, 2 * channels) if codes else None
+
+    def forward(self, maps: Tensor, code: Tensor) -> Tensor:
+        normed: Tensor = self.norm(maps)
+        if self.told is None:
+            return normed
+        scale, shift = self.told(code)[:, :, None, None].chunk(2, 1)
+        return normed * (1 + scale) + shift
+
+
+class Layer(nn.Module):
+    """A convolution, its norm, and ReLU where wanted."""
+
+    def __init__(self, layer: nn.Module, channels: int, codes: int, bend: bool = True) -> None:
+        super().__init__()
+        self.layer, self.norm, self.bend = layer, Told(channels, codes), bend
+
+    def forward(self, maps: Tensor, code: Tensor) -> Tensor:
+        made: Tensor = self.norm(self.layer(maps), code)
+        return made.relu() if self.bend else made
+
+
+class EditGenerator(nn.Module):
+    """Images (B, C, H, W) in [-1, 1] and codes (B, K) -> images of the same size: two downsamplings, residual blocks of two 3x3
+    convolutions, two upsamplings. Sides are multiples of 4.
+
+    width: channels at full size. labels: `input`, the paper's: a code lies beside the image as K constant planes; `norms`: it
+    scales and shifts the norms of all layers but the first. skip: with `features` the last layer gets those of the first as
+    well; with `mask`, G says at each pixel how much of what it makes stands in the place of the image (Pumarola et al.
+    2018, "GANimation", arXiv 1807.09251, eq. 1): what is left alone is left exactly.
+    """
+
+    def __init__(self, channels: int, codes: int, width: int, blocks: int, skip: str = "none", labels: str = "input") -> None:
+        super().__init__()
+        self.skip, self.planes = skip, labels == "input"
+        told = 0 if self.planes else codes
+        wide, inner = 2 * width, 4 * width
+        self.enter = Layer(nn.Conv2d(channels + codes * self.planes, width, 7, 1, 3, bias=False), width, 0)
+        self.down = nn.ModuleList(
+            [
+                Layer(nn.Conv2d(width, wide, 4, 2, 1, bias=False), wide, told),
+                Layer(nn.Conv2d(wide, inner, 4, 2, 1, bias=False), inner, told),
+            ]
+        )
+        self.blocks = nn.ModuleList(
+            nn.ModuleList([Layer(nn.Conv2d(inner, inner, 3, 1, 1, bias=False), inner, told, bend) for bend in (True, False)])
+            for _ in range(blocks)
+        )
+        self.up = nn.ModuleList(
+            [
+                Layer(nn.ConvTranspose2d(inner, wide, 4, 2, 1, bias=False), wide, told),
+                Layer(nn.ConvTranspose2d(wide, width, 4, 2, 1, bias=False), width, told),
+            ]
+        )
+        made = channels + (skip == "mask")
+        self.leave = nn.Conv2d(2 * width if skip == "features" else width, made, 7, 1, 3, bias=skip != "none")
+
+    def forward(self, images: Tensor, codes: Tensor) -> Tensor:
+        given = images
+        if self.planes:
+            planes = codes[:, :, None, None].expand(-1, -1, *images.shape[2:])
+            given = torch.cat([images, planes.to(images.dtype)], 1)
+        first: Tensor = self.enter(given, codes)
+        maps = first
+        for layer in self.down:
+            maps = layer(maps, codes)
+        for block in self.blocks:
+            kept = maps
+            for layer in block:  # type: ignore[attr-defined]
+                maps = layer(maps, codes)
+            maps = kept + maps
+        for layer in self.up:
+            maps = layer(maps, codes)
+        made: Tensor = self.leave(torch.cat([maps, first], 1) if self.skip == "features" else maps)
+        if self.skip == "mask":
+            share = torch.sigmoid(made[:, -1:])
+            return share * torch.tanh(made[:, :-1]) + (1 - share) * images
+        return torch.tanh(made)
+
+
+class ReadingDiscriminator(nn.Module):
+    """Images (B, *shape) -> a map of how real each patch is (B, 1, h, w), and what is read (B, K): `depth` convolutions of 4x4
+    and stride 2 with leaky ReLU(0.01) and no norm, twice as wide each, and two heads."""
+
+    def __init__(self, shape: tuple[int, int, int], codes: int, width: int, depth: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before, after = shape[0], width
+        for _ in range(depth):
+            layers += convolution(before, after, 4, 2, activation=lambda: nn.LeakyReLU(0.01))
+            before, after = after, 2 * after
+        self.layers = nn.Sequential(*layers)
+        self.real = nn.Conv2d(before, 1, 3, 1, 1, bias=False)
+        self.read = nn.Conv2d(before, codes, (shape[1] >> depth, shape[2] >> depth), bias=False)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        maps = self.layers(images)
+        return self.real(maps), self.read(maps).flatten(1)
+
+
+def deepest(height: int, width: int, wanted: int = 0) -> int:
+    """The depth of the discriminator: `wanted`, or as many halvings as leave 2 pixels, at most 6; always at least one pixel.
+
+    Raises GanvasError for sides that 4 does not divide, and for small ones.
+    """
+    side = min(height, width)
+    if side < SMALLEST_SIDE or height % 4 or width % 4:
+        raise GanvasError(
+            f"stargan: sides of {height}x{width}: multiples of 4, from {SMALLEST_SIDE} on, are needed (see --size)"
+        )
+    most = side.bit_length() - 1
+    return min(wanted or min(most - 1, DEEPEST), most)
