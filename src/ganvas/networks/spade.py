@@ -54,7 +54,8 @@ class Generator(nn.Module):
     """Maps (B, classes, H, W) of 0 and 1 and styles (B, latent) -> photographs (B, outputs, H, W) in [-1, 1].
 
     The style is the smallest grid, `depth` halvings below `size`; other sizes, which are multiples of 2^depth, stretch it.
-    width: channels at full size; doubles inwards, at most 16 times. hidden: channels inside a modulation. norm: without learnt scales.
+    width: channels at full size; doubles inwards, at most 16 times. hidden: channels inside a modulation. norm: of so many
+    channels, without learnt scales.
     """
 
     def __init__(

@@ -247,14 +247,17 @@ class _Job:
         spread = self.kind.spread if isinstance(self.kind, WritesLike) else 0
         sides = record.shape[record.dim() - spread :]
         further = {name: self.tensor(own) for name, own in beside.items()}
-        along = {name: own for name, own in further.items() if spread and _spread(beside[name]) == spread}
+        # What it makes lies beside it in space, but a given example of that (a style) is looked at whole.
+        along = {name: own for name, own in further.items() if spread and _spread(beside[name]) == spread and name != work.main}
         for name, own in along.items():
             if own.shape[own.dim() - spread :] != sides:
                 told = ("x".join(map(str, shape)) for shape in (own.shape[own.dim() - spread :], sides))
                 raise DataError(f"{path}: its {name} is of {next(told)}, it is of {next(told)}: give one of the same size")
         whole = {name: own.to(work.device) for name, own in further.items() if name not in along}
+        before = work.noise.generator.get_state()
 
         def function(first: Tensor, *others: Tensor) -> Tensor:
+            work.noise.generator.set_state(before)  # a style is that of the whole record, not of a tile
             cut = {name: own.to(work.device) for name, own in zip(along, others, strict=True)}
             result: Tensor = use.run(work, {self.first: first.to(work.device), **cut, **whole}, self.options)[made_name]
             return result

@@ -85,10 +85,17 @@ def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options
     return Judged(made, untrained, only(dataset, target), beside={"input": as_given(given)}, notes=[text])
 
 
-def _judged_fields(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options) -> Judged:
-    rows = held_rows(dataset, count, work.seed, USE.says.doing)
+def _known(work: Work) -> tuple[str, list[str]]:
+    """What is worked on, and the further fields of the same record. The main one, where a system takes an example of it, is not
+    among them: it is the hidden truth."""
     first, more = fields_taken(USE, work.system, work.fields)
     assert first is not None
+    return first, [name for name in more if name != work.main or len(work.fields) == 1]
+
+
+def _judged_fields(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options) -> Judged:
+    rows = held_rows(dataset, count, work.seed, USE.says.doing)
+    first, more = _known(work)
     given = {name: dataset.fields[name].values[rows] for name in (first, *more)}
     text = f"judged: the {work.main} of {len(rows)} held-out records, made of their {' and '.join(given)}"
     made, untrained = both(work, fresh, given, lambda own, x: run(own, x, options)[own.main])
@@ -114,8 +121,7 @@ def show(work: Work, batch: Batch) -> Panel:
     """What is made beside the true one; of classes, a record beside what it becomes in each of them."""
     import torch
 
-    first, more = fields_taken(USE, work.system, work.fields)
-    assert first is not None
+    first, more = _known(work)
     given = {name: batch[name] for name in (first, *more)}
     if len(work.fields) > 1:
         made = run(work, given, Options())[work.main]
