@@ -142,7 +142,7 @@ class _Job:
         own, named = sorted_out(use, work, options)
         self.options = build_options(use, own, uses_of(run.system))
         self.doing = use.done if use.tell is None else use.tell(work, self.options)
-        self.settings = reading(run, fitted=use.fitted, seed=seed)
+        self.settings = reading(run, fitted=use.fitted or getattr(self.options, "fitted", False), seed=seed)
         self.given: dict[str, GivenField] = given_fields(use, work, {**named, **fields}, self.settings)
         self.format = None if format is None else format_named(kind_of(self.out_spec.kind), format)
 
@@ -221,6 +221,14 @@ class _Job:
             for note in piece.notes:
                 self.desk.note(note)
         count = sum(len(piece.records) for piece in pieces)
+        other = next(
+            (piece.spec for piece in pieces if len(self.work.fields) > 1 and piece.spec.shape != self.spec.shape), None
+        )
+        if other is not None and getattr(self.options, "fitted", None) is False:
+            self.desk.note(
+                f"{file.known} is of {other.size}, the run learnt {self.spec.size}: it is taken at its own scale; "
+                "--fitted brings it to that size first"
+            )
         for name, own in beside.items():
             others = sum(len(piece.records) for piece in own)
             if others not in (1, count):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class Options:
     to: str | None = knob(None, "CLASS: what to translate to")
     tile: int = knob(512, TILE_HELP)
+    fitted: bool = knob(False, "bring a field, such as a map, to the size of training first; what is made of it has that size")
 
 
 def classes_of(work: Work) -> dict[str, int]:
@@ -56,6 +57,10 @@ def run(work: Work, given: Fields, options: Options) -> Fields:
 
 def tell(work: Work, options: Options) -> str:
     check_tile(options.tile)
+    if options.fitted and len(work.fields) == 1:
+        raise GanvasError(
+            f"--fitted is for runs that make a field of another; {work.name} gives back each record in its own size"
+        )
     target = target_of(work, options.to)
     if target is None:
         return f"{work.main} made of {fields_taken(USE, work.system, work.fields)[0]}"
