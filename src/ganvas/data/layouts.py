@@ -20,6 +20,7 @@ from ..errors import DataError
 from ..store.cells import EITHER, SUFFIXES, is_missing, read_cells
 from ..store.listing import Source, natural, some, split_word
 from ..store.tables import is_about_files
+from .pairing import told_shift
 
 RESERVED = ("label", "labels", "class", "group", "split")
 FIRST_TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "records.csv", "pairs.csv", "captions.csv")
@@ -364,11 +365,14 @@ def _joined(kept: Mapping[str, Mapping[str, tuple[Path, str]]]) -> Rows:
         for stem in sorted(set(own) - common, key=lambda stem: (natural(stem), stem)):
             lacks = [other for other in kept if stem not in kept[other]]
             lonely.append(f"{name}/{own[stem][1]} has no partner in {', '.join(lacks)}")
+    shift = told_shift({name: list(own) for name, own in kept.items()})
     columns = {name: Column(name, files=[own[stem][0] for stem in stems]) for name, own in kept.items()}
     words = [stem.split("/")[0].lower() if "/" in stem else "" for stem in stems]
     held = [split_word(word) if _is_side(word) else None for word in words]
     empty: list[str | None] = [None] * len(stems)
     rows = Rows(stems, columns, [*empty], [*empty], held if any(h is True for h in held) else [None] * len(stems), [], lonely)
+    if shift is not None:
+        rows.notes.append(shift)
     if any(h is True for h in held):
         rows.notes.append(f"split taken from the folders {', '.join(sorted({w for w in words if w}))}")
     return rows

@@ -66,6 +66,10 @@ class LabelMapKind(Kind):
         """As for images."""
         return IMAGES.settle(settings)
 
+    def sides(self, path: Path) -> tuple[int, int] | None:
+        """As for images."""
+        return IMAGES.sides(path)
+
     def suitable(self, source: Any) -> Any:
         """As for images."""
         return IMAGES.suitable(source)
