@@ -33,7 +33,7 @@ ARMS: dict[str, dict[str, Any]] = {
 }
 LARGE: dict[str, dict[str, Any]] = {
     "system": {"width": 32, "modulation_width": 64, "latent_size": 128},
-    "baseline": {"generator": "encoder-decoder", "width": 32, "blocks": 6},
+    "baseline": {"generator": "encoder-decoder", "width": 24, "blocks": 5},
 }
 LARGE_COMMON = COMMON | {
     "discriminator_width": 64, "generator_learning_rate": 2e-4, "discriminator_learning_rate": 8e-4, "batch_size": 8,
