@@ -47,7 +47,7 @@ _judges: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
 def arm(task: Task, name: str, pace: float = 1.0) -> Outcome:
     """Train, translate every held-out map and uniform ones, and ask the segmenter what the results show."""
     task = replace(task, budget=f"{round(pace * int(task.budget.removesuffix('r')))}r")
-    source = str(_streets(task.folder / "streets")) if task.phantom else task.data
+    source = str(streets(task.folder / "streets")) if task.phantom else task.data
     height, width = LARGE_SIZE if task.large else SIZE
     config = LARGE_COMMON | LARGE[name] if task.large else COMMON | ARMS[name]
     run, facts = trained(task, "spade", config, data=source, size=f"{height}x{width}", threads=1, precision="32")
@@ -59,12 +59,14 @@ def arm(task: Task, name: str, pace: float = 1.0) -> Outcome:
         known = dataset.train_indices()
         _judges[dataset.fingerprint] = segmenter_of(np.asarray(photos.values[known]), np.asarray(maps.values[known]), classes)
     judge = _judges[dataset.fingerprint]
-    noise = Noise(torch.Generator().manual_seed(10_000 + task.seed))
+    device = next(run.system.parameters()).device
+    noise = Noise.seeded(10_000 + task.seed, device)
 
     def made_of(given: np.ndarray) -> np.ndarray:
         with torch.no_grad():
             pieces = [
-                run.system.translate(encode(own, maps.spec), None, noise) for own in np.array_split(given, len(given) // 16 + 1)
+                run.system.translate(encode(own, maps.spec).to(device), None, noise)
+                for own in np.array_split(given, len(given) // 16 + 1)
             ]
         return np.concatenate([decode(piece, photos.spec, 8) for piece in pieces])
 
@@ -87,7 +89,7 @@ def arm(task: Task, name: str, pace: float = 1.0) -> Outcome:
     return Outcome(value, protocol, more | facts, images[:: max(1, len(images) // SHOWN)][:SHOWN])
 
 
-def _streets(folder: Path, count: int = 160) -> Path:
+def streets(folder: Path, count: int = 160) -> Path:
     """Maps of sky, houses, road and cars, and pictures of them whose grain and light no map tells."""
     from PIL import Image
 
