@@ -1,9 +1,9 @@
 """The proof of `pix2pixhd`: nearer to photographs than pix2pix, and an edge map parts objects of one class that touch.
 
 Both arms have as many weights in G (293 and 285 thousand), the same data and time, counted in rounds so that a busy machine
-gives what an idle one gives. The judge of street scenes, EfficientNet-lite0's features, takes no part in any training. The part about
-edges is seen on a phantom, whose objects have dark rims: real data with instances is not at hand. Settings were tried with a
-seed of none of the runs, on training records.
+gives what an idle one gives. The judge of street scenes, EfficientNet-lite0's features, takes no part in any training. The part
+about edges is seen on a phantom, whose objects have dark rims: real data with instances is not at hand. Settings were tried
+with a seed of none of the runs, on training records.
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ PROOF = Proof(
     baseline="pix2pix with as many weights in its generator, at equal time",
     metric="kernel distance of translated held-out maps to held-out photographs (lower is better)",
     direction=LOWER,
-    mark="with every seed a lower distance, and on a phantom seams between touching objects darker by 0.4 of the range with the "
-    "edge map than without",
+    mark="with every seed a lower distance, and on a phantom seams between touching objects darker by 0.4 of the range with the"
+    " edge map than without",
     met=met,
     arms={"system": lambda task: arm(task, "pix2pixhd"), "baseline": lambda task: arm(task, "pix2pix", PACE)},
     budget="300r",
