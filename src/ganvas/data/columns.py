@@ -28,14 +28,12 @@ def parse_fields(text: str | None) -> dict[str, str]:
 
 
 def find_rows(
-    source: Source, wanted: Mapping[str, tuple[str, ...]] | None = None, by_hand: Mapping[str, str] | None = None,
-    optional: Sequence[str] = (),
-) -> Rows:  # fmt: skip
+    source: Source, wanted: Mapping[str, tuple[str, ...]] | None = None, by_hand: Mapping[str, str] | None = None
+) -> Rows:
     """The rows of a source.
 
     wanted: field -> kinds that it may be of, as a system asks for; None: whatever is there. by_hand: field -> folder of the
-    source (or anywhere), or column of its table. optional: those of the wanted that may be absent, and are
-    taken only under a name that says what they are. Raises DataError when fields are missing, and says which layout is wanted.
+    source (or anywhere), or column of its table. Raises DataError when fields are missing, and says which layout is wanted.
     """
     check_there(source)
     by_hand = by_hand or {}
@@ -54,7 +52,7 @@ def find_rows(
     if found is None:
         raise DataError(f"{source}: holds no records of several fields: {_layout(wanted)}")
     if wanted is not None:
-        found.columns = _matched(source, found.columns, wanted, columns, found.notes, optional)
+        found.columns = _matched(source, found.columns, wanted, columns, found.notes)
         if not by_hand:  # who names them by hand means it
             refuse_swapped(source, found.columns, wanted)
     return found
@@ -69,7 +67,7 @@ def _layout(wanted: Mapping[str, tuple[str, ...]] | None) -> str:
 
 def _matched(
     source: Source, columns: Mapping[str, Column], wanted: Mapping[str, tuple[str, ...]], by_hand: Mapping[str, str],
-    notes: list[str], optional: Sequence[str] = (),
+    notes: list[str],
 ) -> dict[str, Column]:  # fmt: skip
     """The wanted fields in their order, each from the column that is meant. Raises DataError."""
     unknown = next((name for name in by_hand if name not in wanted), None)
@@ -96,10 +94,8 @@ def _matched(
             if rest:
                 found[name] = Column(name, texts={own: left.pop(own).texts[own] for own in rest})
                 continue
-        guessed = [own for own in able if _speaks(left[own]) and name not in optional]
+        guessed = [own for own in able if _speaks(left[own])]
         chosen = same or near or (guessed if len(able) == 1 else [])
-        if not chosen and name in optional:
-            continue
         if len(chosen) != 1:
             there = f"it has {some(list(columns), 8)}" if columns else "it has none"
             which = f"the field {name} may be {' or '.join(chosen)}" if chosen else f"there is no {name}"
@@ -110,7 +106,7 @@ def _matched(
     unused = [own for own in left if left[own].files or left[own].array is not None]
     if unused:
         notes.append(f"not used: {some(unused)}")
-    return {name: found[name] for name in wanted if name in found}
+    return {name: found[name] for name in wanted}
 
 
 def _able(left: Mapping[str, Column], kinds: Sequence[str]) -> list[str]:

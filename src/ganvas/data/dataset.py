@@ -60,7 +60,6 @@ def open_data(
     kinds: tuple[str, ...] = (),
     fields: Mapping[str, tuple[str, ...]] | None = None,
     columns: str | None = None,
-    optional: tuple[str, ...] = (),
 ) -> Dataset:
     """A data set ready to train on.
 
@@ -83,7 +82,6 @@ def open_data(
     its files leave that open (a CSV of points or of sensor series). For sound and series, size is the length of a record,
     for solids the voxels of a side. fields: name -> kinds, for records of several fields (`data.columns` says how these lie on
     disk), the main one first. columns: from where each is taken, `photo=photos,map=labels`.
-    optional: those of `fields` that may be absent.
 
     Raises DataError when nothing usable is there, when files disagree in size, channels or depth, and for tables that
     do not fit; GanvasError for settings out of range; RunError when the cache cannot be written.
@@ -105,8 +103,7 @@ def open_data(
     if fields or columns:
         if isinstance(source, np.ndarray):
             raise GanvasError("an array holds one field: give a folder, or an .npz with a key a field")
-        store = caching.Cache(cache)
-        return open_fields(source, fields, columns, options, heldout, seed, store, progress, limit, optional)
+        return open_fields(source, fields, columns, options, heldout, seed, caching.Cache(cache), progress, limit)
     kind = kind_of(recognise(source, kinds))
     if not kinds or kind.name in kinds:  # what the asker does not learn from, he refuses himself
         check_options(options, [kind])
@@ -338,10 +335,10 @@ def _finish(entry: caching.Entry, source: str, notes: list[str], heldout: float,
 
 def open_fields(
     source: Source, wanted: Mapping[str, tuple[str, ...]] | None, by_hand: str | None, options: dict[str, Any], heldout: float,
-    seed: int, store: caching.Cache, progress: bool, limit: int | None, optional: tuple[str, ...] = (),
+    seed: int, store: caching.Cache, progress: bool, limit: int | None,
 ) -> Dataset:  # fmt: skip
     """Each field opened by its kind, from the rows that have all of them; groups, split and labels are those of the row."""
-    rows = find_rows(source, wanted, parse_fields(by_hand), optional)
+    rows = find_rows(source, wanted, parse_fields(by_hand))
     notes = [*rows.notes, *_told_lonely(rows.lonely, len(rows.names))]
     if not rows.names:
         raise DataError(f"{source}: no record has all of its fields ({some(rows.lonely, 2)})")

@@ -139,7 +139,7 @@ def _lines(source: Source, by_hand: dict[str, str], found: Found) -> list[str]:
         if not card.fields:
             continue
         try:
-            find_rows(source, card.fields, by_hand, card.optional)
+            find_rows(source, card.fields, by_hand)
         except DataError:
             continue
         lines.append(f"ganvas train {name} --data {quote(source.text)}{chosen}")

@@ -30,7 +30,6 @@ WORDS: tuple[tuple[str, ...], ...] = (
     ("map", "label", "mask", "annotation", "segmentation", "segment", "edge", "sketch", "vessel", "semantic"),
     ("caption", "text", "description", "prompt", "sentence"),
     ("attributes", "attribute", "tags", "tag"),
-    ("instances", "instance", "objects", "object"),
 )
 """Words under which people keep the same thing: a field is looked for under its own name, then under these."""
 

@@ -19,17 +19,6 @@ def classes_as_channels(maps: Tensor, classes: int, dtype: torch.dtype) -> Tenso
     return one_hot(maps, classes).permute(0, 3, 1, 2).to(dtype)
 
 
-def edges_of(numbers: Tensor) -> Tensor:
-    """(B, H, W) of whole numbers -> (B, 1, H, W) bool: pixels with a neighbour, above, below or beside, of another number."""
-    found = torch.zeros_like(numbers, dtype=torch.bool)
-    across, down = numbers[:, :, 1:] != numbers[:, :, :-1], numbers[:, 1:] != numbers[:, :-1]
-    found[:, :, 1:] |= across
-    found[:, :, :-1] |= across
-    found[:, 1:] |= down
-    found[:, :-1] |= down
-    return found[:, None]
-
-
 def mirrored_together(noise: Noise, *parts: Tensor) -> tuple[Tensor, ...]:
     """Half of the records mirrored left to right, every part of a record alike. parts: (B, C, H, W) each."""
     turned = noise.uniform(len(parts[0]), 1, 1, 1) < 0.5

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from .blocks import ResidualBlock, convolution, relu
 from .convolutional import initialise
-from .patch import halved
 
 WIDEST = 16
 """At most so many times the channels of the first layer."""
@@ -53,28 +52,3 @@ class GlobalGenerator(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         return torch.tanh(self.leave(self.features(maps)))
-
-
-class Generator(nn.Module):
-    """The global generator at half the size, and the local enhancer around it: maps (B, inputs, H, W) -> images
-    (B, outputs, H, W) in [-1, 1]. Sides are multiples of 2^(downs + 1).
-
-    The enhancer's first layers, of half the width, bring the map to half the size; the global generator's last features are
-    added, and `local_blocks` residual blocks and one transposed convolution lead back. width: of the global one.
-    """
-
-    def __init__(self, inputs: int, outputs: int, width: int, downs: int, blocks: int, local_blocks: int) -> None:
-        super().__init__()
-        own = max(1, width // 2)
-        self.coarse = GlobalGenerator(inputs, outputs, width, downs, blocks)
-        local = [ResidualBlock(width, nn.InstanceNorm2d, padding_mode="reflect") for _ in range(local_blocks)]
-        leave = convolution(own, outputs, 7, padding_mode="reflect")
-        self.enhancer = nn.ModuleDict({
-            "front": nn.Sequential(*_entry(inputs, own), *_down(own, width)),
-            "back": nn.Sequential(*local, *_up(width, own), *leave),
-        })  # fmt: skip
-        self.enhancer.apply(initialise)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        features = self.coarse.features(halved(maps)) + self.enhancer["front"](maps)
-        return torch.tanh(self.enhancer["back"](features))

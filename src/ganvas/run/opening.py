@@ -71,7 +71,6 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
         kinds=kinds,
         fields=fields,
         columns=settings.fields,
-        optional=card.optional,
     )
 
 
