@@ -11,7 +11,7 @@ from PIL import Image
 
 from ganvas.data import open_data
 from ganvas.data.check import check
-from ganvas.data.pairing import told_shift
+from ganvas.data.layouts import told_shift
 from ganvas.errors import DataError
 
 EITHER = {"photo": ("image",), "map": ("label_map", "image")}  # as pix2pix asks

@@ -1,25 +1,22 @@
-"""Whether the fields of records fit together: swapped folders, names that are shifted, files of other shapes.
+"""Whether the fields of records fit together: swapped folders, files of other shapes. Each is refused in one line.
 
-What is certain is refused in one line, what only looks so is told. Not for finding the rows (`layouts`, `columns`).
+Not for finding the rows (`layouts`, `columns`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import DataError
 from ..kinds import Kind, kind_of
 from ..kinds.facets import LooksInside, Sided
-from ..store.listing import Source, natural
+from ..store.listing import Source
+from .layouts import Column, Rows
 
-if TYPE_CHECKING:
-    from .layouts import Column, Rows
-
-MOST_SHIFTED = 0.1  # of the names; more without a partner are other data
 ALIKE = 0.03  # by which the shapes of files of one record may differ, as sizes that were rounded do
 
 
@@ -41,26 +38,6 @@ def refuse_swapped(source: Source, columns: Mapping[str, Column], wanted: Mappin
                     f"{source}: {second} holds {kind.says.noun}, and {first} does not: they look swapped: give  "
                     f"--fields {other}={first},{name}={second}"
                 )
-
-
-def told_shift(names: Mapping[str, Sequence[str]]) -> str | None:
-    """A warning where the names in two folders look shifted against each other: what has no partner is the first of one and the
-    last of the other. names: folder -> stems."""
-    if len(names) != 2:
-        return None
-    (one, first), (two, second) = ((name, sorted(own, key=natural)) for name, own in names.items())
-    early, late = [x for x in first if x not in set(second)], [x for x in second if x not in set(first)]
-    if second and first and natural(second[0]) < natural(first[0]):
-        one, two, first, second, early, late = two, one, second, first, late, early
-    count = len(early)
-    if not count or count != len(late) or count > max(1, MOST_SHIFTED * len(first)):
-        return None
-    if first[:count] != early or second[-count:] != late:
-        return None
-    return (
-        f"the names look shifted by {count}: {one} begins with {early[0]} and {two} ends with {late[-1]}, which have no "
-        f"partner; if {one}/{early[0]} belongs to {two}/{second[0]}, rename one folder, or each record gets another's {two}"
-    )
 
 
 def refuse_other_shapes(
