@@ -25,6 +25,7 @@ from ganvas.kinds.label_map.spec import LabelMapSpec
 from ganvas.networks.spade import Encoder, Generator, Modulated
 from ganvas.store.records import Dataset, Field
 from ganvas.systems.translation.spade import NORMS, Config, Spade
+from ganvas.uses import Work, find_use
 
 SIDE = 16
 SPECS = {
@@ -154,7 +155,7 @@ def test_what_it_cannot_do_is_refused_in_one_line() -> None:
 
 
 def test_a_painted_map_becomes_a_photograph_in_the_style_of_a_given_one(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, colours = scenes(), np.array([[0, 0, 255], [0, 255, 0], [255, 255, 0]], np.uint8)
     for name in ("photo", "map"):
@@ -188,4 +189,23 @@ def test_a_painted_map_becomes_a_photograph_in_the_style_of_a_given_one(
     assert made["first"].shape == (80, 80) and made["fitted"].shape == (16, 16)
     np.testing.assert_array_equal(made["first"], made["again"])
     assert (made["first"] != made["second"]).any() and (made["first"] != made["styled"]).any()
-    assert made["tiled"].shape == (80, 80)
+
+    def one_number(self: Spade, maps: torch.Tensor, target: None, noise: Noise, photo: None = None) -> torch.Tensor:
+        return noise.normal(1, 1, 1, 1).tanh().expand(1, 1, *maps.shape[1:])
+
+    monkeypatch.setattr(Spade, "translate", one_number)
+    words = ["apply", str(run), str(tmp_path / "mine.png"), "--out", str(out / "flat"), "--device", "cpu", "--tile", "48"]
+    assert main(words) == 0
+    assert len(np.unique(np.array(Image.open(out / "flat" / "mine.png")))) == 1, "every tile has the style of the whole"
+
+
+def test_what_is_judged_and_shown_is_not_told_the_true_photograph() -> None:
+    system = build()
+    given: list[object] = []
+    system.translate = lambda maps, target, noise, photo=None: given.append(photo) or torch.zeros(len(maps), 1, SIDE, SIDE)  # type: ignore[method-assign, assignment, func-returns-value, misc]
+    data = scenes()
+    data = replace(data, heldout=np.arange(len(data)) >= 40)
+    judge = find_use(system, "translate").judge
+    assert judge is not None
+    judged = judge(Work(system, SPECS), system, data, 20, find_use(system, "translate").Options())
+    assert len(judged.values) == 20 and set(map(type, given)) == {type(None)}
