@@ -104,8 +104,8 @@ def streets(folder: Path, count: int = 160) -> Path:
             labels[rng.integers(4, 18) :, left : left + 8] = 1
         labels[rng.integers(18, 24) :] = 2
         for _ in range(rng.integers(0, 4)):
-            top, left = rng.integers(20, height - 6), rng.integers(0, width - 9)
-            labels[top : top + 5, left : left + 8] = 3
+            top, side = rng.integers(20, height - 6), rng.integers(0, width - 9)
+            labels[top : top + 5, side : side + 8] = 3
         grain = rng.integers(-20, 21, (*SIZE, 1)) + rng.integers(-30, 31)
         Image.fromarray(labels).save(folder / "map" / f"{number:03d}.png")
         photo = (colours[labels] + grain).clip(0, 255).astype(np.uint8)
