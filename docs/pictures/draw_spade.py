@@ -29,7 +29,7 @@ def paint() -> Image.Image:
     draw = ImageDraw.Draw(image)
     draw.polygon([(0, h * 0.1), (w * 0.3, h * 0.35), (w * 0.3, h * 0.7), (0, h)], COLOURS["building"])
     draw.ellipse([w * 0.6, h * 0.1, w * 1.1, h * 0.65], COLOURS["tree"])
-    draw.polygon([(w * 0.25, h * 0.5), (w, h * 0.5), (w, h * 0.7), (0, h * 0.7)], COLOURS["building"])
+    draw.polygon([(w * 0.25, h * 0.5), (w, h * 0.5), (w, h * 0.88), (0, h * 0.88)], COLOURS["building"])
     draw.polygon(
         [(0, h * 0.85), (w * 0.42, h * 0.56), (w * 0.58, h * 0.56), (w, h * 0.85), (w, h), (0, h)], COLOURS["pavement"]
     )
