@@ -260,7 +260,8 @@ def test_train_sample_and_resume_as_json(points: Path, tmp_path: Path) -> None:
     assert Path(result["grid"]).exists()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_save_and_say_how_to_resume(points: Path, tmp_path: Path, number: int, code: int) -> None:
     run = tmp_path / "run"
     process = toys.start("train", "lsgan", "--data", points, "--out", run, "--save-every", 0, "--json", *toys.settings(), *FAST)

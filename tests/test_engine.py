@@ -131,6 +131,17 @@ def test_phases_follow_each_other_with_loader_overrides_and_the_game_ends() -> N
     assert engine.over
 
 
+def test_a_phase_ends_when_enough_is_learnt() -> None:
+    def phases(g: Game) -> tuple[Phase, ...]:
+        first = Phase("first", (Turn("one", g.pull),), enough=lambda clock: clock.phase_round >= 3)
+        return (first, Phase("second", (Turn("two", g.push),)))
+
+    game = Game(phases)
+    assert not phases(game)[0].finished(Clock(phase="first", phase_round=9)), "forecasts do not ask what is learnt"
+    play(game, 5)
+    assert [c.phase for _, _, c, _ in game.log] == ["first"] * 3 + ["second"] * 2
+
+
 def test_a_stream_that_the_system_makes() -> None:
     class Made(Game):
         def sources(self) -> Any:

@@ -7,6 +7,7 @@ user name or path is in any of them: reports get mailed. Not for choosing a devi
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib
 import importlib.metadata
@@ -444,11 +445,12 @@ def useful_threads(processes: int = 1) -> int:
     return share if together > 1.1 * alone else 1
 
 
+@functools.lru_cache(maxsize=32)
 def fastest_numbers(device: Any, *, mixed: bool, threads: int | None = None, seconds: float = 0.4) -> tuple[str, bool, float]:
     """(precision, channels_last, GFLOP/s): the way to hold numbers in which `device` convolves fastest.
 
     mixed: whether bfloat16 may be considered. threads: of the CPU. A change from float32 in the usual layout must gain a tenth
-    to be taken.
+    to be taken. Measured once in a process: the runs of a study hold numbers alike.
     """
     import torch
 

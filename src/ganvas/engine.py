@@ -273,7 +273,10 @@ class Engine:
 
     def _turn_page(self, phase: Phase) -> Report | None:
         """Go to the next phase when this one is over; the game is over after the last."""
-        if phase is not self.phases[self._phase] or not phase.finished(self.clock):
+        if phase is not self.phases[self._phase]:
+            return None
+        enough = phase.enough is not None and self.processes.any(phase.enough(self.clock))
+        if not (enough or phase.finished(self.clock)):
             return None
         if self._phase + 1 == len(self.phases):
             self.over = True

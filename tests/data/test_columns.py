@@ -279,3 +279,15 @@ def test_folders_that_have_each_others_names_are_taken_as_they_were_named_by_han
     assert {name: own.files[0].parent.name for name, own in found.columns.items()} == {"photo": "map", "map": "photo"}
     found = find_rows(Source(root), FIELDS, {"photo": "map"} | {"map": str(root / "photo")})
     assert {name: own.files[0].parent.name for name, own in found.columns.items()} == {"photo": "map", "map": "photo"}
+def test_masks_and_tables_beside_a_field_are_no_records_of_it(tmp_path: Path) -> None:
+    """What `ganvas data make` writes: masks in a folder of their own, and what is true in a table."""
+    for name in ("map", "photo"):
+        for number in range(6):
+            for place in (tmp_path / name / "lesion", *([tmp_path / name / "masks" / "lesion"] if number < 2 else [])):
+                place.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(np.full((8, 8), 30 * number, np.uint8)).save(place / f"{number}.png")
+        (tmp_path / name / "facts.jsonl").write_text('{"file": "lesion/0.png", "size": 3}\n')
+    rows = find_rows(Source(tmp_path), None, {})
+    assert rows.names == [f"lesion/{number}" for number in range(6)]
+    assert not rows.lonely
+    assert any(note.startswith("map: facts.jsonl, masks/lesion/0.png and 1 more left out") for note in rows.notes)

@@ -38,7 +38,7 @@ def slightly_changed(kind: str, records: np.ndarray, spec: Any) -> np.ndarray:
     return changed
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param(name, marks=pytest.mark.slow if name == "solid" else ()) for name in KINDS])
 def test_copies_are_found_and_unseen_records_are_clear(kind: str, tmp_path: Path) -> None:
     pytest.importorskip("soundfile" if kind == "sound" else "numpy")
     phantom, format, features = KINDS[kind]

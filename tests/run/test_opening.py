@@ -64,3 +64,13 @@ def test_open_data_cuts_and_crops_as_it_is_told(tmp_path: Path) -> None:
     data = recordings(tmp_path / "long")
     shapes = {fit: open_data(data, fit=fit, size=1024, progress=False).values.shape for fit in (None, "crop", "patches")}
     assert shapes == {None: (20, 1024, 1), "crop": (4, 1024, 1), "patches": (20, 1024, 1)}
+
+
+def test_a_file_of_several_arrays_is_trained_at_their_size_unasked(tmp_path: Path) -> None:
+    """The size was looked for under the key `images`, which a file of pairs has not."""
+    rng = np.random.default_rng(0)
+    pairs = {name: rng.integers(0, 256, (40, 24, 32, 1), dtype=np.uint8) for name in ("map", "photo")}
+    np.savez(tmp_path / "pairs.npz", **pairs)
+    told = train("pix2pix", tmp_path / "pairs.npz", out=tmp_path / "run", dry_run=True, quiet=True, precision="32",
+                        channels_last="off", config={"width": 4})  # fmt: skip
+    assert "24x32" in str(told["data"]) or "32x24" in str(told["data"]), told["data"]

@@ -14,6 +14,7 @@ from ganvas.capabilities import Assembles, Samples, ScoresLinks
 from ganvas.config import build_config
 from ganvas.errors import GanvasError
 from ganvas.evaluation import evaluate
+from ganvas.evaluation.table import lines
 from ganvas.game import Clock
 from ganvas.kinds.graph.spec import GraphSpec
 from ganvas.metrics.graphs import keys_of, link_prediction, without_edge
@@ -21,6 +22,7 @@ from ganvas.networks.netgan import Cell, StraightThrough
 from ganvas.run.draw import draw
 from ganvas.run.load import Run
 from ganvas.run.train import train
+from ganvas.systems.graphs import netgan
 from ganvas.systems.graphs.netgan import Config, NetGan, assembled
 
 NODES = 11
@@ -185,7 +187,7 @@ def test_it_learns_which_links_are_likely(tmp_path: Path) -> None:
 def test_from_a_file_to_graphs_and_their_judgement(tmp_path: Path) -> None:
     run = tmp_path / "run"
     config = {"width": 6, "critic_width": 6, "embedding_size": 8, "walk_length": 4, "walks": 600, "batch_size": 16}
-    train("netgan", "communities", out=run, config=config, budget="2r", quiet=True)
+    train("netgan", "communities", out=run, config=config, budget="2r", quiet=True, heldout=0.2)
     assert len(list((run / "samples").glob("*.png"))) == 2
     drawn = draw(run, out=tmp_path / "drawn", device="cpu", format="graphml")
     assert drawn["count"] == 1
@@ -201,5 +203,36 @@ def test_from_a_file_to_graphs_and_their_judgement(tmp_path: Path) -> None:
     assert result["memorisation"]["verdict"] == "clear"
     assert result["anchors"]["real"]["edge_overlap"]["value"] == 1
     assert result["fake"]["n"] == 480
+    assert "heldout_overlap" in result
     with pytest.raises(GanvasError, match="--label"):
         draw(run, label="x", out=tmp_path / "no", device="cpu")
+
+
+def test_all_edges_are_learnt_from_where_nobody_wants_links_judged(tmp_path: Path) -> None:
+    """Graphs were a fifth smaller than the user's, because a fifth of the edges was held out unasked."""
+    run = tmp_path / "run"
+    config = {"width": 6, "critic_width": 6, "embedding_size": 8, "walk_length": 4, "walks": 600, "batch_size": 16}
+    train("netgan", "communities", out=run, config=config, budget="2r", quiet=True)
+    assert Run(run).use("assemble", count=1, seed=3)["real"].shape == (1, 600, 2)
+    result = evaluate(run)
+    assert (result["real"]["split"], result["real"]["train"]) == ("none", 600)
+    assert 0 <= result["edge_overlap"]["value"] <= 1
+    assert not {"link_auroc", "heldout_overlap", "memorisation"} & set(result)
+    assert any("--heldout 0.2" in note for note in result["notes"])
+    assert "nothing is held out" in "\n".join(lines(result))
+
+
+def test_training_ends_at_the_overlap_that_is_wanted(tmp_path: Path) -> None:
+    """Where a graph that is made shares enough edges with the learnt one, and never where none are wanted."""
+    edges = np.array([(a, b) for a in range(8) for b in range(a)])  # all pairs: any graph of as many edges is this one
+    np.savez(tmp_path / "g.npz", edges=edges)
+    config: dict[str, object] = {"width": 6, "critic_width": 6, "embedding_size": 8, "walk_length": 4, "walks": 600,
+        "batch_size": 16}  # fmt: skip
+    rounds = {}
+    for wanted in (0.9, 0.0):
+        out = tmp_path / f"{wanted}"
+        told = train(
+            "netgan", tmp_path / "g.npz", out=out, config={**config, "edge_overlap": wanted}, budget="120r", quiet=True
+        )
+        rounds[wanted] = told["rounds"]
+    assert rounds == {0.9: netgan.LOOK_EVERY, 0.0: 120}

@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import DataError
 from ..store.cells import EITHER, SUFFIXES, is_missing, read_cells
 from ..store.listing import Source, natural, some, split_word
+from ..store.masks import masks_of
 from ..store.tables import is_about_files
 
 RESERVED = ("label", "labels", "class", "group", "split")
@@ -338,9 +339,23 @@ def from_folders(
     known = {name: own for name, own in kept.items() if plain(name) in usual or plain(name.split("-")[0]) in usual}
     if len(known) < 2:
         return None
+    aside = {name: _aside([rest for _, rest in own.values()]) for name, own in known.items()}
+    known = {name: {k: one for k, one in own.items() if one[1] not in aside[name]} for name, own in known.items()}
     first = max(known.values(), key=len)
     known = {name: own for name, own in known.items() if 2 * len(first.keys() & own.keys()) > min(len(first), len(own))}
-    return _joined(known) if len(known) > 1 else None
+    if len(known) < 2:
+        return None
+    rows = _joined(known)
+    rows.notes += [
+        f"{name}: {some(sorted(aside[name]), 2)} left out: masks, or tables beside other files" for name in known if aside[name]
+    ]
+    return rows
+
+
+def _aside(names: list[str]) -> set[str]:
+    """Of the files of one field those that are masks of others among them, or tables beside what are no tables."""
+    tables = {name for name in names if Path(name).suffix.lower() in SUFFIXES}
+    return masks_of(names) | (tables if 2 * len(tables) < len(names) else set())
 
 
 def _keep(own: dict[str, tuple[Path, str]], path: Path, rest: str) -> None:

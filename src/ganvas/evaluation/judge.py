@@ -181,7 +181,7 @@ def evaluate(
             result["memorisation"] = {"verdict": None, "reason": str(error), "notes": []}
         if np.array_equal(sets.generated.values, sets.heldout.values):
             sets.notes.append("the samples are the held-out records themselves: distances to the held-out part mean nothing")
-    if "audit" not in sets.families:
+    if "audit" not in sets.families and sets.split != "none":
         sets.notes.append("copies of training records were not looked for: each record stands for a held-out one")
     if anchors:
         result["anchors"] = anchors_of(bench)

@@ -65,7 +65,8 @@ class Sets:
 
     generated, train, heldout: the parts. kind: its name. classes: of the real data. names: what each side is, as
     the user named it. untrained: samples of the same system with fresh weights (runs only). split: how the held-out part
-    came about: `given`, `run` (kept out when the run trained), `declared` (by the data) or `now` (for this evaluation).
+    came about: `given`, `run` (kept out when the run trained), `declared` (by the data), `now` (for this evaluation) or
+    `none` (one whole record, all of which was learnt from, is both parts).
     extractors: names of extractors the generator was trained with, which must not judge it. notes: for the reader. checkpoint:
     of a run, which weights drew the samples (`which`, `round`, `samples`). beside: what is had of the same records without the
     run, by name; words: what that is. families: of numbers that say something of the samples (`uses.ALL`).
@@ -199,7 +200,8 @@ def open_sets(
     own = kind_of(dataset.spec.kind)
     if isinstance(own, Measured) and part.records is not None and train.records is not None and held.records is not None:
         say(f"measures of {own.says.noun}")
-        measures = {**measures, **own.measures(part.records, train.records, held.records, seed)}
+        unseen = (held.records[0][:0], held.records[1]) if split == "none" else held.records
+        measures = {**measures, **own.measures(part.records, train.records, unseen, seed)}
     names = {"fake": _name(fake), "real": _name(real) if real is not None else dataset.source}
     if heldout is not None:
         names["heldout"] = _name(heldout)
@@ -207,6 +209,12 @@ def open_sets(
         notes.append(
             f"no held-out data was named: {len(held)} of {len(held) + len(train)} real records were set apart now; if the "
             "generator was trained on them too, the audit cannot see copies of them"
+        )
+    if split == "none":
+        families = tuple(family for family in families if family != "audit")
+        notes.append(
+            f"all of {own.says.noun} was learnt from, nothing held out: samples are compared with what was learnt itself; to "
+            "ask what they say of unseen parts, train with --heldout 0.2"
         )
     source = str(dataset.source)
     phantom = source if is_phantom(source) and not Path(source).exists() else ""
@@ -354,6 +362,9 @@ def _parts(
         )
     if heldout is None:
         kept, rest = dataset.heldout_indices(), dataset.train_indices()
+        if isinstance(own, Whole) and not len(kept):
+            whole, _ = _part(values, dataset.spec, dataset.spec, [])
+            return whole, whole, "none"
         if not len(kept) or not len(rest):
             raise GanvasError(
                 f"{dataset.source} has no held-out part to compare with: name one with --heldout, or train with --heldout 0.2"

@@ -96,6 +96,7 @@ def lines(result: Mapping[str, Any]) -> list[str]:
         "run": "kept away from training",
         "declared": "as the data says",
         "now": "set apart for this evaluation",
+        "none": "the same: nothing is held out",
     }[real["split"]]
     out = [
         f"samples   {result['fake']['n']} of {result['fake']['source']}",

@@ -9,8 +9,28 @@ from torch import nn
 
 from ..kinds import kind_of
 from ..kinds.facets import Seen
+from ..presets import Situation, widest
 from .convolutional import ConvolutionalDiscriminator, ConvolutionalGenerator
 from .perceptron import Perceptron
+
+WORK_PER_IMAGE = 0.223 / 20**2  # GFLOP of a round of `dcgan` for one 64x64 image, divided by the square of the width
+IMAGES_WANTED = {
+    16: 0,
+    24: 200_000,
+    32: 500_000,
+    48: 1_500_000,
+    64: 4_000_000,
+}  # width -> images it takes to pay off, of `dcgan`
+
+
+def affordable_width(situation: Situation, work: float = 1.0) -> int:
+    """The largest width of the convolutional pair whose learning the budget can pay for.
+
+    work: of a round for one image that is drawn, in rounds of `dcgan`. Measured with `dcgan`; the widths that pay off in other
+    games on the same networks are taken to be the same.
+    """
+    pixels = situation.spec.height * situation.spec.width / 64**2
+    return widest(situation, IMAGES_WANTED, lambda width: work * WORK_PER_IMAGE * width**2 * pixels, share=0.7)
 
 
 def build_pair(spec: Any, config: Any, *, critic_norm: bool = True) -> tuple[nn.Module, nn.Module]:

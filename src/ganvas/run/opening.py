@@ -22,6 +22,7 @@ from .load import RunRecord, place_of
 from .settings import Settings, parse_size
 
 SPLIT = "split.json"
+HELDOUT = 0.2  # share of the groups that is kept out of training where neither user nor system says
 EARLIER = (
     "the held-out part is the one that the run recorded, by an earlier rule: twins are more of it than of the data, or divided "
     "by it; a new run splits by the rule of today"
@@ -34,6 +35,8 @@ def with_options(settings: Settings, card: Card) -> Settings:
 
     fit = settings.fit or card.options.get("fit")
     settings = dataclasses.replace(settings, fit=fit, size=settings.size or card.options.get("size"))
+    if settings.heldout is None:
+        settings = dataclasses.replace(settings, heldout=float(card.options.get("heldout", HELDOUT)))
     if settings.phantom_count is None and is_phantom(settings.data) and place_of(settings.data) is None:
         settings = dataclasses.replace(settings, phantom_count=_phantom_count(settings.data))
     return settings
@@ -44,6 +47,7 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
 
     card: of the system, which says what it learns from where the files leave that open, and which fields.
     """
+    from ..data.columns import find_rows, parse_fields
     from ..data.dataset import open_data
     from ..data.finding import recognise, source_of
 
@@ -53,8 +57,12 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
         origin = source_of(origin)  # walked once, however often it is looked at
     size = parse_size(settings.size)
     if size is None and isinstance(origin, Source | np.ndarray):
-        kind = kind_of(recognise(origin, kinds))
-        size = kind.suitable(origin) if isinstance(kind, Suits) else None
+        sized = origin
+        if fields and isinstance(origin, Source) and origin.path.is_file():  # a file of several arrays
+            main = find_rows(origin, fields, parse_fields(settings.fields)).columns[next(iter(fields))]
+            sized = origin if main.array is None else main.array
+        kind = kind_of(recognise(sized, kinds))
+        size = kind.suitable(sized) if isinstance(kind, Suits) else None
     return open_data(
         origin,
         size=size,

@@ -33,7 +33,12 @@ class Settings:
     rate: int | None = knob(None, "steps of time", low=1, high=192_000)
     axis: int | None = knob(None, "an axis of the files", low=0, high=2)
     up: str | None = knob(None, "the axis that points up", choices=("y", "z"))
-    heldout: float = knob(0.2, "share of the groups kept out of training, for judging", low=0.0, high=0.9)
+    heldout: float | None = knob(
+        None,
+        "share of the groups kept out of training, for judging (default 0.2, or what the system's page says)",
+        low=0.0,
+        high=0.9,
+    )
     split_seed: int | None = knob(
         None,
         "which records are held out, and which a phantom has: one for all runs that are to be compared; default: --seed",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ganvas.data.phantoms import PhantomData, make_phantom
+from ganvas.data.phantoms._scanners import LOWEST_HU, SPAN_HU, SPAN_SUV
 from ganvas.data.phantoms.brain import _INDEX, _heads, _signals
 
 
@@ -98,3 +99,21 @@ def test_planes_positions_and_fields_vary(both: tuple[PhantomData, PhantomData])
     assert {fact["plane"] for fact in facts} == {"axial", "coronal", "sagittal"}
     assert {fact["tesla"] for fact in facts} == {1.5, 3.0}
     assert np.std([fact["position_mm"] for fact in facts]) > 10
+
+
+def test_ct_and_pet_are_of_the_same_heads_in_units_of_their_own() -> None:
+    """Bone is dark in MR and brightest in CT; PET sees the cortex; lesions lie where they lie in MR."""
+    given = {name: make_phantom(f"brain:{name}", 24, 5, size=64, depth=16) for name in ("t1", "pd", "ct", "pet")}
+    ct = given["ct"].values[..., 0].astype(float) / 65535 * SPAN_HU + LOWEST_HU
+    suv = given["pet"].values[..., 0].astype(float) / 65535 * SPAN_SUV
+    t1 = given["t1"].values[..., 0].astype(float) / 65535
+    for own in given.values():
+        assert np.array_equal(own.masks["lesion"], given["t1"].masks["lesion"])
+        assert [fact["subject"] for fact in own.facts] == list(range(24))
+    bone, soft, air = ct > 800, (ct > 0) & (ct < 80), ct < -800
+    assert 0.02 < bone.mean() < 0.3 and soft.mean() > 0.1 and air.mean() > 0.2
+    assert t1[bone].mean() < 0.6 * t1[soft].mean()
+    assert suv[bone].mean() < 0.5 * suv[soft].mean()
+    assert abs(np.median(ct[air]) + 1000) < 15
+    assert given["ct"].facts[0]["unit"].startswith("HU = 3000") and "unit" not in given["t1"].facts[0]
+    assert not np.array_equal(given["pd"].values, given["t1"].values)

@@ -119,8 +119,8 @@ _CATALOGUE = {
         Phantom(
             "brain",
             "image",
-            "simulated head MR slices, T1 and T2 of the same anatomy, some with a lesion and its mask",
-            ("t1", "t2"),
+            "simulated slices of heads: MR (T1, T2, PD), CT and PET of the same anatomy, some with a lesion and its mask",
+            ("t1", "t2", "pd", "ct", "pet"),
             _Lazy("brain"),
         ),
         Phantom(

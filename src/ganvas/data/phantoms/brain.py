@@ -1,4 +1,4 @@
-"""Simulated head MR slices: T1 and T2 weighted pictures of the same anatomy, some with a lesion and its mask.
+"""Simulated slices of heads: MR of three contrasts, CT and PET of the same anatomy, some with a lesion and its mask.
 
 For demonstrations, for translation between contrasts and for methods that need a truth. Not for teaching or testing
 anything about patients: the lesions are geometry, not disease.
@@ -21,10 +21,12 @@ from typing import Any
 import numpy as np
 
 from ganvas.data.phantoms import PhantomData, Progress
+from ganvas.data.phantoms._scanners import SCANNERS, UNITS, scanned, shrunk, softened
 
 Array = np.ndarray
 
 CONTRASTS = ("t1", "t2")
+EVERY = (*CONTRASTS, "pd", *SCANNERS)  # the order of their streams of random numbers
 CLASSES = ("normal", "lesion")
 
 _TISSUES = ("air", "fluid", "grey", "white", "fat", "muscle", "bone", "marrow", "deep", "pallidum", "lesion", "oedema", "core")
@@ -54,14 +56,18 @@ _RELAXATION = {
         "pallidum": (1250, 58, 0.78),
     },
 }
-_ECHO = {("t1", 1.5): (500, 14), ("t1", 3.0): (650, 11), ("t2", 1.5): (4000, 95), ("t2", 3.0): (4500, 90)}  # TR, TE in ms
+_ECHO = {  # TR, TE in ms
+    ("t1", 1.5): (500, 14), ("t1", 3.0): (650, 11), ("t2", 1.5): (4000, 95), ("t2", 3.0): (4500, 90),
+    ("pd", 1.5): (4000, 15), ("pd", 3.0): (4500, 11),
+}  # fmt: skip
 
 _CHUNK = 16  # heads drawn together
 _PIXELS = 2**17  # of one rendering step
 
 
 def make(variant: str | None, n: int, seed: int, size: tuple[int, int], depth: int, progress: Progress | None) -> PhantomData:
-    """Slices (N, H, W, 1). `t1`, `t2`: one contrast, labels normal and lesion (seen in the slice), sample i is head i.
+    """Slices (N, H, W, 1). `t1`, `t2`, `pd`, `ct`, `pet`: that alone, labels normal and lesion (seen in the slice), sample i is
+    head i in the same slice in all of them.
 
     Without a variant: labels t1 and t2, samples 2i and 2i + 1 are the two contrasts of head i.
     """
@@ -77,16 +83,18 @@ def make(variant: str | None, n: int, seed: int, size: tuple[int, int], depth: i
     for start in range(0, heads, _CHUNK):
         # Anatomy, slice and the two scans have streams of their own: the same head at every size and contrast.
         body = np.random.default_rng([seed, start // _CHUNK, 0])
-        noise = {contrast: np.random.default_rng([seed, start // _CHUNK, 1 + i]) for i, contrast in enumerate(CONTRASTS)}
+        noise = {contrast: np.random.default_rng([seed, start // _CHUNK, 1 + i]) for i, contrast in enumerate(EVERY)}
         head, told = _heads(body, _CHUNK)
         for first in range(0, min(_CHUNK, heads - start), rows):
             part = slice(first, first + rows)
             some = {key: value[part] for key, value in head.items()}
             tissue, radius, lesion = _slices(some, size, factor)
-            for place, contrast in enumerate(CONTRASTS):
-                if variant not in (None, contrast):
-                    continue
-                grey = _scan(some, tissue, radius, contrast, factor, noise[contrast])
+            for place, contrast in enumerate(CONTRASTS if variant is None else (variant,)):
+                if contrast in SCANNERS:
+                    pixel = some["field"].reshape(-1, 1, 1) / min(size)
+                    grey = scanned(contrast, _TISSUES, tissue, pixel, factor, noise[contrast])
+                else:
+                    grey = _scan(some, tissue, radius, contrast, factor, noise[contrast])
                 for i in range(len(grey)):
                     index = (start + first + i) * per_head + (place if variant is None else 0)
                     if index >= n:
@@ -100,6 +108,7 @@ def make(variant: str | None, n: int, seed: int, size: tuple[int, int], depth: i
                             "subject": start + first + i,
                             **fact,
                             "contrast": contrast,
+                            **({"unit": UNITS[contrast]} if contrast in UNITS else {}),
                             "visible_lesion_pixels": int(lesion[i].sum()),
                             "_": index,
                         }
@@ -396,7 +405,7 @@ def _slices(head: dict[str, Array], size: tuple[int, int], factor: int) -> tuple
     paint("lesion", mass)
     paint("core", mass & (distance < p["lesion_radius"] * p["necrosis"]))
     radius = np.sqrt((x / p["wide"]) ** 2 + (y / p["long"]) ** 2 + (z / p["high"]) ** 2)
-    return tissue, radius, (_shrink(mass.astype(np.float32), factor) >= 0.5).astype(np.uint8)
+    return tissue, radius, (shrunk(mass.astype(np.float32), factor) >= 0.5).astype(np.uint8)
 
 
 def _outside(x: Array, y: Array, z: Array, a: Any, b: Any, c: Any) -> Array:
@@ -447,27 +456,11 @@ def _scan(head: dict[str, Array], tissue: Array, radius: Array, contrast: str, f
     u = np.linspace(-1, 1, width, dtype=np.float32)
     v = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     coil = 1 + head["coil"][:, 0, None, None] * u + head["coil"][:, 1, None, None] * v + p["surface"] * (radius**2 - 0.6)
-    picture = _shrink(signal * np.maximum(coil, 0.15), factor)
+    picture = shrunk(signal * np.maximum(coil, 0.15), factor)
     side = max(picture.shape[1:])
-    picture = _soften(picture, p["blur"] * max(1.0, side / 128))
+    picture = softened(picture, p["blur"] * max(1.0, side / 128))
     top = np.percentile(picture.reshape(len(picture), -1), 99.5, axis=1).astype(np.float32)[:, None, None]
     real, imaginary = (rng.standard_normal(picture.shape, np.float32) * (p["noise"] * top) for _ in range(2))
     magnitude = np.hypot(picture + real, imaginary)
     grey: Array = np.clip(p["window"] * magnitude / top, 0, 1) ** p["gamma"]
     return grey
-
-
-def _soften(images: Array, sigma: Array) -> Array:
-    """Blur (B, H, W) by a per-image Gaussian of `sigma` (B, 1, 1) pixels, in Fourier space."""
-    height, width = images.shape[1:]
-    fy, fx = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)
-    transfer = np.exp(-2 * (np.pi * sigma) ** 2 * (fy**2 + fx**2)).astype(np.float32)
-    return np.maximum(np.fft.irfft2(np.fft.rfft2(images) * transfer, (height, width)), 0).astype(np.float32)
-
-
-def _shrink(images: Array, factor: int) -> Array:
-    """Mean over blocks of 1 or 2 x 2 pixels."""
-    if factor == 1:
-        return images
-    corners = (images[:, i::2, j::2] for i in (0, 1) for j in (0, 1))
-    return np.asarray(sum(corners) / 4)

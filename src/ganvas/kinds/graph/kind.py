@@ -161,14 +161,15 @@ class GraphKind(Kind):
     def measures(
         self, made: tuple[np.ndarray, Any], train: tuple[np.ndarray, Any], heldout: tuple[np.ndarray, Any], seed: int
     ) -> dict[str, Measure]:
-        """Statistics of the sampled graph, and its overlaps with the edges learnt from and with those held out."""
+        """Statistics of the sampled graph, and its overlaps with the edges learnt from and with those held out, if any."""
         from ...metrics.graphs import edge_overlap, statistics
         from ...metrics.measure import Measure
 
         edges, nodes = matched(made, train[1]), train[1].nodes
         end = f"n={nodes}/e={len(edges)}"
         found = {key: Measure(value, f"graph/{key}/{end}") for key, value in statistics(edges, nodes, seed=seed).items()}
-        for key, reference in (("edge_overlap", train), ("heldout_overlap", heldout)):
+        references = {"edge_overlap": train} | ({"heldout_overlap": heldout} if len(heldout[0]) else {})
+        for key, reference in references.items():
             value = edge_overlap(edges, reference[0], nodes)
             found[key] = Measure(value, f"graph/{key}/{end}/m={len(reference[0])}")
         return found

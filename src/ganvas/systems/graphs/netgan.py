@@ -38,10 +38,12 @@ CARD = {
     "paper": "arXiv 1803.00816",
     "summary": "learns one graph from its random walks; makes graphs like it and scores links that may be missing",
     "data": ["graph"],
+    "options": {"heldout": "0"},  # graphs are made of as many edges as were learnt from; links are judged by what is held out
 }
 
 MOST_NODES = 12_000  # scores of all pairs are kept in one array
 TOGETHER = 512  # walks made at once
+LOOK_EVERY, LOOK_EFFORT = 100, 0.25  # rounds between looks at the overlap, and the share of the walks made for one
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Config:
     temperature_decay: float = knob(5e-5, "by which share the temperature falls each round", low=0.0, high=1.0)
     ema_half_life: float = knob(0.0, "half-life in walks of the G that graphs are made with; 0: none", low=0.0)
     batch_size: int = knob(128, "walks in a batch", low=1)
+    edge_overlap: float = knob(0.5, "training ends at this share of learnt edges in graphs made; 0: never", low=0.0, high=1.0)
     walks: int = knob(20_000, "walks from which the scores of a graph are made", low=1, later=True)
 
 
@@ -121,21 +124,18 @@ class NetGan(System):
         self.generator = Generator(spec.nodes, config)
         self.critic = Critic(spec.nodes, config.critic_embedding_size, config.critic_width)
         self.average = copy.deepcopy(self.generator)
+        self.register_buffer("met", torch.zeros(spec.nodes, spec.nodes, dtype=torch.bool))  # edges that real walks took
 
     # The game
 
     def players(self) -> tuple[Player, ...]:
-        def rule(rate: float) -> Any:
-            return optimiser("adam", rate, beta1=self.config.beta1, beta2=self.config.beta2)
-
-        return (
-            Player("critic", ("critic",), rule(self.config.critic_learning_rate)),
-            Player("generator", ("generator",), rule(self.config.generator_learning_rate)),
-        )
+        given, rates = self.config, (self.config.critic_learning_rate, self.config.generator_learning_rate)
+        critic, generator = (optimiser("adam", rate, beta1=given.beta1, beta2=given.beta2) for rate in rates)
+        return (Player("critic", ("critic",), critic), Player("generator", ("generator",), generator))
 
     def phases(self) -> tuple[Phase, ...]:
         critic = Turn("critic", self.estimate, times=self.config.critic_turns, fresh=True)
-        return (Phase("play", (critic, Turn("generator", self.approach))),)
+        return (Phase("play", (critic, Turn("generator", self.approach)), enough=self.near_enough),)
 
     def feeds(self) -> dict[str, Feed]:
         walking = {
@@ -148,7 +148,17 @@ class NetGan(System):
     def averages(self) -> tuple[Average, ...]:
         return (Average("generator", "average", self.config.ema_half_life),)
 
+    def near_enough(self, clock: Clock) -> bool:
+        """The paper's rule: training ends when a graph that is made shares so many edges with the one that is learnt."""
+        if not self.config.edge_overlap or clock.round % LOOK_EVERY or not clock.round:
+            return False
+        noise = Noise(torch.Generator(self.met.device).manual_seed(clock.round))
+        known = torch.triu(self.met | self.met.T, 1)
+        made = assembled(self.scores(noise, LOOK_EFFORT), int(known.sum()), noise)
+        return bool(known[made[:, 0], made[:, 1]].float().mean() >= self.config.edge_overlap)
+
     def estimate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
+        self.met[batch.real[:, :-1], batch.real[:, 1:]] = True
         with torch.no_grad():
             fake, _ = self._walk(self.generator, len(batch), batch.noise)
         down = self.critic.down
@@ -213,7 +223,7 @@ class NetGan(System):
         return self.scores(noise)[pairs[:, 0], pairs[:, 1]]
 
     def scores(self, noise: Noise, effort: float = 1.0) -> Tensor:
-        """(N, N), symmetric, 0 on the diagonal: how often G is expected to step from one node to the other, either way."""
+        """(N, N), symmetric, 0 on the diagonal: expected steps of G from one node to the other, either way."""
         total = torch.zeros(self.spec.nodes, self.spec.nodes, device=noise.generator.device)
         rounds = max(1, math.ceil(effort * self.config.walks / TOGETHER))
         for _ in range(rounds):

@@ -22,10 +22,11 @@ from ganvas.batches import Batch, Noise
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.convolutional import CONNECTED, STRIDES, ConvolutionalDiscriminator, ConvolutionalGenerator
+from ganvas.networks.pair import affordable_width
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.optim import NAMES, optimiser
-from ganvas.presets import Situation, widest
+from ganvas.presets import Situation
 
 CARD = {
     "title": "Unsupervised Representation Learning with Deep Convolutional GANs (DCGAN)",
@@ -67,16 +68,10 @@ class Config:
     batch_size: int = knob(128, "images in a batch", low=1)
 
 
-WORK_PER_IMAGE = 0.223 / 20**2  # GFLOP of one round for one 64x64 image, divided by the square of the width
-IMAGES_WANTED = {16: 0, 24: 200_000, 32: 500_000, 48: 1_500_000, 64: 4_000_000}  # width -> images it takes to pay off
-
-
 def auto(situation: Situation) -> dict[str, Any]:
     """Small batches, augmentation and a moving average; the width is the largest whose learning the budget can pay for."""
-    spec = situation.spec
-    pixels = spec.height * spec.width / 64**2
     return {
-        "width": widest(situation, IMAGES_WANTED, lambda width: WORK_PER_IMAGE * width**2 * pixels, share=0.7),
+        "width": affordable_width(situation),
         "batch_size": 16 if situation.device == "cpu" else 32,
         "augment": ("color", "translation", "cutout") if situation.records < 20_000 else (),
         "ema_half_life": 5_000.0,

@@ -19,7 +19,7 @@ from torch import Tensor
 from ganvas.batches import Noise
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn, constant_rate
-from ganvas.networks.pair import build_pair
+from ganvas.networks.pair import affordable_width, build_pair
 from ganvas.objectives.penalties import interpolation_penalty
 from ganvas.objectives.schedules import linear_decay
 from ganvas.optim import optimiser
@@ -52,8 +52,13 @@ class Config:
     batch_size: int = knob(64, "records in a batch", low=1)
 
 
+WORK = 1.2  # of a round for an image that is drawn, in rounds of dcgan: two moves of the critic and one of G for each two
+WIDE = 32  # channels from which the paper's rates, batches and five moves of the critic are kept
+
+
 def auto(situation: Situation) -> dict[str, Any]:
-    """Points: small perceptrons, two fast critic moves, falling rates. Images: the paper's settings at half its width."""
+    """Points: small perceptrons, two fast critic moves, falling rates. Images: the largest width whose learning the budget can
+    pay for; where that is a narrow one, small batches, two critic moves and faster rates, since few rounds are to be had."""
     if situation.spec.kind == "points":
         return {
             "latent_size": max(2, situation.spec.dimensions), "width": 128, "batch_size": 128, "critic_turns": 2,
@@ -61,7 +66,13 @@ def auto(situation: Situation) -> dict[str, Any]:
             "generator_learning_rate": 1e-3, "critic_learning_rate": 2e-3, "beta1": 0.0, "linear_decay": True,
             "ema_half_life": 100_000.0,
         }  # fmt: skip
-    return {}
+    width = affordable_width(situation, WORK)
+    if width >= WIDE:
+        return {"width": width}
+    return {
+        "width": width, "batch_size": 16, "critic_turns": 2, "generator_learning_rate": 5e-4, "critic_learning_rate": 5e-4,
+        "ema_half_life": 2_000.0,
+    }  # fmt: skip
 
 
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {"width": 64, "ema_half_life": 0.0}}
