@@ -19,6 +19,7 @@ TILES = {
     "dcgan": "dcgan: radiographs",
     "stylegan2": "stylegan2: emoji",
     "gan-3d": "gan-3d: solids",
+    "spade": "spade: streets from maps",
     "gan": "gan: five curves",
     "wavegan": "wavegan: spoken digits",
     "netgan": "netgan: a graph",

@@ -279,6 +279,8 @@ def test_folders_that_have_each_others_names_are_taken_as_they_were_named_by_han
     assert {name: own.files[0].parent.name for name, own in found.columns.items()} == {"photo": "map", "map": "photo"}
     found = find_rows(Source(root), FIELDS, {"photo": "map"} | {"map": str(root / "photo")})
     assert {name: own.files[0].parent.name for name, own in found.columns.items()} == {"photo": "map", "map": "photo"}
+
+
 def test_masks_and_tables_beside_a_field_are_no_records_of_it(tmp_path: Path) -> None:
     """What `ganvas data make` writes: masks in a folder of their own, and what is true in a table."""
     for name in ("map", "photo"):
