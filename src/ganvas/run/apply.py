@@ -221,12 +221,13 @@ class _Job:
             for note in piece.notes:
                 self.desk.note(note)
         count = sum(len(piece.records) for piece in pieces)
-        other = next(
-            (piece.spec for piece in pieces if len(self.work.fields) > 1 and piece.spec.shape != self.spec.shape), None
-        )
+        spread = self.kind.spread if isinstance(self.kind, WritesLike) and len(self.work.fields) > 1 else 0
+        learnt, *sizes = (tuple(spec.shape[len(spec.shape) - spread :]) for spec in (self.spec, *(own.spec for own in pieces)))
+        other = next((size for size in sizes if size != learnt), None)
         if other is not None and getattr(self.options, "fitted", None) is False:
+            told, own_size = ("x".join(map(str, size)) for size in (learnt, other))
             self.desk.note(
-                f"{file.known} is of {other.size}, the run learnt {self.spec.size}: it is taken at its own scale; "
+                f"{file.known} is of {own_size}, the run learnt {told}: it is taken at its own scale; "
                 "--fitted brings it to that size first"
             )
         for name, own in beside.items():
