@@ -21,6 +21,7 @@ TILES = {
     "stylegan2": "stylegan2: emoji",
     "gan-3d": "gan-3d: solids",
     "acgan": "acgan: digits by class",
+    "spade": "spade: streets from maps",
     "gan": "gan: five curves",
     "wavegan": "wavegan: spoken digits",
     "netgan": "netgan: a graph",

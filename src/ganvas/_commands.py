@@ -169,7 +169,7 @@ def _use_options(options: argparse.Namespace) -> dict[str, Any]:
         if odd is not None:  # a slip, whatever the run is
             raise unknown(odd, []) from None
         raise
-    known = list(record.fields)[1:]
+    known = list(record.fields)
     if set(options.further) - set(known):
         system = load_system(record.card.name if record.card.module else str(record.card.path))[2]
         known += [knob.name.replace("_", "-") for use in uses_of(system) for knob in knobs(use.Options)]

@@ -253,7 +253,7 @@ def test_an_array_is_taken_for_a_field_only_where_it_has_the_shape_of_its_kind(t
     rng = np.random.default_rng(0)
     path = tmp_path / "pairs.npz"
     np.savez(path, photo=rng.integers(0, 255, (30, 16, 16, 3), np.uint8), map=rng.integers(0, 4, (30, 16, 16), np.uint8))
-    assert [line.split()[2] for line in check(path).train] == ["pix2pix"]
+    assert [line.split()[2] for line in check(path).train] == ["pix2pix", "spade"]
     with pytest.raises(DataError, match="there is no caption"):
         find_rows(Source(path), {"photo": ("image",), "caption": ("tokens",)})
 
@@ -281,6 +281,12 @@ def test_what_can_only_stand_in_a_table_is_not_looked_for_in_folders(tmp_path: P
     with pytest.raises(DataError, match="a metadata.csv beside them") as caught:
         find_rows(Source(tmp_path), {"photo": ("image",), "said": (kind,)})
     assert told in str(caught.value) and "\n" not in str(caught.value)
+def test_folders_that_have_each_others_names_are_taken_as_they_were_named_by_hand(tmp_path: Path) -> None:
+    root = pairs(tmp_path / "set", a="photo", b="map")
+    found = find_rows(Source(root), FIELDS, {"photo": "map", "map": "photo"})
+    assert {name: own.files[0].parent.name for name, own in found.columns.items()} == {"photo": "map", "map": "photo"}
+    found = find_rows(Source(root), FIELDS, {"photo": "map"} | {"map": str(root / "photo")})
+    assert {name: own.files[0].parent.name for name, own in found.columns.items()} == {"photo": "map", "map": "photo"}
 
 
 def test_masks_and_tables_beside_a_field_are_no_records_of_it(tmp_path: Path) -> None:

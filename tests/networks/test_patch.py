@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganvas.networks.patch import PatchDiscriminator, patch_depth
+from ganvas.networks.patch import PatchDiscriminator, PatchPyramid, halved, patch_depth
 
 
 @pytest.mark.parametrize(("depth", "patch"), [(1, 16), (2, 34), (3, 70), (4, 142)])
@@ -56,3 +56,23 @@ def test_the_depth_follows_the_size(side: int, depth: int) -> None:
 def test_a_depth_that_is_asked_for_is_bounded_by_what_instance_norm_bears(side: int, wanted: int, depth: int) -> None:
     assert patch_depth(side, wanted) == depth
     assert PatchDiscriminator(1, 2, depth, nn.InstanceNorm2d)(torch.randn(1, 1, side, side)).numel() > 0
+
+
+def test_features_are_what_follows_each_activation_and_the_logits_last() -> None:
+    torch.manual_seed(0)
+    network = PatchDiscriminator(3, 4, 2, nn.InstanceNorm2d)
+    images = torch.randn(2, 3, 32, 32)
+    *features, logits = network.features(images)
+    assert torch.equal(logits, network(images)) and [own.shape[1:3] for own in features] == [(4, 16), (8, 8), (16, 7)]
+
+
+def test_a_pyramid_looks_at_every_scale_that_leaves_patches_to_judge() -> None:
+    torch.manual_seed(0)
+    pyramid = PatchPyramid(3, 4, 3, 16, 3, nn.InstanceNorm2d, spectral=True)
+    assert len(pyramid.scales) == 2, "at a third scale 4 pixels would be left"
+    images = torch.randn(2, 3, 16, 16)
+    whole, half = (own[-1] for own in pyramid.eval()(images))
+    assert torch.equal(half, pyramid.scales[1](halved(images))) and torch.equal(whole, pyramid.scales[0](images))
+    assert torch.allclose(halved(torch.ones(1, 1, 8, 8)), torch.ones(1, 1, 4, 4)), "the border is not darkened"
+    weight = pyramid.train().scales[0].layers[0].weight  # type: ignore[index, union-attr]
+    assert abs(float(torch.linalg.matrix_norm(weight.flatten(1), 2)) - 1) < 0.2

@@ -10,6 +10,7 @@ from ..kinds.facets import Columned, FromArrays, FromTexts, LooksInside
 from ..store.listing import Source, check_there, some
 from . import layouts
 from .layouts import WORDS, Column, Rows
+from .pairing import refuse_swapped
 
 __all__ = ["WORDS", "Column", "Rows", "find_rows", "parse_fields"]
 
@@ -36,10 +37,11 @@ def find_rows(
     """
     check_there(source)
     by_hand = by_hand or {}
+    columns = by_hand  # of a table, or keys of an .npz; folders named by hand are called as their fields when they are read
     if source.path.is_file():
         found = layouts.from_arrays(source.path) or layouts.from_table(source)
     elif by_hand and all(layouts.find_folder(source, place) is not None for place in by_hand.values()):
-        found = layouts.from_folders(source, wanted, by_hand)
+        found, columns = layouts.from_folders(source, wanted, by_hand), {name: name for name in by_hand}
         tables = [path.name for path in layouts.tables_in(source.path)]
         if found is not None and tables:
             found.notes.append(
@@ -50,7 +52,9 @@ def find_rows(
     if found is None:
         raise DataError(f"{source}: holds no records of several fields: {_layout(wanted)}")
     if wanted is not None:
-        found.columns = _matched(source, found.columns, wanted, by_hand, found.notes)
+        found.columns = _matched(source, found.columns, wanted, columns, found.notes)
+        if not by_hand:  # who names them by hand means it
+            refuse_swapped(source, found.columns, wanted)
     return found
 
 

@@ -31,6 +31,7 @@ from .columns import WORDS, Column, Rows, find_rows, parse_fields
 from .finding import existing, files_of, recognise, usual_kind
 from .learning import learn
 from .options import check_options, settled
+from .pairing import refuse_other_shapes
 from .twins import join_twins
 
 TWINS = (join_twins.__module__, ())  # for `store.code`
@@ -350,11 +351,13 @@ def open_fields(
         for name, own in rows.columns.items()
     }
     check_options(options, list(kinds.values()))
+    settings = {name: settled(kind, options) for name, kind in kinds.items()}
+    refuse_other_shapes(source, rows, chosen, kinds, settings)
     fields: dict[str, Field] = {}
     prints: list[Any] = []
     found: list[tuple[np.ndarray, np.ndarray]] = []
     for name, column in rows.columns.items():
-        entry = _open_column(column, kinds[name], source, chosen, rows, settled(kinds[name], options), store, progress)
+        entry = _open_column(column, kinds[name], source, chosen, rows, settings[name], store, progress)
         fields[name] = Field(spec_from_dict(entry.facts["spec"]), entry.values, entry.facts["declared"])
         notes += [f"{name}: {note}" for note in entry.facts["notes"] if "twins" not in note]
         prints.append([name, entry.facts["fingerprint"]])

@@ -24,6 +24,7 @@ from ..store.tables import is_about_files
 
 RESERVED = ("label", "labels", "class", "group", "split")
 FIRST_TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "records.csv", "pairs.csv", "captions.csv")
+MOST_SHIFTED = 0.1  # of the names; with more that have no partner they are other data
 CLASSES = "classes.csv"  # names of values, no records; nor are tables of labels and groups
 WORDS: tuple[tuple[str, ...], ...] = (
     ("photo", "photograph", "picture", "image", "img", "rgb", "frame", "real"),
@@ -380,14 +381,37 @@ def _joined(kept: Mapping[str, Mapping[str, tuple[Path, str]]]) -> Rows:
         for stem in sorted(set(own) - common, key=lambda stem: (natural(stem), stem)):
             lacks = [other for other in kept if stem not in kept[other]]
             lonely.append(f"{name}/{own[stem][1]} has no partner in {', '.join(lacks)}")
+    shift = told_shift({name: list(own) for name, own in kept.items()})
     columns = {name: Column(name, files=[own[stem][0] for stem in stems]) for name, own in kept.items()}
     words = [stem.split("/")[0].lower() if "/" in stem else "" for stem in stems]
     held = [split_word(word) if _is_side(word) else None for word in words]
     empty: list[str | None] = [None] * len(stems)
     rows = Rows(stems, columns, [*empty], [*empty], held if any(h is True for h in held) else [None] * len(stems), [], lonely)
+    if shift is not None:
+        rows.notes.append(shift)
     if any(h is True for h in held):
         rows.notes.append(f"split taken from the folders {', '.join(sorted({w for w in words if w}))}")
     return rows
+
+
+def told_shift(names: Mapping[str, Sequence[str]]) -> str | None:
+    """A warning where the names in two folders look shifted against each other: what has no partner is the first of one and the
+    last of the other. names: folder -> stems."""
+    if len(names) != 2:
+        return None
+    (one, first), (two, second) = ((name, sorted(own, key=natural)) for name, own in names.items())
+    early, late = [x for x in first if x not in set(second)], [x for x in second if x not in set(first)]
+    if second and first and natural(second[0]) < natural(first[0]):
+        one, two, first, second, early, late = two, one, second, first, late, early
+    count = len(early)
+    if not count or count != len(late) or count > max(1, MOST_SHIFTED * len(first)):
+        return None
+    if first[:count] != early or second[-count:] != late:
+        return None
+    return (
+        f"the names look shifted by {count}: {one} begins with {early[0]} and {two} ends with {late[-1]}, which have no "
+        f"partner; if {one}/{early[0]} belongs to {two}/{second[0]}, rename one folder, or each record gets another's {two}"
+    )
 
 
 def _is_side(folder: str) -> bool:

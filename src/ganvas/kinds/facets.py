@@ -144,6 +144,15 @@ class Sniffs(Protocol):
 
 
 @runtime_checkable
+class Sided(Protocol):
+    """Has sides in space, which its files tell before they are decoded."""
+
+    def sides(self, path: Path) -> tuple[int, int] | None:
+        """(height, width) as the file is shown; None where that is not known at a glance (volumes, arrays, damaged files)."""
+        ...
+
+
+@runtime_checkable
 class Aliased(Protocol):
     """Has formats that people call by other names too."""
 

@@ -142,7 +142,7 @@ class _Job:
         own, named = sorted_out(use, work, options)
         self.options = build_options(use, own, uses_of(run.system))
         self.doing = use.done if use.tell is None else use.tell(work, self.options)
-        self.settings = reading(run, fitted=use.fitted, seed=seed)
+        self.settings = reading(run, fitted=use.fitted or getattr(self.options, "fitted", False), seed=seed)
         self.given: dict[str, GivenField] = given_fields(use, work, {**named, **fields}, self.settings)
         self.format = None if format is None else format_named(kind_of(self.out_spec.kind), format)
 
@@ -221,6 +221,15 @@ class _Job:
             for note in piece.notes:
                 self.desk.note(note)
         count = sum(len(piece.records) for piece in pieces)
+        spread = self.kind.spread if isinstance(self.kind, WritesLike) and len(self.work.fields) > 1 else 0
+        learnt, *sizes = (tuple(spec.shape[len(spec.shape) - spread :]) for spec in (self.spec, *(own.spec for own in pieces)))
+        other = next((size for size in sizes if size != learnt), None)
+        if other is not None and getattr(self.options, "fitted", None) is False:
+            told, own_size = ("x".join(map(str, size)) for size in (learnt, other))
+            self.desk.note(
+                f"{file.known} is of {own_size}, the run learnt {told}: it is taken at its own scale; "
+                "--fitted brings it to that size first"
+            )
         for name, own in beside.items():
             others = sum(len(piece.records) for piece in own)
             if others not in (1, count):
@@ -247,14 +256,17 @@ class _Job:
         spread = self.kind.spread if isinstance(self.kind, WritesLike) else 0
         sides = record.shape[record.dim() - spread :]
         further = {name: self.tensor(own) for name, own in beside.items()}
-        along = {name: own for name, own in further.items() if spread and _spread(beside[name]) == spread}
+        # What it makes lies beside it in space, but a given example of that (a style) is looked at whole.
+        along = {name: own for name, own in further.items() if spread and _spread(beside[name]) == spread and name != work.main}
         for name, own in along.items():
             if own.shape[own.dim() - spread :] != sides:
                 told = ("x".join(map(str, shape)) for shape in (own.shape[own.dim() - spread :], sides))
                 raise DataError(f"{path}: its {name} is of {next(told)}, it is of {next(told)}: give one of the same size")
         whole = {name: own.to(work.device) for name, own in further.items() if name not in along}
+        before = work.noise.generator.get_state()
 
         def function(first: Tensor, *others: Tensor) -> Tensor:
+            work.noise.generator.set_state(before)  # a style is that of the whole record, not of a tile
             cut = {name: own.to(work.device) for name, own in zip(along, others, strict=True)}
             result: Tensor = use.run(work, {self.first: first.to(work.device), **cut, **whole}, self.options)[made_name]
             return result

@@ -92,5 +92,6 @@ def given_fields(use: Use, work: Work, given: Mapping[str, str], settings: Mappi
 
 def sorted_out(use: Use, work: Work, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """(options, fields) of what a user gave by name."""
-    fields = {name: value for name, value in given.items() if name in list(work.fields)[1:]}
+    taken = [*list(work.fields)[1:], *fields_taken(use, work.system, work.fields)[1]]
+    fields = {name: value for name, value in given.items() if name in taken}
     return {name: value for name, value in given.items() if name not in fields}, fields

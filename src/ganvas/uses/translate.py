@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class Options:
     to: str | None = knob(None, "CLASS: what to translate to")
     tile: int = knob(512, TILE_HELP)
+    fitted: bool = knob(False, "bring a field, such as a map, to the size of training first; what is made of it has that size")
 
 
 def classes_of(work: Work) -> dict[str, int]:
@@ -58,6 +59,10 @@ def run(work: Work, given: Fields, options: Options) -> Fields:
 
 def tell(work: Work, options: Options) -> str:
     check_tile(options.tile)
+    if options.fitted and len(work.fields) == 1:
+        raise GanvasError(
+            f"--fitted is for runs that make a field of another; {work.name} gives back each record in its own size"
+        )
     target = target_of(work, options.to)
     if target is None:
         return f"{work.main} made of {fields_taken(USE, work.system, work.fields)[0]}"
@@ -91,10 +96,17 @@ def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options
     return Judged(made, untrained, only(dataset, target), beside={"input": as_given(given)}, notes=[text])
 
 
-def _judged_fields(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options) -> Judged:
-    rows = held_rows(dataset, count, work.seed, USE.says.doing)
+def _known(work: Work) -> tuple[str, list[str]]:
+    """What is worked on, and the further fields of the same record. The main one, where a system takes an example of it, is not
+    among them: it is the hidden truth."""
     first, more = fields_taken(USE, work.system, work.fields)
     assert first is not None
+    return first, [name for name in more if name != work.main or len(work.fields) == 1]
+
+
+def _judged_fields(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options) -> Judged:
+    rows = held_rows(dataset, count, work.seed, USE.says.doing)
+    first, more = _known(work)
     given = {name: dataset.fields[name].values[rows] for name in (first, *more)}
     text = f"judged: the {work.main} of {len(rows)} held-out records, made of their {' and '.join(given)}"
     made, untrained = both(work, fresh, given, lambda own, x: run(own, x, options)[own.main])
@@ -120,8 +132,7 @@ def show(work: Work, batch: Batch) -> Panel:
     """What is made beside the true one; of classes, a record beside what it becomes in each of them."""
     import torch
 
-    first, more = fields_taken(USE, work.system, work.fields)
-    assert first is not None
+    first, more = _known(work)
     given = {name: batch[name] for name in (first, *more)}
     if len(work.fields) > 1:
         made = run(work, given, Options())[work.main]

@@ -24,7 +24,7 @@ from .grid import grid
 from .readers import SUFFIXES, readable
 from .resize import FITS, convert_channels, parse_size
 from .spec import ImageSpec
-from .survey import suitable_size_of
+from .survey import sides_of, suitable_size_of
 from .writers import FORMATS, write_samples
 
 if TYPE_CHECKING:
@@ -123,6 +123,10 @@ class ImageKind(Kind):
             return spec, ""
         told = f"{low:.6g} is black and {high:.6g} is white, by {counted(len(rows), 'image')} to learn from"
         return replace(spec, low=low, high=high), f"{told}; {beyond:.2%} of their pixels saturate"
+
+    def sides(self, path: Path) -> tuple[int, int] | None:
+        """See `survey.sides_of`."""
+        return sides_of(path)
 
     def suitable(self, source: Any) -> tuple[int, int] | int:
         """See `survey.suitable_size_of`."""

@@ -172,6 +172,12 @@ def _read_png(path: Path, data: bytes) -> Picture:
     return _finish(pixels, _exif_orientation(parts[b"eXIf"]) if b"eXIf" in parts else 1, notes)
 
 
+def png_in_colour(path: Path, data: bytes) -> bool:
+    """Whether a PNG holds colours, or alpha, in the place of numbers of a palette or of grey."""
+    header = _png_parts(path, data).get(b"IHDR", b"")
+    return len(header) == 13 and header[9] not in (0, 3)
+
+
 def read_png_numbers(path: Path, data: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
     """The numbers (H, W) that a grey or indexed PNG holds, neither coloured nor stretched, and its palette as `#rrggbb`.
 

@@ -14,6 +14,7 @@ from ...store.listing import Source, list_files
 LOOKED_AT = 24
 NATIVE_SIDE = 96  # images up to this size are trained as they are; larger ones are first shrunk to SMALL_SIDE
 SMALL_SIDE = 64
+ORIENTATION = 0x0112  # of EXIF
 
 
 def suitable_size(height: int, width: int) -> tuple[int, int]:
@@ -64,3 +65,16 @@ def _array_size(shape: tuple[int, ...]) -> tuple[int, int] | None:
     if len(shape) == 4 and shape[1] <= 8 < shape[3]:
         return shape[2], shape[3]
     return (shape[1], shape[2]) if len(shape) in (3, 4) else None
+
+
+def sides_of(path: Path) -> tuple[int, int] | None:
+    """(height, width) of a PNG, JPEG, BMP, GIF, WebP or TIFF file as it is shown, by its head; None for any other."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            turned = int(image.getexif().get(ORIENTATION, 1)) >= 5
+            width, height = image.size
+    except Exception:  # whatever is wrong with it is said where it is read
+        return None
+    return (width, height) if turned else (height, width)

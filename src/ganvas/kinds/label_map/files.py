@@ -6,10 +6,11 @@ Lossless files alone: JPEG and lossy WebP invent values at every edge. Not for b
 from __future__ import annotations
 
 import colorsys
+import contextlib
 import io
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from ...errors import DataError
 from ...store.cells import read_cells
 from ...store.guard import failure, guard
 from ...store.listing import Listing
-from ..image.rasters import read_png_numbers, sniff
+from ..image.rasters import png_in_colour, read_png_numbers, sniff
 from ..image.readers import read
+from .colours import known_share, numbers_of, triples
 from .spec import LabelMapSpec
 
 LOSSY = (".jpg", ".jpeg", ".webp")
@@ -43,8 +45,13 @@ class Map:
     warnings: tuple[str, ...] = ()
 
 
-def read_maps(path: Path, axis: int | None = None) -> Iterator[Map]:
-    """The maps of a file: one, or one a slice, page or row. Raises DataError for lossy files and for what are not numbers."""
+def read_maps(
+    path: Path, axis: int | None = None, classes: Mapping[int, tuple[str, str]] | None = None
+) -> Iterator[Map]:  # fmt: skip
+    """The maps of a file: one, or one a slice, page or row. Raises DataError for lossy files and for what are not numbers.
+
+    classes: number -> (name, `#rrggbb`), by which a PNG in colour becomes numbers (`colours.numbers_of`).
+    """
     with guard(path, "a label map"):
         if path.name.lower().endswith(LOSSY):
             raise lossy(path)
@@ -53,7 +60,11 @@ def read_maps(path: Path, axis: int | None = None) -> Iterator[Map]:
         if head in ("JPEG", "WEBP"):  # whatever its suffix says
             raise lossy(path)
         if head == "PNG":
-            numbers, palette = read_png_numbers(path, path.read_bytes())
+            data = path.read_bytes()
+            if png_in_colour(path, data):
+                yield _of_colours(path, axis, classes)
+                return
+            numbers, palette = read_png_numbers(path, data)
             yield Map(numbers.astype(np.int64), palette)
             return
     for picture in read(path, axis=axis, numbers=True):
@@ -70,6 +81,42 @@ def read_maps(path: Path, axis: int | None = None) -> Iterator[Map]:
         yield Map(numbers.astype(np.int64), (), label, picture.group, picture.heldout, told)
 
 
+def _of_colours(path: Path, axis: int | None, classes: Mapping[int, tuple[str, str]] | None) -> Map:
+    """The map that a PNG in colour shows."""
+    if not classes:
+        raise failure(
+            path, "is a picture in colour or with alpha",
+            f"save the classes as numbers, in a grey or indexed PNG, or give each its colour in {TABLE} (value,class,colour)",
+        )  # fmt: skip
+    picture = next(iter(read(path, axis=axis)))
+    pixels = picture.pixels if picture.depth == 8 else (picture.pixels // 257).astype(np.uint8)
+    pixels = np.repeat(pixels, 3, 2) if pixels.shape[2] == 1 else pixels
+    numbers, notes = numbers_of(path, pixels, classes)
+    return Map(numbers, (), warnings=(*picture.warnings, *notes))
+
+
+def read_for(path: Path, axis: int | None, spec: LabelMapSpec) -> Iterator[Map]:
+    """The maps of a file that are to be of the classes of a spec: by their numbers, or by their colours.
+
+    An indexed PNG whose palette shows other colours than the spec under its numbers, as paint programs save it, goes by its
+    colours where most of its pixels have those of classes, else by its numbers where all are known; either is told.
+    """
+    classes = {value: (name, colour) for value, name, colour in zip(spec.values, spec.names, spec.palette, strict=True)}
+    for own in read_maps(path, axis, classes):
+        found = np.unique(own.numbers).tolist()
+        if not own.palette or all(value in classes and own.palette[value] == classes[value][1] for value in found):
+            yield own
+            continue
+        pixels = triples(own.palette).astype(np.uint8)[own.numbers]
+        if all(value in classes for value in found) and known_share(pixels, spec.palette) < 0.5:
+            told = "its palette has other colours than the maps that were learnt: its numbers count"
+            yield replace(own, warnings=(*own.warnings, told))
+            continue
+        numbers, notes = numbers_of(path, pixels, classes)
+        told = "its palette has another order than that of the maps that were learnt: its colours count"
+        yield replace(own, numbers=numbers, palette=(), warnings=(*own.warnings, told, *notes))
+
+
 def lossy(path: Path) -> DataError:
     """JPEG and WebP change values at the edges of classes."""
     return failure(path, "is a lossy picture, which changes values at every edge", "save label maps as PNG or TIFF")
@@ -83,12 +130,17 @@ def look(files: Sequence[Path]) -> bool:
     found: set[int] = set()
     palettes: dict[int, str] = {}
     counting: list[int] = []
-    named = bool(files) and any((folder / TABLE).is_file() for folder in (files[0].parent, files[0].parent.parent))
+    tables = [folder / TABLE for folder in (files[0].parent, files[0].parent.parent)] if files else []
+    table = next((own for own in tables if own.is_file()), None)
+    named, shown = table is not None, None
+    if table is not None:
+        with contextlib.suppress(DataError):  # which says so where it is read to train on
+            shown = read_classes(table).shown
     for path in chosen:
         if not path.name.lower().endswith(LOSSLESS):
             return False
         try:
-            first = next(read_maps(path))
+            first = next(read_maps(path, classes=shown))
         except (DataError, StopIteration):
             return False
         own = np.unique(first.numbers).tolist()
@@ -115,6 +167,12 @@ class Classes:
     path: Path
     named: dict[int, str]
     colours: dict[int, str]
+
+    @property
+    def shown(self) -> dict[int, tuple[str, str]]:
+        """Value -> (class, colour); empty unless every class has one."""
+        whole = len(self.colours) == len(self.named)
+        return {value: (name, self.colours[value]) for value, name in self.named.items()} if whole else {}
 
 
 def table_beside(listing: Listing) -> Path | None:
@@ -163,7 +221,7 @@ def usual_colour(index: int) -> str:
 
 def colours_of(spec: LabelMapSpec) -> np.ndarray:
     """(K, 3) uint8."""
-    return np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in spec.palette], np.uint8)
+    return triples(spec.palette).astype(np.uint8)
 
 
 # Writing

@@ -66,6 +66,10 @@ class LabelMapKind(Kind):
         """As for images."""
         return IMAGES.settle(settings)
 
+    def sides(self, path: Path) -> tuple[int, int] | None:
+        """As for images."""
+        return IMAGES.sides(path)
+
     def suitable(self, source: Any) -> Any:
         """As for images."""
         return IMAGES.suitable(source)
@@ -74,14 +78,16 @@ class LabelMapKind(Kind):
         """See `Kind.fill`. Equal maps are held out together, as are the slices of a volume and the patches of a map."""
         from ...store import cache as caching
 
+        table = files.table_beside(listing)
+        known = None if table is None else files.read_classes(table)
+        shown = None if known is None else known.shown
+
         def work(place: int) -> tuple[int, list[files.Map], str | None]:
             try:
-                return place, list(files.read_maps(listing.files[place], settings["axis"])), None
+                return place, list(files.read_maps(listing.files[place], settings["axis"], shown)), None
             except DataError as error:
                 return place, [], str(error)
 
-        table = files.table_beside(listing)
-        known = None if table is None else files.read_classes(table)
         if known is not None and len(known.named) > files.MOST_CLASSES:
             raise DataError(f"{table}: {len(known.named)} classes, more than {files.MOST_CLASSES}")
         rows = _Rows(writer, settings, known)
@@ -242,10 +248,11 @@ class LabelMapKind(Kind):
     spread = 2
 
     def read(self, path: Path, spec: LabelMapSpec, settings: Mapping[str, Any]) -> Iterator[Piece]:
-        """A piece a map, as indices into the classes of the spec; see `facets.Reads`. Raises DataError for other values."""
+        """A piece a map, as indices into the classes of the spec; see `facets.Reads`. Raises DataError for other values,
+        and for colours of no class."""
         index = {value: k for k, value in enumerate(spec.values)}
         fit = settings.get("fit")
-        for own in files.read_maps(path, settings.get("axis")):
+        for own in files.read_for(path, settings.get("axis"), spec):
             found = np.unique(own.numbers).tolist()
             odd = next((value for value in found if value not in index), None)
             if odd is not None:

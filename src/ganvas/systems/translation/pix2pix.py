@@ -17,13 +17,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from ganvas.batches import Batch, Noise
 from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.networks.maps import as_picture, classes_as_channels, mirrored_together
 from ganvas.networks.patch import PatchDiscriminator, patch_depth
 from ganvas.networks.unet import UNet
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
@@ -163,8 +163,7 @@ class Pix2Pix(System):
         if "pairs" not in shared:
             maps, photos = self._channels(batch["map"], batch["photo"].dtype), batch["photo"]
             if self.config.flip:
-                turned = batch.noise.uniform(len(photos), 1, 1, 1) < 0.5
-                maps, photos = (torch.where(turned, x.flip(3), x) for x in (maps, photos))
+                maps, photos = mirrored_together(batch.noise, maps, photos)
             if self.config.jitter:
                 reach = self.config.jitter
                 moves = batch.noise.integers(2 * reach + 1, len(photos), 2) - reach
@@ -175,9 +174,7 @@ class Pix2Pix(System):
 
     def _channels(self, maps: Tensor, dtype: torch.dtype) -> Tensor:
         """Maps as G takes them: indices (B, H, W) become one channel a class, images stay what they are."""
-        if not self.classes_of_map:
-            return maps
-        return one_hot(maps, self.classes_of_map).permute(0, 3, 1, 2).to(dtype)
+        return classes_as_channels(maps, self.classes_of_map, dtype) if self.classes_of_map else maps
 
     # What it can do
 
@@ -190,9 +187,5 @@ class Pix2Pix(System):
     def show(self, batch: Batch, noise: Noise) -> Panel:
         """The map, what is made of it, and the true photograph."""
         maps, photos = batch["map"], batch["photo"]
-        if self.classes_of_map:
-            shade = maps[:, None].to(photos.dtype) / max(1, self.classes_of_map - 1) * 2 - 1
-        else:
-            shade = maps.mean(1, keepdim=True)
-        seen = maps if maps.shape[1:] == photos.shape[1:] else shade.expand_as(photos)
+        seen = as_picture(maps, self.spec["map"], photos.shape[1]).to(photos.dtype)
         return Panel(torch.stack([seen, self.translate(maps, None, noise), photos], 1), ("map", "made", "true"))

@@ -1,0 +1,69 @@
+"""Whether the fields of records fit together: swapped folders, files of other shapes. Each is refused in one line.
+
+Not for finding the rows (`layouts`, `columns`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError
+from ..kinds import Kind, kind_of
+from ..kinds.facets import LooksInside, Sided
+from ..store.listing import Source
+from .layouts import Column, Rows
+
+ALIKE = 0.03  # by which the shapes of files of one record may differ, as sizes that were rounded do
+
+
+def refuse_swapped(source: Source, columns: Mapping[str, Column], wanted: Mapping[str, tuple[str, ...]]) -> None:
+    """Raises DataError where a field that a look inside tells holds something else, and another field holds what it should."""
+    for name, kinds in wanted.items():
+        inside = [kind for kind in map(kind_of, kinds) if isinstance(kind, LooksInside)]
+        files = columns[name].files
+        if not inside or not files or any(kind.looks_like(files) for kind in inside):
+            continue
+        for other, others in wanted.items():
+            own = columns[other].files
+            if set(kinds) <= set(others) or not own or other == name:
+                continue
+            kind = next((kind for kind in inside if kind.looks_like(own)), None)
+            if kind is not None:
+                first, second = columns[name].name, columns[other].name
+                raise DataError(
+                    f"{source}: {second} holds {kind.says.noun}, and {first} does not: they look swapped: give  "
+                    f"--fields {other}={first},{name}={second}"
+                )
+
+
+def refuse_other_shapes(
+    source: Source, rows: Rows, chosen: np.ndarray, kinds: Mapping[str, Kind], settings: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Raises DataError where files of one record differ in shape and would be cropped, each its own way."""
+    sided = [name for name, kind in kinds.items() if isinstance(kind, Sided) and rows.columns[name].files]
+    if len(sided) < 2 or all(settings[name].get("size") is None or settings[name].get("fit") == "stretch" for name in sided):
+        return
+    odd: list[tuple[Path, Path, str, str]] = []
+    for k in chosen:
+        files = [rows.columns[name].files[k] for name in sided]
+        sides = [kinds[name].sides(file) for name, file in zip(sided, files, strict=True)]  # type: ignore[attr-defined]
+        (one, first), *others = zip(files, sides, strict=True)
+        for other, own in others:
+            if first and own and abs(first[0] * own[1] / (first[1] * own[0]) - 1) > ALIKE:
+                odd.append((one, other, *("x".join(map(str, side)) for side in (first, own))))
+                break
+    if odd:
+        one, other, first, own = odd[0]
+        places = [_inside(source, path) for path in (one, other)]
+        raise DataError(
+            f"{source}: {len(odd)} of {len(chosen)} records have files of different shapes, the first {places[0]} ({first}) "
+            f"and {places[1]} ({own}): cropped to one size they would not fit: bring both to one shape, or choose --fit stretch"
+        )
+
+
+def _inside(source: Source, path: Path) -> str:
+    return str(path.relative_to(source.path)) if path.is_relative_to(source.path) else str(path)

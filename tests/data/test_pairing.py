@@ -1,0 +1,131 @@
+"""Folders whose pairs do not fit: a line each, that names what is wrong and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganvas.data import open_data
+from ganvas.data.check import check
+from ganvas.data.layouts import told_shift
+from ganvas.errors import DataError
+
+EITHER = {"photo": ("image",), "map": ("label_map", "image")}  # as pix2pix asks
+LABELS = {"photo": ("image",), "map": ("label_map",)}  # as spade asks
+
+
+def photo(path: Path, size: tuple[int, int] = (24, 16), seed: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def labels(seed: int, size: tuple[int, int] = (24, 16)) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 3, (size[1], size[0])).astype(np.uint8)
+
+
+def palette_png(path: Path, numbers: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(numbers, mode="P")
+    image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+    image.save(path)
+
+
+def folder(root: Path, photos: str = "photos", maps: str = "maps", count: int = 12, shift: int = 0) -> Path:
+    for k in range(count):
+        photo(root / photos / f"{k:02d}.png", seed=k)
+        palette_png(root / maps / f"{k + shift:02d}.png", labels(k))
+    return root
+
+
+def opened(root: Path, fields: Any, **more: Any) -> Any:
+    return open_data(root, fields=fields, cache=root.parent / "cache", progress=False, **more)
+
+
+@pytest.mark.parametrize("fields", [EITHER, LABELS])
+def test_a_missing_partner_is_left_out_and_named(fields: Any, tmp_path: Path) -> None:
+    root = folder(tmp_path / "set")
+    (root / "maps" / "05.png").unlink()
+    data = opened(root, fields)
+    assert len(data) == 11
+    assert any("want of a partner: 1 beside 11 whole records (photos/05.png has no partner in maps)" in x for x in data.notes)
+    assert "photos/05.png has no partner in maps" in "\n".join(check(root).lines())
+
+
+@pytest.mark.parametrize(("count", "shift"), [(12, 1), (30, 2)])
+def test_names_that_are_shifted_are_told(count: int, shift: int, tmp_path: Path) -> None:
+    root = folder(tmp_path / "set", count=count, shift=shift)
+    said = f"the names look shifted by {shift}: photos begins with 00 and maps ends with {count - 1 + shift}, which have no"
+    assert any(said in note for note in opened(root, LABELS).notes)
+    assert said in "\n".join(check(root).lines())
+
+
+def test_only_what_lies_at_opposite_ends_looks_shifted() -> None:
+    names = [f"{k}" for k in range(9, 30)]
+    assert "maps begins with 9 and photos ends with 30" in str(told_shift({"photos": [*names[1:], "30"], "maps": names}))
+    assert told_shift({"photos": names, "maps": names}) is None
+    assert told_shift({"photos": names[1:], "maps": names}) is None, "one is missing at the end of one"
+    assert told_shift({"photos": names[:10] + names[11:], "maps": names[:12] + names[13:]}) is None
+    assert told_shift({"photos": names[:-1], "maps": names[1:]}) is not None
+
+
+@pytest.mark.parametrize("fields", [EITHER, LABELS])
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_swapped_maps_and_photographs_are_refused_unless_named_by_hand(fields: Any, suffix: str, tmp_path: Path) -> None:
+    root = folder(tmp_path / "set", photos="map", maps="photo")
+    if suffix == ".jpg":
+        for path in sorted((root / "map").iterdir()):
+            Image.open(path).save(path.with_suffix(".jpg"))
+            path.unlink()
+    with pytest.raises(DataError) as told:
+        opened(root, fields)
+    assert "photo holds label maps, and map does not: they look swapped: give  --fields photo=map,map=photo" in str(told.value)
+    assert opened(root, fields, columns="photo=map,map=photo").fields["map"].spec.kind == "label_map"
+    if fields is EITHER:  # photographs into maps, on purpose
+        assert opened(root, fields, columns="photo=photo,map=map").fields["map"].spec.kind == "image"
+
+
+@pytest.mark.parametrize("fields", [EITHER, LABELS])
+def test_files_of_another_shape_are_refused_where_cropping_would_move_them(fields: Any, tmp_path: Path) -> None:
+    root = folder(tmp_path / "set")
+    palette_png(root / "maps" / "07.png", labels(7, (16, 16)))
+    with pytest.raises(DataError) as told:
+        opened(root, fields, size=8)
+    text = str(told.value)
+    assert "1 of 12 records have files of different shapes, the first photos/07.png (16x24) and maps/07.png (16x16)" in text
+    assert "choose --fit stretch" in text and "\n" not in text
+    assert len(opened(root, fields, size=8, fit="stretch")) == 12
+    palette_png(root / "maps" / "07.png", np.kron(labels(7), np.ones((2, 2), np.uint8)))
+    assert len(opened(root, fields, size=8)) == 12, "twice the size is the same place"
+
+
+@pytest.mark.parametrize("fields", [EITHER, LABELS])
+def test_palette_maps_and_maps_of_16_bits_are_read_by_their_numbers(fields: Any, tmp_path: Path) -> None:
+    root = folder(tmp_path / "set")
+    data = opened(root, fields)
+    assert data.fields["map"].spec.palette == ("#000000", "#ff0000", "#00ff00")
+    np.testing.assert_array_equal(data.fields["map"].values[3], labels(3))
+    for k in range(12):
+        Image.fromarray(labels(k).astype(np.uint16) * 1000).save(root / "maps" / f"{k:02d}.png")
+    deep = opened(root, fields)
+    assert deep.fields["map"].spec.values == (0, 1000, 2000)
+    np.testing.assert_array_equal(deep.fields["map"].values[3], labels(3))
+
+
+def test_maps_in_colour_are_refused_where_nothing_names_the_colours(tmp_path: Path) -> None:
+    colours = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0]], np.uint8)
+    root = folder(tmp_path / "set")
+    for k in range(12):
+        Image.fromarray(colours[labels(k)]).save(root / "maps" / f"{k:02d}.png")
+    with pytest.raises(DataError, match=r"00\.png is a picture in colour.*give each its colour in classes\.csv"):
+        opened(root, LABELS)
+    assert opened(root, EITHER).fields["map"].spec.kind == "image", "pix2pix takes pictures of edges and contrasts, too"
+    (root / "classes.csv").write_text("value,class,colour\n0,none,#000000\n1,wall,#ff0000\n2,door,#00ff00\n")
+    for fields in (LABELS, EITHER):
+        data = opened(root, fields)
+        assert data.fields["map"].spec.names == ("none", "wall", "door")
+        np.testing.assert_array_equal(data.fields["map"].values[3], labels(3))
