@@ -21,6 +21,7 @@ TILES = {
     "stylegan2": "stylegan2: emoji",
     "gan-3d": "gan-3d: solids",
     "acgan": "acgan: digits by class",
+    "cogan": "cogan: one face, two looks",
     "spade": "spade: streets from maps",
     "gan": "gan: five curves",
     "wavegan": "wavegan: spoken digits",
@@ -28,10 +29,9 @@ TILES = {
     "wgan-gp": "wgan-gp: 25 modes",
     "anogan": "anogan: nodules found",
     "pixeldtgan": "pixeldtgan: what is worn",
-    "dtn": "dtn: digits made clean",
 }
 """System -> what is written below its tile."""
-OF_PAGES = ("pixeldtgan", "dtn")
+OF_PAGES = ("pixeldtgan",)
 """Systems whose tile is the left of docs/pictures/NAME.png, without the words beside it."""
 WORDS = 60
 

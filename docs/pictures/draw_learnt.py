@@ -159,7 +159,8 @@ def main() -> None:
         return
     run, file = Run(options.places[0], which="last"), options.places[1]
     {
-        "captions": captions, "pairs": pairs, "garments": garments, "transfers": transfers, "enlarged": enlarged, "edits": edits,
+        "captions": captions, "pairs": pairs, "garments": garments, "transfers": transfers, "enlarged": enlarged,
+        "edits": edits,
     }[options.what](run, file)  # fmt: skip
 
 

@@ -281,6 +281,8 @@ def test_what_can_only_stand_in_a_table_is_not_looked_for_in_folders(tmp_path: P
     with pytest.raises(DataError, match="a metadata.csv beside them") as caught:
         find_rows(Source(tmp_path), {"photo": ("image",), "said": (kind,)})
     assert told in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_folders_that_have_each_others_names_are_taken_as_they_were_named_by_hand(tmp_path: Path) -> None:
     root = pairs(tmp_path / "set", a="photo", b="map")
     found = find_rows(Source(root), FIELDS, {"photo": "map", "map": "photo"})

@@ -114,7 +114,8 @@ PROOF = Proof(
     metric=f"share of images whose own partner is nearest among {AMONG} of the other class (higher is better)",
     direction=HIGHER,
     mark=(
-        f"with every seed at least {PAIRED:.2f}, and the class that was asked for at least {RIGHT:.2f} of the time in either class"
+        f"with every seed at least {PAIRED:.2f}, and the class that was asked for at least {RIGHT:.2f} of the time in "
+        "either class"
     ),
     met=met,
     arms={

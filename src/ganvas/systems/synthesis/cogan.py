@@ -121,8 +121,8 @@ class CoGan(System):
         self.classes = len(spec.classes)
         if not 2 <= self.classes <= MOST_CLASSES:
             raise GanvasError(
-                f"cogan couples 2 to {MOST_CLASSES} classes, and this data has {self.classes}: put the images of each look into "
-                "a class folder of its own"
+                f"cogan couples 2 to {MOST_CLASSES} classes, and this data has {self.classes}: put the images of each look "
+                "into a class folder of its own"
             )
         self.generator = CoupledGenerator(spec, config, self.classes)
         self.discriminator = CoupledDiscriminator(spec, config, self.classes)
