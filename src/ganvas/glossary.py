@@ -29,6 +29,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "critic_turns": ("n_critic", "critic_iters", "d_iters", "d_steps"),
     "penalty_weight": ("lambda_gp", "gp_weight", "gp", "penalty"),
     "adversarial_weight": ("lambda_adv", "lambda_gan", "gan_weight"),
+    "class_weight": ("lambda_cls",),
     "cycle_weight": ("lambda_cycle", "lambda_a", "cycle"),
     "identity_weight": ("lambda_identity", "lambda_idt", "identity"),
     "pool_size": ("pool", "buffer_size", "replay_buffer"),

@@ -151,7 +151,7 @@ def _parsed(path: Path, to_card: bool = False) -> ast.Module:
     try:
         text = path.read_text(encoding="utf-8")
         card = re.search(r"^CARD\b.*?^\}$", text, re.M | re.S) if to_card else None
-        if card and not re.search(rf"^({'|'.join(BROUGHT)})\b", text, re.M):
+        if card and not re.search(rf"^({'|'.join(BROUGHT)})\b", text[card.end() :], re.M):
             text = text[: card.end()]
         return ast.parse(text)
     except (OSError, SyntaxError, ValueError) as error:  # ValueError: no text, or text with a null in it

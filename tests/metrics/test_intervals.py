@@ -57,6 +57,11 @@ CALLS: dict[str, Callable[[], list[Any]]] = {
     "intensity_distance": lambda: [metrics.intensity_distance(a, b) for a, b in [*IMAGES, (BLACK, WHITE), (PALE, PALE)]],
     "kernel_distance": lambda: [metrics.kernel_distance(a, b) for a, b in FEATURES],
     "pairwise_diversity": lambda: [metrics.pairwise_diversity(a[:6], real=b[:6]) for a, b in IMAGES[:2]],
+    "retrieval": lambda: [
+        metrics.retrieval(made, true, np.arange(60), features="mine", among=among)
+        for made, true in ((FEATURES[0][0], FEATURES[0][0]), (FEATURES[0][0], FEATURES[2][1]))
+        for among in (5, 100)
+    ],
     "precision_recall_density_coverage": lambda: [metrics.precision_recall_density_coverage(a, b) for a, b in FEATURES],
     "spectrum_distance": lambda: [metrics.spectrum_distance(a, b) for a, b in IMAGES[:4]],
 }

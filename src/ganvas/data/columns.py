@@ -102,7 +102,7 @@ def _matched(
             if rest:
                 found[name] = Column(name, texts={own: left.pop(own).texts[own] for own in rest})
                 continue
-        guessed = [own for own in able if _speaks(left[own])]
+        guessed = [own for own in able if _speaks(left[own]) and not _means_other(own, words)]
         chosen = same or near or (guessed if len(able) == 1 else [])
         if len(chosen) != 1:
             there = f"it has {some(list(columns), 8)}" if columns else "it has none"
@@ -126,6 +126,12 @@ def _able(left: Mapping[str, Column], kinds: Sequence[str]) -> list[str]:
         sure = [own for own in able if left[own].files and any(kind.looks_like(left[own].files) for kind in inside)]
         return sure or able
     return able
+
+
+def _means_other(name: str, words: Sequence[str]) -> bool:
+    """Whether a column's name is a word for something else than these words say: a `map` is no garment."""
+    known = [one for one in WORDS if layouts.plain(name) in map(layouts.plain, one)]
+    return bool(known) and tuple(words) not in known
 
 
 def _speaks(column: Column) -> bool:

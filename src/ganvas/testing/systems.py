@@ -142,7 +142,7 @@ def what_it_settles_stands_in_its_config(case: Case) -> None:
             chosen = tuple(classes[own] for own in only) if isinstance(only, tuple) else classes[only]
             expect(
                 chosen in values.values() or field == chosen,
-                f"{case.file}: '{field}' of the feed '{name}' is {chosen!r}, and no setting says so: have a setting "
+                f"{case.file}: '{field}' of the feed '{name}' is the class {chosen!r}, and no setting says so: have a setting "
                 "for it, and replace self.config by one that names it (dataclasses.replace)",
             )
     again = case.subject.system_class(case.given(), system.config)

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
 from ganvas.batches import Batch, Noise
 from ganvas.capabilities import Panel
@@ -40,6 +39,7 @@ CARD = {
     "aliases": ["pixel-dt-gan", "pldt"],
 }
 
+SURE = -30.0  # a logit that costs nothing
 OBJECTIVES = ("adversarial", "squared-error")
 
 
@@ -157,9 +157,9 @@ class PixelDTGan(System):
         if not self.config.unassociated:
             return {"real": real / 2, "fake": fake / 2}
         others = self._others(batch, shared)
-        differ = (others != garments).flatten(1).any(1).to(garments.dtype)
-        judged = softplus(self.domain_discriminator(torch.cat([photos, others], 1)))
-        wrong = (judged * differ).sum() / differ.sum().clamp(min=1)
+        differ = (others != garments).flatten(1).any(1)
+        judged = self.domain_discriminator(torch.cat([photos, others], 1))
+        wrong = fake_is_fake(torch.where(differ, judged, SURE)) * (len(differ) / differ.sum().clamp(min=1))
         return {"real": real / 3, "fake": (fake + wrong) / 3}
 
     def convert(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
