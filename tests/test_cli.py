@@ -117,6 +117,7 @@ def test_the_catalogue_and_one_system(capsys: pytest.CaptureFixture[str]) -> Non
     assert "--set KEY=VALUE" in text
 
 
+@pytest.mark.slow
 def test_doctor_as_json_through_a_process() -> None:
     done = toys.ganvas("doctor", "--json", timeout=200)
     assert done.returncode == 0, done.stderr

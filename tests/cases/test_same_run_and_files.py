@@ -47,6 +47,7 @@ def test_a_run_of_64_bits_is_judged(drawer: Path) -> None:
     assert result["fake"]["n"] == 20 and np.isfinite(result["anchors"]["untrained"]["kid"]["value"])
 
 
+@pytest.mark.slow
 def test_a_score_does_not_depend_on_the_files_before(tmp_path: Path) -> None:
     data = toys.picture_folder(tmp_path / "data", 24, side=16)
     given = {"budget": "2r", "quiet": True, "sample_every": 0.0, "device": "cpu", "watch": "off"}

@@ -102,7 +102,9 @@ def test_every_kind_is_tried_here() -> None:
     assert set(CASES) == {name for name in kind_names() if not isinstance(kind_of(name), Whole)}
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow if name == "solid" else ()) for name in CASES])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in ("solid", "image") else ()) for name in CASES]
+)
 def test_other_units_score_badly_and_an_excerpt_is_found(name: str, tmp_path: Path) -> None:
     pytest.importorskip("soundfile" if name == "sound" else "numpy")
     case, kind = CASES[name](), kind_of(name)

@@ -135,7 +135,7 @@ def test_convolutions_in_the_usual_layout_need_copies() -> None:
         ("wavegan", 1024, {"width": 8, "batch_size": 4}),
         ("gan-3d", 16, {"width": 8, "batch_size": 4}),
         ("mad-gan", 12, {"batch_size": 4}),
-        ("seqgan", 8, {"batch_size": 4, "generated_size": 8}),
+        pytest.param("seqgan", 8, {"batch_size": 4, "generated_size": 8}, marks=pytest.mark.slow),
         ("netgan", 50, {"batch_size": 4, "walk_length": 4}),
         ("gan", None, {"batch_size": 4}),
     ],

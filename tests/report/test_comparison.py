@@ -76,6 +76,7 @@ def test_alike_runs_are_ranked_and_overlaps_share_a_rank(make: Callable[..., Pat
     assert "0.9 [0.8, 1] (3)" in text
 
 
+@pytest.mark.slow
 def test_runs_of_other_seeds_are_ranked_if_they_were_split_alike(tmp_path: Path) -> None:
     given: dict[str, Any] = {"config": CONFIG, "phantom_count": 400, "budget": "2r", "device": "cpu", "quiet": True}
     for name, seed, split in (("a", 0, 7), ("b", 1, 7), ("c", 2, None)):

@@ -234,6 +234,7 @@ def test_a_damaged_file_is_named(judge: str, tmp_path: Path) -> None:
         run_cells(tmp_path / "study", plan(judge), rounds=4)
 
 
+@pytest.mark.slow
 def test_a_job_ends_by_itself_when_its_study_is_gone(judge: str, tmp_path: Path) -> None:
     folder = job(tmp_path / "job", judge, rounds=100_000)
     words = [sys.executable, "-m", "ganvas.studies._cell_job", str(folder)]

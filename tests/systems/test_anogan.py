@@ -232,6 +232,7 @@ def test_relative_scores_need_what_they_are_relative_to() -> None:
     assert not any("usual" in key for key in built().state_dict()), "weights of runs of before load as they are"
 
 
+@pytest.mark.slow
 def test_an_evaluation_shows_components_beside_and_says_where_they_are_better(tmp_path: Path) -> None:
     data = Slopes(160)
     for name in ("normal", "odd"):
