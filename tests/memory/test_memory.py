@@ -209,6 +209,7 @@ def test_what_is_proposed_fits_and_is_measured() -> None:
     assert "it fits" in "\n".join(fitting.lines(found))
 
 
+@pytest.mark.slow
 def test_a_mean_over_records_is_cut_into_micro_batches_first() -> None:
     case = describe("gan", preset="paper", config={"batch_size": 65_536}, **PLAIN)
     asked = fitting.fit(case, 2**40, measured=False)["asked_mb"]

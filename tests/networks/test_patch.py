@@ -75,4 +75,4 @@ def test_a_pyramid_looks_at_every_scale_that_leaves_patches_to_judge() -> None:
     assert torch.equal(half, pyramid.scales[1](halved(images))) and torch.equal(whole, pyramid.scales[0](images))
     assert torch.allclose(halved(torch.ones(1, 1, 8, 8)), torch.ones(1, 1, 4, 4)), "the border is not darkened"
     weight = pyramid.train().scales[0].layers[0].weight  # type: ignore[index, union-attr]
-    assert abs(float(torch.linalg.matrix_norm(weight.flatten(1), 2)) - 1) < 0.2
+    assert abs(float(torch.linalg.matrix_norm(weight.detach().flatten(1), 2)) - 1) < 0.2

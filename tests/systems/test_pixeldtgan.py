@@ -134,6 +134,7 @@ def test_folders_are_understood_by_the_words_of_the_trade(tmp_path: Path) -> Non
     assert len(told) == 11 and any("003" in note for note in told.notes), told.notes
 
 
+@pytest.mark.slow
 def test_a_folder_of_pairs_trains_and_is_applied_and_judged(tmp_path: Path) -> None:
     """Folders with the words that people use; results are pictures under the names of what was given."""
     import ganvas
