@@ -1,6 +1,6 @@
 """From MR to CT, and to PET: errors in the units of the target, by tissue, and what becomes of lesions.
 
-    python benchmarks/mr_to_ct.py                     T1 to CT and T1 to PET of the phantom `brain`, 3 seeds each unless --seeds says
+    python benchmarks/mr_to_ct.py                     T1 to CT and T1 to PET of the phantom `brain`, 3 seeds each
     python benchmarks/mr_to_ct.py --targets ct --seeds 0 --rounds 300
 
 `pix2pix` learns slices of 320 heads with pairs (64 pixels, width 16, one thread) and translates 80 heads that it never saw.
