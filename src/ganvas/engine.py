@@ -275,7 +275,8 @@ class Engine:
         """Go to the next phase when this one is over; the game is over after the last."""
         if phase is not self.phases[self._phase]:
             return None
-        enough = phase.enough is not None and self.processes.any(phase.enough(self.clock))
+        looked = None if phase.enough is None else phase.enough(self.clock)
+        enough = looked is not None and self.processes.any(looked)  # they agree where they have looked, not in every round
         if not (enough or phase.finished(self.clock)):
             return None
         if self._phase + 1 == len(self.phases):

@@ -96,7 +96,8 @@ class Phase:
     """When: one round is `turns` in order, repeated for `rounds`, `samples` or until `until(clock)` says so.
 
     The last phase may leave all three open: the budget ends it. enough: the same of what the networks have learnt; it is asked
-    while playing alone, not by forecasts, and one process that says so ends the phase for all. loader: overrides for the
+    while playing alone, not by forecasts, and one process that says so ends the phase for all; None by the clock, the same in
+    all of them, where it does not look. loader: overrides for the
     stream `data` while the phase lasts (`batch_size`, `size`), as progressive growing needs.
     """
 
@@ -105,7 +106,7 @@ class Phase:
     rounds: int | None = None
     samples: int | None = None
     until: Callable[[Clock], bool] | None = None
-    enough: Callable[[Clock], bool] | None = None
+    enough: Callable[[Clock], bool | None] | None = None
     loader: Mapping[str, Any] = field(default_factory=dict)
 
     def finished(self, clock: Clock) -> bool:

@@ -44,24 +44,24 @@ def refuse_other_shapes(
     source: Source, rows: Rows, chosen: np.ndarray, kinds: Mapping[str, Kind], settings: Mapping[str, Mapping[str, Any]]
 ) -> None:
     """Raises DataError where files of one record differ in shape and would be cropped, each its own way."""
-    sided = [name for name, kind in kinds.items() if isinstance(kind, Sided) and rows.columns[name].files]
+    sided = {name: kind for name, kind in kinds.items() if isinstance(kind, Sided) and rows.columns[name].files}
     if len(sided) < 2 or all(settings[name].get("size") is None or settings[name].get("fit") == "stretch" for name in sided):
         return
     odd: list[tuple[Path, Path, str, str]] = []
     for k in chosen:
         files = [rows.columns[name].files[k] for name in sided]
-        sides = [kinds[name].sides(file) for name, file in zip(sided, files, strict=True)]  # type: ignore[attr-defined]
+        sides = [kind.sides(file) for kind, file in zip(sided.values(), files, strict=True)]
         (one, first), *others = zip(files, sides, strict=True)
         for other, own in others:
             if first and own and abs(first[0] * own[1] / (first[1] * own[0]) - 1) > ALIKE:
-                odd.append((one, other, *("x".join(map(str, side)) for side in (first, own))))
+                odd.append((one, other, "x".join(map(str, first)), "x".join(map(str, own))))
                 break
     if odd:
-        one, other, first, own = odd[0]
+        one, other, its_size, other_size = odd[0]
         places = [_inside(source, path) for path in (one, other)]
         raise DataError(
-            f"{source}: {len(odd)} of {len(chosen)} records have files of different shapes, the first {places[0]} ({first}) "
-            f"and {places[1]} ({own}): cropped to one size they would not fit: bring both to one shape, or choose --fit stretch"
+            f"{source}: {len(odd)} of {len(chosen)} records have files of different shapes, the first {places[0]} ({its_size}) "
+            f"and {places[1]} ({other_size}): cropped to one size they would not fit: bring both to one shape, or choose --fit stretch"
         )
 
 

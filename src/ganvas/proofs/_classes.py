@@ -21,7 +21,7 @@ PHANTOM: dict[str, Any] = {"size": "32", "phantom_count": 2000}
 
 def learnt(task: Task, system: str, config: Mapping[str, Any], **settings: Any) -> tuple[Run, Dataset, dict[str, Any]]:
     """(run, its data, facts of the training); phantoms at 32 pixels."""
-    settings |= PHANTOM if task.phantom else {}
+    settings |= PHANTOM if task.phantom and "data" not in settings else {}
     run, facts = trained(task, system, dict(config), **settings)
     return run, data_of(run), facts
 
@@ -44,24 +44,28 @@ def of_every_class(run: Run, seed: int, each: int = EACH) -> tuple[np.ndarray, n
     return np.concatenate(images), np.repeat(np.arange(count), each)
 
 
-def obeyed(task: Task, system: str, config: Mapping[str, Any], **settings: Any) -> Outcome:
+def obeyed(
+    task: Task, system: str, config: Mapping[str, Any], *, truth: np.ndarray | None = None, **settings: Any
+) -> Outcome:  # fmt: skip
     """Train, ask for every class, and let a classifier of real images, which took no part in that, say what came.
 
+    truth: the classes of the records, where the data that the run learnt from was given others.
     more: the same of each class, of held-out images, and the variety inside classes as a share of that of real ones.
     """
     from . import Outcome
 
     run, dataset, facts = learnt(task, system, config, **settings)
-    assert dataset.labels is not None
+    labels = dataset.labels if truth is None else truth
+    assert labels is not None
     held, train = dataset.heldout_indices(), dataset.train_indices()
-    judge = judge_of(np.asarray(dataset.values[train]), dataset.labels[train], seed=0)
+    judge = judge_of(np.asarray(dataset.values[train]), labels[train], seed=0)
     images, asked = of_every_class(run, task.seed)
     said = judge(images)
     names = run.spec.classes
     more: dict[str, Any] = {
         "by_class": {name: float((said[asked == k] == k).mean()) for k, name in enumerate(names)},
-        "judge_on_heldout": float((judge(np.asarray(dataset.values[held])) == dataset.labels[held]).mean()),
-        "variety": variety(images, asked) / variety(np.asarray(dataset.values), dataset.labels),
+        "judge_on_heldout": float((judge(np.asarray(dataset.values[held])) == labels[held]).mean()),
+        "variety": variety(images, asked) / variety(np.asarray(dataset.values), labels),
     }
     shown = images.reshape(len(names), EACH, *images.shape[1:])[:6, :6].reshape(-1, *images.shape[1:])
     protocol = f"accuracy/judge=small-cnn/n={len(images)}"

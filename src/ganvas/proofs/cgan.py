@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 from ganvas.proofs import HIGHER, Outcome, Proof, Row, Task
-from ganvas.proofs._arms import data_of, trained
-from ganvas.proofs._judge import judge_of
+from ganvas.proofs._classes import obeyed
 
-EACH = 100  # images of each class
 OBEYED = 0.90
 
 
@@ -20,22 +18,7 @@ def arm(task: Task, shuffled: bool) -> Outcome:
     file = task.folder / "labelled.npz"
     if not file.exists():
         _write(file, task, shuffled)
-    run, facts = trained(task, "cgan", data=str(file))
-    dataset = data_of(run)
-    true = _labelled(task)[1]
-    held, train = dataset.heldout_indices(), dataset.train_indices()
-    judge = judge_of(dataset.values[train], true[train], seed=0)
-    asked = np.repeat(np.arange(len(run.spec.classes)), EACH)
-    made = [run.sample(EACH, seed=10_000 + task.seed, label=k, depth=8) for k in range(len(run.spec.classes))]
-    images = np.concatenate(made)
-    said = judge(images)
-    more: dict[str, Any] = {
-        "by_class": {name: float((said[asked == k] == k).mean()) for k, name in enumerate(run.spec.classes)},
-        "judge_on_heldout": float((judge(dataset.values[held]) == true[held]).mean()),
-    }
-    shown = images.reshape(len(made), EACH, *images.shape[1:])[:6, :6].reshape(-1, *images.shape[1:])
-    protocol = f"accuracy/judge=small-cnn/n={len(images)}"
-    return Outcome(float((said == asked).mean()), protocol, more | facts, shown)
+    return obeyed(task, "cgan", {}, truth=_labelled(task)[1], data=str(file))
 
 
 def _labelled(task: Task) -> tuple[np.ndarray, np.ndarray]:

@@ -82,8 +82,8 @@ def class_indices(
         return None, ()
     if any(name is None for name in names):
         raise DataError(
-            f"{source}: some {noun} have a label and some have none: label all or none, or call the others 'unlabelled' "
-            "(semi-gan learns from both)"
+            f"{source}: some {noun} have a label and some have none: label all or none, or call the others 'unlabelled', for "
+            "systems that learn from both"
         )
     classes = sorted({str(name) for name in names}, key=natural)
     alike: dict[str, list[str]] = {}

@@ -157,7 +157,8 @@ class Use:
     takes, gives: names of fields, or MADE, or GIVEN; without takes it makes records from noise. What it gives beside fields is
     numbers (N,), which stand in `scores.csv`, or arrays (N, ...), `NAMEs.npz`. Further fields that the method has keywords for
     are taken as well (`fields_taken`).
-    Options: a frozen dataclass of knobs. `tile` among them: large records are worked on in pieces of that side.
+    Options: a frozen dataclass of knobs. `tile` among them: large records are worked on in pieces of that side. `fitted` among
+    them: whether records are brought to the size of training is the user's choice.
     order: the lowest first, where a system can be put to several. replaces: verbs in whose place it stands where both are
     offered. fitted: whether it takes records of the size of training; others are taken as they are. batch: how many of these at
     once, 0: all. grows: how many times as large the result is. quick: options for a look in passing.

@@ -149,10 +149,10 @@ class NetGan(System):
     def averages(self) -> tuple[Average, ...]:
         return (Average("generator", "average", self.config.ema_half_life),)
 
-    def near_enough(self, clock: Clock) -> bool:
+    def near_enough(self, clock: Clock) -> bool | None:
         """The paper's rule: training ends when a graph that is made shares so many edges with the one that is learnt."""
         if not self.config.edge_overlap or clock.round % LOOK_EVERY or not clock.round:
-            return False
+            return None
         noise = Noise(torch.Generator(self.met.device).manual_seed(clock.round))
         known = torch.triu(self.met | self.met.T, 1)
         made = assembled(self.scores(noise, LOOK_EFFORT), int(known.sum()), noise)

@@ -27,11 +27,12 @@ from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.networks.convolutional import ConvolutionalEncoder, ConvolutionalGenerator
+from ganvas.networks.pair import affordable_width
 from ganvas.networks.perceptron import Perceptron
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.optim import optimiser
-from ganvas.presets import Situation, widest
+from ganvas.presets import Situation
 
 CARD = {
     "title": "Conditional Image Synthesis with Auxiliary Classifier GANs",
@@ -59,18 +60,12 @@ class Config:
     batch_size: int = knob(32, "records in a batch", low=1)
 
 
-WORK_PER_IMAGE = 0.223 / 20**2  # GFLOP of one round for one 64x64 image by the square of the width: that of dcgan
-IMAGES_WANTED = {16: 0, 24: 100_000, 32: 500_000, 48: 1_500_000}  # width -> images it takes to pay off
-
-
 def auto(situation: Situation) -> dict[str, Any]:
     """The width by the budget; augmentation without colour, which is often what tells classes apart."""
-    shape = situation.spec.shape
-    if len(shape) < 3:  # points
+    if len(situation.spec.shape) < 3:  # points
         return {"width": 64}
-    work = WORK_PER_IMAGE * math.prod(shape[1:]) / 64**2
     return {
-        "width": widest(situation, IMAGES_WANTED, lambda width: work * width**2, share=0.7),
+        "width": affordable_width(situation),
         "augment": ("translation", "cutout") if situation.records < 2_000 else (),
     }
 

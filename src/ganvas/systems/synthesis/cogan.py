@@ -67,10 +67,10 @@ def auto(situation: Situation) -> dict[str, Any]:
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
 
 
-def stages_of(network: nn.Module) -> list[nn.Sequential]:
+def stages_of(network: ConvolutionalGenerator | ConvolutionalDiscriminator) -> list[nn.Sequential]:
     """The layers of a network as stages: each begins with a convolution."""
     stages: list[list[nn.Module]] = []
-    for layer in network.layers:  # type: ignore[union-attr]
+    for layer in network.layers:
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) or not stages:
             stages.append([])
         stages[-1].append(layer)
