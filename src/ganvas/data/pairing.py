@@ -61,7 +61,8 @@ def refuse_other_shapes(
         places = [_inside(source, path) for path in (one, other)]
         raise DataError(
             f"{source}: {len(odd)} of {len(chosen)} records have files of different shapes, the first {places[0]} ({its_size}) "
-            f"and {places[1]} ({other_size}): cropped to one size they would not fit: bring both to one shape, or choose --fit stretch"
+            f"and {places[1]} ({other_size}): cropped to one size they would not fit: bring both to one shape, or choose "
+            "--fit stretch"
         )
 
 
