@@ -303,3 +303,16 @@ def test_masks_and_tables_beside_a_field_are_no_records_of_it(tmp_path: Path) ->
     assert rows.names == [f"lesion/{number}" for number in range(6)]
     assert not rows.lonely
     assert any(note.startswith("map: facts.jsonl, masks/lesion/0.png and 1 more left out") for note in rows.notes)
+
+
+@pytest.mark.parametrize(("cells", "proposed"), [(("7.25", "8.5", "3.125"), False), (("yes", "no", "no"), True)])
+def test_a_system_is_proposed_only_for_columns_that_it_can_learn(
+    tmp_path: Path, cells: tuple[str, ...], proposed: bool
+) -> None:
+    """A table of numbers alone has no attributes to choose from: what learns these refused the data it was proposed for."""
+    lines = ["file_name,measured"]
+    for number in range(30):
+        photo(tmp_path / f"{number:02d}.png")
+        lines.append(f"{number:02d}.png,{cells[number % 3]}{number if not proposed else ''}")
+    (tmp_path / "metadata.csv").write_text("\n".join(lines) + "\n")
+    assert ("stargan" in [line.split()[2] for line in check(tmp_path).train]) is proposed

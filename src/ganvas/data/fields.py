@@ -17,8 +17,8 @@ import numpy as np
 from ..drawing import BACKGROUND, GUTTER, INK, TEXT_HEIGHT, font
 from ..errors import DataError, GanvasError
 from ..kinds import kind_of, spec_from_dict
-from ..kinds.facets import Gridded, Spelled
-from ..registry import catalogue, suited
+from ..kinds.facets import Columned, Gridded, Spelled
+from ..registry import Card, catalogue, suited
 from ..store.cache import Cache
 from ..store.listing import Source, some
 from .columns import WORDS, Column, Rows, find_rows
@@ -139,8 +139,10 @@ def _lines(source: Source, by_hand: dict[str, str], found: Found) -> list[str]:
         if not card.fields:
             continue
         try:
-            find_rows(source, card.fields, by_hand)
+            columns = find_rows(source, card.fields, by_hand).columns.values()
         except DataError:
+            continue
+        if not all(_serves(card, column.name, found) for column in columns):
             continue
         lines.append(f"ganvas train {name} --data {quote(source.text)}{chosen}")
     if lines:
@@ -153,6 +155,17 @@ def _lines(source: Source, by_hand: dict[str, str], found: Found) -> list[str]:
             found.notes.append(f"no system takes these fields together yet: {name} alone can be learnt")
             break
     return lines
+
+
+def _serves(card: Card, name: str, found: Found) -> bool:
+    """Whether a field holds what the card says that its kind must hold for the system to be proposed (`registry.SUITS`)."""
+    wanted = card.suits.get(found.kinds.get(name, ""))
+    if wanted is None or name not in found.shown:
+        return True
+    kind = kind_of(found.kinds[name])
+    return wanted == "anything" or (
+        wanted == "choices" and isinstance(kind, Columned) and bool(kind.choices(found.shown[name][0]))
+    )
 
 
 def sheet(found: Found) -> np.ndarray:

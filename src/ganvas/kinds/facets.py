@@ -114,6 +114,10 @@ class Columned(Protocol):
         """Column -> the text of each record (N,), empty where a value is missing."""
         ...
 
+    def choices(self, spec: Any) -> dict[str, tuple[str, ...]]:
+        """The columns that have values to choose from, of which there are two or more."""
+        ...
+
 
 @runtime_checkable
 class Heard(Protocol):

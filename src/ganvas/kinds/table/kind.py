@@ -267,6 +267,10 @@ class TableKind(Kind):
         """Column -> its cells as texts; see `facets.Columned`."""
         return files.cells_of(records, spec)
 
+    def choices(self, spec: TableSpec) -> dict[str, tuple[str, ...]]:
+        """See `facets.Columned`."""
+        return {name: own for name, own in zip(spec.names, spec.categories, strict=True) if len(own) > 1}
+
     pair_measure = "relative_error"
 
     def paired(self, made: np.ndarray, true: np.ndarray, spec: TableSpec, barred: tuple[str, ...]) -> Pairs:

@@ -39,6 +39,7 @@ CARD = {
     "paper": "arXiv 1711.09020",
     "summary": "changes any of many attributes of a picture by name, with one generator",
     "data": {"picture": "image", "attributes": "table"},
+    "suits": {"table": "choices"},
     "aliases": ["star-gan"],
 }
 
