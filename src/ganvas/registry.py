@@ -46,7 +46,7 @@ class Card:
     which its records are. fields: of systems that learn from records of several fields, name -> kinds that it may be of, the
     main one, which they make, first; then `data` are the kinds of that one. options: of the data, when the user does not say
     (`size`, `fit`).
-    suits: kind -> one of `SUITS`, for what data of that kind it is proposed (`ganvas data check`).
+    suits: kind (of any of its fields) -> one of `SUITS`, for what data of that kind it is proposed (`ganvas data check`).
     example: data to try it with, where the usual phantom of its kind will not do.
     doc: the module docstring, the paper in ten lines. module: its name, empty for a file that a user named. brings: those
     names of `BROUGHT` that its file defines.

@@ -89,9 +89,10 @@ def the_card_is_complete(subject: Subject) -> None:
                 f"{file}: CARD learns from '{name}', which is no kind of data{did_you_mean(str(name), known)}: known are "
                 f"{', '.join(known)}; KINDS = ['FILE.py'] brings one of your own",
             )
+    own = set(card.data).union(*card.fields.values())
     for kind, word in card.suits.items():
         expect(
-            word in SUITS and kind in card.data,
+            word in SUITS and kind in own,
             f"{file}: CARD suits {kind!r} for {word!r}: name kinds of its own data, each with one of {', '.join(SUITS)}",
         )
     expect(card.doc.strip(), f"{file}: has no docstring: begin it with the paper in ten lines, which ganvas show prints")
