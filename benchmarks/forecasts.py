@@ -155,6 +155,7 @@ def used(run: Path, verb: str | None) -> dict[str, Any]:
     from ganvas.run.load import Run
     from ganvas.run.pace import memory_in_use, resident
     from ganvas.uses import build_options, fields_taken, pieces_of, uses_of
+    from ganvas.uses.tiling import takes_one_size
 
     torch.set_num_threads(1)
     opened = Run(run, device="cpu")
@@ -163,13 +164,14 @@ def used(run: Path, verb: str | None) -> dict[str, Any]:
         return {"verbs": [use.verb for use in able]}
     (use,) = [own for own in able if own.verb == verb]
     work = opened.work(0, lambda text: None)
-    options = build_options(use, {}, able)
+    trial = use.trials(work)[0] if use.trials is not None else {}
+    options = build_options(use, trial, able)
     given = {}
     first, more = fields_taken(use, opened.system, work.fields)
     for name in [first, *(own for own, needed in more.items() if needed)] if first is not None else ():
         spec = work.fields[name]
         one = encode(kind_of(spec.kind).blank(spec, 1 if hasattr(options, "tile") else 4), spec)
-        if hasattr(options, "tile"):
+        if hasattr(options, "tile") and not takes_one_size(opened.system):
             one = one[..., :1, :1].expand(*one.shape[:-2], WHOLE, WHOLE).contiguous()
         given[name] = one
     shapes = {name: torch.empty_like(own, device="meta") for name, own in given.items()}

@@ -35,7 +35,8 @@ class Samples(Protocol):
 
 @runtime_checkable
 class Translates(Protocol):
-    """Turns a record of one class into one of another, or one field into another; sides are multiples of `multiple`.
+    """Turns a record of one class into one of another, or one field into another; sides are multiples of `multiple`, or,
+    where that is 0, those of training.
 
     A system that translates to some of its classes alone names them, as a tuple of indices `targets`.
     """

@@ -174,5 +174,11 @@ def test_a_file_of_digits_trains_is_applied_and_judged(tmp_path: Path) -> None:
     Image.fromarray(in_colours(clean[:1], np.random.default_rng(1))[0]).save(photo)
     ganvas.apply(tmp_path / "run", [str(photo)], out=tmp_path / "out")
     assert (tmp_path / "out" / "seven.png").is_file(), "the one target need not be named"
+    Image.new("RGB", (30, 22), "red").save(tmp_path / "large.png")
+    made = ganvas.apply(tmp_path / "run", [str(tmp_path / "large.png")], out=tmp_path / "fitted", tile=0)
+    assert any("takes records of 16x16 alone" in note for note in made["notes"]), made["notes"]
+    assert Image.open(tmp_path / "fitted" / "large.png").size == (16, 16)
+    with pytest.raises(GanvasError, match="takes records of the shape .3, 16, 16. alone, not .3, 22, 30."):
+        ganvas.load(tmp_path / "run").use("translate", np.zeros((1, 22, 30, 3), np.uint8))
     found = evaluate(tmp_path / "run", features="pixels", audit=False)
     assert any("30 held-out records translated to target" in note for note in found["notes"]), found["notes"]

@@ -209,6 +209,7 @@ class Run:
 
         from ..kinds import decode
         from ..uses import build_options, fields_taken, find_use, pieces_of
+        from ..uses.tiling import takes_one_size
 
         use = find_use(self.system, verb, self.record.card.name)
         work = self.work(seed)
@@ -219,6 +220,12 @@ class Run:
             what = lacking[0] if lacking else first or "nothing"
             raise GanvasError(f"{work.name} needs {what} to {use.verb}: give it")
         tensors = {} if first is None else {first: work.encode(np.asarray(records), work.fields[first])}
+        if first is not None and takes_one_size(self.system):
+            shape, wanted = tuple(tensors[first].shape[1:]), tuple(work.fields[first].shape)
+            if shape != wanted:
+                raise GanvasError(
+                    f"{work.name} takes records of the shape {wanted} alone, not {shape}: bring them to that size"
+                )
         tensors |= {name: work.encode(values, work.fields[name]) for name, values in fields.items()}
         with torch.no_grad():
             made = use.run(work, tensors, build_options(use, given))
