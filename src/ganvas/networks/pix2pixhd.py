@@ -23,9 +23,14 @@ def _down(before: int, after: int, norm: Norm) -> list[nn.Module]:
     return convolution(before, after, 3, 2, norm=norm, activation=relu)
 
 
-def _up(before: int, after: int, norm: Norm) -> list[nn.Module]:
-    larger = nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=1, bias=False)
-    return [larger, norm(after), nn.ReLU(inplace=True)]
+def _up(before: int, after: int, norm: Norm, resized: bool) -> list[nn.Module]:
+    """Twice the size. A transposed convolution of 3x3 reaches some pixels more often than others, which takes long to unlearn;
+    resized: the nearest pixel and a convolution, which treat all alike."""
+    if resized:
+        larger = [nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, padding=1, bias=False, padding_mode="reflect")]
+    else:
+        larger = [nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=1, bias=False)]
+    return [*larger, norm(after), nn.ReLU(inplace=True)]
 
 
 def _entry(inputs: int, width: int, norm: Norm) -> list[nn.Module]:
@@ -36,12 +41,19 @@ class GlobalGenerator(nn.Module):
     """Maps (B, inputs, H, W) -> images (B, outputs, H, W) in [-1, 1]; sides are multiples of 2^downs, at least 2 * 2^downs.
 
     A 7x7 convolution, `downs` of 3x3 and stride 2, `blocks` residual ones, as many transposed ones, a last one of 7x7; a norm
-    after each but the last. width: channels at full size; doubles inwards, at most 16 times. 64, 4, 9 and InstanceNorm are the
-    paper's.
+    after each but the last. width: channels at full size; doubles inwards, at most 16 times. resized: enlarged by the nearest
+    pixel and a convolution instead of transposed ones. The defaults are the paper's.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, width: int = 64, downs: int = 4, blocks: int = 9, norm: Norm = nn.InstanceNorm2d
+        self,
+        inputs: int,
+        outputs: int,
+        width: int = 64,
+        downs: int = 4,
+        blocks: int = 9,
+        norm: Norm = nn.InstanceNorm2d,
+        resized: bool = False,
     ) -> None:
         super().__init__()
         widths = [width * min(WIDEST, 2**place) for place in range(downs + 1)]
@@ -51,7 +63,7 @@ class GlobalGenerator(nn.Module):
             layers += _down(before, after, norm)
         layers += [ResidualBlock(widths[-1], norm, padding_mode="reflect") for _ in range(blocks)]
         for after, before in reversed(steps):
-            layers += _up(before, after, norm)
+            layers += _up(before, after, norm, resized)
         self.features = nn.Sequential(*layers)
         (self.leave,) = convolution(width, outputs, 7, padding_mode="reflect")
         self.apply(initialise)
@@ -64,15 +76,18 @@ class LocalEnhancer(nn.Module):
     """Maps (B, inputs, H, W) and features (B, 2 width, H/2, W/2) of a global generator -> images (B, outputs, H, W) in [-1, 1].
 
     A 7x7 convolution and one of 3x3 and stride 2, to which the features are added; `blocks` residual ones, a transposed one, a
-    last one of 7x7. width: channels at full size, half of the global generator's.
+    last one of 7x7. width: channels at full size, half of the global generator's. resized: as there.
     """
 
-    def __init__(self, inputs: int, outputs: int, width: int, blocks: int = 3, norm: Norm = nn.InstanceNorm2d) -> None:
+    def __init__(self, inputs: int, outputs: int, width: int, blocks: int, norm: Norm, resized: bool) -> None:
         super().__init__()
         self.front = nn.Sequential(*_entry(inputs, width, norm), *_down(width, 2 * width, norm))
         inner = [ResidualBlock(2 * width, norm, padding_mode="reflect") for _ in range(blocks)]
         self.back = nn.Sequential(
-            *inner, *_up(2 * width, width, norm), *convolution(width, outputs, 7, padding_mode="reflect"), nn.Tanh()
+            *inner,
+            *_up(2 * width, width, norm, resized),
+            *convolution(width, outputs, 7, padding_mode="reflect"),
+            nn.Tanh(),
         )
         self.apply(initialise)
 
@@ -84,16 +99,24 @@ class LocalEnhancer(nn.Module):
 class CoarseToFine(nn.Module):
     """A global generator at half the size, and a local enhancer that goes on from its features; maps and images as for both.
 
-    width: channels at full size, of which the global generator has twice as many; even for a coarse width that is the paper's.
-    enhanced: off, the global generator alone, at full size and of 2 `width` channels.
+    width: channels at full size; the global generator has twice as many at its own. enhancer_blocks: None for the global
+    generator alone, at full size. downs, blocks, norm, resized: see there.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, width: int, downs: int, blocks: int, enhancer_blocks: int, norm: Norm, enhanced: bool
+        self,
+        inputs: int,
+        outputs: int,
+        width: int,
+        downs: int,
+        blocks: int,
+        enhancer_blocks: int | None,
+        norm: Norm,
+        resized: bool,
     ) -> None:
         super().__init__()
-        self.coarse = GlobalGenerator(inputs, outputs, 2 * width, downs, blocks, norm)
-        self.enhancer = LocalEnhancer(inputs, outputs, width, enhancer_blocks, norm) if enhanced else None
+        self.coarse = GlobalGenerator(inputs, outputs, 2 * width, downs, blocks, norm, resized)
+        self.enhancer = None if enhancer_blocks is None else LocalEnhancer(inputs, outputs, width, enhancer_blocks, norm, resized)
 
     def forward(self, maps: Tensor) -> Tensor:
         if self.enhancer is None:

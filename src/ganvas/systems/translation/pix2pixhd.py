@@ -47,6 +47,7 @@ CARD = {
 }
 
 NORMS: dict[str, Norm] = {"instance": nn.InstanceNorm2d, "batch": nn.BatchNorm2d}
+UPSAMPLING = ("transposed", "resize")
 NARROW = 16
 SMALLEST = 12  # pixels of a side whose half still has patches to judge
 
@@ -62,6 +63,7 @@ class Config:
     boundaries: bool = knob(True, "tell the networks where a pixel's neighbour belongs to another thing")
     instance_base: int = knob(0, "values from this on are class x this + number of the thing; 0: all are classes", low=0)
     norm: str = knob("instance", "normalisation of all networks; batch keeps what is uniform in a map", choices=tuple(NORMS))
+    upsampling: str = knob("transposed", "how G enlarges: transposed convolutions, or `resize` and convolve", choices=UPSAMPLING)
     discriminator_width: int = knob(64, "channels of D's first layer", low=1, high=1024)
     patch_depth: int = knob(3, "downsampling layers of D, as far as the size allows", low=1, high=5)
     scales: int = knob(3, "scales at which a PatchGAN looks", low=1, high=4)
@@ -125,8 +127,9 @@ class Pix2PixHD(System):
         self.register_buffer("joined", torch.zeros(()))  # whether the enhancer has begun to learn
         norm, inputs = NORMS[config.norm], self.classes_of_map + int(config.boundaries)
         self.generator = CoarseToFine(
-            inputs, photo.channels, config.width, depth, config.blocks, config.enhancer_blocks, norm, config.enhancer
-        )
+            inputs, photo.channels, config.width, depth, config.blocks, config.enhancer_blocks if fine else None, norm,
+            config.upsampling == "resize",
+        )  # fmt: skip
         patches = patch_depth(min(size), config.patch_depth)
         self.judges = PatchPyramid(
             inputs + photo.channels, config.discriminator_width, patches, min(size), config.scales, norm
