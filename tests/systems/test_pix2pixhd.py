@@ -23,15 +23,16 @@ from ganvas.kinds import decode, encode
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.kinds.label_map.spec import LabelMapSpec
 from ganvas.networks.patch import PatchPyramid
-from ganvas.networks.pix2pixhd import CoarseToFine, GlobalGenerator
+from ganvas.networks.pix2pixhd import CoarseToFine, GlobalGenerator, boundaries_of
 from ganvas.proofs.pix2pixhd import contrast, crates
-from ganvas.systems.translation.pix2pixhd import Config, Pix2PixHD, boundaries_of
+from ganvas.systems.translation.pix2pixhd import Config, Pix2PixHD
 
 SIDE = 16
+VALUES = (0, 100, 101, 102)
 TINY = {"width": 4, "blocks": 1, "enhancer_blocks": 1, "discriminator_width": 8, "scales": 2, "batch_size": 8}
 SPECS = {
     "photo": ImageSpec(1, SIDE, SIDE),
-    "map": LabelMapSpec(SIDE, SIDE, ("0", "100", "101", "102"), (0, 100, 101, 102), ("#000000", "#ff0000", "#00ff00", "#0000ff")),
+    "map": LabelMapSpec(SIDE, SIDE, tuple(map(str, VALUES)), VALUES, ("#000000", "#ff0000", "#00ff00", "#00f0ff")),
 }
 
 

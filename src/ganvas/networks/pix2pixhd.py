@@ -1,7 +1,7 @@
 """The generators of pix2pixHD. Wang et al., 2018, "High-Resolution Image Synthesis and Semantic Manipulation with Conditional
 GANs" (CVPR, arXiv 1711.11585), section 3.1 and appendix A. The global one is also what SPADE's paper measures itself against.
 
-Not for what the maps hold (`networks.maps`), nor for the discriminators (`networks.patch`).
+Not for classes as channels (`networks.maps`), nor for the discriminators (`networks.patch`).
 """
 
 from __future__ import annotations
@@ -35,6 +35,18 @@ def _up(before: int, after: int, norm: Norm, resized: bool) -> list[nn.Module]:
 
 def _entry(inputs: int, width: int, norm: Norm) -> list[nn.Module]:
     return convolution(inputs, width, 7, norm=norm, activation=relu, padding_mode="reflect")
+
+
+def boundaries_of(things: Tensor) -> Tensor:
+    """Indices (B, H, W) -> (B, 1, H, W) of 0 and 1: whether one of the four neighbours has another index; what lies
+    beyond the border has none. Section 3.3."""
+    found = torch.zeros_like(things, dtype=torch.bool)
+    across, down = things[:, :, 1:] != things[:, :, :-1], things[:, 1:] != things[:, :-1]
+    found[:, :, 1:] |= across
+    found[:, :, :-1] |= across
+    found[:, 1:] |= down
+    found[:, :-1] |= down
+    return found[:, None]
 
 
 class GlobalGenerator(nn.Module):
@@ -116,7 +128,9 @@ class CoarseToFine(nn.Module):
     ) -> None:
         super().__init__()
         self.coarse = GlobalGenerator(inputs, outputs, 2 * width, downs, blocks, norm, resized)
-        self.enhancer = None if enhancer_blocks is None else LocalEnhancer(inputs, outputs, width, enhancer_blocks, norm, resized)
+        self.enhancer = (
+            None if enhancer_blocks is None else LocalEnhancer(inputs, outputs, width, enhancer_blocks, norm, resized)
+        )
 
     def forward(self, maps: Tensor) -> Tensor:
         if self.enhancer is None:

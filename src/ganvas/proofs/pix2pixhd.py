@@ -18,7 +18,7 @@ import torch
 
 from ganvas.batches import Noise
 from ganvas.kinds import decode, encode
-from ganvas.proofs import LOWER, Outcome, Proof, Row, Task
+from ganvas.proofs import Outcome, Row, Task
 from ganvas.proofs._arms import data_of, distance_to_heldout, trained
 from ganvas.proofs.spade import streets
 from ganvas.run.load import Run
