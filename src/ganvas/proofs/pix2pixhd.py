@@ -1,9 +1,10 @@
-"""The proof of `pix2pixhd`: its photographs of held-out maps are nearer to real ones than those of pix2pix, and things of one class
-that touch are kept apart by the boundary map.
+"""The proof of `pix2pixhd`: its photographs of held-out maps are nearer to real ones than those of pix2pix, and things of one
+class that touch are kept apart by the boundary map.
 
 Both arms have the same data, batches, rates, average, numbers of weights in G and time, counted in rounds so that a busy
-machine gives what an idle one gives. The judge, EfficientNet-lite0's features, takes no part in any training. Of seams the truth
-is drawn: crates of one shade that stand side by side. Settings were tried with a seed of none of the runs, on training records.
+machine gives what an idle one gives. The judge, EfficientNet-lite0's features, takes no part in any training. Of seams the
+truth is drawn: crates of one shade that stand side by side. Settings were tried with a seed of none of the runs, on training
+records.
 """
 
 from __future__ import annotations
@@ -102,8 +103,8 @@ def contrast(images: np.ndarray, things: np.ndarray) -> float:
 
 
 def crates(folder: Path, count: int = 160, side: int = 32) -> Path:
-    """Maps of crates that stand side by side, each with a number of its own, and pictures of them: all of one shade, with grain,
-    and a dark seam where two touch. Where they touch no map of classes tells."""
+    """Maps of crates that stand side by side, each with a number of its own, and pictures of them: all of one shade, with
+    grain, and a dark seam where two touch. Where they touch no map of classes tells."""
     from PIL import Image
 
     rng = np.random.default_rng(0)

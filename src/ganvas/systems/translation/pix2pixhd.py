@@ -1,13 +1,13 @@
 """pix2pixHD. Wang, Liu, Zhu, Tao, Kautz, Catanzaro, 2018, "High-Resolution Image Synthesis and Semantic Manipulation with
 Conditional GANs" (CVPR, arXiv 1711.11585).
 
-A label map s becomes a photograph x from coarse to fine. A global generator G1 first learns alone, at half the size; then a local
-enhancer G2 reads the map at full size, adds G1's last features to its own, and both learn on together (section 3.1). PatchGANs
-D_1 .. D_K see map and photograph at scales that halve, and G also matches what photographs cause in their layers (eq. 2 to 5):
+A label map s becomes a photograph x from coarse to fine. A global generator G1 first learns alone, at half the size; then a
+local enhancer G2 reads the map at full size, adds G1's last features to its own, and both learn on together (section 3.1).
+PatchGANs D_1 .. D_K see map and photograph at scales that halve, and G also matches what photographs cause in them (eq. 2-5):
     min_G  sum_k (max_{D_k} L_GAN(G, D_k)) + lambda sum_k L_FM(G, D_k),    lambda = 10,
     L_FM(G, D_k) = E sum_i |D_k^(i)(s, x) - D_k^(i)(s, G(s))|_1 / N_i,     L_GAN of least squares.
-A map of classes does not tell where one car ends and the next begins: beside the classes the networks get a boundary map, 1 where
-a pixel and one of its four neighbours belong to different things (section 3.3).
+A map of classes does not tell where one car ends and the next begins: beside the classes the networks get a boundary map, 1
+where a pixel and one of its four neighbours belong to different things (section 3.3).
 """
 
 from __future__ import annotations
