@@ -30,7 +30,7 @@ from ganvas.systems.translation.pix2pixhd import Config, Pix2PixHD
 SIDE = 16
 VALUES = (0, 100, 101, 102)
 TINY = {"width": 4, "blocks": 1, "enhancer_blocks": 1, "discriminator_width": 8, "scales": 2, "batch_size": 8}
-SPECS = {
+SPECS: dict[str, Any] = {
     "photo": ImageSpec(1, SIDE, SIDE),
     "map": LabelMapSpec(SIDE, SIDE, tuple(map(str, VALUES)), VALUES, ("#000000", "#ff0000", "#00ff00", "#00f0ff")),
 }
@@ -64,7 +64,8 @@ def seam_contrast(folder: Path, rounds: int, **settings: Any) -> float:
     assert engine.clock.phase == "joint", "the enhancer has learnt too"
     held = data.heldout_indices()
     given, true = np.asarray(data.fields["map"].values[held]), np.asarray(data.fields["photo"].values[held])
-    with engine.watching() as board:
+    with engine.watching() as own:
+        board: Any = own
         made = decode(board.translate(encode(given, specs["map"]), None, noise()), specs["photo"], 8)
     things = np.asarray(specs["map"].values)[given]
     return contrast(made, things) / contrast(true, things)
@@ -104,7 +105,8 @@ def test_the_coarse_phase_comes_first_at_half_the_size_and_its_features_go_on() 
     owned = {player.name: player.networks for player in system.players()}
     assert owned["coarse"] == ("generator.coarse",) and owned["coarse judges"] == ("judges.scales.1",)
     assert owned["generator"] == ("generator.coarse.features", "generator.enhancer")
-    batch, shared = batch_of(system), {}
+    batch = batch_of(system)
+    shared: dict[str, Any] = {}
     system.judge_coarse(batch, Clock(), shared)
     assert [tuple(part.shape[2:]) for part in shared["seen"]] == [(SIDE // 2, SIDE // 2)] * 3
     draft = system.translate(batch["map"], None, noise())
@@ -129,7 +131,8 @@ def test_features_are_added_before_the_enhancers_residual_blocks() -> None:
 
 
 def test_feature_matching_pulls_at_what_is_made_alone_and_leaves_the_logits_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    system, seen = build(), []
+    system = build()
+    seen: list[Any] = []
 
     def matching(made: Any, wanted: Any) -> torch.Tensor:
         seen.append((made, wanted))
@@ -138,7 +141,8 @@ def test_feature_matching_pulls_at_what_is_made_alone_and_leaves_the_logits_out(
     monkeypatch.setattr("ganvas.systems.translation.pix2pixhd.feature_matching", matching)
     terms = system.draw(batch_of(system), Clock(), {})
     assert set(terms) == {"fool", "features"} and len(seen) == 2
-    for (made, wanted), scale in zip(seen, system.judges.scales, strict=True):
+    scales: Any = system.judges.scales
+    for (made, wanted), scale in zip(seen, scales, strict=True):
         assert len(made) == len(wanted) == sum(isinstance(layer, torch.nn.LeakyReLU) for layer in scale.layers)
         assert all(own.requires_grad for own in made) and not any(own.requires_grad for own in wanted)
     assert set(build(feature_weight=0.0).draw(batch_of(system), Clock(), {})) == {"fool"}
@@ -159,10 +163,12 @@ def test_the_papers_networks_have_the_papers_widths() -> None:
         system = Pix2PixHD(specs, Config())
     coarse, enhancer = system.generator.coarse, system.generator.enhancer
     assert isinstance(coarse, GlobalGenerator) and enhancer is not None
-    widths = [layer.weight.shape[0] for layer in coarse.features if isinstance(layer, torch.nn.Conv2d)]
+    widths = [layer.out_channels for layer in coarse.features if isinstance(layer, torch.nn.Conv2d)]
     assert widths == [64, 128, 256, 512, 1024] and system.multiple == 32
-    assert enhancer.front[0].weight.shape[0] == 32 and len(system.judges.scales) == 3
-    assert len(system.judges.scales[0].features(torch.zeros(1, 8, 64, 64, device="meta"))) == 5
+    front: Any = enhancer.front[0]
+    judge: Any = system.judges.scales[0]
+    assert front.weight.shape[0] == 32 and len(system.judges.scales) == 3
+    assert len(judge.features(torch.zeros(1, 8, 64, 64, device="meta"))) == 5
 
 
 def test_what_it_cannot_do_is_refused_in_one_line() -> None:

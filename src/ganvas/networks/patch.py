@@ -79,7 +79,7 @@ class PatchPyramid(nn.Module):
     def forward(self, images: Tensor, first: int = 0) -> list[list[Tensor]]:
         """first: the scale that sees the images as they are, the ones before it see nothing: for images of half the size, 1."""
         found = []
-        for place, scale in enumerate(self.scales[first:]):  # type: ignore[arg-type]
+        for place, scale in enumerate(self.scales[first:]):
             if place:
                 images = halved(images)
             found.append(scale.features(images))  # type: ignore[operator]
