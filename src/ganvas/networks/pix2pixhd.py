@@ -24,8 +24,8 @@ def _down(before: int, after: int, norm: Norm) -> list[nn.Module]:
 
 
 def _up(before: int, after: int, norm: Norm, resized: bool) -> list[nn.Module]:
-    """Twice the size. A transposed convolution of 3x3 reaches some pixels more often than others, which takes long to unlearn;
-    resized: the nearest pixel and a convolution, which treat all alike."""
+    """Twice the size. A transposed convolution of 3x3 reaches some pixels more often than others, which leaves a grid after
+    short training; resized: the nearest pixel and a convolution, which treat all alike."""
     if resized:
         larger = [nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, padding=1, bias=False, padding_mode="reflect")]
     else:
