@@ -32,7 +32,7 @@ from ganvas.uses.sample import codes_of
 
 SPEC = ImageSpec(1, 8, 8)
 SETTINGS = {
-    "width": 8, "units": 32, "batch_size": 32, "latent_size": 8, "values": 4, "numbers": 1,
+    "width": 8, "units": 32, "batch_size": 32, "latent_size": 8, "values": 4, "numbers": 1, "number_weight": 1.0,
     "discriminator_learning_rate": 1e-3, "ema_half_life": 500.0,
 }  # fmt: skip
 ROUNDS = 400

@@ -52,7 +52,7 @@ class Config:
     width: int = knob(16, "channels at half the resolution", low=1, high=1024)
     units: int = knob(128, "units of D's fully connected layer; twice as many in G, half in Q", low=2, high=8192)
     information_weight: float = knob(1.0, "lambda; 0: nobody but Q hears of the code", low=0.0)
-    number_weight: float = knob(1.0, "lambda of numbers, as a share of that of categories", low=0.0)
+    number_weight: float = knob(0.2, "lambda of numbers, as a share of that of categories", low=0.0)
     generator_learning_rate: float = knob(1e-3, "learning rate of G (Adam)", low=0.0)
     discriminator_learning_rate: float = knob(5e-4, "learning rate of D and Q (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
@@ -72,6 +72,7 @@ PRESETS: dict[str, Any] = {
     "paper": {
         "width": 64,
         "units": 1024,
+        "number_weight": 1.0,
         "discriminator_learning_rate": 2e-4,
         "batch_size": 128,
         "ema_half_life": 0.0,
