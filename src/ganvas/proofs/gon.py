@@ -1,6 +1,6 @@
 """The proof of `gon`: unseen images come back from one gradient with less error than from an encoder that is learnt beside.
 
-Both arms train the same F, at equal rounds, data and settings; the baseline has an encoder beside it, the D of dcgan with as many
+Both arms train the same F, at equal rounds, data and settings. The baseline has an encoder, the D of dcgan with as many
 outputs as a latent has, and so about twice the parameters.
 """
 
