@@ -20,7 +20,7 @@ TILES = {
     "dcgan": "dcgan: radiographs",
     "stylegan2": "stylegan2: emoji",
     "gan-3d": "gan-3d: solids",
-    "acgan": "acgan: digits by class",
+    "infogan": "infogan: digits, no label read",
     "cogan": "cogan: one face, two looks",
     "spade": "spade: streets from maps",
     "gan": "gan: five curves",
