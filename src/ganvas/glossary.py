@@ -12,6 +12,8 @@ ALSO: dict[str, tuple[str, ...]] = {
     "width": ("ngf", "ndf", "channels", "base_channels", "nf", "dim"),
     "blocks": ("n_blocks", "res_blocks", "n_residual_blocks"),
     "patch_depth": ("n_layers_d", "n_layers"),
+    "scales": ("num_d",),
+    "feature_weight": ("lambda_feat",),
     "embedding_size": ("embed_dim", "emb_dim", "embedding_dim"),
     "upsampling": ("upsample", "upsample_mode", "doubling"),
     "learning_rate": ("lr", "rate", "alpha"),

@@ -57,7 +57,7 @@ class Config:
     width: int = knob(32, "channels of the enhancer at full size; the global generator has twice as many at half size", low=1)
     depth: int = knob(0, "downsampling layers of the global generator; 0: 4, or fewer where 4 pixels are left", low=0, high=6)
     blocks: int = knob(9, "residual blocks of the global generator", low=0, high=32)
-    enhancer_blocks: int = knob(3, "residual blocks of the enhancer", low=0, high=32)
+    enhancer_blocks: int = knob(3, "the same of the enhancer", low=0, high=32)
     enhancer: bool = knob(True, "learn from coarse to fine; off: the global generator alone, at full size")
     coarse_share: float = knob(0.5, "share of the budget in which the global generator learns alone", low=0.0, high=0.95)
     boundaries: bool = knob(True, "tell the networks where a pixel's neighbour belongs to another thing")
