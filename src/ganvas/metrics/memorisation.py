@@ -382,13 +382,14 @@ def _threshold(space: Space) -> float:
 
 
 SINGLE = 0.02  # a ratio this small in any space: one record fits fifty times better than any other
+APART = 3.0  # and so many times smaller than that of any unseen real record: where those come near to SINGLE, it says little
 
 
 def _near_copies(flagged: np.ndarray, spaces: list[Space], protocol: str, same: Same, changes: str) -> Measure:
     """How many samples are nearer to one training record than real records are, in any space, and what chance gives.
 
     exact: samples that are a training record; changed: those that are one but for a change; also_heldout: those of both that
-    are a held-out one as well. single: samples whose ratio is below SINGLE.
+    are a held-out one as well. single: samples whose ratio is below SINGLE, far from that of unseen real records.
     """
     from scipy.stats import beta
 
@@ -396,7 +397,7 @@ def _near_copies(flagged: np.ndarray, spaces: list[Space], protocol: str, same: 
     single, single_null = np.zeros(len(flagged), bool), np.zeros(len(null), bool)
     for space in spaces:
         null |= space.null < _threshold(space)
-        single |= space.ratio < SINGLE
+        single |= space.ratio < min(SINGLE, float(space.null.min()) / APART)
         single_null |= space.null < SINGLE
     k, n = int(flagged.sum()), len(flagged)
     return Measure(
