@@ -1,6 +1,6 @@
-"""The networks of BigGAN: conditional norms, residual blocks, self-attention, spectral norm. Brock, Donahue, Simonyan, 2019, "Large
-Scale GAN Training for High Fidelity Natural Image Synthesis" (ICLR, arXiv 1809.11096), section 3 and appendix B. Not for the
-game: `systems/synthesis/biggan.py`.
+"""The networks of BigGAN: conditional norms, residual blocks, self-attention, spectral norm. Brock, Donahue, Simonyan, 2019,
+"Large Scale GAN Training for High Fidelity Natural Image Synthesis" (ICLR, arXiv 1809.11096), section 3 and appendix B. Not for
+the game: `systems/synthesis/biggan.py`.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def _place(side: int, sides: list[int]) -> int:
 
 
 class DiscriminatorBlock(nn.Module):
-    """Maps (B, before, H, W) -> (B, after, H, W), or of half the sides: ReLU, 3x3, ReLU, 3x3, and the mean of each four places where it halves."""
+    """Maps (B, before, H, W) -> (B, after, H, W) by ReLU, 3x3, ReLU, 3x3; where it halves, the mean of each four places."""
 
     def __init__(self, before: int, after: int, *, halves: bool, first: bool = False) -> None:
         super().__init__()

@@ -156,12 +156,12 @@ def met(rows: Sequence[Row]) -> bool:
 
 
 PROOF = Proof(
-    claim="nearer to the real images of each class than a GAN with a classifier in D, and truncation trades spread for likeness",
+    claim="nearer to real images of each class than with a classifier in D, and truncation trades spread for likeness",
     baseline="acgan with the settings of its own proof and the same augmentation, for as long on one core",
     metric="kernel distance to held-out images of the class that was asked for, mean over classes",
     direction=LOWER,
     mark=(
-        f"with every seed at most {NEARER:.2f} of the baseline's distance; and at the thresholds none, 1.5, 1 and 0.5 each time "
+        f"with every seed at most {NEARER:.2f} of the baseline's distance; at the thresholds none, 1.5, 1 and 0.5 each time "
         "more samples are recognised by a classifier of real images, and less spread inside classes"
     ),
     met=met,

@@ -3,12 +3,13 @@ arXiv 1809.11096).
 
 Residual networks with spectral norm in both players and hinge losses,
     min_D  E[max(0, 1 - D(x, y))] + E[max(0, 1 + D(G(z, y), y))]          min_G  -E[D(G(z, y), y)] + beta R(G)
-where D knows the class by projection, D(x, y) = w . f(x) + <e(y), f(x)>, and G by the scales and shifts of its BatchNorms, which
+where D knows the class by projection, D(x, y) = w . f(x) + <e(y), f(x)>, and G by the scales and shifts of its BatchNorms: they
 are linear in an embedding of the class that all blocks share and in a piece of the latent that each block has of its own.
-    R(G) = sum_layers ||W^T W (1 - I)||_F^2                                (eq. 3) keeps filters apart, so that G is smooth and
-samples may be truncated: latents from the normal distribution within a threshold, the smaller, the more typical and alike.
+    R(G) = sum over layers of ||W^T W (1 - I)||_F^2                                                          (eq. 3)
+keeps filters apart, so that G is smooth and samples may be truncated: latents from the normal distribution within a threshold;
+the smaller it is, the more typical and alike are the samples.
 
-Networks: `ganvas.networks.biggan`. This is its small form; what the paper calls big are batches of 2048 and 96 channels and more.
+Networks: `ganvas.networks.biggan`. This is the small form; what the paper calls big are batches of 2048 and 96 channels.
 """
 
 from __future__ import annotations
@@ -64,20 +65,20 @@ class Config:
     )
 
 
-WORK_PER_IMAGE = 0.6 / 16**2 / 32**2  # GFLOP of a round for one image, by the square of the width and by pixels
-IMAGES_WANTED = {8: 0, 12: 30_000, 16: 80_000, 24: 250_000, 32: 600_000, 64: 3_000_000}  # width -> images it takes to pay off
+WORK_PER_IMAGE = 0.32 / 16**2 / 32**2  # GFLOP of a round for one image, by the square of the width and by pixels
+IMAGES_WANTED = {8: 0, 12: 100_000, 16: 300_000, 24: 1_000_000, 32: 2_000_000, 64: 10_000_000}  # width -> to pay off
+NARROW = 16
 
 
 def auto(situation: Situation) -> dict[str, Any]:
-    """Narrow, without attention, with large steps, so that minutes of a core give a result; wider where the budget pays for it."""
+    """Narrow, without attention and in large steps, so that minutes of a core give a result; wider where the budget pays."""
     spec = situation.spec
     width = widest(situation, IMAGES_WANTED, lambda width: WORK_PER_IMAGE * width**2 * spec.height * spec.width)
+    steps = {"generator_learning_rate": 1e-3, "discriminator_learning_rate": 2e-3} if width <= NARROW else {}
     return {
-        "width": width,
-        "latent_size": 64,
-        "class_size": 32,
+        "width": width, "latent_size": 64, "class_size": 32, "batch_size": 16 if width <= NARROW else 32, **steps,
         "augment": ("translation", "cutout") if situation.records < 5_000 else (),
-    }
+    }  # fmt: skip
 
 
 def paper(situation: Situation) -> dict[str, Any]:
