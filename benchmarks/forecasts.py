@@ -29,23 +29,33 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ganvas.data.dataset import open_data
 from ganvas.doctor import machine
+from ganvas.proofs import dtn, gan_cls, pix2pix, pixeldtgan, spade, stargan
 from ganvas.registry import catalogue, find, load_system
 
 RESULT = Path(__file__).parent / "results" / "forecasts.json"
 MARK = 1.5
 MB = 2**20
-# Phantoms; `pairs` and `captions` are folders that two proofs draw for themselves.
+# Phantoms, and folders and files that proofs draw for themselves (`DRAWN`).
 DATA = {
-    "anogan": "brain:t1", "cgan": "chest", "cyclegan": "brain", "dcgan": "chest", "gan": "patterns", "gan-3d": "solids",
-    "gan-cls": "captions", "latent-gan-3d": "solids", "lsgan": "chest", "mad-gan": "sensors", "netgan": "communities",
-    "pix2pix": "pairs", "seqgan": "melodies", "srgan": "chest", "stylegan2": "chest", "wavegan": "words", "wgan-gp": "chest",
+    "acgan": "chest", "anogan": "brain:t1", "cgan": "chest", "cogan": "brain", "cyclegan": "brain", "dcgan": "chest",
+    "discogan": "brain", "dtn": "digits", "gan": "patterns", "gan-3d": "solids", "gan-cls": "captions",
+    "latent-gan-3d": "solids", "lsgan": "chest", "mad-gan": "sensors", "netgan": "communities", "pix2pix": "walls",
+    "pixeldtgan": "figures", "semi-gan": "few labels", "seqgan": "melodies", "spade": "streets", "srgan": "chest",
+    "stargan": "faces", "stylegan2": "chest", "wavegan": "words", "wgan-gp": "chest",
 }  # fmt: skip
-MORE = {"anogan": {"heldout": "0.2"}, "cyclegan": {"size": "32"}, "srgan": {"size": "64"}}
+MORE = {
+    "anogan": {"heldout": "0.2"}, "cogan": {"size": "32"}, "cyclegan": {"size": "32"}, "discogan": {"size": "32"},
+    "srgan": {"size": "64"},
+}  # fmt: skip
 WIDTHS = (8, 32)
 WHOLE = 128  # pixels of a side of what is worked on at once by uses that take records of any size
 
@@ -53,15 +63,31 @@ WHOLE = 128  # pixels of a side of what is worked on at once by uses that take r
 def data_of(system: str, folder: Path) -> str:
     """Where its data is; drawn if need be."""
     name = DATA[system]
-    if name == "pairs":
-        from ganvas.proofs.pix2pix import _walls
+    return str(DRAWN[name](folder / f"{system}-data")) if name in DRAWN else name
 
-        return str(_walls(folder / name) if not (folder / name).exists() else folder / name)
-    if name == "captions":
-        from ganvas.proofs.gan_cls import _shapes
 
-        return str(_shapes(folder / name) if not (folder / name).exists() else folder / name)
-    return name
+def _digits(folder: Path) -> Path:
+    folder.mkdir()
+    clean, numbers = dtn.set_digits()
+    dtn.write_domains(folder / "digits.npz", dtn.brought_to(clean, 32), numbers)
+    return folder / "digits.npz"
+
+
+def _few_labels(folder: Path) -> Path:
+    """The phantom `chest`, of whose records a twentieth have their class."""
+    folder.mkdir()
+    chest = open_data("chest", size="32", heldout=0.0, progress=False)
+    assert chest.labels is not None
+    names = np.array(["unlabelled", *chest.spec.classes])
+    chosen = np.where(np.arange(len(chest)) % 20 < 1, 1 + np.asarray(chest.labels), 0)
+    np.savez(folder / "few.npz", images=np.asarray(chest.values), labels=names[chosen])
+    return folder / "few.npz"
+
+
+DRAWN: dict[str, Callable[[Path], Path]] = {
+    "captions": gan_cls._shapes, "digits": _digits, "faces": stargan.draw_faces, "few labels": _few_labels,
+    "figures": pixeldtgan.draw_figures, "streets": spade.streets, "walls": pix2pix._walls,
+}  # fmt: skip
 
 
 def child(words: list[str]) -> tuple[dict[str, Any], str, Any]:
@@ -129,6 +155,7 @@ def used(run: Path, verb: str | None) -> dict[str, Any]:
     from ganvas.run.load import Run
     from ganvas.run.pace import memory_in_use, resident
     from ganvas.uses import build_options, fields_taken, pieces_of, uses_of
+    from ganvas.uses.tiling import takes_one_size
 
     torch.set_num_threads(1)
     opened = Run(run, device="cpu")
@@ -137,14 +164,14 @@ def used(run: Path, verb: str | None) -> dict[str, Any]:
         return {"verbs": [use.verb for use in able]}
     (use,) = [own for own in able if own.verb == verb]
     work = opened.work(0, lambda text: None)
-    options = build_options(use, {}, able)
+    trial = use.trials(work)[0] if use.trials is not None else {}
+    options = build_options(use, trial, able)
     given = {}
-    for name in fields_taken(use, opened.system, work.fields) if use.takes else ():
-        if name is None:
-            continue
+    first, more = fields_taken(use, opened.system, work.fields)
+    for name in [first, *(own for own, needed in more.items() if needed)] if first is not None else ():
         spec = work.fields[name]
         one = encode(kind_of(spec.kind).blank(spec, 1 if hasattr(options, "tile") else 4), spec)
-        if hasattr(options, "tile"):
+        if hasattr(options, "tile") and not takes_one_size(opened.system):
             one = one[..., :1, :1].expand(*one.shape[:-2], WHOLE, WHOLE).contiguous()
         given[name] = one
     shapes = {name: torch.empty_like(own, device="meta") for name, own in given.items()}

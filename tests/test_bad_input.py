@@ -236,7 +236,7 @@ REFUSED: dict[str, tuple[Callable[[], list[str]], tuple[str, ...]]] = {
     ),
     "cgan without labels": (good(system="cgan"), ("cgan needs labelled data", "labels.csv")),
     # systems and settings
-    "no system": (lambda: ["train"], ("which system", "ganvas systems")),
+    "no system and no data": (lambda: ["train"], ("learn what?", "ganvas systems")),
     "unknown system": (good(system="dcgann"), ("'dcgann'", "did you mean 'dcgan'")),
     "no data": (lambda: ["train", "gan"], ("what shall it learn from", "--data PATH")),
     "unknown preset": (good("--preset", "autoo"), ("'autoo'", "did you mean 'auto'")),

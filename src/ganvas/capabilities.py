@@ -33,9 +33,33 @@ class Samples(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Code:
+    """A number that a system puts into what it makes, and whose meaning it finds by itself. name: by which it is asked for.
+
+    values: how many it is one of, 0 .. values - 1; 0: any number, which while learning lay between low and high.
+    """
+
+    name: str
+    values: int = 0
+    low: float = -1.0
+    high: float = 1.0
+
+
+@runtime_checkable
+class TakesCodes(Protocol):
+    """Makes records of codes that are asked for. Systems that do offer `Samples` as well, with a further keyword:
+    `sample(..., codes: Tensor | None = None)`, (count, number of codes), the value of every code; None draws them."""
+
+    def known_codes(self) -> tuple[Code, ...]:
+        """What may be asked for, in the order of the columns."""
+        ...
+
+
 @runtime_checkable
 class Translates(Protocol):
-    """Turns a record of one class into one of another, or one field into another; sides are multiples of `multiple`.
+    """Turns a record of one class into one of another, or one field into another; sides are multiples of `multiple`, or,
+    where that is 0, those of training.
 
     A system that translates to some of its classes alone names them, as a tuple of indices `targets`.
     """

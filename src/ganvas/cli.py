@@ -355,7 +355,7 @@ def _train_options(parser: argparse.ArgumentParser, words: Sequence[str]) -> Non
     from .run.settings import Settings
 
     told = _meanings(words, "train")
-    parser.add_argument("system", metavar="SYSTEM", nargs="?", help="see: ganvas systems")
+    parser.add_argument("system", metavar="SYSTEM", nargs="?", help="see: ganvas systems; without one it is chosen by the data")
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="a setting of the system (see: ganvas show)"
     )

@@ -253,7 +253,7 @@ def test_an_array_is_taken_for_a_field_only_where_it_has_the_shape_of_its_kind(t
     rng = np.random.default_rng(0)
     path = tmp_path / "pairs.npz"
     np.savez(path, photo=rng.integers(0, 255, (30, 16, 16, 3), np.uint8), map=rng.integers(0, 4, (30, 16, 16), np.uint8))
-    assert [line.split()[2] for line in check(path).train] == ["pix2pix", "spade"]
+    assert [line.split()[2] for line in check(path).train] == ["pix2pix", "pix2pixhd", "spade"]
     with pytest.raises(DataError, match="there is no caption"):
         find_rows(Source(path), {"photo": ("image",), "caption": ("tokens",)})
 

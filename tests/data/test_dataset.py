@@ -241,7 +241,7 @@ def test_nothing_to_train_on_is_said_clearly(tmp_path: Path, make: str) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"size": 0}, {"size": -4}, {"size": (3, 0)}, {"size": "64"}, {"fit": "squeeze"}, {"heldout": 1.0},
+    [{"size": 0}, {"size": -4}, {"size": (3, 0)}, {"size": "64x"}, {"fit": "squeeze"}, {"heldout": 1.0},
      {"heldout": -0.1}, {"channels": 0}, {"limit": 0}, {"axis": 5}],
 )  # fmt: skip
 def test_settings_out_of_range_are_usage_errors(tmp_path: Path, options: dict) -> None:

@@ -236,6 +236,16 @@ def test_volumes_and_arrays_come_back_exactly(made: Any, tmp_path: Path) -> None
     assert [s.label for s in read_shapes(tmp_path / "d.npz", 32)] == ["x"] * 12
 
 
+def test_packed_bits_are_read_as_cubes_and_told(made: Any, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", packed=np.packbits(made.values.reshape(12, -1), axis=1))
+    shapes = list(read_shapes(tmp_path / "a.npz", 32))
+    assert np.array_equal([shape.voxels for shape in shapes], made.values)
+    assert all("packed bits" in note and "cubes of 32" in note for shape in shapes for note in shape.notes)
+    np.savez(tmp_path / "b.npz", packed=np.zeros((3, 4095), np.uint8))
+    with pytest.raises(DataError, match="rows of packed bits"):
+        list(read_shapes(tmp_path / "b.npz", 32))
+
+
 def test_arrays_of_another_size_are_resampled(made: Any, tmp_path: Path) -> None:
     large = make_phantom("solids", 4, seed=1, size=64)
     np.save(tmp_path / "a.npy", large.values)

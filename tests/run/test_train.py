@@ -281,7 +281,7 @@ def test_other_refusals_around_resuming(copied: Path, tmp_path: Path) -> None:
         train(None, resume=tmp_path)
     with pytest.raises(GanvasError, match="no such run folder"):
         train(None, resume=tmp_path / "absent")
-    with pytest.raises(GanvasError, match="which system"):
+    with pytest.raises(GanvasError, match="learn what"):
         train(None)
 
 

@@ -19,15 +19,14 @@ import numpy as np
 
 from ..errors import DataError, GanvasError, MissingExtra
 from ..kinds import kind_names, kind_of
-from ..kinds.facets import Lends
 from ..kinds.image.resize import LUMINANCE, thumbnail
 from ..registry import suited
 from ..store import cache as caching
-from ..store.listing import Listing, Source, counted, natural, some
+from ..store.listing import Listing, counted, natural, some
 from ..store.progress import busy
 from ..store.splits import MOST, TWIN, twin_pairs
-from .classes import is_normal, is_unlabelled
-from .finding import files_of, recognise
+from .classes import suits_of
+from .finding import files_of, possible, recognise
 
 if TYPE_CHECKING:
     from ..kinds.image.readers import Picture
@@ -245,7 +244,7 @@ def _checked(
         return other
     if not report.records and path is not None and (other := _some_kind(str(source), strict, progress, given)) is not None:
         return other
-    if not report.records and path is not None and (kinds := [k for k in _possible(path) if k not in PICTURES]):
+    if not report.records and path is not None and (kinds := [k for k in possible(path) if k not in PICTURES]):
         report.problems.append(f"they were read as pictures: if they are something else, say --kind {' or '.join(kinds)}")
     if given:
         raise GanvasError(
@@ -273,10 +272,7 @@ def _of_fields(path: Path, text: str, fields: str | None, sheet: Path | None) ->
     report.fields, report.problems, report.train = found.told, found.problems, found.train
     report.lonely, report.lonely_count = rows.lonely[:LISTED], len(rows.lonely)
     report.exact_count = report.near_count = -1
-    pointing = [name for name, column in rows.columns.items() if column.files]
-    own = found.kinds.get(pointing[0], "") if len(pointing) == 1 else ""
-    if own and path.is_dir() and set(files_of(path, kind_of(own)).files) == files:
-        report.alone = own
+    report.alone = found.alone(path)
     report.split = found.split
     labels = Counter(label for label in rows.labels if label is not None)
     report.labels = {name: labels[name] for name in sorted(labels, key=natural)}
@@ -355,24 +351,9 @@ def _of_pictures(source: str | Path | np.ndarray, strict: bool, axis: int | None
     return _report(str(source), listing, seen, unreadable, [tag for tag in tags if tag is not None])
 
 
-def _possible(path: Path) -> list[str]:
-    """Kinds that the files may be."""
-    able = [kind for kind in kind_names() if recognise(path, (kind,)) == kind]
-    return sorted(able, key=lambda kind: _borrowed(path, kind))  # those whose suffixes usually mean another last
-
-
-def _borrowed(path: Path, name: str) -> bool:
-    """Whether all of its files have suffixes that mean another kind to those who do not ask for this one."""
-    kind = kind_of(name)
-    if not isinstance(kind, Lends):
-        return False
-    own = [file.lower() for file in Source(path).names if file.lower().endswith(kind.suffixes)]
-    return bool(own) and all(file.endswith(kind.lent) for file in own)
-
-
 def _some_kind(source: str, strict: bool, progress: bool, given: dict[str, Any]) -> CheckReport | None:
     """The report of the first kind that can make records of the files, where only their suffixes say what they may be."""
-    for kind in _possible(Path(source).expanduser()):
+    for kind in possible(Path(source).expanduser()):
         if kind not in PICTURES:
             with contextlib.suppress(DataError):
                 return _of_kind(source, kind, strict, progress, given)
@@ -404,15 +385,8 @@ def _of_kind(source: str, kind: str, strict: bool, progress: bool, given: dict[s
 
 def _found(labels: dict[str, int], sizes: Sequence[tuple[int, int]] = ()) -> set[str]:
     """What the data is, as cards ask for it (`registry.SUITS`). sizes: of pictures."""
-    named = [name for name in labels if name != "(none)"]
-    found = {"anything"}
-    if len(named) > 1 and len(named) == len(labels):
-        found |= {"classes"} | ({"two classes"} if len(named) == 2 else set())
-        found |= {"unlabelled"} if len(named) > 2 and any(is_unlabelled(name) for name in named) else set()
-        found |= {"normal class"} if sum(is_normal(name) for name in named) == 1 else set()
-    if sizes and float(np.median([min(size) for size in sizes])) >= LARGE:
-        found.add("large records")
-    return found
+    large = bool(sizes) and float(np.median([min(size) for size in sizes])) >= LARGE
+    return suits_of(labels) | ({"large records"} if large else set())
 
 
 def _alone(path: Path) -> Listing:

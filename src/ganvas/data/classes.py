@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ..errors import GanvasError, did_you_mean
 
 USUAL_NAMES = ("normal", "healthy", "notumor", "no-tumor", "no-finding", "anomaly-free", "good", "ok")
@@ -22,6 +24,17 @@ def _plain(name: str) -> str:
 def is_normal(name: str) -> bool:
     """Whether a class is called as normal ones are."""
     return _plain(name) in USUAL_NAMES
+
+
+def suits_of(labels: Collection[str]) -> set[str]:
+    """What data with these labels may be proposed for (`registry.SUITS`); `(none)` among them: records without one."""
+    named = [name for name in labels if name != "(none)"]
+    found = {"anything"}
+    if len(named) > 1 and len(named) == len(labels):
+        found |= {"classes"} | ({"two classes"} if len(named) == 2 else set())
+        found |= {"unlabelled"} if len(named) > 2 and any(is_unlabelled(name) for name in named) else set()
+        found |= {"normal class"} if sum(is_normal(name) for name in named) == 1 else set()
+    return found
 
 
 def find_normal(classes: tuple[str, ...], wanted: str, system: str) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from ..registry import Card, catalogue, suited
 from ..store.cache import Cache
 from ..store.listing import Source, some
 from .columns import WORDS, Column, Rows, find_rows
+from .finding import files_of
 
 LOOKED_AT = 200  # rows that are decoded to say what a field is
 ROWS, CELL = 8, 160  # of a sheet: rows, pixels of a cell's side
@@ -31,14 +32,15 @@ SIDE = 64  # to which pictures of several sizes are brought for a look
 @dataclass
 class Found:
     """The fields of a source. kinds: field -> kind; told: field -> what its records are, or why they cannot be opened;
-    columns: field -> names of its columns in a table. names: of the rows that have all fields. lonely: a line for each row or
-    file without its partner. notes: on how they were found."""
+    columns: field -> names of its columns in a table. names: of the rows that have all fields. systems: those that take these
+    fields together. lonely: a line for each row or file without its partner. notes: on how they were found."""
 
     rows: Rows
     kinds: dict[str, str] = field(default_factory=dict)
     told: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     train: list[str] = field(default_factory=list)
+    systems: list[Card] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     shown: dict[str, tuple[Any, np.ndarray]] = field(default_factory=dict)
 
@@ -48,6 +50,13 @@ class Found:
         words = {True: "held out", False: "train", None: "not given"}
         counts = Counter(words[side] for side in self.rows.heldout)
         return dict(counts) if set(counts) != {"not given"} else {}
+
+    def alone(self, path: Path) -> str:
+        """The kind of the files below a folder, where all of them are those of one field: others stand in a table beside."""
+        pointing = [name for name, column in self.rows.columns.items() if column.files]
+        kind = self.kinds.get(pointing[0], "") if len(pointing) == 1 and path.is_dir() else ""
+        files = {file for column in self.rows.columns.values() for file in column.files}
+        return kind if kind and set(files_of(path, kind_of(kind)).files) == files else ""
 
 
 def look_at_fields(path: Path, text: str, by_hand: dict[str, str], cache: Path) -> Found | None:
@@ -76,6 +85,7 @@ def look_at_fields(path: Path, text: str, by_hand: dict[str, str], cache: Path) 
         found.problems.append(f"no record has all of its fields ({some(rows.lonely, 2)})")
     elif rows.lonely:
         found.problems.append(f"{len(rows.lonely)} without a partner are left out of training, listed below by name")
+    found.systems = _able(source, by_hand, found)
     found.train = _lines(source, by_hand, found)
     return found
 
@@ -134,17 +144,7 @@ def _lines(source: Source, by_hand: dict[str, str], found: Found) -> list[str]:
     """Commands to run next: systems whose fields are there, else those that learn from the first field alone."""
     hand = ",".join(f"{name}={place}" for name, place in by_hand.items())
     chosen = f" --fields {quote(hand)}" if hand else ""
-    lines = []
-    for name, card in catalogue().items():
-        if not card.fields:
-            continue
-        try:
-            columns = find_rows(source, card.fields, by_hand).columns.values()
-        except DataError:
-            continue
-        if not all(_serves(card, column.name, found) for column in columns):
-            continue
-        lines.append(f"ganvas train {name} --data {quote(source.text)}{chosen}")
+    lines = [f"ganvas train {card.name} --data {quote(source.text)}{chosen}" for card in found.systems]
     if lines:
         return lines
     for name, column in found.rows.columns.items():
@@ -155,6 +155,20 @@ def _lines(source: Source, by_hand: dict[str, str], found: Found) -> list[str]:
             found.notes.append(f"no system takes these fields together yet: {name} alone can be learnt")
             break
     return lines
+
+
+def _able(source: Source, by_hand: dict[str, str], found: Found) -> list[Card]:
+    """The systems whose fields are there, with what they need in them."""
+    able = []
+    for card in catalogue().values():
+        if card.fields:
+            try:
+                columns = find_rows(source, card.fields, by_hand).columns.values()
+            except DataError:
+                continue
+            if all(_serves(card, column.name, found) for column in columns):
+                able.append(card)
+    return able
 
 
 def _serves(card: Card, name: str, found: Found) -> bool:

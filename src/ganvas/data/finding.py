@@ -88,6 +88,11 @@ def _lent(name: str) -> tuple[str, ...]:
     return kind.lent if isinstance(kind, Lends) else ()
 
 
+def is_plain(source: Source) -> bool:
+    """Whether suffixes alone say of what kind the files are."""
+    return not any(name.lower().endswith(tuple(USUALLY)) for name in source.names)
+
+
 def usual_kind(name: str) -> str | None:
     """The kind that a file of that name is of when nobody says; None where it is of none, or may be of several."""
     owners: dict[str, list[str]] = {}
@@ -96,6 +101,21 @@ def usual_kind(name: str) -> str | None:
             owners.setdefault(suffix, []).append(own)
     found = _claimants(_ending(name), owners, ())
     return found[0] if len(found) == 1 else None
+
+
+def possible(path: Path) -> list[str]:
+    """Kinds that the files may be, those whose suffixes usually mean another last."""
+    able = [kind for kind in kind_names() if recognise(path, (kind,)) == kind]
+    return sorted(able, key=lambda kind: _borrowed(path, kind))
+
+
+def _borrowed(path: Path, name: str) -> bool:
+    """Whether all of its files have suffixes that mean another kind to those who do not ask for this one."""
+    kind = kind_of(name)
+    if not isinstance(kind, Lends):
+        return False
+    own = [file.lower() for file in Source(path).names if file.lower().endswith(kind.suffixes)]
+    return bool(own) and all(file.endswith(kind.lent) for file in own)
 
 
 def files_of(place: str | Path | Source, kind: Kind) -> Listing:

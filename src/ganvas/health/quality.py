@@ -196,16 +196,17 @@ class Quality:
             self._real = heldout, train
         return self._real
 
-    def again(self, system: Any) -> dict[str, Any]:
+    def again(self, system: Any, other: int = OTHER_SEED) -> dict[str, Any]:
         """The kernel distance of a system, in evaluation mode, by other samples than looks have: value, low, high, protocol.
 
-        The best of many looks is flattered by having been chosen; so judged again, it is not.
+        other: added to the seed that looks draw by. The best of many looks is flattered by having been chosen; so judged
+        again, it is not.
         """
         from ..metrics.kernel import kernel_distance
 
         heldout, _ = self._sides()
         count = self.count or OPEN_COUNT
-        made = self._features(self._drawn(count, self._labels(count), system, self.seed + OTHER_SEED))
+        made = self._features(self._drawn(count, self._labels(count), system, self.seed + other))
         found = kernel_distance(made, heldout, features=self.name, reference="heldout")
         return {"value": found.value, "low": found.low, "high": found.high, "protocol": found.protocol}
 

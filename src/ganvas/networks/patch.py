@@ -76,9 +76,10 @@ class PatchPyramid(nn.Module):
             PatchDiscriminator(channels, width, patch_depth(own, depth), norm, spectral) for own in sides
         )
 
-    def forward(self, images: Tensor) -> list[list[Tensor]]:
+    def forward(self, images: Tensor, first: int = 0) -> list[list[Tensor]]:
+        """first: the scale that sees the images as they are, the ones before it see nothing: for images of half the size, 1."""
         found = []
-        for place, scale in enumerate(self.scales):
+        for place, scale in enumerate(self.scales[first:]):
             if place:
                 images = halved(images)
             found.append(scale.features(images))  # type: ignore[operator]

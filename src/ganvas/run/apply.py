@@ -19,6 +19,7 @@ from ..kinds.facets import Deep, Piece, Reads, WritesLike
 from ..store.listing import counted, natural, results_among, some
 from ..uses import Use, Work, build_options, drawing, fields_given, fields_taken, find_use, uses_of
 from ..uses.desk import Desk
+from ..uses.tiling import takes_one_size
 from ..version import __version__
 from .draw import draw, reading
 from .given import GivenField, given_fields, sorted_out, stem
@@ -142,7 +143,8 @@ class _Job:
         own, named = sorted_out(use, work, options)
         self.options = build_options(use, own, uses_of(run.system))
         self.doing = use.done if use.tell is None else use.tell(work, self.options)
-        self.settings = reading(run, fitted=use.fitted or getattr(self.options, "fitted", False), seed=seed)
+        brought = use.fitted or getattr(self.options, "fitted", False) or takes_one_size(run.system)
+        self.settings = reading(run, fitted=brought, seed=seed)
         self.given: dict[str, GivenField] = given_fields(use, work, {**named, **fields}, self.settings)
         self.format = None if format is None else format_named(kind_of(self.out_spec.kind), format)
 
@@ -224,7 +226,10 @@ class _Job:
         spread = self.kind.spread if isinstance(self.kind, WritesLike) and len(self.work.fields) > 1 else 0
         learnt, *sizes = (tuple(spec.shape[len(spec.shape) - spread :]) for spec in (self.spec, *(own.spec for own in pieces)))
         other = next((size for size in sizes if size != learnt), None)
-        if other is not None and getattr(self.options, "fitted", None) is False:
+        if takes_one_size(self.work.system):
+            size = "x".join(map(str, self.spec.shape[1:]))
+            self.desk.note(f"{self.work.name} takes records of {size} alone: others are brought to that size")
+        elif other is not None and getattr(self.options, "fitted", None) is False:
             told, own_size = ("x".join(map(str, size)) for size in (learnt, other))
             self.desk.note(
                 f"{file.known} is of {own_size}, the run learnt {told}: it is taken at its own scale; "
@@ -271,8 +276,8 @@ class _Job:
             result: Tensor = use.run(work, {self.first: first.to(work.device), **cut, **whole}, self.options)[made_name]
             return result
 
-        scale, area, multiple = use.grows(work.system), math.prod(sides), getattr(work.system, "multiple", 1)
-        tile = getattr(self.options, "tile", None)
+        scale, area, multiple = use.grows(work.system), math.prod(sides), getattr(work.system, "multiple", 1) or 1
+        tile = None if takes_one_size(work.system) else getattr(self.options, "tile", None)
         if tile == 0 and self.foresee is not None:
             tile = self.fitting(record, {**along, **further}, len(sides), multiple)
         tile = tile or 0

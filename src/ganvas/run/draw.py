@@ -16,7 +16,7 @@ from ..files import write_atomically
 from ..kinds import decode, format_named, kind_of
 from ..kinds.facets import Deep, Levelled
 from ..uses import Use, Work, build_options, drawing, find_use, pieces_of, uses_of
-from ..uses.sample import moves_of
+from ..uses.sample import codes_known, moves_of
 from ..version import __version__
 from .given import GivenField, given_fields, sorted_out
 from .load import Run
@@ -45,7 +45,7 @@ def draw(
     **options: Any,
 ) -> dict[str, Any]:
     """Draw `count` records (64, or one graph) and write them. Returns count, folder, files, grid, format, shape, dtype, labels,
-    notes.
+    codes, notes.
 
     loudness: of sound, `peak:-1` or `rms:-20` in dB of full scale, or `lufs:-16`; None leaves it as it is made. moves: along
     directions with names, in standard deviations (`ganvas.inference.directions`). fields: by which records are asked for, as
@@ -53,11 +53,13 @@ def draw(
     (`ganvas.uses`); options: further ones of that use.
     label: of all records; without it a system that takes labels makes the classes in turn. The class of each record then
     stands in its file's name and in `labels.csv` (in the file itself for .npz and CSV), and labels is the list of them, else
-    None. out: a folder that is absent or empty; by default `generated` in the run, or `generated-2` ... when that is used.
-    overwrite: replace what ganvas wrote into the folder before.
-    Raises GanvasError for an unknown label or direction, a format that cannot hold the records, a used folder, or a folder that
-    is no run.
+    None. The codes of systems that found some stand in `codes.csv` likewise. out: a folder that is absent or empty; by default
+    `generated` in the run, or `generated-2` ... when that is used. overwrite: replace what ganvas wrote into the folder before.
+    Raises GanvasError for an unknown label, code or direction, a format that cannot hold the records, a used folder, or one
+    that is no run.
     """
+    import numpy as np
+
     if out is not None:
         check_free(Path(out), overwrite)
     if not isinstance(run, Run):
@@ -85,7 +87,7 @@ def draw(
     chosen = format_named(kind, format or str(getattr(spec, "format", kind.formats[0])))
     if isinstance(kind, Deep):
         spec = kind.stored(spec, chosen, depth)
-    records, labels, notes = _made(use, work, chosen_options, beside, getattr(spec, "depth", None))
+    records, labels, codes, notes = _made(use, work, chosen_options, beside, getattr(spec, "depth", None))
     notes = [*run.notes, *notes]
     if loudness is not None and isinstance(kind, Levelled):
         records, told = kind.loudness(records, spec, loudness)
@@ -93,6 +95,7 @@ def draw(
     kept, told = filled(kind, records, str(run.record.path))
     records, notes = records[kept], notes + told
     labels = None if labels is None else [label for label, own in zip(labels, kept, strict=True) if own]
+    codes = {name: values[kept] for name, values in codes.items()}
     usual = run.record.path / "generated"
     target = Path(out) if out is not None else usual if overwrite else free_name(usual)
     with results(target, "sample", overwrite=overwrite) as place:
@@ -100,6 +103,9 @@ def draw(
         files = kind.write(records, spec, place, format=chosen, depth=depth, note=note)
         if labels is not None:
             files = _labelled(files, labels, place, chosen)
+        if codes:
+            columns = {f"code {name}": [f"{value:.6g}" for value in values] for name, values in codes.items()}
+            _told(files, "codes", np.stack(list(codes.values()), 1), columns, place, chosen)
         save_picture(place / "grid.png", kind.picture(records[: kind.says.shown], spec))
     return {
         "count": len(records),
@@ -110,14 +116,15 @@ def draw(
         "shape": list(records.shape[1:]),
         "dtype": str(records.dtype),
         "labels": labels,
+        "codes": {name: values.tolist() for name, values in codes.items()} or None,
         "notes": notes,
     }
 
 
 def _made(
     use: Use, work: Work, options: Any, beside: Mapping[str, GivenField], depth: int | None
-) -> tuple[Any, list[str] | None, list[str]]:  # fmt: skip
-    """(records in file units, the class of each by name where it was asked for one, notes)."""
+) -> tuple[Any, list[str] | None, dict[str, Any], list[str]]:  # fmt: skip
+    """(records in file units, the class of each by name where it was asked for one, codes (N,) by name, notes)."""
     import numpy as np
     import torch
 
@@ -127,7 +134,8 @@ def _made(
         made = use.run(work, tensors, options)
         records = np.concatenate([decode(piece, work.spec, depth) for piece in pieces_of(made[work.main])])
     labels = [str(work.spec.classes[index]) for index in made["label"].tolist()] if "label" in made else None
-    return records, labels, [note for pieces in given.values() for piece in pieces for note in piece.notes]
+    codes = dict(zip(codes_known(work), made["codes"].double().numpy().T, strict=True)) if "codes" in made else {}
+    return records, labels, codes, [note for pieces in given.values() for piece in pieces for note in piece.notes]
 
 
 def reading(run: Run, *, fitted: bool, seed: int = 0) -> dict[str, Any]:
@@ -148,42 +156,60 @@ def _note(run: Run, seed: int, options: Any) -> dict[str, str]:
     rounds = str(run.manifest.get("round", ""))
     note = {"system": run.record.card.name, "ganvas": __version__, "seed": str(seed), "round": rounds}
     moves = moves_of(getattr(options, "move", ()))
-    return {**note, "moved": ", ".join(f"{name} {amount:+g}" for name, amount in moves.items())} if moves else note
+    codes = ", ".join(getattr(options, "code", ()))
+    note |= {"moved": ", ".join(f"{name} {amount:+g}" for name, amount in moves.items())} if moves else {}
+    return {**note, "code": codes} if codes else note
 
 
 def _labelled(files: list[Path], labels: list[str], place: Path, format: str) -> list[Path]:
-    """The classes put beside samples: in the names of files and `labels.csv`, or into the one file that holds all samples.
+    """The classes put beside samples: in the names of files and `labels.csv`, or as `_told`. Returns the files."""
+    import numpy as np
 
-    Volumes of slices have `slices.csv`. Raises GanvasError for another single file, which has no place for them.
+    in_one = format in ("npz", "nifti") or files[0].name == "samples.csv"
+    if len(files) == len(labels) and not (len(files) == 1 and in_one):
+        named = []
+        for path, stem in zip(files, _stems(labels), strict=True):
+            suffix = path.name[len("sample-") :].lstrip("0123456789")  # `.nii.gz` has two dots
+            named.append(path.with_name(f"{stem}{suffix}"))
+            os.replace(path, named[-1])
+        files = named
+    _told(files, "labels", np.array(labels), {"label": labels}, place, format)
+    return files
+
+
+def _told(
+    files: list[Path], name: str, array: Any, columns: Mapping[str, Sequence[str]], place: Path, format: str
+) -> None:  # fmt: skip
+    """What was asked for put beside samples, columns of N cells: in `NAME.csv`, or in the one file that holds all samples.
+
+    Volumes of slices have `slices.csv`. array: the same (N, ...), for .npz. Raises GanvasError for another single file, which
+    has no place for it.
     """
     import numpy as np
 
+    rows = list(zip(*columns.values(), strict=True))
     if len(files) == 1 and format == "npz":
         with np.load(files[0], allow_pickle=False) as held:
             arrays: dict[str, Any] = dict(held)
         buffer = io.BytesIO()
-        arrays["labels"] = np.array(labels)
+        arrays[name] = array
         np.savez_compressed(buffer, **arrays)
         write_atomically(files[0], buffer.getvalue())
-        return files
+        return
     if len(files) == 1 and files[0].name == "samples.csv":
         head, *lines = files[0].read_text(encoding="utf-8").splitlines()
-        if len(lines) == len(labels):  # a record a line
-            cells = _table(["label"], ([label] for label in labels)).decode().split("\n")
+        if len(lines) == len(rows):  # a record a line
+            cells = _table(list(columns), rows).decode().split("\n")
             write_atomically(files[0], "".join(f"{a},{b}\n" for a, b in zip([head, *lines], cells, strict=False)).encode())
-            return files
+            return
     if len(files) == 1 and format == "nifti":
-        write_atomically(place / "slices.csv", _table(["slice", "label"], enumerate(labels)))
-        return files
-    if len(files) != len(labels):
-        raise GanvasError(f"--format {format} has no place for the class of each sample: take npz")
-    named = []
-    for path, stem in zip(files, _stems(labels), strict=True):
-        suffix = path.name[len("sample-") :].lstrip("0123456789")  # `.nii.gz` has two dots
-        named.append(path.with_name(f"{stem}{suffix}"))
-        os.replace(path, named[-1])
-    write_atomically(place / "labels.csv", _table(["file", "label"], zip((path.name for path in named), labels, strict=True)))
-    return named
+        write_atomically(place / "slices.csv", _table(["slice", *columns], ((k, *row) for k, row in enumerate(rows))))
+        return
+    if len(files) != len(rows):
+        raise GanvasError(f"--format {format} has no place for the {' and '.join(columns)} of each sample: take npz")
+    write_atomically(
+        place / f"{name}.csv", _table(["file", *columns], ((path.name, *row) for path, row in zip(files, rows, strict=True)))
+    )
 
 
 def _table(header: Sequence[str], rows: Any) -> bytes:

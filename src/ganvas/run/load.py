@@ -209,6 +209,7 @@ class Run:
 
         from ..kinds import decode
         from ..uses import build_options, fields_taken, find_use, pieces_of
+        from ..uses.tiling import takes_one_size
 
         use = find_use(self.system, verb, self.record.card.name)
         work = self.work(seed)
@@ -219,6 +220,12 @@ class Run:
             what = lacking[0] if lacking else first or "nothing"
             raise GanvasError(f"{work.name} needs {what} to {use.verb}: give it")
         tensors = {} if first is None else {first: work.encode(np.asarray(records), work.fields[first])}
+        if first is not None and takes_one_size(self.system):
+            shape, wanted = tuple(tensors[first].shape[1:]), tuple(work.fields[first].shape)
+            if shape != wanted:
+                raise GanvasError(
+                    f"{work.name} takes records of the shape {wanted} alone, not {shape}: bring them to that size"
+                )
         tensors |= {name: work.encode(values, work.fields[name]) for name, values in fields.items()}
         with torch.no_grad():
             made = use.run(work, tensors, build_options(use, given))
@@ -250,6 +257,7 @@ class Run:
         label: str | int | None = None,
         depth: int | None = None,
         moves: Mapping[str, float] | None = None,
+        codes: Mapping[str, float] | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> Any:
         """`count` new records in file units: images (N, H, W, C) in uint8/uint16/float32, points (N, D) float32.
@@ -257,8 +265,9 @@ class Run:
         label: a class name or index, for systems that take one; without it they make the classes in turn (`labels_for`).
         depth: 8, 16 or 32 bits, the data's own by default.
         moves: by how many standard deviations latents are moved along directions with names, such as {"brightness": 2}
-        (`ganvas.inference.directions`). fields: what is asked for besides, as {"caption": "a red bird"} or arrays, which are
-        taken in turn. Raises GanvasError for a label or a direction the run does not know.
+        (`ganvas.inference.directions`). codes: of systems that found some, as {"0": 3, "1": 2.0}. fields: what is asked for
+        besides, as {"caption": "a red bird"} or arrays, which are taken in turn. Raises GanvasError for a label, a code or a
+        direction the run does not know.
         """
         import numpy as np
 
@@ -272,7 +281,9 @@ class Run:
             )
         use, work = find_use(self.system, "sample"), self.work(seed)
         move = tuple(f"{name}={amount!r}" for name, amount in (moves or {}).items())
-        options = build_options(use, {"count": count, "label": None if label is None else str(label), "move": move})
+        code = tuple(f"{name}={value!r}" for name, value in (codes or {}).items())
+        asked = {"count": count, "label": None if label is None else str(label), "move": move, "code": code}
+        options = build_options(use, asked)
         given = {name: work.encode(self.field(name, value), work.fields[name]) for name, value in (fields or {}).items()}
         made = use.run(work, given, options)
         return np.concatenate([decode(piece, self.spec, depth) for piece in pieces_of(made[work.main])])

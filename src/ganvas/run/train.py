@@ -21,6 +21,7 @@ from ..store.listing import some
 from ..version import __version__
 from . import checkpoint
 from .budget import parse_budget
+from .choosing import choose
 from .load import RunRecord, given_spec, place_of, read_run
 from .loop import play
 from .opening import SPLIT, open_run_data, same_data, same_records, with_options
@@ -229,14 +230,19 @@ def plan(
     check: Callable[..., Any] | None,
 ) -> Plan:
     """Settle everything once; nothing is written but the cache of decoded data. Raises GanvasError in one line."""
-    if name is None:
-        raise GanvasError("which system? For example:  ganvas train dcgan --data photos/   (see: ganvas systems)")
-    card = find(name)
-    if data is None:
+    if name is None and data is None:
+        raise GanvasError("learn what? For example:  ganvas train --data photos/ , or a system by name (see: ganvas systems)")
+    if name is not None and data is None:
+        find(name)
         raise GanvasError(f"what shall it learn from? Add --data PATH, or a phantom:  ganvas train {name} --data chest")
     in_memory = not isinstance(data, str | Path)
     settings = build_settings({**given, "data": "array" if in_memory else str(data)})
     budget = parse_budget(settings.budget)
+    if name is None:
+        choice = choose(data, settings.fields, budget)
+        say(f"system: {choice.told}")
+        name = choice.card.name
+    card = find(name)
     if in_memory and settings.processes > 1:
         raise GanvasError("arrays cannot be shared by several processes: save them with numpy.save and give the path")
     folder = _new_folder(card, settings.data, out)

@@ -171,7 +171,7 @@ def _larger(tensors: dict[str, Any], system: Any, first: str | None) -> dict[str
     from ..inference.tiles import _continued
 
     multiple = getattr(system, "multiple", 1)
-    if first is None or multiple == 1 or tensors[first].dim() < 3:
+    if first is None or multiple in (0, 1) or tensors[first].dim() < 3:
         return tensors
     return {name: _continued(value, multiple, 2) if value.dim() > 2 else value for name, value in tensors.items()}
 

@@ -49,7 +49,8 @@ def finish(work: Work, desk: Desk, options: Any) -> None:
 def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
     """How many of the held-out records with a label are put into their class (nothing when fewer than ten have one).
 
-    Beside it the commonest class and the nearest labelled training record.
+    Classes that a system found without labels have names of their own: each stands for the class of the data that makes the
+    number largest, no two for the same. Beside it the commonest class and the nearest labelled training record.
     """
     from scipy.stats import binomtest
 
@@ -68,7 +69,11 @@ def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
 
     records, truth = np.asarray(dataset.values[held]), dataset.labels[held]
     found = in_pieces(work, {work.main: records}, lambda given: run(work, given, None)["class"].cpu().numpy())
-    answers = np.array([classes.index(name) for name in work.system.class_names])[np.concatenate(found)]
+    own = work.system.class_names
+    if set(own) <= set(classes):
+        answers, how = np.array([classes.index(name) for name in own])[np.concatenate(found)], "held out"
+    else:  # found without labels
+        answers, how = matched(np.concatenate(found), truth, len(own), len(classes)), "held out/matched one to one"
     right = int((answers == truth).sum())
     interval = binomtest(right, len(held)).proportion_ci(method="wilson")
     commonest = np.bincount(dataset.labels[known]).argmax()
@@ -82,8 +87,22 @@ def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
         "labelled": len(known),
         "beside": beside,
     }
-    protocol = f"accuracy/classes={len(named)}/n={len(held)}/held out"
+    protocol = f"accuracy/classes={len(named)}/n={len(held)}/{how}"
     return {"classified": Measure(right / len(held), protocol, float(interval.low), float(interval.high), more)}
+
+
+def matched(found: np.ndarray, truth: np.ndarray, values: int, classes: int) -> np.ndarray:
+    """(N,) the class for which each found value (N,) stands: the one-to-one matching that agrees most with the truth (N,); -1
+    for values that are left over."""
+    from scipy.optimize import linear_sum_assignment
+
+    counts = np.zeros((values, classes), np.int64)
+    np.add.at(counts, (found, truth), 1)
+    stands = np.full(values, -1)
+    rows, columns = linear_sum_assignment(counts, maximize=True)
+    stands[rows] = columns
+    answers: np.ndarray = stands[found]
+    return answers
 
 
 def nearest(known: np.ndarray, records: np.ndarray) -> np.ndarray:

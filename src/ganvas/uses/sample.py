@@ -1,14 +1,15 @@
-"""Sample: new records from noise, of a class where the system takes labels, of a caption where it takes captions."""
+"""Sample: new records from noise, of a class where the system takes labels, of a caption where it takes captions, of
+codes where it has found some."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..capabilities import Samples
+from ..capabilities import Code, Samples, TakesCodes
 from ..config import knob
 from ..errors import GanvasError, did_you_mean
 from . import ALL, Fields, Judged, Use, UseSays, Work, fields_taken
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 class Options:
     count: int = knob(64, "how many (default 64; of graphs 1)", low=1)
     label: str | None = knob(None, "class, by name or number (systems that take labels; default: the classes in turn)")
+    code: tuple[str, ...] = knob(
+        (),
+        "NAME=VALUE: a code to ask for, as in 0=3 or 1=+2, several with commas or one by one (systems that find codes by "
+        "themselves; default: of categories each in turn, of others what comes)",
+    )
     move: tuple[str, ...] = knob(
         (),
         "NAME=AMOUNT: change a property of all samples by so many standard deviations of the latents, as in brightness=+2 "
@@ -61,6 +67,72 @@ def class_index(work: Work, label: str | int) -> int:
     raise GanvasError(f"unknown label '{label}'{did_you_mean(str(label), list(classes))}; classes: {', '.join(classes)}")
 
 
+REACH = 3.0  # how far beyond the middle a code may be asked for, in halves of the range that was learnt
+
+
+def codes_known(work: Work) -> dict[str, Code]:
+    """The codes of the system by name, in order; none where it has found none."""
+    return {code.name: code for code in work.system.known_codes()} if isinstance(work.system, TakesCodes) else {}
+
+
+def ends_of(code: Code) -> tuple[float, float]:
+    """The least and the largest value that may be asked for."""
+    if code.values:
+        return 0, code.values - 1
+    middle, half = (code.low + code.high) / 2, (code.high - code.low) / 2
+    return middle - REACH * half, middle + REACH * half
+
+
+def codes_asked(work: Work, words: Sequence[str]) -> dict[str, float]:
+    """`0=3`, `1=+2,2=-1` -> {"0": 3.0, "1": 2.0, "2": -1.0}. Raises GanvasError for a code that is not there, in one line."""
+    known = codes_known(work)
+    if words and not known:
+        raise GanvasError(f"'{work.name}' has no codes: leave --code out (--move changes a property by its name)")
+    ranges = {name: ends_of(code) for name, code in known.items()}
+    told = ", ".join(
+        f"{name}: {'one of' if known[name].values else 'a number from'} {low:g} to {high:g}"
+        for name, (low, high) in ranges.items()
+    )
+    asked: dict[str, float] = {}
+    for word in (part.strip() for own in words for part in own.split(",")):
+        name, equals, text = (part.strip() for part in word.partition("="))
+        if not equals or not text:
+            raise GanvasError(f"--code '{word}' is not NAME=VALUE, as in  --code {next(iter(known))}=1; codes: {told}")
+        if name not in known:
+            raise GanvasError(f"--code {word}: no code '{name}'{did_you_mean(name, list(known))}; codes: {told}")
+        low, high = ranges[name]
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high or (known[name].values and value != int(value)):
+            raise GanvasError(f"--code {word}: '{text}' is no value of code {name}; codes: {told}")
+        if asked.get(name, value) != value:
+            raise GanvasError(f"--code: {name} cannot be {asked[name]:g} and {value:g}: give one of them")
+        asked[name] = value
+    return asked
+
+
+def codes_of(work: Work, count: int, words: Sequence[str] = ()) -> np.ndarray | None:
+    """The codes that samples are made of (count, codes), or None for a system without codes.
+
+    What is not asked for: of categories each in turn, of others a number drawn from the range that was learnt; the first are
+    the same whatever the count. Raises GanvasError as `codes_asked`.
+    """
+    asked, known = codes_asked(work, words), codes_known(work)
+    if not known:
+        return None
+    codes = np.random.default_rng([work.seed, 0xC0DE]).uniform(size=(count, len(known)))
+    for place, code in enumerate(known.values()):
+        if code.name in asked:
+            codes[:, place] = asked[code.name]
+        elif code.values:
+            codes[:, place] = np.arange(count) % code.values
+        else:
+            codes[:, place] = code.low + (code.high - code.low) * codes[:, place]
+    return codes
+
+
 def moves_of(words: Sequence[str]) -> dict[str, float]:
     """`brightness=+2` -> {"brightness": 2.0}. Raises GanvasError."""
     moves = {}
@@ -77,10 +149,10 @@ def moves_of(words: Sequence[str]) -> dict[str, float]:
 
 def run(work: Work, given: Fields, options: Options) -> Fields:
     """given: fields by which records are asked for, (n, ...) each, that are taken in turn. The records come in pieces, drawn as
-    they are asked for; `label` stands beside them where the system takes labels."""
+    they are asked for; `label` stands beside them where the system takes labels, `codes` (n, codes) where it has codes."""
     import torch
 
-    labels = labels_of(work, options.count, options.label)
+    labels, codes = labels_of(work, options.count, options.label), codes_of(work, options.count, options.code)
     moves = moves_of(options.move)
     move = None
     if moves:
@@ -91,8 +163,10 @@ def run(work: Work, given: Fields, options: Options) -> Fields:
         move = move_along(work.directions(), moves)
     turns = torch.arange(options.count)
     fields = {name: value.cpu()[turns % len(value)] for name, value in given.items()}
-    made: Fields = {work.main: drawn(work, options.count, labels, move, fields)}
-    return made if labels is None else {**made, "label": torch.from_numpy(labels)}
+    beside: Fields = {} if labels is None else {"label": torch.from_numpy(labels)}
+    if codes is not None:
+        fields["codes"] = beside["codes"] = torch.from_numpy(codes).to(work.dtype)
+    return {work.main: drawn(work, options.count, labels, move, fields), **beside}
 
 
 def drawn(
@@ -108,7 +182,20 @@ def drawn(
 
 
 def tell(work: Work, options: Options) -> str:
-    return "drawn" if options.label is None else f"drawn as {options.label}"
+    told = "drawn" if options.label is None else f"drawn as {options.label}"
+    asked = codes_asked(work, options.code)
+    return told + (f" of code {coded(asked)}" if asked else "")
+
+
+def coded(asked: Mapping[str, float]) -> str:
+    """As it is typed: `0=3, 1=+2`."""
+    return ", ".join(f"{name}={value:g}" for name, value in asked.items())
+
+
+def trials(work: Work) -> list[dict[str, Any]]:
+    """As it comes, and each code at its ends."""
+    ends = [(name, value) for name, code in codes_known(work).items() for value in ends_of(code)]
+    return [{}, *({"code": (f"{name}={value:g}",)} for name, value in ends)]
 
 
 def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options) -> Judged:
@@ -149,6 +236,7 @@ USE = Use(
     order=10,
     run=run,
     tell=tell,
+    trials=trials,
     judge=judge,
     says=UseSays(
         purpose="drawing new records from noise",

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..errors import GanvasError
 
 TILE_HELP = "work on large records in pieces of this side; 0: whole"
 LEAST = 32
+
+
+def takes_one_size(system: Any) -> bool:
+    """Whether its networks take records of the size of training alone (`multiple` of 0)."""
+    return getattr(system, "multiple", 1) == 0
 
 
 def check_tile(tile: int) -> None:

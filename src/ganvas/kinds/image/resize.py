@@ -19,14 +19,17 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 """Rec. ITU-R BT.601 luma weights, those of Pillow's own grey conversion."""
 
 
-def parse_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    """(height, width) wanted, or None for the native size. A single number means a square.
+def parse_size(size: int | str | tuple[int, int] | None) -> tuple[int, int] | None:
+    """(height, width) wanted, or None for the native size. A single number means a square; text is as in 64 or 96x64.
 
     Raises GanvasError for anything that is not a positive whole number or a pair of them.
     """
     if size is None:
         return None
-    numbers = (size, size) if isinstance(size, int) else tuple(size)
+    numbers: tuple[Any, ...] = (size, size) if isinstance(size, int) else tuple(size)
+    if isinstance(size, str):
+        parts = size.split("x")
+        numbers = tuple(int(part) if part.isdecimal() else 0 for part in (parts if len(parts) > 1 else parts * 2))
     if len(numbers) != 2 or not all(isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= 8192 for n in numbers):
         raise GanvasError(f"size {size!r}: give one number from 1 to 8192, or height and width as in 96x64")
     return numbers[0], numbers[1]

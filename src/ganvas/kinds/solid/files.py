@@ -98,6 +98,10 @@ def _of_array(path: Path, side: int) -> Iterator[Shape]:
         else:
             with np.load(path, allow_pickle=False) as archive:
                 array, labels = _of_archive(path, archive)
+        told: tuple[str, ...] = ()
+        if (packed := _packed_side(array)) is not None:
+            array = np.unpackbits(np.asarray(array), axis=1).reshape(-1, packed, packed, packed)
+            told = (f"rows of packed bits (numpy.packbits), read as cubes of {packed}",)
         if array.ndim == 4 and array.shape[-1] == 1:  # one channel, which stands last
             array = array[..., 0]
         elif array.ndim == 4 and array.shape[-1] < CHANNELS and min(array.shape[:-1]) >= 2 * CHANNELS:
@@ -105,7 +109,11 @@ def _of_array(path: Path, side: int) -> Iterator[Shape]:
                 path, f"has the shape {array.shape}, whose last axis looks like channels", "save (N, D, H, W), no colours"
             )
         if array.ndim not in (3, 4) or 0 in array.shape or max(array.shape[-3:]) > LARGEST_ARRAY:
-            raise failure(path, f"has the shape {array.shape}", "save voxels as (N, D, H, W) or (D, H, W), at most 1024 a side")
+            raise failure(
+                path,
+                f"has the shape {array.shape}",
+                "save voxels as (N, D, H, W) or (D, H, W), at most 1024 a side, or cubes as rows of packed bits",
+            )
         if labels is not None and len(labels) != len(array):
             raise failure(path, f"holds {len(array)} solids but {len(labels)} labels", "give one label each")
     records = array[None] if array.ndim == 3 else array
@@ -116,7 +124,15 @@ def _of_array(path: Path, side: int) -> Iterator[Shape]:
         edges = (inside[0], inside[-1], inside[:, 0], inside[:, -1], inside[..., 0], inside[..., -1])
         hollow = bool(all(edge.all() for edge in edges))
         notes = ("inside up to its edges on every side, with a hollow: 1 is inside, 0 outside",) if hollow else ()
-        yield Shape(voxels, None if labels is None else str(labels[index]), notes)
+        yield Shape(voxels, None if labels is None else str(labels[index]), (*told, *notes))
+
+
+def _packed_side(array: np.ndarray) -> int | None:
+    """The side of the cubes whose voxels the rows hold, eight to a byte; None where they cannot hold any."""
+    if array.ndim != 2 or array.dtype != np.uint8:
+        return None
+    side = round((8 * array.shape[1]) ** (1 / 3))
+    return side if side >= 8 and side**3 == 8 * array.shape[1] else None
 
 
 def _of_archive(path: Path, archive: Any) -> tuple[np.ndarray, np.ndarray | None]:

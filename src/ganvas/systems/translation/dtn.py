@@ -127,7 +127,7 @@ class Features(nn.Module):
 
 class Dtn(System):
     Config = Config
-    multiple = 1
+    multiple = 0  # codes are of whole pictures
     couples_batch = "BatchNorm: micro-batches and processes normalise over their own share"
     places: Tensor
 

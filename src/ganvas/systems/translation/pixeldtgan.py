@@ -97,7 +97,7 @@ class Converter(nn.Module):
 
 class PixelDTGan(System):
     Config = Config
-    multiple = 1
+    multiple = 0  # codes are of whole pictures
     undecided = math.log(2)  # each discriminator's loss is a mean of its terms
     couples_batch = "BatchNorm and unassociated garments: micro-batches and processes see their own share alone"
 
