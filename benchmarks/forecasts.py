@@ -46,11 +46,11 @@ MARK = 1.5
 MB = 2**20
 # Phantoms, and folders and files that proofs draw for themselves (`DRAWN`).
 DATA = {
-    "acgan": "chest", "anogan": "brain:t1", "cgan": "chest", "cogan": "brain", "cyclegan": "brain", "dcgan": "chest",
-    "discogan": "brain", "dtn": "digits", "gan": "patterns", "gan-3d": "solids", "gan-cls": "captions",
-    "latent-gan-3d": "solids", "lsgan": "chest", "mad-gan": "sensors", "netgan": "communities", "pix2pix": "walls",
-    "pixeldtgan": "figures", "semi-gan": "few labels", "seqgan": "melodies", "spade": "streets", "srgan": "chest",
-    "stargan": "faces", "stylegan2": "chest", "wavegan": "words", "wgan-gp": "chest",
+    "acgan": "chest", "anogan": "brain:t1", "biggan": "chest", "cgan": "chest", "cogan": "brain", "cyclegan": "brain",
+    "dcgan": "chest", "discogan": "brain", "dtn": "digits", "gan": "patterns", "gan-3d": "solids",
+    "gan-cls": "captions", "latent-gan-3d": "solids", "lsgan": "chest", "mad-gan": "sensors", "netgan": "communities",
+    "pix2pix": "walls", "pixeldtgan": "figures", "semi-gan": "few labels", "seqgan": "melodies", "spade": "streets",
+    "srgan": "chest", "stargan": "faces", "stylegan2": "chest", "wavegan": "words", "wgan-gp": "chest",
 }  # fmt: skip
 MORE = {
     "anogan": {"heldout": "0.2"}, "cogan": {"size": "32"}, "cyclegan": {"size": "32"}, "discogan": {"size": "32"},

@@ -94,6 +94,19 @@ def paper(situation: Situation) -> dict[str, Any]:
 PRESETS: dict[str, Any] = {"auto": auto, "paper": paper}
 
 
+def truncated(latents: Tensor, threshold: float) -> Tensor:
+    """Standard normal numbers -> numbers of the normal distribution within +-threshold, in the same order.
+
+    The paper draws again what lies beyond; this takes each number to the same quantile of what is left, which is the same
+    distribution, and the same latent stays the same thing at every threshold.
+    """
+    if threshold >= UNTRUNCATED:
+        return latents
+    wide = latents.double()
+    bound = torch.special.ndtr(torch.tensor(threshold, dtype=wide.dtype, device=wide.device))
+    return torch.special.ndtri(1 - bound + torch.special.ndtr(wide) * (2 * bound - 1)).to(latents.dtype)
+
+
 class BigGan(System):
     Config = Config
     undecided = 2.0  # of hinge losses
@@ -163,16 +176,3 @@ class BigGan(System):
         latents = truncated(noise.normal(count, self.config.latent_size), self.config.truncation)
         images: Tensor = self.average(latents, labels)
         return images
-
-
-def truncated(latents: Tensor, threshold: float) -> Tensor:
-    """Standard normal numbers -> numbers of the normal distribution within +-threshold, in the same order.
-
-    The paper draws again what lies beyond; this takes each number to the same quantile of what is left, which is the same
-    distribution, and the same latent stays the same thing at every threshold.
-    """
-    if threshold >= UNTRUNCATED:
-        return latents
-    wide = latents.double()
-    bound = torch.special.ndtr(torch.tensor(threshold, dtype=wide.dtype, device=wide.device))
-    return torch.special.ndtri(1 - bound + torch.special.ndtr(wide) * (2 * bound - 1)).to(latents.dtype)
