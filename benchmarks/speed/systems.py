@@ -42,6 +42,7 @@ AIM = 0.20
 BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "dcgan-64": ("dcgan", ImageSpec(1, 64, 64), {}),
     "acgan-32": ("acgan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
+    "biggan-32": ("biggan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
     "infogan-32": ("infogan", ImageSpec(1, 32, 32), {}),
     "gon-32": ("gon", ImageSpec(1, 32, 32), {}),
     "semi-gan-32": ("semi-gan", ImageSpec(1, 32, 32, classes=("a", "b", "unlabelled")), {}),
