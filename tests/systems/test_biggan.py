@@ -131,7 +131,7 @@ def test_every_weight_of_d_and_all_but_the_embedding_and_norms_of_g_have_spectra
 def test_filters_at_right_angles_cost_nothing_and_others_what_equation_3_says() -> None:
     layer = nn.Conv2d(4, 3, 3, bias=False)
     nn.init.orthogonal_(layer.weight)
-    assert float(orthogonal_penalty(layer)) == pytest.approx(0, abs=1e-5)
+    assert orthogonal_penalty(layer).item() == pytest.approx(0, abs=1e-5)
     for shape in ((3, 8), (8, 3)):
         linear = nn.Linear(shape[1], shape[0], bias=False)
         product = linear.weight @ linear.weight.T
