@@ -7,7 +7,10 @@ import pytest
 from scipy.stats import hypergeom
 
 from ganvas.errors import GanvasError
+from ganvas.metrics._nearest import Space
+from ganvas.metrics._same import Same
 from ganvas.metrics.memorisation import (
+    _near_copies,
     audit,
     authenticity,
     data_copying,
@@ -55,6 +58,18 @@ def test_unseen_records_are_clear_and_copies_are_found() -> None:
     assert found.measures["near_copies"].more["exact"] == 0, "under noise they are near copies, not exact ones"
     assert {pair.record for pair in found.pairs} <= set(range(20)) and all(p.record == p.sample for p in found.pairs)
     assert len(found.pairs) == 20 and found.pairs[0].ratio <= found.pairs[-1].ratio
+
+
+@pytest.mark.parametrize(("least", "counted"), [(0.2, 2), (0.05, 1), (0.024, 0)])
+def test_a_single_match_counts_where_unseen_records_stay_far_from_it(least: float, counted: int) -> None:
+    """Drums of one kit match at a ratio of 0.017, where the nearest unseen ones reach 0.024: no sign of a copy."""
+    ratio = np.array([0.5, 0.015, 0.018])
+    null = np.concatenate([[least], np.linspace(0.3, 0.9, 199)])
+    space = Space("features", ratio, ratio, np.arange(3), null, np.arange(200))
+    none = np.zeros(3, bool)
+    found = _near_copies(none, [space], "test", Same(none, none, np.zeros(1, bool), none), "nothing")
+    assert found.more["single"] == counted
+    assert found.more["single_null"] == 0
 
 
 def test_an_overfitted_generator_without_single_copies_is_suspect() -> None:
