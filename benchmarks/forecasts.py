@@ -50,7 +50,7 @@ DATA = {
     "discogan": "brain", "dtn": "digits", "gan": "patterns", "gan-3d": "solids", "gan-cls": "captions",
     "latent-gan-3d": "solids", "lsgan": "chest", "mad-gan": "sensors", "netgan": "communities", "pix2pix": "walls",
     "pixeldtgan": "figures", "semi-gan": "few labels", "seqgan": "melodies", "spade": "streets", "srgan": "chest",
-    "stargan": "faces", "stylegan2": "chest", "wavegan": "words", "wgan-gp": "chest",
+    "stargan": "faces", "stylegan2": "chest", "ternary-gan": "chest", "wavegan": "words", "wgan-gp": "chest",
 }  # fmt: skip
 MORE = {
     "anogan": {"heldout": "0.2"}, "cogan": {"size": "32"}, "cyclegan": {"size": "32"}, "discogan": {"size": "32"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,20 @@ def signs_and_scale(weight: Tensor, threshold: float, rule: str) -> tuple[Tensor
     size = weight.abs()
     above = size > threshold * (size.mean() if rule == "mean" else size.amax())
     scale = (size * above).sum() / above.sum().clamp(min=1)
-    return weight.sign() * above, scale
+    return weight.sign().mul_(above), scale
+
+
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, weight: Tensor, threshold: float, rule: str) -> Tensor:
+        context.save_for_backward(weight)
+        signs, scale = signs_and_scale(weight, threshold, rule)
+        return signs.mul_(scale)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        (weight,) = context.saved_tensors
+        return gradient * (weight.abs() <= LARGEST), None, None
 
 
 class Ternary(nn.Module):
@@ -44,11 +58,8 @@ class Ternary(nn.Module):
         self.threshold, self.rule = threshold, rule
 
     def forward(self, weight: Tensor) -> Tensor:
-        with torch.no_grad():
-            signs, scale = signs_and_scale(weight, self.threshold, self.rule)
-            made = signs * scale
-        through = weight.clamp(-LARGEST, LARGEST)
-        return made + (through - through.detach())  # the difference is 0 exactly: what convolves is ternary to the last bit
+        made: Tensor = _StraightThrough.apply(weight, self.threshold, self.rule)  # type: ignore[no-untyped-call]
+        return made
 
 
 def convolutions(network: nn.Module) -> dict[str, Convolution]:
@@ -56,11 +67,14 @@ def convolutions(network: nn.Module) -> dict[str, Convolution]:
     return {name: own for name, own in network.named_modules() if isinstance(own, nn.Conv2d | nn.ConvTranspose2d)}
 
 
-def ternarise(network: nn.Module, threshold: float = 0.7, rule: str = "mean", *, ends: bool = True) -> None:
-    """Let every convolution of a network compute with ternary weights from now on. ends: the first and the last one as well."""
+def ternarise(network: nn.Module, threshold: float = 0.7, rule: str = "mean", *, full: int | None = None) -> None:
+    """Let every convolution of a network compute with ternary weights from now on. full: the place of one that does not, as 0
+    or -1."""
     layers = list(convolutions(network).values())
-    for layer in layers if ends else layers[1:-1]:
-        parametrize.register_parametrization(layer, "weight", Ternary(threshold, rule))
+    spared = None if full is None else layers[full]
+    for layer in layers:
+        if layer is not spared:
+            parametrize.register_parametrization(layer, "weight", Ternary(threshold, rule))
 
 
 def is_ternary(layer: nn.Module) -> bool:
@@ -81,7 +95,7 @@ def pack(signs: Tensor) -> Tensor:
 def unpack(joined: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """The reverse of `pack`."""
     codes = torch.stack([(joined >> bits) & 3 for bits in PLACES], 1).flatten()[: math.prod(shape)]
-    return (codes.to(dtype) - 1).reshape(shape)
+    return codes.to(dtype).sub_(1).reshape(shape)  # in place: a second copy would be most of what sampling takes
 
 
 class PackedConvolution(nn.Module):
@@ -94,8 +108,9 @@ class PackedConvolution(nn.Module):
         super().__init__()
         self.transposed = isinstance(layer, nn.ConvTranspose2d)
         self.stride, self.padding, self.shape = layer.stride, layer.padding, tuple(layer.weight.shape)
-        self.register_buffer("codes", torch.zeros(-(-math.prod(self.shape) // len(PLACES)), dtype=torch.uint8))
-        self.register_buffer("scale", torch.zeros((), dtype=layer.weight.dtype))
+        count, device = -(-math.prod(self.shape) // len(PLACES)), layer.weight.device
+        self.register_buffer("codes", torch.zeros(count, dtype=torch.uint8, device=device))
+        self.register_buffer("scale", torch.zeros((), dtype=layer.weight.dtype, device=device))
         self.bias = None if layer.bias is None else nn.Parameter(layer.bias.detach().clone())
 
     def forward(self, maps: Tensor) -> Tensor:

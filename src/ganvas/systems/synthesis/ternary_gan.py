@@ -51,17 +51,17 @@ CARD = {
     "aliases": ["tgan", "pim-tgan"],
 }
 
-TERNARY = ("both", "generator", "none")
+TERNARY = ("none", "generator", "both")
 
 
 @dataclass(frozen=True)
 class Config:
     latent_size: int = knob(100, "size of the latent vector", low=1)
     width: int = knob(64, "channels of the widest feature maps at full resolution; doubles inwards", low=1, high=1024)
-    ternary: str = knob("both", "whose weights are ternary; none: the same game with full weights", choices=TERNARY)
+    ternary: str = knob("generator", "whose weights are ternary; none: the same game with full weights", choices=TERNARY)
     threshold: float = knob(0.7, "weights are 0 up to this share of their layer's", low=0.0, high=3.0)
     threshold_of: str = knob("mean", "mean size or largest size of weights, of which `threshold` is a share", choices=RULES)
-    full_ends: bool = knob(False, "first and last layer of each network keep full weights")
+    full_image_layer: bool = knob(True, "the layer next to the image keeps full weights, in G and in D")
     generator_learning_rate: float = knob(5e-4, "learning rate of G (Adam)", low=0.0)
     discriminator_learning_rate: float = knob(5e-4, "learning rate of D (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
@@ -82,6 +82,8 @@ PRESETS: dict[str, Any] = {
     "auto": auto,
     "paper": {  # rule of the threshold by the group's own code; the rest by Radford et al. 2015, whom it builds on
         "width": 128,
+        "ternary": "both",
+        "full_image_layer": False,
         "threshold": 0.05,
         "threshold_of": "largest",
         "generator_learning_rate": 2e-4,
@@ -95,10 +97,10 @@ PRESETS: dict[str, Any] = {
 class PackedGenerator(nn.Module):
     """A generator that holds 2 bits for each ternary weight. spec: of its images. latent, width: sizes of its network."""
 
-    def __init__(self, network: nn.Module, spec: Any, latent: int, width: int, ends: bool) -> None:
+    def __init__(self, network: nn.Module, spec: Any, latent: int, width: int, full: int | None) -> None:
         super().__init__()
         self.network, self.spec, self.latent = network, spec, latent
-        self.facts = {"spec": spec_to_dict(spec), "latent": latent, "width": width, "ends": ends}
+        self.facts = {"spec": spec_to_dict(spec), "latent": latent, "width": width, "full": full}
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
         """Images (count, C, H, W) in [-1, 1]."""
@@ -126,12 +128,12 @@ def open_packed(path: Path | str) -> PackedGenerator:
         spec = spec_from_dict(facts["spec"])
         with torch.device("meta"):
             network = ConvolutionalGenerator(facts["latent"], spec.shape, facts["width"])
-            ternarise(network, ends=facts["ends"])
+            ternarise(network, full=facts["full"])
         network = packed(network)
         network.load_state_dict(tensors, assign=True)
     except (OSError, EOFError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise GanvasError(f"{path}: no packed generator ({error}): write one with  run.system.pack(PATH)") from error
-    return PackedGenerator(network, spec, facts["latent"], facts["width"], facts["ends"]).eval()
+    return PackedGenerator(network, spec, facts["latent"], facts["width"], facts["full"]).eval()
 
 
 class TernaryGan(System):
@@ -142,8 +144,9 @@ class TernaryGan(System):
         super().__init__(spec, config)
         self.generator = ConvolutionalGenerator(config.latent_size, spec.shape, config.width)
         self.discriminator = ConvolutionalDiscriminator(spec.shape, config.width)
-        for network in {"both": (self.generator, self.discriminator), "generator": (self.generator,)}.get(config.ternary, ()):
-            ternarise(network, config.threshold, config.threshold_of, ends=not config.full_ends)
+        for network, place in ((self.generator, -1), (self.discriminator, 0))[: TERNARY.index(config.ternary)]:
+            full = place if config.full_image_layer else None
+            ternarise(network, config.threshold, config.threshold_of, full=full)
         self.average = copy.deepcopy(self.generator)
 
     def players(self) -> tuple[Player, ...]:
@@ -180,7 +183,8 @@ class TernaryGan(System):
         if not any(is_ternary(layer) for layer in convolutions(self.average).values()):
             raise GanvasError("the weights of G are full, there is nothing to pack: train with  --set ternary=generator  or both")
         config = self.config
-        return PackedGenerator(packed(self.average), self.spec, config.latent_size, config.width, not config.full_ends).eval()
+        full = -1 if config.full_image_layer else None
+        return PackedGenerator(packed(self.average), self.spec, config.latent_size, config.width, full).eval()
 
     def pack(self, path: Path | str) -> int:
         """Write the generator that samples are drawn from with 2 bits a weight; the bytes of the file."""
