@@ -18,7 +18,10 @@ from ganvas.data.streams import open_stream
 from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.kinds.image.spec import ImageSpec
-from ganvas.networks.ternary import PackedConvolution, Ternary, convolutions, is_ternary, pack, packed, ternarise, unpack
+from ganvas.networks.convolutional import ConvolutionalGenerator
+from ganvas.networks.ternary import (
+    PackedConvolution, Ternary, _StraightThrough, convolutions, is_ternary, pack, packed, ternarise, unpack,
+)  # fmt: skip
 from ganvas.store.records import Dataset, Field
 from ganvas.systems.synthesis import dcgan
 from ganvas.systems.synthesis.ternary_gan import Config, TernaryGan, open_packed
@@ -64,16 +67,38 @@ def drawn(engine: Engine) -> Tensor:
         return made
 
 
-def test_ternary_weights_are_learnt_and_not_had_by_rounding() -> None:
-    rounds = 150
-    learnt = away(drawn(played(build(), rounds)))
-    full = played(build(ternary="none"), rounds)
-    before = away(drawn(full))
-    ternarise(full.system.average)
-    afterwards = away(drawn(full))
-    assert before < 0.2
-    assert learnt < 1.5 * before + 0.02
-    assert afterwards > 1.3 * learnt, "rounding alone does not do it"
+def test_it_learns_while_gradients_pass_and_not_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = {"generator_learning_rate": 1e-3, "discriminator_learning_rate": 1e-3}
+    settings = {"width": 16, "beta1": 0.0, "ema_half_life": 1000.0, "ternary": "generator", **rates}
+    learnt = away(drawn(played(build(**settings), 80)))
+    nothing = staticmethod(lambda context, gradient: (torch.zeros_like(gradient), None, None))
+    monkeypatch.setattr(_StraightThrough, "backward", nothing)
+    stuck = away(drawn(played(build(**settings), 80)))
+    assert learnt < 0.38
+    assert stuck > 0.45, "the derivative of the rounding itself is 0: norms alone do not learn it"
+
+
+def test_learnt_ternary_weights_do_what_rounded_ones_do_not() -> None:
+    """The generator's network, fitted to pictures without an adversary, so that one number tells."""
+
+    def fitted(ternary_from_the_beginning: bool) -> float:
+        torch.manual_seed(0)
+        network = ConvolutionalGenerator(8, SPEC.shape, 16)
+        if ternary_from_the_beginning:
+            ternarise(network)
+        latents = torch.randn(32, 8)
+        pictures = torch.from_numpy(np.asarray(halves(32).fields["real"].values)).permute(0, 3, 1, 2) / 127.5 - 1
+        rule = torch.optim.Adam(network.parameters(), 1e-3)
+        for _ in range(100):
+            rule.zero_grad()
+            (network(latents) - pictures).square().mean().backward()
+            rule.step()
+        if not ternary_from_the_beginning:
+            ternarise(network)
+        with torch.no_grad():
+            return float((network(latents) - pictures).square().mean())
+
+    assert fitted(True) < 0.5 * fitted(False)
 
 
 def test_with_full_weights_it_is_dcgan() -> None:
