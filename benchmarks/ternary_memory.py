@@ -2,9 +2,9 @@
 
     python benchmarks/ternary_memory.py      writes benchmarks/results/ternary_memory.json
 
-Of each network both files are written, with weights as they begin. A fresh process for each then opens its file: resident memory
-before and after (garbage collected, and what the heap keeps given back), and the highest while one image is drawn, over what was
-there before. A tiny generator is packed, opened and drawn from first, so that what torch loads by itself does not count.
+Of each network both files are written, with weights as they begin. A fresh process for each then opens its file: resident
+memory before and after (garbage collected, and what the heap keeps given back), and the highest while one image is drawn, over
+what was there before. A tiny generator is packed, opened and drawn from first, so that what torch loads does not count.
 """
 
 from __future__ import annotations

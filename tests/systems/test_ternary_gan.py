@@ -20,7 +20,15 @@ from ganvas.errors import GanvasError
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.networks.convolutional import ConvolutionalGenerator
 from ganvas.networks.ternary import (
-    PackedConvolution, Ternary, _StraightThrough, convolutions, is_ternary, pack, packed, ternarise, unpack,
+    PackedConvolution,
+    Ternary,
+    _StraightThrough,
+    convolutions,
+    is_ternary,
+    pack,
+    packed,
+    ternarise,
+    unpack,
 )  # fmt: skip
 from ganvas.store.records import Dataset, Field
 from ganvas.systems.synthesis import dcgan

@@ -1,8 +1,9 @@
-"""Convolutions whose weights are -1, 0 or 1 times one scale, after Li et al. 2016, "Ternary Weight Networks" (arXiv 1605.04711).
+"""Convolutions whose weights are -1, 0 or 1 times one scale, after Li et al. 2016, "Ternary Weight Networks" (arXiv
+1605.04711).
 
-`ternarise` makes any network learn so: full-precision weights stay behind, for the optimiser to move, and what convolves is made
-of them anew each time. `packed` is the same network with 2 bits a weight in memory. Norms and biases stay as they are. Not for
-arithmetic in 2 bits: a layer's weights are unpacked for the moment in which it convolves.
+`ternarise` makes any network learn so: full-precision weights stay behind, for the optimiser to move, and what convolves is
+made of them anew each time. `packed` is the same network with 2 bits a weight in memory. Norms and biases stay as they are.
+Not for arithmetic in 2 bits: a layer's weights are unpacked for the moment in which it convolves.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def met(rows: Sequence[Row]) -> bool:
 
 
 PROOF = Proof(
-    claim="taught with ternary weights, a generator keeps what it draws at a sixteenth of the bits; rounded afterwards it does not",
+    claim=("taught with ternary weights, a generator draws as well at a sixteenth of the bits; rounded afterwards it does not"),
     baseline="dcgan, whose weights are made ternary when it has learnt: the same networks, settings and rounds",
     metric="kernel distance of samples to the held-out part, at 28x28",
     direction=LOWER,

@@ -5,7 +5,8 @@ Every weight of a convolution, in G and in D, is -1, 0 or 1 times a scale of its
 difference, and a weight takes 2 bits. Of full-precision weights w, which stay behind and are what the optimiser moves,
     t = sign(w) where |w| > Delta, else 0        a = mean of |w| over |w| > Delta        the layer convolves with a t
 Delta is 0.7 mean |w| (Li et al. 2016, "Ternary Weight Networks", arXiv 1605.04711) or 0.05 max |w| (He, Gong, Fan 2018, arXiv
-1807.07948); t, a and Delta are made anew in each pass. The gradient of a t goes straight through to w. Norms and biases stay full.
+1807.07948); t, a and Delta are made anew in each pass. The gradient of a t goes straight through to w. Norms and biases stay
+full.
 
 The game and the networks are those of `dcgan`. `pack` writes G with 2 bits a weight, and `open_packed` draws from that file.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 import copy
 import gzip
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,7 +133,7 @@ def open_packed(path: Path | str) -> PackedGenerator:
             ternarise(network, full=facts["full"])
         network = packed(network)
         network.load_state_dict(tensors, assign=True)
-    except (OSError, EOFError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, EOFError, zlib.error, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise GanvasError(f"{path}: no packed generator ({error}): write one with  run.system.pack(PATH)") from error
     return PackedGenerator(network, spec, facts["latent"], facts["width"], facts["full"]).eval()
 
@@ -181,7 +183,7 @@ class TernaryGan(System):
     def packed(self) -> PackedGenerator:
         """The generator that samples are drawn from, with 2 bits a weight. Raises GanvasError where its weights are full."""
         if not any(is_ternary(layer) for layer in convolutions(self.average).values()):
-            raise GanvasError("the weights of G are full, there is nothing to pack: train with  --set ternary=generator  or both")
+            raise GanvasError("the weights of G are full and cannot be packed: train with  --set ternary=generator  or both")
         config = self.config
         full = -1 if config.full_image_layer else None
         return PackedGenerator(packed(self.average), self.spec, config.latent_size, config.width, full).eval()
