@@ -54,7 +54,7 @@ def halves(count: int = 256) -> Dataset:
     return Dataset({"real": Field(SPEC, images)}, None, np.arange(count), np.zeros(count, bool), "halves", "")
 
 
-def played(system: Any, rounds: int) -> Engine:
+def played(system: Any, rounds: int) -> Any:
     engine = Engine(system, {"data": open_stream(halves(), system.feeds()["data"], 32, seed=0)}, seed=0)
     for _ in range(rounds):
         engine.play_round()
@@ -69,7 +69,7 @@ def away(images: Tensor) -> float:
     return float((images[:, None] - both).abs().mean((2, 3, 4)).amin(1).mean())
 
 
-def drawn(engine: Engine) -> Tensor:
+def drawn(engine: Any) -> Tensor:
     with engine.watching() as board:
         made: Tensor = board.sample(128, Noise(torch.Generator().manual_seed(5)))
         return made
@@ -123,7 +123,7 @@ def test_what_convolves_has_three_values_after_every_step() -> None:
             weight = layer.weight.detach()
             assert set(weight.sign().flatten().tolist()) <= {-1.0, 0.0, 1.0}
             assert len(weight.abs().unique()) <= 2, f"{name}: 0 and one scale"
-            hidden = layer.parametrizations.weight.original  # type: ignore[union-attr, index]
+            hidden: Any = layer.parametrizations.weight.original  # type: ignore[union-attr]
             assert len(hidden.abs().unique()) > 100, f"{name}: what is moved stays of full precision"
             size = hidden.abs()
             above = size > 0.7 * size.mean()

@@ -45,7 +45,7 @@ class _StraightThrough(torch.autograd.Function):
         return signs.mul_(scale)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (weight,) = context.saved_tensors
         return gradient * (weight.abs() <= LARGEST), None, None
 
@@ -59,7 +59,7 @@ class Ternary(nn.Module):
         self.threshold, self.rule = threshold, rule
 
     def forward(self, weight: Tensor) -> Tensor:
-        made: Tensor = _StraightThrough.apply(weight, self.threshold, self.rule)  # type: ignore[no-untyped-call]
+        made: Tensor = _StraightThrough.apply(weight, self.threshold, self.rule)
         return made
 
 
@@ -116,7 +116,7 @@ class PackedConvolution(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         weight = unpack(self.codes, self.shape, self.scale.dtype).mul_(self.scale)
-        apply = conv_transpose2d if self.transposed else conv2d
+        apply: Any = conv_transpose2d if self.transposed else conv2d
         return apply(maps, weight, self.bias, self.stride, self.padding)
 
 
@@ -127,9 +127,9 @@ def packed(network: nn.Module) -> nn.Module:
         if not is_ternary(layer):
             continue
         own = PackedConvolution(layer)
-        rule = layer.parametrizations.weight  # type: ignore[union-attr]
+        hidden: Any = layer.parametrizations.weight  # type: ignore[union-attr]
         with torch.no_grad():
-            signs, scale = signs_and_scale(rule.original, rule[0].threshold, rule[0].rule)  # type: ignore[index, union-attr]
+            signs, scale = signs_and_scale(hidden.original, hidden[0].threshold, hidden[0].rule)
             own.codes.copy_(pack(signs))
             own.scale.copy_(scale)
         parent, _, last = name.rpartition(".")

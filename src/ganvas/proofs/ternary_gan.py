@@ -22,7 +22,7 @@ SETTINGS: dict[str, Any] = {
 
 def learnt(task: Task, system: str) -> tuple[Run, dict[str, Any]]:
     """The same networks, rates, batches and rounds for both."""
-    settings = {"size": "32", "phantom_count": 2000} if task.phantom else {}
+    settings: dict[str, Any] = {"size": "32", "phantom_count": 2000} if task.phantom else {}
     return trained(task, system, SETTINGS, **settings)
 
 

@@ -131,11 +131,11 @@ def open_packed(path: Path | str) -> PackedGenerator:
         with torch.device("meta"):
             network = ConvolutionalGenerator(facts["latent"], spec.shape, facts["width"])
             ternarise(network, full=facts["full"])
-        network = packed(network)
-        network.load_state_dict(tensors, assign=True)
+        small = packed(network)
+        small.load_state_dict(tensors, assign=True)
     except (OSError, EOFError, zlib.error, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise GanvasError(f"{path}: no packed generator ({error}): write one with  run.system.pack(PATH)") from error
-    return PackedGenerator(network, spec, facts["latent"], facts["width"], facts["full"]).eval()
+    return PackedGenerator(small, spec, facts["latent"], facts["width"], facts["full"]).eval()
 
 
 class TernaryGan(System):
