@@ -45,6 +45,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "biggan-32": ("biggan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
     "infogan-32": ("infogan", ImageSpec(1, 32, 32), {}),
     "gon-32": ("gon", ImageSpec(1, 32, 32), {}),
+    "ternary-gan-32": ("ternary-gan", ImageSpec(1, 32, 32), {}),
     "semi-gan-32": ("semi-gan", ImageSpec(1, 32, 32, classes=("a", "b", "unlabelled")), {}),
     "stylegan2-32": ("stylegan2", ImageSpec(1, 32, 32), {}),
     "stylegan2-64": ("stylegan2", ImageSpec(3, 64, 64), {}),
