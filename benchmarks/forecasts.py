@@ -46,8 +46,8 @@ MARK = 1.5
 MB = 2**20
 # Phantoms, and folders and files that proofs draw for themselves (`DRAWN`).
 DATA = {
-    "acgan": "chest", "anogan": "brain:t1", "biggan": "chest", "cgan": "chest", "cogan": "brain", "cyclegan": "brain",
-    "dcgan": "chest", "discogan": "brain", "dtn": "digits", "gan": "patterns", "gan-3d": "solids",
+    "acgan": "chest", "anime": "faces", "anogan": "brain:t1", "biggan": "chest", "cgan": "chest", "cogan": "brain",
+    "cyclegan": "brain", "dcgan": "chest", "discogan": "brain", "dtn": "digits", "gan": "patterns", "gan-3d": "solids",
     "gan-cls": "captions", "latent-gan-3d": "solids", "lsgan": "chest", "mad-gan": "sensors", "netgan": "communities",
     "pix2pix": "walls", "pixeldtgan": "figures", "semi-gan": "few labels", "seqgan": "melodies", "spade": "streets",
     "srgan": "chest", "stargan": "faces", "stylegan2": "chest", "wavegan": "words", "wgan-gp": "chest",

@@ -80,11 +80,15 @@ def auto(situation: Situation) -> dict[str, Any]:
     picture = situation.spec["picture"]
     width = widest(situation, WANTED, lambda width: WORK_PER_PICTURE * width**2 * picture.height * picture.width)
     quick = width < 64
-    steps = {"generator_learning_rate": 1e-3, "discriminator_learning_rate": 5e-4, "batch_size": 32} if quick else {}
+    steps = {
+        "generator_learning_rate": 2e-3, "discriminator_learning_rate": 1e-3, "adversarial_weight": 3.0, "penalty_weight": 2.0,
+        "ema_half_life": 2_000.0, "batch_size": 32,
+    }  # fmt: skip
     return {
         "width": width, "blocks": 3 if quick else 16, "discriminator_width": max(16, width // 2),
-        "discriminator_blocks": 1 if quick else 2, "doublings": min(3, int(math.log2(min(picture.height, picture.width) / 4))),
-        "augment": ("translation",) if situation.records < 5_000 else (), **steps,
+        "discriminator_blocks": 1 if quick else 2,
+        "doublings": max(0, min(3, int(math.log2(min(picture.height, picture.width) / 6)))),  # blocks see 6 pixels or more
+        "augment": ("translation",) if situation.records < 5_000 and width > min(WANTED) else (), **(steps if quick else {}),
     }  # fmt: skip
 
 
