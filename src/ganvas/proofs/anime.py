@@ -124,8 +124,8 @@ PROOF = Proof(
     metric="share of attributes that samples show as asked for, as a reader of real pictures sees it, mean over attributes",
     direction=HIGHER,
     mark=(
-        f"with every seed at least {RIGHT:.2f} and not collapsed, where the same seed without the penalty is collapsed: samples "
-        f"asked for the same differ less than {COLLAPSED:g} times as much as real pictures that show the same"
+        f"with every seed at least {RIGHT:.2f} and not collapsed, where the same seed without the penalty is collapsed: "
+        f"samples asked for the same differ less than {COLLAPSED:g} times as much as real pictures that show the same"
     ),
     met=met,
     arms={

@@ -43,7 +43,8 @@ CARD = {
     "paper": "arXiv 1708.05509",
     "summary": "new pictures that show what you ask for by name: hair, glasses, any attribute of a table",
     "data": {"picture": "image", "attributes": "table"},
-    "aliases": ["anime-characters", "srresnet-dragan"],
+    "suits": {"table": "choices"},
+    "aliases": ["anime-characters"],
 }
 
 KEPT = 4096  # rows of the table that are remembered: what is shown together, for samples that leave it open
