@@ -34,15 +34,20 @@ from ganvas.kinds.image.spec import ImageSpec
 from ganvas.kinds.series.spec import SeriesSpec
 from ganvas.kinds.solid.spec import SolidSpec
 from ganvas.kinds.sound.spec import SoundSpec
+from ganvas.kinds.table.spec import CLASS, TableSpec
 from ganvas.presets import Situation
 from ganvas.registry import load_system
 from ganvas.specs import REAL
 
 AIM = 0.20
+TAGS = TableSpec(
+    ("a", "b"), (CLASS, CLASS), (("p", "q", "r"), ("x", "y", "z")), (0.0, 0.0), (1.0, 1.0), (False, False), (-1, -1)
+)
 BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "dcgan-64": ("dcgan", ImageSpec(1, 64, 64), {}),
     "acgan-32": ("acgan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
     "biggan-32": ("biggan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
+    "anime-32": ("anime", {"picture": ImageSpec(3, 32, 32), "attributes": TAGS}, {}),
     "infogan-32": ("infogan", ImageSpec(1, 32, 32), {}),
     "gon-32": ("gon", ImageSpec(1, 32, 32), {}),
     "ternary-gan-32": ("ternary-gan", ImageSpec(1, 32, 32), {}),
@@ -73,11 +78,13 @@ OUTSIDE = ("foreach", "_fused", "optimizer", "lerp", "index", "grid_sampl", "ran
 
 
 def noise(spec: Any, rng: np.random.Generator) -> np.ndarray:
-    """512 random records in file units: bytes, sounds, series within their range, solids a tenth full."""
+    """512 random records in file units: bytes, sounds, series within their range, solids a tenth full, rows of classes."""
     if spec.kind == "sound":
         return rng.uniform(-1, 1, (512, spec.length, spec.channels)).astype(np.float32)
     if spec.kind == "series":
         return rng.uniform(-1, 1, (512, *spec.shape)).astype(np.float32)
+    if spec.kind == "table":
+        return np.stack([rng.integers(0, len(own), 512) for own in spec.categories], 1).astype(np.float32)
     if spec.kind == "solid":
         return (rng.random((512, *spec.shape[1:])) < 0.1).astype(np.uint8)
     return rng.integers(0, 256, (512, spec.height, spec.width, spec.channels), dtype=np.uint8)

@@ -57,6 +57,24 @@ class TakesCodes(Protocol):
 
 
 @runtime_checkable
+class TakesAttributes(Protocol):
+    """Makes records that show named attributes as they are asked for. Systems that do offer `Samples` as well, with a further
+    keyword: `sample(..., shown: Tensor | None = None)`, (count, attributes) int64, the index of every attribute's value; None
+    draws them from what was learnt."""
+
+    described: str
+    """The field whose columns are the attributes."""
+
+    def attributes(self) -> Mapping[str, tuple[str, ...]]:
+        """What may be asked for: attribute -> its values."""
+        ...
+
+    def learnt_rows(self) -> Tensor:
+        """What records that were learnt from show (N, attributes) int64, -1 where it is not known; of many the latest."""
+        ...
+
+
+@runtime_checkable
 class Translates(Protocol):
     """Turns a record of one class into one of another, or one field into another; sides are multiples of `multiple`, or,
     where that is 0, those of training.

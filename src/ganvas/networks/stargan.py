@@ -4,69 +4,16 @@ discriminator that reads them, and the codes of both. Not for the game: `systems
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from ..errors import GanvasError, did_you_mean
+from ..errors import GanvasError
 from .blocks import convolution
 from .convolutional import SMALLEST_SIDE
 
 SKIPS = ("none", "features", "mask")
 LABELS = ("input", "norms")
 DEEPEST = 6  # of the paper, at 128 pixels
-
-
-@dataclass(frozen=True)
-class Column:
-    """An attribute: its values, its place in the codes, and in the tensors of the table (`gap`: of the state `missing`)."""
-
-    name: str
-    values: tuple[str, ...]
-    start: int
-    place: int
-    gap: int | None
-
-    @property
-    def own(self) -> slice:
-        return slice(self.start, self.start + len(self.values))
-
-
-def columns_of(spec: Any, wanted: tuple[str, ...]) -> list[Column]:
-    """The columns of a table that can be learnt. Raises GanvasError for one that it has not, and for numbers."""
-    values = {name: own for name, own in zip(spec.names, spec.categories, strict=True) if len(own) > 1}
-    for name in wanted:
-        if name not in spec.names:
-            raise GanvasError(f"stargan: no column '{name}'{did_you_mean(name, list(values))}: there are {', '.join(values)}")
-        if name not in values:
-            raise GanvasError(f"stargan: '{name}' has no values to choose from: columns that have are {', '.join(values)}")
-    if not values:
-        raise GanvasError(
-            "stargan needs a column of words or of few whole numbers, and the table has none: add one (glasses: yes, no)"
-        )
-    places = {part.name: part for part in spec.parts if part.type != "missing"}
-    gaps = {part.name: part.start for part in spec.parts if part.type == "missing"}
-    found: list[Column] = []
-    for name in wanted or values:
-        found.append(Column(name, values[name], sum(len(c.values) for c in found), places[name].start, gaps.get(name)))
-    return found
-
-
-def codes_of(columns: Sequence[Column], attributes: Tensor) -> Tensor:
-    """Rows of a table (B, D) in the form of the game -> codes (B, values of all columns): 1 at the value, 0 throughout where it
-    is not known."""
-    found = []
-    for column in columns:
-        if len(column.values) == 2:
-            on = attributes[:, column.place, None]
-            own = torch.cat([1 - on, on], 1)
-            found.append(own if column.gap is None else own * (1 - attributes[:, column.gap, None]))
-        else:
-            found.append(attributes[:, column.place : column.place + len(column.values)])
-    return torch.cat(found, 1)
 
 
 class Told(nn.Module):

@@ -16,7 +16,7 @@ from ..files import write_atomically
 from ..kinds import decode, format_named, kind_of
 from ..kinds.facets import Deep, Levelled
 from ..uses import Use, Work, build_options, drawing, find_use, pieces_of, uses_of
-from ..uses.sample import codes_known, moves_of
+from ..uses.sample import attributes_known, codes_known, moves_of
 from ..version import __version__
 from .given import GivenField, given_fields, sorted_out
 from .load import Run
@@ -45,7 +45,7 @@ def draw(
     **options: Any,
 ) -> dict[str, Any]:
     """Draw `count` records (64, or one graph) and write them. Returns count, folder, files, grid, format, shape, dtype, labels,
-    codes, notes.
+    codes, attributes, notes.
 
     loudness: of sound, `peak:-1` or `rms:-20` in dB of full scale, or `lufs:-16`; None leaves it as it is made. moves: along
     directions with names, in standard deviations (`ganvas.inference.directions`). fields: by which records are asked for, as
@@ -53,10 +53,11 @@ def draw(
     (`ganvas.uses`); options: further ones of that use.
     label: of all records; without it a system that takes labels makes the classes in turn. The class of each record then
     stands in its file's name and in `labels.csv` (in the file itself for .npz and CSV), and labels is the list of them, else
-    None. The codes of systems that found some stand in `codes.csv` likewise. out: a folder that is absent or empty; by default
+    None. The codes of systems that found some stand in `codes.csv` likewise, and what attributes samples were asked to show in
+    `attributes.csv`. out: a folder that is absent or empty; by default
     `generated` in the run, or `generated-2` ... when that is used. overwrite: replace what ganvas wrote into the folder before.
-    Raises GanvasError for an unknown label, code or direction, a format that cannot hold the records, a used folder, or one
-    that is no run.
+    Raises GanvasError for an unknown label, code, attribute or direction, a format that cannot hold the records, a used folder,
+    or one that is no run.
     """
     import numpy as np
 
@@ -87,7 +88,7 @@ def draw(
     chosen = format_named(kind, format or str(getattr(spec, "format", kind.formats[0])))
     if isinstance(kind, Deep):
         spec = kind.stored(spec, chosen, depth)
-    records, labels, codes, notes = _made(use, work, chosen_options, beside, getattr(spec, "depth", None))
+    records, labels, beside_each, notes = _made(use, work, chosen_options, beside, getattr(spec, "depth", None))
     notes = [*run.notes, *notes]
     if loudness is not None and isinstance(kind, Levelled):
         records, told = kind.loudness(records, spec, loudness)
@@ -95,7 +96,7 @@ def draw(
     kept, told = filled(kind, records, str(run.record.path))
     records, notes = records[kept], notes + told
     labels = None if labels is None else [label for label, own in zip(labels, kept, strict=True) if own]
-    codes = {name: values[kept] for name, values in codes.items()}
+    beside_each = {key: {name: values[kept] for name, values in own.items()} for key, own in beside_each.items()}
     usual = run.record.path / "generated"
     target = Path(out) if out is not None else usual if overwrite else free_name(usual)
     with results(target, "sample", overwrite=overwrite) as place:
@@ -103,9 +104,8 @@ def draw(
         files = kind.write(records, spec, place, format=chosen, depth=depth, note=note)
         if labels is not None:
             files = _labelled(files, labels, place, chosen)
-        if codes:
-            columns = {f"code {name}": [f"{value:.6g}" for value in values] for name, values in codes.items()}
-            _told(files, "codes", np.stack(list(codes.values()), 1), columns, place, chosen)
+        for key, own in beside_each.items():
+            _told(files, key, np.stack(list(own.values()), 1), _columns(key, own), place, chosen)
         save_picture(place / "grid.png", kind.picture(records[: kind.says.shown], spec))
     return {
         "count": len(records),
@@ -116,15 +116,19 @@ def draw(
         "shape": list(records.shape[1:]),
         "dtype": str(records.dtype),
         "labels": labels,
-        "codes": {name: values.tolist() for name, values in codes.items()} or None,
+        **{
+            key: {name: values.tolist() for name, values in beside_each[key].items()} if key in beside_each else None
+            for key in ("codes", "attributes")
+        },
         "notes": notes,
     }
 
 
 def _made(
     use: Use, work: Work, options: Any, beside: Mapping[str, GivenField], depth: int | None
-) -> tuple[Any, list[str] | None, dict[str, Any], list[str]]:  # fmt: skip
-    """(records in file units, the class of each by name where it was asked for one, codes (N,) by name, notes)."""
+) -> tuple[Any, list[str] | None, dict[str, dict[str, Any]], list[str]]:  # fmt: skip
+    """(records in file units, the class of each by name where it was asked for one, what else stands beside each: `codes` and
+    `attributes`, values (N,) by name, notes)."""
     import numpy as np
     import torch
 
@@ -134,8 +138,13 @@ def _made(
         made = use.run(work, tensors, options)
         records = np.concatenate([decode(piece, work.spec, depth) for piece in pieces_of(made[work.main])])
     labels = [str(work.spec.classes[index]) for index in made["label"].tolist()] if "label" in made else None
-    codes = dict(zip(codes_known(work), made["codes"].double().numpy().T, strict=True)) if "codes" in made else {}
-    return records, labels, codes, [note for pieces in given.values() for piece in pieces for note in piece.notes]
+    beside_each: dict[str, dict[str, Any]] = {}
+    if "codes" in made:
+        beside_each["codes"] = dict(zip(codes_known(work), made["codes"].double().numpy().T, strict=True))
+    if "shown" in made:
+        known = zip(attributes_known(work).items(), made["shown"].numpy().T, strict=True)
+        beside_each["attributes"] = {name: np.array(values)[own] for (name, values), own in known}
+    return records, labels, beside_each, [note for pieces in given.values() for piece in pieces for note in piece.notes]
 
 
 def reading(run: Run, *, fitted: bool, seed: int = 0) -> dict[str, Any]:
@@ -156,9 +165,9 @@ def _note(run: Run, seed: int, options: Any) -> dict[str, str]:
     rounds = str(run.manifest.get("round", ""))
     note = {"system": run.record.card.name, "ganvas": __version__, "seed": str(seed), "round": rounds}
     moves = moves_of(getattr(options, "move", ()))
-    codes = ", ".join(getattr(options, "code", ()))
+    asked = {"code": ", ".join(getattr(options, "code", ())), "attributes": ", ".join(getattr(options, "attributes", ()))}
     note |= {"moved": ", ".join(f"{name} {amount:+g}" for name, amount in moves.items())} if moves else {}
-    return {**note, "code": codes} if codes else note
+    return {**note, **{key: words for key, words in asked.items() if words}}
 
 
 def _labelled(files: list[Path], labels: list[str], place: Path, format: str) -> list[Path]:
@@ -210,6 +219,13 @@ def _told(
     write_atomically(
         place / f"{name}.csv", _table(["file", *columns], ((path.name, *row) for path, row in zip(files, rows, strict=True)))
     )
+
+
+def _columns(key: str, values: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Columns of a table of codes or attributes, as text."""
+    if key == "codes":
+        return {f"code {name}": [f"{value:.6g}" for value in own] for name, own in values.items()}
+    return {name: own.tolist() for name, own in values.items()}
 
 
 def _table(header: Sequence[str], rows: Any) -> bytes:

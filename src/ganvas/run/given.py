@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..config import knobs
 from ..errors import DataError, GanvasError, did_you_mean
 from ..kinds import kind_of
 from ..kinds.facets import Piece, Reads, Worded
@@ -91,7 +92,9 @@ def given_fields(use: Use, work: Work, given: Mapping[str, str], settings: Mappi
 
 
 def sorted_out(use: Use, work: Work, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """(options, fields) of what a user gave by name."""
-    taken = [*list(work.fields)[1:], *fields_taken(use, work.system, work.fields)[1]]
+    """(options, fields) of what a user gave by name. A name that is both is an option, where the use takes no such field."""
+    needed = fields_taken(use, work.system, work.fields)[1]
+    own = {knob.name for knob in knobs(use.Options)} - set(needed)
+    taken = {*list(work.fields)[1:], *needed} - own
     fields = {name: value for name, value in given.items() if name in taken}
     return {name: value for name, value in given.items() if name not in fields}, fields

@@ -258,6 +258,7 @@ class Run:
         depth: int | None = None,
         moves: Mapping[str, float] | None = None,
         codes: Mapping[str, float] | None = None,
+        attributes: Mapping[str, str] | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> Any:
         """`count` new records in file units: images (N, H, W, C) in uint8/uint16/float32, points (N, D) float32.
@@ -265,9 +266,10 @@ class Run:
         label: a class name or index, for systems that take one; without it they make the classes in turn (`labels_for`).
         depth: 8, 16 or 32 bits, the data's own by default.
         moves: by how many standard deviations latents are moved along directions with names, such as {"brightness": 2}
-        (`ganvas.inference.directions`). codes: of systems that found some, as {"0": 3, "1": 2.0}. fields: what is asked for
-        besides, as {"caption": "a red bird"} or arrays, which are taken in turn. Raises GanvasError for a label, a code or a
-        direction the run does not know.
+        (`ganvas.inference.directions`). codes: of systems that found some, as {"0": 3, "1": 2.0}. attributes: of systems that
+        learnt some, as {"hair": "blue"}; others are as the records have them that were learnt from. fields: what is asked for
+        besides, as {"caption": "a red bird"} or arrays, which are taken in turn. Raises GanvasError for a label, a code, an
+        attribute or a direction the run does not know.
         """
         import numpy as np
 
@@ -282,7 +284,14 @@ class Run:
         use, work = find_use(self.system, "sample"), self.work(seed)
         move = tuple(f"{name}={amount!r}" for name, amount in (moves or {}).items())
         code = tuple(f"{name}={value!r}" for name, value in (codes or {}).items())
-        asked = {"count": count, "label": None if label is None else str(label), "move": move, "code": code}
+        shown = tuple(f"{name}={value}" for name, value in (attributes or {}).items())
+        asked = {
+            "count": count,
+            "label": None if label is None else str(label),
+            "move": move,
+            "code": code,
+            "attributes": shown,
+        }
         options = build_options(use, asked)
         given = {name: work.encode(self.field(name, value), work.fields[name]) for name, value in (fields or {}).items()}
         made = use.run(work, given, options)

@@ -10,48 +10,28 @@ import numpy as np
 
 from ..capabilities import Edits
 from ..config import knob
-from ..errors import GanvasError, did_you_mean
+from ..errors import GanvasError
 from ..kinds import kind_of
-from ..kinds.facets import Columned, Seen
-from ..store.listing import some
+from ..kinds.facets import Seen
 from . import Fields, Judged, Use, UseSays, Work, first_of
-from .judging import as_given, at_most, decoded, held_rows, in_pieces
+from .asking import attribute_example, attributes_asked, attributes_told, read_right, reader_for, shown_by
+from .judging import as_given, decoded, held_rows, in_pieces
 
 if TYPE_CHECKING:
     from ..metrics.measure import Measure
     from ..store.records import Dataset
 
-MOST_READ = 4000  # training records that the reader of attributes learns from
-
 
 @dataclass(frozen=True)
 class Options:
-    change: tuple[str, ...] = knob((), "NAME=VALUE: an attribute to change, as in glasses=round; may be given several times")
+    change: tuple[str, ...] = knob(
+        (), "NAME=VALUE: an attribute to change, as in glasses=round, several with commas or one by one"
+    )
 
 
 def changes_of(work: Work, words: Sequence[str]) -> dict[str, str]:
     """`glasses=round` -> {"glasses": "round"}. Raises GanvasError for what the run did not learn, in one line."""
-    known = work.system.attributes()
-    told = "; ".join(f"{name}: {', '.join(values)}" for name, values in list(known.items())[:8])
-    changes: dict[str, str] = {}
-    for word in words:
-        name, equals, value = (part.strip() for part in word.partition("="))
-        if not equals or not value:
-            raise GanvasError(f"--change '{word}' is not NAME=VALUE, as in  --change {_example(known)}")
-        if name not in known:
-            raise GanvasError(f"--change {word}: no attribute '{name}'{did_you_mean(name, list(known))}: this run has {told}")
-        if value not in known[name]:
-            close = did_you_mean(value, list(known[name]))
-            raise GanvasError(f"--change {word}: {name} is never '{value}'{close}: it is one of {some(list(known[name]), 12)}")
-        if changes.get(name, value) != value:
-            raise GanvasError(f"--change: {name} cannot be {changes[name]} and {value}: give one of them")
-        changes[name] = value
-    return changes
-
-
-def _example(known: Mapping[str, Sequence[str]]) -> str:
-    name, values = next(iter(known.items()))
-    return f"{name}={values[-1]}"
+    return attributes_asked("change", work.system.attributes(), words)
 
 
 def run(work: Work, given: Fields, options: Options) -> Fields:
@@ -63,8 +43,7 @@ def tell(work: Work, options: Options) -> str:
     changes = changes_of(work, options.change)
     if not changes:
         known = work.system.attributes()
-        told = "; ".join(f"{name}: {', '.join(values)}" for name, values in list(known.items())[:8])
-        raise GanvasError(f"change what? Add  --change {_example(known)}  ({told})")
+        raise GanvasError(f"change what? Add  --change {attribute_example(known)}  ({attributes_told(known)})")
     return "edited: " + ", ".join(f"{name}={value}" for name, value in changes.items())
 
 
@@ -74,19 +53,6 @@ def trials(work: Work) -> list[dict[str, Any]]:
 
 
 # Judging
-
-
-def shown_by(work: Work, dataset: Dataset, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Of each attribute of the run, the index of the value that records have (N,), -1 where it is not known."""
-    part = dataset.fields[work.system.described]
-    kind = kind_of(part.spec.kind)
-    assert isinstance(kind, Columned)
-    cells = kind.cells(np.asarray(part.values[rows]), part.spec)
-    found = {}
-    for name, values in work.system.attributes().items():
-        index = {value: place for place, value in enumerate(values)}
-        found[name] = np.array([index.get(cell, -1) for cell in cells[name]], np.int64)
-    return found
 
 
 def asked_of(work: Work, shown: Mapping[str, np.ndarray]) -> list[tuple[str, int]]:
@@ -135,16 +101,14 @@ def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options
 def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
     """Whether edits of held-out records show what was asked for and still show the rest, by a reader that learnt from real
     training records alone; its own errors on real records stand beside."""
-    from ..metrics.attributes import attribute_reader
     from ..metrics.measure import Measure
 
     if not isinstance(kind_of(dataset.spec.kind), Seen):
         return {}
     rows = held_rows(dataset, count, work.seed, USE.says.doing)
-    train = at_most(dataset.train_indices(), MOST_READ, work.seed)
     given = np.asarray(dataset.values[rows])
     shown = shown_by(work, dataset, rows)
-    reader = attribute_reader(np.asarray(dataset.values[train]), shown_by(work, dataset, train), seed=work.seed)
+    reader = reader_for(work, dataset)
     asked = asked_of(work, shown)
     before, after = reader(given), reader(edited(work, given, asked))
 
@@ -157,7 +121,7 @@ def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
 
     right, names = as_asked(after), np.array([name for name, _ in asked])
     by = {str(name): round(float(right[names == name].mean()), 4) for name in np.unique(names)}
-    read = float(np.mean([(before[name] == own)[own >= 0].mean() for name, own in shown.items() if (own >= 0).any()]))
+    read = float(np.mean(list(read_right(before, shown).values())))
     words = "the given records as they are"
     protocol = f"reader=cnn of real training records/n={len(rows)}/held out"
     beside = {"input": {"value": float(as_asked(before).mean()), "words": words}}

@@ -1,5 +1,5 @@
 """Sample: new records from noise, of a class where the system takes labels, of a caption where it takes captions, of
-codes where it has found some."""
+codes where it has found some, with named attributes where it learnt from a table of these."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..capabilities import Code, Samples, TakesCodes
+from ..capabilities import Code, Samples, TakesAttributes, TakesCodes
 from ..config import knob
 from ..errors import GanvasError, did_you_mean
+from ..kinds import kind_of
+from ..kinds.facets import Seen
 from . import ALL, Fields, Judged, Use, UseSays, Work, fields_taken
-from .judging import at_most, decoded, only
+from .asking import asked_by_name, attributes_asked, read_right, reader_for, shown_by
+from .judging import at_most, decoded, held_rows, only
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..metrics.measure import Measure
     from ..store.records import Dataset
 
 
@@ -29,6 +33,11 @@ class Options:
         (),
         "NAME=VALUE: a code to ask for, as in 0=3 or 1=+2, several with commas or one by one (systems that find codes by "
         "themselves; default: of categories each in turn, of others what comes)",
+    )
+    attributes: tuple[str, ...] = knob(
+        (),
+        "NAME=VALUE: an attribute to show, as in hair=blue or glasses=on, several with commas or one by one (systems that "
+        "learnt new records with a table; default: as the records have them that were learnt from)",
     )
     move: tuple[str, ...] = knob(
         (),
@@ -93,24 +102,18 @@ def codes_asked(work: Work, words: Sequence[str]) -> dict[str, float]:
         f"{name}: {'one of' if known[name].values else 'a number from'} {low:g} to {high:g}"
         for name, (low, high) in ranges.items()
     )
-    asked: dict[str, float] = {}
-    for word in (part.strip() for own in words for part in own.split(",")):
-        name, equals, text = (part.strip() for part in word.partition("="))
-        if not equals or not text:
-            raise GanvasError(f"--code '{word}' is not NAME=VALUE, as in  --code {next(iter(known))}=1; codes: {told}")
-        if name not in known:
-            raise GanvasError(f"--code {word}: no code '{name}'{did_you_mean(name, list(known))}; codes: {told}")
+
+    def value(word: str, name: str, text: str) -> float:
         low, high = ranges[name]
         try:
-            value = float(text)
+            found = float(text)
         except ValueError:
-            value = float("nan")
-        if not low <= value <= high or (known[name].values and value != int(value)):
+            found = float("nan")
+        if not low <= found <= high or (known[name].values and found != int(found)):
             raise GanvasError(f"--code {word}: '{text}' is no value of code {name}; codes: {told}")
-        if asked.get(name, value) != value:
-            raise GanvasError(f"--code: {name} cannot be {asked[name]:g} and {value:g}: give one of them")
-        asked[name] = value
-    return asked
+        return found
+
+    return asked_by_name("code", words, list(known), "code", f"; codes: {told}", f"{next(iter(known), '0')}=1", value)
 
 
 def codes_of(work: Work, count: int, words: Sequence[str] = ()) -> np.ndarray | None:
@@ -133,6 +136,44 @@ def codes_of(work: Work, count: int, words: Sequence[str] = ()) -> np.ndarray | 
     return codes
 
 
+def attributes_known(work: Work) -> dict[str, tuple[str, ...]]:
+    """The attributes that samples may be asked for, each with its values; none where the system takes none."""
+    return dict(work.system.attributes()) if isinstance(work.system, TakesAttributes) else {}
+
+
+def attributes_wanted(work: Work, words: Sequence[str]) -> dict[str, str]:
+    """`hair=blue,glasses=on` -> {"hair": "blue", "glasses": "on"}. Raises GanvasError for what the run did not learn."""
+    known = attributes_known(work)
+    if words and not known:
+        raise GanvasError(f"'{work.name}' knows no attributes: leave --attributes out (--move changes a property by its name)")
+    return attributes_asked("attributes", known, words) if known else {}
+
+
+def attributes_of(work: Work, count: int, words: Sequence[str] = ()) -> np.ndarray | None:
+    """What samples are to show (count, attributes) int64, indices of values; None for a system without attributes.
+
+    What is not asked for is drawn from records that were learnt from: from those that show what is asked for, where there are
+    any, so that things stand together as they do there. The first are the same whatever the count. Raises GanvasError as
+    `attributes_wanted`.
+    """
+    asked, known = attributes_wanted(work, words), attributes_known(work)
+    if not known:
+        return None
+    rows = work.system.learnt_rows().cpu().numpy()
+    places = {name: place for place, name in enumerate(known)}
+    told = {places[name]: known[name].index(value) for name, value in asked.items()}
+    fit = np.all([rows[:, place] == value for place, value in told.items()], 0) if told else np.ones(len(rows), bool)
+    pool = rows[fit] if fit.any() else rows
+    numbers = np.random.default_rng([work.seed, 0xA77]).uniform(size=(count, 1 + len(known)))
+    shown = pool[(numbers[:, 0] * len(pool)).astype(int)] if len(pool) else np.full((count, len(known)), -1)
+    for name, place in places.items():  # what is not known of a record comes from another, before training from none
+        own = rows[rows[:, place] >= 0, place]
+        own = own if len(own) else np.arange(len(known[name]))
+        drawn = own[(numbers[:, 1 + place] * len(own)).astype(int)]
+        shown[:, place] = told.get(place, np.where(shown[:, place] >= 0, shown[:, place], drawn))
+    return shown.astype(np.int64)
+
+
 def moves_of(words: Sequence[str]) -> dict[str, float]:
     """`brightness=+2` -> {"brightness": 2.0}. Raises GanvasError."""
     moves = {}
@@ -149,10 +190,12 @@ def moves_of(words: Sequence[str]) -> dict[str, float]:
 
 def run(work: Work, given: Fields, options: Options) -> Fields:
     """given: fields by which records are asked for, (n, ...) each, that are taken in turn. The records come in pieces, drawn as
-    they are asked for; `label` stands beside them where the system takes labels, `codes` (n, codes) where it has codes."""
+    they are asked for; beside them stand `label` where the system takes labels, `codes` (n, codes) where it has codes, and
+    `shown` (n, attributes) where it takes attributes."""
     import torch
 
     labels, codes = labels_of(work, options.count, options.label), codes_of(work, options.count, options.code)
+    shown = attributes_of(work, options.count, options.attributes)
     moves = moves_of(options.move)
     move = None
     if moves:
@@ -166,6 +209,8 @@ def run(work: Work, given: Fields, options: Options) -> Fields:
     beside: Fields = {} if labels is None else {"label": torch.from_numpy(labels)}
     if codes is not None:
         fields["codes"] = beside["codes"] = torch.from_numpy(codes).to(work.dtype)
+    if shown is not None:
+        fields["shown"] = beside["shown"] = torch.from_numpy(shown)
     return {work.main: drawn(work, options.count, labels, move, fields), **beside}
 
 
@@ -184,7 +229,9 @@ def drawn(
 def tell(work: Work, options: Options) -> str:
     told = "drawn" if options.label is None else f"drawn as {options.label}"
     asked = codes_asked(work, options.code)
-    return told + (f" of code {coded(asked)}" if asked else "")
+    told += f" of code {coded(asked)}" if asked else ""
+    wanted = attributes_wanted(work, options.attributes)
+    return told + (f" with {', '.join(f'{name}={value}' for name, value in wanted.items())}" if wanted else "")
 
 
 def coded(asked: Mapping[str, float]) -> str:
@@ -193,9 +240,11 @@ def coded(asked: Mapping[str, float]) -> str:
 
 
 def trials(work: Work) -> list[dict[str, Any]]:
-    """As it comes, and each code at its ends."""
+    """As it comes, each code at its ends, and each attribute with its first and its last value."""
     ends = [(name, value) for name, code in codes_known(work).items() for value in ends_of(code)]
-    return [{}, *({"code": (f"{name}={value:g}",)} for name, value in ends)]
+    values = [(name, value) for name, own in attributes_known(work).items() for value in (own[0], own[-1])]
+    codes = [{"code": (f"{name}={value:g}",)} for name, value in ends]
+    return [{}, *codes, *({"attributes": (f"{name}={value}",)} for name, value in values)]
 
 
 def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options) -> Judged:
@@ -226,6 +275,26 @@ def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options
     return Judged(sides[0], sides[1], dataset, labels)
 
 
+def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
+    """Of a system that takes attributes: whether samples show what held-out records show and they were asked for, by a reader
+    that learnt from real training records alone; its own errors on real records stand beside."""
+    import torch
+
+    from ..metrics.measure import Measure
+
+    if not attributes_known(work) or not isinstance(kind_of(dataset.spec.kind), Seen):
+        return {}
+    rows = np.resize(held_rows(dataset, count, work.seed, USE.says.doing), count)
+    shown = shown_by(work, dataset, rows)
+    fields = {"shown": torch.from_numpy(np.stack(list(shown.values()), 1))}
+    made = decoded(work, list(drawn(work, count, None, None, fields)))
+    reader = reader_for(work, dataset)
+    by, real = read_right(reader(made), shown), read_right(reader(np.asarray(dataset.values[rows])), shown)
+    more = {"by_attribute": {name: round(value, 4) for name, value in by.items()}, "real": float(np.mean(list(real.values())))}
+    protocol = f"share of attributes read as asked for/reader=cnn of real training records/n={count}"
+    return {"attributes_as_asked": Measure(float(np.mean(list(by.values()))), protocol, more=more)}
+
+
 USE = Use(
     verb="sample",
     done="drawn",
@@ -238,6 +307,7 @@ USE = Use(
     tell=tell,
     trials=trials,
     judge=judge,
+    measure=measure,
     says=UseSays(
         purpose="drawing new records from noise",
         doing="drawing",

@@ -26,7 +26,8 @@ from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
-from ganvas.networks.stargan import LABELS, SKIPS, Column, EditGenerator, ReadingDiscriminator, codes_of, columns_of, deepest
+from ganvas.networks.columns import Column, codes_of, columns_of
+from ganvas.networks.stargan import LABELS, SKIPS, EditGenerator, ReadingDiscriminator, deepest
 from ganvas.objectives.penalties import interpolation_penalty
 from ganvas.objectives.schedules import linear_decay
 from ganvas.optim import optimiser
@@ -100,7 +101,7 @@ class StarGan(System):
 
     def __init__(self, spec: Any, config: Any) -> None:
         picture = spec["picture"]
-        self._columns = columns_of(spec["attributes"], config.attributes)
+        self._columns = columns_of(spec["attributes"], config.attributes, "stargan")
         depth = deepest(picture.height, picture.width, config.patch_depth)
         names = tuple(column.name for column in self._columns)
         wide = config.discriminator_width or config.width
