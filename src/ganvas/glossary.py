@@ -42,6 +42,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "dropout": ("drop", "dropout_rate"),
     "discriminator_batch_norm": ("d_batchnorm", "bn_d"),
     "generator_batch_norm": ("g_batchnorm", "bn_g"),
+    "attributes": ("selected_attrs",),
     "truncation": ("psi", "truncation_psi"),
     "search_steps": ("steps", "iterations", "n_iter", "num_steps"),
     "search_learning_rate": ("step_size", "search_lr"),

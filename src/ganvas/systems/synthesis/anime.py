@@ -58,7 +58,7 @@ class Config:
     blocks: int = knob(16, "residual blocks of G", low=0, high=64)
     doublings: int = knob(3, "sub-pixel convolutions of G: its blocks work on maps 2^this times smaller", low=0, high=6)
     discriminator_width: int = knob(32, "channels of D's first layer; doubles with each halving", low=1, high=1024)
-    discriminator_blocks: int = knob(2, "residual blocks of D at each size", low=0, high=16)
+    discriminator_blocks: int = knob(2, "the same of D, at each size", low=0, high=16)
     adversarial_weight: float = knob(0.0, "weight of real or not against the tags (l_adv); 0: the number of tags", low=0.0)
     tag_weight: float = knob(1.0, "weight of the tags (l_cls); 0: nobody tells G what a tag looks like", low=0.0)
     penalty_weight: float = knob(0.5, "weight of the gradient penalty (l_gp); 0: none", low=0.0)
