@@ -53,6 +53,19 @@ def test_pairs_go_to_a_system_of_pairs(tmp_path: Path) -> None:
     assert chosen(tmp_path, "photo=photos,map=maps") == card.name
 
 
+def test_a_table_beside_pairs_does_not_lead_away_from_them(tmp_path: Path) -> None:
+    """Street scenes have a column with the drive: systems that learn attributes are told, those of pairs come first."""
+    pictures(tmp_path / "photos", 40)
+    (tmp_path / "maps").mkdir()
+    for number in range(40):
+        Image.fromarray(np.eye(16, dtype=np.uint8) * (1 + number % 2)).save(tmp_path / "maps" / f"{number:03d}.png")
+    rows = "\n".join(f"photos/{k:03d}.png,maps/{k:03d}.png,{'ab'[k % 2]}" for k in range(40))
+    (tmp_path / "pairs.csv").write_text(f"photo,map,drive\n{rows}\n")
+    found = choose(tmp_path, None, TEN_MINUTES)
+    assert set(found.card.fields) == {"photo", "map"}, found.told
+    assert "attributes" in found.told
+
+
 def test_captions_beside_pictures_are_told_and_the_pictures_learnt(tmp_path: Path) -> None:
     pictures(tmp_path / "images", count=6)
     rows = "\n".join(f"images/{k:03d}.png,a picture of noise number {k}" for k in range(6))

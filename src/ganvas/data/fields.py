@@ -33,14 +33,15 @@ SIDE = 64  # to which pictures of several sizes are brought for a look
 class Found:
     """The fields of a source. kinds: field -> kind; told: field -> what its records are, or why they cannot be opened;
     columns: field -> names of its columns in a table. names: of the rows that have all fields. systems: those that take these
-    fields together. lonely: a line for each row or file without its partner. notes: on how they were found."""
+    fields together, in groups by how many fields of files they take, the most first. lonely: a line for each row or file
+    without its partner. notes: on how they were found."""
 
     rows: Rows
     kinds: dict[str, str] = field(default_factory=dict)
     told: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     train: list[str] = field(default_factory=list)
-    systems: list[Card] = field(default_factory=list)
+    systems: list[list[Card]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     shown: dict[str, tuple[Any, np.ndarray]] = field(default_factory=dict)
 
@@ -144,7 +145,7 @@ def _lines(source: Source, by_hand: dict[str, str], found: Found) -> list[str]:
     """Commands to run next: systems whose fields are there, else those that learn from the first field alone."""
     hand = ",".join(f"{name}={place}" for name, place in by_hand.items())
     chosen = f" --fields {quote(hand)}" if hand else ""
-    lines = [f"ganvas train {card.name} --data {quote(source.text)}{chosen}" for card in found.systems]
+    lines = [f"ganvas train {card.name} --data {quote(source.text)}{chosen}" for group in found.systems for card in group]
     if lines:
         return lines
     for name, column in found.rows.columns.items():
@@ -157,9 +158,10 @@ def _lines(source: Source, by_hand: dict[str, str], found: Found) -> list[str]:
     return lines
 
 
-def _able(source: Source, by_hand: dict[str, str], found: Found) -> list[Card]:
-    """The systems whose fields are there, with what they need in them."""
-    able = []
+def _able(source: Source, by_hand: dict[str, str], found: Found) -> list[list[Card]]:
+    """The systems whose fields are there, with what they need in them; in groups by how many fields of files they take, the
+    most first: a table beside pairs leads nobody away from the pairs."""
+    able: dict[int, list[Card]] = {}
     for card in catalogue().values():
         if card.fields:
             try:
@@ -167,8 +169,8 @@ def _able(source: Source, by_hand: dict[str, str], found: Found) -> list[Card]:
             except DataError:
                 continue
             if all(_serves(card, column.name, found) for column in columns):
-                able.append(card)
-    return able
+                able.setdefault(sum(not column.texts for column in columns), []).append(card)
+    return [able[files] for files in sorted(able, reverse=True)]
 
 
 def _serves(card: Card, name: str, found: Found) -> bool:

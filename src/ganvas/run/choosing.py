@@ -41,7 +41,8 @@ def choose(data: Any, fields: str | None, budget: Budget) -> Choice:
     if cards is None:
         raise GanvasError(f"no system was found for {what}: name one (ganvas systems), and look at it with  ganvas data check")
     seconds = budget.seconds or USUAL_SECONDS
-    same = [card for card in cards if card.task == cards[0].task]
+    lead = next((card for card in cards if _reached(card, seconds)[0]), cards[0])  # the first that was seen to come anywhere
+    same = [card for card in cards if card.task == lead.task]
     best = max(same, key=lambda card: _reached(card, seconds))  # the first of equals
     others = [card.name for group in groups for card in group if card is not best]
     why = f"the one for {what}" if len(same) == 1 else f"{what}; {_reason(best, len(same), seconds)}"
@@ -60,16 +61,12 @@ def _able(data: Any, fields: str | None) -> tuple[str, list[list[Card]]]:
         labels = () if spec is None else spec.classes
         return _words(kind, labels), [_suited(kind, labels)]
     source = existing(data)
-    if source.path.exists():
-        several = _of_fields(source.path, source.text, fields)
-        if several is not None and not several[0]:
-            return several[1], [several[2]]
-    else:
-        several = None
-    kind = several[0] if several is not None else _kind_of(source)
+    alone, what, together = _of_fields(source.path, source.text, fields) if source.path.exists() else ("", "", [])
+    if together and not alone:
+        return what, together
+    kind = alone or _kind_of(source)
     labels = _labels(source, kind_of(kind))
-    groups = [_suited(kind, labels)] + ([several[2]] if several is not None else [])
-    return _words(kind, labels), groups
+    return _words(kind, labels), [_suited(kind, labels), *together]
 
 
 def _kind_of(source: Source) -> str:
@@ -105,8 +102,9 @@ def _kind_of(source: Source) -> str:
     return max(counts, key=lambda kind: counts[kind])
 
 
-def _of_fields(path: Path, text: str, fields: str | None) -> tuple[str, str, list[Card]] | None:
-    """(the kind of all its files, if that is one; what it is; systems for it) of records of several fields; else None."""
+def _of_fields(path: Path, text: str, fields: str | None) -> tuple[str, str, list[list[Card]]]:
+    """(the kind of all its files, if that is one; what it is; systems for it, in groups) of records of several fields; else
+    nothing."""
     import tempfile
 
     from ..data.columns import parse_fields
@@ -115,7 +113,7 @@ def _of_fields(path: Path, text: str, fields: str | None) -> tuple[str, str, lis
     with tempfile.TemporaryDirectory() as folder:
         found = look_at_fields(path, text, parse_fields(fields), Path(folder))
     if found is None or not found.systems:
-        return None
+        return "", "", []
     names = list(found.rows.columns)
     return ("" if fields else found.alone(path)), f"records of {', '.join(names[:-1])} and {names[-1]}", found.systems
 
