@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_files import nifti
 
 from ganvas.data import open_data
 from ganvas.data.check import check
@@ -101,6 +102,46 @@ def test_files_of_another_shape_are_refused_where_cropping_would_move_them(field
     assert len(opened(root, fields, size=8, fit="stretch")) == 12
     palette_png(root / "maps" / "07.png", np.kron(labels(7), np.ones((2, 2), np.uint8)))
     assert len(opened(root, fields, size=8)) == 12, "twice the size is the same place"
+
+
+@pytest.mark.parametrize("fields", [EITHER, LABELS])
+def test_pairs_are_cut_into_patches_that_fit(fields: Any, tmp_path: Path) -> None:
+    """Both files of a pair at their own scale; all patches of a pair on one side of the split, under its name."""
+    root = tmp_path / "set"
+    for k in range(12):
+        numbers = labels(k, (28, 20))
+        numbers[:10, :14] = 0  # a patch of one class in every map: that ties no pairs together
+        palette_png(root / "maps" / f"{k:02d}.png", numbers)
+        (root / "photos").mkdir(exist_ok=True)
+        Image.fromarray(np.repeat((numbers * 40)[..., None], 3, 2)).save(root / "photos" / f"{k:02d}.png")
+    data = opened(root, fields, size=8, fit="patches")
+    assert len(data) == 12 * 2 * 3
+    np.testing.assert_array_equal(data.fields["photo"].values[..., 0], data.fields["map"].values * 40)
+    assert data.origins is not None
+    assert data.origins.names()[5:7] == ["00, record 6", "01, record 1"]
+    held = data.heldout.reshape(12, 6)
+    assert (held == held[:, :1]).all() and 0 < held[:, 0].sum() <= 4
+    photo(root / "photos" / "03.png", size=(56, 40))
+    with pytest.raises(DataError, match=r"files of different sizes, the first photos/03\.png \(40x56\).*leave --fit patches out"):
+        opened(root, fields, size=8, fit="patches")
+
+
+def test_pairs_of_volumes_are_pairs_of_their_slices(tmp_path: Path) -> None:
+    """Volumes with empty slices, which are alike in all of them and tie no two volumes together."""
+    numbers = np.random.default_rng(0)
+    for k in range(10):
+        volume = numbers.integers(1, 200, (16, 12, 5)).astype(np.int16)
+        volume[..., :2] = 0
+        for name, values in (("mr", volume), ("ct", 3 * volume)):
+            (tmp_path / "set" / name).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "set" / name / f"{k}.nii.gz").write_bytes(nifti(values, packed=True))
+    data = opened(tmp_path / "set", {"photo": ("image",), "map": ("image",)}, columns="photo=ct,map=mr")
+    assert len(data) == 50 and 0 < data.heldout.sum() <= 20
+    np.testing.assert_array_equal(data.fields["photo"].values.astype(int), 3 * data.fields["map"].values.astype(int))
+    assert (data.heldout.reshape(10, 5) == data.heldout.reshape(10, 5)[:, :1]).all()
+    (tmp_path / "set" / "ct" / "4.nii.gz").write_bytes(nifti(volume[..., :4], packed=True))
+    with pytest.raises(DataError, match=r"1 of 10 rows have files with different numbers of records, the first .*4\.nii"):
+        opened(tmp_path / "set", {"photo": ("image",), "map": ("image",)}, columns="photo=ct,map=mr")
 
 
 @pytest.mark.parametrize("fields", [EITHER, LABELS])

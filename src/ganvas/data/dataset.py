@@ -31,7 +31,7 @@ from .columns import WORDS, Column, Rows, find_rows, parse_fields
 from .finding import existing, files_of, recognise, usual_kind
 from .learning import learn
 from .options import check_options, settled
-from .pairing import refuse_other_shapes
+from .pairing import refuse_other_shapes, rows_of_records
 from .twins import join_twins
 
 TWINS = (join_twins.__module__, ())  # for `store.code`
@@ -353,33 +353,41 @@ def open_fields(
     check_options(options, list(kinds.values()))
     settings = {name: settled(kind, options) for name, kind in kinds.items()}
     refuse_other_shapes(source, rows, chosen, kinds, settings)
+    entries = {
+        name: _open_column(column, kinds[name], source, chosen, rows, settings[name], store, progress)
+        for name, column in rows.columns.items()
+    }
+    row_of = rows_of_records(source, {name: _row_of(entry, len(chosen)) for name, entry in entries.items()}, rows, chosen)
     fields: dict[str, Field] = {}
     prints: list[Any] = []
     found: list[tuple[np.ndarray, np.ndarray]] = []
-    for name, column in rows.columns.items():
-        entry = _open_column(column, kinds[name], source, chosen, rows, settings[name], store, progress)
-        fields[name] = Field(spec_from_dict(entry.facts["spec"]), entry.values, entry.facts["declared"])
+    for name, entry in entries.items():
+        # A caption or a row of a table has one record a row, and is said again of each patch or slice.
+        again = slice(None) if len(entry.values) == len(row_of) else row_of
+        fields[name] = Field(spec_from_dict(entry.facts["spec"]), entry.values[again], entry.facts["declared"])
         notes += [f"{name}: {note}" for note in entry.facts["notes"] if "twins" not in note]
         prints.append([name, entry.facts["fingerprint"]])
-        found.append((entry.arrays["groups"], entry.arrays["joined"]))
+        found.append((entry.arrays["groups"][again], entry.arrays["joined"][again]))
     main = next(iter(fields))
+    first = np.unique(row_of, return_index=True)[1]  # of each row the first record
     own = [rows.groups[k] for k in chosen]
     if any(group is not None for group in own):
         before = np.unique([str(group) for group in own], return_inverse=True)[1].reshape(-1)
     else:
-        before = _with_shared_files(rows, chosen, found[0][0])
+        before = _with_shared_files(rows, chosen, found[0][0][first])
+    before = before[row_of]
     groups = _united(before, found[0][1])
-    sides = [rows.heldout[k] for k in chosen]
+    sides = [rows.heldout[chosen[k]] for k in row_of]
     split = (
         np.array([-1 if side is None else int(side) for side in sides], np.int8) if any(s is not None for s in sides) else None
     )
-    labels, classes = class_indices([rows.labels[k] for k in chosen], source, "records", notes)
+    labels, classes = class_indices([rows.labels[chosen[k]] for k in row_of], source, "records", notes)
     fields[main] = replace(fields[main], spec=replace(fields[main].spec, classes=classes))
     out = _sides(fields[main].spec, fields[main].values, groups, labels, split, heldout, seed, str(source), notes)
     told = [None if labels is None else labels.tolist(), before.tolist()]
     key = [prints, told, heldout if split is None else out.tolist()]
     both = (caching.digest(key, seed, limit), caching.digest(key, seed, limit, RULE))
-    origins = Origins(tuple(rows.names[k] for k in chosen), np.arange(len(chosen)))
+    origins = Origins(tuple(rows.names[k] for k in chosen), row_of)
     dataset = Dataset(
         fields, labels, groups, out, str(source), both[split is None], tuple(notes), split is not None,
         both[: split is None], origins,
@@ -428,9 +436,9 @@ def _kind_of_column(column: Column, wanted: tuple[str, ...] | None, source: Sour
         return recognise(_checked(column.array), able)
     # what a system asks for and only a look inside tells says itself what is wrong with the files
     sure = [name for name in able if not isinstance(kind_of(name), LooksInside)] or list(able)
-    suffixes = {file.suffix.lower() for file in column.files}
-    fitting = [name for name in sure if suffixes & set(kind_of(name).suffixes)]
+    fitting = [name for name in sure if any(file.name.lower().endswith(kind_of(name).suffixes) for file in column.files)]
     if not fitting:
+        suffixes = {"".join(file.suffixes[-2:]).lower() for file in column.files}
         raise DataError(f"{source}: {column.name} holds {some(sorted(suffixes))}, not {' or '.join(able)}")
     usual = usual_kind(column.files[0].name)
     return usual if usual in fitting else fitting[0]
@@ -451,9 +459,11 @@ def _open_column(
     empty: list[None] = [None] * len(files)
     names = [rows.names[k] for k in chosen]
     listing = Listing(source.path, files, names, [*empty], [*empty], [*empty])
-    entry = _from_files(listing, kind, settings, store, True, progress)
-    if len(entry.values) != len(files):
-        raise DataError(
-            f"{source}: {len(files)} files of the field {column.name} hold {len(entry.values)} records: one a file is needed"
-        )
-    return entry
+    return _from_files(listing, kind, settings, store, True, progress)
+
+
+def _row_of(entry: caching.Entry, count: int) -> np.ndarray:
+    """The row (N,) of each record of a field that was opened from one file or cell a row."""
+    if "files" not in entry.facts or len(entry.values) == count:
+        return np.arange(len(entry.values))
+    return np.asarray(entry.arrays["files"])

@@ -1,4 +1,5 @@
-"""Whether the fields of records fit together: swapped folders, files of other shapes. Each is refused in one line.
+"""Whether the fields of records fit together: swapped folders, files of other shapes or numbers of slices. Each is refused
+in one line.
 
 Not for finding the rows (`layouts`, `columns`).
 """
@@ -43,27 +44,50 @@ def refuse_swapped(source: Source, columns: Mapping[str, Column], wanted: Mappin
 def refuse_other_shapes(
     source: Source, rows: Rows, chosen: np.ndarray, kinds: Mapping[str, Kind], settings: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Raises DataError where files of one record differ in shape and would be cropped, each its own way."""
+    """Raises DataError where files of one record differ in shape and would be cropped, each its own way; where they are cut
+    into patches at their own scale, where they differ in size."""
     sided = {name: kind for name, kind in kinds.items() if isinstance(kind, Sided) and rows.columns[name].files}
     if len(sided) < 2 or all(settings[name].get("size") is None or settings[name].get("fit") == "stretch" for name in sided):
         return
+    cut = any(settings[name].get("fit") == "patches" for name in sided)
     odd: list[tuple[Path, Path, str, str]] = []
     for k in chosen:
         files = [rows.columns[name].files[k] for name in sided]
         sides = [kind.sides(file) for kind, file in zip(sided.values(), files, strict=True)]
         (one, first), *others = zip(files, sides, strict=True)
         for other, own in others:
-            if first and own and abs(first[0] * own[1] / (first[1] * own[0]) - 1) > ALIKE:
+            if first and own and (own != first if cut else abs(first[0] * own[1] / (first[1] * own[0]) - 1) > ALIKE):
                 odd.append((one, other, "x".join(map(str, first)), "x".join(map(str, own))))
                 break
     if odd:
         one, other, its_size, other_size = odd[0]
         places = [_inside(source, path) for path in (one, other)]
+        what, fix = ("shapes", "cropped to one size they would not fit: bring both to one shape, or choose --fit stretch")
+        if cut:
+            what, fix = ("sizes", "patches of them would not fit: bring both to one size, or leave --fit patches out")
         raise DataError(
-            f"{source}: {len(odd)} of {len(chosen)} records have files of different shapes, the first {places[0]} ({its_size}) "
-            f"and {places[1]} ({other_size}): cropped to one size they would not fit: bring both to one shape, or choose "
-            "--fit stretch"
+            f"{source}: {len(odd)} of {len(chosen)} records have files of different {what}, the first {places[0]} ({its_size}) "
+            f"and {places[1]} ({other_size}): {fix}"
         )
+
+
+def rows_of_records(source: Source, found: Mapping[str, np.ndarray], rows: Rows, chosen: np.ndarray) -> np.ndarray:
+    """The row (N,) of each record, where the files of a row hold several: slices of volumes, patches of pictures.
+
+    found: of each field the row of each of its records. Fields with one record a row go with any number.
+    Raises DataError where two fields of a row hold different numbers of records.
+    """
+    counts = {name: np.bincount(own, minlength=len(chosen)) for name, own in found.items()}
+    (most, many), *others = sorted(counts.items(), key=lambda pair: -len(found[pair[0]]))
+    for name, own in others:
+        if (odd := np.flatnonzero(own != many)).size and (own != 1).any():
+            k = odd[0]
+            one, other = (_inside(source, rows.columns[field].files[chosen[k]]) for field in (most, name))
+            raise DataError(
+                f"{source}: {len(odd)} of {len(chosen)} rows have files with different numbers of records, the first {one} "
+                f"({many[k]}) and {other} ({own[k]}): slices and patches of one row must fit"
+            )
+    return np.repeat(np.arange(len(chosen)), many)
 
 
 def _inside(source: Source, path: Path) -> str:

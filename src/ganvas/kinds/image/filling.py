@@ -28,6 +28,7 @@ from .spec import ImageSpec
 if TYPE_CHECKING:
     from .readers import Picture
 
+VOLUMES = ("nifti", "dicom")
 PLANES = ("sagittal", "coronal", "axial")
 FEW = 64
 """Files of 8 or 16 bits whose values all lie below hold labels or a mask: their greatest value counts as white."""
@@ -196,7 +197,7 @@ def fill(
     labels, classes = _labels(listing, kept, places, notes)
     if labels is not None and (told := scales_apart(_class_ranges(writer.rows(), labels, classes), low, high)) is not None:
         notes.append(told)
-    groups = _groups(listing, kept, places, notes)
+    groups = _groups(listing, kept, places, settings["fit"] == "patches", notes)
     sides = [row.heldout if listing.heldout[p] is None else listing.heldout[p] for row, p in zip(kept, places, strict=True)]
     held = np.array([-1 if side is None else int(side) for side in sides], np.int8)
     rows, columns, colours = writer.rows().shape[1:]
@@ -458,8 +459,12 @@ def _labels(
     return class_indices(names, listing.source, "records", notes)
 
 
-def _groups(listing: Listing, kept: list[_Row], places: list[int], notes: list[str]) -> np.ndarray:
-    """Group numbers (N,): `groups.csv`, else patient and volume, else near twins; equal pictures are joined always."""
+def _groups(listing: Listing, kept: list[_Row], places: list[int], cut: bool, notes: list[str]) -> np.ndarray:
+    """Group numbers (N,): `groups.csv`, else patient and volume, else near twins; equal pictures are joined always.
+
+    But for those of one value that are slices of a volume or patches of a picture: nearly every volume has empty ones, which
+    say nothing about where the rest comes from, and would tie all volumes into one group.
+    """
     n = len(kept)
     parent = np.arange(n, dtype=np.int64)
 
@@ -484,11 +489,12 @@ def _groups(listing: Listing, kept: list[_Row], places: list[int], notes: list[s
     volumes = [place if place in several and len(listing.files) > 1 else None for place in places]
     unite(patients)
     unite(volumes)
-    unite([row.content for row in kept])
+    parts = several if len(listing.files) > 1 or cut or file_kind(listing.files[0]) in VOLUMES else set()
+    unite([None if p in parts and row.least == row.most else row.content for row, p in zip(kept, places, strict=True)])
     known = [p is not None or v is not None for p, v in zip(patients, volumes, strict=True)]
     if all(known):
         return parent
-    if len(listing.files) == 1 and n > 1 and file_kind(listing.files[0]) in ("nifti", "dicom"):
+    if len(listing.files) == 1 and n > 1 and file_kind(listing.files[0]) in VOLUMES:
         notes.append("one volume: the held-out part is a run of neighbouring slices of it, so it is not independent")
         join(parent, *_runs(n))
         return parent

@@ -183,9 +183,16 @@ class LabelMapKind(Kind):
         numbers, classes = class_indices(labels, source, self.says.noun, notes)
         records = writer.rows()
         parent = np.arange(len(records), dtype=np.int64)
-        for column in (groups, [record.tobytes() for record in records]):
+        several = np.bincount(rows.places)[rows.places] > 1
+        # Slices or patches of one class alone are in nearly every file, and would tie all files into one group.
+        contents = [
+            None if part and (record == record.flat[0]).all() else record.tobytes()
+            for part, record in zip(several, records, strict=True)
+        ]
+        for column in (groups, contents):
             first: dict[Any, int] = {}
-            join(parent, *np.array([(first.setdefault(key, i), i) for i, key in enumerate(column)], np.int64).T)
+            pairs = [(first.setdefault(key, i), i) for i, key in enumerate(column) if key is not None]
+            join(parent, *np.array(pairs, np.int64).reshape(-1, 2).T)
         spec = LabelMapSpec(records.shape[1], records.shape[2], names, tuple(values), colours, classes)
         conclude(writer, spec, numbers, parent, held, notes, origins)
 

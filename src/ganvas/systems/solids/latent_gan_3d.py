@@ -49,8 +49,8 @@ SEEN = 32  # codes in a batch of the game
 
 @dataclass(frozen=True)
 class Config:
-    code_size: int = knob(32, "numbers of a code, the bottleneck of the autoencoder", low=1)
-    latent_size: int = knob(32, "size of the latent vector", low=1)
+    code_size: int = knob(64, "numbers of a code, the bottleneck of the autoencoder", low=1)
+    latent_size: int = knob(64, "size of the latent vector", low=1)
     width: int = knob(32, "channels of the autoencoder where its maps are largest; doubles towards the code", low=1, high=1024)
     patch: int = knob(
         4, "side of the blocks of voxels that are read and drawn at once, at most an eighth of the solid's", choices=(2, 4, 8)
@@ -58,7 +58,7 @@ class Config:
     hidden_width: int = knob(128, "units of the two hidden layers of G and of the critic", low=1, high=8192)
     autoencoder_share: float = knob(0.7, "share of the budget for the autoencoder, before the game", low=0.0, high=0.95)
     occupied_weight: float = knob(3.0, "of voxels inside, in the autoencoder's loss; those outside have 1", low=0.01)
-    code_noise: float = knob(0.0, "standard deviation of noise that the decoder learns codes with", low=0.0)
+    code_noise: float = knob(1.0, "standard deviation of noise that the decoder learns codes with", low=0.0)
     pretraining_learning_rate: float = knob(6e-3, "learning rate of the autoencoder (Adam), falling to 0", low=0.0)
     generator_learning_rate: float = knob(2e-3, "learning rate of G (Adam)", low=0.0)
     critic_learning_rate: float = knob(2e-3, "learning rate of the critic (Adam)", low=0.0)
@@ -74,13 +74,13 @@ class Config:
 
 def auto(situation: Situation) -> dict[str, Any]:
     """Twice as wide on a GPU."""
-    return {} if situation.device == "cpu" else {"width": 64, "code_size": 64, "latent_size": 64, "batch_size": 64}
+    return {} if situation.device == "cpu" else {"width": 64, "code_size": 128, "latent_size": 128, "batch_size": 64}
 
 
 PRESETS: dict[str, Any] = {
     "auto": auto,
     "paper": {
-        "code_size": 128, "latent_size": 128, "patch": 2, "hidden_width": 256, "occupied_weight": 1.0,
+        "code_size": 128, "latent_size": 128, "patch": 2, "hidden_width": 256, "occupied_weight": 1.0, "code_noise": 0.0,
         "pretraining_learning_rate": 5e-4, "generator_learning_rate": 1e-4, "critic_learning_rate": 1e-4, "beta2": 0.999,
         "critic_turns": 5, "generator_turns": 1, "ema_half_life": 0.0, "batch_size": 50,
     },
