@@ -122,7 +122,7 @@ def test_pairs_are_cut_into_patches_that_fit(fields: Any, tmp_path: Path) -> Non
     held = data.heldout.reshape(12, 6)
     assert (held == held[:, :1]).all() and 0 < held[:, 0].sum() <= 4
     photo(root / "photos" / "03.png", size=(56, 40))
-    with pytest.raises(DataError, match=r"files of different sizes, the first photos/03\.png \(40x56\).*leave --fit patches out"):
+    with pytest.raises(DataError, match=r"files of different sizes, the first photos/03\.png \(40x56\).*leave --fit patches"):
         opened(root, fields, size=8, fit="patches")
 
 

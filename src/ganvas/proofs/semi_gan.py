@@ -21,14 +21,14 @@ LABELS = 100
 MOST_OF_BASELINE = 0.75
 
 
-def arm(task: Task, unlabelled_weight: float) -> Outcome:
-    """Give LABELS of the training images their label, the others none; then count the held-out images that are misnamed."""
+def arm(task: Task, unlabelled_weight: float, few: int = LABELS) -> Outcome:
+    """Give `few` of the training images their label, the others none; then count the held-out images that are misnamed."""
     images, classes, held = images_of(task)
-    rng, kinds = np.random.default_rng([task.seed, LABELS]), np.unique(classes)
+    rng, kinds = np.random.default_rng([task.seed, few]), np.unique(classes)
     names = np.array(["unlabelled"] * len(images))
     for k in kinds:  # as many of each class
-        names[rng.choice(np.flatnonzero((classes == k) & ~held), LABELS // len(kinds), replace=False)] = str(k)
-    file = task.folder / "few.npz"
+        names[rng.choice(np.flatnonzero((classes == k) & ~held), few // len(kinds), replace=False)] = str(k)
+    file = task.folder / f"{few}.npz"
     if not file.exists():
         np.savez(file, images=images[~held], labels=names[~held])
     settings = {**SETTINGS, "unlabelled_weight": unlabelled_weight}
@@ -36,7 +36,7 @@ def arm(task: Task, unlabelled_weight: float) -> Outcome:
     shown = open_data(images[held], size=run.spec.shape[1:], heldout=0.0, progress=False).values
     said = run.use("classify", np.asarray(shown))["class"]
     wrong = np.array([int(name) for name in run.system.class_names])[said] != classes[held]
-    more = {"labels": LABELS, "by_class": {str(k): float(wrong[classes[held] == k].mean()) for k in kinds}}
+    more = {"labels": few, "by_class": {str(k): float(wrong[classes[held] == k].mean()) for k in kinds}}
     made = run.sample(36, seed=10_000 + task.seed, depth=8)
     return Outcome(float(wrong.mean()), f"error/n={int(held.sum())}", more | facts, made)
 

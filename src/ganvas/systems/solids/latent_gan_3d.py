@@ -65,7 +65,7 @@ class Config:
     beta1: float = knob(0.5, "first beta of Adam in the game", low=0.0, high=0.9999)
     beta2: float = knob(0.9, "second beta of Adam in the game", low=0.0, high=0.99999)
     critic_turns: int = knob(1, "moves of the critic for one of G", low=1, high=100)
-    generator_turns: int = knob(8, "moves of G for each batch of solids", low=1, high=100)
+    generator_turns: int = knob(24, "moves of G for each batch of solids", low=1, high=100)
     penalty_weight: float = knob(10.0, "weight of the gradient penalty (lambda)", low=0.0)
     ema_half_life: float = knob(2_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
     crumbs: float = knob(0.01, "parts of a sample smaller than this share of it are left out", low=0.0, high=0.5, later=True)
@@ -114,6 +114,7 @@ class LatentGan3d(System):
             return optimiser("adam", rate, beta1=self.config.beta1, beta2=self.config.beta2)
 
         share = self.config.autoencoder_share
+        decay = linear_decay((1 + share) / 2)  # over the second half of the game, so that it comes to rest
         return (
             Player(
                 "autoencoder",
@@ -121,8 +122,8 @@ class LatentGan3d(System):
                 optimiser("adam", self.config.pretraining_learning_rate),
                 linear_decay(0.5 * share, share),
             ),
-            Player("critic", ("critic",), rule(self.config.critic_learning_rate)),
-            Player("generator", ("generator",), rule(self.config.generator_learning_rate)),
+            Player("critic", ("critic",), rule(self.config.critic_learning_rate), decay),
+            Player("generator", ("generator",), rule(self.config.generator_learning_rate), decay),
         )
 
     def phases(self) -> tuple[Phase, ...]:
