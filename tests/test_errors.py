@@ -7,15 +7,17 @@ import pickle
 import pytest
 
 from ganvas import errors
-from ganvas.errors import GanvasError, MissingExtra
+from ganvas.errors import GanvasError, MissingExtra, MixedData
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GanvasError)]
-PLAIN = [kind for kind in KINDS if kind is not MissingExtra]
+OWN = [MissingExtra("soundfile", "sound"), MixedData("pictures of several sizes", "size", 64)]
+PLAIN = [kind for kind in KINDS if kind not in map(type, OWN)]
 
 
-@pytest.mark.parametrize("error", [MissingExtra("soundfile", "sound"), *(kind("a line") for kind in PLAIN)], ids=repr)
+@pytest.mark.parametrize("error", [*OWN, *(kind("a line") for kind in PLAIN)], ids=repr)
 def test_an_error_is_the_same_in_another_process(error: GanvasError) -> None:
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
     assert str(again) == str(error)
+    assert vars(again) == vars(error)
     assert again.exit_code == error.exit_code

@@ -17,6 +17,17 @@ class DataError(GanvasError):
     """Data that cannot be read or used: names the file and the fix. The command line exits with 2."""
 
 
+class MixedData(DataError):
+    """Records that differ in what one option would make equal. option: its name, such as `size`; value: one that would do."""
+
+    def __init__(self, message: str, option: str, value: int) -> None:
+        super().__init__(message)
+        self.option, self.value = option, value
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, int]]:
+        return type(self), (str(self), self.option, self.value)
+
+
 class MissingExtra(GanvasError):
     """An optional package is not installed; the message is the `pip install` line that brings it."""
 

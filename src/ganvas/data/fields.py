@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..drawing import BACKGROUND, GUTTER, INK, TEXT_HEIGHT, font
-from ..errors import DataError, GanvasError
+from ..errors import DataError, GanvasError, MixedData
 from ..kinds import kind_of, spec_from_dict
 from ..kinds.facets import Columned, Gridded, Spelled
 from ..registry import Card, catalogue, suited
@@ -118,16 +118,12 @@ def _open_one(found: Found, name: str, column: Column, source: Source, chosen: n
                 settings = settled(kind, mixed)
                 entry = _open_column(column, kind, source, chosen, found.rows, settings, Cache(cache), False)
                 break
-            except DataError as error:  # for a look only: training asks for --size and --channels
-                more = {"size": SIDE} if "sizes" in str(error) else {"channels": 3} if "mixes channels" in str(error) else {}
-                if not more or more.keys() <= mixed.keys():
+            except MixedData as error:  # for a look only: training asks for --size and --channels
+                if error.option in mixed:
                     raise
-                mixed |= more
-        words = {
-            "size": f"of several sizes: --size {SIDE} brings them to one",
-            "channels": "grey and colour: --channels 3 or 1",
-        }
-        found.problems += [f"{name}: {words[key]}" for key in mixed]
+                mixed[error.option] = SIDE if error.option == "size" else error.value  # one for all fields
+        words = {"size": "of several sizes", "channels": "of several numbers of channels"}
+        found.problems += [f"{name}: {words[key]}: --{key} {value} brings them to one" for key, value in mixed.items()]
         spec = spec_from_dict(entry.facts["spec"])
         found.told[name] = kind.describe(spec)
         found.shown[name] = (spec, np.array(entry.values[_few(len(chosen))]))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError, GanvasError
+from ..errors import DataError, GanvasError, MixedData
 from ..registry import Card, catalogue, suited
 from ..store.listing import Source
 from .budget import Budget, describe_seconds
@@ -92,7 +92,7 @@ def _kind_of(source: Source) -> str:
         try:
             counts[kind] = len(open_data(source, kinds=(kind,), progress=False))
         except DataError as error:
-            if "sizes" in str(error):  # they can be read: one size is to be chosen
+            if isinstance(error, MixedData):  # they can be read: one size, or as many channels, is to be chosen
                 counts[kind] = len(files_of(source, kind_of(kind)).files)
             refused = refused or error
         if counts.get(kind, 0) >= ENOUGH:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import DataError, GanvasError
+from ...errors import DataError, GanvasError, MixedData
 from ...store import cache as caching
 from ...store.entry import NOTED, conclude
 from ...store.listing import Listing, class_indices, some
@@ -233,13 +233,16 @@ def _agree(listing: Listing, shapes: dict[str, dict[Any, list[str]]], partly: bo
             if set(shapes["channels"]) == {1, 3}
             else ("keep one kind in the folder")
         )
-        raise DataError(f"{listing.source} mixes channels: {told('channels', lambda c: names.get(c, f'{c} channels'))}: {fix}")
+        what = f"{listing.source} mixes channels: {told('channels', lambda c: names.get(c, f'{c} channels'))}: {fix}"
+        raise MixedData(what, "channels", 3)
     if len(shapes["size"]) > 1:
         side = min(min(size) for size in shapes["size"])
         power = 1 << max(3, min(7, side.bit_length() - 1))
-        raise DataError(
+        raise MixedData(
             f"{listing.source} mixes sizes: {told('size', lambda s: f'{s[0]}x{s[1]}')}: "
-            f"choose one, as in --size {power} or --size {power}x{power * 3 // 2} (height x width)"
+            f"choose one, as in --size {power} or --size {power}x{power * 3 // 2} (height x width)",
+            "size",
+            power,
         )
 
 

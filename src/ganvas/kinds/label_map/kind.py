@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import DataError, GanvasError
+from ...errors import DataError, GanvasError, MixedData
 from ...store.listing import Listing, class_indices, some
 from .. import Kind, KindSays
 from ..facets import Pairs, Piece
@@ -426,9 +426,11 @@ class _Rows:
         self.sizes.setdefault((pixels.shape[0], pixels.shape[1]), name)
         if size is None and len(self.sizes) > 1:
             (one, first), (other, second) = list(self.sizes.items())[:2]
-            raise DataError(
+            raise MixedData(
                 f"label maps of several sizes: {one[0]}x{one[1]} ({first}), {other[0]}x{other[1]} ({second}): "
-                "choose one, as in --size 64"
+                "choose one, as in --size 64",
+                "size",
+                64,
             )
         for piece in pieces:
             self.writer.row(np.ascontiguousarray(piece[..., 0]))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import DataError, GanvasError
+from ...errors import DataError, GanvasError, MixedData
 from ...store.listing import Listing, class_indices, counted, natural, some
 from .. import Kind, KindSays
 from ..facets import Pairs, Piece
@@ -319,7 +319,8 @@ def _agreed(listing: Listing, heads: dict[int, Header], settings: Mapping[str, A
             names = {1: "mono", 2: "stereo"}
             kinds = ", ".join(f"{names.get(c, f'{c} channels')} ({n})" for c, n in found.most_common())
             what = "mixes channels" if len(found) > 1 else "has too many channels"
-            raise DataError(f"{listing.source} {what}: {kinds}: --channels 1 (all mono) or --channels 2 (all stereo)")
+            told = f"{listing.source} {what}: {kinds}: --channels 1 (all mono) or --channels 2 (all stereo)"
+            raise MixedData(told, "channels", 2)
         return int(rate), next(iter(found)), notes
     changed = sum(n for c, n in found.items() if c != channels)
     if changed:
