@@ -34,7 +34,7 @@ class Spectral(nn.Module):
             left = normalize(matrix @ right, dim=0)
             if self.training:
                 self.direction.copy_(left)
-        return weight / torch.dot(left, matrix @ right)
+        return weight * torch.dot(left, matrix @ right).reciprocal()  # cheaper than to divide, forwards and back
 
 
 def spectral(layer: Any) -> Any:
