@@ -44,7 +44,7 @@ class Backbone(nn.Module):
                 if isinstance(layer, nn.Conv2d):
                     spread = math.sqrt(2 / layer.weight[0].numel())
                     with torch.no_grad():
-                        layer.weight.copy_(spread * torch.randn(layer.weight.shape, generator=generator))
+                        layer.weight.copy_(spread * torch.randn(layer.weight.shape, generator=generator, device="cpu"))
                         if layer.bias is not None:
                             layer.bias.zero_()
 
@@ -82,13 +82,17 @@ class Projection(nn.Module):
             self.register_buffer(f"out_{scale}", _random(after, mixed))
         self.sides = [min(self.size) // 2 ** (scale + 1) for scale in range(SCALES)]
 
-    def forward(self, images: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor, moved: tuple[int, int] = (0, 0)) -> list[Tensor]:
+        """moved: pixels down and to the right of what the network sees, round the border. Its strides single out pixels; on a grid
+        that stood still, the generator would draw stripes between them."""
         count = len(images)
         if self.apart > 1:
             images = images.flatten(0, 1)[:, None]
         seen = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
         if tuple(seen.shape[2:]) != self.size:
             seen = interpolate(seen, size=self.size, mode="bilinear", align_corners=False)
+        if any(moved):
+            seen = seen.roll(moved, (2, 3))
         maps = [found.reshape(count, -1, *found.shape[2:]) for found in self.backbone(seen)]
         projected: list[Tensor] = []
         above: Tensor | None = None

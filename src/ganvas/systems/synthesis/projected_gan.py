@@ -98,21 +98,23 @@ class ProjectedGan(System):
     # The game
 
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        shared["fake"] = self._projected_fake(batch)  # with its graph: the generator's turn goes on from here
-        real = self.discriminator(self._projected(batch.real, batch))
+        shared["fake"] = self._projected_fake(batch, clock)  # with its graph: the generator's turn goes on from here
+        real = self.discriminator(self._projected(batch.real, batch, clock))
         fake = self.discriminator([maps.detach() for maps in shared["fake"]])
         return {"real": relu(1 - real).mean(), "fake": relu(1 + fake).mean()}
 
     def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        maps = shared.pop("fake") if "fake" in shared else self._projected_fake(batch)
+        maps = shared.pop("fake") if "fake" in shared else self._projected_fake(batch, clock)
         return {"fool": -self.discriminator(maps).mean()}
 
-    def _projected_fake(self, batch: Batch) -> list[Tensor]:
+    def _projected_fake(self, batch: Batch, clock: Clock) -> list[Tensor]:
         images = self.generator(batch.noise.normal(len(batch), self.config.latent_size), batch.noise)
-        return self._projected(images, batch)
+        return self._projected(images, batch, clock)
 
-    def _projected(self, images: Tensor, batch: Batch) -> list[Tensor]:
-        maps: list[Tensor] = self.projection(augment(images, batch.noise, self.config.augment))
+    def _projected(self, images: Tensor, batch: Batch, clock: Clock) -> list[Tensor]:
+        """The grid of the network's strides moves from round to round."""
+        moved = (clock.round % 4, clock.round // 4 % 4)
+        maps: list[Tensor] = self.projection(augment(images, batch.noise, self.config.augment), moved)
         return maps
 
     # What it can do
