@@ -143,7 +143,7 @@ def test_an_excitation_weighs_channels_and_not_places() -> None:
     with torch.no_grad():
         weights = Excitation(7, 5)(torch.randn(2, 7, 8, 8), large) / large
     assert torch.allclose(weights, weights[:, :, :1, :1].expand_as(weights), atol=1e-4)
-    assert 0 < float(weights.min()) and float(weights.max()) < 1
+    assert float(weights.min()) > 0 and float(weights.max()) < 1
 
 
 def test_excitations_reach_across_four_doublings_as_in_the_paper() -> None:

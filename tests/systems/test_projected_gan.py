@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 
-import ganvas
 from ganvas.batches import Batch, Noise
 from ganvas.config import build_config
 from ganvas.data.streams import open_stream
 from ganvas.engine import Engine
-from ganvas.evaluation.judge import evaluate
-from ganvas.errors import GanvasError
-from ganvas.game import Clock
-from ganvas.health.samples import Variety
-from ganvas.kinds import encode
 from ganvas.kinds.image.spec import ImageSpec
-from ganvas.networks.projected import SCALES, Judges, Projection
-from ganvas.presets import Situation
 from ganvas.store.records import Dataset, Field
-from ganvas.systems.synthesis.projected_gan import PRESETS, Config, ProjectedGan
+from ganvas.systems.synthesis.projected_gan import Config, ProjectedGan
 
 SPEC = ImageSpec(1, 16, 16)
 SMALL: dict[str, Any] = {

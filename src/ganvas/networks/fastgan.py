@@ -1,6 +1,6 @@
-"""The networks of FastGAN for any size, aspect and number of channels. Liu, Zhu, Song, Elgammal, 2021, "Towards Faster and Stabilized
-GAN Training for High-fidelity Few-shot Image Synthesis" (ICLR, arXiv 2101.04775), section 3. The generator also serves
-`projected-gan`. Not for the game: `systems/synthesis/fastgan.py`.
+"""The networks of FastGAN for any size, aspect and number of channels. Liu, Zhu, Song, Elgammal, 2021, "Towards Faster and
+Stabilized GAN Training for High-fidelity Few-shot Image Synthesis" (ICLR, arXiv 2101.04775), section 3. The generator serves other
+games as well. Not for the game: `systems/synthesis/fastgan.py`.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def small_level(stages: int) -> int:
 
 
 class Gated(nn.Module):
-    """Maps (B, before, H, W) -> (B, after, H, W): 3x3 convolution to twice as many, noise if given, BatchNorm, and a gated linear
-    unit, which multiplies the first half of the channels by the sigmoid of the second. The noise's strength is learnt from 0."""
+    """Maps (B, before, H, W) -> (B, after, H, W): 3x3 convolution to twice as many, noise if wanted, BatchNorm, and a gated
+    linear unit: the first half of the channels times the sigmoid of the second. The noise's strength is learnt from 0."""
 
     def __init__(self, before: int, after: int, *, noisy: bool) -> None:
         super().__init__()

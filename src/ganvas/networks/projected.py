@@ -23,8 +23,8 @@ LAST = 8  # pixels of the maps that a discriminator judges, about
 class Backbone(nn.Module):
     """Images (B, 3, H, W) in [-1, 1] -> maps of an EfficientNet-lite0 at 1/4, 1/8, 1/16 and 1/32 of the size.
 
-    pretrained: with its ImageNet weights, which come with a package; else random ones, always the same, of which each layer keeps
-    the variance it is given. Raises what `ganvas.metrics.image_features` raises when the weights are not there.
+    pretrained: with its ImageNet weights, which come with a package; else random ones, always the same, with which each layer
+    keeps the variance it is given. Raises what `ganvas.metrics.image_features` raises when the weights are not there.
     """
 
     ENDS = (3, 5, 11, 16)  # blocks before the end of each scale
@@ -59,8 +59,8 @@ class Backbone(nn.Module):
 class Projection(nn.Module):
     """Images (B, C, H, W) in [-1, 1] -> four maps, the finest first, at 1/2, 1/4, 1/8 and 1/16 of the size that is looked at.
 
-    Features of a frozen network are mixed across channels, by random 1x1 convolutions, and across scales: the coarsest is enlarged
-    and mixed again, the next finer is added to it, and so on (section 3.2). Nothing here is learnt; the mixing is kept in the
+    Features of a frozen network are mixed across channels, by random 1x1 convolutions, and across scales: the coarsest are
+    enlarged and mixed again, the next finer ones are added to them, and so on (section 3.2). Nothing here is learnt; the mixing is kept in the
     checkpoint, since it is drawn anew for each run. side: the shorter side is brought to it first, if it is smaller. width:
     channels of the finest mixed features; twice as many with each coarser scale. across: whether scales are mixed too.
 
@@ -83,8 +83,8 @@ class Projection(nn.Module):
         self.sides = [min(self.size) // 2 ** (scale + 1) for scale in range(SCALES)]
 
     def forward(self, images: Tensor, moved: tuple[int, int] = (0, 0)) -> list[Tensor]:
-        """moved: pixels down and to the right of what the network sees, round the border. Its strides single out pixels; on a grid
-        that stood still, the generator would draw stripes between them."""
+        """moved: pixels by which what the network sees is shifted, down and to the right, round the border. Its strides single
+        out pixels: on a grid that stood still, the generator would draw stripes between them."""
         count = len(images)
         if self.apart > 1:
             images = images.flatten(0, 1)[:, None]

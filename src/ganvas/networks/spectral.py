@@ -1,7 +1,7 @@
-"""Spectral norm: weights divided by their largest singular value. Miyato, Kataoka, Koyama, Yoshida, 2018, "Spectral Normalization
-for Generative Adversarial Networks" (ICLR, arXiv 1802.05957).
+"""Spectral norm: weights divided by their largest singular value. Miyato, Kataoka, Koyama, Yoshida, 2018, "Spectral
+Normalization for Generative Adversarial Networks" (ICLR, arXiv 1802.05957).
 
-Unlike torch's own it may be averaged over networks: directions that were averaged are shorter than 1, which does not matter here.
+Unlike torch's own it may be averaged over networks: averaged directions are shorter than 1, which does not matter here.
 """
 
 from __future__ import annotations

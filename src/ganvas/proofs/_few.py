@@ -1,4 +1,4 @@
-"""What proofs of learning from few images share: a few photographs of building fronts to learn from, and others to compare with."""
+"""A few photographs of building fronts to learn from, and others to compare with, for proofs of learning from few images."""
 
 from __future__ import annotations
 

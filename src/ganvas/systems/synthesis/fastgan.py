@@ -1,9 +1,9 @@
-"""FastGAN. Liu, Zhu, Song, Elgammal, 2021, "Towards Faster and Stabilized GAN Training for High-fidelity Few-shot Image Synthesis"
-(ICLR, arXiv 2101.04775).
+"""FastGAN. Liu, Zhu, Song, Elgammal, 2021, "Towards Faster and Stabilized GAN Training for High-fidelity Few-shot Image
+Synthesis" (ICLR, arXiv 2101.04775).
 
-G passes its small maps to the channels of its large ones (skip-layer excitation, eq. 2): y = F(x_low) . x_high, F: pooling to 4x4,
-a 4x4 convolution, Swish, 1x1, sigmoid. D is also an encoder: small decoders rebuild real images from its maps, the whole one
-and a random quarter (eq. 4), so that it must keep what an image shows and cannot live on a few details of images that it knows:
+G passes its small maps to the channels of its large ones (skip-layer excitation, eq. 2): y = F(x_low) . x_high, F: pooling to
+4x4, a 4x4 convolution, Swish, 1x1, sigmoid. D is also an encoder: small decoders rebuild real images from its maps, the whole
+one and a random quarter (eq. 4), so that it must keep what an image shows and cannot live on details of images that it knows:
     L_D = E[max(0, m - D(x))] + E[max(0, m + D(G(z)))] + E |decode(f) - T(x)|,  f: maps of D, T: reduced or cropped,
     L_G = -E[D(G(z))],  m: drawn from 0.8 to 1 for each place (0.2 of label smoothing)
 D sees real and generated images through the same random changes, both whole and small.
