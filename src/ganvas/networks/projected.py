@@ -60,9 +60,9 @@ class Projection(nn.Module):
     """Images (B, C, H, W) in [-1, 1] -> four maps, the finest first, at 1/2, 1/4, 1/8 and 1/16 of the size that is looked at.
 
     Features of a frozen network are mixed across channels, by random 1x1 convolutions, and across scales: the coarsest are
-    enlarged and mixed again, the next finer ones are added to them, and so on (section 3.2). Nothing here is learnt; the mixing is kept in the
-    checkpoint, since it is drawn anew for each run. side: the shorter side is brought to it first, if it is smaller. width:
-    channels of the finest mixed features; twice as many with each coarser scale. across: whether scales are mixed too.
+    enlarged and mixed again, the next finer ones are added to them, and so on (section 3.2). Nothing here is learnt; the mixing
+    is drawn anew for each run, and kept in its checkpoint. side: the shorter side is brought to it first, if it is smaller.
+    width: channels of the finest mixed features; twice as many with each coarser scale. across: whether scales are mixed too.
 
     One channel is repeated three times; of any other number but three each is looked at alone, and all are mixed.
     """
