@@ -1,6 +1,6 @@
 """The networks of FastGAN for any size, aspect and number of channels. Liu, Zhu, Song, Elgammal, 2021, "Towards Faster and
-Stabilized GAN Training for High-fidelity Few-shot Image Synthesis" (ICLR, arXiv 2101.04775), section 3. The generator serves other
-games as well. Not for the game: `systems/synthesis/fastgan.py`.
+Stabilized GAN Training for High-fidelity Few-shot Image Synthesis" (ICLR, arXiv 2101.04775), section 3. The generator serves
+other games as well. Not for the game: `systems/synthesis/fastgan.py`.
 """
 
 from __future__ import annotations

@@ -94,8 +94,8 @@ PROOF = Proof(
     real="facades",
     phantom="chest",
     note=(
-        "A first run gave stylegan2 half as many rounds as fastgan, by a trial on a busy machine: they took 26 to 33 seconds, and "
-        "those of fastgan 42 to 52. The mark was met, but not tested as it was meant. It was run again with eight rounds for ten, "
-        "without the arm that rebuilds nothing."
+        "A first run gave stylegan2 half as many rounds as fastgan, by a trial on a busy machine: they took 26 to 33 seconds, "
+        "and those of fastgan 42 to 52. The mark was met, but not tested as it was meant. It was run again with eight rounds "
+        "for ten, without the arm that rebuilds nothing."
     ),
 )
