@@ -66,7 +66,7 @@ NARROW = 16
 
 
 def auto(situation: Situation) -> dict[str, Any]:
-    """Narrow, in large steps, on features of images that are as large as they are, for minutes of a core; else enlarged twice."""
+    """Narrow, in large steps, on features of images as large as they are, for minutes of a core; else enlarged twice."""
     spec = situation.spec
     side = min(spec.height, spec.width)
     width = widest(situation, IMAGES_WANTED, lambda width: WORK_PER_IMAGE * width**2 * spec.height * spec.width)
