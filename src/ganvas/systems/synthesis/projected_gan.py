@@ -43,9 +43,9 @@ CARD = {
 @dataclass(frozen=True)
 class Config:
     latent_size: int = knob(256, "size of the latent vector", low=1)
-    width: int = knob(128, "channels of G at 128 pixels; 16 times at its smallest maps", low=1, high=1024)
-    discriminator_width: int = knob(64, "channels of the finest mixed features, and of D at 64 pixels", low=1, high=1024)
-    projection_side: int = knob(224, "shorter side, in pixels, to which smaller images are enlarged for the features", low=64)
+    width: int = knob(16, "channels of G at 128 pixels; 16 times at its smallest maps", low=1, high=1024)
+    discriminator_width: int = knob(16, "channels of the finest mixed features, and of D at 64 pixels", low=1, high=1024)
+    projection_side: int = knob(64, "shorter side, in pixels, to which smaller images are enlarged for the features", low=64)
     pretrained: bool = knob(True, "features of a pretrained network; false: of the same network with random weights")
     cross_scale: bool = knob(True, "mix features across scales, and not only across channels")
     excitation: bool = knob(True, "small maps of G weigh the channels of large ones")
@@ -57,7 +57,7 @@ class Config:
         ("color", "translation", "cutout"), "changes that D sees on real and fake images alike", choices=POLICIES
     )
     ema_half_life: float = knob(20_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
-    batch_size: int = knob(64, "images in a batch", low=2)
+    batch_size: int = knob(16, "images in a batch", low=2)
 
 
 WORK_PER_IMAGE = 0.3 / 8**2 / 64**2  # GFLOP of G in a round, for one image, by the square of the width and by pixels
@@ -78,7 +78,9 @@ def auto(situation: Situation) -> dict[str, Any]:
     }  # fmt: skip
 
 
-PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
+PAPER: dict[str, Any] = {"width": 128, "discriminator_width": 64, "projection_side": 224, "batch_size": 64}
+
+PRESETS: dict[str, Any] = {"auto": auto, "paper": PAPER}
 
 
 class ProjectedGan(System):
