@@ -159,7 +159,7 @@ def test_sizes_and_channels(shape: tuple[int, int, int]) -> None:
     terms = system.discriminate(batch_of(system), Clock(), {})
     assert all(bool(torch.isfinite(term)) for term in terms.values())
     images = system.sample(2, Noise.seeded(0))
-    assert images.shape == (2, *shape) and float(images.abs().max()) <= 1
+    assert images.shape == (2, *shape) and float(images.detach().abs().max()) <= 1
 
 
 def test_features_of_a_pretrained_network_may_say_how_alike_and_must_not_judge_then() -> None:
