@@ -54,6 +54,8 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "semi-gan-32": ("semi-gan", ImageSpec(1, 32, 32, classes=("a", "b", "unlabelled")), {}),
     "stylegan2-32": ("stylegan2", ImageSpec(1, 32, 32), {}),
     "stylegan2-64": ("stylegan2", ImageSpec(3, 64, 64), {}),
+    "fastgan-64": ("fastgan", ImageSpec(3, 64, 64), {}),
+    "projected-gan-64": ("projected-gan", ImageSpec(3, 64, 64), {}),
     "cyclegan-32": ("cyclegan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
     "cyclegan-64": ("cyclegan", ImageSpec(3, 64, 64, classes=("a", "b")), {}),
     "pixeldtgan-32": ("pixeldtgan", {name: ImageSpec(3, 32, 32) for name in ("garment", "photo")}, {}),

@@ -165,7 +165,7 @@ class System(nn.Module):
     Config: ClassVar[type[Any]]
     mixed_is_safe: ClassVar[bool] = False  # whether bfloat16 may be chosen for it unasked, because it was tried
     couples_batch: ClassVar[str] = ""  # why its loss is not a mean over records (BatchNorm, ...); empty when it is
-    extractors: ClassVar[tuple[str, ...]] = ()  # feature extractors its objectives use: none of these may judge it
+    extractors: tuple[str, ...] = ()  # feature extractors its objectives use: none of these may judge it
     undecided: float = 2 * math.log(2)  # the sum of D's terms `real` and `fake` where it gives every record one half
     classes: int = 0  # how many classes its samples can be asked for by label; 0: none
 

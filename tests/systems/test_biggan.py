@@ -19,7 +19,8 @@ from ganvas.data.streams import open_stream
 from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.kinds.image.spec import ImageSpec
-from ganvas.networks.biggan import Attention, orthogonal_penalty, spectral
+from ganvas.networks.biggan import Attention, orthogonal_penalty
+from ganvas.networks.spectral import spectral
 from ganvas.store.records import Dataset, Field
 from ganvas.systems.synthesis.biggan import BigGan, Config, truncated
 

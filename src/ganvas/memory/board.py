@@ -196,10 +196,6 @@ def build_board(case: Case, device: str) -> Any:
     """The system with fresh weights, on that device; on `meta` it has shapes and no numbers. Raises GanvasError."""
     card, _, system_class = load_system(case.system)
     config = build_config(system_class.Config, case.config)
-    if "effnet" in system_class.extractors:
-        from ..metrics.features import extractor_network
-
-        extractor_network("cpu")  # read from its file here, or what is kept for others would be without numbers
     with shapes_only() if device == "meta" else torch.device("cpu"):
         return system_class(given_spec(card, case.fields), config)
 

@@ -170,15 +170,16 @@ def extractor_network(device: str) -> Any:
     _check_weights(path)
     with shapes_only():
         network = EfficientNet.from_name("efficientnet-lite0", image_size=SIDE)
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), assign=True)
-    network.eval()
-    _fold(network, "_conv_stem", "_bn0")
-    _fold(network, "_conv_head", "_bn1")
-    for block in network._blocks:
-        if hasattr(block, "_expand_conv"):
-            _fold(block, "_expand_conv", "_bn0")
-        _fold(block, "_depthwise_conv", "_bn1")
-        _fold(block, "_project_conv", "_bn2")
+    with torch.device("cpu"):  # also where whoever asks for it builds networks that have shapes alone: it is kept for others
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), assign=True)
+        network.eval()
+        _fold(network, "_conv_stem", "_bn0")
+        _fold(network, "_conv_head", "_bn1")
+        for block in network._blocks:
+            if hasattr(block, "_expand_conv"):
+                _fold(block, "_expand_conv", "_bn0")
+            _fold(block, "_depthwise_conv", "_bn1")
+            _fold(block, "_project_conv", "_bn2")
     return network.to(device, memory_format=torch.channels_last).requires_grad_(False)
 
 
