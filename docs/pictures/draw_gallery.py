@@ -19,7 +19,7 @@ TILE, GAP, LABEL, COLUMNS = 256, 14, 30, 4
 TILES = {
     "dcgan": "dcgan: radiographs",
     "stylegan2": "stylegan2: emoji",
-    "gan-3d": "gan-3d: solids",
+    "latent-gan-3d": "latent-gan-3d: chairs",
     "infogan": "infogan: digits, no label read",
     "cogan": "cogan: one face, two looks",
     "spade": "spade: streets from maps",
@@ -31,16 +31,16 @@ TILES = {
     "pixeldtgan": "pixeldtgan: what is worn",
 }
 """System -> what is written below its tile."""
-OF_PAGES = ("pixeldtgan",)
-"""Systems whose tile is the left of docs/pictures/NAME.png, without the words beside it."""
-WORDS = 60
+OF_PAGES = {"pixeldtgan": 60, "latent-gan-3d": 0}
+"""Systems whose tile is the left of docs/pictures/NAME.png -> how wide the words beside it are, which are left out."""
 
 
 def panel_of(system: str) -> Image.Image:
     """The panel of the system in the picture of its proof: what lies below the second title, beyond the chart."""
     if system in OF_PAGES:
         picture = Image.open(Path(__file__).parent / f"{system}.png").convert("RGB")
-        return picture.crop((WORDS, 0, min(picture.width, WORDS + picture.height), picture.height))
+        words = OF_PAGES[system]
+        return picture.crop((words, 0, min(picture.width, words + picture.height), picture.height))
     picture = Image.open(RESULTS / f"{system}.png").convert("RGB")
     pixels = np.asarray(picture)
     inked = (pixels < 250).any(2)
