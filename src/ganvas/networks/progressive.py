@@ -18,7 +18,7 @@ from .style import Convolution, Linear, channel_widths, full_precision, leaky, m
 
 
 def sizes_of(height: int, width: int) -> list[tuple[int, int]]:
-    """(rows, columns) of every level, the smallest first: 4 to 7 pixels on the short side, then the double, less a row or a
+    """(rows, columns) of every level, the smallest first: 4 to 8 pixels on the short side, then the double, less a row or a
     column where that is too much."""
     stages, _ = stages_and_base(height, width)
     return [(-(-height // 2**halvings), -(-width // 2**halvings)) for halvings in range(stages, -1, -1)]
