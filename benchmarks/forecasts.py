@@ -50,7 +50,7 @@ DATA = {
     "cyclegan": "brain", "dcgan": "chest", "dtn": "digits", "gan": "patterns", "gan-3d": "solids", "gan-cls": "captions",
     "gon": "chest", "infogan": "chest", "latent-gan-3d": "solids", "lsgan": "chest", "mad-gan": "sensors",
     "netgan": "communities", "pix2pix": "walls", "pix2pixhd": "streets", "pixeldtgan": "figures", "semi-gan": "few labels",
-    "seqgan": "melodies", "spade": "streets", "srgan": "chest", "stargan": "faces", "stylegan2": "chest",
+    "progan": "chest", "seqgan": "melodies", "spade": "streets", "srgan": "chest", "stargan": "faces", "stylegan2": "chest",
     "ternary-gan": "chest", "wavegan": "words", "wgan-gp": "chest",
 }  # fmt: skip
 MORE = {
