@@ -1,4 +1,4 @@
-"""Progressive growing: a new size changes nothing when it comes in, clocks and buffers, and variety that a term of the critic keeps."""
+"""Progressive growing: a size that comes in changes nothing at first; clocks, buffers and resuming; what it learns."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def blobs(count: int = 256, side: int = 16) -> np.ndarray:
     row, column = np.mgrid[:side, :side]
     images = np.empty((count, side, side, 1), np.uint8)
     for number in range(count):
-        y, x = (side * (0.25 + 0.5 * rng.integers(0, 2, 2)))
+        y, x = side * (0.25 + 0.5 * rng.integers(0, 2, 2))
         images[number, ..., 0] = np.where((row - y) ** 2 + (column - x) ** 2 < (side / 5) ** 2, 220, 40)
     return images
 
@@ -177,10 +177,10 @@ def test_an_open_budget_and_the_paper_go_by_images() -> None:
 
 
 def test_rates_rise_anew_with_each_size() -> None:
-    system = build(rate_ramp=1000)
-    assert system.ramp(Clock(phase="to 8x8", phase_samples=250)) == 0.25
-    assert system.ramp(Clock(phase="to 8x8", phase_samples=5000)) == 1.0
-    assert system.ramp(Clock(phase="8x8", phase_samples=8)) == 1.0
+    system = build(rate_ramp=1000, coarse_rates=2.0)
+    assert system.pace(Clock(phase="to 8x8", phase_samples=250)) == 0.5
+    assert system.pace(Clock(phase="to 8x8", phase_samples=5000)) == 2.0
+    assert system.pace(Clock(phase="16x16", phase_samples=8)) == 1.0
 
 
 def test_growing_keeps_what_the_optimisers_know_of_layers_that_stay() -> None:

@@ -1,4 +1,4 @@
-"""The networks of progressive growing for any size, aspect and number of channels: a generator and a critic of one depth a size.
+"""The networks of progressive growing for any size, aspect and number of channels: a generator and a critic that grow.
 
 Karras, Aila, Laine, Lehtinen 2018, "Progressive Growing of GANs for Improved Quality, Stability, and Variation"
 (arXiv 1710.10196, appendix A). Every block is there from the start; `level` says how many of them are played with. Sizes halve
@@ -25,7 +25,7 @@ def sizes_of(height: int, width: int) -> list[tuple[int, int]]:
 
 
 def halved(maps: Tensor) -> Tensor:
-    """(B, C, H, W) -> half the size, rounded up: the mean of each four pixels, at the end of odd sides of those that there are."""
+    """(B, C, H, W) -> half the size, rounded up: the mean of each four pixels, at the end of odd sides of what is there."""
     return functional.avg_pool2d(maps, 2, ceil_mode=True)
 
 
@@ -45,12 +45,24 @@ def pixel_norm(x: Tensor) -> Tensor:
     return x * (power + 1e-8).rsqrt().to(x.dtype)
 
 
-class _Smooth(nn.Module):
-    """Two 3x3 convolutions, each followed by leaky ReLU and, of the generator, pixel norm."""
+class _Repeating(Convolution):
+    """A 3x3 convolution that finds the border repeated outside. Zeros there draw a frame at each size that comes in, which a
+    short training does not unlearn."""
 
-    def __init__(self, before: int, between: int, after: int, norm: bool = False) -> None:
+    def forward(self, x: Tensor) -> Tensor:
+        assert self.bias is not None
+        x = functional.pad(x, (1, 1, 1, 1), mode="replicate")
+        return functional.conv2d(x, self.weight * self.scale, self.bias * self.gain)
+
+
+class _Smooth(nn.Module):
+    """Two 3x3 convolutions, each followed by leaky ReLU and, if wanted, pixel norm. layer: makes one."""
+
+    def __init__(
+        self, before: int, between: int, after: int, norm: bool = False, layer: type[Convolution] = Convolution
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.first, self.second = Convolution(before, between, 3), Convolution(between, after, 3)
+        self.first, self.second = layer(before, between, 3), layer(between, after, 3)
         self.norm = norm
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,8 +85,10 @@ class ProgressiveGenerator(nn.Module):
         widths = channel_widths(len(self.sizes) - 1, width, most)
         rows, columns = self.sizes[0]
         self.enter = Linear(latent, widths[0] * rows * columns)
-        self.start = Convolution(widths[0], widths[0], 3)
-        self.blocks = nn.ModuleList(_Smooth(before, after, after, norm) for before, after in itertools.pairwise(widths))
+        self.start = _Repeating(widths[0], widths[0], 3)
+        self.blocks = nn.ModuleList(
+            _Smooth(before, after, after, norm, _Repeating) for before, after in itertools.pairwise(widths)
+        )
         self.to_image = nn.ModuleList(Convolution(size, shape[0], 1, gain=1.0) for size in widths)
 
     def forward(self, latents: Tensor, level: int, alpha: Tensor | None = None) -> Tensor:
@@ -88,8 +102,8 @@ class ProgressiveGenerator(nn.Module):
         return blended(doubled(self.to_image[level - 1](before), self.sizes[level]), images, alpha)
 
     def grown(self, latents: Tensor, levels: Tensor) -> Tensor:
-        """Images (B, C, H, W) of full size, of a generator that has grown by `levels` (): 1.3 is the second level, and 0.3 of the
-        third. Every block is played through, so that nobody waits for the number."""
+        """Images (B, C, H, W) of full size, of a generator that has grown by `levels` (): 1.3 is the second level, and 0.3 of
+        the third. Every block is played through, so that nobody waits for the number."""
         x = self._begun(latents)
         images: Tensor = self.to_image[0](x)
         for place, (size, block) in enumerate(zip(self.sizes[1:], self.blocks, strict=True), start=1):

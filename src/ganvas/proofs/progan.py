@@ -1,10 +1,10 @@
 """The proof of `progan`: grown from 4 pixels on, the same networks come nearer to real images than at full size from the start,
-in the same time, and as near in half of it.
+in the same time, and in half of it.
 
 Both arms have the same networks, settings, data and processor time, counted in rounds so that a busy machine gives what an idle
-one gives: a round at full size takes as long as several of the grown arm, whose rounds are mostly small ones. Skin lesions are
-the arms `system`, `baseline` and `half the time`; radiographs are beside them. The judge, EfficientNet-lite0's features, takes
-no part in the training. Settings were tried with a seed of none of the runs, on training records.
+one gives: a round at full size takes as long as several of the grown arm, whose rounds are mostly small ones. The large form
+has radiographs beside the lesions. The judge, EfficientNet-lite0's features, takes no part in the training. Settings were tried
+with a seed of none of the runs, on training records.
 """
 
 from __future__ import annotations
@@ -18,29 +18,30 @@ from ganvas.errors import GanvasError
 from ganvas.proofs import LOWER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import data_of, distance_to_heldout, trained
 
-SIDE, LARGE_SIDE = 32, 128
+SIDE, LARGE_SIDE = 64, 128
 COUNT = 500  # samples
-PACE = 4.0  # rounds of the grown arm in the time of one at full size, measured on one core
-LARGE_PACE = 6.0
+PACE = 2.35  # rounds of the grown arm in the time of one at full size, measured on one core
+LARGE_PACE = 2.35
 HELDOUT = 0.4  # of 160 lesions, so that there is something to compare with
 RADIOGRAPHS = "chest-xray"
 COMMON: dict[str, Any] = {  # what `auto` takes for minutes, written out: the machine's speed must have no say
-    "latent_size": 64, "width": 8, "max_width": 32, "generator_learning_rate": 1e-2, "critic_learning_rate": 1e-2,
-    "rate_ramp": 500, "augment": ("color", "translation"), "ema_half_life": 1_000.0, "batch_size": 16,
-    "stage_growth": 0.65,  # of rounds: in time each size has 1.5 times that of the one before
+    "latent_size": 64, "width": 8, "max_width": 32, "generator_learning_rate": 4e-3, "critic_learning_rate": 4e-3,
+    "coarse_rates": 1.4, "fade_share": 0.4, "rate_ramp": 500, "augment": ("color", "translation"), "ema_half_life": 1_000.0,
+    "batch_size": 16,
+    "stage_growth": 1.0,  # of rounds: in time each size has twice that of the one before
 }  # fmt: skip
 LARGE = COMMON | {
     "latent_size": 512, "width": 32, "max_width": 512, "generator_learning_rate": 1e-3, "critic_learning_rate": 1e-3,
-    "rate_ramp": 40_000, "ema_half_life": 10_000.0,
+    "coarse_rates": 1.0, "rate_ramp": 40_000, "ema_half_life": 10_000.0,
 }  # fmt: skip
 HALF = "half the time"
 
 
 def arm(task: Task, *, grow: bool = True, share: float = 1.0) -> Outcome:
-    """Distance of samples to held-out lesions after a share of the budget; after all of it to held-out radiographs as well."""
+    """Distance of samples to held-out lesions after a share of the budget; in the large form to radiographs as well."""
     value, protocol, more, images = trial(task, task.data, "lesions", grow, share)
-    if share == 1.0:
-        beside = str(_beside(task.data)) if not task.phantom else task.data
+    if task.large:
+        beside = task.data if task.phantom else str(_beside(task.data))
         other, other_protocol, facts, _ = trial(task, beside, "radiographs", grow, share)
         more |= {"radiographs": other, "radiographs_protocol": other_protocol, "of_radiographs": facts}
     return Outcome(value, protocol, more, images[:36])
@@ -73,33 +74,25 @@ def _beside(data: str) -> Path:
 
 def met(rows: Sequence[Row]) -> bool:
     """Every seed for itself."""
-    return all(
-        row.values["system"] < row.values["baseline"]
-        and row.values[HALF] <= row.values["baseline"]
-        and row.more["system"]["radiographs"] < row.more["baseline"]["radiographs"]
-        for row in rows
-    )
+    return all(max(row.values["system"], row.values[HALF]) < row.values["baseline"] for row in rows)
 
 
 PROOF = Proof(
-    claim="grown from 4 pixels on, the same networks come nearer to real images in the same time, and as near in half of it",
+    claim="grown from 4 pixels on, the same networks come nearer to real images in the same time, and in half of it",
     baseline="the same networks and settings at full size from the start, at equal processor time",
     metric="kernel distance of samples to held-out skin lesions",
     direction=LOWER,
-    mark=(
-        "with every seed a lower distance than at full size from the start, of lesions and of radiographs, and of lesions no "
-        "higher one in half the time"
-    ),
+    mark="with every seed a lower distance than at full size from the start, in the same time and in half of it",
     met=met,
     arms={
         "system": arm,
         "baseline": lambda task: arm(task, grow=False),
         HALF: lambda task: arm(task, share=0.5),
     },
-    budget="800r",
-    quick_budget="80r",
+    budget="400r",
+    quick_budget="60r",
     large_budget="30000r",
     real="skin-lesions/images",
     phantom="chest",
-    note="Without the real data both sets are the phantom's radiographs.",
+    note="Without the real data it trains on the radiographs of the phantom.",
 )
