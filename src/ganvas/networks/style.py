@@ -226,13 +226,7 @@ class ResidualDiscriminator(nn.Module):
             return self.judge(leaky(self.dense(x.flatten(1)))).flatten()
 
     def _spread(self, x: Tensor) -> Tensor:
-        """(B, 1, H, W): the standard deviation over the records of each group, averaged over everything else."""
-        count, _, height, width = x.shape
-        group = max(size for size in range(1, min(self.group, count) + 1) if count % size == 0)
-        x = x.reshape(-1, group, *x.shape[1:])
-        variance = (x - x.mean(1, keepdim=True)).square().mean(1)  # several times as fast as `var` here
-        deviation = (variance + 1e-8).sqrt().mean((1, 2, 3))
-        return deviation.repeat_interleave(group)[:, None, None, None].expand(-1, 1, height, width)
+        return minibatch_deviation(x, self.group)
 
 
 class _Block(nn.Module):
@@ -246,6 +240,17 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return leaky(self.second(leaky(self.first(x)))) + self.shortcut(x)
+
+
+def minibatch_deviation(x: Tensor, most: int) -> Tensor:
+    """(B, 1, H, W) of maps (B, C, H, W): the standard deviation over the records of each group, averaged over everything else.
+    Groups are neighbours in the batch, the largest number up to `most` that divides it."""
+    count, _, height, width = x.shape
+    group = max(size for size in range(1, min(most, count) + 1) if count % size == 0)
+    x = x.reshape(-1, group, *x.shape[1:])
+    variance = (x - x.mean(1, keepdim=True)).square().mean(1)  # several times as fast as `var` here
+    deviation = (variance + 1e-8).sqrt().mean((1, 2, 3))
+    return deviation.repeat_interleave(group)[:, None, None, None].expand(-1, 1, height, width)
 
 
 def channel_widths(stages: int, width: int, most: int) -> list[int]:

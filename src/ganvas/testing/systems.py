@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import io
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..config import build_config, knobs
@@ -184,8 +185,10 @@ def terms_are_finite_scalars(case: Case) -> None:
 
 
 def _dealt(engine: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """Every turn of every phase once: (phase, turn, what the Engine deals to it); turns of a round share what is dealt."""
+    """Every turn of every phase once: (phase, turn, what the Engine deals to it); turns of a round share what is dealt. The
+    clock stands in that phase."""
     for phase in engine.phases:
+        engine.clock = replace(engine.clock, phase=phase.name)
         hands: dict[str, Any] = {}
         for turn in phase.turns:
             if turn.source not in hands:
