@@ -59,6 +59,16 @@ def bend() -> nn.Module:
     return nn.LeakyReLU(SLOPE, inplace=True)
 
 
+def edge(before: int, after: int, patch: int, *, out: bool) -> nn.Module:
+    """From pixels to the largest maps, or back: 1x1 as in the paper, else squares of twice `patch` that overlap by half."""
+    if patch == 1:
+        return convolution(before, after)
+    made = nn.ConvTranspose2d if out else nn.Conv2d
+    layer = made(before, after, 2 * patch, patch, patch // 2, bias=False)
+    nn.init.normal_(layer.weight, 0.0, 1 / math.sqrt(before * (4 if out else 4 * patch**2)))
+    return layer
+
+
 class Block(nn.Module):
     """x + f(x), f: 1x1 to more channels, 3x3 in groups, 1x1 back (an inverted bottleneck). Starts as x.
 
@@ -114,16 +124,14 @@ class Generator(nn.Module):
             convolution(before, after) if before != after else nn.Identity()
             for before, after in zip(widths, widths[1:], strict=False)
         )
-        self.leave = convolution(widths[-1], channels * self.patch**2)
+        self.leave = edge(widths[-1], channels, self.patch, out=True)
 
     def forward(self, latents: Tensor, told: Tensor | None = None) -> Tensor:
         known = latents if told is None else torch.cat([latents, told], 1)
         maps = self.stages[0](self.basis * self.scales(known)[:, :, None, None])
         for narrower, stage in zip(self.narrower, list(self.stages)[1:], strict=True):
             maps = stage(doubled(narrower(maps)))
-        images = self.leave(maps)
-        if self.patch > 1:
-            images = functional.pixel_shuffle(images, self.patch)
+        images = self.leave(maps).to(latents.dtype)
         top, left = (images.shape[2] - self.height) // 2, (images.shape[3] - self.columns) // 2
         return images[:, :, top : top + self.height, left : left + self.columns]
 
@@ -144,7 +152,7 @@ class Discriminator(nn.Module):
         self.margins = (missing[1] // 2, missing[1] - missing[1] // 2, missing[0] // 2, missing[0] - missing[0] // 2)
         widths = widths[::-1]
         blocks = form.blocks * len(widths)
-        self.enter = convolution(channels * self.patch**2, widths[0])
+        self.enter = edge(channels, widths[0], self.patch, out=False)
         self.stages = nn.ModuleList(
             nn.Sequential(*(Block(width, form, blocks) for _ in range(form.blocks))) for width in widths
         )
@@ -159,10 +167,11 @@ class Discriminator(nn.Module):
     def forward(self, images: Tensor, told: Tensor | None = None) -> Tensor:
         if any(self.margins):
             images = functional.pad(images, self.margins)
-        maps = self.enter(functional.pixel_unshuffle(images, self.patch) if self.patch > 1 else images)
+        maps = self.enter(images)
         for place, stage in enumerate(self.stages):
             if place:
                 maps = self.wider[place - 1](halved(maps))
             maps = stage(maps)
-        said: Tensor = self.decide((maps * self.basis).sum((2, 3)))
+        with torch.autocast(images.device.type, enabled=False):  # logits are compared: no 16-bit floats from here
+            said: Tensor = self.decide((maps.to(images.dtype) * self.basis).sum((2, 3)))
         return said[:, 0] if told is None else (said * told).sum(1) / math.sqrt(told.shape[1])

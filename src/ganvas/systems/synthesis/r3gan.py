@@ -22,10 +22,11 @@ from torch.nn.functional import one_hot, softplus
 
 from ganvas.batches import Batch, Noise
 from ganvas.config import knob
+from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.r3gan import Discriminator, Form, Generator
 from ganvas.objectives.augmentation import POLICIES, augment
-from ganvas.objectives.penalties import zero_centred_penalty
+from ganvas.objectives.penalties import squared_slopes
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
 
@@ -43,17 +44,18 @@ CARD = {
 @dataclass(frozen=True)
 class Config:
     latent_size: int = knob(64, "size of the latent vector", low=1)
-    width: int = knob(16, "channels at full resolution; doubles inwards", low=1, high=1024)
-    max_width: int = knob(128, "most channels of a layer's maps", low=1, high=4096)
+    width: int = knob(32, "channels at full resolution; doubles inwards", low=1, high=1024)
+    max_width: int = knob(256, "most channels of a layer's maps", low=1, high=4096)
     blocks: int = knob(1, "residual blocks at each size", low=1, high=16)
     expansion: int = knob(2, "how many times more channels inside a block", low=1, high=8)
     group: int = knob(16, "channels in a group of the 3x3 convolutions; 0: all together", low=0)
-    patch: int = knob(2, "side in pixels of a place of the largest maps; 1: every pixel, as in the paper", choices=(1, 2, 4))
+    patch: int = knob(1, "side in pixels of a place of the largest maps; 1: every pixel, as in the paper", choices=(1, 2, 4))
+    use_labels: bool = knob(False, "tell both players the class of labelled data, so that samples can be asked for by class")
     r1_weight: float = knob(1.0, "gamma of R1, at real images; 0: off", low=0.0)
     r2_weight: float = knob(1.0, "gamma of R2, at generated images; 0: off", low=0.0)
     gamma_fall: float = knob(0.1, "what is left of both gammas at the end of the budget (cosine); 1: all", low=0.0, high=1.0)
     penalties_every: int = knob(4, "rounds between two times of the penalties, which then weigh as many times more", low=1)
-    rate: float = knob(1e-3, "learning rate of both players (Adam)", low=0.0)
+    rate: float = knob(2e-3, "learning rate of both players (Adam)", low=0.0)
     rate_fall: float = knob(0.25, "what is left of the rate at the end of the budget (cosine); 1: all", low=0.0, high=1.0)
     beta2: float = knob(0.99, "second beta of Adam; the first is 0", low=0.0, high=0.99999)
     augment: tuple[str, ...] = knob((), "changes that D sees on real and fake images alike", choices=POLICIES)
@@ -61,7 +63,26 @@ class Config:
     batch_size: int = knob(16, "images in a batch", low=1)
 
 
-PRESETS: dict[str, Any] = {"auto": {}, "paper": {"patch": 1}}
+FAST: dict[str, Any] = {"patch": 2, "expansion": 1, "group": 0, "max_width": 128}
+"""A quarter of the places, and plain 3x3 convolutions, which on a processor cost less than an inverted bottleneck in groups."""
+
+
+def auto(situation: Situation) -> dict[str, Any]:
+    return {**FAST, "width": 8, "penalties_every": 8}
+
+
+def paper(situation: Situation) -> dict[str, Any]:
+    """The sizes of its networks by resolution; gammas of CIFAR-10, FFHQ-64 and FFHQ-256."""
+    side = min(situation.spec.height, situation.spec.width)
+    gamma = 0.05 if side <= 32 else 2.0 if side <= 64 else 150.0
+    return {
+        "width": max(1, min(768, 96 * 256 // side)), "max_width": 768, "blocks": 2, "r1_weight": gamma, "r2_weight": gamma,
+        "penalties_every": 1, "rate": 2e-4, "augment": POLICIES, "ema_half_life": 500_000.0,
+        "batch_size": 512 if side <= 32 else 256,
+    }  # fmt: skip
+
+
+PRESETS: dict[str, Any] = {"auto": auto, "paper": paper}
 
 
 def falling(clock: Clock, left: float) -> float:
@@ -71,10 +92,13 @@ def falling(clock: Clock, left: float) -> float:
 
 class R3Gan(System):
     Config = Config
+    mixed_is_safe = True
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
-        self.classes = len(spec.classes) if len(spec.classes) > 1 else 0
+        self.classes = len(spec.classes) if config.use_labels else 0
+        if config.use_labels and self.classes < 2:
+            raise GanvasError("r3gan with use_labels needs two classes or more: give class sub-folders or labels.csv, or leave it")
         form = Form(config.width, config.max_width, config.blocks, config.expansion, config.group, config.patch)
         self.generator = Generator(config.latent_size, self.classes, spec.shape, form)
         self.discriminator = Discriminator(self.classes, spec.shape, form)
@@ -108,27 +132,28 @@ class R3Gan(System):
 
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         shared["fake"] = self._fake(batch)  # with its graph: the generator's turn goes on from here
-        real, fake = self._judge(batch, shared["fake"].detach())
+        both = torch.cat([batch.real, shared["fake"].detach().to(batch.real.dtype)])  # no norm could mix them
+        real, fake = self._judge(both, batch).chunk(2)
         return {"relative": softplus(fake - real).mean()}
 
     def flatten(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        weight = falling(clock, self.config.gamma_fall) * self.config.penalties_every / 2
-        terms = {}
-        with torch.autocast(batch.real.device.type, enabled=False):
-            for name, gamma, images in (
-                ("r1", self.config.r1_weight, batch.real), ("r2", self.config.r2_weight, shared["fake"])
-            ):  # fmt: skip
-                if gamma:
-                    images = images.detach().to(batch.real.dtype).requires_grad_()
-                    seen = augment(images, batch.noise, self.config.augment)
-                    penalty = zero_centred_penalty(images, self.discriminator(seen, self._told(batch.labels)))
-                    terms[name] = gamma * weight * penalty
-        return terms
+        """R1 and R2 of one pass, at images before they are augmented."""
+        config, place = self.config, batch.real.device.type
+        # bfloat16 has the range for slopes of slopes, and float16 has not.
+        mixed = torch.is_autocast_enabled(place) and torch.get_autocast_dtype(place) is torch.bfloat16
+        gammas = {"r1": (config.r1_weight, batch.real), "r2": (config.r2_weight, shared["fake"])}
+        gammas = {name: (gamma, x.detach().to(batch.real.dtype)) for name, (gamma, x) in gammas.items() if gamma}
+        weight = falling(clock, config.gamma_fall) * config.penalties_every / 2
+        with torch.autocast(place, torch.bfloat16, enabled=mixed):
+            images = torch.cat([x for _, x in gammas.values()]).requires_grad_()
+            slopes = squared_slopes(images, self._judge(images, batch)).chunk(len(gammas))
+        return {name: gamma * weight * own.mean() for (name, (gamma, _)), own in zip(gammas.items(), slopes, strict=True)}
 
     def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         fake = shared.pop("fake") if "fake" in shared else self._fake(batch)
-        real, fake = self._judge(batch, fake)
-        return {"relative": softplus(real - fake).mean()}
+        with torch.no_grad():
+            real = self._judge(batch.real, batch)
+        return {"relative": softplus(real - self._judge(fake, batch)).mean()}
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
         if self.classes and labels is None:
@@ -141,6 +166,10 @@ class R3Gan(System):
     def _told(self, labels: Tensor | None) -> Tensor | None:
         return one_hot(labels, self.classes).float() if self.classes else None
 
-    def _judge(self, batch: Batch, fake: Tensor) -> tuple[Tensor, Tensor]:
+    def _judge(self, images: Tensor, batch: Batch) -> Tensor:
+        """Logits of images: a batch of them, or one after the other, each under the batch's classes."""
         told = self._told(batch.labels)
-        return tuple(self.discriminator(augment(x, batch.noise, self.config.augment), told) for x in (batch.real, fake))
+        if told is not None:
+            told = told.repeat(len(images) // len(batch), 1)
+        logits: Tensor = self.discriminator(augment(images, batch.noise, self.config.augment), told)
+        return logits
