@@ -49,9 +49,9 @@ DATA = {
     "acgan": "chest", "anime": "faces", "anogan": "brain:t1", "biggan": "chest", "cgan": "chest", "cogan": "brain",
     "cyclegan": "brain", "dcgan": "chest", "dtn": "digits", "gan": "patterns", "gan-3d": "solids", "gan-cls": "captions",
     "gon": "chest", "infogan": "chest", "latent-gan-3d": "solids", "lsgan": "chest", "mad-gan": "sensors",
-    "netgan": "communities", "pix2pix": "walls", "pix2pixhd": "streets", "pixeldtgan": "figures", "semi-gan": "few labels",
-    "seqgan": "melodies", "spade": "streets", "srgan": "chest", "stargan": "faces", "stylegan2": "chest",
-    "ternary-gan": "chest", "wavegan": "words", "wgan-gp": "chest",
+    "netgan": "communities", "pix2pix": "walls", "pix2pixhd": "streets", "pixeldtgan": "figures", "r3gan": "chest",
+    "semi-gan": "few labels", "seqgan": "melodies", "spade": "streets", "srgan": "chest", "stargan": "faces",
+    "stylegan2": "chest", "ternary-gan": "chest", "wavegan": "words", "wgan-gp": "chest",
 }  # fmt: skip
 MORE = {
     "anogan": {"heldout": "0.2"}, "cogan": {"size": "32"}, "cyclegan": {"size": "32"}, "srgan": {"size": "64"},

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +24,9 @@ GAIN = math.sqrt(2 / (1 + SLOPE**2))  # what keeps the variance through it
 
 @dataclass(frozen=True)
 class Form:
-    """width: channels at full resolution; doubles inwards, up to `most`. blocks: residual blocks at each size. expansion: of the
-    channels inside a block. group: channels of each group of its 3x3 convolution; 0: one group of all. patch: sides of the squares
-    of pixels that are one place of the largest maps: 1 as in the paper, 2 for a quarter of the work at full resolution.
+    """width: channels at full resolution; doubles inwards, up to `most`. blocks: residual blocks at each size. expansion: how
+    many times more channels inside a block. group: channels of each group of its 3x3 convolution; 0: one group of all. patch:
+    pixels from one place of the largest maps to the next: 1 as in the paper, 2 for a quarter of the work there.
     """
 
     width: int
@@ -121,8 +122,7 @@ class Generator(nn.Module):
             nn.Sequential(*(Block(width, form, blocks) for _ in range(form.blocks))) for width in widths
         )
         self.narrower = nn.ModuleList(
-            convolution(before, after) if before != after else nn.Identity()
-            for before, after in zip(widths, widths[1:], strict=False)
+            convolution(before, after) if before != after else nn.Identity() for before, after in pairwise(widths)
         )
         self.leave = edge(widths[-1], channels, self.patch, out=True)
 
@@ -139,8 +139,8 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images (B, *shape) and what is told (B, told) -> logits (B,): the generator backwards.
 
-    At the end each channel of the smallest maps is weighed by a basis of its own (a depthwise convolution as large as they are),
-    and a linear layer decides; told classes by projection.
+    At the end each channel of the smallest maps is weighed by a basis of its own (a depthwise convolution as large as they
+    are), and a linear layer decides; told classes by projection.
     """
 
     def __init__(self, told: int, shape: tuple[int, int, int], form: Form) -> None:
@@ -157,8 +157,7 @@ class Discriminator(nn.Module):
             nn.Sequential(*(Block(width, form, blocks) for _ in range(form.blocks))) for width in widths
         )
         self.wider = nn.ModuleList(
-            convolution(before, after) if before != after else nn.Identity()
-            for before, after in zip(widths, widths[1:], strict=False)
+            convolution(before, after) if before != after else nn.Identity() for before, after in pairwise(widths)
         )
         self.basis = nn.Parameter(torch.randn(widths[-1], *base) / math.sqrt(base[0] * base[1]))
         self.decide = nn.Linear(widths[-1], max(1, told), bias=False)
