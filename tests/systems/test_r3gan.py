@@ -80,7 +80,8 @@ def batch_of(count: int = 4, seed: int = 0) -> Batch:
 
 
 def test_each_fake_is_judged_against_a_real_image_of_its_own() -> None:
-    system, batch, shared = build(), batch_of(), {}
+    system, batch = build(), batch_of()
+    shared: dict[str, Any] = {}
     with torch.no_grad():
         for weight in system.parameters():
             weight.add_(0.1 * torch.randn_like(weight))

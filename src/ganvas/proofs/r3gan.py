@@ -28,7 +28,7 @@ STYLEGAN2: dict[str, Any] = {
     "ema_half_life": 5_000.0, "r1_weight": 80.0, "ada_target": 0.0, "batch_size": 16,
 }  # fmt: skip
 ROUNDS = {"r3gan": 1.0, "dcgan": 1.19, "stylegan2": 0.5}  # as long as one of r3gan: 33, 28 and 66 ms
-LARGE = {
+LARGE: dict[str, dict[str, Any]] = {
     "r3gan": {"width": 64, "max_width": 512, "rate": 5e-4},
     "dcgan": {"width": 96},
     "stylegan2": {"width": 32, "max_width": 256},

@@ -175,7 +175,7 @@ class R3Gan(System):
         return self.generator(batch.noise.normal(len(batch), self.config.latent_size), self._told(batch.labels))
 
     def _told(self, labels: Tensor | None) -> Tensor | None:
-        return one_hot(labels, self.classes).float() if self.classes else None
+        return None if labels is None or not self.classes else one_hot(labels, self.classes).float()
 
     def _judge(self, images: Tensor, batch: Batch) -> Tensor:
         """Logits of images: a batch of them, or one after the other, each under the batch's classes."""
