@@ -68,6 +68,7 @@ FAST: dict[str, Any] = {"patch": 2, "expansion": 1, "group": 0}
 WORK_PER_IMAGE = 1.27e-6  # GFLOP of a round for one image in the fast form, by the square of the width and by pixels
 IMAGES_WANTED = {8: 0, 16: 1_000_000, 32: 10_000_000}  # width -> images it takes to pay off
 RATE = 4e-3 * 8  # by the width: at 8, 1e-2 ended in slopes without bound
+GAMMA = 1 / 512  # by pixels: at 64x64, 1 let D run away on radiographs from the beginning, and 8 did not
 
 
 def auto(situation: Situation) -> dict[str, Any]:
@@ -78,6 +79,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     width = widest(situation, IMAGES_WANTED, lambda width: work * width**2, share=0.3)
     return {
         **(FAST if fast else {}), "width": width, "max_width": 16 * width, "rate": RATE / width,
+        "r1_weight": GAMMA * spec.height * spec.width, "r2_weight": GAMMA * spec.height * spec.width,
         "batch_size": 16 if fast else 32,
     }  # fmt: skip
 
