@@ -86,7 +86,7 @@ PROOF = Proof(
     phantom="chest",
     seeds=3,
     note=(
-        "An earlier form with 1,000 rounds was stopped after two arms of seed 0: r3gan 0.849, dcgan 0.560. At that time it is not "
-        "yet ahead. The length now is that of the pilots on the page (seed 7); nothing else was changed, the mark included."
+        "An earlier form with 1,000 rounds was stopped after two arms of seed 0: r3gan 0.849, dcgan 0.560. At that time it is "
+        "not yet ahead. The length now is that of the pilots on the page (seed 7); nothing else was changed, the mark included."
     ),
 )
