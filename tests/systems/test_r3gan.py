@@ -28,7 +28,7 @@ from ganvas.systems.synthesis.r3gan import PRESETS, Config, R3Gan
 
 SPEC = ImageSpec(1, 8, 8)
 SMALL: dict[str, Any] = {
-    "width": 16, "max_width": 32, "group": 0, "expansion": 1, "latent_size": 16, "batch_size": 32, "rate": 5e-3,
+    "width": 16, "max_width": 32, "group": 0, "expansion": 1, "latent_size": 16, "batch_size": 32, "learning_rate": 5e-3,
     "penalties_every": 2, "ema_half_life": 500.0, "gamma_fall": 1.0,
 }  # fmt: skip
 
@@ -135,10 +135,10 @@ def test_a_wide_network_starts_with_signals_of_one_size() -> None:
     assert 0.02 < float(logits.std()) < 2
 
 
-@pytest.mark.parametrize("patch", [1, 2, 4])
+@pytest.mark.parametrize("stride", [1, 2, 4])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 20, 37), (4, 33, 16)])
-def test_any_size_and_aspect(shape: tuple[int, int, int], patch: int) -> None:
-    form = Form(4, 16, 1, 2, 4, patch)
+def test_any_size_and_aspect(shape: tuple[int, int, int], stride: int) -> None:
+    form = Form(4, 16, 1, 2, 4, stride)
     images = Generator(8, 0, shape, form)(torch.randn(2, 8))
     assert images.shape == (2, *shape)
     assert Discriminator(0, shape, form)(images).shape == (2,)

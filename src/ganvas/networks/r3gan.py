@@ -25,7 +25,7 @@ GAIN = math.sqrt(2 / (1 + SLOPE**2))  # what keeps the variance through it
 @dataclass(frozen=True)
 class Form:
     """width: channels at full resolution; doubles inwards, up to `most`. blocks: residual blocks at each size. expansion: how
-    many times more channels inside a block. group: channels of each group of its 3x3 convolution; 0: one group of all. patch:
+    many times more channels inside a block. group: channels of each group of its 3x3 convolution; 0: one group of all. stride:
     pixels from one place of the largest maps to the next: 1 as in the paper, 2 for a quarter of the work there.
     """
 
@@ -34,14 +34,14 @@ class Form:
     blocks: int
     expansion: int
     group: int
-    patch: int
+    stride: int
 
     def stages(self, shape: tuple[int, int, int]) -> tuple[list[int], tuple[int, int], int]:
         """(channels from the smallest maps to the largest, (rows, columns) of the smallest, pixels of a place's side)."""
         stages, base = stages_and_base(shape[1], shape[2])
-        patch = min(self.patch, 2**stages)
-        levels = stages - int(math.log2(patch))
-        return [min(self.most, self.width * patch * 2**level) for level in range(levels, -1, -1)], base, patch
+        stride = min(self.stride, 2**stages)
+        levels = stages - int(math.log2(stride))
+        return [min(self.most, self.width * stride * 2**level) for level in range(levels, -1, -1)], base, stride
 
 
 def convolution(
@@ -60,13 +60,13 @@ def bend() -> nn.Module:
     return nn.LeakyReLU(SLOPE, inplace=True)
 
 
-def edge(before: int, after: int, patch: int, *, out: bool) -> nn.Module:
-    """From pixels to the largest maps, or back: 1x1 as in the paper, else squares of twice `patch` that overlap by half."""
-    if patch == 1:
+def edge(before: int, after: int, stride: int, *, out: bool) -> nn.Module:
+    """From pixels to the largest maps, or back: 1x1 as in the paper, else squares of twice `stride` that overlap by half."""
+    if stride == 1:
         return convolution(before, after)
     made = nn.ConvTranspose2d if out else nn.Conv2d
-    layer = made(before, after, 2 * patch, patch, patch // 2, bias=False)
-    nn.init.normal_(layer.weight, 0.0, 1 / math.sqrt(before * (4 if out else 4 * patch**2)))
+    layer = made(before, after, 2 * stride, stride, stride // 2, bias=False)
+    nn.init.normal_(layer.weight, 0.0, 1 / math.sqrt(before * (4 if out else 4 * stride**2)))
     return layer
 
 
@@ -113,7 +113,7 @@ class Generator(nn.Module):
     def __init__(self, latent: int, told: int, shape: tuple[int, int, int], form: Form) -> None:
         super().__init__()
         channels, self.height, self.columns = shape
-        widths, base, self.patch = form.stages(shape)
+        widths, base, self.stride = form.stages(shape)
         blocks = form.blocks * len(widths)
         self.basis = nn.Parameter(torch.randn(widths[0], *base))
         self.scales = nn.Linear(latent + told, widths[0], bias=False)
@@ -124,7 +124,7 @@ class Generator(nn.Module):
         self.narrower = nn.ModuleList(
             convolution(before, after) if before != after else nn.Identity() for before, after in pairwise(widths)
         )
-        self.leave = edge(widths[-1], channels, self.patch, out=True)
+        self.leave = edge(widths[-1], channels, self.stride, out=True)
 
     def forward(self, latents: Tensor, told: Tensor | None = None) -> Tensor:
         known = latents if told is None else torch.cat([latents, told], 1)
@@ -146,13 +146,13 @@ class Discriminator(nn.Module):
     def __init__(self, told: int, shape: tuple[int, int, int], form: Form) -> None:
         super().__init__()
         channels, height, columns = shape
-        widths, base, self.patch = form.stages(shape)
-        whole = [size * self.patch * 2 ** (len(widths) - 1) for size in base]
+        widths, base, self.stride = form.stages(shape)
+        whole = [size * self.stride * 2 ** (len(widths) - 1) for size in base]
         missing = [full - size for full, size in zip(whole, (height, columns), strict=True)]
         self.margins = (missing[1] // 2, missing[1] - missing[1] // 2, missing[0] // 2, missing[0] - missing[0] // 2)
         widths = widths[::-1]
         blocks = form.blocks * len(widths)
-        self.enter = edge(channels, widths[0], self.patch, out=False)
+        self.enter = edge(channels, widths[0], self.stride, out=False)
         self.stages = nn.ModuleList(
             nn.Sequential(*(Block(width, form, blocks) for _ in range(form.blocks))) for width in widths
         )

@@ -20,7 +20,7 @@ SIDE, LARGE_SIDE = 32, 64
 COUNT = 500  # samples; and held-out images they are compared with
 # What each preset chooses for a minute of one core, written out: the machine's speed must have no say.
 SYSTEM: dict[str, Any] = {
-    **FAST, "width": 8, "max_width": 128, "rate": 4e-3, "r1_weight": 2.0, "r2_weight": 2.0, "batch_size": 16,
+    **FAST, "width": 8, "max_width": 128, "learning_rate": 4e-3, "r1_weight": 2.0, "r2_weight": 2.0, "batch_size": 16,
 }  # fmt: skip
 DCGAN: dict[str, Any] = {
     "width": 24, "batch_size": 16, "augment": ("color", "translation", "cutout"), "ema_half_life": 5_000.0,
@@ -31,7 +31,7 @@ STYLEGAN2: dict[str, Any] = {
 }  # fmt: skip
 ROUNDS = {"r3gan": 1.0, "dcgan": 1.19, "stylegan2": 0.5}  # as long as one of r3gan: 33, 28 and 66 ms
 LARGE: dict[str, dict[str, Any]] = {
-    "r3gan": {"width": 64, "max_width": 512, "rate": 5e-4, "r1_weight": 8.0, "r2_weight": 8.0},
+    "r3gan": {"width": 64, "max_width": 512, "learning_rate": 5e-4, "r1_weight": 8.0, "r2_weight": 8.0},
     "dcgan": {"width": 96},
     "stylegan2": {"width": 32, "max_width": 256},
 }

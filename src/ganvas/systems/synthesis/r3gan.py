@@ -49,21 +49,21 @@ class Config:
     blocks: int = knob(1, "residual blocks at each size", low=1, high=16)
     expansion: int = knob(2, "how many times more channels inside a block", low=1, high=8)
     group: int = knob(16, "channels in a group of the 3x3 convolutions; 0: all together", low=0)
-    patch: int = knob(1, "side in pixels of a place of the largest maps; 1: every pixel, as in the paper", choices=(1, 2, 4))
+    image_stride: int = knob(1, "pixels from one place of the largest maps to the next; paper: 1", choices=(1, 2, 4))
     use_labels: bool = knob(False, "tell both players the class of labelled data, so that samples can be asked for by class")
     r1_weight: float = knob(1.0, "gamma of R1, at real images; 0: off", low=0.0)
     r2_weight: float = knob(1.0, "gamma of R2, at generated images; 0: off", low=0.0)
     gamma_fall: float = knob(0.1, "what is left of both gammas at the end of the budget (cosine); 1: all", low=0.0, high=1.0)
     penalties_every: int = knob(8, "rounds between two times of the penalties, which then weigh as many times more", low=1)
-    rate: float = knob(4e-3, "learning rate of both players (Adam)", low=0.0)
-    rate_fall: float = knob(0.25, "what is left of the rate at the end of the budget (cosine); 1: all", low=0.0, high=1.0)
+    learning_rate: float = knob(4e-3, "learning rate of both players (Adam)", low=0.0)
+    learning_rate_fall: float = knob(0.25, "what is left of it at the end of the budget (cosine); 1: all", low=0.0, high=1.0)
     beta2: float = knob(0.99, "second beta of Adam; the first is 0", low=0.0, high=0.99999)
     augment: tuple[str, ...] = knob((), "changes that D sees on real and fake images alike", choices=POLICIES)
     ema_half_life: float = knob(5_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
     batch_size: int = knob(16, "images in a batch", low=1)
 
 
-FAST: dict[str, Any] = {"patch": 2, "expansion": 1, "group": 0}
+FAST: dict[str, Any] = {"image_stride": 2, "expansion": 1, "group": 0}
 """A quarter of the places, and plain 3x3 convolutions, which on a processor cost less than an inverted bottleneck in groups."""
 WORK_PER_IMAGE = 1.27e-6  # GFLOP of a round for one image in the fast form, by the square of the width and by pixels
 IMAGES_WANTED = {8: 0, 16: 1_000_000, 32: 10_000_000}  # width -> images it takes to pay off
@@ -78,7 +78,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     work = dearer * WORK_PER_IMAGE * spec.height * spec.width
     width = widest(situation, IMAGES_WANTED, lambda width: work * width**2, share=0.3)
     return {
-        **(FAST if fast else {}), "width": width, "max_width": 16 * width, "rate": RATE / width,
+        **(FAST if fast else {}), "width": width, "max_width": 16 * width, "learning_rate": RATE / width,
         "r1_weight": GAMMA * spec.height * spec.width, "r2_weight": GAMMA * spec.height * spec.width,
         "batch_size": 16 if fast else 32,
     }  # fmt: skip
@@ -90,7 +90,7 @@ def paper(situation: Situation) -> dict[str, Any]:
     gamma = 0.05 if side <= 32 else 2.0 if side <= 64 else 150.0
     return {
         "width": max(1, min(768, 96 * 256 // side)), "max_width": 768, "blocks": 2, "r1_weight": gamma, "r2_weight": gamma,
-        "penalties_every": 1, "rate": 2e-4, "augment": POLICIES, "ema_half_life": 500_000.0,
+        "penalties_every": 1, "learning_rate": 2e-4, "augment": POLICIES, "ema_half_life": 500_000.0,
         "batch_size": 512 if side <= 32 else 256,
     }  # fmt: skip
 
@@ -112,7 +112,7 @@ class R3Gan(System):
         self.classes = len(spec.classes) if config.use_labels else 0
         if config.use_labels and self.classes < 2:
             raise GanvasError("r3gan: use_labels needs two classes or more: give class sub-folders or labels.csv")
-        form = Form(config.width, config.max_width, config.blocks, config.expansion, config.group, config.patch)
+        form = Form(config.width, config.max_width, config.blocks, config.expansion, config.group, config.image_stride)
         self.generator = Generator(config.latent_size, self.classes, spec.shape, form)
         self.discriminator = Discriminator(self.classes, spec.shape, form)
         self.average = copy.deepcopy(self.generator)
@@ -122,10 +122,10 @@ class R3Gan(System):
         lazy = config.penalties_every / (config.penalties_every + 1) if config.penalties_every > 1 else 1.0
 
         def rule(share: float) -> Any:
-            return optimiser("adam", config.rate * share, beta1=0.0, beta2=config.beta2**share)
+            return optimiser("adam", config.learning_rate * share, beta1=0.0, beta2=config.beta2**share)
 
         def rate(clock: Clock) -> float:
-            return falling(clock, config.rate_fall)
+            return falling(clock, config.learning_rate_fall)
 
         return (
             Player("discriminator", ("discriminator",), rule(lazy), rate=rate),
