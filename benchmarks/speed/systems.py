@@ -47,6 +47,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "dcgan-64": ("dcgan", ImageSpec(1, 64, 64), {}),
     "acgan-32": ("acgan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
     "biggan-32": ("biggan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
+    "r3gan-64": ("r3gan", ImageSpec(1, 64, 64), {}),
     "anime-32": ("anime", {"picture": ImageSpec(3, 32, 32), "attributes": TAGS}, {}),
     "infogan-32": ("infogan", ImageSpec(1, 32, 32), {}),
     "gon-32": ("gon", ImageSpec(1, 32, 32), {}),

@@ -31,5 +31,10 @@ def zero_centred_penalty(samples: Tensor, logits: Tensor) -> Tensor:
     samples: (B, ...) with `requires_grad`, detached from what made them. logits = D(samples), computed from them. Unlike its
     neighbour it gets what D said, so full precision is the caller's business (`torch.autocast(..., enabled=False)`).
     """
+    return squared_slopes(samples, logits).mean()
+
+
+def squared_slopes(samples: Tensor, logits: Tensor) -> Tensor:
+    """(B,): ||grad_x D(x)||_2^2 of each record, for real and generated ones in one pass. Arguments as its neighbour's."""
     (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
-    return gradient.square().sum(tuple(range(1, gradient.dim()))).mean()
+    return gradient.square().sum(tuple(range(1, gradient.dim())))
