@@ -257,3 +257,14 @@ def encoded_table(spec: LabelMapSpec) -> bytes:
     rows.writerow(["value", "class", "colour"])
     rows.writerows(zip(spec.values, spec.names, spec.palette, strict=True))
     return text.getvalue().encode()
+
+
+def palette_of(values: list[int], known: Classes | None, palettes: set[tuple[str, ...]]) -> tuple[str, ...]:
+    """A colour each: that of `classes.csv`, else of the palette that all files share, else a usual one."""
+    shared = next(iter(palettes)) if len(palettes) == 1 else ()
+    given = {} if known is None else known.colours
+    found = []
+    for index, value in enumerate(values):
+        own = shared[value] if value < len(shared) else usual_colour(index)
+        found.append(given.get(value, own))
+    return tuple(found)

@@ -177,7 +177,7 @@ class LabelMapKind(Kind):
                     f"{files.TABLE} says which there are"
                 )
         names = tuple(str(value) if known is None else known.named[value] for value in values)
-        colours = _palette(values, known, rows.palettes)
+        colours = files.palette_of(values, known, rows.palettes)
         if len(rows.sizes) > 1:
             notes.append(f"{len(rows.sizes)} sizes were brought to one, by the nearest pixel")
         numbers, classes = class_indices(labels, source, self.says.noun, notes)
@@ -440,17 +440,6 @@ class _Rows:
             self.heldout.append(own.heldout)
         for warning in own.warnings:
             self.warnings.setdefault(warning, {})[name] = None
-
-
-def _palette(values: list[int], known: files.Classes | None, palettes: set[tuple[str, ...]]) -> tuple[str, ...]:
-    """A colour each: that of `classes.csv`, else of the palette that all files share, else a usual one."""
-    shared = next(iter(palettes)) if len(palettes) == 1 else ()
-    given = {} if known is None else known.colours
-    found = []
-    for index, value in enumerate(values):
-        own = shared[value] if value < len(shared) else files.usual_colour(index)
-        found.append(given.get(value, own))
-    return tuple(found)
 
 
 KIND = LabelMapKind()
