@@ -5,8 +5,8 @@ Each generated image is judged against a real one, so that no mode can be left o
     min_D  E[f(D(x) - D(G(z)))]       min_G  E[f(D(G(z)) - D(x))]       f(t) = log(1 + e^-t)
 With both penalties, gamma / 2 (R1 + R2),
     R1 = E ||grad_x D(x)||^2  at real images         R2 = E ||grad_x D(x)||^2  at generated ones
-training converges locally; with R1 alone D may grow steep where the generated images are, and it does. That is all: no
-minibatch statistics, no norms, no path length; Adam without momentum; residual networks (`ganvas.networks.r3gan`).
+training converges locally; with R1 alone nothing keeps D flat where the generated images are. That is all: no minibatch
+statistics, no norms, no path length; Adam without momentum; residual networks (`ganvas.networks.r3gan`).
 """
 
 from __future__ import annotations
