@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import GanvasError
 from .blocks import ResidualBlock, convolution, leaky_relu, relu
-from .convolutional import SMALLEST_SIDE
+from .convolutional import SMALLEST_SIDE, middle
 
 MOST = 32  # times the width of D's first layer: its widest
 
@@ -49,9 +49,7 @@ class Generator(nn.Module):
     def forward(self, given: Tensor) -> Tensor:
         first = self.enter(given)
         images = self.grow(first + self.after(self.blocks(first)))
-        top, left = (images.shape[2] - self.height) // 2, (images.shape[3] - self.columns) // 2
-        result: Tensor = images[:, :, top : top + self.height, left : left + self.columns]
-        return result
+        return middle(images, self.height, self.columns)
 
 
 class TaggingDiscriminator(nn.Module):

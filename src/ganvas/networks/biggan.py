@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
 from ..errors import GanvasError
-from .convolutional import stages_and_base
+from .convolutional import middle, stages_and_base
 from .spectral import spectral
 
 MOST = 16  # times `width`: the widest layer
@@ -109,8 +109,7 @@ class Generator(nn.Module):
             if place == self.place and self.attention is not None:
                 maps = self.attention(maps)
         images = torch.tanh(self.leave(self.norm(maps).relu()))
-        top, left = (images.shape[2] - self.height) // 2, (images.shape[3] - self.columns) // 2
-        return images[:, :, top : top + self.height, left : left + self.columns]
+        return middle(images, self.height, self.columns)
 
 
 def _place(side: int, sides: list[int]) -> int:

@@ -11,6 +11,7 @@ import itertools
 import math
 
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from ..errors import GanvasError
 
@@ -39,6 +40,20 @@ def stages_and_base(height: int, width: int) -> tuple[int, tuple[int, int]]:
         raise GanvasError(f"images of {height}x{width} are too small to learn: the least is {SMALLEST_SIDE} (see --size)")
     stages = int(math.log2(min(height, width) / 4))
     return stages, (math.ceil(height / 2**stages), math.ceil(width / 2**stages))
+
+
+def middle(images: Tensor, height: int, width: int) -> Tensor:
+    """The middle (B, C, height, width) of images (B, C, H, W) that are at least as large: what G draws too much is cut off."""
+    top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
+    return images[:, :, top : top + height, left : left + width]
+
+
+def surrounded(images: Tensor, height: int, width: int) -> Tensor:
+    """Images (B, C, H, W) in the middle of (B, C, height, width), zeros around: the inverse of `middle`, for D."""
+    down, across = height - images.shape[2], width - images.shape[3]
+    if not down and not across:
+        return images
+    return pad(images, (across // 2, across - across // 2, down // 2, down - down // 2))
 
 
 def strides_for(stages: int, stride: int) -> list[int]:
@@ -143,9 +158,7 @@ class ConvolutionalGenerator(nn.Module):
         self.apply(initialise)
 
     def forward(self, latents: Tensor) -> Tensor:
-        images = self.layers(latents[:, :, None, None])
-        top, left = (images.shape[2] - self.height) // 2, (images.shape[3] - self.columns) // 2
-        images = images[:, :, top : top + self.height, left : left + self.columns]
+        images = middle(self.layers(latents[:, :, None, None]), self.height, self.columns)
         return images if self.connected is None else self.connected(images)
 
 

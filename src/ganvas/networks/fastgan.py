@@ -6,6 +6,7 @@ other games as well. Not for the game: `systems/synthesis/fastgan.py`.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from torch.nn import functional
 
 from ..batches import Noise
 from .blocks import leaky_relu
-from .convolutional import stages_and_base
+from .convolutional import middle, stages_and_base, surrounded
 from .spectral import spectral
 
 TIMES = (16, 8, 4, 2, 2, 1, 0.5, 0.25, 0.125)
@@ -110,15 +111,14 @@ class Generator(nn.Module):
         found = [maps]
         for level, block in enumerate(self.blocks, start=1):
             maps = functional.interpolate(maps, scale_factor=2, mode="nearest")
-            for layer in block:  # type: ignore[attr-defined]
+            for layer in cast(nn.ModuleList, block):
                 maps = layer(maps, noise)
             if str(level) in self.excitations:
                 maps = self.excitations[str(level)](found[level - self.reach], maps)
             found.append(maps)
         small = None if self.leave_small is None else torch.tanh(self.leave_small(found[self.small]))
         images = torch.tanh(self.leave(maps))
-        top, left = (images.shape[2] - self.height) // 2, (images.shape[3] - self.columns) // 2
-        return images[:, :, top : top + self.height, left : left + self.columns], small
+        return middle(images, self.height, self.columns), small
 
 
 class Halving(nn.Module):
@@ -177,8 +177,7 @@ class Discriminator(nn.Module):
         super().__init__()
         channels, height, columns = shape
         stages, base = stages_and_base(height, columns)
-        missing = [b * 2**stages - size for b, size in zip(base, (height, columns), strict=True)]
-        self.margins = (missing[1] // 2, missing[1] - missing[1] // 2, missing[0] // 2, missing[0] - missing[0] // 2)
+        self.size = (base[0] * 2**stages, base[1] * 2**stages)  # that halves to the smallest maps
         halvings = stages - 1
         plain = 1 if 2 <= halvings < BLOCKS else max(0, halvings - BLOCKS)
         widths = [channels_of(JUDGED, level, width) for level in range(stages, 0, -1)]
@@ -212,7 +211,7 @@ class Discriminator(nn.Module):
 
     def padded(self, images: Tensor) -> Tensor:
         """Images whose sides are a power of two times those of the smallest maps."""
-        return functional.pad(images, self.margins) if any(self.margins) else images
+        return surrounded(images, *self.size)
 
     def reduced(self, images: Tensor) -> Tensor | None:
         """Real images in the size of the small ones that the generator makes."""

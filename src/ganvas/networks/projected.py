@@ -36,8 +36,9 @@ class Backbone(nn.Module):
 
         whole = copy.deepcopy(extractor_network("cpu"))  # its own copy: the metrics keep theirs where and as it is
         starts = (0, *self.ENDS)
-        self.scales = nn.ModuleList(nn.Sequential(*whole._blocks[starts[i] : starts[i + 1]]) for i in range(SCALES))
-        self.scales[0].insert(0, nn.Sequential(whole._conv_stem, whole._bn0, nn.ReLU6()))  # type: ignore[operator]
+        scales = [[*whole._blocks[starts[i] : starts[i + 1]]] for i in range(SCALES)]
+        scales[0].insert(0, nn.Sequential(whole._conv_stem, whole._bn0, nn.ReLU6()))
+        self.scales = nn.ModuleList(nn.Sequential(*blocks) for blocks in scales)
         if not pretrained:
             generator = torch.Generator().manual_seed(0)
             for layer in self.modules():

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .convolutional import stages_and_base
+from .convolutional import middle, stages_and_base, surrounded
 
 SLOPE = 0.2  # of leaky ReLU
 GAIN = math.sqrt(2 / (1 + SLOPE**2))  # what keeps the variance through it
@@ -132,8 +132,7 @@ class Generator(nn.Module):
         for narrower, stage in zip(self.narrower, list(self.stages)[1:], strict=True):
             maps = stage(doubled(narrower(maps)))
         images = self.leave(maps).to(latents.dtype)
-        top, left = (images.shape[2] - self.height) // 2, (images.shape[3] - self.columns) // 2
-        return images[:, :, top : top + self.height, left : left + self.columns]
+        return middle(images, self.height, self.columns)
 
 
 class Discriminator(nn.Module):
@@ -145,11 +144,10 @@ class Discriminator(nn.Module):
 
     def __init__(self, told: int, shape: tuple[int, int, int], form: Form) -> None:
         super().__init__()
-        channels, height, columns = shape
+        channels = shape[0]
         widths, base, self.stride = form.stages(shape)
-        whole = [size * self.stride * 2 ** (len(widths) - 1) for size in base]
-        missing = [full - size for full, size in zip(whole, (height, columns), strict=True)]
-        self.margins = (missing[1] // 2, missing[1] - missing[1] // 2, missing[0] // 2, missing[0] - missing[0] // 2)
+        halved_to = self.stride * 2 ** (len(widths) - 1)
+        self.size = (base[0] * halved_to, base[1] * halved_to)  # that halves to the smallest maps
         widths = widths[::-1]
         blocks = form.blocks * len(widths)
         self.enter = edge(channels, widths[0], self.stride, out=False)
@@ -164,9 +162,7 @@ class Discriminator(nn.Module):
         nn.init.normal_(self.decide.weight, 0.0, 1 / math.sqrt(widths[-1]))
 
     def forward(self, images: Tensor, told: Tensor | None = None) -> Tensor:
-        if any(self.margins):
-            images = functional.pad(images, self.margins)
-        maps = self.enter(images)
+        maps = self.enter(surrounded(images, *self.size))
         for place, stage in enumerate(self.stages):
             if place:
                 maps = self.wider[place - 1](halved(maps))

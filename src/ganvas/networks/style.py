@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .convolutional import stages_and_base
+from .convolutional import middle, stages_and_base, surrounded
 
 SLOPE = 0.2  # of leaky ReLU
 ROOT = math.sqrt(2.0)
@@ -190,8 +190,7 @@ class Synthesis(nn.Module):
                 # Bilinear doubling is upsampling by [1, 3, 3, 1].
                 image = skip if image is None else skip + functional.interpolate(image, scale_factor=2, mode="bilinear")
         assert image is not None
-        top, left = (image.shape[2] - self.height) // 2, (image.shape[3] - self.columns) // 2
-        return image[:, :, top : top + self.height, left : left + self.columns]
+        return middle(image, self.height, self.columns)
 
 
 class ResidualDiscriminator(nn.Module):
@@ -204,8 +203,7 @@ class ResidualDiscriminator(nn.Module):
         channels, height, columns = shape
         stages, base = stages_and_base(height, columns)
         widths = channel_widths(stages, width, most)[::-1]
-        missing = [b * 2**stages - size for b, size in zip(base, (height, columns), strict=True)]
-        self.margins = (missing[1] // 2, missing[1] - missing[1] // 2, missing[0] // 2, missing[0] - missing[0] // 2)
+        self.size = (base[0] * 2**stages, base[1] * 2**stages)  # that halves to the smallest maps
         self.group = group
         self.from_image = Convolution(channels, widths[0], 1)
         self.blocks = nn.ModuleList(_Block(before, after) for before, after in itertools.pairwise(widths))
@@ -214,9 +212,7 @@ class ResidualDiscriminator(nn.Module):
         self.judge = Linear(widths[-1], 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        if any(self.margins):
-            images = functional.pad(images, self.margins)
-        x = leaky(self.from_image(images))
+        x = leaky(self.from_image(surrounded(images, *self.size)))
         for block in self.blocks:
             x = block(x)
         with full_precision(x):

@@ -7,7 +7,6 @@ time of a processor: rounds of both were set to it before the run, and what each
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -23,12 +22,11 @@ from ganvas.metrics import feature_protocol, image_features, kernel_distance
 from ganvas.proofs import LOWER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import data_of, trained
 from ganvas.proofs._classes import variety
+from ganvas.proofs._drawings import emoji, shapes
 from ganvas.proofs._judge import judge_of
 
 SIDE = 32
-FEWEST, MOST = 60, 200  # emoji of a category
 EACH = 60  # samples of each class
-HELD = 5  # one emoji in so many is never learnt from
 LEVELS = (4.0, 1.5, 1.0, 0.5)  # thresholds of truncation, from none to strong
 SYSTEM: dict[str, Any] = {
     "width": 8, "latent_size": 64, "class_size": 32, "generator_learning_rate": 1e-3, "discriminator_learning_rate": 2e-3,
@@ -46,8 +44,8 @@ def arm(task: Task, system: str, config: dict[str, Any], times: float) -> Outcom
     """Train, draw every class, and take the distance to real images of that class which were not learnt from."""
     path, held = task.folder / "classes.npz", task.folder / "held.npz"
     if not path.exists():
-        images, labels, names, aside = _shapes() if task.phantom else _emoji(Path(task.data))
-        named = np.array(names)[labels]
+        known = shapes() if task.phantom else emoji(Path(task.data))
+        images, named, aside = _sided(known.images), known.category, known.aside
         np.savez(held, images=images[aside], labels=named[aside])
         np.savez(path, images=images[~aside], labels=named[~aside])
     config = COMMON | config | {"width": config["width"] * (LARGE if task.large else 1)}
@@ -96,49 +94,6 @@ def _sided(images: np.ndarray) -> np.ndarray:
     if images.shape[1] == SIDE:
         return images
     return np.stack([np.asarray(Image.fromarray(one).resize((SIDE, SIDE), Image.Resampling.BOX)) for one in images])
-
-
-def _emoji(folder: Path) -> tuple[np.ndarray, np.ndarray, list[str], np.ndarray]:
-    """(images (N, 32, 32, 3), labels (N,), names of the classes, whether each is held out (N,)): emoji by category, of both
-    houses, without those that differ in the tone of the skin alone. An emoji is held out in both houses or in none."""
-    from PIL import Image
-
-    with open(folder / "captions.csv", encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if not row["skin_tone"]]
-    rng = np.random.default_rng(0)
-    names: list[str] = []
-    images, labels, aside = [], [], []
-    for name in sorted({row["category"] for row in rows}):
-        codes = [row["code"] for row in rows if row["category"] == name]
-        if len(codes) < FEWEST:
-            continue
-        for place, code in enumerate(rng.permutation(codes)[:MOST]):
-            for house in ("google", "twitter"):
-                images.append(np.asarray(Image.open(folder / house / f"{code}.png").convert("RGB")))
-                labels.append(len(names))
-                aside.append(place % HELD == 0)
-        names.append(name)
-    return _sided(np.stack(images)), np.array(labels), names, np.array(aside)
-
-
-def _shapes(count: int = 1500) -> tuple[np.ndarray, np.ndarray, list[str], np.ndarray]:
-    """Discs, squares, crosses, rings and bars of any colour, place and size on white: in the form of `_emoji`."""
-    rng = np.random.default_rng(0)
-    names = ["bar", "cross", "disc", "ring", "square"]
-    row, column = np.mgrid[:SIDE, :SIDE]
-    labels = rng.integers(0, len(names), count)
-    images = np.full((count, SIDE, SIDE, 3), 255, np.uint8)
-    for number, label in enumerate(labels):
-        (top, left), size = rng.integers(11, SIDE - 11, 2), rng.integers(5, 10)
-        down, across = np.abs(row - top), np.abs(column - left)
-        far, wide = np.hypot(down, across), np.maximum(down, across)
-        thin = size // 3
-        inside = {
-            "disc": far <= size, "ring": (far <= size) & (far >= size - 2), "square": wide <= size,
-            "bar": (wide <= size) & (down <= thin), "cross": (wide <= size) & (np.minimum(down, across) <= thin),
-        }[names[label]]  # fmt: skip
-        images[number][inside] = rng.integers(0, 200, 3)
-    return images, labels, names, np.arange(count) % HELD == 0
 
 
 def trades(levels: Sequence[dict[str, float]]) -> bool:

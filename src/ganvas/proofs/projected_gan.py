@@ -6,7 +6,6 @@ in it. Equal time is equal time of a processor: rounds were set to it before the
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +15,9 @@ import numpy as np
 
 from ganvas.proofs import LOWER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import trained
+from ganvas.proofs._drawings import emoji, shapes
 
 SIDE = 64
-FEWEST, MOST = 60, 200  # emoji of a category
-HELD = 5  # one emoji in so many is never learnt from
 COUNT = 300  # samples
 NEARER = 0.85  # of the baseline's distance, which the mark asks for
 SPREAD = 8.0  # root mean square length of the judge's features, of training drawings
@@ -40,7 +38,7 @@ def arm(task: Task, system: str, config: dict[str, Any]) -> Outcome:
     """Train; kernel distance of samples to drawings that nobody learnt from, in features of the judge."""
     from ganvas.metrics import kernel_distance, train_classifier
 
-    images, labels, groups, aside = _shapes() if task.phantom else _emoji(Path(task.data))
+    images, labels, groups, aside = _drawn(task)
     path = task.folder / "drawings.npz"
     if not path.exists():
         np.savez(path, images=images[~aside])
@@ -63,36 +61,13 @@ def arm(task: Task, system: str, config: dict[str, Any]) -> Outcome:
     return Outcome(found.value, found.protocol, more | facts, samples[:36])
 
 
-def _emoji(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(images (N, 64, 64, 3), class (N,), group (N,), whether each is held out (N,)): emoji of both houses, without those that
-    differ in the tone of the skin alone. A class is a category of a house; what both have drawn is a group, and is held out in
-    both or in none."""
-    from PIL import Image
-
-    with open(folder / "captions.csv", encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if not row["skin_tone"]]
-    rng = np.random.default_rng(0)
-    images, labels, groups, aside = [], [], [], []
-    for name in sorted({row["category"] for row in rows}):
-        codes = [row["code"] for row in rows if row["category"] == name]
-        if len(codes) < FEWEST:
-            continue
-        for place, code in enumerate(rng.permutation(codes)[:MOST]):
-            for house in ("google", "twitter"):
-                with Image.open(folder / house / f"{code}.png") as opened:
-                    images.append(np.asarray(opened.convert("RGB")))
-                labels.append(f"{name} by {house}")
-                groups.append(code)
-                aside.append(place % HELD == 0)
-    return np.stack(images), np.unique(labels, return_inverse=True)[1], np.array(groups), np.array(aside)
-
-
-def _shapes() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Shapes in colour on white, in the form of `_emoji`."""
-    from ganvas.proofs.biggan import _shapes as drawn
-
-    images, labels, _, aside = drawn()
-    return images.repeat(2, 1).repeat(2, 2), labels, np.arange(len(images)), aside
+def _drawn(task: Task) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(images (N, 64, 64, 3), class (N,), group (N,), whether each is held out (N,)). A class is a category of a house; what
+    both have drawn is a group."""
+    drawn = shapes() if task.phantom else emoji(Path(task.data))
+    images = drawn.images.repeat(SIDE // drawn.images.shape[1], 1).repeat(SIDE // drawn.images.shape[2], 2)
+    names = [f"{category} by {house}" for category, house in zip(drawn.category, drawn.house, strict=True)]
+    return images, np.unique(names, return_inverse=True)[1], drawn.code, drawn.aside
 
 
 def met(rows: Sequence[Row]) -> bool:

@@ -22,7 +22,7 @@ from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
-from ganvas.networks.convolutional import ConvolutionalDiscriminator, ConvolutionalGenerator
+from ganvas.networks.convolutional import ConvolutionalDiscriminator, ConvolutionalGenerator, middle
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.optim import optimiser
@@ -93,8 +93,7 @@ class CoupledGenerator(nn.Module):
         return [self._cut(self.own[index](features)) for index in classes]
 
     def _cut(self, images: Tensor) -> Tensor:
-        top, left = (images.shape[2] - self.height) // 2, (images.shape[3] - self.columns) // 2
-        return images[:, :, top : top + self.height, left : left + self.columns]
+        return middle(images, self.height, self.columns)
 
 
 class CoupledDiscriminator(nn.Module):
