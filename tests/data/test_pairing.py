@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_files import nifti
+from tiny_files import dicom, nifti
 
 from ganvas.data import open_data
 from ganvas.data.check import check
@@ -142,6 +142,19 @@ def test_pairs_of_volumes_are_pairs_of_their_slices(tmp_path: Path) -> None:
     (tmp_path / "set" / "ct" / "4.nii.gz").write_bytes(nifti(volume[..., :4], packed=True))
     with pytest.raises(DataError, match=r"1 of 10 rows have files with different numbers of records, the first .*4\.nii"):
         opened(tmp_path / "set", {"photo": ("image",), "map": ("image",)}, columns="photo=ct,map=mr")
+
+
+def test_empty_slices_of_patients_tie_no_two_of_them_together(tmp_path: Path) -> None:
+    """A file a slice, as scanners write them."""
+    numbers = np.random.default_rng(0)
+    (tmp_path / "scans").mkdir()
+    for patient in range(10):
+        for place in range(4):
+            pixels = numbers.integers(1, 200, (12, 12)).astype(np.uint16) if place else np.zeros((12, 12), np.uint16)
+            scan = dicom(pixels, PatientID=f"patient {patient}", SOPInstanceUID=f"1.2.{patient}.{place + 1}")
+            (tmp_path / "scans" / f"{patient}-{place}.dcm").write_bytes(scan)
+    data = open_data(tmp_path / "scans", cache=tmp_path / "cache", progress=False)
+    assert len(set(data.groups.tolist())) == 10 and 0 < data.heldout.sum() <= 12
 
 
 @pytest.mark.parametrize("fields", [EITHER, LABELS])

@@ -15,7 +15,7 @@ from ganvas.capabilities import MixesStyles, Projects, Samples
 from ganvas.config import build_config
 from ganvas.game import Clock
 from ganvas.kinds.image.spec import ImageSpec
-from ganvas.networks.style import Convolution, Mapping, ResidualDiscriminator, Styled, Synthesis, blur_taps
+from ganvas.networks.style import Convolution, Mapping, ResidualDiscriminator, Styled, Synthesis, blur_taps, minibatch_deviation
 from ganvas.objectives.adaptive_augmentation import MOST_PROBABLE, AdaptiveAugmentation, augment_adaptively
 from ganvas.presets import Situation
 from ganvas.systems.synthesis.stylegan2 import PRESETS, Config, StyleGan2
@@ -95,11 +95,11 @@ def test_resampling_keeps_a_constant_and_halves_sizes() -> None:
 def test_minibatch_deviation_sees_records_that_are_alike() -> None:
     judge = ResidualDiscriminator((1, 8, 8), 4, 8)
     x = torch.randn(8, 3, 4, 4)
-    assert judge._spread(x).shape == (8, 1, 4, 4)
-    same = judge._spread(x[:1].expand(8, -1, -1, -1))
+    assert minibatch_deviation(x, 4).shape == (8, 1, 4, 4)
+    same = minibatch_deviation(x[:1].expand(8, -1, -1, -1), 4)
     torch.testing.assert_close(same, torch.full_like(same, 1e-4))
     expected = x[:4].var(0, correction=0).add(1e-8).sqrt().mean()
-    torch.testing.assert_close(judge._spread(x)[0, 0, 0, 0], expected)
+    torch.testing.assert_close(minibatch_deviation(x, 4)[0, 0, 0, 0], expected)
     assert judge(torch.randn(7, 1, 8, 8)).shape == (7,), "a batch that 4 does not divide"
 
 

@@ -217,12 +217,9 @@ class ResidualDiscriminator(nn.Module):
             x = block(x)
         with full_precision(x):
             x = x.to(images.dtype)
-            x = torch.cat([x, self._spread(x)], dim=1)
+            x = torch.cat([x, minibatch_deviation(x, self.group)], dim=1)
             x = leaky(self.last(x))
             return self.judge(leaky(self.dense(x.flatten(1)))).flatten()
-
-    def _spread(self, x: Tensor) -> Tensor:
-        return minibatch_deviation(x, self.group)
 
 
 class _Block(nn.Module):

@@ -492,7 +492,8 @@ def _groups(listing: Listing, kept: list[_Row], places: list[int], cut: bool, no
     volumes = [place if place in several and len(listing.files) > 1 else None for place in places]
     unite(patients)
     unite(volumes)
-    parts = several if len(listing.files) > 1 or cut or file_kind(listing.files[0]) in VOLUMES else set()
+    stacks = {place for place in volumes if place is not None}
+    parts = {place for place in places if cut or place in stacks or file_kind(listing.files[place]) in VOLUMES}
     unite([None if p in parts and row.least == row.most else row.content for row, p in zip(kept, places, strict=True)])
     known = [p is not None or v is not None for p, v in zip(patients, volumes, strict=True)]
     if all(known):
