@@ -110,7 +110,7 @@ def open_data(
     settings = settled(kind, options)
     store = caching.Cache(cache)
     notes: list[str] = []
-    if up is not None and (isinstance(source, np.ndarray) or (phantoms.is_phantom(source.text) and not source.path.exists())):
+    if up is not None and (isinstance(source, np.ndarray) or phantoms.is_phantom(source.text)):
         raise GanvasError("--up is for files of meshes, and these records come from none: leave it out")
     if isinstance(source, np.ndarray):
         entry = _from_array(source, kind, settings, store, progress)
@@ -138,7 +138,7 @@ def _from_name(
     progress: bool, limit: int | None,
 ) -> tuple[caching.Entry, list[str]]:  # fmt: skip
     notes: list[str] = []
-    if phantoms.is_phantom(source.text) and not source.path.exists():
+    if phantoms.is_phantom(source.text):
         count = count if limit is None else min(count, limit)
         return _from_phantom(source.text, kind, settings, store, count, seed, progress), notes
     if source.text in phantoms.catalogue():

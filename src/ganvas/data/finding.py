@@ -26,7 +26,7 @@ def existing(name: str | Path | Source) -> Source:
     """The file or folder of that name, or the phantom, which is made when it is opened. Raises DataError for what is neither,
     with the nearest name."""
     source = source_of(name)
-    if is_phantom(source.text) and not source.path.exists():
+    if is_phantom(source.text):
         return source
     if len(Path(source.text).parts) == 1 and not source.path.exists():
         close = did_you_mean(source.text, list(catalogue()))
@@ -49,7 +49,7 @@ def recognise(place: str | Path | Source | np.ndarray, wanted: tuple[str, ...] =
                 return name
         raise DataError(f"the array has shape {place.shape}: give images (N, H, W), (N, H, W, C) or points (N, D)")
     source = source_of(place)
-    if is_phantom(source.text) and not source.path.exists():
+    if is_phantom(source.text):
         return catalogue()[source.text.partition(":")[0]].kind
     kinds = [kind_of(name) for name in kind_names()]
     owners: dict[str, list[str]] = {}

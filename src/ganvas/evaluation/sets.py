@@ -215,7 +215,7 @@ def open_sets(
             "ask what they say of unseen parts, train with --heldout 0.2"
         )
     source = str(dataset.source)
-    phantom = source if is_phantom(source) and not Path(source).exists() else ""
+    phantom = source if is_phantom(source) else ""
     sets = Sets(
         generated=part,
         train=train,

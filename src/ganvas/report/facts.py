@@ -91,8 +91,7 @@ class Facts:
         """Whether it learnt from a phantom."""
         from ..data.phantoms import is_phantom
 
-        given = self.record.settings.data
-        return is_phantom(given) and not Path(given).exists()
+        return is_phantom(self.record.settings.data)
 
     @property
     def records(self) -> str:

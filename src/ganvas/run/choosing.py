@@ -53,6 +53,7 @@ def choose(data: Any, fields: str | None, budget: Budget) -> Choice:
 def _able(data: Any, fields: str | None) -> tuple[str, list[list[Card]]]:
     """(what the data is, in words; the systems that suit it, in groups, those to choose from first)."""
     from ..data.finding import existing, recognise
+    from ..data.phantoms import is_phantom
     from ..kinds import kind_of
 
     if not isinstance(data, str | Path):
@@ -61,7 +62,7 @@ def _able(data: Any, fields: str | None) -> tuple[str, list[list[Card]]]:
         labels = () if spec is None else spec.classes
         return _words(kind, labels), [_suited(kind, labels)]
     source = existing(data)
-    alone, what, together = _of_fields(source.path, source.text, fields) if source.path.exists() else ("", "", [])
+    alone, what, together = _of_fields(source.path, source.text, fields) if not is_phantom(source.text) else ("", "", [])
     if together and not alone:
         return what, together
     kind = alone or _kind_of(source)
@@ -76,10 +77,11 @@ def _kind_of(source: Source) -> str:
     """
     from ..data.dataset import open_data
     from ..data.finding import files_of, is_plain, possible, recognise
+    from ..data.phantoms import is_phantom
     from ..kinds import kind_of
 
     usual = recognise(source)
-    if not source.path.exists():
+    if is_phantom(source.text):
         return usual
     with contextlib.suppress(DataError):
         named = source.path.is_dir() or source.path.name.lower().endswith(kind_of(usual).suffixes)
@@ -123,7 +125,7 @@ def _labels(source: Source, kind: Any) -> tuple[str, ...]:
     from ..data.finding import files_of
     from ..data.phantoms import is_phantom, make_phantom
 
-    if is_phantom(source.text) and not source.path.exists():
+    if is_phantom(source.text):
         return tuple(make_phantom(source.text, 1, 0).classes)
     if source.path.is_file():
         return ()

@@ -37,7 +37,7 @@ def with_options(settings: Settings, card: Card) -> Settings:
     settings = dataclasses.replace(settings, fit=fit, size=settings.size or card.options.get("size"))
     if settings.heldout is None:
         settings = dataclasses.replace(settings, heldout=float(card.options.get("heldout", HELDOUT)))
-    if settings.phantom_count is None and is_phantom(settings.data) and place_of(settings.data) is None:
+    if settings.phantom_count is None and is_phantom(settings.data):
         settings = dataclasses.replace(settings, phantom_count=_phantom_count(settings.data))
     return settings
 

@@ -10,8 +10,9 @@ from typing import Any
 from ..config import build_config, knob
 from ..errors import GanvasError
 from ..files import write_atomically
+from ..store.listing import RUN
 
-FILE = "config.yaml"
+FILE = RUN
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)$")
 UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 

@@ -20,6 +20,7 @@ from ..errors import DataError, did_you_mean
 from .masks import masks_of
 from .tables import is_about_files, read_table, tables_of
 
+RUN = "config.yaml"  # in the folder of a run: its settings
 RESULTS = ".ganvas.json"  # in each folder of results: what wrote it, and which files
 HELDOUT_WORDS = (
     "heldout", "held out", "holdout", "hold out", "test", "tests", "testing", "tst", "val", "valid", "validate", "validation",
@@ -225,6 +226,11 @@ def list_files(
     _folder_labels(listing)
     _apply_tables(listing)
     return listing
+
+
+def is_filled_by_ganvas(folder: Path) -> bool:
+    """Whether it is the folder of a run, or of results."""
+    return (folder / RESULTS).is_file() or ((folder / RUN).is_file() and (folder / "checkpoints").is_dir())
 
 
 def results_among(source: Path, names: Iterable[str]) -> list[str]:

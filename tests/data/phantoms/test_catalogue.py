@@ -77,6 +77,10 @@ def test_only_known_names_that_are_no_paths_are_phantoms(tmp_path: Path, monkeyp
     assert not any(is_phantom(text) for text in ("", "chset", "scans/chest", "chest/", "Chest", "http://chest", "\0"))
     (tmp_path / "chest").mkdir()
     assert not is_phantom("chest")
+    (tmp_path / "chest" / "config.yaml").write_text("ganvas: 0.1.0\n")
+    assert not is_phantom("chest"), "a folder with such a file may be data"
+    (tmp_path / "chest" / "checkpoints").mkdir()
+    assert is_phantom("chest"), "a run that was called so is no data"
 
 
 @pytest.mark.parametrize(

@@ -187,12 +187,19 @@ def catalogue() -> dict[str, Phantom]:
 
 
 def is_phantom(text: str) -> bool:
-    """Whether `text` asks for a phantom: a catalogue name, alone or before a colon, that is not an existing path."""
+    """Whether `text` asks for a phantom: a catalogue name, alone or before a colon, that is not an existing path.
+
+    A run or results of that name do not count: they are no data, and `ganvas train SYSTEM --data chest --out chest` makes one.
+    """
     name = text.partition(":")[0]
     if name not in _CATALOGUE:
         return False
     try:
-        return not Path(text).exists()
+        if not Path(text).exists():
+            return True
+        from ganvas.store.listing import is_filled_by_ganvas
+
+        return is_filled_by_ganvas(Path(text))
     except (OSError, ValueError):  # too long for a path, or characters no path can hold
         return True
 
