@@ -19,7 +19,7 @@ from .. import Kind, KindSays
 from ..facets import Pairs, Piece
 from ..image import grid as grids
 from ..image.kind import KIND as IMAGES
-from ..image.resize import patches, resize
+from ..image.resize import PIECES, resize
 from ..image.spec import ImageSpec
 from . import files
 from .recognition import marks, overlap
@@ -269,11 +269,19 @@ class LabelMapKind(Kind):
             lookup = np.zeros(max(found) + 1, np.uint8)
             lookup[found] = [index[value] for value in found]
             record = lookup[own.numbers]
-            if fit is not None:
-                size, how = (spec.height, spec.width), "crop" if fit == "patches" else fit
-                record = resize(record[..., None], size, how, nearest=True)[0][..., 0]
+            size, parts = (spec.height, spec.width), [record[..., None]]
+            if fit == "frames" and record.shape != size:
+                try:
+                    parts = PIECES[fit](record[..., None], size)
+                except GanvasError as error:
+                    raise DataError(f"{path}: {error}") from error
+            elif fit is not None:
+                parts = [resize(record[..., None], size, "crop" if fit in PIECES else fit, nearest=True)[0]]
             notes = tuple(f"{path.name}: {warning}" for warning in own.warnings)
-            yield Piece(np.ascontiguousarray(record)[None], replace(spec, height=record.shape[0], width=record.shape[1]), notes)
+            for part in parts:
+                height, width = part.shape[:2]
+                yield Piece(np.ascontiguousarray(part[None, ..., 0]), replace(spec, height=height, width=width), notes)
+                notes = ()
 
     def format_like(self, path: Path) -> str:
         """PNG; .npz for arrays."""
@@ -416,9 +424,9 @@ class _Rows:
         size: Any = self.settings.get("size")
         fit = self.settings.get("fit")
         pieces = [pixels]
-        if fit == "patches":
+        if fit in PIECES:
             try:
-                pieces = patches(pixels, size)
+                pieces = PIECES[fit](pixels, size)
             except GanvasError as error:
                 raise DataError(f"{name}: {error}") from error
         elif size is not None:
