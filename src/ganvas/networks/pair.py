@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from ..errors import GanvasError
 from ..kinds import kind_of
 from ..kinds.facets import Seen
 from ..presets import Situation, widest
@@ -37,10 +38,13 @@ def build_pair(spec: Any, config: Any, *, critic_norm: bool = True) -> tuple[nn.
     """(generator, discriminator) for `spec`: convolutional for what is looked at (`facets.Seen`), else perceptrons.
 
     config needs `latent_size` and `width`, and for perceptrons `layers`. critic_norm: BatchNorm in the image discriminator.
+    Raises GanvasError where `augment` asks for changes of images, and the data are none.
     """
     if isinstance(kind_of(spec.kind), Seen):
         generator = ConvolutionalGenerator(config.latent_size, spec.shape, config.width)
         return generator, ConvolutionalDiscriminator(spec.shape, config.width, batch_norm=critic_norm)
+    if getattr(config, "augment", ()):
+        raise GanvasError(f"augment changes images, and the data are {spec.kind}: leave it out")
     size = math.prod(spec.shape)
     return (
         Perceptron(config.latent_size, size, width=config.width, layers=config.layers, shape=spec.shape),

@@ -267,7 +267,7 @@ def plan(
     preset = choose_preset(module, settings.preset, overrides, system_class.Config)
     settings, speed = resolve_numbers(settings, system_class, spec, callable(preset))
     if callable(preset):
-        preset = preset(Situation(given_to_it, count, budget.seconds, speed, device.type))
+        preset = preset(Situation(given_to_it, count, budget.seconds, speed, device.type, budget.shown))
     values = {**preset, **{k.replace("-", "_"): v for k, v in overrides.items()}}
     config = build_config(system_class.Config, values, where=f"system {card.name}")
     check_sharing(settings, config)

@@ -19,7 +19,7 @@ from ..facets import Piece
 from .filling import file_kind, white_of
 from .picture import Picture
 from .readers import read
-from .resize import PIECES, convert_channels, frames, resize
+from .resize import convert_channels, records_of
 from .spec import ImageSpec
 from .writers import FORMATS, write_dicom, write_image, write_nifti, write_nifti_like
 
@@ -44,18 +44,13 @@ def read_pieces(path: Path, spec: ImageSpec, settings: Mapping[str, Any]) -> Ite
     if not pictures:
         raise DataError(f"{path}: holds no picture")
     most = max(float(picture.pixels.max()) for picture in pictures)
-    fit = settings.get("fit")
     for picture in pictures:
         notes = [f"{path.name}: {warning}" for warning in picture.warnings]
         pixels, own = _fitting(picture, path, spec, most, notes)
-        size, parts = (spec.height, spec.width), [pixels]
-        if fit == "frames" and pixels.shape[:2] != size:
-            try:
-                parts = frames(pixels, size)
-            except GanvasError as error:
-                raise DataError(f"{path}: {error}") from error
-        elif fit is not None:
-            parts = [resize(pixels, size, "crop" if fit in PIECES else fit)[0]]
+        try:
+            parts = records_of(pixels, (spec.height, spec.width), settings.get("fit"))
+        except GanvasError as error:
+            raise DataError(f"{path}: {error}") from error
         own = replace(own, height=parts[0].shape[0], width=parts[0].shape[1], axis=axis_of(spec, settings))
         for number, part in enumerate(parts):
             yield Piece(part[None], own, tuple(notes) if not number else ())

@@ -127,6 +127,16 @@ PIECES: dict[str, Callable[[np.ndarray, tuple[int, int]], list[np.ndarray]]] = {
 """The fits that make several records of a picture, at its own scale."""
 
 
+def records_of(pixels: np.ndarray, size: tuple[int, int], fit: str | None, *, nearest: bool = False) -> list[np.ndarray]:
+    """What a picture (H, W, C) gives to a run on records of `size`: itself at any size where `fit` is None, else one that is
+    brought to size, or the frames of a sheet. Raises GanvasError as `frames` does."""
+    if fit is None:
+        return [pixels]
+    if fit == "frames" and pixels.shape[:2] != size:
+        return frames(pixels, size)
+    return [resize(pixels, size, "crop" if fit in PIECES else fit, nearest=nearest)[0]]
+
+
 def thumbnail(pixels: np.ndarray, side: int = 32) -> np.ndarray:
     """Pixels (H, W, C) as a flat float32 vector of `side`^2 C area means, mean removed, length 1 (0 if constant).
 

@@ -19,7 +19,7 @@ from .. import Kind, KindSays
 from ..facets import Pairs, Piece
 from ..image import grid as grids
 from ..image.kind import KIND as IMAGES
-from ..image.resize import PIECES, resize
+from ..image.resize import PIECES, records_of, resize
 from ..image.spec import ImageSpec
 from . import files
 from .recognition import marks, overlap
@@ -258,7 +258,6 @@ class LabelMapKind(Kind):
         """A piece a map, as indices into the classes of the spec; see `facets.Reads`. Raises DataError for other values,
         and for colours of no class."""
         index = {value: k for k, value in enumerate(spec.values)}
-        fit = settings.get("fit")
         for own in files.read_for(path, settings.get("axis"), spec):
             found = np.unique(own.numbers).tolist()
             odd = next((value for value in found if value not in index), None)
@@ -269,14 +268,10 @@ class LabelMapKind(Kind):
             lookup = np.zeros(max(found) + 1, np.uint8)
             lookup[found] = [index[value] for value in found]
             record = lookup[own.numbers]
-            size, parts = (spec.height, spec.width), [record[..., None]]
-            if fit == "frames" and record.shape != size:
-                try:
-                    parts = PIECES[fit](record[..., None], size)
-                except GanvasError as error:
-                    raise DataError(f"{path}: {error}") from error
-            elif fit is not None:
-                parts = [resize(record[..., None], size, "crop" if fit in PIECES else fit, nearest=True)[0]]
+            try:
+                parts = records_of(record[..., None], (spec.height, spec.width), settings.get("fit"), nearest=True)
+            except GanvasError as error:
+                raise DataError(f"{path}: {error}") from error
             notes = tuple(f"{path.name}: {warning}" for warning in own.warnings)
             for part in parts:
                 height, width = part.shape[:2]
