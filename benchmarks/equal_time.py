@@ -9,8 +9,8 @@ Time of the processor is counted, in rounds alone, so that a busy machine change
 the held-out part by two extractors, of which neither took part in any training: kernel distance, times 1000.
 
 Mark, written down before the first run: at most 1.5 times the distance of `dcgan` in the mean over seeds, on each set, by the
-default extractor. What falls short of it, `ganvas train` has to say before it starts (benchmarks/stages.py). Runs that are in
-the result already are not made again. Writes benchmarks/results/equal_time.json.
+default extractor. What falls short of it, `ganvas train` has to say before it starts (benchmarks/stages.py). `dcgan:fcc`
+is a preset by name. Runs that are in the result already are not made again. Writes benchmarks/results/equal_time.json.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +72,24 @@ def distances(made: np.ndarray, real: np.ndarray) -> dict[str, float]:
     return {"distance": round(1000 * first.value, 1), "by_another": round(1000 * second.value, 1)}
 
 
-def run(system: str, data: Path, seed: int, seconds: float, overrides: dict[str, Any], picture: Path | None) -> dict[str, Any]:
-    """One system for so many seconds of the processor on one thread, and what its samples are worth."""
+def run(
+    system: str, data: Path, seed: int, seconds: float, overrides: dict[str, Any], picture: Path | None,
+    measure: Callable[[np.ndarray, np.ndarray], dict[str, float]] = distances,
+) -> dict[str, Any]:  # fmt: skip
+    """One system for so many seconds of the processor on one thread, and what its samples are worth by `measure`."""
     keep_memory()
     torch.manual_seed(seed)  # of the weights
     with tempfile.TemporaryDirectory() as folder:
-        given = {"budget": f"{seconds:g}s", "threads": 1, "device": "cpu", "seed": seed, "size": str(SIDE)}
-        made = plan(system, str(data), given, overrides, Path(folder) / "run", True, lambda text: None, None)
+        name, _, preset = system.partition(":")
+        given = {
+            "preset": preset or "auto",
+            "budget": f"{seconds:g}s",
+            "threads": 1,
+            "device": "cpu",
+            "seed": seed,
+            "size": str(SIDE),
+        }
+        made = plan(name, str(data), given, overrides, Path(folder) / "run", True, lambda text: None, None)
     with on_threads(1):
         one = Processes(torch.device("cpu"))
         engine = seated(made.made, made.dataset, made.settings, made.config.batch_size, one, seed=seed)
@@ -99,7 +111,7 @@ def run(system: str, data: Path, seed: int, seconds: float, overrides: dict[str,
     return {
         "system": system, "data": data.name, "seed": seed, "seconds": round(spent, 1), "rounds": engine.clock.round,
         "samples": engine.clock.samples, "config": dataclasses.asdict(made.config), "records": len(dataset.train_indices()),
-        "heldout": len(real), **distances(images, real),
+        "heldout": len(real), **measure(images, real),
     }  # fmt: skip
 
 

@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from equal_time import distances
 
+from equal_time import distances
 from ganvas.batches import Noise
 from ganvas.doctor import keep_memory, machine, on_threads
 from ganvas.drawing import save_picture

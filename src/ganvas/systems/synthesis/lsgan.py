@@ -18,6 +18,7 @@ from torch import Tensor
 from ganvas.batches import Noise
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.networks.convolutional import LASTS
 from ganvas.networks.pair import affordable_width, build_pair
 from ganvas.objectives.adversarial import least_squares
 from ganvas.objectives.augmentation import POLICIES, augment
@@ -46,6 +47,7 @@ class Config:
     optimiser: str = knob("adam", "optimiser of both players", choices=NAMES)
     learning_rate: float = knob(1e-3, "learning rate of both players", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam, momentum of others", low=0.0, high=0.9999)
+    generator_last: str = knob("transposed", "how the last layer of G enlarges (images): else before a 5x5 one", choices=LASTS)
     augment: tuple[str, ...] = knob((), "changes that D sees on real and fake images alike", choices=POLICIES)
     ema_half_life: float = knob(5_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
     batch_size: int = knob(32, "records in a batch", low=1)
@@ -62,6 +64,7 @@ def auto(situation: Situation) -> dict[str, Any]:
         "batch_size": 16 if situation.device == "cpu" else 32,
         "augment": ("color", "translation", "cutout") if situation.records < 20_000 else (),
         "learning_rate": 2e-4,
+        "generator_last": "nearest",
     }
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from ganvas.batches import Noise
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn, constant_rate
+from ganvas.networks.convolutional import LASTS
 from ganvas.networks.pair import affordable_width, build_pair
 from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.objectives.penalties import interpolation_penalty
@@ -48,6 +49,7 @@ class Config:
     critic_learning_rate: float = knob(1e-4, "learning rate of the critic (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     beta2: float = knob(0.9, "second beta of Adam", low=0.0, high=0.99999)
+    generator_last: str = knob("transposed", "how the last layer of G enlarges (images): else before a 5x5 one", choices=LASTS)
     augment: tuple[str, ...] = knob((), "changes that the critic sees on real and fake images alike", choices=POLICIES)
     linear_decay: bool = knob(False, "let the learning rates fall to zero, linearly over the budget")
     ema_half_life: float = knob(20_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
@@ -71,10 +73,10 @@ def auto(situation: Situation) -> dict[str, Any]:
     width = affordable_width(situation, WORK)
     seen = ("color", "translation", "cutout") if situation.records < 20_000 else ()
     if width >= WIDE:
-        return {"width": width, "augment": seen}
+        return {"width": width, "augment": seen, "generator_last": "nearest"}
     return {
         "width": width, "batch_size": 16, "critic_turns": 2, "generator_learning_rate": 5e-4, "critic_learning_rate": 5e-4,
-        "ema_half_life": 2_000.0, "augment": seen,
+        "ema_half_life": 2_000.0, "augment": seen, "generator_last": "nearest",
     }  # fmt: skip
 
 
