@@ -17,7 +17,7 @@ from ..batches import Batch, Noise
 from ..errors import GanvasError, RunError
 from ..game import Feed
 from ..kinds import encode, kind_of
-from ..kinds.facets import Streams
+from ..kinds.facets import Balanced, Streams
 from .classes import is_unlabelled
 from .dataset import Dataset
 
@@ -286,4 +286,8 @@ def open_stream(dataset: Dataset, feed: Feed, batch_size: int, *, seed: int = 0,
     kind = kind_of(dataset.spec.kind)
     if isinstance(kind, Streams):
         return kind.stream(dataset, batch_size, seed, world, feed.options)
+    if feed.balanced and isinstance(kind, Balanced):
+        from .balancing import BalancedStream
+
+        return BalancedStream(dataset, batch_size, seed=seed, world=world, feed=feed)
     return DatasetStream(dataset, batch_size, seed=seed, world=world, feed=feed)

@@ -205,6 +205,15 @@ class Streams(Protocol):
 
 
 @runtime_checkable
+class Balanced(Protocol):
+    """Has records that choose between values, rare ones among them, and can be dealt by these (`game.Feed.balanced`)."""
+
+    def states(self, values: np.ndarray, spec: Any) -> np.ndarray:
+        """(N, choices) int32: the value that each of records (N, ...) in file units shows of each choice, numbered throughout."""
+        ...
+
+
+@runtime_checkable
 class Whole(Protocol):
     """All records together are one thing (the edges of a graph), made and judged as a whole."""
 

@@ -149,12 +149,31 @@ class TableKind(Kind):
         sides = np.array([-1 if side is None else int(side) for side in held], np.int8)
         conclude(writer, spec, numbers, _groups(records, groups), sides if (sides >= 0).any() else None, notes)
 
-    learnt = ("centre", "scale")
+    learnt = ("centre", "scale", "modes", "bounds", "order", "shares")
 
     def learn(self, spec: TableSpec, values: np.ndarray, rows: np.ndarray) -> tuple[TableSpec, str]:
-        """Mean and standard deviation of numbers; see `facets.Learns`. Types and categories are those of all rows."""
-        centre, scale = typing_of.scale_of(list(np.asarray(values[rows]).T), spec.types)
-        return replace(spec, centre=centre, scale=scale), ""
+        """Scale, modes, bounds and order of numbers, shares of values; see `facets.Learns`. Types and categories are those of
+        all rows."""
+        from . import learning
+
+        own = np.asarray(values[rows])
+        centre, scale = typing_of.scale_of(list(own.T), spec.types)
+        scaled = replace(spec, centre=centre, scale=scale)
+        return replace(
+            scaled, modes=learning.modes_of(own, scaled), bounds=learning.bounds_of(own, spec),
+            order=learning.order_of(own, spec), shares=learning.shares_of(self.states(own, spec), spec),
+        ), ""  # fmt: skip
+
+    def states(self, values: np.ndarray, spec: TableSpec) -> np.ndarray:
+        """(N, choices): see `spec.states`; see `facets.Balanced`."""
+        found = np.zeros((len(values), len(spec.states)), np.int32)
+        for place, state in enumerate(spec.states):
+            column = np.asarray(values[:, state.column])
+            gone = np.isnan(column)
+            found[:, place] = state.start + np.where(
+                gone, state.width - 1, 0 if spec.types[state.column] == NUMBER else np.where(gone, 0, column)
+            )
+        return found
 
     # To and from the game
 
