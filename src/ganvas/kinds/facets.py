@@ -209,7 +209,7 @@ class Balanced(Protocol):
     """Has records that choose between values, rare ones among them, and can be dealt by these (`game.Feed.balanced`)."""
 
     def states(self, values: np.ndarray, spec: Any) -> np.ndarray:
-        """(N, choices) int32: the value that each of records (N, ...) in file units shows of each choice, numbered throughout."""
+        """(N, choices) int32: the value that records (N, ...) in file units show of each choice, numbered throughout."""
         ...
 
 

@@ -23,6 +23,18 @@ class Coding(nn.Module):
     least and greatest alone, as if it had one mode. Where a number is missing, its place and its modes are 0.
     """
 
+    log_weights: Tensor
+    means: Tensor
+    deviations: Tensor
+    blocks: Tensor
+    blanks: Tensor
+    block: Tensor
+    offset: Tensor
+    mode_places: Tensor
+    number_places: Tensor
+    low: Tensor
+    high: Tensor
+
     def __init__(self, spec: Any, by_modes: bool = True) -> None:
         super().__init__()
         self.spec = spec
@@ -136,7 +148,7 @@ class Coding(nn.Module):
         return self._without_gaps(torch.cat([said[:, : self.numbers].tanh(), blocks], 1))
 
     def missed(self, said: Tensor, asked: Tensor) -> Tensor:
-        """(B,): the cross entropy of what a generator says (B, size) at the choice whose value number `asked` (B,) is to show."""
+        """(B,): the cross entropy of what a generator says (B, size) at the choice that is to show the value `asked`."""
         place = asked + self.first_value - self.numbers
         logs = log_softmax(self._padded(said), 2)
         return -logs[torch.arange(len(said), device=said.device), self.block[place], self.offset[place]]
@@ -178,13 +190,15 @@ class Coding(nn.Module):
     # And back
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes (B, size) -> rows (B, D) in the form of the game: whole choices, numbers within their bounds and their order."""
+        """Codes (B, size) -> rows (B, D) in the form of the game: whole choices, numbers in bounds and order."""
         rows = codes.new_zeros(len(codes), *self.spec.shape)
         if self.numbers:
             modes = codes.new_full((len(codes), self.means.numel()), -1.0)
             modes[:, self.mode_places] = codes[:, self.numbers : self.first_value]
             mode = modes.view(-1, *self.means.shape).argmax(2, keepdim=True)
-            mean, deviation = (own.expand(len(codes), -1, -1).gather(2, mode).squeeze(2) for own in (self.means, self.deviations))
+            mean, deviation = (
+                own.expand(len(codes), -1, -1).gather(2, mode).squeeze(2) for own in (self.means, self.deviations)
+            )
             own = codes[:, : self.numbers].clamp(-1, 1) * REACH * deviation + mean
             rows[:, self.number_places] = self._ordered(own.clamp(self.low, self.high))
         for state, start in self._states:

@@ -1,5 +1,5 @@
-"""The proof of `ctgan`: rows that a judge tells from real ones less easily than those of a Gaussian copula, and that a model can
-learn from."""
+"""The proof of `ctgan`: rows that a judge tells from real ones less easily than those of a Gaussian copula, and that a
+model can learn from."""
 
 from __future__ import annotations
 
@@ -49,21 +49,13 @@ def _read(path: Path) -> list[list[str]]:
 
 
 def _phantom(count: int = 3_000) -> list[list[str]]:
-    """Rows whose truth is known: numbers of two and three modes that a class decides, a rare value, gaps, and a column that a
-    threshold on two others decides, which no correlation shows."""
-    rng = np.random.default_rng(0)
-    kind = rng.choice(3, count, p=(0.6, 0.35, 0.05))
-    size = rng.normal(np.array([10.0, 30.0, 80.0])[kind], 1.5)
-    side = rng.choice([-1, 1], count)
-    offset = rng.normal(4.0 * side, 1.0)
-    heavy = np.where(kind == 0, side > 0, side < 0)
-    city = rng.permutation(5)[(2 * kind + (side > 0)) % 5]
-    gone = rng.random(count) < np.where(kind == 1, 0.3, 0.05)
-    rows = [["size", "offset", "kind", "city", "heavy"]]
-    for k in range(count):
-        rows.append([f"{size[k]:.2f}", "" if gone[k] else f"{offset[k]:.2f}", "abc"[kind[k]], f"city{city[k]}",
-                     ("no", "yes")[int(heavy[k] ^ (rng.random() < 0.05))]])  # fmt: skip
-    return rows
+    from ganvas.data.phantoms import make_phantom
+    from ganvas.kinds.table.files import cells_of
+
+    made = make_phantom("patients", count, 0)
+    assert isinstance(made.spec, TableSpec)
+    cells = cells_of(made.values, made.spec)
+    return [list(cells), *map(list, zip(*cells.values(), strict=True))]
 
 
 # The arms
@@ -159,7 +151,7 @@ def system(task: Task, **changes: Any) -> Outcome:
     from ganvas.inference.sampling import draw_samples
 
     settings = COMMON | (SMALL if task.phantom or task.quick else {}) | changes
-    run, facts = trained(task, "ctgan", settings, data=str(table_of(task)), kind="table", threads=1, precision="32")
+    run, facts = trained(task, "ctgan", settings, data=str(table_of(task)), threads=1, precision="32")
     dataset = data_of(run)
     rows = torch.cat(list(draw_samples(run.system, ROWS, seed=10_000 + task.seed)))
     values = np.asarray(dataset.values)
@@ -186,12 +178,21 @@ def met(rows: Sequence[Row]) -> bool:
 
 
 PROOF = Proof(
-    claim="", baseline="", metric="", direction=LOWER, mark="", met=met,
+    claim="",
+    baseline="",
+    metric="",
+    direction=LOWER,
+    mark="",
+    met=met,
     arms={
         "system": system,
         "baseline": lambda task: classical(task, copula),
         "independent columns": lambda task: classical(task, independent),
         "numbers by their range": lambda task: system(task, by_modes=False),
     },
-    budget="1000r", quick_budget="60r", phantom="rows", real="tables", large_budget="40000r",
+    budget="1000r",
+    quick_budget="60r",
+    phantom="patients",
+    real="tables",
+    large_budget="40000r",
 )

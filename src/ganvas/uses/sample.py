@@ -153,8 +153,8 @@ def attributes_of(work: Work, count: int, words: Sequence[str] = ()) -> np.ndarr
     """What samples are to show (count, attributes) int64, indices of values; None for a system without attributes.
 
     What is not asked for is drawn from records that were learnt from: from those that show what is asked for, where there are
-    any, so that things stand together as they do there; a system that draws it itself is left to. The first are the same whatever the count. Raises GanvasError as
-    `attributes_wanted`.
+    any, so that things stand together as they do there; to a system that draws it itself it is left. The first are the same
+    whatever the count. Raises GanvasError as `attributes_wanted`.
     """
     asked, known = attributes_wanted(work, words), attributes_known(work)
     if not known:
@@ -214,7 +214,9 @@ def run(work: Work, given: Fields, options: Options) -> Fields:
     if codes is not None:
         fields["codes"] = beside["codes"] = torch.from_numpy(codes).to(work.dtype)
     if shown is not None:
-        fields["shown"] = beside["shown"] = torch.from_numpy(shown)
+        fields["shown"] = torch.from_numpy(shown)
+        if work.system.described != work.main:  # else each record says it itself
+            beside["shown"] = fields["shown"]
     return {work.main: drawn(work, options.count, labels, move, fields), **beside}
 
 

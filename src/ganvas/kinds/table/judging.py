@@ -49,7 +49,7 @@ def target_of(spec: TableSpec) -> int:
 
 
 def detection(one: np.ndarray, other: np.ndarray, spec: TableSpec) -> float:
-    """Area under the ROC curve of telling rows (N, columns) from rows (M, columns), each judged by trees that did not see it."""
+    """Area under the ROC curve of telling rows (N, columns) from rows (M, columns), by trees that did not see them."""
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 

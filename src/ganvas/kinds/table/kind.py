@@ -43,7 +43,7 @@ class TableKind(Kind):
         noun="rows",
         features="columns",
         limit="Rows follow what columns had in common in the data: they tell of no person; rare combinations may be missing.",
-        phantom="",
+        phantom="patients",
         shown=1_000,
         usual=1_000,
         threads=1,
@@ -137,6 +137,12 @@ class TableKind(Kind):
 
         if not cells:
             raise DataError(f"{source}: no columns beside label, group and split: nothing to learn")
+        apart = [name for name, own in cells.items() if typing_of.tells_apart(name, own)]
+        if len(apart) == len(cells):
+            raise DataError(f"{source}: column '{apart[0]}' tells rows apart and nothing else: nothing to learn")
+        if apart:
+            notes.append(f"left out, because they only tell rows apart (ids): {some(apart, 8)}")
+            cells = {name: own for name, own in cells.items() if name not in apart}
         columns = {name: typing_of.typed(name, own, source) for name, own in cells.items()}
         notes += typing_of.told(columns, cells)
         records = np.stack([own.values for own in columns.values()], 1)
@@ -223,7 +229,7 @@ class TableKind(Kind):
                 found[:, k] = own[:, 0] >= 0.5
             else:
                 numbers = own[:, 0] * spec.scale[k] + spec.centre[k]
-                found[:, k] = numbers if spec.decimals[k] < 0 else np.round(numbers, spec.decimals[k])
+                found[:, k] = _rounded(numbers, spec.decimals[k])
         return found.astype(np.float32) + np.float32(0)  # no -0
 
     # Writing
@@ -319,10 +325,18 @@ class TableKind(Kind):
         for k, type_ in enumerate(spec.types):
             if type_ == NUMBER:
                 numbers = spec.centre[k] + spec.scale[k] * (np.zeros(count) if rng is None else rng.normal(size=count))
-                made[:, k] = numbers if spec.decimals[k] < 0 else np.round(numbers, spec.decimals[k])
+                made[:, k] = _rounded(numbers, spec.decimals[k])
             elif rng is not None:
                 made[:, k] = rng.integers(0, len(spec.categories[k]), count)
         return made
+
+
+def _rounded(numbers: np.ndarray, decimals: int) -> np.ndarray:
+    """Numbers with their decimals; dates as whole days."""
+    if decimals == -1:
+        return numbers
+    rounded: np.ndarray = np.round(numbers, max(0, decimals))
+    return rounded
 
 
 def _groups(records: np.ndarray, groups: list[str | None]) -> np.ndarray:

@@ -46,9 +46,9 @@ class TableSpec:
     (x - centre) / scale is about [-1, 1]; 0 and 1 of other columns. missing: whether values of the column may be missing.
     decimals: that numbers are written with; -1: as many as they have; -2 (`DATE`): days, written as dates.
 
-    Learnt like the scale: modes: (weight, mean, standard deviation) of the Gaussians that a number is mixed of, in the units of a
-    tensor. bounds: (least, greatest) of each number in file units. order: pairs of columns of which the first is never above the
-    second. shares: of the values of `states`. All are empty where nothing was learnt.
+    Learnt like the scale: modes: (weight, mean, standard deviation) of the Gaussians that a number is mixed of, in the units of
+    a tensor. bounds: (least, greatest) of each number in file units. order: pairs of columns of which the first is never above
+    the second. shares: of the values of `states`. All are empty where nothing was learnt.
     """
 
     names: tuple[str, ...]

@@ -3,10 +3,10 @@ arXiv 1907.00503).
 
 Columns of a table have several modes and values of very different frequency; both defeat a plain GAN. Three answers.
 Mode-specific normalisation: each number c has a variational Gaussian mixture, and is coded by the mode k that it is drawn to
-belong to, one-hot, and its place in it, a = (c - mean_k) / (4 deviation_k). The conditional vector: one choice of the row and its
-value, m; G must show it, and the critic C is told of it. Training by sampling: a choice is drawn, then a value by the logarithm
-of its frequency, then a real row that shows it. C judges 10 rows r_1 .. r_10 together (PacGAN, arXiv 1712.04086), so that it
-sees a collapse:
+belong to, one-hot, and its place in it, a = (c - mean_k) / (4 deviation_k). The conditional vector: one choice of the row and
+its value, m; G must show it, and the critic C is told of it. Training by sampling: a choice is drawn, then a value by the
+logarithm of its frequency, then a real row that shows it. C judges 10 rows together (PacGAN, arXiv 1712.04086), so that it sees
+a collapse:
     min_C  E[C(G(z, m), m)] - E[C(r, m)] + 10 E[(||grad C(r^, m)||_2 - 1)^2],   r^ between real and made, packed rows
     min_G  -E[C(G(z, m), m)] + H(m, G's own answer at the choice)
 G is residual, its outputs tanh and Gumbel-softmax of temperature 0.2.
@@ -113,6 +113,7 @@ class CtGan(System):
     couples_batch = "packs of rows, and BatchNorm in G: micro-batches and processes normalise over their own share"
     described = "real"
     leaves_open = True
+    shares: Tensor
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
