@@ -64,6 +64,15 @@ class Lends(Protocol):
 
 
 @runtime_checkable
+class Claims(Protocol):
+    """Has suffixes of other kinds, and knows by a look inside that files are meant for it where nobody says what they are."""
+
+    def claims(self, files: Sequence[Path]) -> bool:
+        """Whether these files are surely of this kind."""
+        ...
+
+
+@runtime_checkable
 class Beside(Protocol):
     """Reads further files that say what its records mean; when these change, records are made anew."""
 

@@ -13,13 +13,17 @@ import numpy as np
 from ganvas.kinds import decode
 from ganvas.kinds.table import judging
 from ganvas.kinds.table.measures import correlation_difference, total_variation, wasserstein
+from ganvas.kinds.table.pictures import panels
 from ganvas.kinds.table.spec import NUMBER, TableSpec
 from ganvas.proofs import LOWER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import data_of, trained
 
 ROWS = 2_000  # drawn of each arm
 HELD = 5  # one row in so many is held out
-COMMON: dict[str, Any] = {}
+COMMON: dict[str, Any] = {
+    "width": 128, "pack": 1, "dropout": 0.0, "penalty_weight": 1.0, "beta1": 0.0, "generator_learning_rate": 1e-3,
+    "critic_learning_rate": 1e-3, "batch_size": 200,
+}  # fmt: skip
 SMALL = {"width": 64, "batch_size": 200}  # of the phantom and the quick form
 
 
@@ -130,7 +134,8 @@ def judged(made: np.ndarray, train: np.ndarray, heldout: np.ndarray, spec: Table
         "copies": float(np.mean([row.tobytes() in _known(train) for row in made.astype(np.float32)])),
         "copies_in_heldout": float(np.mean([row.tobytes() in _known(train) for row in heldout.astype(np.float32)])),
     }  # fmt: skip
-    return Outcome(value, f"c2st, auroc/gradient boosting/n={len(made)}/m={len(heldout)}", facts | more)
+    picture = panels(made, spec, heldout)[None]
+    return Outcome(value, f"c2st, auroc/gradient boosting/n={len(made)}/m={len(heldout)}", facts | more, picture)
 
 
 def _known(train: np.ndarray) -> set[bytes]:
@@ -144,13 +149,13 @@ def _known(train: np.ndarray) -> set[bytes]:
 _rows: dict[int, set[bytes]] = {}
 
 
-def system(task: Task, **changes: Any) -> Outcome:
+def system(task: Task) -> Outcome:
     """ctgan, trained as the task says."""
     import torch
 
     from ganvas.inference.sampling import draw_samples
 
-    settings = COMMON | (SMALL if task.phantom or task.quick else {}) | changes
+    settings = {} if task.large else COMMON | (SMALL if task.phantom or task.quick else {})
     run, facts = trained(task, "ctgan", settings, data=str(table_of(task)), threads=1, precision="32")
     dataset = data_of(run)
     rows = torch.cat(list(draw_samples(run.system, ROWS, seed=10_000 + task.seed)))
@@ -170,29 +175,34 @@ def classical(task: Task, make: Callable[..., np.ndarray]) -> Outcome:
     return judged(made, train, heldout, dataset.spec, {})
 
 
-USEFUL = 0.05
+TOLD, GAIN = 0.95, 0.02
 
 
 def met(rows: Sequence[Row]) -> bool:
-    return False
+    """With every seed: told from real rows less surely, and more useful than the copula's."""
+    useful = [(row.more["system"]["usefulness"], row.more["baseline"]["usefulness"]) for row in rows]
+    return all(row.values["system"] <= TOLD and own >= other + GAIN for row, (own, other) in zip(rows, useful, strict=True))
 
 
 PROOF = Proof(
-    claim="",
-    baseline="",
-    metric="",
+    claim="rows are harder to tell from real ones, and better to learn from, than those of a Gaussian copula",
+    baseline="a Gaussian copula of the same training rows, every column by its own distribution",
+    metric="area under the ROC curve of boosted trees that tell made rows from held-out ones (lower is better; 0.5: not at all)",
     direction=LOWER,
-    mark="",
+    mark=(
+        f"with every seed at most {TOLD:.2f}, and trees that learnt from the rows foretell the last column of words in held-out "
+        f"rows better by at least {GAIN:.2f} (area under the ROC curve) than those that learnt from the copula's"
+    ),
     met=met,
     arms={
         "system": system,
         "baseline": lambda task: classical(task, copula),
         "independent columns": lambda task: classical(task, independent),
-        "numbers by their range": lambda task: system(task, by_modes=False),
     },
-    budget="1000r",
+    budget="2000r",
     quick_budget="60r",
     phantom="patients",
     real="tables",
     large_budget="40000r",
+    note="Real rows: adult.csv, 8,000 rows of 15 columns. Without the real data rows of a made-up clinic are drawn.",
 )

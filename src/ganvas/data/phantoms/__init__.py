@@ -166,7 +166,7 @@ _CATALOGUE = {
         Phantom(
             "patients",
             "table",
-            "rows of a made-up clinic: numbers of several modes, a rare group, gaps, dates, and an answer that two columns decide",
+            "rows of a made-up clinic: numbers of several modes, a rare group, gaps, dates, an answer that two columns decide",
             (),
             _Lazy("patients"),
         ),

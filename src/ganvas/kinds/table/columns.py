@@ -20,6 +20,7 @@ MOST_DECIMALS = 6
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 OTHER_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b")
 ID_NAME = re.compile(r"(.*[_\s.-])?(id|ids|uuid|guid|key|record|mrn|ssn)|.*[a-z]I[Dd]", re.IGNORECASE)
+LONGEST_WORD = 40  # letters of a value; more are a sentence
 FEWEST_IDS = 20  # different cells from which a column that never repeats may be one of ids
 
 
@@ -77,6 +78,24 @@ def typed(name: str, cells: list[str], source: object) -> Typed:
     index = {category: float(k) for k, category in enumerate(categories)}
     values = np.array([index.get(cell, np.nan) for cell in cells], np.float32)
     return Typed(BINARY if len(categories) == 2 else CLASS, categories, values)
+
+
+def is_table(columns: dict[str, list[str]], beside: tuple[str, ...]) -> bool:
+    """Whether columns are surely rows of a table, and neither points, series in time nor texts: three or more beside those that
+    tell of a row, none a time, and one of them words that come again or two of them few whole numbers."""
+    own = {name: cells for name, cells in columns.items() if name.lower() not in beside}
+    if len(own) < 3 or any(word in name.lower() for name in own for word in ("time", "second", "step")):
+        return False
+    words = whole = 0
+    for cells in own.values():
+        there = {cell for cell in cells if cell not in MISSING}
+        if not 2 <= len(there) <= min(MOST_CATEGORIES, len(cells) / 4):
+            continue
+        if not any(NUMERAL.fullmatch(cell) for cell in there):
+            words += max(map(len, there)) <= LONGEST_WORD
+        else:
+            whole += len(there) <= FEW and all(cell.lstrip("-").isdigit() for cell in there)
+    return words > 0 or whole > 1
 
 
 def tells_apart(name: str, cells: list[str]) -> bool:

@@ -6,7 +6,7 @@ Tensors are (N, D): see `TableSpec.parts`. Not for series in time, nor for texts
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,14 @@ class TableKind(Kind):
     )
 
     # Reading
+
+    def claims(self, own: Sequence[Path]) -> bool:
+        """See `columns.is_table`, of the first of the files; see `facets.Claims`."""
+        paths = [path for path in own if path.suffix.lower() in self.suffixes]
+        try:
+            return bool(paths) and typing_of.is_table(files.read_columns(paths[0])[0], tuple(BESIDE))
+        except DataError:
+            return False
 
     def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:
         """See `Kind.fill`. Several files must have the same columns; `label`, `group` and `split` are not part of a row.
