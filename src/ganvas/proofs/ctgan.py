@@ -187,7 +187,9 @@ def met(rows: Sequence[Row]) -> bool:
 PROOF = Proof(
     claim="rows are harder to tell from real ones, and better to learn from, than those of a Gaussian copula",
     baseline="a Gaussian copula of the same training rows, every column by its own distribution",
-    metric="area under the ROC curve of boosted trees that tell made rows from held-out ones (lower is better; 0.5: not at all)",
+    metric=(
+        "area under the ROC curve of boosted trees that tell made rows from held-out ones (lower is better; 0.5: not at all)"
+    ),
     direction=LOWER,
     mark=(
         f"with every seed at most {TOLD:.2f}, and trees that learnt from the rows foretell the last column of words in held-out "
