@@ -63,7 +63,6 @@ def auto(situation: Situation) -> dict[str, Any]:
         "width": affordable_width(situation),
         "batch_size": 16 if situation.device == "cpu" else 32,
         "augment": ("color", "translation", "cutout") if situation.records < 20_000 else (),
-        "learning_rate": 5e-4,
         "generator_last": "nearest",
     }
 
