@@ -542,6 +542,12 @@ def run_memory(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_studio(options: argparse.Namespace) -> int:
+    from .studio._command import run
+
+    return run(options)
+
+
 def run_demo(options: argparse.Namespace) -> int:
     from .run.demo import demo
 

@@ -1,0 +1,183 @@
+"""Lessons: sessions of the live game, one process each, and the demonstrations of what can go wrong, which are runs.
+
+A session ends some time after its page went away. Not for the game itself: `lesson_game`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.routing import Route
+
+from ..errors import GanvasError
+
+MOST = 3  # sessions at once
+PATIENCE = 60.0  # seconds that a session is kept without a page
+LARGEST = 65_536
+
+WRONG: tuple[dict[str, Any], ...] = (
+    {
+        "id": "strong", "title": "The discriminator is too good", "alarm": "discriminator too strong",
+        "words": "It is right nearly always, so its answers hold nothing to learn from: the gradient of the generator is all but "
+        "gone, whatever it draws. Watch the curve of D's certainty stay near 1.",
+        "task": "synthesis", "kind": "image", "data": "chest", "run": {"budget": "90s", "size": "32", "sample_every": 3},
+        "config": {"discriminator_learning_rate": 0.002, "generator_learning_rate": 0.00001},
+    },
+    {
+        "id": "collapse", "title": "Mode collapse", "alarm": "collapse",
+        "words": "The generator has found one picture that passes, and draws it whatever the noise says. No loss tells; that "
+        "samples hardly differ from each other does.",
+        "task": "synthesis", "kind": "image", "data": "chest", "run": {"budget": "120s", "size": "32", "sample_every": 3},
+        "config": {"generator_learning_rate": 0.02, "discriminator_learning_rate": 0.0002},
+    },
+    {
+        "id": "copies", "title": "Learnt by heart", "alarm": "memorisation",
+        "words": "With sixty records to learn from, copying them is the easiest way to be real. Samples look perfect, and lie nearer "
+        "to training records than to any that were held out. Open Trust when it ends: the audit names the copies.",
+        "task": "synthesis", "kind": "points", "data": "patterns:circle",
+        "run": {"budget": "60s", "phantom_count": 60, "sample_every": 3, "heldout": 0.5}, "config": {"batch_size": 64},
+    },
+    {
+        "id": "still", "title": "A player that does not move", "alarm": "player does not move",
+        "words": "A learning rate of nothing: the losses look alive, because the opponent moves. The watch compares weights.",
+        "task": "synthesis", "kind": "image", "data": "chest", "run": {"budget": "40s", "size": "32", "sample_every": 3},
+        "config": {"generator_learning_rate": 0},
+    },
+    {
+        "id": "noise", "title": "Diverging", "alarm": "losses explode",
+        "words": "Both rates are a hundred times too high. Losses jump by orders of magnitude and never come back.",
+        "task": "synthesis", "kind": "image", "data": "chest", "run": {"budget": "60s", "size": "32", "sample_every": 3},
+        "config": {"generator_learning_rate": 0.05, "discriminator_learning_rate": 0.05},
+    },
+)  # fmt: skip
+"""Runs that go wrong on purpose, and the alarm that catches each."""
+
+
+class Session:
+    """One live game."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.id = secrets.token_hex(8)
+        self.readers = 0
+        self.left = time.monotonic()
+
+    def tell(self, order: dict[str, Any]) -> None:
+        """Send an order. Raises GanvasError when the game has ended."""
+        if self.process.returncode is not None or self.process.stdin is None:
+            raise GanvasError("the game has ended: reload the page")
+        self.process.stdin.write((json.dumps(order) + "\n").encode())
+
+    def close(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+
+
+_sessions: dict[str, Session] = {}
+
+
+def close_all() -> None:
+    """End every game."""
+    for session in _sessions.values():
+        session.close()
+    _sessions.clear()
+
+
+def _sweep() -> None:
+    for key, session in list(_sessions.items()):
+        idle = not session.readers and time.monotonic() - session.left > PATIENCE
+        if idle or session.process.returncode is not None:
+            session.close()
+            del _sessions[key]
+
+
+async def begin(studio: Any, request: Request) -> Any:
+    """A new game; the oldest without a page makes room."""
+    _sweep()
+    if len(_sessions) >= MOST:
+        spare = [one for one in _sessions.values() if not one.readers]
+        if not spare:
+            raise GanvasError(f"{MOST} lessons are open already: close one of their pages")
+        spare[0].close()
+        del _sessions[spare[0].id]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", f"{__package__}.lesson_game", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL, limit=1 << 20, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    session = Session(process)
+    _sessions[session.id] = session
+    return {"id": session.id}
+
+
+def _session(number: str) -> Session:
+    if number not in _sessions:
+        raise GanvasError("this lesson has ended: reload the page")
+    return _sessions[number]
+
+
+async def tell(studio: Any, request: Request) -> Any:
+    from .api import _given
+
+    values = await _given(request)
+    order = {key: values[key] for key in ("set", "do") if key in values}
+    if len(json.dumps(order)) > LARGEST:
+        raise GanvasError("that drawing has too many points: draw it faster")
+    _session(str(values.get("id"))).tell(order)
+    return {}
+
+
+async def states(studio: Any, request: Request) -> Any:
+    """The states of a game as server-sent events."""
+    from .api import events
+
+    session = _session(request.query_params.get("id", ""))
+    session.tell({"do": "again"})
+
+    async def lines() -> AsyncIterator[str]:
+        session.readers += 1
+        try:
+            while True:
+                assert session.process.stdout is not None
+                line = await session.process.stdout.readline()
+                if not line:
+                    yield json.dumps({"error": "the game has ended: reload the page"})
+                    return
+                yield line.decode().strip()
+        finally:
+            session.readers -= 1
+            session.left = time.monotonic()
+            if not session.readers:
+                with contextlib.suppress(GanvasError):
+                    session.tell({"do": "pause"})
+
+    return events(lines())
+
+
+async def what_can_go_wrong(studio: Any, request: Request) -> Any:
+    """The demonstrations, each with the system that suits it."""
+    from ..registry import suited
+
+    rows = []
+    for one in WRONG:
+        settings = ("generator_learning_rate", "discriminator_learning_rate")
+        able = [card for card in suited(one["kind"], {"anything"}) if card.task == one["task"]]
+        rows.append({**one, "system": able[0].name if able else "", "needs": settings})
+    return {"wrong": rows}
+
+
+def routes(as_json: Callable[[Any], Any]) -> list[Route]:
+    return [
+        Route("/api/lesson", as_json(begin), methods=["POST"]),
+        Route("/api/lesson-tell", as_json(tell), methods=["POST"]),
+        Route("/api/lesson-states", as_json(states), methods=["GET"]),
+        Route("/api/lesson-wrong", as_json(what_can_go_wrong), methods=["GET"]),
+    ]

@@ -1,0 +1,1 @@
+export async function show(page) { page.append("to come"); }
