@@ -305,8 +305,9 @@ async def cancel(studio: Studio, request: Request) -> Any:
 
 
 async def uses(studio: Studio, request: Request) -> Any:
-    folder = str(studio.places.run(request.query_params.get("name", "")))
-    return await studio.desk.call(work.describe_uses, folder, request.query_params.get("checkpoint") or None)
+    folder = studio.places.run(request.query_params.get("name", ""))
+    found = await studio.desk.call(work.describe_uses, str(folder), request.query_params.get("checkpoint") or None)
+    return {**found, "folder": studio.places.told(folder)}
 
 
 async def upload(studio: Studio, request: Request) -> Any:

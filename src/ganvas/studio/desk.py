@@ -43,10 +43,9 @@ class Desk:
         """End the process."""
         pool, self._pool = self._pool, None
         if pool is not None:
-            processes = list((getattr(pool, "_processes", None) or {}).values())
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
-                process.terminate()
+            for process in list((getattr(pool, "_processes", None) or {}).values()):
+                process.terminate()  # what it works on is for nobody any more
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _calm() -> None:

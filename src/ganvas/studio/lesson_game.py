@@ -23,7 +23,7 @@ from ..errors import GanvasError
 WINDOW = 1.0  # the frame that networks see: the curves as they are lie in [-1, 1]
 SHOWN, TRUE_SHOWN = 240, 400  # points of a state
 STATES = 20.0  # a second, at most
-PATIENCE = 0.06  # seconds that rounds of one state may take, so that states keep coming on a busy machine
+PATIENCE = 0.04  # seconds that rounds of one state may take, so that states keep coming on a busy machine
 JUDGED, EVERY = 1000, 1.0  # points by which the error of the proof is measured, and how often in seconds
 QUICK_JUDGED, QUICK_DIRECTIONS = 400, 48
 CYCLE = 1_000_000  # samples on one pattern, where all come in turn
@@ -276,7 +276,7 @@ class Game:
         found: dict[str, Any] = {
             "round": clock.round, "samples": clock.samples, "pattern": wanted.pattern,
             "fake": _short(fake), "terms": {name: round(value, 5) for name, value in self.terms.items()},
-            "accuracy": round(self.accuracy(), 4), "error": _plain(self.error(QUICK_JUDGED, QUICK_DIRECTIONS)),
+            "accuracy": round(self.accuracy(), 4), "error_value": _plain(self.error(QUICK_JUDGED, QUICK_DIRECTIONS)),
             "rate": self.ease(),
         }  # fmt: skip
         if full:

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from ..errors import GanvasError
+from . import lines
 
 MOST = 3  # sessions at once
 PATIENCE = 60.0  # seconds that a session is kept without a page
@@ -142,7 +143,7 @@ async def states(studio: Any, request: Request) -> Any:
     session = _session(request.query_params.get("id", ""))
     session.tell({"do": "again"})
 
-    async def lines() -> AsyncIterator[str]:
+    async def told() -> AsyncIterator[str]:
         session.readers += 1
         try:
             while True:
@@ -159,7 +160,7 @@ async def states(studio: Any, request: Request) -> Any:
                 with contextlib.suppress(GanvasError):
                     session.tell({"do": "pause"})
 
-    return events(lines())
+    return events(told())
 
 
 async def what_can_go_wrong(studio: Any, request: Request) -> Any:
@@ -168,9 +169,10 @@ async def what_can_go_wrong(studio: Any, request: Request) -> Any:
 
     rows = []
     for one in WRONG:
-        settings = ("generator_learning_rate", "discriminator_learning_rate")
         able = [card for card in suited(one["kind"], {"anything"}) if card.task == one["task"]]
-        rows.append({**one, "system": able[0].name if able else "", "needs": settings})
+        system = able[0].name if able else ""
+        words = lines.train(system, one["data"], f"runs/{one['id']}", one["run"], one["config"])
+        rows.append({**one, "system": system, "line": lines.told(words)})
     return {"wrong": rows}
 
 

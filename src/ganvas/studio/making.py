@@ -26,7 +26,7 @@ WANTS: dict[str, tuple[str, str]] = {
     "synthesis": ("New {noun}", "Learn from a collection and make new {noun} like it."),
     "translation": ("One look into another", "Photographs from label maps, another contrast, another style."),
     "restoration": ("Repair and enlarge", "Give back what a picture has lost."),
-    "detection": ("Find what is odd", "Learn what is normal, and see where something else is not."),
+    "detection": ("Find what is odd in {noun}", "Learn what is normal, and see where something else is not."),
 }
 """What people want of the systems of a task, in their words; of other tasks it is new records of their kind."""
 ORDER = ("synthesis", "translation", "restoration", "detection")

@@ -93,9 +93,9 @@ def given_as(name: str, spec: Any, must: bool) -> dict[str, Any]:
     if isinstance(kind, WritesLike) and kind.spread == 2 and getattr(spec, "palette", None):
         found |= {"palette": [{"name": n, "colour": c} for n, c in zip(spec.names, spec.palette, strict=True)]}
         ways.append("paint")
-    elif isinstance(kind, Seen) and not isinstance(kind, Worded):
-        ways.append("draw")
     if isinstance(kind, Reads):
         ways.append("file")
+    if isinstance(kind, Seen) and not isinstance(kind, Worded) and "paint" not in ways:
+        ways.append("draw")
     size = spec.shape[-2:] if isinstance(kind, WritesLike) and kind.spread == 2 else ()
     return {**found, "ways": ways, "height": size[0] if size else None, "width": size[1] if size else None}
