@@ -312,10 +312,11 @@ async def uses(studio: Studio, request: Request) -> Any:
 
 async def upload(studio: Studio, request: Request) -> Any:
     """A file from the browser, its bytes as the body."""
-    place = studio.places.upload(request.query_params.get("name", "file"))
     held = sum(path.stat().st_size for path in studio.places.own("uploads").rglob("*") if path.is_file())
     if held > MOST_UPLOADS:
-        raise GanvasError(f"the uploads take more than {MOST_UPLOADS >> 30} GB: empty {studio.places.told(place.parent.parent)}")
+        where = studio.places.told(studio.places.own("uploads"))
+        raise GanvasError(f"the uploads take more than {MOST_UPLOADS >> 30} GB: empty {where}")
+    place = studio.places.upload(request.query_params.get("name", "file"))
     size = 0
     try:
         with place.open("wb") as handle:
