@@ -320,6 +320,8 @@ def main() -> int:
             while True:
                 order = orders.get(timeout=None if not (playing or dirty) else 0) if not (playing or dirty) else orders.get_nowait()
                 if order is None:
+                    if dirty:
+                        _tell({**game.state(False), "playing": False})
                     return 0
                 playing = _obey(game, order, playing)
                 dirty = True
