@@ -1,6 +1,6 @@
 """Draws the small pictures of built-in data that the studio's gallery shows, into the package.
 
-    python docs/pictures/draw_studio.py [NAME ...]
+python docs/pictures/draw_studio.py [NAME ...]
 """
 
 from __future__ import annotations

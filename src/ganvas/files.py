@@ -56,7 +56,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 def held(run: Path) -> Iterator[None]:
     """Hold a run folder, so that no other process trains in it; the system lets go when the process ends, however it ends.
 
-    The lock file names the process (`holder`). Raises GanvasError when another process holds it, RunError when the folder cannot be written.
+    The lock file names the process (`holder`). Raises GanvasError when another process holds it, RunError when the folder
+    cannot be written.
     """
     try:
         import fcntl

@@ -1,11 +1,8 @@
-"""What tests of the studio share: a folder of runs with one that was really trained, a client with its cookie, a server of its own."""
+"""What tests of the studio share: a folder of runs with one that was really trained, and a client with its cookie."""
 
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +22,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from ganvas.run.train import train
 
     folder = tmp_path_factory.mktemp("trained") / "sine"
-    train("gan", "patterns:sine", out=folder, budget="40r", phantom_count=400, quiet=True, config={"width": 8, "batch_size": 32})
+    train(
+        "gan", "patterns:sine", out=folder, budget="40r", phantom_count=400, quiet=True, config={"width": 8, "batch_size": 32}
+    )
     return folder
 
 
@@ -60,48 +59,3 @@ def studio(tmp_path: Path, trained: Path) -> Iterator[Studio]:
     with TestClient(app, base_url=base) as client:  # type: ignore[arg-type]
         client.get(f"/?token={Studio.token}")
         yield Studio(places, app, client, TestClient(app, base_url=base))  # type: ignore[arg-type]
-
-
-@dataclass
-class Server:
-    """`ganvas studio` as a process."""
-
-    address: str
-    process: subprocess.Popen[str]
-    runs: Path
-    data: Path
-
-    @property
-    def base(self) -> str:
-        return self.address.split("/?")[0]
-
-
-def serve(runs: Path, data: Path, port: int | None = None) -> Server:
-    """Start the command, and wait for its line."""
-    words = [sys.executable, "-m", "ganvas", "studio", "--no-browser", "--runs", str(runs), "--data", str(data)]
-    words += ["--port", str(port)] if port else []
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=runs.parent)
-    assert process.stdout is not None
-    began = time.monotonic()
-    line = process.stdout.readline()
-    assert line.startswith("ganvas studio: http://127.0.0.1:"), line + (process.stdout.read() if process.poll() is not None else "")
-    assert time.monotonic() - began < 30
-    return Server(line.split()[-1], process, runs, data)
-
-
-def end(server: Server) -> None:
-    """End a server and what it trains."""
-    import contextlib
-    import json
-    import os
-    import signal
-
-    server.process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        server.process.wait(15)
-    server.process.kill()
-    for path in (server.runs / ".studio" / "jobs").glob("*.json"):
-        job = json.loads(path.read_text())
-        if job["state"] == "running" and job["pid"]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(job["pid"], signal.SIGKILL)

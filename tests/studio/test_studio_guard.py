@@ -1,4 +1,4 @@
-"""Nobody but the browser that has the token, from pages of the studio alone; and no path outside the folders that were named."""
+"""Nobody but the browser that has the token, from pages of the studio; and no path outside the folders that were named."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ OWN = [path for path in sorted(STATIC.rglob("*")) if path.suffix in (".js", ".cs
 
 ESCAPES = [
     "../outside.txt", "../../outside.txt", "samples/../../../outside.txt", "/etc/passwd", "//etc/passwd", "..\\outside.txt",
-    "%2e%2e/outside.txt", "..%2foutside.txt", "%2e%2e%2foutside.txt", "....//outside.txt", "samples/..;/outside.txt", "link.txt",
+    "%2e%2e/outside.txt", "..%2foutside.txt", "%2e%2e%2foutside.txt", "....//outside.txt",
+    "samples/..;/outside.txt", "link.txt",
     "linked/outside.txt", ".lock", ".hidden/file.txt", "samples/./../config.yaml", "", ".", "..", "config.yaml\0.png",
     "C:\\Windows\\win.ini", "file:///etc/passwd", "~/.bashrc",
 ]  # fmt: skip
@@ -26,7 +27,9 @@ ESCAPES = [
 # Who may ask
 
 
-@pytest.mark.parametrize("address", ["/", "/static/app.js", "/api/about", "/api/runs", "/api/run?name=sine", "/?token=wrong", "/?token="])
+@pytest.mark.parametrize(
+    "address", ["/", "/static/app.js", "/api/about", "/api/runs", "/api/run?name=sine", "/?token=wrong", "/?token="]
+)
 def test_nothing_is_served_without_the_token(studio, address: str) -> None:
     answer = studio.stranger.get(address)
     assert answer.status_code == 403
@@ -44,7 +47,10 @@ def test_the_token_is_no_key_but_at_the_door(studio) -> None:
     assert studio.stranger.get(f"/api/about?token={studio.token}").status_code == 403
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8123", "127.0.0.1", "127.0.0.1:80", "0.0.0.0:8123", "127.0.0.1.evil.example:8123", ""])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:8123", "127.0.0.1", "127.0.0.1:80", "0.0.0.0:8123", "127.0.0.1.evil.example:8123", ""],
+)
 def test_another_host_name_is_refused_even_with_the_cookie(studio, host: str) -> None:
     """DNS rebinding: a page elsewhere whose name was made to point here."""
     assert studio.client.get("/api/about", headers={"host": host}).status_code == 421
@@ -100,7 +106,9 @@ def test_pages_need_no_inline_script_or_style() -> None:
 @pytest.mark.parametrize("path", OWN, ids=lambda path: path.relative_to(STATIC).as_posix())
 def test_text_stays_text_and_nothing_comes_from_elsewhere(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|srcdoc", source)
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|srcdoc", source
+    )
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|(src|href)=\"//", source)
 
 
@@ -149,7 +157,9 @@ def test_no_file_outside_a_run_is_served(studio, trap: Path, name: str) -> None:
         assert b"secret" not in answer.content and b"root:" not in answer.content
 
 
-@pytest.mark.parametrize("name", ["..", "../real", "elsewhere", "/etc", "sine/../sine", "sine\0", ".studio", ".studio/jobs", "", "sine/samples"])
+@pytest.mark.parametrize(
+    "name", ["..", "../real", "elsewhere", "/etc", "sine/../sine", "sine\0", ".studio", ".studio/jobs", "", "sine/samples"]
+)
 def test_no_folder_outside_the_runs_is_a_run(studio, trap: Path, name: str) -> None:
     for address in ("run", "uses", "run-file", "picture"):
         answer = studio.client.get(f"/api/{address}", params={"name": name, "file": "config.yaml"})
@@ -158,7 +168,16 @@ def test_no_folder_outside_the_runs_is_a_run(studio, trap: Path, name: str) -> N
     assert "elsewhere" not in [row["name"] for row in studio.client.get("/api/runs").json()["runs"]]
 
 
-@pytest.mark.parametrize("address", ["/static/../server.py", "/static/%2e%2e/server.py", "/static/..%2fserver.py", "/static//etc/passwd", "/static/vendor/../../api.py"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/static/../server.py",
+        "/static/%2e%2e/server.py",
+        "/static/..%2fserver.py",
+        "/static//etc/passwd",
+        "/static/vendor/../../api.py",
+    ],
+)
 def test_static_files_are_those_of_the_studio(studio, address: str) -> None:
     assert studio.client.get(address).status_code in (404, 405)
 
@@ -179,7 +198,9 @@ def test_a_link_among_results_is_neither_served_nor_packed(studio, trap: Path) -
     assert packed.namelist() == ["a.png"]
 
 
-@pytest.mark.parametrize("name", ["/etc", "..", "/", "~", "../outside.txt", "photos/../../outside.txt", "link", "chest/../../outside.txt"])
+@pytest.mark.parametrize(
+    "name", ["/etc", "..", "/", "~", "../outside.txt", "photos/../../outside.txt", "link", "chest/../../outside.txt"]
+)
 def test_data_is_read_below_its_folders_alone(studio, trap: Path, name: str) -> None:
     data = studio.places.data[0]
     (data / "link").symlink_to(trap)
@@ -235,7 +256,10 @@ def _sent(studio, name: str, content: bytes):
     return studio.client.post(f"/api/upload?name={quote(name, safe='')}", content=content, headers=studio.headers)
 
 
-@pytest.mark.parametrize("name", ["../../evil.csv", "/etc/evil.csv", "..\\evil.csv", "a\0b.csv", ".bashrc", "<img src=x>.csv", "x" * 400 + ".csv", ""])
+@pytest.mark.parametrize(
+    "name",
+    ["../../evil.csv", "/etc/evil.csv", "..\\evil.csv", "a\0b.csv", ".bashrc", "<img src=x>.csv", "x" * 400 + ".csv", ""],
+)
 def test_an_upload_stays_where_uploads_lie(studio, tmp_path: Path, name: str) -> None:
     before = {path for path in tmp_path.rglob("*") if ".studio" not in path.parts}
     made = _sent(studio, name, b"x,y\n1,2\n").json()
@@ -255,12 +279,12 @@ def test_an_archive_is_a_file_and_is_not_unpacked(studio, tmp_path: Path) -> Non
 
 
 def test_an_upload_has_a_largest_size(studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ganvas.studio import api
+    from ganvas.studio import applying
 
-    monkeypatch.setattr(api, "LARGEST_UPLOAD", 1000)
+    monkeypatch.setattr(applying, "LARGEST_UPLOAD", 1000)
     assert _sent(studio, "a.csv", b"1" * 1001).status_code == 400
     assert _sent(studio, "a.csv", b"").status_code == 400
-    monkeypatch.setattr(api, "MOST_UPLOADS", 10)
+    monkeypatch.setattr(applying, "MOST_UPLOADS", 10)
     assert _sent(studio, "a.csv", b"1" * 500).status_code == 200
     assert _sent(studio, "a.csv", b"1" * 500).status_code == 400
     assert len(list(studio.places.own("uploads").iterdir())) == 1  # what was refused is gone

@@ -113,11 +113,11 @@ def test_a_lesson_is_a_session_of_its_own(studio) -> None:
 
 
 def test_demonstrations_are_commands_that_can_be_run(studio) -> None:
+    import shlex
+
     from ganvas.cli import _parse
     from ganvas.config import build_config
     from ganvas.registry import load_system
-
-    import shlex
 
     for one in studio.client.get("/api/lesson-wrong").json()["wrong"]:
         options = _parse(shlex.split(one["line"])[1:])

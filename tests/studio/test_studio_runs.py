@@ -80,9 +80,9 @@ def test_two_hundred_runs_and_ten_thousand_pictures_are_quick(places: Places) ->
     for number in range(10_000):
         (places.runs / "sine" / "samples" / f"round-{number:07d}.png").touch()
     runs = Runs(places, Jobs(places))
-    runs.list()
+    runs.rows()
     began = time.process_time()
-    assert len(runs.list()) == 200
+    assert len(runs.rows()) == 200
     again = time.process_time() - began
     page = runs.page("sine")
     assert len(page["pictures"]) <= 121 and page["pictures"][-1] == 9999
@@ -112,7 +112,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_at_a_time_and_the_others_wait(places: Places, quick: None) -> None:
     jobs = Jobs(places)
-    first, second = jobs.add("train", SLEEP, "a"), jobs.add("train", ("-c", "print('{\"stopped\": \"budget\"}')"), "b")
+    first, second = jobs.add("train", SLEEP, "a"), jobs.add("train", ("-c", 'print(\'{"stopped": "budget"}\')'), "b")
     assert (jobs.get(first.id).state, jobs.get(second.id).state) == ("running", "waiting")
     jobs.cancel(first.id)
     until(lambda: jobs.turn() or jobs.get(second.id).state == "done")
@@ -155,7 +155,7 @@ def test_a_later_process_of_the_same_number_is_another(places: Places, quick: No
 
 def test_what_a_failed_job_said_is_told(places: Places, quick: None) -> None:
     jobs = Jobs(places)
-    job = jobs.add("train", ("-c", "import sys; print('{\"error\": \"no such data\"}'); sys.exit(2)"), "a")
+    job = jobs.add("train", ("-c", 'import sys; print(\'{"error": "no such data"}\'); sys.exit(2)'), "a")
     until(lambda: jobs.turn() or jobs.get(job.id).state == "failed")
     assert jobs.get(job.id).said == "no such data"
 
@@ -163,7 +163,7 @@ def test_what_a_failed_job_said_is_told(places: Places, quick: None) -> None:
 @pytest.mark.slow
 def test_a_studio_that_is_killed_finds_its_training_again(tmp_path: Path) -> None:
     """SIGKILL of the studio while it trains: the run goes on, a new studio shows it, pauses it, and resumes it to the end."""
-    from conftest import end, serve  # type: ignore[attr-defined]
+    from studio_server import end, serve
 
     httpx = pytest.importorskip("httpx")
     (tmp_path / "data").mkdir()
@@ -177,7 +177,13 @@ def test_a_studio_that_is_killed_finds_its_training_again(tmp_path: Path) -> Non
             return made
 
         page = client(first)
-        asked = {"data": "patterns:sine", "system": "gan", "name": "live", "run": {"budget": "60s", "sample_every": 1}, "config": {"width": 8}}
+        asked = {
+            "data": "patterns:sine",
+            "system": "gan",
+            "name": "live",
+            "run": {"budget": "60s", "sample_every": 1},
+            "config": {"width": 8},
+        }
         assert page.post("/api/train", json=asked).json()["run"] == "live"
         look = lambda of: of.get("/api/run", params={"name": "live"}).json()  # noqa: E731
         until(lambda: look(page)["numbers"]["rows"], 90)

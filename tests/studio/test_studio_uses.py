@@ -58,12 +58,11 @@ def test_labels_attributes_codes_and_palettes_are_offered() -> None:
 
 def test_a_use_of_ones_own_has_its_page_too(tmp_path: Path) -> None:
     """Options, choices and fields of a use that a third party brings are a form without a line of page code."""
-    from ganvas.config import knob
-    from ganvas.uses import Span, Use, UseSays
     from dataclasses import dataclass, replace
 
+    from ganvas.config import knob, knobs
     from ganvas.studio.using import _option
-    from ganvas.config import knobs
+    from ganvas.uses import Span, Use, UseSays
 
     @dataclass(frozen=True)
     class Options:
@@ -170,9 +169,9 @@ def test_the_line_of_a_form_is_the_command_that_is_run(studio) -> None:
     }  # fmt: skip
     line = studio.post("train-line", asked).json()["line"]
     assert line.startswith("ganvas train gan --data patterns:sine --budget 10r --compile --set width=16 --out ")
-    from ganvas.cli import _parse
-
     import shlex
+
+    from ganvas.cli import _parse
 
     options = _parse(shlex.split(line)[1:])
     assert options.system == "gan" and options.budget == "10r" and options.set == ["width=16"]

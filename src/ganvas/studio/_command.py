@@ -18,9 +18,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `ganvas studio`."""
     parser.add_argument("--port", type=count_of, help="of this machine (default: a free one)")
     parser.add_argument("--no-browser", action="store_true", help="print the address, and open nothing")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs, the only one it writes to (default runs)")
     parser.add_argument(
-        "--data", type=Path, action="append", default=[], metavar="DIR", help="folder below which data may be read; again for more"
+        "--runs", type=Path, default=Path("runs"), help="folder of runs, the only one it writes to (default runs)"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder below which data may be read; again for more",
     )
     parser.add_argument("--jobs", type=count_of, default=1, help="how many trainings at once (default 1; others wait)")
 

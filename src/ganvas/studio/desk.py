@@ -1,7 +1,8 @@
-"""The process that does what a person waits for: it holds torch and the run that is in use, so that the server stays small and quick.
+"""The process that does what a person waits for: it holds torch and the run that is in use, so that the server stays small
+and quick.
 
-What goes wrong in it (memory, a crash of a library) ends that process and no page; the next call begins another. Not for training:
-`jobs`.
+What goes wrong in it (memory, a crash of a library) ends that process and no page; the next call begins another. Not for
+training: `jobs`.
 """
 
 from __future__ import annotations

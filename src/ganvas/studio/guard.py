@@ -1,8 +1,8 @@
 """Who may ask the studio anything: the browser that was given the address with the token, from pages of the studio itself.
 
-An ASGI layer around everything: the Host header (a page elsewhere whose name was made to point here has another one), the token or
-the cookie that it is exchanged for, the Origin of whatever changes something, and the headers that forbid pages any script, style or
-address but the studio's own. Not for paths: `places`.
+An ASGI layer around everything: the Host header (a page elsewhere whose name was made to point here has another one), the
+token or the cookie that it is exchanged for, the Origin of whatever changes something, and the headers that forbid pages any
+script, style or address but the studio's own. Not for paths: `places`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ POLICY = (
     "frame-ancestors 'none'"
 )
 STILL = (
-    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self' data:; frame-ancestors 'self'"
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self' data:; "
+    "frame-ancestors 'self'"
 )
 """For pages that lie in run folders (reports): no script at all, an origin of their own."""
 LARGEST_BODY = 1 << 20  # bytes of a request that is no upload

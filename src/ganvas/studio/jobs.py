@@ -1,8 +1,8 @@
 """Heavy work as processes that outlive the studio, one after the other: training, evaluations, reports.
 
 A job is a JSON file in `.studio/jobs`, its standard output and error beside it. Each process has a session of its own and low
-priority; a studio that was killed finds its jobs again by their files, and goes on with those that wait. Not for work that a person
-waits for: `desk`.
+priority; a studio that was killed finds its jobs again by their files, and goes on with those that wait. Not for work that a
+person waits for: `desk`.
 """
 
 from __future__ import annotations

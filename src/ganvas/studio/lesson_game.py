@@ -1,7 +1,7 @@
 """The game of the 1-D lesson, live: a process that reads orders as lines of JSON and writes states, some twenty a second.
 
-The networks are those of the system that suits points; the player's rates and turns, the curve, its range and the noise on it may
-change while it plays. Not a run: nothing is written, and nothing is left when it ends.
+The networks are those of the system that suits points; the player's rates and turns, the curve, its range and the noise on it
+may change while it plays. Not a run: nothing is written, and nothing is left when it ends.
 """
 
 from __future__ import annotations
@@ -154,6 +154,7 @@ class Game:
         """Fresh networks."""
         import torch
 
+        from ..data.phantoms import catalogue
         from ..engine import Engine
         from ..kinds import kind_of
         from ..registry import load_system, suited
@@ -162,8 +163,9 @@ class Game:
         self.rng = np.random.default_rng(wanted.seed)
         self.judge = np.random.default_rng(10_000 + wanted.seed)
         self.curve_anew()
-        spec = kind_of("points").example(1, 2)
-        _, _, base = load_system(suited("points", {"anything"})[0].name)
+        kind = kind_of(catalogue()["patterns"].kind)
+        spec = kind.example(1, 2)
+        _, _, base = load_system(suited(kind.name, {"anything"})[0].name)
         game = self
 
         class Live(base):  # type: ignore[misc, valid-type]
@@ -174,7 +176,9 @@ class Game:
 
             def phases(self) -> Any:
                 return tuple(
-                    replace(phase, turns=tuple(replace(turn, times=self._times(turn.player), fresh=True) for turn in phase.turns))
+                    replace(
+                        phase, turns=tuple(replace(turn, times=self._times(turn.player), fresh=True) for turn in phase.turns)
+                    )
                     for phase in super().phases()
                 )
 
@@ -186,7 +190,7 @@ class Game:
             discriminator_learning_rate=1.0, linear_decay=False, batch_size=wanted.batch,
         )  # fmt: skip
         torch.manual_seed(wanted.seed)
-        self.system = Live(spec, config)
+        self.system: Any = Live(spec, config)
         self.engine = Engine(self.system, {"data": _Stream(self)}, seed=wanted.seed, check_every=8)
         self.terms: dict[str, float] = {}
         self.begun = 0  # samples when the curve of the moment began
@@ -243,8 +247,8 @@ class Game:
 
         from ..batches import Noise
 
-        with self.engine.watching() as system, torch.no_grad():
-            found: np.ndarray = system.sample(count, Noise.seeded(seed, "cpu")).numpy()
+        with self.engine.watching(), torch.no_grad():
+            found: np.ndarray = self.system.sample(count, Noise.seeded(seed, "cpu")).numpy()
         return found
 
     def accuracy(self) -> float:
@@ -252,12 +256,13 @@ class Game:
         import torch
 
         true = torch.from_numpy(self.true_points(256, self.judge))
-        with self.engine.watching() as system, torch.no_grad():
+        with self.engine.watching(), torch.no_grad():
             from ..batches import Noise
 
             noise = Noise.seeded(int(self.judge.integers(2**31)), "cpu")
-            fake = system.generator(noise.normal(256, self.wanted.latent), None)
-            right = (system.discriminator(true, None) > 0).float().mean() + (system.discriminator(fake, None) < 0).float().mean()
+            fake = self.system.generator(noise.normal(256, self.wanted.latent), None)
+            said = self.system.discriminator(true, None), self.system.discriminator(fake, None)
+            right = (said[0] > 0).float().mean() + (said[1] < 0).float().mean()
         return float(right / 2)
 
     def error(self, count: int, directions: int) -> float:
@@ -318,7 +323,9 @@ def main() -> int:
         began = time.monotonic()
         try:
             while True:
-                order = orders.get(timeout=None if not (playing or dirty) else 0) if not (playing or dirty) else orders.get_nowait()
+                order = (
+                    orders.get(timeout=None if not (playing or dirty) else 0) if not (playing or dirty) else orders.get_nowait()
+                )
                 if order is None:
                     if dirty:
                         _tell({**game.state(False), "playing": False})
@@ -355,7 +362,15 @@ def _obey(game: Game, order: dict[str, Any], playing: bool) -> bool:
         held = replace(wanted)
         try:
             anew = wanted.take(dict(values))
-            after = (wanted.pattern, wanted.formula, len(wanted.drawn), wanted.x_low, wanted.x_high, wanted.y_low, wanted.y_high)
+            after = (
+                wanted.pattern,
+                wanted.formula,
+                len(wanted.drawn),
+                wanted.x_low,
+                wanted.x_high,
+                wanted.y_low,
+                wanted.y_high,
+            )
             if before != after or "drawn" in values:
                 game.curve_anew()
         except GanvasError:

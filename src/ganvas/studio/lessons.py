@@ -12,7 +12,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.requests import Request
@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from ..errors import GanvasError
 from . import lines
+from .asking import as_json, events, given
 
 MOST = 3  # sessions at once
 PATIENCE = 60.0  # seconds that a session is kept without a page
@@ -27,25 +28,29 @@ LARGEST = 65_536
 
 WRONG: tuple[dict[str, Any], ...] = (
     {
-        "id": "strong", "title": "The discriminator is too good", "alarm": "discriminator too strong",
-        "words": "It is right nearly always, so its answers hold nothing to learn from: the gradient of the generator is all but "
-        "gone, whatever it draws. Watch the curve of D's certainty stay near 1.",
-        "task": "synthesis", "kind": "image", "data": "chest", "run": {"budget": "90s", "size": "32", "sample_every": 3},
-        "config": {"discriminator_learning_rate": 0.002, "generator_learning_rate": 0.00001},
+        "id": "vanishing", "title": "Vanishing gradients", "alarm": "discriminator too strong",
+        "words": "The discriminator is right nearly always, and the loss of the theory (minimax) is flat there: the generator gets "
+        "no gradient, whatever it draws. Watch how sure it is: the curve leaves the band and stays at 1.",
+        "task": "synthesis", "kind": "points", "data": "chest",
+        "run": {"budget": "500r", "size": "32", "sample_every": 3, "evaluations": 0, "phantom_count": 1000},
+        "config": {"generator_learning_rate": 0.005, "discriminator_learning_rate": 0.005, "loss": "minimax"},
     },
     {
-        "id": "collapse", "title": "Mode collapse", "alarm": "collapse",
-        "words": "The generator has found one picture that passes, and draws it whatever the noise says. No loss tells; that "
-        "samples hardly differ from each other does.",
-        "task": "synthesis", "kind": "image", "data": "chest", "run": {"budget": "120s", "size": "32", "sample_every": 3},
-        "config": {"generator_learning_rate": 0.02, "discriminator_learning_rate": 0.0002},
+        "id": "weak", "title": "The discriminator does not keep up", "alarm": "quality fell",
+        "words": "The generator has found a place where a discriminator that hardly learns errs, and all of its points run "
+        "there: modes are lost, though it wins by its own loss. The distance to real records tells.",
+        "task": "synthesis", "kind": "points", "data": "gaussians:ring", "run": {"budget": "800r", "sample_every": 2},
+        "config": {
+            "generator_learning_rate": 0.01, "discriminator_learning_rate": 0.00001, "batch_size": 64, "linear_decay": False,
+            "ema_half_life": 500,
+        },
     },
     {
-        "id": "copies", "title": "Learnt by heart", "alarm": "memorisation",
-        "words": "With sixty records to learn from, copying them is the easiest way to be real. Samples look perfect, and lie nearer "
-        "to training records than to any that were held out. Open Trust when it ends: the audit names the copies.",
+        "id": "copies", "title": "Learnt by heart", "alarm": "the audit (Can I trust it?)",
+        "words": "With thirty records to learn from, sitting on them is the easiest way to be real. Points lie on the curve, "
+        "and nearer to training records than to any that were held out. Open Can I trust it?, judge it, and read the verdict.",
         "task": "synthesis", "kind": "points", "data": "patterns:circle",
-        "run": {"budget": "60s", "phantom_count": 60, "sample_every": 3, "heldout": 0.5}, "config": {"batch_size": 64},
+        "run": {"budget": "2000r", "phantom_count": 60, "sample_every": 3, "heldout": 0.5}, "config": {"batch_size": 64},
     },
     {
         "id": "still", "title": "A player that does not move", "alarm": "player does not move",
@@ -54,10 +59,12 @@ WRONG: tuple[dict[str, Any], ...] = (
         "config": {"generator_learning_rate": 0},
     },
     {
-        "id": "noise", "title": "Diverging", "alarm": "losses explode",
-        "words": "Both rates are a hundred times too high. Losses jump by orders of magnitude and never come back.",
-        "task": "synthesis", "kind": "image", "data": "chest", "run": {"budget": "60s", "size": "32", "sample_every": 3},
-        "config": {"generator_learning_rate": 0.05, "discriminator_learning_rate": 0.05},
+        "id": "hasty", "title": "Both lose the thread", "alarm": "discriminator gave up",
+        "words": "Learning rates a hundred times too high: every step leaps over what it aimed at. The discriminator ends up "
+        "guessing, though samples and records differ, and a guess teaches the generator nothing.",
+        "task": "synthesis", "kind": "image", "data": "chest",
+        "run": {"budget": "500r", "size": "32", "sample_every": 3, "evaluations": 0, "phantom_count": 1000},
+        "config": {"generator_learning_rate": 0.02, "discriminator_learning_rate": 0.02, "width": 16},
     },
 )  # fmt: skip
 """Runs that go wrong on purpose, and the alarm that catches each."""
@@ -126,10 +133,8 @@ def _session(number: str) -> Session:
 
 
 async def tell(studio: Any, request: Request) -> Any:
-    from .api import _given
-
-    values = await _given(request)
-    order = {key: values[key] for key in ("set", "do") if key in values}
+    values = await given(request)
+    order: dict[str, Any] = {key: value for key, value in values.items() if key in ("set", "do")}
     if len(json.dumps(order)) > LARGEST:
         raise GanvasError("that drawing has too many points: draw it faster")
     _session(str(values.get("id"))).tell(order)
@@ -138,8 +143,6 @@ async def tell(studio: Any, request: Request) -> Any:
 
 async def states(studio: Any, request: Request) -> Any:
     """The states of a game as server-sent events."""
-    from .api import events
-
     session = _session(request.query_params.get("id", ""))
     session.tell({"do": "again"})
 
@@ -176,7 +179,8 @@ async def what_can_go_wrong(studio: Any, request: Request) -> Any:
     return {"wrong": rows}
 
 
-def routes(as_json: Callable[[Any], Any]) -> list[Route]:
+def routes() -> list[Route]:
+    """Those of the lessons."""
     return [
         Route("/api/lesson", as_json(begin), methods=["POST"]),
         Route("/api/lesson-tell", as_json(tell), methods=["POST"]),

@@ -98,7 +98,9 @@ def system_form(name: str) -> dict[str, Any]:
     """The settings and presets of a system; this loads it, and torch. Raises GanvasError."""
     card, module, system = load_system(name)
     presets = {
-        key: (value.__doc__ or "").strip().split("\n")[0] if callable(value) else ", ".join(f"{k}={v}" for k, v in value.items())
+        key: (value.__doc__ or "").strip().split("\n")[0]
+        if callable(value)
+        else ", ".join(f"{k}={v}" for k, v in value.items())
         for key, value in getattr(module, "PRESETS", {}).items()
     }
     return {

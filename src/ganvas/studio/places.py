@@ -1,7 +1,8 @@
-"""Which files the studio may touch: everything goes through here. It writes below the folder of runs alone, and reads data below
-folders that were named.
+"""Which files the studio may touch: everything goes through here. It writes below the folder of runs alone, and reads data
+below folders that were named.
 
-A path from outside is text; what comes back is a path that exists where it is allowed to, links followed. Not for what is in files.
+A path from outside is text; what comes back is a path that exists where it is allowed to, links followed. Not for what is in
+files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Runs as pages show them: read from their folders, without torch, again only where a file has changed.
 
-A run in training is watched by its files alone, so a studio that was closed and opened again sees what it saw. Not for changing
-anything: `jobs`.
+A run in training is watched by its files alone, so a studio that was closed and opened again sees what it saw. Not for
+changing anything: `jobs`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Runs:
         self._known: dict[str, _Known] = {}
         self._lock = threading.Lock()
 
-    def list(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, Any]]:
         """A row a run, and a row for each that waits, the newest first."""
         by_run: dict[str, list[Job]] = {}
         for job in self.jobs.all():
@@ -205,9 +205,9 @@ def _of_job(job: Job) -> dict[str, Any]:
     data = words[words.index("--data") + 1] if "--data" in words else ""
     system = words[1] if len(words) > 1 and words[1] in catalogue() else "?"
     return {
-        "name": job.run, "state": job.state, "said": job.said, "wrong": "", "alarms": 0, "round": 0, "samples": 0, "seconds": 0.0,
-        "picture": None, "changed": job.created, "verdict": None, "training": False, "system": system, "data": _named(data),
-        "noun": "", "progress": 0.0, "left": None, "job": job.id, "folder": "", "early": True,
+        "name": job.run, "state": job.state, "said": job.said, "wrong": "", "alarms": 0, "round": 0, "samples": 0,
+        "seconds": 0.0, "picture": None, "changed": job.created, "verdict": None, "training": False, "system": system,
+        "data": _named(data), "noun": "", "progress": 0.0, "left": None, "job": job.id, "folder": "", "early": True,
     }  # fmt: skip
 
 
@@ -217,7 +217,15 @@ def early_page(jobs: Jobs, name: str) -> dict[str, Any] | None:
     if not own:
         return None
     shown = [job.shown() for job in own]
-    return {**_of_job(own[-1]), "jobs": shown, "log": jobs.log(own[-1].id), "pictures": [], "health": {}, "has": {}, "lines": {}}
+    return {
+        **_of_job(own[-1]),
+        "jobs": shown,
+        "log": jobs.log(own[-1].id),
+        "pictures": [],
+        "health": {},
+        "has": {},
+        "lines": {},
+    }
 
 
 def time_left(seconds: float | None) -> str:

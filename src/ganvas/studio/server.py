@@ -17,7 +17,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ..errors import GanvasError
-from .api import Studio, routes
+from . import lessons
+from .api import routes
+from .asking import Studio
 from .guard import Guard
 from .jobs import Jobs
 from .places import Places
@@ -42,9 +44,7 @@ def application(places: Places, *, port: int, token: str, at_once: int = 1) -> G
             ticking.cancel()
             studio.desk.close()
             studio.side.close()
-            from .lessons import close_all
-
-            close_all()
+            lessons.close_all()
 
     app = Starlette(
         routes=[Route("/", _page), *routes(), Mount("/static", StaticFiles(directory=STATIC), name="static")],
@@ -86,6 +86,7 @@ def serve(
         listening.bind((HOST, port))
     except OSError as error:
         raise GanvasError(f"port {port} is taken ({error.strerror}): choose another --port, or leave it out") from None
+    listening.listen(128)  # from here on a browser may ask, and waits until the server answers
     port = listening.getsockname()[1]
     token = secrets.token_urlsafe(24)
     app = application(Places(runs, data), port=port, token=token, at_once=at_once)

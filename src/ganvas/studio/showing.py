@@ -39,19 +39,17 @@ def results_shown(run: Any, use: Use, made: Mapping[str, Any], out: Path) -> lis
     for place, path in enumerate(files[:MOST]):
         shown = _shown(path, spec, run, out, f"after-{place + 1}")
         if shown is not None:
-            found.append({**shown, "file": _relative(path, out), **({"label": labels[place]} if _each(labels, files) else {})})
-    if grid is not None and not any(entry.get("sound") or entry.get("text") for entry in found) and len(found) != len(files):
-        found = [{"file": grid.name, "picture": grid.name, "whole": True}]
-    elif grid is not None and len(files) < int(made.get("count", 0)):
+            found.append({**shown, "file": _relative(path, out)})
+            if labels and len(labels) == len(files):
+                found[-1]["label"] = labels[place]
+    told = any(entry.get("sound") or entry.get("text") for entry in found)
+    # All of them in one picture, where not each file can be shown or one file holds many records.
+    if grid is not None and ((not told and len(found) != len(files)) or len(files) < int(made.get("count", 0))):
         found = [{"file": grid.name, "picture": grid.name, "whole": True}]
     table = out / TABLE
     if table.is_file():
         found.append({"file": TABLE, "rows": table_rows(table)})
     return found
-
-
-def _each(labels: Any, files: Sequence[Path]) -> bool:
-    return bool(labels) and len(labels) == len(files)
 
 
 def inputs_shown(run: Any, use: Use, inputs: Sequence[str], out: Path) -> list[dict[str, Any]]:
@@ -120,8 +118,8 @@ def _of_piece(records: np.ndarray, spec: Any, out: Path, name: str) -> dict[str,
 
 def _bare(picture: np.ndarray, spec: Any) -> np.ndarray:
     """A picture of one record without the frame that a grid has, where it is a whole number of times as large."""
-    shape = getattr(spec, "shape", ())
-    height, width = (shape[-2], shape[-1]) if len(shape) >= 2 else (0, 0)
+    shape: tuple[int, ...] = getattr(spec, "shape", ())
+    height, width = shape[-2:] if len(shape) >= 2 else (0, 0)
     tall, wide = picture.shape[:2]
     if not height or not width or tall < height or wide < width:
         return picture

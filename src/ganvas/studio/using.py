@@ -1,7 +1,8 @@
-"""The page on which a trained run is put to use, as data: made from the table of uses, the run's fields and the help of options.
+"""The page on which a trained run is put to use, as data: made from the table of uses, the run's fields and the help of
+options.
 
-A new system or use has its page by that alone. How a field is given follows from what its kind offers: words, a palette to paint
-with, a picture to draw, files. Not for doing it: `work`.
+A new system or use has its page by that alone. How a field is given follows from what its kind offers: words, a palette to
+paint with, a picture to draw, files. Not for doing it: `work`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from ..config import knobs
 from ..kinds import describe, kind_of
-from ..kinds.facets import Reads, Seen, WritesLike, Worded
+from ..kinds.facets import Reads, Seen, Worded, WritesLike
 from ..registry import Card
 from ..uses import GIVEN, MADE, Span, Use, Work, example_of, fields_given, fields_taken, uses_of
 from .making import field
@@ -57,8 +58,12 @@ def _use(use: Use, system: Any, fields: Mapping[str, Any], work: Work) -> dict[s
         # Before and after lie on top of each other where what is made lies where the given was.
         "beside": first is not None and (MADE in use.gives) and (MADE in use.takes or GIVEN in use.takes),
         "able": reads,
-        "why": "" if reads or first is None else f"there is no way yet to read files of {kind_of(fields[first].kind).says.noun} here",
+        "why": "" if reads or first is None else _unread(fields[first]),
     }  # fmt: skip
+
+
+def _unread(spec: Any) -> str:
+    return f"there is no way yet to read files of {kind_of(spec.kind).says.noun} here"
 
 
 def _option(item: Any, use: Use, choices: Mapping[str, Any]) -> dict[str, Any]:

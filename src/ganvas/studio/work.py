@@ -1,6 +1,7 @@
 """What the process at the desk does: describe a run's uses, put it to them, look through data.
 
-Everything here is called by name from the server and takes and gives plain values. Files go where `places` said. Not for training.
+Everything here is called by name from the server and takes and gives plain values. Files go where `places` said. Not for
+training.
 """
 
 from __future__ import annotations
@@ -105,14 +106,14 @@ def upload_shown(folder: str, field: str, path: str, out: str) -> dict[str, Any]
     return file_shown(opened(folder, None, {}), field, Path(path), Path(out))
 
 
-def _enough(data: str) -> int | None:
-    """How many records of a phantom are looked at; None for files."""
+def _enough(data: str) -> int:
+    """How many records of a phantom are looked at."""
     from ..data.phantoms import catalogue, is_phantom
     from ..kinds import kind_of
     from ..kinds.facets import Whole
 
     if not is_phantom(data):
-        return None
+        return SHEET
     phantom = catalogue()[data.partition(":")[0]]
     says = kind_of(phantom.kind).says
     if isinstance(kind_of(phantom.kind), Whole):
