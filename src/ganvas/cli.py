@@ -346,6 +346,7 @@ def _build_parser(words: Sequence[str] = ()) -> _Parser:
     demo = command("demo", "train on simulated chest radiographs for 150 s and show the result", run_demo)
     demo.add_argument("--out", type=Path, help="run folder (default: runs/demo)")
     demo.add_argument("--budget", default="150s", help="how long to train (default 150s)")
+    demo.add_argument("--studio", action="store_true", help="watch it in the browser (ganvas studio)")
 
     from .studio import _command as studio
 

@@ -21,6 +21,7 @@ LOOKS = {
     "picture": looking.picture,
     "zip": looking.zipped,
     "uses": applying.uses,
+    "looks-at": applying.looks_at,
 }
 ORDERS = {
     "data": ordering.data,

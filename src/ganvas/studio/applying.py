@@ -24,6 +24,13 @@ async def uses(studio: Studio, request: Request) -> Any:
     return {**found, "folder": studio.places.told(folder)}
 
 
+async def looks_at(studio: Studio, request: Request) -> Any:
+    """What the discriminator of a run looks at."""
+    folder, place = studio.places.run(request.query_params.get("name", "")), studio.places.made()
+    found = await studio.desk.call(work.looks_at, str(folder), str(place))
+    return {"sides": found, "made": place.name}
+
+
 async def upload(studio: Studio, request: Request) -> Any:
     """A file from the browser, its bytes as the body."""
     held = sum(path.stat().st_size for path in studio.places.own("uploads").rglob("*") if path.is_file())

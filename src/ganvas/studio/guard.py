@@ -8,6 +8,7 @@ script, style or address but the studio's own. Not for paths: `places`.
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import SimpleCookie
@@ -30,6 +31,7 @@ STILL = (
 """For pages that lie in run folders (reports): no script at all, an origin of their own."""
 LARGEST_BODY = 1 << 20  # bytes of a request that is no upload
 SAFE = ("GET", "HEAD")
+PAGE = re.compile(r"[a-z]+(\?name=[\w.%-]+)?")  # that the address may open at
 
 
 class Guard:
@@ -51,7 +53,8 @@ class Guard:
             return
         asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
         if scope["path"] == "/" and asked and scope["method"] == "GET" and hmac.compare_digest(asked, self.token):
-            await self._enter(send)
+            to = parse_qs(scope["query_string"].decode("latin-1")).get("open", [""])[0]
+            await self._enter(send, to if PAGE.fullmatch(to) else "")
             return
         if not self._known(headers.get("cookie", "")):
             await plain(send, 403, "open the address that  ganvas studio  printed: it holds the token")
@@ -75,9 +78,12 @@ class Guard:
         origin = headers.get("origin", "")
         return origin in {f"http://{host}" for host in self.hosts} and "x-studio" in headers
 
-    async def _enter(self, send: Send) -> None:
+    async def _enter(self, send: Send, to: str) -> None:
         # A page that goes on by itself: after a redirect from elsewhere, a strict cookie would be held back.
-        page = b'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=/"><title>ganvas studio</title>'
+        page = (
+            f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=/{to and f"#/{to}"}">'
+            "<title>ganvas studio</title>"
+        ).encode()
         cookie = f"{self.name}={self.session}; Path=/; HttpOnly; SameSite=Strict"
         headers = [
             (b"content-type", b"text/html; charset=utf-8"), (b"set-cookie", cookie.encode()), (b"cache-control", b"no-store"),

@@ -29,8 +29,8 @@ LARGEST = 65_536
 WRONG: tuple[dict[str, Any], ...] = (
     {
         "id": "vanishing", "title": "Vanishing gradients", "alarm": "discriminator too strong",
-        "words": "The discriminator is right nearly always, and the loss of the theory (minimax) is flat there: the generator gets "
-        "no gradient, whatever it draws. Watch how sure it is: the curve leaves the band and stays at 1.",
+        "words": "The discriminator is right nearly always, and the loss of the theory (minimax) is flat there: the generator "
+        "gets no gradient, whatever it draws. Watch how sure it is: the curve leaves the band and stays at 1.",
         "task": "synthesis", "kind": "points", "data": "chest",
         "run": {"budget": "500r", "size": "32", "sample_every": 3, "evaluations": 0, "phantom_count": 1000},
         "config": {"generator_learning_rate": 0.005, "discriminator_learning_rate": 0.005, "loss": "minimax"},

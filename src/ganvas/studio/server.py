@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -72,9 +73,11 @@ async def _tick(jobs: Jobs) -> None:
 
 
 def serve(
-    runs: Path, data: list[Path], *, port: int = 0, at_once: int = 1, say: Callable[[str], None], show: Callable[[str], Any]
-) -> None:
-    """Serve until Ctrl-C. port: 0 takes a free one. say: told the address; show: opens it.
+    runs: Path, data: list[Path], *, port: int = 0, at_once: int = 1, say: Callable[[str], None], show: Callable[[str], Any],
+    first: tuple[list[str], str] | None = None,
+) -> None:  # fmt: skip
+    """Serve until Ctrl-C. port: 0 takes a free one. say: told the address; show: opens it. first: words of a training to begin
+    with, and the name of its run, where the pages open.
 
     Raises GanvasError where the port is taken.
     """
@@ -91,6 +94,9 @@ def serve(
     token = secrets.token_urlsafe(24)
     app = application(Places(runs, data), port=port, token=token, at_once=at_once)
     address = f"http://{HOST}:{port}/?token={token}"
+    if first is not None:
+        app.app.state.studio.jobs.add("train", *first)
+        address += f"&open=run%3Fname%3D{quote(quote(first[1]))}"
     say(f"ganvas studio: {address}")
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=1, ws="none", lifespan="on"

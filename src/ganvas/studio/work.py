@@ -62,6 +62,44 @@ def moves_of(folder: str, which: str | None) -> list[dict[str, Any]]:
     return [{"name": name, "serves": bool(own.serves)} for name, own in directions_of(run).items()]
 
 
+def looks_at(folder: str, out: str, count: int = 6) -> dict[str, Any]:
+    """What the discriminator of a run looks at: pictures of made and of held-out real records, each with its map beside it.
+
+    Raises GanvasError where the run's records have no places, or its discriminator cannot be asked about them alone.
+    """
+    import numpy as np
+
+    from ..drawing import png
+    from ..inference.attention import looked_at
+    from ..kinds import decode, encode, kind_of
+    from ..kinds.facets import Mapped
+    from ..run.opening import data_again
+
+    run = opened(folder, None, {})
+    kind = kind_of(run.spec.kind)
+    if not isinstance(kind, Mapped):
+        raise GanvasError(f"{kind.says.noun} have no places that could be shown")
+    sides: dict[str, np.ndarray] = {}
+    with contextlib.suppress(GanvasError):
+        sides["made"] = run.sample(count)
+    with contextlib.suppress(GanvasError):
+        dataset = data_again(run.record)
+        rows = dataset.heldout_indices() if len(dataset.heldout_indices()) else dataset.train_indices()
+        sides["real"] = np.asarray(dataset.values[rows[:count]])
+    if not sides:
+        raise GanvasError("there is nothing to show it: the run draws nothing from noise, and its data is not there")
+    found: dict[str, Any] = {}
+    Path(out).mkdir()
+    for side, records in sides.items():
+        tensor = encode(records, run.spec).to(next(run.system.parameters()).dtype)
+        maps = looked_at(run.system, tensor).float().numpy()
+        seen = decode(tensor.float(), kind.screen(run.spec))
+        for place, (record, own) in enumerate(zip(seen, maps, strict=True)):
+            (Path(out) / f"{side}-{place + 1}.png").write_bytes(png(kind.mapped(record, own)))
+        found[side] = [f"{side}-{place + 1}.png" for place in range(len(records))]
+    return found
+
+
 def _checkpoints(folder: str) -> list[str]:
     return [name for name in ("last", "best", "previous") if (Path(folder) / "checkpoints" / name).is_dir()]
 
@@ -134,11 +172,17 @@ def sheet(data: str, out: str, size: str | None) -> dict[str, Any]:
 
     found: dict[str, Any] = {"lines": [], "choice": None, "picture": None, "wrong": ""}
     try:
-        found["lines"] = check(data, size=parse_size(size)).lines() if Path(data).exists() else []
+        if Path(data).exists():
+            report = check(data, size=parse_size(size), sheet=Path(out))
+            found["lines"] = report.lines()
+            if report.fields and Path(out).is_file():
+                found["picture"] = Path(out).name
         choice = choose(data, None, Budget())
         found["choice"] = {"system": choice.card.name, "told": choice.told}
     except GanvasError as error:
         found["wrong"] = str(error)
+        return found
+    if found["picture"]:
         return found
     with contextlib.suppress(GanvasError):
         dataset = open_data(data, progress=False, phantom_count=_enough(data), size=parse_size(size))

@@ -15,7 +15,7 @@ export async function show(page, { name }) {
   const top = h("div", {}), state = h("div", { class: "panel stack" }), pictures = samples(name);
   const alarms = h("div", { class: "stack" }), curves = h("div", { class: "stack" }), about = h("div", { class: "stack" }), lines = h("div", {});
   add(page, [top, alarms, h("div", { class: "cols" }, h("div", { class: "stack" }, pictures.box, about), h("div", { class: "stack" }, state, curves)), lines]);
-  const charts = makeCharts(curves);
+  const charts = makeCharts(curves), looking = looksAt(name);
 
   let shape = "";
   function draw() {
@@ -91,6 +91,7 @@ export async function show(page, { name }) {
       h("p", {}, found.records, ". ", found.learnt, " to learn from, ", count(found.heldout), " held out."),
       looks ? h("p", { class: "soft" }, `At round ${count(looks.round)} the kernel distance to held-out records was ${short(looks.value)} [${short(looks.low)}, ${short(looks.high)}].`) : null,
       (found.notes || []).slice(0, 4).map((note) => h("p", { class: "soft tiny" }, note)),
+      found.has.weights && found.state !== "running" ? looking : null,
       h("details", {}, h("summary", {}, "Settings"), h("table", {}, h("tbody", {}, settings))),
       h("details", {}, h("summary", {}, "Files"), h("ul", {}, files(name, found).map((one) => h("li", {}, one))))) : null);
   }
@@ -115,6 +116,20 @@ export async function show(page, { name }) {
   draw();
   every(1, page, refresh);
   document.getElementById("page").addEventListener("leave", () => { charts.end(); }, { once: true });
+}
+
+// What its discriminator looks at, of made and of real records.
+function looksAt(name) {
+  const out = h("div", { class: "stack" });
+  const button = h("button", { type: "button" }, "What does the discriminator look at?");
+  button.addEventListener("click", () => busy(button, async () => {
+    button.textContent = "Asking it …";
+    const found = await get("looks-at", { name });
+    fill(out, Object.entries(found.sides).map(([side, files]) => h("div", { class: "stack tight" }, h("h3", {}, side === "made" ? "Made by the generator" : "Real, held out"),
+      h("div", { class: "results" }, files.map((file) => h("img", { class: "sample", src: address("made-file", { made: found.made, file }), alt: `${side}: a record, and where the discriminator looks` }))))),
+    h("p", { class: "soft tiny" }, "Each record beside a map of how its answer changes with every pixel. It says where a small change would change its mind, not why."));
+  }));
+  return h("div", { class: "stack" }, h("div", { class: "row" }, button), out);
 }
 
 function files(name, found) {
