@@ -2,9 +2,9 @@
 
     python benchmarks/studio.py [--out benchmarks/results/studio.json]
 
-200 runs in the folder, 10,000 pictures in one of them; two people look (one at Runs, one at a run that trains) while a real training
-goes at low priority and four more run folders are fed by a writer. Told are: bytes of the first page, seconds until the command
-answers, seconds of each page, the delay from a number in a run's file to the page, and states a second of the lesson.
+200 runs in the folder, 10,000 pictures in one of them; two people look (one at Runs, one at a run that trains) while a real
+training goes at low priority and four more run folders are fed by a writer. Told are: bytes of the first page, seconds until
+the command answers, seconds of each page, the delay from a number in a run's file to the page, and states a second of the lesson.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+PAGES = ("home", "make", "runs", "run?name=run-000", "trust?name=seed", "lessons", "settings")
 ROUNDS = 20  # that the writer writes a second, in each of four folders
 
 
@@ -58,10 +59,9 @@ def measure(place: Path) -> dict[str, Any]:
     base, stop = address.split("/?")[0], threading.Event()
     fed = [runs / f"run-{number:03d}" / "metrics.jsonl" for number in range(1, 5)]
     writer = threading.Thread(target=_feed, args=(fed, stop))
-    training = subprocess.Popen(
-        ["nice", "-n", "5", sys.executable, "-m", "ganvas", "train", "dcgan", "--data", "chest", "--size", "32", "--budget", "10m",
-         "--phantom-count", "200", "--out", str(runs / "live"), "--quiet"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+    train_words = ["nice", "-n", "5", sys.executable, "-m", "ganvas", "train", "dcgan", "--data", "chest", "--size", "32"]
+    train_words += ["--budget", "10m", "--phantom-count", "200", "--out", str(runs / "live"), "--quiet"]
+    training = subprocess.Popen(train_words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         with sync_playwright() as driver:
             path = next(path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path)
@@ -77,8 +77,7 @@ def measure(place: Path) -> dict[str, Any]:
             two.goto(address)
             two.goto(f"{base}/#/runs")
             writer.start()
-            found["page_seconds"] = {name: _opened(one, base, name) for name in
-                                     ("home", "make", "runs", "run?name=run-000", "trust?name=seed", "lessons", "settings")}  # fmt: skip
+            found["page_seconds"] = {name: _opened(one, base, name) for name in PAGES}
             found["live_delay_seconds"] = _delay(one, base, runs / "run-001" / "metrics.jsonl")
             found["lesson"] = _lesson(one, base)
             browser.close()

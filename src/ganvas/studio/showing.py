@@ -23,6 +23,7 @@ from ..uses.desk import TABLE
 
 SEEN = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 FOLDER = "shown"  # in the folder of results: what is for the page alone
+MESH, TURNED = ".obj", 4  # files that a page turns in space, and how many of them
 MOST = 64
 LONGEST_SOUND = 2_000_000  # bytes of a player
 
@@ -46,6 +47,7 @@ def results_shown(run: Any, use: Use, made: Mapping[str, Any], out: Path) -> lis
     # All of them in one picture, where not each file can be shown or one file holds many records.
     if grid is not None and ((not told and len(found) != len(files)) or len(files) < int(made.get("count", 0))):
         found = [{"file": grid.name, "picture": grid.name, "whole": True}]
+    found += [{"file": _relative(path, out), "solid": _relative(path, out)} for path in files[:TURNED] if path.suffix == MESH]
     table = out / TABLE
     if table.is_file():
         found.append({"file": TABLE, "rows": table_rows(table)})

@@ -20,13 +20,17 @@ export async function show(page) {
   states.style.width = "auto";
   let found = await get("runs");
   const rows = new Map();
+  let shown = 30;
 
   function draw() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const fit = found.runs.filter((run) => (!states.value || run.state === states.value)
       && words.every((word) => `${run.name} ${run.system} ${run.data} ${run.verdict || ""}`.toLowerCase().includes(word)));
     told.textContent = `${fit.length} of ${found.runs.length}`;
-    const wanted = fit.map((run) => {
+    // The first rows at once, the others when the browser has time.
+    const begun = shown;
+    if (shown < fit.length) (window.requestIdleCallback || setTimeout)(() => { if (page.isConnected && shown === begun) { shown += 60; draw(); } });
+    const wanted = fit.slice(0, shown).map((run) => {
       const mark = JSON.stringify(run);
       const held = rows.get(run.name);
       if (held && held.mark === mark) return held.row;

@@ -107,7 +107,7 @@ function option(item) {
     made.word = () => (moved && made.value() !== (item.name === "move" ? 0 : NaN) ? `${one.name}=${Number(made.value().toFixed(2))}` : undefined);
     return made;
   });
-  const box = h("details", { open: item.named.length <= 8 && item.name !== "move" }, h("summary", {}, label(item.name)), h("div", { class: "fields" }, parts), h("p", { class: "soft tiny" }, item.help));
+  const box = h("details", { open: item.named.length <= 8 && item.name !== "move" }, h("summary", {}, label(item.name)), h("div", { class: "fields" }, parts), h("p", { class: "soft tiny" }, item.help.replace(/^NAME=[A-Z]+: /, "")));
   box.value = () => parts.map((part) => part.word()).filter((word) => word !== undefined);
   box.slides = parts.filter((part) => part.slides).map((part) => part.slides);
   return box;

@@ -2,6 +2,7 @@
 import { address } from "./api.js";
 import { h } from "./dom.js";
 import { compare } from "./compare.js";
+import { solid } from "./solid.js";
 
 export function results(found, use) {
   const file = (name) => address("made-file", { made: found.made, file: name });
@@ -27,6 +28,7 @@ export function results(found, use) {
 function entry(one, file) {
   const caption = h("figcaption", {}, one.label ? h("strong", {}, `${one.label} `) : null, h("a", { href: file(one.file), download: "" }, one.file));
   if (one.sound) return h("figure", {}, one.picture ? h("img", { class: "sample smooth", src: file(one.picture), alt: "Wave and spectrogram" }) : null, h("audio", { controls: true, preload: "none", src: file(one.sound), "aria-label": one.file }), caption);
+  if (one.solid) return h("figure", { class: "half" }, solid(file(one.solid), one.file), caption);
   if (one.text) return h("figure", { class: "wide" }, h("pre", {}, one.text.join("\n")), caption);
   if (one.rows) return h("figure", { class: "wide" }, table(one.rows), caption);
   const image = h("img", { class: "sample", src: file(one.picture), alt: one.label || one.file, loading: "lazy" });
