@@ -48,6 +48,7 @@ def _part(page: Any, base: str, place: str, width: int, theme: str) -> Image.Ima
     page.goto(f"{base}/#/{place}")
     page.wait_for_selector(f"[data-page={place.split('?')[0]}][data-ready]")
     _act(page, place.split("?")[0])
+    page.evaluate("() => window.scrollTo(0, 0)")
     page.wait_for_timeout(1500)
     image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     return image.resize((round(image.width * SCALE), round(image.height * SCALE)), Image.Resampling.LANCZOS)

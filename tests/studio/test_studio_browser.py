@@ -285,6 +285,24 @@ def test_names_that_look_like_scripts_are_names(page: Any, server: Any) -> None:
     assert page.query_selector("img[src=x]") is None
 
 
+def test_the_use_page_of_every_system_opens(page: Any, server: Any) -> None:
+    """Of each registered system, on each kind of data: from its description alone, without a run."""
+    from test_studio_uses import CASES, described
+
+    for name, kind in CASES:
+        told = {**described(name, kind)[0], "notes": [], "folder": f"runs/{name}", "which": "last", "checkpoints": ["last"]}
+        page.route("**/api/uses?*", lambda route, told=told: route.fulfill(json=told))
+        go(page, server, f"use?name={name}")
+        offered = [use["verb"] for use in told["uses"]]
+        assert page.inner_text("h1") == f"Use {name}"
+        for verb in offered:
+            if len(offered) > 1:
+                page.click(f".segment button[data-verb={verb}]")
+            assert page.is_enabled(f"button.main[data-verb={verb}]"), f"{name}: {verb}"
+        page.unroute("**/api/uses?*")
+        go(page, server, "settings")
+
+
 def test_every_page_is_quick_and_axe_finds_nothing_serious(page: Any, server: Any) -> None:
     axe_module = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
     axe = axe_module.Axe()

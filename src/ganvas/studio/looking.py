@@ -77,7 +77,7 @@ async def systems(studio: Studio, request: Request) -> Any:
 
 
 async def system(studio: Studio, request: Request) -> Any:
-    return await studio.desk.call(work.system_form, known_system(request.query_params.get("name", "-")))
+    return await studio.side.call(work.system_form, known_system(request.query_params.get("name", "-")))
 
 
 async def folders(studio: Studio, request: Request) -> Any:

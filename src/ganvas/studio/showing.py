@@ -16,7 +16,7 @@ from ..drawing import png
 from ..errors import GanvasError
 from ..files import write_atomically
 from ..kinds import kind_of
-from ..kinds.facets import Heard, Reads, Spelled
+from ..kinds.facets import Heard, Reads, Spelled, Whole
 from ..run.draw import reading
 from ..uses import Use, fields_given, fields_taken
 from ..uses.desk import TABLE
@@ -113,7 +113,9 @@ def _of_piece(records: np.ndarray, spec: Any, out: Path, name: str) -> dict[str,
         lines = [line for record in records[:MOST] for line in kind.lines(record, spec)]
         if lines:
             return {**found, "text": lines}
-    alone = kind.picture(first if kind.says.shown <= MOST else records[:2000], spec)
+    # Where records are many for one picture (points), or one thing together (edges of a graph), all of them are shown.
+    together = isinstance(kind, Whole) or kind.says.shown > MOST
+    alone = kind.picture(records if together else first, spec)
     write_atomically(folder / f"{name}.png", png(_bare(alone, spec)))
     return {**found, "picture": f"{FOLDER}/{name}.png"}
 

@@ -68,6 +68,7 @@ function theme() {
     show();
     document.dispatchEvent(new Event("theme"));
   });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { show(); document.dispatchEvent(new Event("theme")); });
   show();
   return button;
 }

@@ -119,7 +119,7 @@ export async function show(page) {
   let series = [];
   function clear() { series = []; }
   const facts = h("div", { class: "numbers" }), mark = h("div", { class: "note" }, "Press play.");
-  const proofs = {};
+  const proofs = {}, latest = {};
   let pace = 0;
 
   function take_state(state) {
@@ -141,7 +141,9 @@ export async function show(page) {
     wave.dataset.pattern = state.pattern;
     if (state.proof !== undefined && state.proof !== null) {
       proofs[state.pattern] = Math.min(proofs[state.pattern] ?? 9, state.proof);
+      latest[state.pattern] = state.proof;
       wave.dataset.proof = JSON.stringify(proofs);
+      wave.dataset.last = JSON.stringify(latest);
       const good = state.proof <= TYPICAL;
       mark.className = good ? "note good" : "note";
       fill(mark, h("strong", {}, `${state.pattern}: error ${(100 * state.proof).toFixed(1)} % of the curve's size`), good ? ": learnt, by the mark of the proof (3 %)." : state.proof <= WORST ? ": nearly there (the mark is 3 %)." : ".");

@@ -5,7 +5,7 @@ import { command } from "../parts/command.js";
 import { field, slider } from "../parts/form.js";
 import { give } from "../parts/give.js";
 import { results } from "../parts/results.js";
-import { label } from "../parts/words.js";
+import { clock, label } from "../parts/words.js";
 import { link } from "../app.js";
 
 export async function show(page, { name, verb, checkpoint }) {
@@ -69,7 +69,12 @@ function useOf(run, use, found, checkpoint) {
       h("a", { class: "button", href: address("zip", { made: told.made }), download: "" }, "Download all (zip)")), results(told, use));
     return told;
   }
-  begin.addEventListener("click", () => busy(begin, async () => { begin.textContent = "Working …"; await work(); }));
+  begin.addEventListener("click", () => busy(begin, async () => {
+    const began = Date.now(), tell = () => { begin.textContent = `Working, ${clock((Date.now() - began) / 1000)} …`; };
+    tell();
+    const ticking = setInterval(tell, 1000);
+    try { await work(); } finally { clearInterval(ticking); }
+  }));
   next.addEventListener("click", () => { seed.value = Number(seed.value) + 1; begin.click(); });
   const walk = walkPart(use, options, values, made);
   const moreOptions = of(false);

@@ -16,10 +16,12 @@ export function results(found, use) {
   } else if (before.length && before.some((one) => one.picture)) {
     parts.push(h("h3", {}, "Given"), h("div", { class: "results" }, before.filter((one) => one.picture).map((one) => h("figure", {}, h("img", { class: "sample", src: file(one.picture), alt: one.name }), h("figcaption", {}, one.name)))));
   }
-  const others = pairs ? shown.filter((one) => !one.picture || one.whole) : shown;
+  const solids = shown.filter((one) => one.solid);
+  const others = (pairs ? shown.filter((one) => !one.picture || one.whole) : shown).filter((one) => !one.solid);
   if (others.length && before.length && !pairs) parts.push(h("h3", {}, use?.done ? use.done[0].toUpperCase() + use.done.slice(1) : "Made"));
   const sounds = others.some((one) => one.sound);
   parts.push(h("div", { class: sounds ? "results sounds" : "results" }, others.map((one) => entry(one, file))));
+  if (solids.length) parts.push(h("div", { class: "results solids" }, solids.map((one) => entry(one, file))));
   for (const row of found.failed || []) parts.push(h("div", { class: "note bad" }, row));
   for (const note of (found.notes || []).slice(0, 6)) parts.push(h("div", { class: "note" }, note));
   return h("div", { class: "stack" }, parts);
@@ -28,7 +30,7 @@ export function results(found, use) {
 function entry(one, file) {
   const caption = h("figcaption", {}, one.label ? h("strong", {}, `${one.label} `) : null, h("a", { href: file(one.file), download: "" }, one.file));
   if (one.sound) return h("figure", {}, one.picture ? h("img", { class: "sample smooth", src: file(one.picture), alt: "Wave and spectrogram" }) : null, h("audio", { controls: true, preload: "none", src: file(one.sound), "aria-label": one.file }), caption);
-  if (one.solid) return h("figure", { class: "half" }, solid(file(one.solid), one.file), caption);
+  if (one.solid) return h("figure", { class: "" }, solid(file(one.solid), one.file), caption);
   if (one.text) return h("figure", { class: "wide" }, h("pre", {}, one.text.join("\n")), caption);
   if (one.rows) return h("figure", { class: "wide" }, table(one.rows), caption);
   const image = h("img", { class: "sample", src: file(one.picture), alt: one.label || one.file, loading: "lazy" });

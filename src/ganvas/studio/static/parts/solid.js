@@ -18,8 +18,8 @@ export function solid(address, name) {
       const [x, y, z] = [points[k], points[k + 1], points[k + 2]];
       const a = x * ct - y * st, b = x * st + y * ct;
       seen[k] = side / 2 + a * side * 0.36;
-      seen[k + 1] = side / 2 - (z * cx - b * sx) * side * 0.36;
-      seen[k + 2] = b * cx + z * sx; // how far away
+      seen[k + 1] = side / 2 - (z * cx + b * sx) * side * 0.36;
+      seen[k + 2] = b * cx - z * sx; // how far away
     }
     const order = faces.map((face, k) => [seen[3 * face[0] + 2] + seen[3 * face[1] + 2] + seen[3 * face[2] + 2], k]).sort((a, b) => b[0] - a[0]);
     context.clearRect(0, 0, side, side);
