@@ -289,9 +289,10 @@ def test_the_use_page_of_every_system_opens(page: Any, server: Any) -> None:
     """Of each registered system, on each kind of data: from its description alone, without a run."""
     from test_studio_uses import CASES, described
 
+    told: dict[str, Any] = {}
+    page.route("**/api/uses?*", lambda route: route.fulfill(json=told))
     for name, kind in CASES:
         told = {**described(name, kind)[0], "notes": [], "folder": f"runs/{name}", "which": "last", "checkpoints": ["last"]}
-        page.route("**/api/uses?*", lambda route, told=told: route.fulfill(json=told))
         go(page, server, f"use?name={name}")
         offered = [use["verb"] for use in told["uses"]]
         assert page.inner_text("h1") == f"Use {name}"
@@ -299,7 +300,6 @@ def test_the_use_page_of_every_system_opens(page: Any, server: Any) -> None:
             if len(offered) > 1:
                 page.click(f".segment button[data-verb={verb}]")
             assert page.is_enabled(f"button.main[data-verb={verb}]"), f"{name}: {verb}"
-        page.unroute("**/api/uses?*")
         go(page, server, "settings")
 
 

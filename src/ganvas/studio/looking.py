@@ -25,8 +25,8 @@ from .small import small_picture
 SHOWN_AS = {
     ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif",
     ".wav": "audio/wav", ".mp3": "audio/mpeg", ".ogg": "audio/ogg", ".flac": "audio/flac",
-    ".html": "text/html; charset=utf-8", ".md": "text/plain; charset=utf-8", ".csv": "text/plain; charset=utf-8",
-    ".txt": "text/plain; charset=utf-8", ".obj": "text/plain; charset=utf-8", ".json": "text/plain; charset=utf-8", ".yaml": "text/plain; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    **dict.fromkeys((".md", ".csv", ".txt", ".json", ".yaml", ".obj"), "text/plain; charset=utf-8"),
 }  # fmt: skip
 """What a browser may show; anything else is for saving."""
 
