@@ -39,5 +39,5 @@ function demonstration(one) {
     go("run", { name: made.run });
   }));
   return h("article", { class: "card" }, h("div", { class: "body" }, h("h3", {}, one.title), h("p", { class: "soft" }, one.words),
-    h("p", { class: "tiny" }, "Caught by the alarm ", h("span", { class: "tag alarm" }, one.alarm)), command(one.line), h("div", { class: "row" }, button)));
+    h("p", { class: "tiny" }, "Caught by ", h("span", { class: "tag alarm" }, one.alarm)), command(one.line), h("div", { class: "row" }, button)));
 }
