@@ -336,3 +336,21 @@ def test_a_new_run_needs_a_free_name(tmp_path: Path) -> None:
     with pytest.raises(GanvasError, match="already"):
         places.new_run("there")
     assert places.free_run("Chest / X-ray") == "chest-x-ray-1"
+
+
+def test_what_is_old_is_tidied_away_and_nothing_else(tmp_path: Path) -> None:
+    import os
+
+    places = Places(tmp_path / "runs")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("kept")
+    old, fresh = places.upload("a.png"), places.upload("b.png")
+    for path in (old, fresh):
+        path.write_bytes(b"x")
+    (places.own("made") / "link").symlink_to(outside)
+    os.utime(old.parent, (0, 0))
+    os.utime(places.own("made") / "link", (0, 0), follow_symlinks=False)
+    places.tidy()
+    assert not old.parent.exists() and fresh.is_file()
+    assert (outside / "file").read_text() == "kept" and not (places.own("made") / "link").is_symlink()

@@ -22,7 +22,7 @@ def _data(studio: Studio, text: str) -> str:
     """Data by name: a phantom, or a path that may be read. Raises GanvasError."""
     from ..data.phantoms import is_phantom
 
-    return text if is_phantom(text) and not Path(text).exists() else str(studio.places.data_path(text))
+    return text if is_phantom(text) else str(studio.places.data_path(text))
 
 
 async def data(studio: Studio, request: Request) -> Any:

@@ -7,8 +7,11 @@ files.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
+import shutil
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from ..run.settings import FILE
 
 OWN = ".studio"  # in the folder of runs: jobs, uploads, results, small pictures
 DEEP = 3  # folders below the runs in which a run may lie
+KEPT = 7 * 86400.0  # seconds that uploads and results are kept
 NAME = re.compile(r"[\w][\w .+@()-]{0,99}")
 
 
@@ -41,6 +45,18 @@ class Places:
     def own(self, part: str) -> Path:
         """A folder of the studio's own: `jobs`, `uploads`, `made` or `small`."""
         return self.runs / OWN / part
+
+    def tidy(self, seconds: float = KEPT) -> None:
+        """Remove uploads, results and small pictures that nobody has touched for so long."""
+        for part in ("uploads", "made", "small"):
+            for path in self.own(part).iterdir():
+                with contextlib.suppress(OSError):
+                    if time.time() - path.lstat().st_mtime < seconds:
+                        continue
+                    if path.is_dir() and not path.is_symlink():
+                        shutil.rmtree(path, ignore_errors=True)
+                    else:
+                        path.unlink()
 
     # Runs
 

@@ -92,7 +92,9 @@ def serve(
     listening.listen(128)  # from here on a browser may ask, and waits until the server answers
     port = listening.getsockname()[1]
     token = secrets.token_urlsafe(24)
-    app = application(Places(runs, data), port=port, token=token, at_once=at_once)
+    places = Places(runs, data)
+    places.tidy()
+    app = application(places, port=port, token=token, at_once=at_once)
     address = f"http://{HOST}:{port}/?token={token}"
     if first is not None:
         app.app.state.studio.jobs.add("train", *first)
