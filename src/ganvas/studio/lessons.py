@@ -36,6 +36,17 @@ WRONG: tuple[dict[str, Any], ...] = (
         "config": {"generator_learning_rate": 0.005, "discriminator_learning_rate": 0.005, "loss": "minimax"},
     },
     {
+        "id": "collapse", "title": "Mode collapse", "alarm": "repeated samples",
+        "words": "A generator with two numbers of noise and an opponent that learns slowly: it finds one picture that passes and "
+        "draws it whatever the noise says. No loss tells; that every sample has a twin does. Watch the variety fall.",
+        "task": "synthesis", "kind": "points", "data": "chest",
+        "run": {"budget": "400r", "size": "32", "sample_every": 3, "evaluations": 0, "phantom_count": 1000},
+        "config": {
+            "generator_learning_rate": 0.003, "discriminator_learning_rate": 0.00003, "ema_half_life": 500, "latent_size": 2,
+            "linear_decay": False,
+        },
+    },
+    {
         "id": "weak", "title": "The discriminator does not keep up", "alarm": "quality fell",
         "words": "The generator has found a place where a discriminator that hardly learns errs, and all of its points run "
         "there: modes are lost, though it wins by its own loss. The distance to real records tells.",
