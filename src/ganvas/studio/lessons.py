@@ -37,8 +37,8 @@ WRONG: tuple[dict[str, Any], ...] = (
     },
     {
         "id": "collapse", "title": "Mode collapse", "alarm": "repeated samples",
-        "words": "A generator with two numbers of noise and an opponent that learns slowly: it finds one picture that passes and "
-        "draws it whatever the noise says. No loss tells; that every sample has a twin does. Watch the variety fall.",
+        "words": "A generator with two numbers of noise and an opponent that learns slowly: it finds one picture that passes "
+        "and draws it whatever the noise says. No loss tells; that every sample has a twin does. Watch the variety fall.",
         "task": "synthesis", "kind": "points", "data": "chest",
         "run": {"budget": "400r", "size": "32", "sample_every": 3, "evaluations": 0, "phantom_count": 1000},
         "config": {
