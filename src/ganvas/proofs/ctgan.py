@@ -192,8 +192,8 @@ PROOF = Proof(
     ),
     direction=LOWER,
     mark=(
-        f"with every seed at most {TOLD:.2f}, and trees that learnt from the rows foretell the last column of words in held-out "
-        f"rows better by at least {GAIN:.2f} (area under the ROC curve) than those that learnt from the copula's"
+        f"with every seed at most {TOLD:.2f}, and trees that learnt from the rows foretell the last column of words in "
+        f"held-out rows better by at least {GAIN:.2f} (area under the ROC curve) than those that learnt from the copula's"
     ),
     met=met,
     arms={

@@ -53,7 +53,7 @@ class Config:
     layers: int = knob(2, "hidden layers of each network", low=1, high=16)
     pack: int = knob(10, "rows that the critic judges together; 1: each alone", low=1, high=100)
     dropout: float = knob(0.5, "share of the critic's units that are left out at random", low=0.0, high=0.9)
-    temperature: float = knob(0.2, "of the Gumbel-softmax: the lower, the nearer to one value and nothing of others", low=0.01)
+    gumbel_temperature: float = knob(0.2, "of the Gumbel softmax: the lower, the nearer to one value alone", low=0.01)
     by_modes: bool = knob(True, "code numbers by their modes; else by their least and greatest")
     by_value: bool = knob(True, "draw rows by the values they show, rare ones far more often; else as they come")
     condition_weight: float = knob(1.0, "weight of showing the value that was asked for", low=0.0)
@@ -197,7 +197,7 @@ class CtGan(System):
         return said
 
     def _codes(self, said: Tensor, noise: Noise) -> Tensor:
-        return self.coding.activated(said, noise.uniform(len(said), self.coding.size), self.config.temperature)
+        return self.coding.activated(said, noise.uniform(len(said), self.coding.size), self.config.gumbel_temperature)
 
     def _packed(self, codes: Tensor, asked: Tensor) -> Tensor:
         """Rows with what was asked of them, `pack` of them side by side; the first fill up the last pack."""
