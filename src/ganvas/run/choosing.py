@@ -96,7 +96,9 @@ def _kind_of(source: Source) -> str:
             return usual
     counts: dict[str, int] = {}
     refused: DataError | None = None
-    for kind in dict.fromkeys((usual, *(kind for kind in possible(source.path) if kind in learnt))):
+    for kind in dict.fromkeys(
+        (usual, *(kind for kind in possible(source.path) if kind in learnt and not isinstance(kind_of(kind), Claims)))
+    ):
         try:
             counts[kind] = len(open_data(source, kinds=(kind,), progress=False))
         except DataError as error:

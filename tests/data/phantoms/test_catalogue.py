@@ -26,8 +26,9 @@ def test_catalogue_is_cheap() -> None:
 @pytest.mark.parametrize("text", EVERY)
 def test_same_request_same_samples_and_a_shorter_one_is_its_beginning(text: str) -> None:
     first, again, short = (make_phantom(text, n, 3, size=32) for n in (23, 23, 7))
-    assert np.array_equal(first.values, again.values)
-    assert np.array_equal(first.values[:7], short.values)
+    gaps = first.values.dtype.kind == "f"  # rows of a table may have some
+    assert np.array_equal(first.values, again.values, equal_nan=gaps)
+    assert np.array_equal(first.values[:7], short.values, equal_nan=gaps)
     assert not np.array_equal(first.values, make_phantom(text, 23, 4, size=32).values)
     assert first.facts[:7] == short.facts
     for name, mask in first.masks.items():
