@@ -28,7 +28,8 @@ ESCAPES = [
 
 
 @pytest.mark.parametrize(
-    "address", ["/", "/static/app.js", "/api/about", "/api/runs", "/api/run?name=sine", "/?token=wrong", "/?token="]
+    "address",
+    ["/", "/static/app.js", "/api/about", "/api/runs", "/api/run?name=sine", "/?token=wrong", "/?token=", "/?token=%C3%A9"],
 )
 def test_nothing_is_served_without_the_token(studio, address: str) -> None:
     answer = studio.stranger.get(address)

@@ -51,8 +51,8 @@ class Guard:
         if headers.get("host", "").lower() not in self.hosts:
             await plain(send, 421, "this address is not the studio's")
             return
-        asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
-        if scope["path"] == "/" and asked and scope["method"] == "GET" and hmac.compare_digest(asked, self.token):
+        asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0].encode()
+        if scope["path"] == "/" and scope["method"] == "GET" and hmac.compare_digest(asked, self.token.encode()):
             to = parse_qs(scope["query_string"].decode("latin-1")).get("open", [""])[0]
             await self._enter(send, to if PAGE.fullmatch(to) else "")
             return
