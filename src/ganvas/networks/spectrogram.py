@@ -161,32 +161,25 @@ def integrated_phase(magnitudes: Tensor, hop: int, size: int, gamma: float) -> T
         -gamma / (hop * size) * torch.gradient(logs, dim=3)[0] - math.pi,
     )
     height, width = magnitudes.shape[2:]
-    place = np.arange(height * width).reshape(height, width)
+    here = np.arange(height * width)
+    place = here.reshape(height, width)
     first = np.concatenate([place[:, :-1].ravel(), place[:-1].ravel()])
     second = np.concatenate([place[:, 1:].ravel(), place[1:].ravel()])
     found = np.zeros((math.prod(magnitudes.shape[:2]), height * width))
     for row, (own, along, across) in enumerate(zip(*(x.flatten(0, 1).numpy() for x in (logs, *slopes)), strict=True)):
-        steps = np.concatenate(
-            [((along[:, :-1] + along[:, 1:]) / 2).ravel(), ((across[:-1] + across[1:]) / 2).ravel()]
-        )  # from first to second
         loud = own.ravel()
-        pair = np.sort([loud[first], loud[second]], axis=0)
-        dear = 1 + 1.001 * loud.max() - pair[0] - 1e-3 * pair[1]  # above 0; of equals, the one with the louder other end
-        tree = minimum_spanning_tree(csr_array((dear, (first, second)), shape=(loud.size, loud.size)))
+        softer, louder = np.sort([loud[first], loud[second]], axis=0)
+        dear = 1 + 1.001 * loud.max() - softer - 1e-3 * louder  # above 0; of equals, the edge with the louder other end
+        tree = minimum_spanning_tree(csr_array((dear, (first, second)), shape=(len(here), len(here))))
         before = breadth_first_order(tree, int(loud.argmax()), directed=False)[1]
-        start = before < 0
-        before = np.where(start, np.arange(loud.size), before)
-        down = before == np.arange(loud.size) - width
-        up, left = before == np.arange(loud.size) + width, before == np.arange(loud.size) - 1
-        ahead = np.zeros((2, height, width))  # steps from each place to the next column, and to the next line
-        ahead[0, :, :-1], ahead[1, :-1] = np.split(steps, [height * (width - 1)])[0].reshape(height, width - 1), np.split(
-            steps, [height * (width - 1)]
-        )[1].reshape(height - 1, width)
-        sideways, upwards = ahead.reshape(2, -1)
-        own_step = np.select([start, left, down, up], [0.0, sideways[before], upwards[before], -upwards], -sideways)
-        while (before != before[before]).any():
-            own_step, before = own_step + own_step[before], before[before]
-        found[row] = own_step
+        before = np.where(before < 0, here, before)  # the loudest place has none before it
+        to_next_column = np.pad((along[:, :-1] + along[:, 1:]) / 2, ((0, 0), (0, 1))).ravel()
+        to_next_line = np.pad((across[:-1] + across[1:]) / 2, ((0, 1), (0, 0))).ravel()
+        lower = np.minimum(before, here)
+        step = np.where(np.abs(here - before) == 1, to_next_column[lower], to_next_line[lower]) * np.sign(here - before)
+        while (before != before[before]).any():  # each time sums over twice as long a way to the loudest place
+            step, before = step + step[before], before[before]
+        found[row] = step
     return torch.from_numpy(found).view_as(logs).to(magnitudes)
 
 

@@ -58,7 +58,8 @@ class Config:
     use_labels: bool = knob(True, "tell both players the class of labelled data, so that samples can be asked for by class")
     loss: str = knob("relativistic", "of both players; the paper's is wasserstein", choices=("relativistic", "wasserstein"))
     critic_turns: int = knob(1, "moves of D, each on a fresh batch, for one of G", low=1, high=100)
-    gamma: float = knob(16.0, "weight of R1 and R2 (relativistic); 0: off", low=0.0)
+    r1_weight: float = knob(16.0, "gamma of R1, at real pictures (relativistic); 0: off", low=0.0)
+    r2_weight: float = knob(16.0, "gamma of R2, at generated pictures (relativistic); 0: off", low=0.0)
     penalties_every: int = knob(8, "moves between two times of R1 and R2, which then weigh as many times more", low=1)
     penalty_weight: float = knob(10.0, "weight of the gradient penalty (wasserstein)", low=0.0)
     learning_rate: float = knob(4e-3, "learning rate of both players (Adam)", low=0.0)
@@ -142,7 +143,7 @@ class SpecGan(System):
             judging = [Turn("discriminator", self.estimate, times=config.critic_turns, fresh=True)]
         else:
             judging = [Turn("discriminator", self.discriminate, times=config.critic_turns, fresh=config.critic_turns > 1)]
-            if config.gamma:
+            if config.r1_weight or config.r2_weight:
                 judging.append(Turn("discriminator", self.flatten, every=config.penalties_every))
         return (Phase("play", (*judging, Turn("generator", self.fool))),)
 
@@ -167,8 +168,9 @@ class SpecGan(System):
         fake = shared["fake"] if "fake" in shared else self._fake(batch)
         pictures = torch.cat([self._real(batch, shared), fake.detach()]).requires_grad_()
         slopes = squared_slopes(pictures, self._judge(pictures, batch))
-        weight = self.config.gamma * self.config.penalties_every / 2
-        return {name: weight * own.mean() for name, own in zip(("r1", "r2"), slopes.chunk(2), strict=True)}
+        real, fake = slopes.chunk(2)
+        often = self.config.penalties_every / 2
+        return {"r1": self.config.r1_weight * often * real.mean(), "r2": self.config.r2_weight * often * fake.mean()}
 
     def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         fake = shared.pop("fake") if "fake" in shared else self._fake(batch)
