@@ -51,7 +51,7 @@ class Config:
     step: float = knob(0.008, "seconds from one column of a picture to the next, to the next power of two samples", low=1e-4, high=0.1)
     floor: float = knob(80.0, "dB under the loudest place at which a picture ends", low=20.0, high=120.0)
     griffin_lim_rounds: int = knob(16, "rounds by which phases are bettered when samples are made audible", low=0, high=1000)
-    networks: str = knob("residual", "of both players; the paper's are convolutional", choices=("residual", "convolutional"))
+    network: str = knob("residual", "kind of both networks; the paper's is convolutional", choices=("residual", "convolutional"))
     width: int = knob(8, "channels at full resolution; doubles inwards", low=1, high=1024)
     max_width: int = knob(128, "most channels of a layer's maps (residual)", low=1, high=4096)
     image_stride: int = knob(4, "places of a picture from one of the largest maps to the next (residual)", choices=(1, 2, 4))
@@ -71,18 +71,33 @@ class Config:
     batch_size: int = knob(16, "clips in a batch", low=1)
 
 
+WORK_PER_PLACE = 0.9e-6  # GFLOP of a round for one clip, by the square of the width and by places of its picture
+CLIPS_WANTED = {8: 0, 16: 1_000_000, 32: 10_000_000}  # width -> clips it takes to pay off, as of pictures by `r3gan`
+RATE = 3e-3 * 8  # by the width
+GAMMA = 1 / 512  # by places of a picture
+
+
 def auto(situation: Situation) -> dict[str, Any]:
-    return {}
+    """Narrow, in squares of four; on a GPU of two. The largest width that the budget can pay for."""
+    spec, fast = situation.spec, situation.device == "cpu"
+    places = math.prod(Spectrogram(spec.length, spec.rate, bands=64, scale="mel", step=STEP, floor=80.0).shape)
+    work = (1 if fast else 4) * WORK_PER_PLACE * places
+    width = widest(situation, CLIPS_WANTED, lambda width: work * width**2, share=0.3)
+    return {
+        "width": width, "max_width": 16 * width, "image_stride": 4 if fast else 2, "learning_rate": RATE / width,
+        "r1_weight": GAMMA * places, "r2_weight": GAMMA * places, "batch_size": 16 if fast else 32,
+    }  # fmt: skip
 
 
 PAPER: dict[str, Any] = {
-    "latent_size": 100, "bands": 128, "scale": "linear", "networks": "convolutional", "width": 64, "use_labels": False,
+    "latent_size": 100, "bands": 128, "scale": "linear", "network": "convolutional", "width": 64, "use_labels": False,
     "loss": "wasserstein", "critic_turns": 5, "learning_rate": 1e-4, "learning_rate_fall": 1.0, "beta1": 0.5, "beta2": 0.9,
     "augment": (), "ema_half_life": 0.0, "batch_size": 64,
 }  # fmt: skip
 PRESETS: dict[str, Any] = {"auto": auto, "paper": PAPER}
 
 SHIFT, GAIN, TILT = 0.06, 0.2, 12.0  # columns of all by which a picture comes later, at most; of the level's unit; dB at a peak
+MOST = 40.0  # natural logarithms of power over the floor, up to which it is multiplied
 OFTEN = 0.5  # how often each change is made: what is made seldom enough does not leak into samples
 
 
@@ -111,7 +126,7 @@ class SpecGan(System):
         shape = (spec.channels + 1, *self.transform.shape)
         self.generator: nn.Module
         self.discriminator: nn.Module
-        if config.networks == "residual":
+        if config.network == "residual":
             form = Form(config.width, config.max_width, 1, 1, 0, config.image_stride)
             drawing: nn.Module = Generator(config.latent_size, self.classes, shape, form)
             self.discriminator = Discriminator(self.classes, shape, form)
@@ -225,7 +240,9 @@ class SpecGan(System):
             knots = (noise.uniform(count, 4) - 0.5) * TILT / 10 * math.log(10) * self._some(noise, count)[:, 0, 0]
             curve = nn.functional.interpolate(knots[:, None], bands, mode="linear", align_corners=True)[:, :, :, None]
             unit = self.transform.per_unit  # power over the floor is multiplied, the floor itself stays
-            pictures = torch.log1p(curve.exp() * torch.expm1((pictures + 1).clamp(min=0) * unit)) / unit - 1
+            above = (pictures + 1).clamp(min=0) * unit
+            most = above.clamp(max=MOST)  # of a wild generator: exp would overflow, and nothing else matters so far up
+            pictures = (torch.log1p(curve.exp() * torch.expm1(most)) + above - most) / unit - 1
         if "shift" in self.config.augment:
             reach = round(SHIFT * columns)
             later = noise.integers(reach + 1, count) * self._some(noise, count)[:, 0, 0, 0].long()
