@@ -3,7 +3,8 @@
 A picture is the logarithm of the power in bands, from a clip's loudest band and moment down to a floor, and the level of that
 place is a number beside it. Back again the phase is found twice over: from the picture's own slopes (phase gradient heap
 integration: Prusa, Balazs, Sondergaard 2017; used for GANs by Marafioti et al. 2019, arXiv 1902.04072), which puts onsets where
-they belong, then by rounds of fast Griffin-Lim (Perraudin, Balazs, Sondergaard 2013). Not for judging (`kinds/sound/spectra.py`).
+they belong, then by rounds of fast Griffin-Lim (Perraudin, Balazs, Sondergaard 2013). Not for judging:
+`kinds/sound/spectra.py`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad, softplus
+from torch.nn.functional import interpolate, pad, softplus
 
+from ..batches import Noise
 from ..errors import GanvasError
 
 SHORTEST = 64  # samples of a clip, at least
@@ -25,10 +27,10 @@ UNMIXING = 30  # rounds in which lines are found whose bands have the powers ask
 class Spectrogram(nn.Module):
     """The transform for clips of one length. No weights; its tables are no part of a checkpoint.
 
-    length: samples. rate: Hz. bands: rows of a picture. scale: of the bands, `mel` (triangles, each at least as wide as a line)
-    or `linear` (means of neighbouring lines). step: seconds from one column to the next, taken to the next power of two samples.
-    floor: dB under the loudest place at which a picture is -1; power of that size is added everywhere, to real clips here and to
-    generated ones by `bounded`, so that what is softer fades out. Raises GanvasError for clips below 64 samples.
+    length: samples. rate: Hz. bands: rows of a picture. scale: of the bands, `mel` or `linear`, triangles at least as wide as a
+    line. step: seconds from one column to the next, taken to the next power of two samples. floor: dB under the loudest place
+    at which a picture is -1; power of that size is added everywhere, to real clips here and to generated ones by `bounded`,
+    so that what is softer fades out. Raises GanvasError for clips below 64 samples.
     """
 
     window: Tensor
@@ -136,8 +138,7 @@ def band_filters(rate: int, size: int, bands: int, scale: str) -> Tensor:
         edges = 700 * (10 ** (torch.linspace(0, highest, bands + 2, dtype=torch.float64) / 2595) - 1)
     centre = edges[1:-1, None]
     below, above = (centre - edges[:-2, None]).clamp(min=line), (edges[2:, None] - centre).clamp(min=line)
-    made = torch.where(lines < centre, 1 - (centre - lines) / below, 1 - (lines - centre) / above).clamp(min=0)
-    return made
+    return torch.where(lines < centre, 1 - (centre - lines) / below, 1 - (lines - centre) / above).clamp(min=0)
 
 
 def integrated_phase(magnitudes: Tensor, hop: int, size: int, gamma: float) -> Tensor:
@@ -192,3 +193,36 @@ def fast_griffin_lim(transform: Spectrogram, magnitudes: Tensor, phase: Tensor, 
         lines = torch.polar(magnitudes, (found + MOMENTUM * (found - last)).angle())
         last = found
     return lines.angle()
+
+
+CHANGES = ("shift", "gain", "equalisation")
+LATER, LOUDER, TILT = 0.06, 0.1, 6.0  # share of the columns, of the level's unit (3 dB), and dB, all at most
+OFTEN = 0.5  # how often each change is made: what is made seldom enough does not leak into samples
+MOST = 40.0  # natural logarithms of power over the floor, up to which it is multiplied
+
+
+def changed_sound(seen: Tensor, noise: Noise, changes: tuple[str, ...], per_unit: float) -> Tensor:
+    """Pictures with a plane of their level (B, C + 1, bands, columns), each a little later, louder or coloured: changes after
+    which a sound is still one. Not earlier, which would cut onsets off; no holes and no other speed. per_unit: the transform's.
+    """
+    count, _, bands, columns = seen.shape
+    pictures, level = seen[:, :-1], seen[:, -1:]
+
+    def some() -> Tensor:
+        return (noise.uniform(count) < OFTEN).to(noise.dtype)
+
+    if "gain" in changes:
+        level = level + (LOUDER * (2 * noise.uniform(count) - 1) * some()).view(-1, 1, 1, 1)
+    if "equalisation" in changes:
+        knots = (2 * noise.uniform(count, 4) - 1) * TILT / 10 * math.log(10) * some()[:, None]
+        curve = interpolate(knots[:, None], bands, mode="linear", align_corners=True)[:, :, :, None]
+        above = (pictures + 1).clamp(min=0) * per_unit
+        most = above.clamp(max=MOST)  # of a wild generator: exp would overflow, and nothing else matters so far up
+        # Power over the floor is multiplied, the floor itself stays.
+        pictures = (torch.log1p(curve.exp() * torch.expm1(most)) + above - most) / per_unit - 1
+    if "shift" in changes:
+        later = noise.integers(round(LATER * columns) + 1, count) * some().long()
+        source = torch.arange(columns, device=seen.device)[None] - later[:, None]
+        moved = pictures.gather(3, source.clamp(min=0)[:, None, None].expand_as(pictures))
+        pictures = moved.masked_fill((source < 0)[:, None, None], -1.0)
+    return torch.cat([pictures, level], 1)

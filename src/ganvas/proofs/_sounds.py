@@ -1,4 +1,4 @@
-"""What proofs of sound share: how bright clips are, how sharply they begin and how long they last, and how sets differ in that."""
+"""What proofs of sound share: how bright clips are, how sharply they begin, how long they last, and how sets differ."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ TRAITS = ("centroid", "attack", "decay")
 def traits(clips: np.ndarray, rate: int) -> dict[str, np.ndarray]:
     """Traits (N,) of clips (N, length, channels) by name, each in octaves; NaN of silence.
 
-    centroid: log2 Hz of the spectrum's centre of power. attack: log2 seconds from a tenth to nine tenths of the largest amplitude
-    (means over 2 ms; a millisecond at least). decay: log2 seconds from there until it stays 20 dB below (likewise).
+    centroid: log2 Hz of the spectrum's centre of power. attack: log2 seconds from a tenth to nine tenths of the largest
+    amplitude (means over 2 ms; a millisecond at least). decay: log2 seconds from there until it stays 20 dB below (likewise).
     """
     from ..kinds.sound.spectra import properties
 

@@ -1,9 +1,9 @@
 """The proof of `specgan`: pictures of sound give drums that are nearer to real ones than `wavegan`'s, in equal time.
 
-Equal time is time of a processor, which a busy machine does not stretch: how many rounds of wavegan take as long as one of specgan
-was measured before the run, and what each arm took is written down. Both arms draw as many clips as are held out; what is asked
-of them is measured on the sound, never on the pictures that specgan learns. The judge of classes is wavegan's: a small network on
-spectrograms of the training clips.
+Equal time is time of a processor, which a busy machine does not stretch: how many rounds of wavegan take as long as one of
+specgan was measured before the run, and what each arm took is written down. Both arms draw as many clips as are held out; what
+is asked of them is measured on the sound, never on the pictures that specgan learns. The judge of classes is wavegan's: a small
+network on spectrograms of the training clips.
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ import numpy as np
 from ganvas.proofs import LOWER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import data_of, trained
 from ganvas.proofs._sounds import (
-    TRAITS, bright_course, class_spread, compared, modulation_course, nearest_draws, traits,
+    TRAITS,
+    bright_course,
+    class_spread,
+    compared,
+    modulation_course,
+    nearest_draws,
+    traits,
 )  # fmt: skip
 from ganvas.proofs.wavegan import JUDGE, judge_of, log_mel_distance, tiles
 
@@ -112,7 +118,9 @@ def met(rows: Sequence[Row]) -> bool:
     def better(row: Row) -> bool:
         own, other = row.more["system"], row.more["baseline"]
         lower = ("log_mel_kid", "spectrum_db", "modulation_db")
-        return own["score"] > other["score"] and all(own[name] < other[name] for name in lower) and own["class_spread"] >= SPREAD
+        return (
+            own["score"] > other["score"] and all(own[name] < other[name] for name in lower) and own["class_spread"] >= SPREAD
+        )
 
     return system <= SHARE * baseline and all(better(row) for row in rows)
 
@@ -123,8 +131,9 @@ PROOF = Proof(
     metric="mean Kolmogorov distance to held-out clips of centroid, attack and decay",
     direction=LOWER,
     mark=(
-        f"mean over seeds at most {SHARE:g} of wavegan's; with every seed a higher classifier score, lower log-mel kernel distance, "
-        f"differences of mean spectra and of modulation spectra, and at least {SPREAD:g} of the real spread within classes"
+        f"mean over seeds at most {SHARE:g} of wavegan's; with every seed a higher classifier score, a lower log-mel kernel "
+        "distance, smaller differences of mean spectra and of modulation spectra, and at least "
+        f"{SPREAD:g} of the real spread within classes"
     ),
     met=met,
     arms={

@@ -6,7 +6,7 @@ at once where a clip has which tones, which a network of waveforms has to find o
 and so is the preset `paper`. Minutes of a small machine go farther with each fake judged against a real picture and D kept flat
 around both (Huang et al. 2024, arXiv 2501.05441),
     min_D  E[f(D(x) - D(G(z)))] + gamma / 2 (R1 + R2)          min_G  E[f(D(G(z)) - D(x))]          f(t) = log(1 + e^-t)
-The level of a clip is a number of its own, which D sees as a plane beside the picture. Transform and phase: `networks/spectrogram`.
+The level of a clip is a number of its own, which D sees as a plane beside the picture. Transform: `networks/spectrogram`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.convolutional import ConvolutionalDiscriminator, ConvolutionalGenerator
 from ganvas.networks.r3gan import Discriminator, Form, Generator
-from ganvas.networks.spectrogram import Spectrogram
+from ganvas.networks.spectrogram import CHANGES, Spectrogram, changed_sound
 from ganvas.objectives.penalties import interpolation_penalty, squared_slopes
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
@@ -40,18 +40,20 @@ CARD = {
     "suits": {"sound": "anything"},
 }
 
-CHANGES = ("shift", "gain", "equalisation")
-
 
 @dataclass(frozen=True)
 class Config:
     latent_size: int = knob(64, "size of the latent vector", low=1)
     bands: int = knob(64, "rows of a picture, as many bands of the spectrum", low=8, high=1024)
     scale: str = knob("mel", "how bands divide the spectrum", choices=("mel", "linear"))
-    step: float = knob(0.008, "seconds from one column of a picture to the next, to the next power of two samples", low=1e-4, high=0.1)
+    step: float = knob(
+        0.008, "seconds from column to column of a picture, to the next power of two samples", low=1e-4, high=0.1
+    )
     floor: float = knob(80.0, "dB under the loudest place at which a picture ends", low=20.0, high=120.0)
     griffin_lim_rounds: int = knob(16, "rounds by which phases are bettered when samples are made audible", low=0, high=1000)
-    network: str = knob("residual", "kind of both networks; the paper's is convolutional", choices=("residual", "convolutional"))
+    network: str = knob(
+        "residual", "kind of both networks; the paper's is convolutional", choices=("residual", "convolutional")
+    )
     width: int = knob(8, "channels at full resolution; doubles inwards", low=1, high=1024)
     max_width: int = knob(128, "most channels of a layer's maps (residual)", low=1, high=4096)
     image_stride: int = knob(4, "places of a picture from one of the largest maps to the next (residual)", choices=(1, 2, 4))
@@ -80,7 +82,9 @@ GAMMA = 1 / 512  # by places of a picture
 def auto(situation: Situation) -> dict[str, Any]:
     """Narrow, in squares of four; on a GPU of two. The largest width that the budget can pay for."""
     spec, fast = situation.spec, situation.device == "cpu"
-    places = math.prod(Spectrogram(spec.length, spec.rate, bands=64, scale="mel", step=STEP, floor=80.0).shape)
+    plain = Config()
+    kinds: dict[str, Any] = {"bands": plain.bands, "scale": plain.scale, "step": plain.step, "floor": plain.floor}
+    places = math.prod(Spectrogram(spec.length, spec.rate, **kinds).shape)
     work = (1 if fast else 4) * WORK_PER_PLACE * places
     width = widest(situation, CLIPS_WANTED, lambda width: work * width**2, share=0.3)
     return {
@@ -95,10 +99,6 @@ PAPER: dict[str, Any] = {
     "augment": (), "ema_half_life": 0.0, "batch_size": 64,
 }  # fmt: skip
 PRESETS: dict[str, Any] = {"auto": auto, "paper": PAPER}
-
-SHIFT, GAIN, TILT = 0.06, 0.2, 12.0  # columns of all by which a picture comes later, at most; of the level's unit; dB at a peak
-MOST = 40.0  # natural logarithms of power over the floor, up to which it is multiplied
-OFTEN = 0.5  # how often each change is made: what is made seldom enough does not leak into samples
 
 
 class Drawn(nn.Module):
@@ -220,37 +220,9 @@ class SpecGan(System):
     def _judge(self, pictures: Tensor, batch: Batch) -> Tensor:
         """Logits of pictures: a batch of them, or two one after the other, each under the batch's classes."""
         told = self._told(batch.labels)
-        changed = self._changed(pictures, batch.noise)
+        changed = changed_sound(pictures, batch.noise, self.config.augment, self.transform.per_unit)
         if told is None:
             logits: Tensor = self.discriminator(changed)
         else:
             logits = self.discriminator(changed, told.repeat(len(pictures) // len(batch), 1))
         return logits
-
-    def _changed(self, seen: Tensor, noise: Noise) -> Tensor:
-        """(B, C + 1, bands, columns), each a little later, louder or coloured: changes after which a sound is still one.
-
-        Not earlier, which would cut onsets off; no holes and no other speed.
-        """
-        count, _, bands, columns = seen.shape
-        pictures, level = seen[:, :-1], seen[:, -1:]
-        if "gain" in self.config.augment:
-            level = level + GAIN * (noise.uniform(count) - 0.5).view(-1, 1, 1, 1) * self._some(noise, count)
-        if "equalisation" in self.config.augment:
-            knots = (noise.uniform(count, 4) - 0.5) * TILT / 10 * math.log(10) * self._some(noise, count)[:, 0, 0]
-            curve = nn.functional.interpolate(knots[:, None], bands, mode="linear", align_corners=True)[:, :, :, None]
-            unit = self.transform.per_unit  # power over the floor is multiplied, the floor itself stays
-            above = (pictures + 1).clamp(min=0) * unit
-            most = above.clamp(max=MOST)  # of a wild generator: exp would overflow, and nothing else matters so far up
-            pictures = (torch.log1p(curve.exp() * torch.expm1(most)) + above - most) / unit - 1
-        if "shift" in self.config.augment:
-            reach = round(SHIFT * columns)
-            later = noise.integers(reach + 1, count) * self._some(noise, count)[:, 0, 0, 0].long()
-            source = torch.arange(columns, device=seen.device)[None] - later[:, None]
-            moved = pictures.gather(3, source.clamp(min=0)[:, None, None].expand_as(pictures))
-            pictures = moved.masked_fill((source < 0)[:, None, None], -1.0)
-        return torch.cat([pictures, level], 1)
-
-    def _some(self, noise: Noise, count: int) -> Tensor:
-        """(count, 1, 1, 1): 1 for those that a change is made to, else 0."""
-        return (noise.uniform(count) < OFTEN).to(noise.dtype).view(-1, 1, 1, 1)
