@@ -21,7 +21,8 @@ from ganvas.networks.spectrogram import Spectrogram, changed_sound, fast_griffin
 from ganvas.presets import Situation
 from ganvas.proofs import Row
 from ganvas.proofs._sounds import class_spread, compared, kolmogorov, nearest_draws, traits
-from ganvas.proofs.specgan import met
+from ganvas.proofs.specgan import LARGE, SPECGAN, WAVEGAN, met
+from ganvas.registry import load_system
 from ganvas.run.draw import draw
 from ganvas.run.train import train
 from ganvas.store.records import Dataset, Field
@@ -230,6 +231,19 @@ def test_the_paper_s_preset_is_the_paper_s_and_plays() -> None:
     assert set(critic.objective(batch, Clock(), {})) == {"distance", "penalty"}
     assert set(generator.objective(batch, Clock(), {})) == {"approach"}
     assert system.sample(2, Noise.seeded(0)).shape == (2, 1, 1024)
+    data = drums(16)
+    playing = SpecGan(data.spec, build_config(Config, PRESETS["paper"] | {"width": 2, "batch_size": 4}))
+    before = [p.detach().clone() for p in playing.parameters()]
+    Engine(playing, {"data": open_stream(data, playing.feeds()["data"], 4, seed=0)}, seed=0).play_round()
+    assert any(not torch.equal(a, b) for a, b in zip(before, playing.parameters(), strict=True))
+
+
+def test_the_large_form_of_the_proof_is_built() -> None:
+    spec = SoundSpec(16384, 16000, classes=("a", "b"))
+    for name, config in (("specgan", SPECGAN), ("wavegan", WAVEGAN)):
+        _, module, system_class = load_system(name)
+        with torch.device("meta"):
+            system_class(spec, build_config(module.Config, config | LARGE[name]))
 
 
 def test_auto_fits_any_budget_rate_and_stereo() -> None:

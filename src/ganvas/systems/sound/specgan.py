@@ -45,8 +45,8 @@ CARD = {
 class Config:
     latent_size: int = knob(64, "size of the latent vector", low=1)
     bands: int = knob(64, "rows of a picture, as many bands of the spectrum", low=8, high=1024)
-    scale: str = knob("mel", "how bands divide the spectrum", choices=("mel", "linear"))
-    step: float = knob(
+    band_scale: str = knob("mel", "how bands divide the spectrum", choices=("mel", "linear"))
+    column_step: float = knob(
         0.008, "seconds from column to column of a picture, to the next power of two samples", low=1e-4, high=0.1
     )
     floor: float = knob(80.0, "dB under the loudest place at which a picture ends", low=20.0, high=120.0)
@@ -83,7 +83,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     """Narrow, in squares of four; on a GPU of two. The largest width that the budget can pay for."""
     spec, fast = situation.spec, situation.device == "cpu"
     plain = Config()
-    kinds: dict[str, Any] = {"bands": plain.bands, "scale": plain.scale, "step": plain.step, "floor": plain.floor}
+    kinds: dict[str, Any] = {"bands": plain.bands, "scale": plain.band_scale, "step": plain.column_step, "floor": plain.floor}
     places = math.prod(Spectrogram(spec.length, spec.rate, **kinds).shape)
     work = (1 if fast else 4) * WORK_PER_PLACE * places
     width = widest(situation, CLIPS_WANTED, lambda width: work * width**2, share=0.3)
@@ -94,7 +94,7 @@ def auto(situation: Situation) -> dict[str, Any]:
 
 
 PAPER: dict[str, Any] = {
-    "latent_size": 100, "bands": 128, "scale": "linear", "network": "convolutional", "width": 64, "use_labels": False,
+    "latent_size": 100, "bands": 128, "band_scale": "linear", "network": "convolutional", "width": 64, "use_labels": False,
     "loss": "wasserstein", "critic_turns": 5, "learning_rate": 1e-4, "learning_rate_fall": 1.0, "beta1": 0.5, "beta2": 0.9,
     "augment": (), "ema_half_life": 0.0, "batch_size": 64,
 }  # fmt: skip
@@ -132,7 +132,7 @@ class SpecGan(System):
         super().__init__(spec, config)
         self.classes = len(spec.classes) if config.use_labels and len(spec.classes) > 1 else 0
         self.transform = Spectrogram(
-            spec.length, spec.rate, bands=config.bands, scale=config.scale, step=config.step, floor=config.floor
+            spec.length, spec.rate, bands=config.bands, scale=config.band_scale, step=config.column_step, floor=config.floor
         )
         shape = (spec.channels + 1, *self.transform.shape)
         self.generator: nn.Module
