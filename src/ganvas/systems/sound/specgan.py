@@ -114,8 +114,8 @@ class Drawn(nn.Module):
         super().__init__()
         self.network, self.transform = network, transform
         last = nn.Conv2d(POLISH, planes, 3, padding=1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        for own in last.parameters():
+            nn.init.zeros_(own)
         self.polish = nn.Sequential(nn.Conv2d(planes, POLISH, 3, padding=1), nn.LeakyReLU(0.2), last)
 
     def forward(self, latents: Tensor, told: Tensor | None) -> Tensor:
