@@ -63,6 +63,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "pixeldtgan-32": ("pixeldtgan", {name: ImageSpec(3, 32, 32) for name in ("garment", "photo")}, {}),
     "srgan-96": ("srgan", ImageSpec(3, 96, 96), {"pretraining": 0.0}),
     "anogan-64": ("anogan", ImageSpec(1, 64, 64, classes=("normal", "other")), {}),
+    "specgan-16384": ("specgan", SoundSpec(16384, 16000, classes=("a", "b")), {}),
     "wavegan-4096": ("wavegan", SoundSpec(4096, 8000), {}),
     "wavegan-16384": ("wavegan", SoundSpec(16384, 16000), {}),
     "mad-gan-60": ("mad-gan", SeriesSpec(60, tuple("abcdefgh"), (0.0,) * 8, (1.0,) * 8), {}),
