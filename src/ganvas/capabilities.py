@@ -127,6 +127,20 @@ class Restores(Protocol):
 
 
 @runtime_checkable
+class Inpaints(Protocol):
+    """Draws what is missing of an image, from what is around it."""
+
+    def hole(self, images: Tensor, noise: Noise) -> Tensor:
+        """What `fill` is to fill, as in training: of images (B, C, H, W) it is (B, 1, H, W), 1 where they are missing, else 0."""
+        ...
+
+    def fill(self, images: Tensor, holes: Tensor, noise: Noise) -> Tensor:
+        """Images of the size of training, of which nothing counts where holes (B, 1, H, W) are 1 -> images (B, C, H, W), with
+        the whole drawn anew; what was known is put back by who calls it. Larger images come in windows, one by one."""
+        ...
+
+
+@runtime_checkable
 class Classifies(Protocol):
     """Says of which class a record is. class_names: classes of the data, in the order of its answers."""
 

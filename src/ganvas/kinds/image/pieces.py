@@ -52,7 +52,7 @@ def read_pieces(path: Path, spec: ImageSpec, settings: Mapping[str, Any]) -> Ite
             pixels, _ = resize(pixels, (spec.height, spec.width), "crop" if fit == "patches" else fit)
             own = replace(own, height=spec.height, width=spec.width)
         own = replace(own, axis=axis_of(spec, settings))
-        yield Piece(pixels[None], own, tuple(notes))
+        yield Piece(pixels[None], own, tuple(notes), None if picture.clear is None or fit is not None else picture.clear[None])
 
 
 def _fitting(
