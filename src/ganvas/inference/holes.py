@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 
 from .membrane import grown, membrane
 
-MOST = 0.5  # of a window may be missing
+THIN = 0.25  # of a window may be missing where a hole is filled cell by cell: a long line, not a part of something large
 TOGETHER = 8  # windows that go through the network at once
 
 
@@ -49,7 +49,7 @@ class Box:
 def filled(function: Callable[[Tensor, Tensor], Tensor], record: Tensor, mask: Tensor, window: tuple[int, int]) -> Tensor:
     """`function` over the holes of one image (1, C, H, W), mask (1, 1, H, W) from 0 to 1 -> (1, C, H, W).
 
-    function: (images (B, C, h, w), holes (B, 1, h, w) of 0 and 1) -> images; (h, w) is `window`. mask: 1 where the image is
+    function: (images (B, C, h, w), holes (B, 1, h, w) of 0 and 1, where images are 0) -> images; (h, w) is `window`. mask: 1 where the image is
     missing; between 0 and 1 what was drawn and what is there are mixed in that share, and the network sees neither. Where it is
     0 the image stays as it is. What is drawn is moved to meet what is around the hole, without a step (`membrane`).
     """
@@ -79,11 +79,12 @@ def _reduced(record: Tensor, hole: Tensor, view: Box, window: tuple[int, int]) -
     """What a window shows, and what of it is missing, at the size of training; what is missing does not run into the rest."""
     images, lack = (x[:, :, *view.where] for x in (record, hole))
     if (view.rows, view.columns) == window:
-        return images, lack
+        return images * (1 - lack), lack
     seen, part = (
         interpolate(x, size=window, mode="bilinear", align_corners=False, antialias=True) for x in (images * (1 - lack), 1 - lack)
     )
-    return seen / part.clamp(min=1e-3), (part < 0.5).to(images.dtype)
+    holes = (part < 0.5).to(images.dtype)
+    return seen / part.clamp(min=0.5) * (1 - holes), holes
 
 
 def windows(missing: np.ndarray, window: tuple[int, int]) -> Iterator[tuple[Box, Box]]:
@@ -113,7 +114,7 @@ def windows(missing: np.ndarray, window: tuple[int, int]) -> Iterator[tuple[Box,
         for box in waiting:
             fits = box.rows <= half[0] and box.columns <= half[1]
             parts = [box] if fits else [own for own in _cut(box, half) if share(own) > 0]
-            if whole or all(share(_around(own, sides, missing.shape)) <= MOST for own in parts):
+            if fits or all(share(_around(own, sides, missing.shape)) <= THIN for own in parts):
                 cells = _joined(cells, box, half) if fits else [*cells, *parts]
             else:
                 later.append(box)

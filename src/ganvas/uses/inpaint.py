@@ -48,7 +48,7 @@ def run(work: Work, given: Fields, options: Any) -> Fields:
     made = []
     for image, mask in zip(images, more[MASK], strict=True):
         share = (mask[None] + 1) / 2
-        made.append(filled(lambda x, holes: work.system.fill(x * (1 - holes), holes, work.noise), image[None], share, size))
+        made.append(filled(lambda x, holes: work.system.fill(x, holes, work.noise), image[None], share, size))
     return {work.main: torch.cat(made)}
 
 
