@@ -127,6 +127,21 @@ class Restores(Protocol):
 
 
 @runtime_checkable
+class Deblurs(Protocol):
+    """Gives back what motion has blurred, without knowing the motion. Sides are multiples of `multiple`."""
+
+    multiple: int
+
+    def blur(self, images: Tensor, noise: Noise) -> Tensor:
+        """What `deblur` is to undo, done to whole images (B, C, H, W), as in training."""
+        ...
+
+    def deblur(self, images: Tensor, noise: Noise) -> Tensor:
+        """(B, C, H, W) -> the same shape. Large images come in tiles, so what is far away must not matter."""
+        ...
+
+
+@runtime_checkable
 class Inpaints(Protocol):
     """Draws what is missing of an image, from what is around it."""
 

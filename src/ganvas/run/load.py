@@ -107,7 +107,7 @@ def _card(path: Path, name: str, file: Any) -> Card:
 
 def given_spec(card: Card, fields: Mapping[str, Any]) -> Any:
     """What a system is built from: the spec of its records, or, where these have several fields, the spec of each by name."""
-    return dict(fields) if card.fields else next(iter(fields.values()))
+    return dict(fields) if card.fields or len(fields) > 1 else next(iter(fields.values()))
 
 
 def build_system(record: RunRecord, changes: Mapping[str, Any] | None = None) -> Any:
