@@ -69,7 +69,8 @@ def auto(situation: Situation) -> dict[str, Any]:
     pixels = situation.spec.height * situation.spec.width / 64**2
     width = widest(situation, IMAGES_WANTED, lambda width: WORK_PER_IMAGE * width**2 * pixels)
     quick = {"batch_size": 16, "code_size": 512} if width <= 32 else {"batch_size": 32, "code_size": 2000}
-    return {"width": width, "ema_half_life": 1_000.0, "generator_learning_rate": 1e-3, **quick}
+    rates = {"generator_learning_rate": 5e-4, "discriminator_learning_rate": 5e-4}
+    return {"width": width, "ema_half_life": 1_000.0, "adversarial_weight": 0.01, **rates, **quick}
 
 
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {"hole": "centre"}}
