@@ -40,6 +40,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "l1_weight": ("lambda_l1", "lambda_pixel"),
     "ema_half_life": ("ema", "ema_kimg", "ema_decay", "ema_beta", "averaging"),
     "augment": ("diffaugment", "diff_augment", "aug"),
+    "generator_last": ("upsample", "upsampling_mode"),
     "flip": ("mirror", "hflip", "horizontal_flip", "flips"),
     "dropout": ("drop", "dropout_rate"),
     "discriminator_batch_norm": ("d_batchnorm", "bn_d"),

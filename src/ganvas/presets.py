@@ -19,7 +19,8 @@ class Situation:
 
     spec: of the data, or a mapping of them by field. records: in the training part. seconds: of the budget, None when it is not
     a time. speed: convolution speed of the device in GFLOP/s, measured when the run starts; 0 for kinds of data whose systems
-    do not convolve. device: `cpu`, `cuda` or `mps`.
+    do not convolve. device: `cpu`, `cuda` or `mps`. shown: how many records the budget shows, where it says that instead of a
+    time.
     """
 
     spec: Any
@@ -27,12 +28,15 @@ class Situation:
     seconds: float | None
     speed: float
     device: str
+    shown: float | None = None
 
     def pays_for(self, work: float, share: float = 0.5) -> float:
-        """How many units of `work` GFLOP the budget pays for; an hour, where it is not a time.
+        """How many units of `work` GFLOP the budget pays for; an hour, where it says neither a time nor how many records.
 
         share: of the measured speed that a system reaches in its rounds.
         """
+        if self.seconds is None and self.shown is not None:
+            return self.shown
         return share * self.speed * (HOUR if self.seconds is None else self.seconds) / work
 
 

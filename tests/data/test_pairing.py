@@ -104,6 +104,46 @@ def test_files_of_another_shape_are_refused_where_cropping_would_move_them(field
     assert len(opened(root, fields, size=8)) == 12, "twice the size is the same place"
 
 
+def sheet(path: Path, frames: list[np.ndarray | None]) -> None:
+    """Frames of 8x8 side by side, four a row; None: nothing there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = np.zeros((8 * -(-len(frames) // 4), 32, 4), np.uint8)
+    for k, frame in enumerate(frames):
+        if frame is not None:
+            whole[8 * (k // 4) : 8 * (k // 4) + 8, 8 * (k % 4) : 8 * (k % 4) + 8] = frame
+    Image.fromarray(whole).save(path)
+
+
+def drawn(seed: int) -> np.ndarray:
+    own = np.random.default_rng(seed).integers(0, 256, (8, 8, 4), np.uint8)
+    own[..., 3] = 255
+    return own
+
+
+def test_sheets_of_frames_are_cut_and_one_frame_goes_with_all_of_a_sheet(tmp_path: Path) -> None:
+    """Empty frames are left out; all of a sheet lie on one side of the split; a picture of one frame is each one's partner."""
+    root, fields = tmp_path / "set", {"photo": ("image",), "garment": ("image",)}
+    for k in range(6):
+        sheet(root / "photo" / f"{k}.png", [drawn(10 * k), drawn(10 * k + 1), None, drawn(10 * k + 2), drawn(10 * k + 3), None])
+        sheet(root / "garment" / f"{k}.png", [drawn(10 * k + 9), None, None, None])
+    data = opened(root, fields, size=8, fit="frames")
+    assert len(data) == 24 and any("6 pictures were cut into 24 frames of 8x8" in note for note in data.notes)
+    assert (data.fields["photo"].values[5] == drawn(11)[..., :3]).all()
+    assert (data.fields["garment"].values[4:8] == drawn(19)[..., :3]).all()
+    held = np.isin(np.arange(24), data.heldout_indices()).reshape(6, 4)
+    assert (held.all(1) | ~held.any(1)).all() and held.any()
+    photo(root / "photo" / "1.png", (30, 16))
+    with pytest.raises(DataError, match=r"16x30 pixels are no whole number of frames of 8x8: --size is that of a frame"):
+        opened(root, fields, size=8, fit="frames", strict=True)
+
+
+def test_sheets_of_maps_are_cut_like_their_photographs(tmp_path: Path) -> None:
+    root = folder(tmp_path / "set")
+    data = opened(root, LABELS, size=8, fit="frames")
+    assert len(data) == 12 * 6 and data.fields["map"].values.shape == (72, 8, 8)
+    assert (data.fields["map"].values[1] == labels(0)[:8, 8:16]).all()
+
+
 @pytest.mark.parametrize("fields", [EITHER, LABELS])
 def test_pairs_are_cut_into_patches_that_fit(fields: Any, tmp_path: Path) -> None:
     """Both files of a pair at their own scale; all patches of a pair on one side of the split, under its name."""

@@ -11,6 +11,7 @@ from torch import nn
 
 from ganvas.networks.convolutional import (
     CONNECTED,
+    LASTS,
     STRIDES,
     ConvolutionalDiscriminator,
     ConvolutionalGenerator,
@@ -134,3 +135,25 @@ def test_without_overlap_every_square_comes_from_one_place() -> None:
         still = last(maps)
         maps[0, 0, 4, 4] = 1.0
         assert math.isqrt(int((last(maps) != still).sum())) == side
+
+
+@pytest.mark.parametrize("last", LASTS)
+@pytest.mark.parametrize("shape", [(3, 64, 64), (1, 50, 70), (2, 8, 8)])
+def test_the_last_layer_can_enlarge_before_its_convolution(last: str, shape: tuple[int, int, int]) -> None:
+    images = ConvolutionalGenerator(5, shape, 4, last=last)(torch.randn(2, 5))
+    assert images.shape == (2, *shape)
+
+
+def test_repeated_pixels_leave_no_chequers() -> None:
+    """From the same maps of one value, a convolution after them draws one value, where a transposed one draws four."""
+    variations = {}
+    for last in LASTS[:2]:
+        torch.manual_seed(0)
+        network = ConvolutionalGenerator(5, (1, 32, 32), 4, last=last)
+        layers = list(network.layers)
+        enlarging = layers[-2:-1] if last == LASTS[0] else layers[-3:-1]
+        maps = torch.ones(1, 4, 16, 16)
+        for layer in enlarging:
+            maps = layer(maps)
+        variations[last] = float(maps[..., 8:-8, 8:-8].std())
+    assert variations["nearest"] < 1e-6 < variations["transposed"]

@@ -72,3 +72,16 @@ def test_words() -> None:
         "1 h 05 min",
         "2 h 00 min",
     ]
+
+
+@pytest.mark.parametrize(("text", "shown"), [("10m", None), (None, None), ("50k", 50_000), ("200r", 3200)])
+def test_what_a_budget_shows_is_told_where_it_is_no_time(text: str | None, shown: float | None) -> None:
+    """Presets choose by it: a thousand rounds are not an hour of the widest networks."""
+    from ganvas.presets import Situation, widest
+
+    budget = parse_budget(text)
+    assert budget.shown == shown
+    given = Situation(None, 100, budget.seconds, 50.0, "cpu", budget.shown)
+    assert widest(given, {8: 0, 16: 10_000, 32: 1_000_000}, lambda width: 1e-5 * width**2) == {None: 32, 50_000: 16, 3200: 8}[
+        shown
+    ]  # fmt: skip

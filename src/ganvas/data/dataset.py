@@ -70,9 +70,10 @@ def open_data(
 
     size: one number means a square of that side, a pair means (height, width); None keeps the size all files share.
     fit: how another aspect is met: `crop` the centre (default), `pad` with the border's median, `stretch`; or `patches`: every
-    picture is cut at its own scale into pieces of `size`, which make one group. Of sound and sequences, `crop` takes the start
-    of each, `patches` all of it in pieces; by default what suits their lengths. channels: 1 or 3 turns colour into grey or grey
-    into RGB; None wants all files alike. axis: along which a volume is sliced.
+    picture is cut at its own scale into pieces of `size`, which make one group; or `frames`: the same of sheets whose frames
+    lie side by side, of which those of a single colour are left out. Of sound and sequences, `crop` takes the start of each,
+    `patches` all of it in pieces; by default what suits their lengths. channels: 1 or 3 turns colour into grey or grey into
+    RGB; None wants all files alike. axis: along which a volume is sliced.
     up: of meshes, the axis that points up in their files.
     heldout: share of the records held out, whole groups at a time, every label in proportion; a `split` column decides
     alone. Groups are those of `groups.csv`, else of the hashed PatientID, else of the volume, else near twins.

@@ -45,9 +45,12 @@ def refuse_other_shapes(
     source: Source, rows: Rows, chosen: np.ndarray, kinds: Mapping[str, Kind], settings: Mapping[str, Mapping[str, Any]]
 ) -> None:
     """Raises DataError where files of one record differ in shape and would be cropped, each its own way; where they are cut
-    into patches at their own scale, where they differ in size."""
+    into patches at their own scale, where they differ in size. Sheets of frames may have as many as they like: one frame goes
+    with all of another sheet."""
     sided = {name: kind for name, kind in kinds.items() if isinstance(kind, Sided) and rows.columns[name].files}
     if len(sided) < 2 or all(settings[name].get("size") is None or settings[name].get("fit") == "stretch" for name in sided):
+        return
+    if all(settings[name].get("fit") == "frames" for name in sided):
         return
     cut = any(settings[name].get("fit") == "patches" for name in sided)
     odd: list[tuple[Path, Path, str, str]] = []
@@ -72,7 +75,8 @@ def refuse_other_shapes(
 
 
 def rows_of_records(source: Source, found: Mapping[str, np.ndarray], rows: Rows, chosen: np.ndarray) -> np.ndarray:
-    """The row (N,) of each record, where the files of a row hold several: slices of volumes, patches of pictures.
+    """The row (N,) of each record, where the files of a row hold several: slices of volumes, patches of pictures, frames of
+    sheets.
 
     found: of each field the row of each of its records. Fields with one record a row go with any number.
     Raises DataError where two fields of a row hold different numbers of records.
@@ -85,7 +89,7 @@ def rows_of_records(source: Source, found: Mapping[str, np.ndarray], rows: Rows,
             one, other = (_inside(source, rows.columns[field].files[chosen[k]]) for field in (most, name))
             raise DataError(
                 f"{source}: {len(odd)} of {len(chosen)} rows have files with different numbers of records, the first {one} "
-                f"({many[k]}) and {other} ({own[k]}): slices and patches of one row must fit"
+                f"({many[k]}) and {other} ({own[k]}): slices, patches and frames of one row must fit"
             )
     return np.repeat(np.arange(len(chosen)), many)
 

@@ -132,9 +132,10 @@ def describe(
     place = pick_device(device)
     settings, speed = resolve_numbers(settings, system_class, spec, callable(choice))
     if callable(choice):
-        seconds = parse_budget(budget).seconds
-        notes.append(f"preset 'auto' as for {records:,} records" + ("" if seconds else " and an hour (see --budget)"))
-        choice = choice(Situation(given_spec(card, fields), records, seconds, speed, place.type))
+        limit = parse_budget(budget)
+        told = "" if limit.seconds or limit.shown else " and an hour (see --budget)"
+        notes.append(f"preset 'auto' as for {records:,} records{told}")
+        choice = choice(Situation(given_spec(card, fields), records, limit.seconds, speed, place.type, limit.shown))
     values = {**choice, **{key.replace("-", "_"): value for key, value in overrides.items()}}
     built = build_config(system_class.Config, values, where=f"system {card.name}")
     check_sharing(settings, built)

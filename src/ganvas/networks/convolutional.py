@@ -20,6 +20,8 @@ STRIDES = (2, 4, 8)
 CONNECTED = ("none", "image", "deep")
 """Fully connected layers: none, next to the image (G's output, D's input), or at the deep end (G's latent, D's decision)."""
 UNITS = 512  # between the two layers next to an image; from every pixel to every pixel would be 17 million weights at 64x64
+LASTS = ("transposed", "nearest", "bilinear")
+"""How G's last layer doubles the size: by a transposed convolution, or by enlarging before a convolution of 5x5."""
 LATENT_UNITS, DECISION_UNITS = (64, 512), (512, 64, 16)  # narrow first and narrow last, as in FCC-GAN (Barua et al. 2019)
 
 
@@ -67,6 +69,11 @@ def sizes_for(width: int, strides: list[int]) -> list[int]:
     8 times. So a map of one size has as many channels whatever the strides are."""
     halvings = itertools.accumulate(int(math.log2(stride)) for stride in strides)
     return [width * min(8, 2 ** (count - 1)) for count in halvings]
+
+
+def enlarged(step: int, how: str) -> nn.Module:
+    """Maps `step` times as large, by repeating pixels (`nearest`) or between them (`bilinear`)."""
+    return nn.Upsample(scale_factor=step, mode=how, align_corners=False if how == "bilinear" else None)
 
 
 def next_to_image(shape: tuple[int, int, int], bend: nn.Module) -> nn.Sequential:
@@ -117,7 +124,7 @@ class ConvolutionalGenerator(nn.Module):
 
     shape: (C, H, W). width: channels of the last hidden layer; doubles towards the latent, at most 8 times. stride: of each
     layer, with kernels of twice that; without overlap as large as that, so that every layer draws square beside square. extra:
-    layers of stride 1 after each hidden one. connected: one of CONNECTED.
+    layers of stride 1 after each hidden one. connected: one of CONNECTED. last: one of LASTS, for the layer next to the image.
     """
 
     def __init__(
@@ -132,6 +139,7 @@ class ConvolutionalGenerator(nn.Module):
         overlap: bool = True,
         extra: int = 0,
         connected: str = "none",
+        last: str = LASTS[0],
     ) -> None:
         super().__init__()
         channels, self.height, self.columns = shape
@@ -151,10 +159,13 @@ class ConvolutionalGenerator(nn.Module):
         layers += make.hidden(nn.ConvTranspose2d(latent, widths[0], base, bias=not batch_norm), widths[0])
         for (before, after), step in zip(itertools.pairwise(widths), strides[:-1], strict=True):
             layers += make.hidden(enlarging(before, after, step, not batch_norm), after)
-        layers.append(enlarging(widths[-1], channels, strides[-1], True))
-        last = nn.Tanh()
-        self.connected = nn.Sequential(next_to_image(shape, make.bend()), last) if connected == "image" else None
-        self.layers = nn.Sequential(*layers, *([last] if self.connected is None else []))
+        if last == LASTS[0]:
+            layers.append(enlarging(widths[-1], channels, strides[-1], True))
+        else:
+            layers += [enlarged(strides[-1], last), nn.Conv2d(widths[-1], channels, 5, 1, 2)]
+        bound = nn.Tanh()
+        self.connected = nn.Sequential(next_to_image(shape, make.bend()), bound) if connected == "image" else None
+        self.layers = nn.Sequential(*layers, *([bound] if self.connected is None else []))
         self.apply(initialise)
 
     def forward(self, latents: Tensor) -> Tensor:

@@ -7,10 +7,11 @@ from typing import Any
 
 from torch import nn
 
+from ..errors import GanvasError
 from ..kinds import kind_of
 from ..kinds.facets import Seen
 from ..presets import Situation, widest
-from .convolutional import ConvolutionalDiscriminator, ConvolutionalGenerator
+from .convolutional import LASTS, ConvolutionalDiscriminator, ConvolutionalGenerator
 from .perceptron import Perceptron
 
 WORK_PER_IMAGE = 0.223 / 20**2  # GFLOP of a round of `dcgan` for one 64x64 image, divided by the square of the width
@@ -36,11 +37,16 @@ def affordable_width(situation: Situation, work: float = 1.0) -> int:
 def build_pair(spec: Any, config: Any, *, critic_norm: bool = True) -> tuple[nn.Module, nn.Module]:
     """(generator, discriminator) for `spec`: convolutional for what is looked at (`facets.Seen`), else perceptrons.
 
-    config needs `latent_size` and `width`, and for perceptrons `layers`. critic_norm: BatchNorm in the image discriminator.
+    config needs `latent_size` and `width`, for perceptrons `layers` too; it may have `generator_last` and `augment`.
+    critic_norm: BatchNorm in the image discriminator.
+    Raises GanvasError where `augment` asks for changes of images, and the data are none.
     """
     if isinstance(kind_of(spec.kind), Seen):
-        generator = ConvolutionalGenerator(config.latent_size, spec.shape, config.width)
+        last = getattr(config, "generator_last", LASTS[0])
+        generator = ConvolutionalGenerator(config.latent_size, spec.shape, config.width, last=last)
         return generator, ConvolutionalDiscriminator(spec.shape, config.width, batch_norm=critic_norm)
+    if getattr(config, "augment", ()):
+        raise GanvasError(f"augment changes images, and the data are {spec.kind}: leave it out")
     size = math.prod(spec.shape)
     return (
         Perceptron(config.latent_size, size, width=config.width, layers=config.layers, shape=spec.shape),

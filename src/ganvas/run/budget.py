@@ -10,6 +10,8 @@ from ..errors import GanvasError
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SAMPLES = {"": 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 
+USUAL_BATCH = 16  # of presets on a processor
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -26,6 +28,11 @@ class Budget:
         if self.samples is not None:
             return samples / self.samples
         return rounds / self.rounds if self.rounds is not None else 0.0
+
+    @property
+    def shown(self) -> float | None:
+        """About how many records are drawn, where no time limits them; of rounds by small batches."""
+        return self.samples if self.rounds is None else self.rounds * USUAL_BATCH
 
     def __str__(self) -> str:
         if self.seconds is not None:

@@ -252,6 +252,9 @@ def plan(
 
     device = pick_device(settings.device, settings.processes)
     _, module, system_class = load_system(name)
+    preset = choose_preset(module, settings.preset, overrides, system_class.Config)
+    where = f"system {card.name}"
+    build_config(system_class.Config, overrides, where=where)  # what is wrong is told before data is read
     check_size(settings, card, module, system_class, overrides)
     settings = with_options(settings, card)
     dataset = open_run_data(settings, source=data if in_memory else None, progress=not quiet, card=card)
@@ -264,12 +267,11 @@ def plan(
         say(f"note: {len(more)} more notes on the data stand in {FILE} of the run, and in  --dry-run")
     given_to_it = given_spec(card, {name: part.spec for name, part in dataset.fields.items()})
     count = len(dataset.train_indices())
-    preset = choose_preset(module, settings.preset, overrides, system_class.Config)
     settings, speed = resolve_numbers(settings, system_class, spec, callable(preset))
     if callable(preset):
-        preset = preset(Situation(given_to_it, count, budget.seconds, speed, device.type))
+        preset = preset(Situation(given_to_it, count, budget.seconds, speed, device.type, budget.shown))
     values = {**preset, **{k.replace("-", "_"): v for k, v in overrides.items()}}
-    config = build_config(system_class.Config, values, where=f"system {card.name}")
+    config = build_config(system_class.Config, values, where=where)
     check_sharing(settings, config)
     fields = {name: part.spec for name, part in dataset.fields.items()}
     need = None if check is None else check(card, config, fields, settings, str(device), overrides, say)

@@ -22,7 +22,7 @@ from ...store.entry import NOTED, conclude
 from ...store.listing import Listing, class_indices, some
 from ...store.splits import MOST, join, with_fewer_links
 from .picture import DECLARED, oblong
-from .resize import convert_channels, patches, resize, thumbnail
+from .resize import PIECES, convert_channels, resize, thumbnail
 from .spec import ImageSpec
 
 if TYPE_CHECKING:
@@ -75,11 +75,11 @@ class _Unfit(DataError):
 
 
 def _prepare(picture: Picture, settings: dict[str, Any], name: str) -> list[_Row]:
-    """The picture as one row, or as one row a patch."""
-    if settings["fit"] != "patches":
+    """The picture as one row, or as one row a patch or frame."""
+    if settings["fit"] not in PIECES:
         return [_row(picture, settings, name)]
     try:
-        pieces = patches(picture.pixels, settings["size"])
+        pieces = PIECES[settings["fit"]](picture.pixels, settings["size"])
     except GanvasError as error:
         raise DataError(f"{name}: {error}") from error
     # Patches of one picture share its content: they are one group, as the pictures of a patient are.
@@ -96,7 +96,7 @@ def _row(picture: Picture, settings: dict[str, Any], name: str) -> _Row:
         except GanvasError as error:
             raise _Unfit(f"{name}: {error}") from error
     span, wanted = (1.0, 1.0), settings["size"]
-    if wanted is not None and settings["fit"] != "patches":
+    if wanted is not None and settings["fit"] not in PIECES:
         pixels, span = resize(pixels, wanted, settings["fit"])
     spacing = picture.spacing
     if spacing is not None:
@@ -197,7 +197,7 @@ def fill(
     labels, classes = _labels(listing, kept, places, notes)
     if labels is not None and (told := scales_apart(_class_ranges(writer.rows(), labels, classes), low, high)) is not None:
         notes.append(told)
-    groups = _groups(listing, kept, places, settings["fit"] == "patches", notes)
+    groups = _groups(listing, kept, places, settings["fit"] in PIECES, notes)
     sides = [row.heldout if listing.heldout[p] is None else listing.heldout[p] for row, p in zip(kept, places, strict=True)]
     held = np.array([-1 if side is None else int(side) for side in sides], np.int8)
     rows, columns, colours = writer.rows().shape[1:]
@@ -270,10 +270,10 @@ def _notes(
         notes.append(
             f"all values lie beyond the black and white that the file declares, so nothing would be seen ({some(names)})"
         )
-    if settings["fit"] == "patches":
+    if (fit := settings["fit"]) in PIECES:
         pictures = len({row.group for row in kept})
         high, wide = settings["size"]
-        notes.append(f"{pictures} pictures were cut into {len(kept)} patches of {high}x{wide} at their own scale")
+        notes.append(f"{pictures} pictures were cut into {len(kept)} {fit} of {high}x{wide} at their own scale")
     elif wanted := settings["size"]:
         enlarged = sum(row.enlarged for row in kept)
         if enlarged:

@@ -22,7 +22,7 @@ from .filling import PLANES, robust_range
 from .filling import fill as fill_from
 from .grid import grid
 from .readers import SUFFIXES, readable
-from .resize import FITS, convert_channels, parse_size
+from .resize import FITS, PIECES, convert_channels, parse_size
 from .spec import ImageSpec
 from .survey import sides_of, suitable_size_of
 from .writers import FORMATS, write_samples
@@ -63,7 +63,8 @@ class ImageKind(Kind):
         options={
             "size": "64, or 96x64 (height x width); default: what the data and budget suit",
             "channels": "1 (grey) or 3 (colour), where files mix them",
-            "fit": "how another aspect is met: crop, pad, stretch, or patches: cut at native scale into pieces of --size",
+            "fit": "how another aspect is met: crop, pad, stretch, patches: cut at native scale into pieces of "
+            "--size, or frames: the same of sheets that hold frames of --size side by side",
             "axis": "along which volumes are sliced: 0, 1, 2",
         },
     )
@@ -80,8 +81,8 @@ class ImageKind(Kind):
         wanted = parse_size(settings["size"])
         if settings["fit"] not in FITS:
             raise GanvasError(f"fit '{settings['fit']}' is not known: choose one of {', '.join(FITS)}")
-        if settings["fit"] == "patches" and wanted is None:
-            raise GanvasError("patches of which size? Give one, as in --size 96")
+        if settings["fit"] in PIECES and wanted is None:
+            raise GanvasError(f"{settings['fit']} of which size? Give one, as in --size 96")
         return {**settings, "size": wanted}
 
     def sniff(self, path: Path) -> bool:

@@ -19,7 +19,7 @@ from ..facets import Piece
 from .filling import file_kind, white_of
 from .picture import Picture
 from .readers import read
-from .resize import convert_channels, resize
+from .resize import convert_channels, records_of
 from .spec import ImageSpec
 from .writers import FORMATS, write_dicom, write_image, write_nifti, write_nifti_like
 
@@ -39,20 +39,23 @@ def axis_of(spec: ImageSpec, settings: Mapping[str, Any]) -> int | None:
 
 
 def read_pieces(path: Path, spec: ImageSpec, settings: Mapping[str, Any]) -> Iterator[Piece]:
-    """A piece a picture, (1, H, W, C); see `facets.Reads`."""
+    """A piece a picture, (1, H, W, C), or one a frame of a sheet; see `facets.Reads`."""
     pictures = list(read(path, axis=axis_of(spec, settings)))
     if not pictures:
         raise DataError(f"{path}: holds no picture")
     most = max(float(picture.pixels.max()) for picture in pictures)
-    fit = settings.get("fit")
     for picture in pictures:
         notes = [f"{path.name}: {warning}" for warning in picture.warnings]
         pixels, own = _fitting(picture, path, spec, most, notes)
-        if fit is not None:
-            pixels, _ = resize(pixels, (spec.height, spec.width), "crop" if fit == "patches" else fit)
-            own = replace(own, height=spec.height, width=spec.width)
-        own = replace(own, axis=axis_of(spec, settings))
-        yield Piece(pixels[None], own, tuple(notes), None if picture.clear is None or fit is not None else picture.clear[None])
+        whole = settings.get("fit") is None
+        try:
+            parts = records_of(pixels, (spec.height, spec.width), settings.get("fit"))
+        except GanvasError as error:
+            raise DataError(f"{path}: {error}") from error
+        own = replace(own, height=parts[0].shape[0], width=parts[0].shape[1], axis=axis_of(spec, settings))
+        for number, part in enumerate(parts):
+            clear = picture.clear[None] if whole and picture.clear is not None else None
+            yield Piece(part[None], own, tuple(notes) if not number else (), clear)
 
 
 def _fitting(

@@ -7,13 +7,14 @@ augmentation during training, which works on tensors.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ...errors import GanvasError
 
-FITS = ("crop", "pad", "stretch", "patches")
+FITS = ("crop", "pad", "stretch", "patches", "frames")
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 """Rec. ITU-R BT.601 luma weights, those of Pillow's own grey conversion."""
@@ -106,6 +107,34 @@ def patches(pixels: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
         for i in range(down)
         for k in range(across)
     ]
+
+
+def frames(pixels: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
+    """A sheet (H, W, C) of frames of (height, width), row by row; frames of a single colour hold nothing and are left out.
+
+    Raises GanvasError when the sheet is no whole number of frames high or wide, or holds nothing.
+    """
+    (high, wide), (rows, columns) = pixels.shape[:2], size
+    if high % rows or wide % columns:
+        raise GanvasError(f"{high}x{wide} pixels are no whole number of frames of {rows}x{columns}: --size is that of a frame")
+    found = [own for own in patches(pixels, size) if (own != own[:1, :1]).any()]
+    if not found:
+        raise GanvasError("every frame of it is of a single colour")
+    return found
+
+
+PIECES: dict[str, Callable[[np.ndarray, tuple[int, int]], list[np.ndarray]]] = {"patches": patches, "frames": frames}
+"""The fits that make several records of a picture, at its own scale."""
+
+
+def records_of(pixels: np.ndarray, size: tuple[int, int], fit: str | None, *, nearest: bool = False) -> list[np.ndarray]:
+    """What a picture (H, W, C) gives to a run on records of `size`: itself at any size where `fit` is None, else one that is
+    brought to size, or the frames of a sheet. Raises GanvasError as `frames` does."""
+    if fit is None:
+        return [pixels]
+    if fit == "frames" and pixels.shape[:2] != size:
+        return frames(pixels, size)
+    return [resize(pixels, size, "crop" if fit in PIECES else fit, nearest=nearest)[0]]
 
 
 def thumbnail(pixels: np.ndarray, side: int = 32) -> np.ndarray:

@@ -19,7 +19,7 @@ from .. import Kind, KindSays
 from ..facets import Pairs, Piece
 from ..image import grid as grids
 from ..image.kind import KIND as IMAGES
-from ..image.resize import patches, resize
+from ..image.resize import PIECES, records_of, resize
 from ..image.spec import ImageSpec
 from . import files
 from .recognition import marks, overlap
@@ -258,7 +258,6 @@ class LabelMapKind(Kind):
         """A piece a map, as indices into the classes of the spec; see `facets.Reads`. Raises DataError for other values,
         and for colours of no class."""
         index = {value: k for k, value in enumerate(spec.values)}
-        fit = settings.get("fit")
         for own in files.read_for(path, settings.get("axis"), spec):
             found = np.unique(own.numbers).tolist()
             odd = next((value for value in found if value not in index), None)
@@ -269,11 +268,15 @@ class LabelMapKind(Kind):
             lookup = np.zeros(max(found) + 1, np.uint8)
             lookup[found] = [index[value] for value in found]
             record = lookup[own.numbers]
-            if fit is not None:
-                size, how = (spec.height, spec.width), "crop" if fit == "patches" else fit
-                record = resize(record[..., None], size, how, nearest=True)[0][..., 0]
+            try:
+                parts = records_of(record[..., None], (spec.height, spec.width), settings.get("fit"), nearest=True)
+            except GanvasError as error:
+                raise DataError(f"{path}: {error}") from error
             notes = tuple(f"{path.name}: {warning}" for warning in own.warnings)
-            yield Piece(np.ascontiguousarray(record)[None], replace(spec, height=record.shape[0], width=record.shape[1]), notes)
+            for part in parts:
+                height, width = part.shape[:2]
+                yield Piece(np.ascontiguousarray(part[None, ..., 0]), replace(spec, height=height, width=width), notes)
+                notes = ()
 
     def format_like(self, path: Path) -> str:
         """PNG; .npz for arrays."""
@@ -416,9 +419,9 @@ class _Rows:
         size: Any = self.settings.get("size")
         fit = self.settings.get("fit")
         pieces = [pixels]
-        if fit == "patches":
+        if fit in PIECES:
             try:
-                pieces = patches(pixels, size)
+                pieces = PIECES[fit](pixels, size)
             except GanvasError as error:
                 raise DataError(f"{name}: {error}") from error
         elif size is not None:

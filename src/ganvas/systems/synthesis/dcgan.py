@@ -21,8 +21,9 @@ from torch import Tensor
 from ganvas.batches import Batch, Noise
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
-from ganvas.networks.convolutional import CONNECTED, STRIDES, ConvolutionalDiscriminator, ConvolutionalGenerator
+from ganvas.networks.convolutional import CONNECTED, LASTS, STRIDES, ConvolutionalDiscriminator, ConvolutionalGenerator
 from ganvas.networks.pair import affordable_width
+from ganvas.networks.rings import Rings
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.optim import NAMES, optimiser
@@ -54,10 +55,12 @@ class Config:
     generator_overlap: bool = knob(True, "false: kernels of G as large as its strides, so that squares lie side by side")
     generator_extra: int = knob(0, "layers that keep the size, after each hidden one of G", low=0, high=8)
     discriminator_extra: int = knob(0, "layers that keep the size, after each hidden one of D", low=0, high=8)
+    generator_last: str = knob("transposed", "how the last layer of G enlarges: else before a 5x5 convolution", choices=LASTS)
     generator_connected: str = knob("none", "fully connected layers of G: next to its image, or its latent", choices=CONNECTED)
     discriminator_connected: str = knob(
         "none", "fully connected layers of D: next to its image, or its decision", choices=CONNECTED
     )
+    spectrum_weight: float = knob(0.0, "weight of G's loss on the mean spectrum of a batch, in log power; 0: off", low=0.0)
     optimiser: str = knob("adam", "optimiser of both players", choices=NAMES)
     generator_learning_rate: float = knob(2e-4, "learning rate of G", low=0.0)
     discriminator_learning_rate: float = knob(2e-4, "learning rate of D", low=0.0)
@@ -69,13 +72,20 @@ class Config:
 
 
 def auto(situation: Situation) -> dict[str, Any]:
-    """Small batches, augmentation and a moving average; the width is the largest whose learning the budget can pay for."""
+    """Small batches, augmentation, a moving average, and pixels repeated before the last convolution, for fewer chequers;
+    the width is the largest whose learning the budget can pay for."""
     return {
+        "generator_last": "nearest",
         "width": affordable_width(situation),
         "batch_size": 16 if situation.device == "cpu" else 32,
         "augment": ("color", "translation", "cutout") if situation.records < 20_000 else (),
         "ema_half_life": 5_000.0,
     }
+
+
+def fcc(situation: Situation) -> dict[str, Any]:
+    """FCC-GAN (Barua et al. 2019): narrow fully connected layers next to G's latent and D's decision; else as `auto`."""
+    return {**auto(situation), "generator_connected": "deep", "discriminator_connected": "deep"}
 
 
 XRAY: dict[str, Any] = {  # Belmekki et al. 2022, section III; what it leaves open is told in the page of the chest X-ray study
@@ -93,6 +103,7 @@ XRAY: dict[str, Any] = {  # Belmekki et al. 2022, section III; what it leaves op
 PRESETS: dict[str, Any] = {
     "auto": auto,
     "paper": {"width": 128},
+    "fcc": fcc,
     "xray-table-ii": {  # its best: ELU in both, BatchNorm only within D, two time scales
         **XRAY,
         "generator_nonlinearity": "elu",
@@ -130,6 +141,7 @@ class DcGan(System):
             overlap=config.generator_overlap,
             extra=config.generator_extra,
             connected=config.generator_connected,
+            last=config.generator_last,
         )
         self.discriminator = ConvolutionalDiscriminator(
             spec.shape,
@@ -141,6 +153,8 @@ class DcGan(System):
             connected=config.discriminator_connected,
         )
         self.average = copy.deepcopy(self.generator)
+        if config.spectrum_weight:
+            self.rings = Rings(spec.height, spec.width)
 
     def players(self) -> tuple[Player, ...]:
         def rule(rate: float) -> Any:
@@ -158,6 +172,8 @@ class DcGan(System):
         return (Average("generator", "average", self.config.ema_half_life),)
 
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
+        if self.config.spectrum_weight:
+            self.rings.learn(batch.real)
         shared["fake"] = self._fake(batch)  # with its graph: the generator's turn goes on from here
         real = self.discriminator(self._seen(batch.real, batch))  # real and fake apart: BatchNorm must not mix them
         fake = self.discriminator(self._seen(shared["fake"].detach(), batch))
@@ -165,7 +181,10 @@ class DcGan(System):
 
     def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         fake = shared.pop("fake") if "fake" in shared else self._fake(batch)
-        return {"fool": non_saturating(self.discriminator(self._seen(fake, batch)))}
+        terms = {"fool": non_saturating(self.discriminator(self._seen(fake, batch)))}
+        if self.config.spectrum_weight:
+            terms["spectrum"] = self.config.spectrum_weight * self.rings.gap(fake)
+        return terms
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
         return self.average(noise.normal(count, self.config.latent_size))

@@ -18,8 +18,10 @@ from torch import Tensor
 from ganvas.batches import Noise
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
-from ganvas.networks.pair import build_pair
+from ganvas.networks.convolutional import LASTS
+from ganvas.networks.pair import affordable_width, build_pair
 from ganvas.objectives.adversarial import least_squares
+from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.optim import NAMES, optimiser
 from ganvas.presets import Situation
 
@@ -45,16 +47,25 @@ class Config:
     optimiser: str = knob("adam", "optimiser of both players", choices=NAMES)
     learning_rate: float = knob(1e-3, "learning rate of both players", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam, momentum of others", low=0.0, high=0.9999)
+    generator_last: str = knob("transposed", "how the last layer of G enlarges (images): else before a 5x5 one", choices=LASTS)
+    augment: tuple[str, ...] = knob((), "changes that D sees on real and fake images alike", choices=POLICIES)
     ema_half_life: float = knob(5_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
     batch_size: int = knob(32, "records in a batch", low=1)
 
 
 def auto(situation: Situation) -> dict[str, Any]:
     """Points: latents as long as a point, wide layers and large batches, with which the ring of 8 Gaussians keeps its modes;
-    with the networks for images it loses all but one or two. Images: the defaults."""
+    with the networks for images it loses all but one or two. Images: what `dcgan` has, in whose networks the game is played:
+    the width whose learning the budget can pay for, small batches, augmentation."""
     if situation.spec.kind == "points":
         return {"latent_size": max(2, situation.spec.dimensions), "width": 128, "batch_size": 256}
-    return {}
+    return {
+        "width": affordable_width(situation),
+        "batch_size": 16 if situation.device == "cpu" else 32,
+        "augment": ("color", "translation", "cutout") if situation.records < 20_000 else (),
+        "learning_rate": 2e-4,
+        "generator_last": "nearest",
+    }
 
 
 PRESETS: dict[str, Any] = {
@@ -84,19 +95,22 @@ class LsGan(System):
         return (Average("generator", "average", self.config.ema_half_life),)
 
     def discriminate(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
-        real = batch.real
         shared["fake"] = self._fake(batch)
+        real, fake = self._seen(batch.real, batch), self._seen(shared["fake"].detach(), batch)
         return {
             "real": least_squares(self.discriminator(real), self.config.real_target),
-            "fake": least_squares(self.discriminator(shared["fake"].detach()), self.config.fake_target),
+            "fake": least_squares(self.discriminator(fake), self.config.fake_target),
         }
 
     def fool(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
         fake = shared.pop("fake") if "fake" in shared else self._fake(batch)
-        return {"fool": least_squares(self.discriminator(fake), self.config.fool_target)}
+        return {"fool": least_squares(self.discriminator(self._seen(fake, batch)), self.config.fool_target)}
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
         return self.average(noise.normal(count, self.config.latent_size))
 
     def _fake(self, batch: Any) -> Tensor:
         return self.generator(batch.noise.normal(len(batch), self.config.latent_size))
+
+    def _seen(self, records: Tensor, batch: Any) -> Tensor:
+        return augment(records, batch.noise, self.config.augment)

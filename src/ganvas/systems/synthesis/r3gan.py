@@ -67,19 +67,20 @@ FAST: dict[str, Any] = {"image_stride": 2, "expansion": 1, "group": 0}
 """A quarter of the places, and plain 3x3 convolutions, which on a processor cost less than an inverted bottleneck in groups."""
 WORK_PER_IMAGE = 1.27e-6  # GFLOP of a round for one image in the fast form, by the square of the width and by pixels
 IMAGES_WANTED = {8: 0, 16: 1_000_000, 32: 10_000_000}  # width -> images it takes to pay off
-RATE = 4e-3 * 8  # by the width: at 8, 1e-2 ended in slopes without bound
+RATE = 4e-3 * 8 * 32**2  # by the width and by pixels: at 8 and 32x32, 1e-2 ended in slopes without bound, at 64x64 4e-3 did
 GAMMA = 1 / 512  # by pixels: at 64x64, 1 let D run away on radiographs from the beginning, and 8 did not
 
 
 def auto(situation: Situation) -> dict[str, Any]:
     """Narrow, in large steps; on a GPU at every pixel, in the paper's blocks. The largest width that the budget can pay for."""
     spec, fast = situation.spec, situation.device == "cpu"
+    pixels = spec.height * spec.width
     dearer = 1 if fast else 4  # as many times the places
-    work = dearer * WORK_PER_IMAGE * spec.height * spec.width
+    work = dearer * WORK_PER_IMAGE * pixels
     width = widest(situation, IMAGES_WANTED, lambda width: work * width**2, share=0.3)
     return {
-        **(FAST if fast else {}), "width": width, "max_width": 16 * width, "learning_rate": RATE / width,
-        "r1_weight": GAMMA * spec.height * spec.width, "r2_weight": GAMMA * spec.height * spec.width,
+        **(FAST if fast else {}), "width": width, "max_width": 16 * width, "learning_rate": RATE / width / max(32**2, pixels),
+        "r1_weight": GAMMA * pixels, "r2_weight": GAMMA * pixels,
         "batch_size": 16 if fast else 32,
     }  # fmt: skip
 

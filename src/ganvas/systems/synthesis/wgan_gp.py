@@ -19,7 +19,9 @@ from torch import Tensor
 from ganvas.batches import Noise
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn, constant_rate
+from ganvas.networks.convolutional import LASTS
 from ganvas.networks.pair import affordable_width, build_pair
+from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.objectives.penalties import interpolation_penalty
 from ganvas.objectives.schedules import linear_decay
 from ganvas.optim import optimiser
@@ -47,6 +49,8 @@ class Config:
     critic_learning_rate: float = knob(1e-4, "learning rate of the critic (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     beta2: float = knob(0.9, "second beta of Adam", low=0.0, high=0.99999)
+    generator_last: str = knob("transposed", "how the last layer of G enlarges (images): else before a 5x5 one", choices=LASTS)
+    augment: tuple[str, ...] = knob((), "changes that the critic sees on real and fake images alike", choices=POLICIES)
     linear_decay: bool = knob(False, "let the learning rates fall to zero, linearly over the budget")
     ema_half_life: float = knob(20_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
     batch_size: int = knob(64, "records in a batch", low=1)
@@ -67,11 +71,12 @@ def auto(situation: Situation) -> dict[str, Any]:
             "ema_half_life": 100_000.0,
         }  # fmt: skip
     width = affordable_width(situation, WORK)
+    seen = ("color", "translation", "cutout") if situation.records < 20_000 else ()
     if width >= WIDE:
-        return {"width": width}
+        return {"width": width, "augment": seen, "generator_last": "nearest"}
     return {
         "width": width, "batch_size": 16, "critic_turns": 2, "generator_learning_rate": 5e-4, "critic_learning_rate": 5e-4,
-        "ema_half_life": 2_000.0,
+        "ema_half_life": 2_000.0, "augment": seen, "generator_last": "nearest",
     }  # fmt: skip
 
 
@@ -105,8 +110,7 @@ class WganGp(System):
         return (Average("generator", "average", self.config.ema_half_life),)
 
     def estimate(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
-        real = batch.real
-        fake = self._fake(batch).detach()
+        real, fake = self._seen(batch.real, batch), self._seen(self._fake(batch).detach(), batch)
         share = batch.noise.uniform(len(batch))
         return {
             "distance": self.critic(fake).mean() - self.critic(real).mean(),  # minus the Wasserstein estimate
@@ -114,10 +118,13 @@ class WganGp(System):
         }
 
     def approach(self, batch: Any, clock: Clock, shared: Shared) -> Terms:
-        return {"approach": -self.critic(self._fake(batch)).mean()}
+        return {"approach": -self.critic(self._seen(self._fake(batch), batch)).mean()}
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
         return self.average(noise.normal(count, self.config.latent_size))
 
     def _fake(self, batch: Any) -> Tensor:
         return self.generator(batch.noise.normal(len(batch), self.config.latent_size))
+
+    def _seen(self, records: Tensor, batch: Any) -> Tensor:
+        return augment(records, batch.noise, self.config.augment)
