@@ -56,7 +56,8 @@ DATA = {
     "progan": "chest", "ternary-gan": "chest", "wavegan": "words", "wgan-gp": "chest",
 }  # fmt: skip
 MORE = {
-    "anogan": {"heldout": "0.2"}, "cogan": {"size": "32"}, "cyclegan": {"size": "32"}, "srgan": {"size": "64"}, "context-encoder": {"size": "32"},
+    "anogan": {"heldout": "0.2"}, "cogan": {"size": "32"}, "cyclegan": {"size": "32"}, "srgan": {"size": "64"},
+    "context-encoder": {"size": "32"},
     "deblurgan": {"size": "64"},
 }  # fmt: skip
 WIDTHS = (8, 32)

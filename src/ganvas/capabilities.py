@@ -146,7 +146,7 @@ class Inpaints(Protocol):
     """Draws what is missing of an image, from what is around it."""
 
     def hole(self, images: Tensor, noise: Noise) -> Tensor:
-        """What `fill` is to fill, as in training: of images (B, C, H, W) it is (B, 1, H, W), 1 where they are missing, else 0."""
+        """What `fill` is to fill, as in training: of images (B, C, H, W) it is (B, 1, H, W), 1 where they are missing."""
         ...
 
     def fill(self, images: Tensor, holes: Tensor, noise: Noise) -> Tensor:

@@ -1,4 +1,4 @@
-"""Context encoder: the adversarial term draws one of what fits a hole, squared error alone the mean of all; D never sees a seam."""
+"""Context encoder: the adversarial term draws one of what fits a hole, squared error alone the mean; D never sees a seam."""
 
 from __future__ import annotations
 
@@ -56,9 +56,8 @@ def hidden_stripes(count: int = 256) -> Dataset:
 def drawn_after(rounds: int, **settings: Any) -> Tensor:
     """What is drawn in the holes of held-out images, (N, 1, 8, 8)."""
     data = hidden_stripes()
-    system = build(
-        generator_learning_rate=2e-3, discriminator_learning_rate=1e-3, ema_half_life=200.0, width=12, overlap_weight=1.0, **settings
-    )
+    rates = {"generator_learning_rate": 2e-3, "discriminator_learning_rate": 1e-3}
+    system = build(ema_half_life=200.0, width=12, overlap_weight=1.0, **rates, **settings)
     engine = Engine(system, {"data": open_stream(data, system.feeds()["data"], 16, seed=0)}, seed=0)
     for _ in range(rounds):
         engine.play_round()
@@ -98,7 +97,8 @@ def test_the_border_counts_ten_times_and_the_rest_not_at_all() -> None:
     def error(row: int) -> float:
         made = torch.zeros(1, 1, 16, 16)
         made[0, 0, row, 8] = 1
-        return float(system.complete(Batch(noise(), {"real": images}), Clock(), {"filled": (images, lack, made)})["reconstruction"])
+        shared = {"filled": (images, lack, made)}
+        return float(system.complete(Batch(noise(), {"real": images}), Clock(), shared)["reconstruction"])
 
     assert error(8) == pytest.approx(0.999 / region)
     assert error(3) == pytest.approx(9.99 / region)

@@ -1,4 +1,4 @@
-"""Filling holes: masks of files, transparent pixels, holes of any size in windows, borders without steps, values kept bit by bit."""
+"""Filling holes: masks of files, transparent pixels, holes of any size in windows, borders without steps, values kept."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def test_a_mask_says_what_is_filled_and_the_rest_comes_back_bit_by_bit(colour: P
     mask[13, 22] = 128  # a soft edge
     saved(tmp_path / "photo.png", photo)
     saved(tmp_path / "mask.png", mask)
-    told = apply(colour, [tmp_path / "photo.png"], verb="inpaint", fields={"mask": str(tmp_path / "mask.png")}, out=tmp_path / "o")
+    told = apply(
+        colour, [tmp_path / "photo.png"], verb="inpaint", fields={"mask": str(tmp_path / "mask.png")}, out=tmp_path / "o"
+    )
     made = np.asarray(Image.open(tmp_path / "o" / "photo.png"))
     assert made.shape == photo.shape and (made[mask == 0] == photo[mask == 0]).all()
     assert (made[mask == 255] != photo[mask == 255]).any(axis=1).mean() > 0.9

@@ -4,6 +4,7 @@ around it, smaller where the hole is too large. Not for saying where holes are, 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -49,9 +50,10 @@ class Box:
 def filled(function: Callable[[Tensor, Tensor], Tensor], record: Tensor, mask: Tensor, window: tuple[int, int]) -> Tensor:
     """`function` over the holes of one image (1, C, H, W), mask (1, 1, H, W) from 0 to 1 -> (1, C, H, W).
 
-    function: (images (B, C, h, w), holes (B, 1, h, w) of 0 and 1, where images are 0) -> images; (h, w) is `window`. mask: 1 where the image is
-    missing; between 0 and 1 what was drawn and what is there are mixed in that share, and the network sees neither. Where it is
-    0 the image stays as it is. What is drawn is moved to meet what is around the hole, without a step (`membrane`).
+    function: (images (B, C, h, w), holes (B, 1, h, w) of 0 and 1, where images are 0) -> images; (h, w) is `window`.
+    mask: 1 where the image is missing; between 0 and 1 what was drawn and what is there are mixed in that share, and the
+    network sees neither. Where it is 0 the image stays as it is. What is drawn is moved to meet what is around the hole, without
+    a step (`membrane`).
     """
     result, hole = record.clone(), (mask > 0).to(record.dtype)
     missing = hole[0, 0].cpu().numpy() > 0
@@ -80,9 +82,8 @@ def _reduced(record: Tensor, hole: Tensor, view: Box, window: tuple[int, int]) -
     images, lack = (x[:, :, *view.where] for x in (record, hole))
     if (view.rows, view.columns) == window:
         return images * (1 - lack), lack
-    seen, part = (
-        interpolate(x, size=window, mode="bilinear", align_corners=False, antialias=True) for x in (images * (1 - lack), 1 - lack)
-    )
+    both = (images * (1 - lack), 1 - lack)
+    seen, part = (interpolate(x, size=window, mode="bilinear", align_corners=False, antialias=True) for x in both)
     holes = (part < 0.5).to(images.dtype)
     return seen / part.clamp(min=0.5) * (1 - holes), holes
 
@@ -138,8 +139,8 @@ def _cut(box: Box, half: list[int]) -> Iterator[Box]:
         np.linspace(first, last, -(-(last - first) // most) + 1).round().astype(int)
         for first, last, most in ((box.top, box.bottom, half[0]), (box.left, box.right, half[1]))
     )
-    for top, bottom in zip(rows[:-1], rows[1:], strict=True):
-        for left, right in zip(columns[:-1], columns[1:], strict=True):
+    for top, bottom in itertools.pairwise(rows):
+        for left, right in itertools.pairwise(columns):
             yield Box(int(top), int(left), int(bottom), int(right))
 
 

@@ -1,4 +1,4 @@
-"""The generator of DeblurGAN (Kupyn et al. 2018, figure 3): residual blocks at a quarter of the size, and a skip over all of it."""
+"""The generator of DeblurGAN (Kupyn et al. 2018, figure 3): residual blocks at a quarter of the size, a skip over all."""
 
 from __future__ import annotations
 

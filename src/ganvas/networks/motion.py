@@ -1,7 +1,7 @@
 """Blur as of a hand that moves while the shutter is open: random trajectories become kernels, kernels blur images.
 
-Boracchi and Foi, 2012, "Modeling the Performance of Image Restoration from Motion Blur" (IEEE TIP, doi 10.1109/TIP.2012.2192126),
-as Kupyn et al. 2018 (arXiv 1711.07064), algorithm 1, use it. Each record has a trajectory of its own.
+Boracchi and Foi, 2012, "Modeling the Performance of Image Restoration from Motion Blur" (doi 10.1109/TIP.2012.2192126), as
+Kupyn et al. 2018 (arXiv 1711.07064), algorithm 1, use it. Each record has a trajectory of its own.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def trajectories(noise: Noise, count: int, reach: float) -> Tensor:
     places = [place]
     for step in range(STEPS - 1):
         turned = math.pi + thrown[:, step, 1] - 0.5
-        turning = torch.stack(
-            [velocity[:, 0] * turned.cos() + velocity[:, 1] * turned.sin(), velocity[:, 1] * turned.cos() - velocity[:, 0] * turned.sin()], 1
-        )  # fmt: skip
+        cosine, sine = turned.cos(), turned.sin()
+        down, across = velocity.unbind(1)
+        turning = torch.stack([down * cosine + across * sine, across * cosine - down * sine], 1)
         shaken = torch.where(thrown[:, step, :1] < big * IMPULSE, 2 * turning, 0.0)
         velocity = velocity + shaken + (gauss * normal[:, step] - pull * place / length.clamp(min=1e-3)) * speed
         velocity = velocity / velocity.norm(dim=1, keepdim=True).clamp(min=1e-6) * speed

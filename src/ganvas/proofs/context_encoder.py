@@ -86,9 +86,8 @@ def _judged(task: Task, fill: Callable[[np.ndarray, np.ndarray], np.ndarray], fa
     assert (made[holes == 0] == true[holes == 0]).all()
     drawn, wanted, size = np.ascontiguousarray(made[inside]), np.ascontiguousarray(true[inside]), (rows, columns)
     features = feature_protocol(size)
-    found = kernel_distance(
-        image_features(drawn, size=size), image_features(wanted, size=size), intervals=False, features=features, reference="heldout"
-    )
+    sides = [image_features(x, size=size) for x in (drawn, wanted)]
+    found = kernel_distance(*sides, intervals=False, features=features, reference="heldout")
     tensors = [encode(x, dataset.spec) for x in (made, true)]
     across = [float(steps(x, torch.from_numpy(holes)[:, None])) for x in tensors]
     error = ((drawn.astype(float) - wanted) ** 2).mean((1, 2, 3)) / 255**2
@@ -125,16 +124,16 @@ def met(rows: Sequence[Row]) -> bool:
     )
 
 
-
-
 PROOF = Proof(
-    claim="the adversarial term fills holes with what looks like the insides of real pictures, where squared error gives their mean",
+    claim=(
+        "the adversarial term fills holes with what looks like the insides of real pictures, where squared error gives a mean"
+    ),
     baseline="the same network with squared error alone, at equal rounds",
     metric="kernel distance of what is drawn in the holes of held-out pictures to what is there (lower is better)",
     direction=LOWER,
     mark=(
-        "with every seed at most 0.90 times the distance of squared error alone, below Telea's and the Navier-Stokes method, and "
-        "steps across the border 0.75 to 1.25 times those of the true pictures"
+        "with every seed at most 0.90 times the distance of squared error alone, below Telea's and the Navier-Stokes method, "
+        "and steps across the border 0.75 to 1.25 times those of the true pictures"
     ),
     met=met,
     arms={
@@ -149,8 +148,8 @@ PROOF = Proof(
     phantom="chest",
     real="cartoon-faces",
     note=(
-        "Settings were chosen with a seed of none of the runs: adversarial weight 0.01, 0.005, 0.002 and 0.001, at 1,500 and 4,000 "
-        "rounds. Squared error alone is nearer to the true pictures pixel by pixel (psnr) and pair by pair (pairs): what is drawn "
-        "is likely, and seldom what was there."
+        "Settings were chosen with a seed of none of the runs: adversarial weight 0.01, 0.005, 0.002 and 0.001, at 1,500 and "
+        "4,000 rounds. Squared error alone is nearer to the true pictures pixel by pixel (psnr) and pair by pair (pairs): what "
+        "is drawn is likely, and seldom what was there."
     ),
 )

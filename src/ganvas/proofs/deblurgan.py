@@ -1,8 +1,9 @@
-"""The proof of `deblurgan`: what it makes sharp looks more like the photograph than what squared error does, at about its error.
+"""The proof of `deblurgan`: what it makes sharp looks more like the photograph than what squared error does, at about its PSNR.
 
-Photographs cut into pieces, each blurred by a motion of its own that no arm has seen. The judge is EfficientNet-lite2, as in the
-proof of srgan: it has other widths, depths and weights than the lite0 that deblurgan trains with. Wiener's filter and
-Richardson-Lucy are those of scikit-image, a package that this proof alone needs, and are told the motion, which the others are not.
+Photographs cut into pieces, each blurred by a motion of its own that no arm has seen. The judge is EfficientNet-lite2, as in
+the proof of srgan: it has other widths, depths and weights than the lite0 that deblurgan trains with. Wiener's filter and
+Richardson-Lucy are those of scikit-image, a package that this proof alone needs, and are told the motion, which the others are
+not.
 """
 
 from __future__ import annotations
@@ -107,11 +108,11 @@ def met(rows: Sequence[Row]) -> bool:
 
 
 PROOF = Proof(
-    claim="features and a critic make blurred photographs look more like the true ones than squared error does, at about its error",
+    claim="features and a critic make blurred photographs look more like the true ones than squared error, at about its PSNR",
     baseline="the same generator trained on squared error alone, at equal rounds",
     metric="perceptual distance to pieces of photographs kept out of training, blurred by motion (lower is better)",
     direction=LOWER,
-    mark="with every seed below squared error alone and below the blurred pieces, and its PSNR within 1 dB of that of squared error",
+    mark="with every seed below squared error alone and below the blurred pieces; its PSNR within 1 dB of squared error's",
     met=met,
     arms={
         "system": lambda task: learnt(task, GAME),
@@ -125,5 +126,5 @@ PROOF = Proof(
     large_budget="30000r",
     real="natural-photos",
     phantom="chest",
-    note="Wiener's filter and Richardson-Lucy are told the motion of each piece, which no system is: they are a bound, no baseline.",
+    note="Wiener's filter and Richardson-Lucy are told the motion of each piece, which no system is: a bound, no baseline.",
 )

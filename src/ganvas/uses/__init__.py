@@ -174,9 +174,9 @@ class Use:
     offered. fitted: whether it takes records of the size of training; others are taken as they are. batch: how many of these at
     once, 0: all. grows: how many times as large the result is. quick: options for a look in passing.
 
-    complete: looks at a file as it was read, and at the further fields given, before it is worked on; returns both, with what the
-    file itself holds of fields that were not given; raises DataError. mend: (given, made, further fields) of one record in file
-    units -> what is written in the place of made.
+    complete: looks at a file as it was read, and at the further fields given, before it is worked on; returns both, with what
+    the file itself holds of fields that were not given; raises DataError. mend: (given, made, further fields) of one record in
+    file units -> what is written in the place of made.
     run: given fields -> made fields. tell: what is done, for the note in each file; raises GanvasError for options that do not
     go with the run. file: does a whole file in its own way, and returns whether it did. keep: writes what needs a form of its
     own, and takes it out of what was made; a field that it leaves there is written like the input. finish: writes what belongs
@@ -327,7 +327,7 @@ def fields_taken(use: Use, system: Any, fields: Iterable[str]) -> tuple[str | No
         for place, (name, parameter) in enumerate(own)
         if name in names and name not in promised and not (use.takes and place == 0)
     }
-    more |= {name: True for name in (*(name for name in use.takes[1:] if name in names), *use.brings)}
+    more |= dict.fromkeys([*(name for name in use.takes[1:] if name in names), *use.brings], True)
     if not use.takes:
         return None, more
     first = use.takes[0]

@@ -45,8 +45,6 @@ def soft(work: Work, fields: Fields) -> Tensor:
     return made
 
 
-
-
 def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Any) -> Judged:
     """Held-out records, blurred and made sharp, with the true ones beside."""
     from ..inference.tiles import _continued
@@ -81,9 +79,7 @@ def show(work: Work, batch: Batch) -> Panel:
     height, width = (side // work.system.multiple * work.system.multiple for side in fields[work.main].shape[2:])
     images = soft(work, fields)[:, :, :height, :width]
     true = fields[work.main][:, :, :height, :width]
-    return Panel(
-        torch.stack([images, work.system.deblur(images, work.noise), true], 1), ("blurred", "deblurred", "true")
-    )
+    return Panel(torch.stack([images, work.system.deblur(images, work.noise), true], 1), ("blurred", "deblurred", "true"))
 
 
 USE = Use(

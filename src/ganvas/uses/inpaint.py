@@ -100,13 +100,13 @@ def _settled(name: str, masks: list[Piece]) -> list[Piece]:
             share = (share > 0).astype(np.float64)
         grey = float(((share > 0.02) & (share < 0.98)).mean())
         if grey > MOST_GREY:
-            raise DataError(f"{name}: {grey:.0%} of its mask is grey, as in a picture: draw one in black, and white what is missing")
+            raise DataError(f"{name}: {grey:.0%} of its mask is grey, as in a picture: draw it black, white what is missing")
         if share.min() > 0:
             raise DataError(f"{name}: its mask leaves nothing to go by: draw it black, and white only what is missing")
         if 0 < share.max() < 0.5:
             raise DataError(f"{name}: its mask is {share.max():.0%} grey at most: draw white what is missing; grey is mixed")
         if grey:
-            notes.append(f"{name}: {grey:.1%} of its mask is grey: a soft edge, where what is drawn and what is there are mixed")
+            notes.append(f"{name}: {grey:.1%} of its mask is grey: a soft edge, where what is drawn and what is there mix")
         records = np.where(share > 0, np.maximum(1, np.round(share * WHITE)), 0).astype(np.uint8)
         found.append(Piece(records, mask_spec(piece.spec), tuple(notes)))
     if not any(piece.records.any() for piece in found):
@@ -170,7 +170,7 @@ def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Any) ->
 
 
 def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
-    """Inside the holes alone, for the rest is what was given: error, and steps at the border beside those of the true pictures."""
+    """Inside the holes alone, for the rest is what was given: error, and steps at the border by those of the true pictures."""
     from ..metrics.measure import Measure
 
     rows = held_rows(dataset, count, work.seed, USE.says.doing)
@@ -189,9 +189,7 @@ def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
 
     in_pieces(work, {work.main: np.asarray(dataset.values[rows])}, looked)
     weights = np.array([part[-1] for part in found], float)
-    error, squared, made, true = (
-        float(np.average([float(part[k]) for part in found], weights=weights)) for k in range(4)
-    )
+    error, squared, made, true = (float(np.average([float(part[k]) for part in found], weights=weights)) for k in range(4))
     return {
         "hole_error": Measure(50 * error, f"percent/mean of pixels inside holes/n={len(rows)}"),
         "hole_psnr": Measure(float(-10 * np.log10(max(squared / 4, 1e-10))), f"psnr/inside holes/n={len(rows)}"),

@@ -1,13 +1,13 @@
 """Context encoder. Pathak, Krahenbuhl, Donahue, Darrell, Efros, 2016, "Context Encoders: Feature Learning by Inpainting"
 (CVPR, arXiv 1604.07379).
 
-A network F draws what is missing of an image x from what is around it; M is 1 where it is missing. Squared error alone asks for
-the mean of all that fits, which is blurred. A discriminator that sees what is drawn in the hole, and nothing of its surroundings,
-asks for one of them (eq. 1 to 3):
+A network F draws what is missing of an image x from what is around it; M is 1 where it is missing. Squared error alone asks
+for the mean of all that fits, which is blurred. A discriminator that sees what is drawn in the hole, and nothing of what is
+around it, asks for one of them (eq. 1 to 3):
     L_rec = |M (x - F((1 - M) x))|^2;    L_adv = max_D E log D(x) + E log(1 - D(F((1 - M) x)));
     L = 0.999 L_rec + 0.001 L_adv.
-F predicts a border of what is known as well, whose error counts ten times, so that what is drawn continues what is there. Were D
-shown the surroundings, it would know the seam. Holes are made while training: the middle, blocks, or any.
+F predicts a border of what is known as well, whose error counts ten times, so that what is drawn continues what is there.
+Were D shown the surroundings, it would know the seam. Holes are made while training: the middle, blocks, or any.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@ Networks" (CVPR, arXiv 1711.07064).
 
 A generator G makes a sharp image of one that was blurred by an unknown motion; it adds what is missing to its input. It lowers
     L = -E D(G(blurred)) + 100 L_X;    L_X = |phi(sharp) - phi(G(blurred))|^2                                     (eq. 2 to 4)
-with phi the features of a frozen classifier, in the place of squared error of pixels, whose best answer is the mean of all sharp
-images that fit, and soft. D is a critic of patches under the gradient penalty of WGAN-GP; it sees the image alone, five turns to
-one of G. Blur is made while training: every record gets a random trajectory of the camera of its own, as the paper's algorithm
-draws them; or it comes as pairs. The features are those of EfficientNet-lite0, not of VGG-19.
+with phi the features of a frozen classifier, in the place of squared error of pixels, whose best answer is the mean of all
+sharp images that fit, and soft. D is a critic of patches under the gradient penalty of WGAN-GP; it sees the image alone, and
+has five turns to one of G. Blur is made while training: every record gets a random trajectory of the camera of its own, as the
+paper's algorithm draws them; or it comes as pairs. The features are those of EfficientNet-lite0, not of VGG-19.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Config:
     width: int = knob(64, "channels of the generator at full size, four times as many inside", low=1, high=1024)
     blocks: int = knob(9, "residual blocks of the generator", low=1, high=128)
     discriminator_width: int = knob(64, "channels of the critic's first layer; doubles inwards", low=1, high=1024)
-    norm: str = knob("instance", "normalisation of both networks; none: tiles of large images fit seamlessly", choices=tuple(NORMS))
+    norm: str = knob("instance", "normalisation of both networks; none: tiles of large images fit", choices=tuple(NORMS))
     blur_size: int = knob(15, "pixels that the camera moves at most; ignored for pairs", low=3, high=63)
     crop_size: int = knob(0, "side of the random piece of each record that is trained on; 0: the whole", low=0)
     flip: bool = knob(True, "mirror half of the records left to right")
@@ -78,7 +78,8 @@ ROUNDS_WANTED = 20_000  # with fewer, the small networks end up better
 
 def auto(situation: Situation) -> dict[str, Any]:
     """The paper's networks if the budget pays for enough rounds; else small ones. Squared error holds the colours in either."""
-    common = {"norm": "none", "pixel_weight": 10.0, "perceptual_weight": 1.0, "adversarial_weight": 0.01, "ema_half_life": 500.0}
+    weights = {"pixel_weight": 10.0, "perceptual_weight": 1.0, "adversarial_weight": 0.01}
+    common = {**weights, "norm": "none", "ema_half_life": 500.0}
     if situation.pays_for(WORK_PER_PIECE * 4) >= ROUNDS_WANTED:
         return {**common, "batch_size": 4}
     small = {"width": 16, "blocks": 4, "discriminator_width": 16, "critic_turns": 2, "crop_size": 64}
