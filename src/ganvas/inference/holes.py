@@ -52,8 +52,8 @@ def filled(function: Callable[[Tensor, Tensor], Tensor], record: Tensor, mask: T
 
     function: (images (B, C, h, w), holes (B, 1, h, w) of 0 and 1, where images are 0) -> images; (h, w) is `window`.
     mask: 1 where the image is missing; between 0 and 1 what was drawn and what is there are mixed in that share, and the
-    network sees neither. Where it is 0 the image stays as it is. What is drawn is moved to meet what is around the hole, without
-    a step (`membrane`).
+    network sees neither. Where it is 0 the image stays as it is. What is drawn is moved to meet what is around the hole,
+    without a step (`membrane`).
     """
     result, hole = record.clone(), (mask > 0).to(record.dtype)
     missing = hole[0, 0].cpu().numpy() > 0
