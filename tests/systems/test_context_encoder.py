@@ -151,3 +151,19 @@ def test_a_folder_trains_and_is_judged_inside_its_holes(tmp_path: Path) -> None:
     found = evaluate(tmp_path / "run", features="pixels", audit=False)
     assert {"hole_error", "hole_psnr", "hole_seam"} <= found.keys()
     assert {"input", "smooth", "untrained"} <= found["anchors"].keys()
+
+
+def test_the_mark_of_the_proof() -> None:
+    from ganvas.proofs import Row
+    from ganvas.proofs.context_encoder import STOKES, TELEA, met
+
+    def row(system: float, baseline: float, telea: float, seam: float) -> Row:
+        values = {"system": system, "baseline": baseline, TELEA: telea, STOKES: 0.6}
+        return Row(0, values, {"system": {"seam": seam}, "baseline": {"seam": 1.0}})
+
+    good = row(0.25, 0.33, 0.5, 1.1)
+    assert met([good, good])
+    assert not met([good, row(0.31, 0.33, 0.5, 1.1)]), "each seed for itself"
+    assert (
+        not met([row(0.25, 0.33, 0.2, 1.1)]) and not met([row(0.25, 0.33, 0.5, 1.4)]) and not met([row(0.25, 0.33, 0.5, 0.5)])
+    )

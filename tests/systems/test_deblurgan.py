@@ -176,3 +176,30 @@ def test_a_run_is_judged_beside_its_input(tmp_path: Path) -> None:
     train("deblurgan", tmp_path / "data.npz", out=tmp_path / "run", config=SMALL, size=24, **FAST)
     found = evaluate(tmp_path / "run", features="pixels", audit=False)
     assert {"input", "untrained"} <= found["anchors"].keys() and "psnr" in found
+
+
+def test_the_mark_of_the_proof() -> None:
+    from ganvas.proofs import Row
+    from ganvas.proofs.deblurgan import AS_IT_IS, met
+
+    def row(system: float, baseline: float, given: float, psnr: float) -> Row:
+        more = {"system": {"psnr": psnr}, "baseline": {"psnr": 30.0}}
+        return Row(0, {"system": system, "baseline": baseline, AS_IT_IS: given}, more)
+
+    good = row(0.3, 0.4, 0.5, 29.5)
+    assert met([good, good])
+    assert not met([good, row(0.41, 0.4, 0.5, 29.5)]), "each seed for itself"
+    assert not met([row(0.3, 0.4, 0.29, 29.5)]) and not met([row(0.3, 0.4, 0.5, 28.9)])
+
+
+def test_methods_that_are_told_the_motion_undo_it() -> None:
+    """The kernel is handed over the right way round: a point blurred by a hook comes back where it was."""
+    restoration = pytest.importorskip("skimage.restoration")
+    kernel = torch.zeros(1, 5, 5)
+    kernel[0, 2, 2:] = kernel[0, 2:, 4] = 1
+    kernel = kernel / kernel.sum()
+    point = torch.zeros(1, 1, 21, 21)
+    point[0, 0, 8, 11] = 1
+    soft = blurred(point, kernel)[0, 0].double().numpy()
+    found = restoration.richardson_lucy(soft, kernel[0].double().numpy()[::-1, ::-1], num_iter=30)
+    assert np.unravel_index(found.argmax(), found.shape) == (8, 11) and found.max() > 0.5

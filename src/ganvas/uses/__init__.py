@@ -305,7 +305,9 @@ def build_options(use: Use, given: Mapping[str, Any], known: Sequence[Use] = ())
             continue
         others = {other.says.doing: None for other in (*known, *table()) if name in {k.name for k in knobs(other.Options)}}
         if others:
-            raise GanvasError(f"--{name} is for {' and '.join(others)}; this run {use.does}")
+            *first, last = others
+            told = f"{', '.join(first)} and {last}" if first else last
+            raise GanvasError(f"--{name} is for {told}; this run {use.does}")
         raise GanvasError(f"unknown option '--{name}'{did_you_mean(name, own)}: to {use.verb} takes {', '.join(own) or 'none'}")
     return build_config(use.Options, values, where=use.verb)
 

@@ -135,8 +135,7 @@ class DeblurGan(System):
         share = batch.noise.uniform(len(sharp))
         penalty = interpolation_penalty(lambda images: self.critic(images).mean((1, 2, 3)), sharp, made, share)
         return {
-            "real": -self.critic(sharp).mean(),
-            "fake": self.critic(made).mean(),
+            "distance": self.critic(made).mean() - self.critic(sharp).mean(),  # minus the Wasserstein estimate
             "penalty": self.config.penalty_weight * penalty,
         }
 
