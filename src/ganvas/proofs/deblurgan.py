@@ -29,7 +29,7 @@ BLUR = 11
 MOST = 200  # pieces that are judged
 COMMON = {
     "norm": "none", "width": 16, "blocks": 4, "discriminator_width": 16, "critic_turns": 2, "crop_size": 48, "batch_size": 4,
-    "learning_rate": 5e-4, "ema_half_life": 500.0, "blur_size": BLUR,
+    "learning_rate": 1e-3, "ema_half_life": 500.0, "blur_size": BLUR,
 }  # fmt: skip
 LARGE = COMMON | {"norm": "instance", "width": 64, "blocks": 9, "discriminator_width": 64, "critic_turns": 5, "crop_size": 0}
 GAME = {"pixel_weight": 10.0, "perceptual_weight": 1.0, "adversarial_weight": 0.01}
@@ -121,7 +121,7 @@ PROOF = Proof(
         WIENER: lambda task: told_the_motion(task, WIENER),
         LUCY: lambda task: told_the_motion(task, LUCY),
     },
-    budget="1000r",
+    budget="3000r",
     quick_budget="40r",
     large_budget="30000r",
     real="natural-photos",
