@@ -4,9 +4,10 @@
     python benchmarks/equal_time.py --data ROOT --sets emoji --systems dcgan r3gan --seconds 600
     python benchmarks/equal_time.py --data ROOT --sets emoji --systems lsgan --set lsgan.width=24 --seeds 7 --out trial.json
 
-Each run has so many seconds of one core; its preset is told so, as by `ganvas train NAME --data PATH --size 64 --budget 5m`.
-Time of the processor is counted, in rounds alone, so that a busy machine changes nothing. Then 500 samples are compared with
-the held-out part by two extractors, of which neither took part in any training: kernel distance, times 1000.
+Each preset is told a budget of so many seconds, as by `ganvas train NAME --data PATH --size 64 --budget 5m`. Time is measured
+in rounds of `dcgan`: before each run the two play in turns, on one core, and what one round of the system costs in rounds of
+dcgan says how many make up the time, so that a busy machine changes nothing. Then 500 samples are compared with the held-out
+part by two extractors, of which neither took part in any training: kernel distance, times 1000.
 
 Mark, written down before the first run: at most 1.5 times the distance of `dcgan` in the mean over seeds, on each set, by the
 default extractor. What falls short of it, `ganvas train` has to say before it starts (benchmarks/stages.py). `dcgan:fcc`
@@ -44,6 +45,8 @@ SETS = ("brain-mr", "emoji", "skin-lesions/images", "chest-xray")
 SYSTEMS = ("dcgan", "r3gan", "lsgan", "wgan-gp", "stylegan2")
 BASE = "dcgan"
 SIDE, COUNT, BOUND = 64, 500, 1.5
+ROUNDS_A_SECOND = 30  # of dcgan at width 16, on an idle core
+TURNS, IN_TURN = 12, 6  # of measuring, and rounds in one
 
 
 def features_of_another(images: np.ndarray) -> np.ndarray:
@@ -72,34 +75,51 @@ def distances(made: np.ndarray, real: np.ndarray) -> dict[str, float]:
     return {"distance": round(1000 * first.value, 1), "by_another": round(1000 * second.value, 1)}
 
 
+def begun(system: str, data: Path, seed: int, seconds: float, overrides: dict[str, Any]) -> tuple[Any, Any]:
+    """(the plan of a run, its engine before the first round). system: a name, or NAME:PRESET."""
+    torch.manual_seed(seed)  # of the weights
+    name, _, preset = system.partition(":")
+    given = {"preset": preset or "auto", "budget": f"{seconds:g}s", "size": str(SIDE)}
+    given |= {"threads": 1, "device": "cpu", "seed": seed}
+    with tempfile.TemporaryDirectory() as folder:
+        made = plan(name, str(data), given, overrides, Path(folder) / "run", True, lambda text: None, None)
+    one = Processes(torch.device("cpu"))
+    return made, seated(made.made, made.dataset, made.settings, made.config.batch_size, one, seed=seed)
+
+
+def cost_of(system: str, data: Path, seed: int, seconds: float, overrides: dict[str, Any]) -> float:
+    """What a round costs in rounds of BASE as its preset would play it: the two in turns, the median over turns."""
+    if system == BASE and not overrides:
+        return 1.0
+    engines = [begun(name, data, seed, seconds, own)[1] for name, own in ((system, overrides), (BASE, {}))]
+    ratios = []
+    for _ in range(TURNS):
+        taken = []
+        for engine in engines:
+            begin = time.process_time()
+            for _ in range(IN_TURN):
+                engine.play_round()
+            engine.settle()
+            taken.append(time.process_time() - begin)
+        ratios.append(taken[0] / taken[1])
+    return statistics.median(ratios[1:])
+
+
 def run(
     system: str, data: Path, seed: int, seconds: float, overrides: dict[str, Any], picture: Path | None,
     measure: Callable[[np.ndarray, np.ndarray], dict[str, float]] = distances,
 ) -> dict[str, Any]:  # fmt: skip
-    """One system for so many seconds of the processor on one thread, and what its samples are worth by `measure`."""
+    """One system for as long as dcgan takes `seconds`, and what its samples are worth by `measure`."""
     keep_memory()
-    torch.manual_seed(seed)  # of the weights
-    with tempfile.TemporaryDirectory() as folder:
-        name, _, preset = system.partition(":")
-        given = {
-            "preset": preset or "auto",
-            "budget": f"{seconds:g}s",
-            "threads": 1,
-            "device": "cpu",
-            "seed": seed,
-            "size": str(SIDE),
-        }
-        made = plan(name, str(data), given, overrides, Path(folder) / "run", True, lambda text: None, None)
     with on_threads(1):
-        one = Processes(torch.device("cpu"))
-        engine = seated(made.made, made.dataset, made.settings, made.config.batch_size, one, seed=seed)
-        spent = 0.0
-        while spent < seconds and not engine.over:
-            engine.progress = spent / seconds
-            begin = time.process_time()
+        cost = cost_of(system, data, seed, seconds, overrides)
+        made, engine = begun(system, data, seed, seconds, overrides)
+        rounds, begin = round(seconds * ROUNDS_A_SECOND / cost), time.process_time()
+        for number in range(rounds):
+            engine.progress = number / rounds
             engine.play_round()
-            spent += time.process_time() - begin
         engine.settle()
+        spent = time.process_time() - begin
     dataset, rng = made.dataset, np.random.default_rng(0)
     real = dataset.values[np.sort(rng.permutation(dataset.heldout_indices())[:COUNT])]
     with engine.watching():
@@ -110,6 +130,7 @@ def run(
         save_picture(picture, kind.picture(images[:64], kind.screen(dataset.spec)))
     return {
         "system": system, "data": data.name, "seed": seed, "seconds": round(spent, 1), "rounds": engine.clock.round,
+        "cost": round(cost, 3),
         "samples": engine.clock.samples, "config": dataclasses.asdict(made.config), "records": len(dataset.train_indices()),
         "heldout": len(real), **measure(images, real),
     }  # fmt: skip

@@ -24,7 +24,7 @@ FLOORS: tuple[str, ...] = (
     "run",
     "evaluation memory proofs",
     "report",
-    "studies",
+    "studies studio",
     "_commands",
     "cli",
     "ganvas __main__",
@@ -143,7 +143,7 @@ def test_long_files_have_a_reason() -> None:
     assert long <= set(LONG), sorted(long - set(LONG))
 
 
-@pytest.mark.parametrize("part", ["run", "evaluation", "report", "uses", "testing", "cli.py", "_commands.py"])
+@pytest.mark.parametrize("part", ["run", "evaluation", "report", "uses", "testing", "studio", "cli.py", "_commands.py"])
 def test_kinds_are_not_known_by_name(part: str) -> None:
     """Neither as text that is compared with a kind, nor as a class of specs."""
     from ganvas.kinds import kind_names

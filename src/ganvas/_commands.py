@@ -542,9 +542,19 @@ def run_memory(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_studio(options: argparse.Namespace) -> int:
+    from .studio._command import run
+
+    return run(options)
+
+
 def run_demo(options: argparse.Namespace) -> int:
     from .run.demo import demo
 
+    if options.studio:
+        from .studio._command import watch_demo
+
+        return watch_demo(options.out, options.budget, options.json)
     result = demo(out=options.out, budget=options.budget, say=lambda text: print(text, file=sys.stderr, flush=True))
     emit(options, result, result["lines"])
     return 0 if result["stopped"] != "signal" else 128 + int(result["signal"] or 2)

@@ -30,6 +30,7 @@ from ._commands import (
     run_report,
     run_sample,
     run_show,
+    run_studio,
     run_study,
     run_systems,
     run_train,
@@ -345,6 +346,11 @@ def _build_parser(words: Sequence[str] = ()) -> _Parser:
     demo = command("demo", "train on simulated chest radiographs for 150 s and show the result", run_demo)
     demo.add_argument("--out", type=Path, help="run folder (default: runs/demo)")
     demo.add_argument("--budget", default="150s", help="how long to train (default 150s)")
+    demo.add_argument("--studio", action="store_true", help="watch it in the browser (ganvas studio)")
+
+    from .studio import _command as studio
+
+    studio.add_options(command("studio", studio.SUMMARY, run_studio))
 
     command("doctor", "what this machine has, what is missing, what speed to expect", run_doctor)
     return parser

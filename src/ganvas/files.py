@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 def held(run: Path) -> Iterator[None]:
     """Hold a run folder, so that no other process trains in it; the system lets go when the process ends, however it ends.
 
-    Raises GanvasError when another process holds it, RunError when the folder cannot be written.
+    The lock file names the process (`holder`). Raises GanvasError when another process holds it, RunError when the folder
+    cannot be written.
     """
     try:
         import fcntl
@@ -65,15 +67,43 @@ def held(run: Path) -> Iterator[None]:
     with disk_errors(run / ".lock"):
         handle = os.open(run / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise GanvasError(f"{run} is being trained by another process: wait until it ends, or stop it first") from None
-        except OSError:  # a file system without locks
-            pass
+        for patience in (0.05, 0.05, None):  # whoever asks `holder` has the lock for some microseconds
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if patience is None:
+                    told = f"{run} is being trained by another process: wait until it ends, or stop it first"
+                    raise GanvasError(told) from None
+                time.sleep(patience)
+            except OSError:  # a file system without locks
+                break
+        with contextlib.suppress(OSError):
+            os.ftruncate(handle, 0)
+            os.write(handle, str(os.getpid()).encode())
         yield
     finally:
         os.close(handle)
+
+
+def holder(run: Path) -> int | None:
+    """The number of the process that trains in a run folder; None where none does, 0 where it is not known which."""
+    try:
+        import fcntl
+
+        handle = os.open(run / ".lock", os.O_RDWR)
+    except (ImportError, OSError):
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.read(handle, 32).strip()
+        return int(text) if text.isdigit() else 0
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+    return None
 
 
 def write_json(path: Path, value: Any) -> None:

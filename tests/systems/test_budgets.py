@@ -16,7 +16,6 @@ WHY = {
     "gan": "perceptrons, whose rounds take milliseconds at any width",
     "anogan": "width 16 on a processor for every budget: wider ones were not tried",
     "cgan": "one width at every budget: others were not tried",
-    "lsgan": "one width at every budget: width 16 at three rates was tried for minutes and came no nearer to dcgan",
     "srgan": "small networks or the paper's, between which rounds decide, at a budget of its own",
 }
 """Systems of images whose preset has one width for minutes and days, and why."""

@@ -126,9 +126,28 @@ def test_skip_takes_features_or_the_input_past_the_middle() -> None:
         past = bool((generator(images).std((2, 3)) > 1e-3).all())
         assert past == (skip != "none")
     with torch.no_grad():
+        generator = Generator(3, 4, 1, "input")
         for parameter in generator.leave.parameters():
             parameter.zero_()
         torch.testing.assert_close(generator(images), 0.98 * images, rtol=1e-4, atol=1e-5)
+
+
+def test_a_change_begins_as_nothing_and_is_learnt_from_there() -> None:
+    """Black and white included, at any size; a step of the optimiser reaches all layers after the last has moved."""
+    torch.manual_seed(0)
+    generator = Generator(3, 4, 1, "change")
+    images = torch.rand(2, 3, 18, 21) * 2 - 1
+    images[:, :, :4] = 1.0
+    torch.testing.assert_close(generator(images), images)
+    optimiser = torch.optim.Adam(generator.parameters(), 1e-2)
+    errors = []
+    for _ in range(40):
+        error = (generator(images) + images).abs().mean()
+        optimiser.zero_grad()
+        error.backward()
+        optimiser.step()
+        errors.append(float(error.detach()))
+    assert errors[-1] < 0.7 * errors[0], "white is left too, towards black"
 
 
 class Shades(toys.OneField):

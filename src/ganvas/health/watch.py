@@ -19,7 +19,7 @@ from ..errors import GanvasError
 from ..kinds import kind_of
 from ..kinds.facets import Seen
 from .alarms import FINAL, HINT, Alarm
-from .losses import Finding, Losses
+from .losses import LN2, Finding, Losses
 from .quality import Quality
 from .samples import (
     APART,
@@ -271,6 +271,7 @@ class Watch:
         return {
             "t0": self.losses.t0(),
             "loss_after_t0": {player: value for player, value in after.items() if value},
+            "undecided": {player: 2 * LN2 * balance.weight for player, balance in self.losses.balances.items()},
             "alarms": [alarm.to_dict() for alarm in self.alarms],
             "best": best,
             "looks": self.quality.looks if self.quality is not None else [],

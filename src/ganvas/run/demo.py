@@ -8,19 +8,26 @@ from typing import Any
 
 from .train import train
 
+SYSTEM, DATA = "dcgan", "chest"
+
+
+def free_folder() -> Path:
+    """runs/demo, or the first of runs/demo-2 ... that does not exist."""
+    number, folder = 1, Path("runs") / "demo"
+    while folder.exists():
+        number += 1
+        folder = Path("runs") / f"demo-{number}"
+    return folder
+
 
 def demo(*, out: Path | None, budget: str, say: Callable[[str], None]) -> dict[str, Any]:
     """Train dcgan on the `chest` phantom. Returns the run's summary and the closing `lines`."""
-    folder = out
-    if folder is None:
-        number = 1
-        while (folder := Path("runs") / (f"demo-{number}" if number > 1 else "demo")).exists():
-            number += 1
+    folder = free_folder() if out is None else out
     say(
         "ganvas demo: two networks play against each other. One draws chest radiographs, the other tells them from simulated "
         "ones."
     )
-    result = train("dcgan", "chest", out=folder, budget=budget, say=say)
+    result = train(SYSTEM, DATA, out=folder, budget=budget, say=say)
     run, picture = result["run"], result["picture"]
     lines = [
         "",
@@ -36,5 +43,6 @@ def demo(*, out: Path | None, budget: str, say: Callable[[str], None]) -> dict[s
         "  ganvas data check FOLDER                         look through your own images",
         "  ganvas train dcgan --data FOLDER --budget 10m    learn from them",
         "  ganvas systems                                   what else there is",
+        "  ganvas studio                                    all of this, and lessons, in your browser",
     ]
     return {**result, "lines": lines}

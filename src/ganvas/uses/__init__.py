@@ -61,6 +61,21 @@ class NoOptions:
     """Of uses that have nothing to choose."""
 
 
+@dataclass(frozen=True)
+class Span:
+    """Numbers that may be asked for, from low to high; usual: where a slider stands that nobody moved. whole: no fractions."""
+
+    low: float
+    high: float
+    usual: float = 0.0
+    whole: bool = False
+
+
+Choices = Mapping[str, Any]
+"""What may be asked for of one run: option -> values to choose from, or, of options that are NAME=VALUE, name -> values or a
+`Span`."""
+
+
 @dataclass
 class Work:
     """What a use works with: a system in evaluation mode, the specs of its fields, and noise.
@@ -182,6 +197,7 @@ class Use:
     own, and takes it out of what was made; a field that it leaves there is written like the input. finish: writes what belongs
     to all files. judge: makes records of a data set's held-out part, to be judged; measure: measures what needs no judge. show:
     what is to be looked at of a batch of the stream. trials: options with which a run can be tried, where it needs some.
+    choices: what may be chosen for options where the run decides, for forms.
     """
 
     verb: str
@@ -211,6 +227,7 @@ class Use:
     measure: Callable[[Work, Dataset, int], dict[str, Measure]] | None = None
     show: Callable[[Work, Batch], Panel] | None = None
     trials: Callable[[Work], Sequence[Mapping[str, Any]]] | None = None
+    choices: Callable[[Work], Choices] | None = None
 
     @property
     def does(self) -> str:

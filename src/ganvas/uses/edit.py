@@ -147,6 +147,7 @@ USE = Use(
     run=run,
     tell=tell,
     trials=trials,
+    choices=lambda work: {"change": dict(work.system.attributes())},
     judge=judge,
     measure=measure,
     says=UseSays(

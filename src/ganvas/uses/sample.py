@@ -13,8 +13,8 @@ from ..capabilities import Code, Samples, TakesAttributes, TakesCodes
 from ..config import knob
 from ..errors import GanvasError, did_you_mean
 from ..kinds import kind_of
-from ..kinds.facets import Seen
-from . import ALL, Fields, Judged, Use, UseSays, Work, fields_taken
+from ..kinds.facets import Named, Seen
+from . import ALL, Fields, Judged, Span, Use, UseSays, Work, fields_taken
 from .asking import asked_by_name, attributes_asked, read_right, reader_for, shown_by
 from .judging import at_most, decoded, held_rows, only
 
@@ -247,6 +247,23 @@ def trials(work: Work) -> list[dict[str, Any]]:
     return [{}, *codes, *({"attributes": (f"{name}={value}",)} for name, value in values)]
 
 
+def choices(work: Work) -> dict[str, Any]:
+    """Classes, codes, attributes and properties, as far as the run has them."""
+    found: dict[str, Any] = {}
+    if work.spec.classes and getattr(work.system, "classes", 0):
+        found["label"] = tuple(work.spec.classes)
+    spans = {name: (code, ends_of(code)) for name, code in codes_known(work).items()}
+    if spans:
+        found["code"] = {name: Span(*ends, usual=ends[0], whole=bool(code.values)) for name, (code, ends) in spans.items()}
+    if known := attributes_known(work):
+        found["attributes"] = known
+    kind = kind_of(work.spec.kind)
+    if isinstance(kind, Named):
+        names = kind.properties(kind.blank(work.spec, 2, np.random.default_rng(0)), work.spec)
+        found["move"] = {name: Span(-3.0, 3.0) for name in names}
+    return found
+
+
 def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options) -> Judged:
     """Samples: of classes as the training data has them, with fields that must be given as held-out records have them; of a
     system that learns one class, against it."""
@@ -306,6 +323,7 @@ USE = Use(
     run=run,
     tell=tell,
     trials=trials,
+    choices=choices,
     judge=judge,
     measure=measure,
     says=UseSays(

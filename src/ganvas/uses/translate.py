@@ -52,6 +52,12 @@ def target_of(work: Work, to: str | None) -> int | None:
     return known[to]
 
 
+def choices(work: Work) -> dict[str, Any]:
+    """The classes to translate to, where there are several."""
+    known = tuple(classes_of(work)) if len(work.fields) == 1 else ()
+    return {"to": known} if len(known) > 1 else {}
+
+
 def run(work: Work, given: Fields, options: Options) -> Fields:
     images, more = first_of(given)
     return {work.main: work.system.translate(images, target_of(work, options.to), work.noise, **more)}
@@ -154,6 +160,7 @@ USE = Use(
     Options=Options,
     order=20,
     run=run,
+    choices=choices,
     tell=tell,
     judge=judge,
     show=show,

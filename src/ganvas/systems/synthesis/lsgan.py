@@ -63,7 +63,6 @@ def auto(situation: Situation) -> dict[str, Any]:
         "width": affordable_width(situation),
         "batch_size": 16 if situation.device == "cpu" else 32,
         "augment": ("color", "translation", "cutout") if situation.records < 20_000 else (),
-        "learning_rate": 2e-4,
         "generator_last": "nearest",
     }
 
@@ -77,6 +76,7 @@ PRESETS: dict[str, Any] = {
 
 class LsGan(System):
     Config = Config
+    mixed_is_safe = True
     couples_batch = "BatchNorm (images): micro-batches and processes normalise over their own share"
 
     def __init__(self, spec: Any, config: Any) -> None:

@@ -55,7 +55,10 @@ class Config:
     second: str = knob("", "class called B; empty: the data's two classes in their order")
     width: int = knob(64, "channels of the widest feature maps at full resolution; four times as many inside", low=1, high=1024)
     blocks: int = knob(0, "residual blocks of a generator; 0: 6, and 9 from 256 pixels on", low=0, high=32)
-    skip: str = knob("none", "what goes past the middle: features of the first layer, or the input as well", choices=SKIPS)
+    skip: str = knob(
+        "none", "what goes past the middle: features of the first layer; the input as well; change: it begins as the input",
+        choices=SKIPS,
+    )  # fmt: skip
     upsampling: str = knob(
         "transposed", "how sizes are doubled; `resized` before a convolution leaves no chequers", choices=UPSAMPLINGS
     )
@@ -78,13 +81,14 @@ IMAGES_WANTED = {16: 0, 24: 40_000, 32: 100_000, 48: 300_000, 64: 500_000}  # wi
 
 
 def auto(situation: Situation) -> dict[str, Any]:
-    """Detail goes past the middle, so that minutes give a result; the width is the largest that the budget can pay for."""
+    """Translations begin as their inputs, so that minutes leave alone what they cannot change well; the width is the largest
+    that the budget can pay for."""
     spec = situation.spec
     pixels = spec.height * spec.width / 32**2
     width = widest(situation, IMAGES_WANTED, lambda width: WORK_PER_IMAGE * width**2 * pixels)
     quick = width < 32
     return {
-        "width": width, "blocks": 4 if quick else 0, "skip": "features", "upsampling": "resized", "ema_half_life": 500.0,
+        "width": width, "blocks": 4 if quick else 0, "skip": "change", "upsampling": "resized", "ema_half_life": 500.0,
         "learning_rate": 5e-4 if quick else 2e-4,
     }  # fmt: skip
 
@@ -107,7 +111,8 @@ class Generator(nn.Module):
     """Images (B, C, H, W) in [-1, 1] -> the same, of the other domain: two downsamplings, residual blocks, two upsamplings.
 
     skip: with `features` the last layer gets the features of the first beside those of the upsamplings; with `input`, what it
-    makes is a change to the input as well. Sides that four does not divide are continued by reflection, and cut off again.
+    makes is a change to the input as well; with `change` one that is nothing at first, and is cut off at black and white. Sides
+    that four does not divide are continued by reflection, and cut off again.
     """
 
     def __init__(self, channels: int, width: int, blocks: int, skip: str = SKIPS[0], upsampling: str = UPSAMPLINGS[0]) -> None:

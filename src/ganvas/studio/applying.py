@@ -1,0 +1,128 @@
+"""A trained run put to use from a page: what it offers, files that are uploaded, results. The desk does the work (`work`)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+
+from ..errors import GanvasError
+from . import lines, work
+from .asking import Studio, given, mapping, text
+
+LARGEST_UPLOAD = 200 << 20  # bytes of one file
+MOST_PIXELS = 64_000_000  # of a picture from the browser
+MOST_UPLOADS = 2 << 30  # bytes of all that lie there
+
+
+async def uses(studio: Studio, request: Request) -> Any:
+    folder = studio.places.run(request.query_params.get("name", ""))
+    found = await studio.desk.call(work.describe_uses, str(folder), request.query_params.get("checkpoint") or None)
+    return {**found, "folder": studio.places.told(folder)}
+
+
+async def looks_at(studio: Studio, request: Request) -> Any:
+    """What the discriminator of a run looks at."""
+    folder, place = studio.places.run(request.query_params.get("name", "")), studio.places.made()
+    found = await studio.desk.call(work.looks_at, str(folder), str(place))
+    return {"sides": found, "made": place.name}
+
+
+async def upload(studio: Studio, request: Request) -> Any:
+    """A file from the browser, its bytes as the body."""
+    held = sum(path.stat().st_size for path in studio.places.own("uploads").rglob("*") if path.is_file())
+    if held > MOST_UPLOADS:
+        where = studio.places.told(studio.places.own("uploads"))
+        raise GanvasError(f"the uploads take more than {MOST_UPLOADS >> 30} GB: empty {where}")
+    place = studio.places.upload(request.query_params.get("name", "file"))
+    size = 0
+    try:
+        with place.open("wb") as handle:
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > LARGEST_UPLOAD:
+                    raise GanvasError(f"the file is larger than {LARGEST_UPLOAD >> 20} MB: use the command line for it")
+                handle.write(chunk)
+        if not size:
+            raise GanvasError("the file is empty")
+        await asyncio.to_thread(_check_pixels, place)
+    except BaseException:
+        place.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            place.parent.rmdir()
+        raise
+    return {"id": place.parent.name, "name": place.name, "bytes": size}
+
+
+def _check_pixels(path: Path) -> None:
+    """A picture of few bytes may hold pixels that fill the memory; its head tells. Raises GanvasError."""
+    import warnings
+
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                pixels = image.width * image.height * getattr(image, "n_frames", 1)
+    except Exception:  # no picture, or a broken one: whoever reads it says so
+        return
+    if pixels > MOST_PIXELS:
+        raise GanvasError(f"the picture has {pixels:,} pixels, and at most {MOST_PIXELS:,} are taken: cut or shrink it")
+
+
+async def upload_shown(studio: Studio, request: Request) -> Any:
+    """How a run sees a file that was uploaded."""
+    values = await given(request)
+    path = studio.places.uploaded(text(values, "upload"))
+    folder = str(studio.places.run(text(values, "run")))
+    place = studio.places.made()
+    place.mkdir()
+    found = await studio.desk.call(work.upload_shown, folder, text(values, "field"), str(path), str(place))
+    return {**found, "made": place.name}
+
+
+async def use(studio: Studio, request: Request) -> Any:
+    """Put a run to use."""
+    values = await given(request)
+    name, verb = text(values, "run"), text(values, "verb")
+    folder = studio.places.run(name)
+    inputs = [str(studio.places.uploaded(str(number))) for number in values.get("inputs") or []]
+    fields: dict[str, str] = {}
+    for key, one in mapping(values, "fields").items():
+        if isinstance(one, dict) and one.get("upload"):
+            fields[key] = str(studio.places.uploaded(str(one["upload"])))
+        elif isinstance(one, dict) and lines.given(one.get("words")):
+            words = str(one["words"])
+            if Path(words).expanduser().exists():  # words must not become a way to read files
+                raise GanvasError(f"{key}: '{words}' is the name of a file; say it in other words")
+            fields[key] = words
+    options = {key: value for key, value in mapping(values, "options").items() if lines.given(value)}
+    config = {key: value for key, value in mapping(values, "config").items() if lines.given(value)}
+    if isinstance(options.get("count"), int | float) and options["count"] > 10_000:
+        raise GanvasError("a page makes at most 10,000 at once: use the command that is shown")
+    seed, which = int(values.get("seed") or 0), values.get("checkpoint") or None
+    place = studio.places.made()
+    made = await studio.desk.call(
+        work.put_to_use, str(folder), verb, str(place), inputs, options, fields, seed, which, config
+    )  # fmt: skip
+    line = _use_line(studio, folder, made["verb"], inputs, options, fields, seed, which, config)
+    keep = ("count", "inputs", "done", "verb", "notes", "failed", "shown", "before")
+    return {**{key: made[key] for key in keep if key in made}, "made": place.name, "line": line}
+
+
+def _use_line(
+    studio: Studio, folder: Path, verb: str, inputs: list[str], options: dict[str, Any], fields: dict[str, str], seed: int,
+    which: str | None, config: dict[str, Any],
+) -> str:  # fmt: skip
+    words = ["apply", studio.places.told(folder), *(Path(path).name for path in inputs)]
+    words = ["sample", *words[1:], "--as", verb] if not inputs else [*words, "--as", verb]
+    words += [part for key, value in fields.items() for part in ("--with", f"{key}={Path(value).name}")]
+    words += lines.options(options)
+    words += ["--seed", str(seed)] if seed else []
+    words += ["--checkpoint", which] if which else []
+    words += [part for key, value in config.items() for part in ("--set", f"{key}={lines.plain(value)}")]
+    return lines.told([*words, "--out", "FOLDER"])

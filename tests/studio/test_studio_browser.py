@@ -1,0 +1,352 @@
+"""The pages in a real browser: what four people would do, from the first click to a file they keep.
+
+Headless Chromium driven by Playwright; skipped, with the reason, where there is none. Nothing outside 127.0.0.1 is asked for,
+no message appears in the console, and axe finds nothing serious on any page.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import signal
+import time
+import wave
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
+if CHROMIUM is None:
+    pytest.skip("there is no Chromium on this machine", allow_module_level=True)
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+PATIENCE = 90_000  # milliseconds that a page may take on a busy machine
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
+    """Runs that draw points, enlarge images, translate painted maps; and one whose name looks like a script."""
+    from ganvas.run.train import train
+
+    folder = tmp_path_factory.mktemp("studio") / "runs"
+    shutil.copytree(trained, folder / "sine")
+    shutil.copytree(trained, folder / "<img src=x onerror=alert(1)>")
+    train(
+        "srgan", "chest", out=folder / "larger", budget="2r", size=32, phantom_count=30, quiet=True, evaluations=0,
+        config={"width": 4, "blocks": 1, "batch_size": 2},
+    )  # fmt: skip
+    data = folder.parent / "data" / "streets"
+    _pairs(data)
+    train(
+        "spade", str(data), out=folder / "streets", budget="2r", size="32x32", quiet=True, evaluations=0,
+        config={"width": 4, "batch_size": 2},
+    )  # fmt: skip
+    return folder
+
+
+def _pairs(folder: Path) -> None:
+    """Photographs and maps of three classes."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for part in ("photo", "map"):
+        (folder / part).mkdir(parents=True)
+    colours = [70, 130, 180, 128, 64, 128, 107, 142, 35]
+    for number in range(12):
+        labels = np.zeros((32, 32), np.uint8)
+        labels[rng.integers(8, 24) :] = 1
+        labels[:, : rng.integers(2, 12)] = 2
+        image = Image.fromarray(labels, "P")
+        image.putpalette(colours)
+        image.save(folder / "map" / f"{number}.png")
+        photo = np.array(colours, np.uint8).reshape(3, 3)[labels].astype(int) + rng.integers(-20, 20, (32, 32, 3))
+        Image.fromarray(photo.clip(0, 255).astype(np.uint8)).save(folder / "photo" / f"{number}.png")
+    (folder / "map" / "classes.csv").write_text("value,class\n0,sky\n1,road\n2,tree\n")
+
+
+@pytest.fixture(scope="module")
+def server(runs: Path) -> Iterator[Any]:
+    from studio_server import end, serve
+
+    made = serve(runs, runs.parent / "data")
+    yield made
+    end(made)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        made = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def page(browser: Any, server: Any) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    made = context.new_page()
+    made.set_default_timeout(PATIENCE)
+    said: list[str] = []
+    made.on(
+        "console",
+        lambda message: said.append(f"{message.type}: {message.text}") if message.type in ("error", "warning") else None,
+    )
+    made.on("pageerror", lambda error: said.append(f"error: {error}"))
+    made.on("dialog", lambda dialog: (said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    made.on("request", lambda request: said.append(f"elsewhere: {request.url}") if _elsewhere(request.url, server) else None)
+    made.goto(server.address)
+    made.wait_for_selector("[data-page=home][data-ready]")
+    made.said = said
+    yield made
+    context.close()
+    # What the studio refuses is told on the page; the browser writes it down as well.
+    assert [line for line in said if "status of 400" not in line] == []
+
+
+def _elsewhere(url: str, server: Any) -> bool:
+    return not url.startswith((server.base, "data:", "blob:", "about:"))
+
+
+def go(page: Any, server: Any, address: str) -> None:
+    page.goto(f"{server.base}/#/{address}")
+    page.wait_for_selector(f"[data-page={address.split('?')[0]}][data-ready]")
+
+
+def until(true: Any, seconds: float = 90.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.2)
+
+
+def test_a_run_is_started_watched_paused_resumed_and_forked(page: Any, server: Any) -> None:
+    """Home to training in three clicks; samples change; a reload, and a studio that is killed, lose nothing."""
+    page.click("article:has-text('New points') >> text=Try with built-in data")
+    page.wait_for_selector("[data-page=make][data-ready]")
+    page.wait_for_selector("code:has-text('--data patterns')")
+    page.fill("#data", "patterns:sine") if page.is_visible("#data") else None
+    page.click("#start")
+    page.wait_for_selector("[data-page=run][data-ready]")
+    page.wait_for_selector(".tag.running")
+    page.wait_for_selector("img.sample[data-round]")
+    first = page.get_attribute("img.sample", "data-round")
+    page.wait_for_selector(".numbers b")
+    until(lambda: int(page.inner_text(".numbers b").replace(",", "")) > 0)
+    page.reload()
+    page.wait_for_selector("[data-page=run][data-ready]")
+    page.wait_for_selector("canvas")  # curves
+    until(lambda: page.get_attribute("img.sample", "data-round") not in (None, first))
+    page.click("text=Pause")
+    page.wait_for_selector(".tag.paused")
+    page.click("button:has-text('Resume')")
+    page.wait_for_selector(".tag.running")
+    name = page.inner_text("h1")
+    page.click("text=Stop")
+    page.wait_for_selector(".tag.stopped, .tag.paused")
+    page.click("text=Fork with other settings")
+    page.wait_for_selector("[data-page=make][data-ready]")
+    page.wait_for_selector(f"h1:has-text('Fork of {name}')")
+    page.click("text=start from its weights")
+    page.wait_for_selector("code:has-text('--init-from')")
+
+
+def test_a_studio_that_is_killed_is_opened_again(browser: Any, runs: Path, tmp_path: Path, trained: Path) -> None:
+    from studio_server import end, serve
+
+    from ganvas.files import holder
+
+    first = serve(tmp_path / "runs", runs.parent / "data")
+    second = None
+    page = browser.new_context().new_page()
+    page.set_default_timeout(PATIENCE)
+    try:
+        page.goto(first.address)
+        page.wait_for_selector("[data-ready]")
+        page.goto(f"{first.base}/#/make?data=patterns:sine&budget=90s&system=gan")
+        page.wait_for_selector("code:has-text('train gan --data patterns:sine')")
+        page.click("#start")
+        page.wait_for_selector("img.sample[data-round]")
+        (name,) = [path.name for path in (tmp_path / "runs").iterdir() if not path.name.startswith(".")]
+        os.kill(first.process.pid, signal.SIGKILL)
+        first.process.wait()
+        assert holder(tmp_path / "runs" / name)
+        second = serve(tmp_path / "runs", runs.parent / "data")
+        page.goto(second.address)
+        page.wait_for_selector("[data-ready]")
+        page.goto(f"{second.base}/#/run?name={name}")
+        page.wait_for_selector(".tag.running")
+        before = int(page.inner_text(".numbers b").replace(",", ""))
+        until(lambda: int(page.inner_text(".numbers b").replace(",", "")) > before)
+    finally:
+        page.context.close()
+        end(first)
+        if second is not None:
+            end(second)
+
+
+def test_a_pattern_is_drawn_and_learnt(page: Any, server: Any) -> None:
+    """Ten states a second, or as many as a busy machine can; the error of a curve drawn with the mouse falls."""
+    go(page, server, "lesson")
+    page.wait_for_selector("canvas.wave[data-ready]")
+    box = page.query_selector("canvas.wave").bounding_box()
+    at = lambda x, y: (box["x"] + x * box["width"], box["y"] + y * box["height"])  # noqa: E731
+    page.mouse.move(*at(0.2, 0.7))
+    page.mouse.down()
+    for step in range(30):
+        page.mouse.move(*at(0.2 + step * 0.02, 0.7 - 0.4 * np.sin(step / 10)))
+    page.mouse.up()
+    page.wait_for_selector("canvas.wave[data-pattern=drawn]")
+    error = lambda: float(page.get_attribute("canvas.wave", "data-error") or 9)  # noqa: E731
+    until(lambda: int(page.get_attribute("canvas.wave", "data-round") or 0) > 3)
+    first = error()
+    states = int(page.get_attribute("canvas.wave", "data-states"))
+    began = time.monotonic()
+    time.sleep(4)
+    rate = (int(page.get_attribute("canvas.wave", "data-states")) - states) / (time.monotonic() - began)
+    assert rate > 3, rate
+    until(lambda: error() < 0.5 * first, 120)
+    page.click("#play")
+    page.wait_for_selector("#play:has-text('Play')")
+    page.fill("[aria-label='Formula in x']", "x**3")
+    page.click("text=Learn it")
+    page.wait_for_selector("canvas.wave[data-pattern=formula]")
+
+
+def test_a_map_is_painted_and_translated(page: Any, server: Any) -> None:
+    go(page, server, "use?name=streets")
+    canvas = page.wait_for_selector(".paint canvas")
+    page.click(".palette button:has-text('road')")
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + 10, box["y"] + box["height"] * 0.8)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 10, box["y"] + box["height"] * 0.8, steps=10)
+    page.mouse.up()
+    page.click("button.main[data-verb=translate]")
+    page.wait_for_selector(".compare")
+    page.keyboard.press("Tab")
+    page.focus("input[aria-label^='Slide between']")
+    page.keyboard.press("ArrowRight")
+    with page.expect_download() as kept:
+        page.click("text=Download all (zip)")
+    names = zipfile.ZipFile(kept.value.path()).namelist()
+    assert "painted.png" in names
+
+
+def test_files_are_given_deep_medical_and_broken(page: Any, server: Any, tmp_path: Path) -> None:
+    import tifffile
+
+    from ganvas.data.phantoms._files import write_phantom
+
+    deep = tmp_path / "deep.tif"
+    tifffile.imwrite(deep, np.random.default_rng(0).integers(0, 65535, (24, 40), dtype=np.uint16))
+    write_phantom("chest", 1, tmp_path / "dicom", seed=1, size=32, depth=16, format="dicom")
+    film = next((tmp_path / "dicom").rglob("*.dcm"))
+    broken, sound = tmp_path / "<b>broken<b>.png", tmp_path / "beep.wav"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\nno picture")
+    with wave.open(str(sound), "wb") as handle:
+        handle.setparams((1, 2, 8000, 0, "NONE", ""))
+        handle.writeframes(b"\0\1" * 4000)
+    go(page, server, "use?name=larger")
+    given = page.wait_for_selector("input[type=file]")
+    given.set_input_files([str(deep)])
+    page.wait_for_selector(".thumb")
+    given.set_input_files([str(film)])
+    page.wait_for_selector(".thumb >> nth=1")
+    for odd in (broken, sound):
+        given.set_input_files([str(odd)])
+        page.wait_for_selector(f".toast.bad:has-text('{odd.name}')")
+    page.click("button.main[data-verb=restore]")
+    page.wait_for_selector(".compare >> nth=1")
+    assert page.query_selector("b:has-text('broken')") is None  # a name is text
+
+
+def test_samples_are_drawn_and_kept(page: Any, server: Any) -> None:
+    go(page, server, "use?name=sine")
+    page.click("button.main[data-verb=sample]")
+    page.wait_for_selector("text=Download all (zip)")
+    with page.expect_download() as kept:
+        page.click("text=Download all (zip)")
+    assert "samples.csv" in zipfile.ZipFile(io.BytesIO(Path(kept.value.path()).read_bytes())).namelist()
+
+
+def test_names_that_look_like_scripts_are_names(page: Any, server: Any) -> None:
+    name = "<img src=x onerror=alert(1)>"
+    go(page, server, "runs")
+    page.wait_for_selector(f"a.name:text-is('{name}')")
+    page.click(f"a.name:text-is('{name}')")
+    page.wait_for_selector("[data-page=run][data-ready]")
+    assert page.inner_text("h1") == name
+    go(page, server, "home")
+    assert page.query_selector("img[src=x]") is None
+
+
+def test_the_use_page_of_every_system_opens(page: Any, server: Any) -> None:
+    """Of each registered system, on each kind of data: from its description alone, without a run."""
+    from test_studio_uses import CASES, described
+
+    told: dict[str, Any] = {}
+    page.route("**/api/uses?*", lambda route: route.fulfill(json=told))
+    for name, kind in CASES:
+        told = {**described(name, kind)[0], "notes": [], "folder": f"runs/{name}", "which": "last", "checkpoints": ["last"]}
+        go(page, server, f"use?name={name}")
+        offered = [use["verb"] for use in told["uses"]]
+        assert page.inner_text("h1") == f"Use {name}"
+        for verb in offered:
+            if len(offered) > 1:
+                page.click(f".segment button[data-verb={verb}]")
+            assert page.is_enabled(f"button.main[data-verb={verb}]"), f"{name}: {verb}"
+        go(page, server, "settings")
+
+
+def test_every_page_is_quick_and_axe_finds_nothing_serious(page: Any, server: Any) -> None:
+    axe_module = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
+    axe = axe_module.Axe()
+    page.context.close()
+    context = page.context.browser.new_context(
+        viewport={"width": 1280, "height": 900}, bypass_csp=True
+    )  # axe is put into the page
+    other = context.new_page()
+    other.set_default_timeout(PATIENCE)
+    other.goto(server.address)
+    other.wait_for_selector("[data-ready]")
+    found: dict[str, list[str]] = {}
+    addresses = [
+        "home",
+        "make?data=chest",
+        "runs",
+        "run?name=sine",
+        "use?name=sine",
+        "use?name=streets",
+        "trust?name=sine",
+        "compare?names=sine|larger",
+        "lessons",
+        "lesson",
+        "settings",
+    ]
+    for scheme in ("light", "dark"):
+        other.emulate_media(color_scheme=scheme)
+        for address in addresses:
+            go(other, server, address)
+            time.sleep(0.5)
+            told = axe.run(other).response["violations"]
+            serious = [
+                f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in told if one["impact"] in ("serious", "critical")
+            ]
+            if serious:
+                found[f"{scheme} {address}"] = serious
+    context.close()
+    assert found == {}
+
+
+def test_it_works_by_keyboard(page: Any, server: Any) -> None:
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.className") == "skip"
+    go(page, server, "runs")
+    page.focus("nav a[data-page=lessons]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-page=lessons][data-ready]")
