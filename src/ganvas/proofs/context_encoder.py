@@ -126,7 +126,8 @@ def met(rows: Sequence[Row]) -> bool:
 
 PROOF = Proof(
     claim=(
-        "the adversarial term fills holes with what looks like the insides of real pictures, where squared error gives a mean"
+        "the adversarial term fills holes with what looks like the insides of real pictures, "
+        "where squared error gives their mean"
     ),
     baseline="the same network with squared error alone, at equal rounds",
     metric="kernel distance of what is drawn in the holes of held-out pictures to what is there (lower is better)",
