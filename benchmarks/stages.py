@@ -45,6 +45,7 @@ PHANTOM = "chest"
 # (system, kind, data, samples that were seen, seconds, stage, page): what a page says was seen after that many; no stage: none.
 PAGES: tuple[tuple[str, str, str, int, float, str, str], ...] = (
     ("wavegan", "sound", "spoken-digits", 126 * 80, 230.0, "outlines", "wavegan"),  # the course of loudness, and colour
+    ("specgan", "sound", "drums", 300 * 16, 66.0, "outlines", "specgan"),  # strokes that begin, decay and differ
     ("gan-cls", "image", "captioned-stamps", 2_400 * 32, 240.0, "outlines", "gan-cls"),
     ("cyclegan", "image", "brain", 8_000, 180.0, "outlines", "cyclegan"),  # the contrast, not its lesions
     ("deblurgan", "image", "natural-photos", 200 * 4, 21.4, "", "deblurgan"),  # nothing was sharper yet

@@ -216,7 +216,7 @@ REFUSED: dict[str, tuple[Callable[[], list[str]], tuple[str, ...]]] = {
     "CSV with NaN": (file("p.csv", POINTS + "\nnan,1"), ("p.csv", "line 22|NaN|nan")),
     "empty CSV": (file("p.csv", ""), ("p.csv", "empty|no points|no rows")),
     "all points the same": (file("p.csv", "x,y\n" + "1,1\n" * 9), ("the same", "nothing to learn")),
-    "image system on points": (file("p.csv", POINTS, "dcgan"), ("dcgan learns from image data", "p.csv holds points")),
+    "image system on points": (file("p.csv", POINTS, "stylegan2"), ("stylegan2 learns from image data", "p.csv holds points")),
     "labels for a missing file": (labels(lambda t: t + "\nghost.png,a"), ("labels.csv", "ghost.png", "not in")),
     "labels that lack a file": (labels(lambda t: t.rsplit("\n", 1)[0]), ("labels.csv", "011.png", "add the lines")),
     "labels with a misspelt column": (

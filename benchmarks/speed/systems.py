@@ -65,6 +65,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "context-encoder-64": ("context-encoder", ImageSpec(3, 64, 64), {}),
     "deblurgan-96": ("deblurgan", ImageSpec(3, 96, 96), {}),
     "anogan-64": ("anogan", ImageSpec(1, 64, 64, classes=("normal", "other")), {}),
+    "specgan-16384": ("specgan", SoundSpec(16384, 16000, classes=("a", "b")), {}),
     "wavegan-4096": ("wavegan", SoundSpec(4096, 8000), {}),
     "wavegan-16384": ("wavegan", SoundSpec(16384, 16000), {}),
     "mad-gan-60": ("mad-gan", SeriesSpec(60, tuple("abcdefgh"), (0.0,) * 8, (1.0,) * 8), {}),

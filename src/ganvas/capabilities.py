@@ -60,7 +60,8 @@ class TakesCodes(Protocol):
 class TakesAttributes(Protocol):
     """Makes records that show named attributes as they are asked for. Systems that do offer `Samples` as well, with a further
     keyword: `sample(..., shown: Tensor | None = None)`, (count, attributes) int64, the index of every attribute's value; None
-    draws them from what was learnt."""
+    draws them from what was learnt. A system that itself draws what nobody asked for says so (`leaves_open = True`): it is
+    given -1 there, and None where nothing was asked for at all."""
 
     described: str
     """The field whose columns are the attributes."""

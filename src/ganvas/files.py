@@ -56,8 +56,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 def held(run: Path) -> Iterator[None]:
     """Hold a run folder, so that no other process trains in it; the system lets go when the process ends, however it ends.
 
-    The lock file names the process (`holder`). Raises GanvasError when another process holds it, RunError when the folder
-    cannot be written.
+    Raises GanvasError when another process holds it, RunError when the folder cannot be written.
     """
     try:
         import fcntl
@@ -78,12 +77,15 @@ def held(run: Path) -> Iterator[None]:
                 time.sleep(patience)
             except OSError:  # a file system without locks
                 break
-        with contextlib.suppress(OSError):
-            os.ftruncate(handle, 0)
-            os.write(handle, str(os.getpid()).encode())
         yield
     finally:
         os.close(handle)
+
+
+def sign(run: Path) -> None:
+    """Write into the lock file of a folder that this process holds which one it is (`holder`)."""
+    with contextlib.suppress(OSError):
+        (run / ".lock").write_text(str(os.getpid()))
 
 
 def holder(run: Path) -> int | None:

@@ -142,7 +142,9 @@ class Feed:
     (CycleGAN); with one name it is that class alone (AnoGAN's normal records). told: name in the batch -> name of `of`;
     under it stand the classes (B,) int64 of the records dealt there. second: names that are dealt from another record of the
     same group (the same person in another pose); records that are alone in their group are not dealt. labelled: only records
-    with a label, which those of a class called `unlabelled` have not. options: of the kind's own stream (the length of a walk).
+    with a label, which those of a class called `unlabelled` have not. balanced: records are drawn by the values that they
+    show, rare ones far more often than they come; under `asked` stands the number of the value that each was drawn by
+    (`facets.Balanced`). options: of the kind's own stream (the length of a walk).
     """
 
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -150,6 +152,7 @@ class Feed:
     told: Mapping[str, str] = field(default_factory=dict)
     second: tuple[str, ...] = ()
     labelled: bool = False
+    balanced: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

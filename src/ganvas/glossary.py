@@ -15,6 +15,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "patch_depth": ("n_layers_d", "n_layers"),
     "scales": ("num_d",),
     "feature_weight": ("lambda_feat",),
+    "gumbel_temperature": ("tau",),
     "embedding_size": ("embed_dim", "emb_dim", "embedding_dim"),
     "upsampling": ("upsample", "upsample_mode", "doubling"),
     "learning_rate": ("lr", "rate", "alpha"),

@@ -173,7 +173,7 @@ def test_other_kinds_are_checked_as_they_would_be_trained_on(tmp_path: Path) -> 
         check(tmp_path)
     report = check(tmp_path, channels=1, rate=4000, size=128, fit="patches")
     assert report.records == 4 * 4 and "128 samples at 4000 Hz, mono" in said(report)
-    assert report.train == [f"ganvas train wavegan --data {tmp_path} --size 128 --channels 1 --rate 4000 --fit patches"]
+    assert report.train == [f"ganvas train specgan --data {tmp_path} --size 128 --channels 1 --rate 4000 --fit patches"]
 
 
 def test_a_table_is_what_it_is_said_to_be_and_pictures_take_no_settings(tmp_path: Path) -> None:

@@ -142,8 +142,9 @@ def test_measures_against_known_answers(tmp_path: Path) -> None:
     data = opened(tmp_path, lines(200))
     side = (data.values, data.spec)
     same = KIND.measures(side, side, side, 0)
-    assert set(same) == {"wasserstein", "total_variation", "correlation"}
-    assert all(measure.value == pytest.approx(0, abs=1e-9) for measure in same.values())
+    assert set(same) == {"wasserstein", "total_variation", "correlation", "detection", "usefulness"}
+    assert all(same[key].value == pytest.approx(0, abs=1e-9) for key in ("wasserstein", "total_variation", "correlation"))
+    assert same["detection"].value < 0.5, "each row is on both sides: trees that saw it on one are misled"
     shifted = data.values.copy()
     shifted[:, 4] += 3 * data.spec.scale[4]
     moved = KIND.measures((shifted, data.spec), side, side, 0)["wasserstein"]

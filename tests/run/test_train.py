@@ -348,7 +348,7 @@ def test_starting_from_another_run(trained: Path, copied: Path, tmp_path: Path) 
         ({"data": np.full((9, 4, 4), np.nan, np.float32)}, "NaN or infinity"),
         ({"data": np.zeros((9, 2), np.float32)}, "all points are the same"),
         (
-            {"data": np.random.default_rng(0).normal(size=(9, 2)), "system": "dcgan"},
+            {"data": np.random.default_rng(0).normal(size=(9, 2)), "system": "dcgan", "config": {"width": 4}},
             "dcgan learns from image data, .* holds points",
         ),
         ({"data": "absent/folder"}, "no such file or folder"),

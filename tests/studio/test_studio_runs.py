@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ganvas.files import held, holder
+from ganvas.files import held, holder, sign
 from ganvas.studio import jobs as queue
 from ganvas.studio.jobs import Jobs
 from ganvas.studio.places import Places
@@ -94,6 +94,8 @@ def test_a_held_run_is_training_and_names_its_process(places: Places) -> None:
     runs = Runs(places, Jobs(places))
     assert holder(run) is None
     with held(run):
+        assert holder(run) is not None
+        sign(run)
         assert holder(run) == os.getpid()
         assert runs.row("sine")["state"] == "running"
     assert holder(run) is None and runs.row("sine")["state"] == "done"

@@ -17,7 +17,8 @@ from ..batches import Batch, Noise
 from ..errors import GanvasError, RunError
 from ..game import Feed
 from ..kinds import encode, kind_of
-from ..kinds.facets import Streams
+from ..kinds.facets import Balanced, Streams
+from .balancing import ASKED, Lots
 from .classes import is_unlabelled
 from .dataset import Dataset
 
@@ -95,7 +96,24 @@ class DatasetStream:
             self.orders = {tuple(self.names): _Order(self._indices(None), seed, groups)}
         if not all(len(order.indices) for order in self.orders.values()):
             raise GanvasError(f"{dataset.source}: no group has two records, as pairs need: name groups in groups.csv")
+        self.lots = self._lots()
         self.configure()
+
+    def _lots(self) -> Lots | None:
+        """Where records are drawn by their values: how. Data in which nothing has values to choose from is dealt as ever."""
+        kind = kind_of(self.dataset.spec.kind)
+        if not self.feed.balanced or not isinstance(kind, Balanced):
+            return None
+        rows = next(iter(self.orders.values())).indices
+        states = kind.states(np.asarray(self.dataset.values[rows]), self.dataset.spec)
+        return Lots(states, rows, self.seed) if states.shape[1] else None
+
+    def _by_lot(self, position: int, batch: int, own: slice, noise: Noise) -> Batch:
+        assert self.lots is not None
+        rows, asked = self.lots.drawn(position, batch, own)
+        fields = fields_of(self.dataset, self.names, dict.fromkeys(self.names, rows), noise)
+        fields[ASKED] = torch.from_numpy(asked).to(noise.generator.device, non_blocking=True)
+        return Batch(noise, fields, labels_of(self.dataset, rows, noise))
 
     def _indices(self, only: Only) -> np.ndarray:
         indices = _dealt(self.dataset, self.feed, only)
@@ -131,6 +149,10 @@ class DatasetStream:
         share = self.batch_size // noise.world
         start = self.position + noise.rank * share
         self.position += self.batch_size
+        if self.lots is not None:
+            return self._by_lot(
+                start - noise.rank * share, self.batch_size, slice(noise.rank * share, (noise.rank + 1) * share), noise
+            )
         fields: dict[str, Tensor] = {}
         labels: Tensor | None = None
         for names, order in self.orders.items():
@@ -149,6 +171,8 @@ class DatasetStream:
 
     def example(self, count: int, noise: Noise) -> Batch:
         """The first `count` training records (again from the first, if there are fewer), which are not counted."""
+        if self.lots is not None:
+            return self._by_lot(0, count, slice(None), noise)
         rows = {name: np.resize(order.indices, count) for names, order in self.orders.items() for name in names}
         labels = None if len(self.orders) > 1 else labels_of(self.dataset, next(iter(rows.values())), noise)
         fields = fields_of(self.dataset, self.names, rows, noise) | _told_classes(self.dataset, self.feed, rows, noise)

@@ -64,6 +64,15 @@ class Lends(Protocol):
 
 
 @runtime_checkable
+class Claims(Protocol):
+    """Has suffixes of other kinds, and knows by a look inside that files are meant for it where nobody says what they are."""
+
+    def claims(self, files: Sequence[Path]) -> bool:
+        """Whether these files are surely of this kind."""
+        ...
+
+
+@runtime_checkable
 class Beside(Protocol):
     """Reads further files that say what its records mean; when these change, records are made anew."""
 
@@ -201,6 +210,15 @@ class Streams(Protocol):
 
     def stream(self, dataset: Dataset, batch_size: int, seed: int, world: int, options: Mapping[str, Any]) -> Any:
         """The training stream. options: of the system's `Feed`."""
+        ...
+
+
+@runtime_checkable
+class Balanced(Protocol):
+    """Has records that choose between values, rare ones among them, and can be dealt by these (`game.Feed.balanced`)."""
+
+    def states(self, values: np.ndarray, spec: Any) -> np.ndarray:
+        """(N, choices) int32: the value that records (N, ...) in file units show of each choice, numbered throughout."""
         ...
 
 

@@ -163,12 +163,12 @@ def judged(task: Task, dataset: Dataset, clips: np.ndarray, facts: dict[str, Any
         "shares": dict(zip(dataset.spec.classes, [round(float(s), 4) for s in shares], strict=True)),
         "class_kl": float(min(covered["kl"].more["observed"], 99.0)),  # infinity is no JSON
         "judge_on_heldout": float((judge(dataset.values[held]).argmax(1) == dataset.labels[held]).mean()),
-        "log_mel_kid": _distance(dataset, clips),
+        "log_mel_kid": log_mel_distance(dataset, clips),
     }
-    return Outcome(score.value, score.protocol, more | facts, _tiles(clips, dataset.spec.rate))
+    return Outcome(score.value, score.protocol, more | facts, tiles(clips, dataset.spec.rate))
 
 
-def _distance(dataset: Dataset, clips: np.ndarray) -> float:
+def log_mel_distance(dataset: Dataset, clips: np.ndarray) -> float:
     """Kernel distance to the held-out clips, of the features that `evaluate` takes."""
     from ganvas.kinds import kind_of
     from ganvas.metrics import kernel_distance
@@ -183,7 +183,7 @@ def _distance(dataset: Dataset, clips: np.ndarray) -> float:
     return float(kernel_distance(extractor.features(made), extractor.features(held), **given).value)
 
 
-def _tiles(clips: np.ndarray, rate: int) -> np.ndarray:
+def tiles(clips: np.ndarray, rate: int) -> np.ndarray:
     """For the picture: 36 spectrograms (N, H, W, 1) uint8, low tones below, from all over the clips: real ones lie by class."""
     chosen = clips[np.linspace(0, len(clips) - 1, min(36, len(clips))).astype(np.int64)]
     shades = np.clip((spectrograms(chosen, rate) + 1) * 127.5, 0, 255).astype(np.uint8)

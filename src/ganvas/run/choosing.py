@@ -79,17 +79,23 @@ def _kind_of(source: Source) -> str:
     from ..data.finding import files_of, is_plain, possible, recognise
     from ..data.phantoms import is_phantom
     from ..kinds import kind_of
+    from ..kinds.facets import Claims
 
     usual = recognise(source)
     if is_phantom(source.text):
         return usual
+    learnt = {kind for card in catalogue().values() if not card.fields for kind in card.data}
+    with contextlib.suppress(DataError):
+        for kind in possible(source.path):
+            able = kind_of(kind)
+            if kind in learnt and isinstance(able, Claims) and able.claims(files_of(source, able).files):
+                return kind
     with contextlib.suppress(DataError):
         named = source.path.is_dir() or source.path.name.lower().endswith(kind_of(usual).suffixes)
         if named and is_plain(source) and files_of(source, kind_of(usual)).files:
             return usual
     counts: dict[str, int] = {}
     refused: DataError | None = None
-    learnt = {kind for card in catalogue().values() if not card.fields for kind in card.data}
     for kind in dict.fromkeys((usual, *(kind for kind in possible(source.path) if kind in learnt))):
         try:
             counts[kind] = len(open_data(source, kinds=(kind,), progress=False))

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..config import build_config
 from ..errors import GanvasError, RunError
-from ..files import disk_errors, held, write_json
+from ..files import disk_errors, held, sign, write_json
 from ..presets import Situation
 from ..registry import Card, find, load_system
 from ..specs import spec_to_dict
@@ -112,6 +112,7 @@ def _train(
         folder, keep = planned.folder, planned.dataset
         del planned  # its weights are not those of the run
         holding.enter_context(held(folder))
+    sign(folder)
     record = read_run(folder)
     from ..parallel import Gone, launch
 

@@ -153,15 +153,19 @@ def attributes_of(work: Work, count: int, words: Sequence[str] = ()) -> np.ndarr
     """What samples are to show (count, attributes) int64, indices of values; None for a system without attributes.
 
     What is not asked for is drawn from records that were learnt from: from those that show what is asked for, where there are
-    any, so that things stand together as they do there. The first are the same whatever the count. Raises GanvasError as
-    `attributes_wanted`.
+    any, so that things stand together as they do there; to a system that draws it itself it is left. The first are the same
+    whatever the count. Raises GanvasError as `attributes_wanted`.
     """
     asked, known = attributes_wanted(work, words), attributes_known(work)
     if not known:
         return None
-    rows = work.system.learnt_rows().cpu().numpy()
     places = {name: place for place, name in enumerate(known)}
     told = {places[name]: known[name].index(value) for name, value in asked.items()}
+    if getattr(work.system, "leaves_open", False):
+        open_ = np.full((count, len(known)), -1, np.int64)
+        open_[:, list(told)] = list(told.values())
+        return open_ if told else None
+    rows = work.system.learnt_rows().cpu().numpy()
     fit = np.all([rows[:, place] == value for place, value in told.items()], 0) if told else np.ones(len(rows), bool)
     pool = rows[fit] if fit.any() else rows
     numbers = np.random.default_rng([work.seed, 0xA77]).uniform(size=(count, 1 + len(known)))
@@ -210,7 +214,9 @@ def run(work: Work, given: Fields, options: Options) -> Fields:
     if codes is not None:
         fields["codes"] = beside["codes"] = torch.from_numpy(codes).to(work.dtype)
     if shown is not None:
-        fields["shown"] = beside["shown"] = torch.from_numpy(shown)
+        fields["shown"] = torch.from_numpy(shown)
+        if work.system.described != work.main:  # else each record says it itself
+            beside["shown"] = fields["shown"]
     return {work.main: drawn(work, options.count, labels, move, fields), **beside}
 
 

@@ -164,6 +164,13 @@ _CATALOGUE = {
             count=600,
         ),
         Phantom(
+            "patients",
+            "table",
+            "rows of a made-up clinic: numbers of several modes, a rare group, gaps, dates, an answer that two columns decide",
+            (),
+            _Lazy("patients"),
+        ),
+        Phantom(
             "words",
             "sound",
             "four made-up words (0.5 s at 4000 Hz), buzzing voices with gliding formants",

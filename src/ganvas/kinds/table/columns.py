@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +12,16 @@ import numpy as np
 from ...errors import DataError
 from ...store.cells import MISSING, MISSING_AMONG_NUMBERS, NUMERAL
 from ...store.listing import natural, some
-from .spec import BINARY, CLASS, NUMBER, TableSpec
+from .spec import BINARY, CLASS, DATE, NUMBER, TableSpec
 
 FEW = 8  # different whole numbers up to which a column counts as classes
 MOST_CATEGORIES = 200
 MOST_DECIMALS = 6
+ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+OTHER_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b")
+ID_NAME = re.compile(r"(.*[_\s.-])?(id|ids|uuid|guid|key|record|mrn|ssn)|.*[a-z]I[Dd]", re.IGNORECASE)
+LONGEST_WORD = 40  # letters of a value; more are a sentence
+FEWEST_IDS = 20  # different cells from which a column that never repeats may be one of ids
 
 
 @dataclass
@@ -35,6 +41,8 @@ def typed(name: str, cells: list[str], source: object) -> Typed:
     if not there:
         raise DataError(f"{source}: column '{name}' is empty: remove it")
     counts = Counter(there)
+    if all(ISO_DATE.fullmatch(cell) for cell in counts):
+        return Typed(NUMBER, (), _days(name, cells, source), DATE)
     numerals = all(NUMERAL.fullmatch(cell) for cell in counts)
     if not numerals and (words := [cell for cell in counts if cell.lower() in MISSING_AMONG_NUMBERS]):
         others = [cell for cell in counts if cell not in words]
@@ -58,6 +66,10 @@ def typed(name: str, cells: list[str], source: object) -> Typed:
         counts = Counter(cell for cell in cells if cell not in MISSING)
     if len(counts) > MOST_CATEGORIES or (len(counts) > 20 and len(counts) > len(there) / 2):
         odd = next((cell for cell in counts if not NUMERAL.fullmatch(cell)), "")
+        if OTHER_DATE.match(odd):
+            raise DataError(
+                f"{source}: column '{name}' seems to hold dates (as '{odd[:30]}'): write them as 2024-03-31, without an hour"
+            )
         raise DataError(
             f"{source}: column '{name}' has {len(counts)} different texts (as '{odd[:30]}'): neither numbers nor classes "
             f"(at most {MOST_CATEGORIES}): remove the column or group its values"
@@ -66,6 +78,47 @@ def typed(name: str, cells: list[str], source: object) -> Typed:
     index = {category: float(k) for k, category in enumerate(categories)}
     values = np.array([index.get(cell, np.nan) for cell in cells], np.float32)
     return Typed(BINARY if len(categories) == 2 else CLASS, categories, values)
+
+
+def is_table(columns: dict[str, list[str]], beside: tuple[str, ...]) -> bool:
+    """Whether columns are surely rows of a table, and neither points, series in time nor texts: three or more beside those that
+    tell of a row, none a time, and one of them words that come again or two of them few whole numbers."""
+    own = {name: cells for name, cells in columns.items() if name.lower() not in beside}
+    if len(own) < 3 or any(word in name.lower() for name in own for word in ("time", "second", "step")):
+        return False
+    words = whole = 0
+    for cells in own.values():
+        there = {cell for cell in cells if cell not in MISSING}
+        if not 2 <= len(there) <= min(MOST_CATEGORIES, len(cells) / 4):
+            continue
+        if not any(NUMERAL.fullmatch(cell) for cell in there):
+            words += max(map(len, there)) <= LONGEST_WORD
+        else:
+            whole += len(there) <= FEW and all(cell.lstrip("-").isdigit() for cell in there)
+    return words > 0 or whole > 1
+
+
+def tells_apart(name: str, cells: list[str]) -> bool:
+    """Whether a column does nothing but tell rows apart, so that what is learnt of it could only be copied.
+
+    It never repeats, and is either words without spaces or whole numbers under a name that ids have.
+    """
+    there = [cell for cell in cells if cell not in MISSING]
+    if len(there) < FEWEST_IDS or len(set(there)) < len(there):
+        return False
+    if all(NUMERAL.fullmatch(cell) for cell in there):
+        return bool(ID_NAME.fullmatch(name)) and all(float(cell).is_integer() for cell in there)
+    return not any(" " in cell or OTHER_DATE.match(cell) for cell in there)
+
+
+def _days(name: str, cells: list[str], source: object) -> np.ndarray:
+    """Days since 1970-01-01 (N,) float32, NaN where a date is missing."""
+    try:
+        dates = np.array(["NaT" if cell in MISSING else cell for cell in cells], "datetime64[D]")
+    except ValueError:
+        raise DataError(f"{source}: column '{name}' holds a day that no calendar has: correct it (2024-03-31)") from None
+    days: np.ndarray = np.where(np.isnat(dates), np.nan, dates.astype(np.int64)).astype(np.float32)
+    return days
 
 
 def _decimals(counts: Counter[str]) -> int:
@@ -113,6 +166,9 @@ def told(columns: dict[str, Typed], cells: dict[str, list[str]]) -> list[str]:
     few = [name for name in few if len(columns[name].categories) > 2]
     if few:
         notes.append(f"whole numbers of at most {FEW} values count as classes: {some(few, 8)}")
+    dates = [name for name, own in columns.items() if own.decimals == DATE]
+    if dates:
+        notes.append(f"dates, as days: {some(dates, 8)}")
     gaps = {name: int(np.isnan(own.values).sum()) for name, own in columns.items()}
     words = sorted({cell for own in cells.values() for cell in own if cell in MISSING and cell})
     if any(gaps.values()):

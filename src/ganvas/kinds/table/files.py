@@ -12,7 +12,7 @@ import numpy as np
 
 from ...errors import DataError, GanvasError, MissingExtra
 from ...store.cells import read_cells
-from .spec import NUMBER, TableSpec
+from .spec import DATE, NUMBER, TableSpec
 
 SYNTHETIC = "SYNTHETIC: made by a generative model, not a real record"
 
@@ -54,6 +54,10 @@ def cells_of(records: np.ndarray, spec: TableSpec) -> dict[str, list[str]]:
         column = records[:, k]
         if type_ == NUMBER:
             places = spec.decimals[k]
+            if places == DATE:
+                whole = np.where(np.isnan(column), 0, column).round().astype(np.int64).astype("datetime64[D]")
+                found[name] = ["" if np.isnan(v) else str(day) for v, day in zip(column, whole, strict=True)]
+                continue
             found[name] = ["" if np.isnan(v) else f"{v:.{places}f}" if places >= 0 else f"{v:.9g}" for v in column]
         else:
             found[name] = ["" if np.isnan(v) else own[int(v)] for v in column]
@@ -75,7 +79,7 @@ def encoded(records: np.ndarray, spec: TableSpec, format: str, mark: str) -> byt
         raise GanvasError(f"tables are not written as {format}: choose csv, parquet or npz")
     columns: dict[str, Any] = {}
     for k, name in enumerate(spec.names):
-        number = spec.types[k] == NUMBER
+        number = spec.types[k] == NUMBER and spec.decimals[k] != DATE
         columns[name] = records[:, k].astype(np.float32) if number else np.array(cells[name], dtype=np.str_)
     if format == "npz":
         if "note" in columns:
@@ -90,7 +94,7 @@ def encoded(records: np.ndarray, spec: TableSpec, format: str, mark: str) -> byt
     arrays = {
         name: pyarrow.array(
             [None if cell == "" else value for cell, value in zip(cells[name], column.tolist(), strict=True)],
-            type=pyarrow.float32() if spec.types[k] == NUMBER else pyarrow.string(),
+            type=pyarrow.float32() if column.dtype.kind == "f" else pyarrow.string(),
         )
         for k, (name, column) in enumerate(columns.items())
     }

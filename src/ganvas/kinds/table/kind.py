@@ -6,7 +6,7 @@ Tensors are (N, D): see `TableSpec.parts`. Not for series in time, nor for texts
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,7 @@ class TableKind(Kind):
         noun="rows",
         features="columns",
         limit="Rows follow what columns had in common in the data: they tell of no person; rare combinations may be missing.",
-        phantom="",
+        phantom="patients",
         shown=1_000,
         usual=1_000,
         threads=1,
@@ -54,6 +54,14 @@ class TableKind(Kind):
     )
 
     # Reading
+
+    def claims(self, own: Sequence[Path]) -> bool:
+        """See `columns.is_table`, of the first of the files; see `facets.Claims`."""
+        paths = [path for path in own if path.suffix.lower() in self.suffixes]
+        try:
+            return bool(paths) and typing_of.is_table(files.read_columns(paths[0])[0], tuple(BESIDE))
+        except DataError:
+            return False
 
     def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:
         """See `Kind.fill`. Several files must have the same columns; `label`, `group` and `split` are not part of a row.
@@ -137,6 +145,12 @@ class TableKind(Kind):
 
         if not cells:
             raise DataError(f"{source}: no columns beside label, group and split: nothing to learn")
+        apart = [name for name, own in cells.items() if typing_of.tells_apart(name, own)]
+        if len(apart) == len(cells):
+            raise DataError(f"{source}: column '{apart[0]}' tells rows apart and nothing else: nothing to learn")
+        if apart:
+            notes.append(f"left out, because they only tell rows apart (ids): {some(apart, 8)}")
+            cells = {name: own for name, own in cells.items() if name not in apart}
         columns = {name: typing_of.typed(name, own, source) for name, own in cells.items()}
         notes += typing_of.told(columns, cells)
         records = np.stack([own.values for own in columns.values()], 1)
@@ -149,12 +163,31 @@ class TableKind(Kind):
         sides = np.array([-1 if side is None else int(side) for side in held], np.int8)
         conclude(writer, spec, numbers, _groups(records, groups), sides if (sides >= 0).any() else None, notes)
 
-    learnt = ("centre", "scale")
+    learnt = ("centre", "scale", "modes", "bounds", "order", "shares")
 
     def learn(self, spec: TableSpec, values: np.ndarray, rows: np.ndarray) -> tuple[TableSpec, str]:
-        """Mean and standard deviation of numbers; see `facets.Learns`. Types and categories are those of all rows."""
-        centre, scale = typing_of.scale_of(list(np.asarray(values[rows]).T), spec.types)
-        return replace(spec, centre=centre, scale=scale), ""
+        """Scale, modes, bounds and order of numbers, shares of values; see `facets.Learns`. Types and categories are those of
+        all rows."""
+        from . import learning
+
+        own = np.asarray(values[rows])
+        centre, scale = typing_of.scale_of(list(own.T), spec.types)
+        scaled = replace(spec, centre=centre, scale=scale)
+        return replace(
+            scaled, modes=learning.modes_of(own, scaled), bounds=learning.bounds_of(own, spec),
+            order=learning.order_of(own, spec), shares=learning.shares_of(self.states(own, spec), spec),
+        ), ""  # fmt: skip
+
+    def states(self, values: np.ndarray, spec: TableSpec) -> np.ndarray:
+        """(N, choices): see `spec.states`; see `facets.Balanced`."""
+        found = np.zeros((len(values), len(spec.states)), np.int32)
+        for place, state in enumerate(spec.states):
+            column = np.asarray(values[:, state.column])
+            gone = np.isnan(column)
+            found[:, place] = state.start + np.where(
+                gone, state.width - 1, 0 if spec.types[state.column] == NUMBER else np.where(gone, 0, column)
+            )
+        return found
 
     # To and from the game
 
@@ -204,7 +237,7 @@ class TableKind(Kind):
                 found[:, k] = own[:, 0] >= 0.5
             else:
                 numbers = own[:, 0] * spec.scale[k] + spec.centre[k]
-                found[:, k] = numbers if spec.decimals[k] < 0 else np.round(numbers, spec.decimals[k])
+                found[:, k] = _rounded(numbers, spec.decimals[k])
         return found.astype(np.float32) + np.float32(0)  # no -0
 
     # Writing
@@ -300,10 +333,18 @@ class TableKind(Kind):
         for k, type_ in enumerate(spec.types):
             if type_ == NUMBER:
                 numbers = spec.centre[k] + spec.scale[k] * (np.zeros(count) if rng is None else rng.normal(size=count))
-                made[:, k] = numbers if spec.decimals[k] < 0 else np.round(numbers, spec.decimals[k])
+                made[:, k] = _rounded(numbers, spec.decimals[k])
             elif rng is not None:
                 made[:, k] = rng.integers(0, len(spec.categories[k]), count)
         return made
+
+
+def _rounded(numbers: np.ndarray, decimals: int) -> np.ndarray:
+    """Numbers with their decimals; dates as whole days."""
+    if decimals == -1:
+        return numbers
+    rounded: np.ndarray = np.round(numbers, max(0, decimals))
+    return rounded
 
 
 def _groups(records: np.ndarray, groups: list[str | None]) -> np.ndarray:

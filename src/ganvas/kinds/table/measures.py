@@ -9,6 +9,7 @@ import numpy as np
 
 from ...metrics.measure import Measure
 from ..facets import Pairs, Side
+from . import judging
 from .spec import NUMBER, TableSpec
 
 
@@ -18,7 +19,7 @@ def measures(made: Side, train: Side, heldout: Side, tensor: Callable[[np.ndarra
     wasserstein: of each number, the 1-Wasserstein distance in standard deviations of the training data, the mean over columns.
     total_variation: half the summed differences of shares, of binary values and classes, a missing value being one more of them
     (of numbers, too, that may be missing). correlation: the mean absolute difference of the correlations between all places of
-    the tensors. `more` has each column's own.
+    the tensors. `more` has each column's own. detection, usefulness: see `judging`.
     """
     spec: TableSpec = train[1]
     sides = {name: np.asarray(side[0]) for name, side in (("made", made), ("train", train), ("heldout", heldout))}
@@ -52,7 +53,7 @@ def measures(made: Side, train: Side, heldout: Side, tensor: Callable[[np.ndarra
         gaps = {name: correlation_difference(tensors[name], tensors["heldout"]) for name in ("made", "train")}
         protocol = f"correlations/mean absolute difference of pairs of places/{sizes}"
         found["correlation"] = Measure(gaps["made"], protocol, more={"real": gaps["train"]})
-    return found
+    return found | judging.measures(sides["made"], sides["train"], sides["heldout"], spec)
 
 
 def paired(made: np.ndarray, true: np.ndarray, spec: TableSpec) -> Pairs:

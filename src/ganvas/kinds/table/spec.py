@@ -5,7 +5,9 @@ Not for where the data lies or how much of it there is; that is `ganvas.data.Dat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from ...specs import ADDED
 
 NUMBER, BINARY, CLASS = "number", "binary", "class"
 
@@ -21,6 +23,20 @@ class Part:
     width: int
 
 
+DATE = -2
+"""Decimals of a number that is a date: days since 1970-01-01."""
+
+
+@dataclass(frozen=True)
+class State:
+    """A choice that each row makes of `width` values, numbered from `start` on throughout the table: a binary value or a class
+    (a gap is its last value), and of a number that may be missing whether it is (0 there, 1 missing). column: its place."""
+
+    column: int
+    start: int
+    width: int
+
+
 @dataclass(frozen=True)
 class TableSpec:
     """Rows of named columns.
@@ -28,7 +44,11 @@ class TableSpec:
     names: of the columns. types: `number`, `binary` or `class`. categories: the texts of each column's values by index, none of
     numbers; a missing value is none of them. centre, scale: mean and standard deviation of each number in file units,
     (x - centre) / scale is about [-1, 1]; 0 and 1 of other columns. missing: whether values of the column may be missing.
-    decimals: that numbers are written with; -1: as many as they have.
+    decimals: that numbers are written with; -1: as many as they have; -2 (`DATE`): days, written as dates.
+
+    Learnt like the scale: modes: (weight, mean, standard deviation) of the Gaussians that a number is mixed of, in the units of
+    a tensor. bounds: (least, greatest) of each number in file units. order: pairs of columns of which the first is never above
+    the second. shares: of the values of `states`. All are empty where nothing was learnt.
     """
 
     names: tuple[str, ...]
@@ -40,9 +60,16 @@ class TableSpec:
     decimals: tuple[int, ...]
     classes: tuple[str, ...] = ()
     kind: str = "table"
+    modes: tuple[tuple[tuple[float, float, float], ...], ...] = field(default=(), metadata=ADDED)
+    bounds: tuple[tuple[float, float], ...] = field(default=(), metadata=ADDED)
+    order: tuple[tuple[int, int], ...] = field(default=(), metadata=ADDED)
+    shares: tuple[float, ...] = field(default=(), metadata=ADDED)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "categories", tuple(tuple(own) for own in self.categories))  # JSON has lists only
+    def __post_init__(self) -> None:  # JSON has lists only
+        for name in ("categories", "bounds", "order"):
+            object.__setattr__(self, name, tuple(tuple(own) for own in getattr(self, name)))
+        object.__setattr__(self, "modes", tuple(tuple(tuple(mode) for mode in own) for own in self.modes))
+        object.__setattr__(self, "shares", tuple(self.shares))
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -57,6 +84,18 @@ class TableSpec:
             if gaps and type_ != CLASS:
                 found.append(Part(name, "missing", at, 1))
                 at += 1
+        return tuple(found)
+
+    @property
+    def states(self) -> tuple[State, ...]:
+        """The choices of two values or more, in the order of the columns."""
+        found: list[State] = []
+        at = 0
+        for column, (type_, own, gaps) in enumerate(zip(self.types, self.categories, self.missing, strict=True)):
+            width = (2 if gaps else 0) if type_ == NUMBER else len(own) + gaps
+            if width > 1:
+                found.append(State(column, at, width))
+                at += width
         return tuple(found)
 
     @property

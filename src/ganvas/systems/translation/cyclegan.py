@@ -130,7 +130,8 @@ class Generator(nn.Module):
         (self.leave,) = convolution(width if skip == "none" else 2 * width, channels, 7, padding_mode="reflect")
         self.apply(initialise)
         if skip == "change":
-            nn.init.zeros_(self.leave.weight)
+            for parameter in self.leave.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[2:]
