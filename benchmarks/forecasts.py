@@ -47,7 +47,7 @@ MB = 2**20
 # Phantoms, and folders and files that proofs draw for themselves (`DRAWN`).
 DATA = {
     "acgan": "chest", "anime": "faces", "anogan": "brain:t1", "biggan": "chest", "cgan": "chest", "cogan": "brain",
-    "ctgan": "patients",
+    "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest",
     "cyclegan": "brain", "dcgan": "chest", "dtn": "digits", "fastgan": "chest", "gan": "patterns", "gan-3d": "solids",
     "gan-cls": "captions", "gon": "chest", "infogan": "chest", "latent-gan-3d": "solids", "lsgan": "chest",
     "mad-gan": "sensors", "netgan": "communities", "pix2pix": "walls", "pix2pixhd": "streets", "pixeldtgan": "figures",
@@ -57,6 +57,8 @@ DATA = {
 }  # fmt: skip
 MORE = {
     "anogan": {"heldout": "0.2"}, "cogan": {"size": "32"}, "cyclegan": {"size": "32"}, "srgan": {"size": "64"},
+    "context-encoder": {"size": "32"},
+    "deblurgan": {"size": "64"},
 }  # fmt: skip
 WIDTHS = (8, 32)
 WHOLE = 128  # pixels of a side of what is worked on at once by uses that take records of any size

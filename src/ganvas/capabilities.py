@@ -128,6 +128,35 @@ class Restores(Protocol):
 
 
 @runtime_checkable
+class Deblurs(Protocol):
+    """Gives back what motion has blurred, without knowing the motion. Sides are multiples of `multiple`."""
+
+    multiple: int
+
+    def blur(self, images: Tensor, noise: Noise) -> Tensor:
+        """What `deblur` is to undo, done to whole images (B, C, H, W), as in training."""
+        ...
+
+    def deblur(self, images: Tensor, noise: Noise) -> Tensor:
+        """(B, C, H, W) -> the same shape. Large images come in tiles, so what is far away must not matter."""
+        ...
+
+
+@runtime_checkable
+class Inpaints(Protocol):
+    """Draws what is missing of an image, from what is around it."""
+
+    def hole(self, images: Tensor, noise: Noise) -> Tensor:
+        """What `fill` is to fill, as in training: of images (B, C, H, W) it is (B, 1, H, W), 1 where they are missing."""
+        ...
+
+    def fill(self, images: Tensor, holes: Tensor, noise: Noise) -> Tensor:
+        """Images of the size of training, of which nothing counts where holes (B, 1, H, W) are 1 -> images (B, C, H, W), with
+        the whole drawn anew; what was known is put back by who calls it. Larger images come in windows, one by one."""
+        ...
+
+
+@runtime_checkable
 class Classifies(Protocol):
     """Says of which class a record is. class_names: classes of the data, in the order of its answers."""
 

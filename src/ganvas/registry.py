@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 BROUGHT = ("CARD", "KIND", "KINDS", "USE", "USES")
 """Names at the top of a file by which it brings a system, kinds of data, uses."""
-CARD_KEYS = {"title", "authors", "year", "paper", "data", "summary", "aliases", "example", "options", "suits"}
+CARD_KEYS = {"title", "authors", "year", "paper", "data", "summary", "aliases", "example", "options", "suits", "pairs"}
 
 SUITS = {
     "anything": "all data of that kind",
@@ -63,6 +63,7 @@ class Card:
     summary: str = ""
     data: tuple[str, ...] = ("image",)
     fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    pairs: dict[str, tuple[str, ...]] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
     suits: dict[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
@@ -138,12 +139,17 @@ def read_card(path: Path, module: str = "") -> Card:
         raise GanvasError(f"{path}: has no CARD = {{...}}; see CONTRIBUTING.md, 'Adding a system'")
     known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in CARD_KEYS}
     if isinstance(known.get("data"), dict):
-        fields = {name: (kinds,) if isinstance(kinds, str) else tuple(kinds) for name, kinds in known["data"].items()}
+        fields = _kinds_of(known["data"])
         known |= {"fields": fields, "data": next(iter(fields.values()))}
+    known["pairs"] = _kinds_of(known.get("pairs", {}))
     extra = {k: v for k, v in values.items() if k not in CARD_KEYS}
     name = path.stem.replace("_", "-")
     doc, brings = ast.get_docstring(tree) or "", _brings(tree)
     return Card(name, path.parent.name, path, doc=doc, module=module, extra=extra, brings=brings, **known)
+
+
+def _kinds_of(fields: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {name: (kinds,) if isinstance(kinds, str) else tuple(kinds) for name, kinds in fields.items()}
 
 
 def _parsed(path: Path, to_card: bool = False) -> ast.Module:

@@ -12,7 +12,7 @@ from . import layouts
 from .layouts import WORDS, Column, Rows
 from .pairing import refuse_swapped
 
-__all__ = ["WORDS", "Column", "Rows", "find_rows", "parse_fields"]
+__all__ = ["WORDS", "Column", "Rows", "find_rows", "holds_pairs", "parse_fields"]
 
 
 def parse_fields(text: str | None) -> dict[str, str]:
@@ -56,6 +56,15 @@ def find_rows(
         if not by_hand:  # who names them by hand means it
             refuse_swapped(source, found.columns, wanted)
     return found
+
+
+def holds_pairs(source: Source, wanted: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether a folder has sub-folders that are called as all these fields, or by the words for them: others are classes."""
+    if not source.path.is_dir():
+        return False
+    there = {layouts.plain(path.name) for path in source.path.iterdir() if path.is_dir()}
+    words = [next((own for own in WORDS if name in own), (name,)) for name in wanted]
+    return all(there & {layouts.plain(word) for word in own} for own in words)
 
 
 def _layout(wanted: Mapping[str, tuple[str, ...]] | None) -> str:

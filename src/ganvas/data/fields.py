@@ -21,7 +21,7 @@ from ..kinds.facets import Columned, Gridded, Spelled
 from ..registry import Card, catalogue, suited
 from ..store.cache import Cache
 from ..store.listing import Source, some
-from .columns import WORDS, Column, Rows, find_rows
+from .columns import WORDS, Column, Rows, find_rows, holds_pairs
 from .finding import files_of
 
 LOOKED_AT = 200  # rows that are decoded to say what a field is
@@ -159,9 +159,9 @@ def _able(source: Source, by_hand: dict[str, str], found: Found) -> list[list[Ca
     most first: a table beside pairs leads nobody away from the pairs."""
     able: dict[int, list[Card]] = {}
     for card in catalogue().values():
-        if card.fields:
+        if fields := card.fields or (card.pairs if card.pairs and holds_pairs(source, card.pairs) else {}):
             try:
-                columns = find_rows(source, card.fields, by_hand).columns.values()
+                columns = find_rows(source, fields, by_hand).columns.values()
             except DataError:
                 continue
             if all(_serves(card, column.name, found) for column in columns):

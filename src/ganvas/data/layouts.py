@@ -32,6 +32,8 @@ WORDS: tuple[tuple[str, ...], ...] = (
     ("caption", "text", "description", "prompt", "sentence"),
     ("attributes", "attribute", "tags", "tag"),
     ("garment", "product", "outfit", "clothes", "clothing"),
+    ("sharp",),
+    ("blurred", "blur", "blurry"),
 )
 """Words under which people keep the same thing: a field is looked for under its own name, then under these."""
 

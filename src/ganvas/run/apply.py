@@ -17,7 +17,7 @@ from ..errors import DataError, GanvasError
 from ..kinds import Kind, decode, encode, format_named, kind_of
 from ..kinds.facets import Deep, Piece, Reads, WritesLike
 from ..store.listing import counted, natural, results_among, some
-from ..uses import Use, Work, build_options, drawing, fields_given, fields_taken, find_use, uses_of
+from ..uses import Given, Use, Work, build_options, drawing, fields_given, fields_taken, find_use, uses_of
 from ..uses.desk import Desk
 from ..uses.tiling import takes_one_size
 from ..version import __version__
@@ -219,6 +219,9 @@ class _Job:
         assert isinstance(self.kind, Reads)
         pieces = list(self.kind.read(file.path, self.spec, self.settings))
         beside = {name: field.of(file.name) for name, field in self.given.items()}
+        if self.use.complete is not None:
+            whole = self.use.complete(file.known, Given(pieces, beside))
+            pieces, beside = whole.pieces, whole.beside
         for piece in (*pieces, *(piece for own in beside.values() for piece in own)):
             for note in piece.notes:
                 self.desk.note(note)
@@ -246,7 +249,8 @@ class _Job:
         made: list[Piece] = []
         for place, piece in enumerate(pieces):
             chosen = {name: own[place if len(own) > 1 else 0] for name, own in beside.items()}
-            made.append(self.worked(piece, chosen, file.path, lambda share: advance(share / len(pieces))))
+            result = self.worked(piece, chosen, file.path, lambda share: advance(share / len(pieces)))
+            made.append(result if self.use.mend is None else self.use.mend(piece, result, chosen))
         self.write(file, made)
 
     def worked(self, piece: Piece, beside: Mapping[str, Piece], path: Path, advance: Callable[[float], None]) -> Piece:

@@ -11,7 +11,7 @@ from ..config import knobs
 from ..errors import DataError, GanvasError, did_you_mean
 from ..kinds import kind_of
 from ..kinds.facets import Piece, Reads, Worded
-from ..uses import Use, Work, fields_taken
+from ..uses import Use, Work, fields_taken, spec_given
 
 
 def stem(name: str) -> str:
@@ -85,10 +85,11 @@ def given_fields(use: Use, work: Work, given: Mapping[str, str], settings: Mappi
         if name not in more:
             known = f"takes {', '.join(more)}" if more else "takes no further field"
             raise GanvasError(f"--{name}: {work.name} {known} to {use.verb}{did_you_mean(name, list(more))}")
-    lacking = [name for name, must in more.items() if must and name not in given]
+    found = set(use.brings) if use.complete is not None else set()  # in the files themselves, perhaps
+    lacking = [name for name, must in more.items() if must and name not in given and name not in found]
     if lacking:
         raise GanvasError(f"{work.name} needs a {lacking[0]} to {use.verb}: add  --with {lacking[0]}=FILE")
-    return {name: GivenField(name, str(text), work.fields[name], settings) for name, text in given.items()}
+    return {name: GivenField(name, str(text), spec_given(use, work, name), settings) for name, text in given.items()}
 
 
 def sorted_out(use: Use, work: Work, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -107,7 +107,7 @@ def _card(path: Path, name: str, file: Any) -> Card:
 
 def given_spec(card: Card, fields: Mapping[str, Any]) -> Any:
     """What a system is built from: the spec of its records, or, where these have several fields, the spec of each by name."""
-    return dict(fields) if card.fields else next(iter(fields.values()))
+    return dict(fields) if card.fields or len(fields) > 1 else next(iter(fields.values()))
 
 
 def build_system(record: RunRecord, changes: Mapping[str, Any] | None = None) -> Any:
@@ -208,13 +208,14 @@ class Run:
         import torch
 
         from ..kinds import decode
-        from ..uses import build_options, fields_taken, find_use, pieces_of
+        from ..uses import build_options, fields_taken, find_use, pieces_of, spec_given
         from ..uses.tiling import takes_one_size
 
         use = find_use(self.system, verb, self.record.card.name)
         work = self.work(seed)
         first, more = fields_taken(use, self.system, work.fields)
-        fields = {name: self.field(name, given.pop(name)) for name in list(given) if name in more}
+        specs = {name: spec_given(use, work, name) for name in more}
+        fields = {name: _as_record(name, given.pop(name), specs[name]) for name in list(given) if name in more}
         lacking = [name for name, must in more.items() if must and name not in fields]
         if lacking or (records is None) != (first is None):
             what = lacking[0] if lacking else first or "nothing"
@@ -226,7 +227,7 @@ class Run:
                 raise GanvasError(
                     f"{work.name} takes records of the shape {wanted} alone, not {shape}: bring them to that size"
                 )
-        tensors |= {name: work.encode(values, work.fields[name]) for name, values in fields.items()}
+        tensors |= {name: work.encode(np.asarray(values), specs[name]) for name, values in fields.items()}
         with torch.no_grad():
             made = use.run(work, tensors, build_options(use, given))
             found = {}
@@ -238,16 +239,7 @@ class Run:
 
     def field(self, name: str, value: Any) -> Any:
         """Records of a further field: an array as it is, or text where its kind makes a record of words."""
-        from ..kinds import kind_of
-        from ..kinds.facets import Worded
-
-        spec = self.record.fields[name]
-        kind = kind_of(spec.kind)
-        if not isinstance(value, str):
-            return value
-        if not isinstance(kind, Worded):
-            raise GanvasError(f"{name}: {kind.says.noun} are no text: give an array")
-        return kind.encode_text(value, spec)[0]
+        return _as_record(name, value, self.record.fields[name])
 
     def sample(
         self,
@@ -306,3 +298,16 @@ class Run:
         from ..uses.sample import labels_of
 
         return labels_of(self.work(), count, label)
+
+
+def _as_record(name: str, value: Any, spec: Any) -> Any:
+    """See `Run.field`."""
+    from ..kinds import kind_of
+    from ..kinds.facets import Worded
+
+    kind = kind_of(spec.kind)
+    if not isinstance(value, str):
+        return value
+    if not isinstance(kind, Worded):
+        raise GanvasError(f"{name}: {kind.says.noun} are no text: give an array")
+    return kind.encode_text(value, spec)[0]

@@ -47,7 +47,7 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
 
     card: of the system, which says what it learns from where the files leave that open, and which fields.
     """
-    from ..data.columns import find_rows, parse_fields
+    from ..data.columns import find_rows, holds_pairs, parse_fields
     from ..data.dataset import open_data
     from ..data.finding import recognise, source_of
 
@@ -55,6 +55,8 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
     origin = settings.data if source is None else source
     if isinstance(origin, str | Path):
         origin = source_of(origin)  # walked once, however often it is looked at
+    if card.pairs and isinstance(origin, Source) and (settings.fields or holds_pairs(origin, card.pairs)):
+        fields = card.pairs
     size = parse_size(settings.size)
     if size is None and isinstance(origin, Source | np.ndarray):
         sized = origin

@@ -14,7 +14,7 @@ from ..config import knobs
 from ..kinds import describe, kind_of
 from ..kinds.facets import Reads, Seen, Worded, WritesLike
 from ..registry import Card
-from ..uses import GIVEN, MADE, Span, Use, Work, example_of, fields_given, fields_taken, uses_of
+from ..uses import GIVEN, MADE, Span, Use, Work, example_of, fields_given, fields_taken, spec_given, uses_of
 from .making import field
 
 PLAIN = ("count", "label", "to", "code", "attributes", "change", "move")
@@ -51,7 +51,8 @@ def _use(use: Use, system: Any, fields: Mapping[str, Any], work: Work) -> dict[s
         "caution": use.says.caution,
         "example": example_of(use, system, list(fields)),
         "first": None if first is None else given_as(first, fields[first], True),
-        "fields": [given_as(name, fields[name], must) for name, must in more.items() if name in fields],
+        # What the use brings may be in the file itself, as transparent pixels are.
+        "fields": [given_as(name, spec_given(use, work, name), must and name not in use.brings) for name, must in more.items()],
         "options": [_option(item, use, choices) for item in knobs(use.Options)],
         "gives": list(fields_given(use, list(fields))),
         "makes": any(name in fields for name in fields_given(use, list(fields))),

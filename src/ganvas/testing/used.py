@@ -12,7 +12,7 @@ import numpy as np
 from ..config import knobs
 from ..errors import GanvasError
 from ..kinds import kind_of
-from ..uses import Use, Work, build_options, fields_given, fields_taken, find_use, pieces_of, verbs_of
+from ..uses import Use, Work, build_options, fields_given, fields_taken, find_use, pieces_of, spec_given, verbs_of
 from .boards import RECORDS, Case, everything, main_spec, tiny_data
 from .outcomes import CheckFailed, Skipped, expect
 
@@ -117,6 +117,7 @@ def _put_to(use: Use, system: Any, where: str) -> dict[str, Any]:
     known = {knob.name for knob in knobs(use.Options)}
     chosen = {name: value for name, value in QUICK.items() if name in known}
     trials = [{}] if use.trials is None else use.trials(work)
+    specs = {**specs, **{name: spec_given(use, work, name) for name in more}}
     found: dict[str, Any] = {}
     needed = tuple(name for name, must in more.items() if must)
     for names in dict.fromkeys([needed, tuple(more)]):

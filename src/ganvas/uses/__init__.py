@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from ..batches import Batch, Noise
     from ..capabilities import Panel
+    from ..kinds.facets import Piece
     from ..metrics.measure import Measure
     from ..store.records import Dataset
     from .desk import Desk
@@ -163,6 +164,14 @@ class Judged:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass
+class Given:
+    """What a user gave for one file. pieces: of the file; beside: further fields by name, in pieces of their own."""
+
+    pieces: list[Piece]
+    beside: dict[str, list[Piece]]
+
+
 @dataclass(frozen=True)
 class Use:
     """One thing that systems are put to.
@@ -172,12 +181,17 @@ class Use:
     takes, gives: names of fields, or MADE, or GIVEN; without takes it makes records from noise. What it gives beside fields is
     numbers (N,), which stand in `scores.csv`, or arrays (N, ...), `NAMEs.npz`. Further fields that the method has keywords for
     are taken as well (`fields_taken`).
+    brings: further fields that no record has and a user gives with what is worked on: name -> the spec of it, from that of the
+    main field (a mask of what is missing).
     Options: a frozen dataclass of knobs. `tile` among them: large records are worked on in pieces of that side. `fitted` among
     them: whether records are brought to the size of training is the user's choice.
     order: the lowest first, where a system can be put to several. replaces: verbs in whose place it stands where both are
     offered. fitted: whether it takes records of the size of training; others are taken as they are. batch: how many of these at
     once, 0: all. grows: how many times as large the result is. quick: options for a look in passing.
 
+    complete: looks at a file as it was read, and at the further fields given, before it is worked on; returns both, with what
+    the file itself holds of fields that were not given; raises DataError. mend: (given, made, further fields) of one record in
+    file units -> what is written in the place of made.
     run: given fields -> made fields. tell: what is done, for the note in each file; raises GanvasError for options that do not
     go with the run. file: does a whole file in its own way, and returns whether it did. keep: writes what needs a form of its
     own, and takes it out of what was made; a field that it leaves there is written like the input. finish: writes what belongs
@@ -193,6 +207,7 @@ class Use:
     run: Callable[[Work, Fields, Any], Fields]
     takes: tuple[str, ...] = (MADE,)
     gives: tuple[str, ...] = (MADE,)
+    brings: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     Options: type = NoOptions
     method: str = ""
     aliases: tuple[str, ...] = ()
@@ -203,6 +218,8 @@ class Use:
     quick: Mapping[str, Any] = field(default_factory=dict)
     grows: Callable[[Any], int] = lambda system: 1
     tell: Callable[[Work, Any], str] | None = None
+    complete: Callable[[str, Given], Given] | None = None
+    mend: Callable[[Piece, Piece, Mapping[str, Piece]], Piece] | None = None
     file: Callable[[Work, Desk, Path, str, Any], bool] | None = None
     keep: Callable[[Work, Desk, list[str], Fields, Fields], None] | None = None
     finish: Callable[[Work, Desk, Any], None] | None = None
@@ -305,7 +322,9 @@ def build_options(use: Use, given: Mapping[str, Any], known: Sequence[Use] = ())
             continue
         others = {other.says.doing: None for other in (*known, *table()) if name in {k.name for k in knobs(other.Options)}}
         if others:
-            raise GanvasError(f"--{name} is for {' and '.join(others)}; this run {use.does}")
+            *first, last = others
+            told = f"{', '.join(first)} and {last}" if first else last
+            raise GanvasError(f"--{name} is for {told}; this run {use.does}")
         raise GanvasError(f"unknown option '--{name}'{did_you_mean(name, own)}: to {use.verb} takes {', '.join(own) or 'none'}")
     return build_config(use.Options, values, where=use.verb)
 
@@ -327,7 +346,7 @@ def fields_taken(use: Use, system: Any, fields: Iterable[str]) -> tuple[str | No
         for place, (name, parameter) in enumerate(own)
         if name in names and name not in promised and not (use.takes and place == 0)
     }
-    more |= {name: True for name in use.takes[1:] if name in names}
+    more |= dict.fromkeys([*(name for name in use.takes[1:] if name in names), *use.brings], True)
     if not use.takes:
         return None, more
     first = use.takes[0]
@@ -337,6 +356,11 @@ def fields_taken(use: Use, system: Any, fields: Iterable[str]) -> tuple[str | No
         first = next((name for name in names[1:] if name not in more), names[0])
     more.pop(first, None)
     return first, more
+
+
+def spec_given(use: Use, work: Work, name: str) -> Any:
+    """The spec of a field that is given: that of the records, or what the use says of one that it brings."""
+    return work.fields[name] if name in work.fields else use.brings[name](work.spec)
 
 
 def fields_given(use: Use, fields: Iterable[str]) -> tuple[str, ...]:

@@ -144,7 +144,8 @@ class ImageKind(Kind):
         values = np.require(values, requirements=("C", "W"))  # copied where a reader hands out what must not be written to
         tensor = torch.from_numpy(values).to(device, non_blocking=True)
         factor = 2.0 / (spec.high - spec.low)
-        tensor = tensor.permute(0, 3, 1, 2).to(torch.float32).mul_(factor).sub_(spec.low * factor + 1.0)
+        tensor = tensor.permute(0, 3, 1, 2).to(torch.float32, copy=tensor.dtype == torch.float32)  # not in the caller's array
+        tensor = tensor.mul_(factor).sub_(spec.low * factor + 1.0)
         # Values outside the declared range exist (a window, a robust range): they saturate as they do on a screen.
         return tensor.clamp_(-1.0, 1.0)
 

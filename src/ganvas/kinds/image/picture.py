@@ -31,7 +31,8 @@ class Picture:
     warnings: what a user should know of this file. label: of an array file that holds labels.
     index: number of the frame, page, slice or row within its file. axis: along which a volume was cut (0 sagittal, 1
     coronal, 2 axial). heldout: of an array file that says which side each row is on. absolute: values are in units of their
-    own (rescaled ones of DICOM), which mean the same in files of another range.
+    own (rescaled ones of DICOM), which mean the same in files of another range. clear: of a file that is transparent in places,
+    how far each pixel is, (H, W) float32 from 0 to 1; pixels are then laid on white.
     """
 
     pixels: np.ndarray
@@ -46,6 +47,7 @@ class Picture:
     axis: int | None = None
     heldout: bool | None = None
     absolute: bool = False
+    clear: np.ndarray | None = None
 
 
 def check_size(path: Path, height: int, width: int, channels: int, itemsize: int, file_bytes: int) -> None:
@@ -115,6 +117,13 @@ def black_without_data(
     pixels = pixels.copy()
     pixels[missing] = black
     return pixels, f"holds values without data ({declared}): they count as black"
+
+
+def clear_of(pixels: np.ndarray, top: int | None = None) -> np.ndarray | None:
+    """How far pixels (H, W, C) are transparent by their last channel, alpha: (H, W) float32, 1 quite; None where none is."""
+    top = int(np.iinfo(pixels.dtype).max) if top is None else top
+    alpha = pixels[..., -1]
+    return None if int(alpha.min()) == top else (1 - alpha.astype(np.float32) / top).astype(np.float32)
 
 
 def without_alpha(pixels: np.ndarray, top: int | None = None, multiplied: bool = False) -> tuple[np.ndarray, str]:

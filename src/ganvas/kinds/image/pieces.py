@@ -47,13 +47,15 @@ def read_pieces(path: Path, spec: ImageSpec, settings: Mapping[str, Any]) -> Ite
     for picture in pictures:
         notes = [f"{path.name}: {warning}" for warning in picture.warnings]
         pixels, own = _fitting(picture, path, spec, most, notes)
+        whole = settings.get("fit") is None
         try:
             parts = records_of(pixels, (spec.height, spec.width), settings.get("fit"))
         except GanvasError as error:
             raise DataError(f"{path}: {error}") from error
         own = replace(own, height=parts[0].shape[0], width=parts[0].shape[1], axis=axis_of(spec, settings))
         for number, part in enumerate(parts):
-            yield Piece(part[None], own, tuple(notes) if not number else ())
+            clear = picture.clear[None] if whole and picture.clear is not None else None
+            yield Piece(part[None], own, tuple(notes) if not number else (), clear)
 
 
 def _fitting(

@@ -20,7 +20,7 @@ import numpy as np
 
 from ...store.guard import failure
 from .codestreams import stream_kind
-from .picture import Picture, check_size, oblong, orient, profile_note, without_alpha
+from .picture import Picture, check_size, clear_of, oblong, orient, profile_note, without_alpha
 
 _EXIF_ORIENTATION = 0x0112
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -73,22 +73,23 @@ def read_picture(path: Path, kind: str) -> Iterator[Picture]:
         if kind == "BMP" and image.mode == "RGBA" and not np.asarray(image)[..., 3].any():
             # Many programs declare an alpha and leave it 0; browsers show such a picture, too.
             notes.append("alpha channel dropped: it is 0 everywhere")
-            pixels = _plain(path, image.convert("RGB"), notes)
+            pixels, clear = _plain(path, image.convert("RGB"), notes)
         else:
-            pixels = _plain(path, image, notes)
+            pixels, clear = _plain(path, image, notes)
         across, down = image.info.get({"JPEG": "jfif_density", "BMP": "dpi"}.get(kind, ""), (1, 1))
         if across > 0 and down > 0 and (note := oblong(1 / down, 1 / across)) is not None:
             notes.append(note)
-    yield _finish(pixels, orientation, notes)
+    yield _finish(pixels, orientation, notes, clear)
 
 
-def _finish(pixels: np.ndarray, orientation: int, notes: list[str]) -> Picture:
+def _finish(pixels: np.ndarray, orientation: int, notes: list[str], clear: np.ndarray | None = None) -> Picture:
     depth = pixels.dtype.itemsize * 8
-    return Picture(orient(pixels, orientation), depth, 0.0, float(2**depth - 1), warnings=tuple(notes))
+    upright = None if clear is None else orient(clear[..., None], orientation)[..., 0]
+    return Picture(orient(pixels, orientation), depth, 0.0, float(2**depth - 1), warnings=tuple(notes), clear=upright)
 
 
-def _plain(path: Path, image: Any, notes: list[str]) -> np.ndarray:
-    """A loaded Pillow image as (H, W, C) uint8 or uint16 without palette, mask, ink or alpha."""
+def _plain(path: Path, image: Any, notes: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """A loaded Pillow image as (H, W, C) uint8 or uint16 without palette, mask, ink or alpha; and how far it is transparent."""
     grey, profile = False, image.info.get("icc_profile")
     if image.mode == "P":
         colours = np.array(image.getpalette() or [0, 0, 0]).reshape(-1, 3)
@@ -115,10 +116,12 @@ def _plain(path: Path, image: Any, notes: list[str]) -> np.ndarray:
         raise failure(path, f"has pixels of Pillow's kind '{image.mode}'", "save it as 8-bit PNG or 16-bit TIFF")
     pixels = np.asarray(image)
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    clear = None
     if image.mode in ("LA", "RGBA"):
+        clear = clear_of(pixels)
         pixels, note = without_alpha(pixels)
         notes.append(note)
-    return pixels[..., :1] if grey else pixels
+    return pixels[..., :1] if grey else pixels, clear
 
 
 def _read_png(path: Path, data: bytes) -> Picture:
@@ -156,7 +159,9 @@ def _read_png(path: Path, data: bytes) -> Picture:
         for (grid, *_), part in zip(passes, parted, strict=True):
             pixels[grid] = part
     notes: list[str] = []
+    clear = None
     if pixels.shape[2] in (2, 4):
+        clear = clear_of(pixels)
         pixels, note = without_alpha(pixels)
         notes.append(note)
     palette = parts.get(b"PLTE", b"")
@@ -169,7 +174,7 @@ def _read_png(path: Path, data: bytes) -> Picture:
     across, down = struct.unpack(">II", parts[b"pHYs"][:8]) if len(parts.get(b"pHYs", b"")) == 9 else (1, 1)
     if across and down and (shape_note := oblong(1 / down, 1 / across)) is not None:  # pixels per unit across and down
         notes.append(shape_note)
-    return _finish(pixels, _exif_orientation(parts[b"eXIf"]) if b"eXIf" in parts else 1, notes)
+    return _finish(pixels, _exif_orientation(parts[b"eXIf"]) if b"eXIf" in parts else 1, notes, clear)
 
 
 def png_in_colour(path: Path, data: bytes) -> bool:

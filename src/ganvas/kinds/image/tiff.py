@@ -23,7 +23,7 @@ import numpy as np
 
 from ...store.guard import failure, finite_float32, integers_to_float32
 from .codestreams import ends_properly, stream_size
-from .picture import Picture, black_without_data, check_size, oblong, orient, profile_note, without_alpha
+from .picture import Picture, black_without_data, check_size, clear_of, oblong, orient, profile_note, without_alpha
 
 # The rest are camera raw formats or decoders that few files need and that were never tried on damaged ones.
 _PLAIN = {"NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "ZSTD", "LZMA"}
@@ -193,6 +193,8 @@ def _picture(path: Path, page: Any, mask: Any, pixels: np.ndarray, index: int, s
     if free and missing is not None:  # before anything is said of the others: the mark may be NaN or the least whole number
         pixels, note = black_without_data(path, pixels, missing, math.nan, math.nan, declared)
         notes.append(note)
+    see_through = _alpha(page) is not None and pixels.dtype in (np.uint8, np.uint16) and pixels.shape[2] > 1
+    clear = clear_of(pixels, 2 ** int(page.bitspersample) - 1) if see_through else None
     pixels, low, high = _values(path, page, pixels, where, notes)
     notes += _told(page)
     if said.bits is not None and high == 2.0 ** (8 * pixels.dtype.itemsize) - 1 and 0 < said.bits < 8 * pixels.dtype.itemsize:
@@ -209,8 +211,9 @@ def _picture(path: Path, page: Any, mask: Any, pixels: np.ndarray, index: int, s
         low, high = math.nan, math.nan
         if missing is not None:  # again, as the least of the values meant
             pixels, _ = black_without_data(path, pixels, missing, low, high, declared)
-    pixels = orient(pixels, int(page.tags.valueof(274, 1)))
-    return Picture(pixels, pixels.dtype.itemsize * 8, low, high, warnings=tuple(notes), index=index)
+    turned = int(page.tags.valueof(274, 1))
+    pixels, clear = orient(pixels, turned), None if clear is None else orient(clear[..., None], turned)[..., 0]
+    return Picture(pixels, pixels.dtype.itemsize * 8, low, high, warnings=tuple(notes), index=index, clear=clear)
 
 
 def _numbers(path: Path, page: Any, pixels: np.ndarray, index: int) -> Picture:
