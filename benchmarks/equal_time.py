@@ -75,11 +75,13 @@ def distances(made: np.ndarray, real: np.ndarray) -> dict[str, float]:
     return {"distance": round(1000 * first.value, 1), "by_another": round(1000 * second.value, 1)}
 
 
-def begun(system: str, data: Path, seed: int, seconds: float, overrides: dict[str, Any]) -> tuple[Any, Any]:
+def begun(
+    system: str, data: Path, seed: int, seconds: float, overrides: dict[str, Any], size: str = str(SIDE)
+) -> tuple[Any, Any]:  # fmt: skip
     """(the plan of a run, its engine before the first round). system: a name, or NAME:PRESET."""
     torch.manual_seed(seed)  # of the weights
     name, _, preset = system.partition(":")
-    given = {"preset": preset or "auto", "budget": f"{seconds:g}s", "size": str(SIDE)}
+    given = {"preset": preset or "auto", "budget": f"{seconds:g}s", "size": size}
     given |= {"threads": 1, "device": "cpu", "seed": seed}
     with tempfile.TemporaryDirectory() as folder:
         made = plan(name, str(data), given, overrides, Path(folder) / "run", True, lambda text: None, None)

@@ -28,14 +28,11 @@ import numpy as np
 import torch
 import yaml
 
-from equal_time import distances
+from equal_time import begun, distances
 from ganvas.batches import Noise
 from ganvas.doctor import keep_memory, machine, on_threads
 from ganvas.drawing import save_picture
 from ganvas.kinds import decode, encode, kind_of
-from ganvas.parallel import Processes
-from ganvas.run.opening import seated
-from ganvas.run.train import plan
 
 RESULT = Path(__file__).parent / "results" / "translating.json"
 SETS = ("emoji", "cartoon-faces", "dusk-day")
@@ -69,21 +66,16 @@ def prepared(name: str, root: Path, folder: Path) -> tuple[Path, str]:
 def run(name: str, root: Path, seed: int, seconds: float, overrides: dict[str, Any], picture: Path | None) -> dict[str, Any]:
     """One run on one thread, and its translations of unseen pictures beside the untouched ones."""
     keep_memory()
-    torch.manual_seed(seed)  # of the weights
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, on_threads(1):
         data, size = prepared(name, root, Path(folder))
-        given = {"budget": f"{seconds:g}s", "threads": 1, "device": "cpu", "seed": seed, "size": size}
-        made = plan("cyclegan", str(data), given, overrides, Path(folder) / "run", True, lambda text: None, None)
-        with on_threads(1):
-            one = Processes(torch.device("cpu"))
-            engine = seated(made.made, made.dataset, made.settings, made.config.batch_size, one, seed=seed)
-            spent = 0.0
-            while spent < seconds and not engine.over:
-                engine.progress = spent / seconds
-                begin = time.process_time()
-                engine.play_round()
-                spent += time.process_time() - begin
-            engine.settle()
+        made, engine = begun("cyclegan", data, seed, seconds, overrides, size)
+        spent = 0.0
+        while spent < seconds and not engine.over:
+            engine.progress = spent / seconds
+            begin = time.process_time()
+            engine.play_round()
+            spent += time.process_time() - begin
+        engine.settle()
         dataset = made.dataset
         spec, kind = dataset.spec, kind_of(dataset.spec.kind)
         held = dataset.heldout_indices()

@@ -10,6 +10,7 @@ from PIL import Image
 
 from ganvas.errors import DataError
 from ganvas.kinds import kind_of
+from ganvas.kinds.facets import Reads
 from ganvas.kinds.image.resize import frames
 from ganvas.kinds.image.spec import ImageSpec
 
@@ -22,12 +23,13 @@ def test_a_sheet_gives_a_piece_for_each_frame(tmp_path: Path) -> None:
     Image.fromarray(pixels[:8, :8]).save(tmp_path / "one.png")
     Image.fromarray(pixels[:, :20]).save(tmp_path / "odd.png")
     kind, spec, settings = kind_of("image"), ImageSpec(3, 8, 8, 8, 0.0, 255.0), {"fit": "frames"}
-    found = list(kind.read(tmp_path / "sheet.png", spec, settings))  # type: ignore[attr-defined]
+    assert isinstance(kind, Reads)
+    found = list(kind.read(tmp_path / "sheet.png", spec, settings))
     assert [piece.records.shape for piece in found] == [(1, 8, 8, 3)] * 5
     np.testing.assert_array_equal(found[1].records[0], pixels[:8, 16:])
-    assert len(list(kind.read(tmp_path / "one.png", spec, settings))) == 1  # type: ignore[attr-defined]
+    assert len(list(kind.read(tmp_path / "one.png", spec, settings))) == 1
     with pytest.raises(DataError, match=r"odd\.png: 16x20 pixels are no whole number of frames of 8x8"):
-        list(kind.read(tmp_path / "odd.png", spec, settings))  # type: ignore[attr-defined]
+        list(kind.read(tmp_path / "odd.png", spec, settings))
 
 
 def test_a_sheet_of_nothing_is_refused() -> None:

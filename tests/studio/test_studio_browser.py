@@ -194,14 +194,20 @@ def test_a_pattern_is_drawn_and_learnt(page: Any, server: Any) -> None:
     go(page, server, "lesson")
     page.wait_for_selector("canvas.wave[data-ready]")
     box = page.query_selector("canvas.wave").bounding_box()
-    at = lambda x, y: (box["x"] + x * box["width"], box["y"] + y * box["height"])  # noqa: E731
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
     page.mouse.move(*at(0.2, 0.7))
     page.mouse.down()
     for step in range(30):
         page.mouse.move(*at(0.2 + step * 0.02, 0.7 - 0.4 * np.sin(step / 10)))
     page.mouse.up()
     page.wait_for_selector("canvas.wave[data-pattern=drawn]")
-    error = lambda: float(page.get_attribute("canvas.wave", "data-error") or 9)  # noqa: E731
+
+    def error() -> float:
+        return float(page.get_attribute("canvas.wave", "data-error") or 9)
+
     until(lambda: int(page.get_attribute("canvas.wave", "data-round") or 0) > 3)
     first = error()
     states = int(page.get_attribute("canvas.wave", "data-states"))

@@ -187,7 +187,10 @@ def test_a_studio_that_is_killed_finds_its_training_again(tmp_path: Path) -> Non
             "config": {"width": 8},
         }
         assert page.post("/api/train", json=asked).json()["run"] == "live"
-        look = lambda of: of.get("/api/run", params={"name": "live"}).json()  # noqa: E731
+
+        def look(of: Any) -> Any:
+            return of.get("/api/run", params={"name": "live"}).json()
+
         until(lambda: look(page)["numbers"]["rows"], 90)
         os.kill(first.process.pid, signal.SIGKILL)
         first.process.wait()
