@@ -36,7 +36,7 @@ from ganvas.inference.sampling import draw_samples
 from ganvas.kinds import decode, encode, kind_of
 from ganvas.metrics import image_features, kernel_distance
 from ganvas.parallel import Processes
-from ganvas.proofs.srgan import _judge as other_extractor
+from ganvas.proofs._perceptual import perceptual_judge as other_extractor
 from ganvas.run.opening import seated
 from ganvas.run.train import plan
 

@@ -22,7 +22,8 @@ from ganvas.kinds import decode, encode
 from ganvas.networks.motion import blurred, kernels
 from ganvas.proofs import LOWER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import trained
-from ganvas.proofs.srgan import _distance, _judge, _source
+from ganvas.proofs._perceptual import perceptual_distance, perceptual_judge
+from ganvas.proofs.srgan import _source
 
 SIDE = 96
 BLUR = 11
@@ -75,7 +76,7 @@ def _judged(task: Task, repair: Repair, facts: dict[str, Any]) -> Outcome:
     """Held-out pieces, blurred and rounded as a file would hold them, repaired and compared with themselves."""
     dataset = open_data(_source(task), size=SIDE, fit="patches", seed=task.seed, progress=False)
     held = np.sort(np.random.default_rng(0).permutation(dataset.heldout_indices())[:MOST])
-    noise, judge = Noise.seeded(1000 + task.seed), _judge()
+    noise, judge = Noise.seeded(1000 + task.seed), perceptual_judge()
     found: dict[str, list[Tensor]] = {"distance": [], "psnr": []}
     shown = []
     with torch.no_grad():
@@ -86,7 +87,7 @@ def _judged(task: Task, repair: Repair, facts: dict[str, Any]) -> Outcome:
             pixels = decode(repair(soft, own), dataset.spec)
             made = encode(pixels, dataset.spec)
             inner = (..., slice(BLUR, -BLUR), slice(BLUR, -BLUR))  # at borders methods differ in what lies beyond
-            found["distance"].append(_distance(judge, made[inner], true[inner]))
+            found["distance"].append(perceptual_distance(judge, made[inner], true[inner]))
             error = (made - true)[inner].square().mean((1, 2, 3)) / 4
             found["psnr"].append(-10 * torch.log10(error + 1e-8))
             shown.append(np.stack([decode(soft, dataset.spec), pixels, np.asarray(dataset.values[part])], 1))
