@@ -157,6 +157,20 @@ class Inpaints(Protocol):
 
 
 @runtime_checkable
+class Blends(Protocol):
+    """Lays a part of one image into another, so that the two look like one picture."""
+
+    def compose(self, images: Tensor, noise: Noise) -> tuple[Tensor, Tensor, Tensor]:
+        """What `blend` is to lay into images (B, C, H, W), as in training: sources (B, C, H, W), masks (B, 1, H, W), and what
+        the images would be with it in their own light (B, C, H, W)."""
+        ...
+
+    def blend(self, images: Tensor, source: Tensor, mask: Tensor, noise: Noise) -> Tensor:
+        """Images and sources (B, C, H, W) of any size, masks (B, 1, H, W) from 0 to 1, the share of the source -> images."""
+        ...
+
+
+@runtime_checkable
 class Classifies(Protocol):
     """Says of which class a record is. class_names: classes of the data, in the order of its answers."""
 

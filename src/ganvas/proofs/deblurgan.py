@@ -29,10 +29,18 @@ SIDE = 96
 BLUR = 11
 MOST = 200  # pieces that are judged
 COMMON = {
-    "norm": "none", "width": 16, "blocks": 4, "discriminator_width": 16, "critic_turns": 2, "crop_size": 48, "batch_size": 4,
+    "norm": "none", "skips": True, "width": 16, "blocks": 4, "discriminator_width": 16, "critic_turns": 2, "crop_size": 48, "batch_size": 4,
     "learning_rate": 1e-3, "ema_half_life": 500.0, "blur_size": BLUR,
 }  # fmt: skip
-LARGE = COMMON | {"norm": "instance", "width": 64, "blocks": 9, "discriminator_width": 64, "critic_turns": 5, "crop_size": 0}
+LARGE = COMMON | {
+    "norm": "instance",
+    "skips": False,
+    "width": 64,
+    "blocks": 9,
+    "discriminator_width": 64,
+    "critic_turns": 5,
+    "crop_size": 0,
+}
 GAME = {"pixel_weight": 10.0, "perceptual_weight": 1.0, "adversarial_weight": 0.01}
 SQUARED = {"pixel_weight": 10.0, "perceptual_weight": 0.0, "adversarial_weight": 0.0}
 WIENER, LUCY, AS_IT_IS = "wiener", "richardson-lucy", "blurred"
