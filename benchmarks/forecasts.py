@@ -49,7 +49,7 @@ DATA = {
     "acgan": "chest", "anime": "faces", "anogan": "brain:t1", "biggan": "chest", "cgan": "chest", "cogan": "brain",
     "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest",
     "cyclegan": "brain", "dcgan": "chest", "dtn": "digits", "fastgan": "chest", "gan": "patterns", "gan-3d": "solids",
-    "gan-cls": "captions", "gon": "chest", "infogan": "chest", "latent-gan-3d": "solids", "lsgan": "chest",
+    "gan-cls": "captions", "gon": "chest", "gp-gan": "chest", "infogan": "chest", "latent-gan-3d": "solids", "lsgan": "chest",
     "mad-gan": "sensors", "netgan": "communities", "pix2pix": "walls", "pix2pixhd": "streets", "pixeldtgan": "figures",
     "projected-gan": "chest", "semi-gan": "few labels", "seqgan": "melodies", "spade": "streets",
     "srgan": "chest", "stargan": "faces", "stylegan2": "chest",

@@ -7,13 +7,14 @@ Gauss-Poisson equation. Not for saying which colours those are, nor for filling 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 SMALLEST = 4  # pixels of a side of the coarsest level
+LEAST = 1e-3  # share of a side of the mask in a place, below which it is not asked
 
 
 def blended(
@@ -32,13 +33,31 @@ def blended(
     pixels, of the Gaussian through which colours are compared. Levels halve the sides, rounded; any sizes and aspects will do.
     """
     correction = change(source * mask + target * (1 - mask), mask)
-    for height, width in sizes(target.shape[2], target.shape[3], side):
-        at, of = (reduced(image, height, width) for image in (target, source))
-        own = mask if mask.shape[2:] == (height, width) else interpolate(mask, size=(height, width), mode="nearest-exact")
-        correction = interpolate(correction, size=(height, width), mode="bilinear", align_corners=False)
+    for size in sizes(target.shape[2], target.shape[3], side):
+        at, of = (reduced(image, *size) for image in (target, source))
+        own = _at(mask, size)
+        correction = _enlarged(correction, _at(mask, correction.shape[2:]), own)
         composite = of * own + at * (1 - own)
         correction = gauss_poisson(*seams(at, of, own, composite), correction, weight, sigma)
     return composite + correction
+
+
+def _at(mask: Tensor, size: Sequence[int]) -> Tensor:
+    """The mask at another size, not interpolated: no pixel becomes one of both."""
+    return mask if tuple(mask.shape[2:]) == tuple(size) else interpolate(mask, size=tuple(size), mode="nearest-exact")
+
+
+def _enlarged(correction: Tensor, before: Tensor, mask: Tensor) -> Tensor:
+    """The correction at the size of the mask; what it is inside the mask does not run out of it, nor the other way round."""
+    size = mask.shape[2:]
+    if correction.shape[2:] == size:
+        return correction
+    plain = interpolate(correction, size=size, mode="bilinear", align_corners=False)
+    made = torch.zeros_like(plain)
+    for known, wanted in ((before, mask), (1 - before, 1 - mask)):
+        value, share = (interpolate(x, size=size, mode="bilinear", align_corners=False) for x in (correction * known, known))
+        made = made + wanted * torch.where(share > LEAST, value / share.clamp(min=LEAST), plain)
+    return made
 
 
 def sizes(height: int, width: int, side: int) -> list[tuple[int, int]]:
@@ -73,7 +92,7 @@ def seams(target: Tensor, source: Tensor, mask: Tensor, composite: Tensor) -> tu
 
 
 def gauss_poisson(down: Tensor, across: Tensor, colour: Tensor, weight: float, sigma: float) -> Tensor:
-    """The image X (B, C, H, W) that lowers |grad X - (down, across)|^2 + weight |g(X) - colour|^2, exactly (eq. 5 to 7).
+    """The image X (B, C, H, W) that lowers |grad X - (down, across)|^2 + weight |g(X) - g(colour)|^2, exactly (eq. 5 to 7).
 
     down: (B, C, H - 1, W), differences to the pixel below; across: (B, C, H, W - 1), to that on the right. g: a Gaussian of
     `sigma` pixels; beyond the border lies the mirrored image, and no gradient is asked for across it. Cosines are the
@@ -81,12 +100,12 @@ def gauss_poisson(down: Tensor, across: Tensor, colour: Tensor, weight: float, s
     """
     height, width = colour.shape[2:]
     slope, smooth = (_spectrum(height, width, sigma, colour, which) for which in ("slope", "smooth"))
-    below = slope + weight * smooth.square()
+    colours = weight * smooth.square()
     planes = []
     for channel in range(colour.shape[1]):
         steps = _towards(down[:, channel], 1) + _towards(across[:, channel], 2)
-        right = _cosines(steps) + weight * smooth * _cosines(colour[:, channel])
-        planes.append(_cosines(right / below, back=True))
+        right = _cosines(steps) + colours * _cosines(colour[:, channel])
+        planes.append(_cosines(right / (slope + colours), back=True))
     return torch.stack(planes, 1).to(colour.dtype)
 
 

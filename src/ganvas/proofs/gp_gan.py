@@ -136,7 +136,7 @@ def met(rows: Sequence[Row]) -> bool:
 
 
 PROOF = Proof(
-    claim="a part of a photograph, laid into another, gets its right light, where cloning takes it from the border, without a seam",
+    claim="a part of a photograph, laid into another, gets its right light, not that of the border alone, and leaves no seam",
     baseline="seamless cloning (OpenCV), which needs no training",
     metric="mean colour of the part, off by how many percent of the range, on held-out photographs (lower is better)",
     direction=LOWER,

@@ -6,7 +6,7 @@ of any size. A blending GAN G sees the pasted image x at 64 pixels and makes its
     L = 0.999 |G(x) - x_gt|^2 + 0.001 L_adv;    L_adv = -E D(G(x)),  D a critic with clipped weights (WGAN)         (eq. 1 to 4)
 What G lacks is detail. From coarse to fine, the image X is then found that has the gradients v of source and target, and seen
 through a Gaussian g the colours x_l of the level before (Gauss-Poisson equation, eq. 5), in closed form by cosine transforms:
-    |grad X - v|^2 + beta |g(X) - x_l|^2.
+    |grad X - v|^2 + beta |g(X) - g(x_l)|^2.
 Pairs are made while training: a piece of an image, or of another, in another light, laid into it; x_gt has its own light.
 """
 
