@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ganvas.errors import DataError, GanvasError
+from ganvas.errors import DataError
 from ganvas.inference.painting import in_colour, painted
 from ganvas.networks.colouring import grey, no_hints
 from ganvas.run.apply import apply
@@ -103,10 +103,11 @@ def test_what_is_no_hint_is_told_in_a_line(lined: Path, tmp_path: Path, hints: n
     assert "\n" not in str(caught.value)
 
 
-def test_hints_of_three_channels_are_refused_in_memory(lined: Path) -> None:
-    images = np.zeros((1, 16, 16, 3), np.uint8)
-    with pytest.raises(GanvasError, match="a channel more"):
-        Run(lined).use("colourise", images, hints=images)
+def test_hints_in_memory_without_a_channel_that_says_where_count_everywhere(lined: Path) -> None:
+    images, hints = np.full((1, 16, 16, 3), 255, np.uint8), np.full((1, 16, 16, 3), 77, np.uint8)
+    all_over = np.concatenate([hints, np.full((1, 16, 16, 1), 255, np.uint8)], -1)
+    first, second = (Run(lined).use("colourise", images, hints=own)["real"] for own in (hints, all_over))
+    assert (first == second).all()
 
 
 def test_a_picture_in_colour_is_told_to_be_coloured_anew(lined: Path, tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ PROOF = Proof(
     phantom="patterns",
     real="cartoon-faces",
     note=(
-        "Settings were chosen with a seed of none of the runs. Without real data it trains on faces that it draws itself, in the "
-        "place of the phantom."
+        "Settings were chosen with a seed of none of the runs. Without real data it trains on faces that it draws itself, in "
+        "the place of the phantom."
     ),
 )

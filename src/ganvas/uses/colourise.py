@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..capabilities import Colours, Panel
-from ..errors import DataError, GanvasError
+from ..errors import DataError
 from ..kinds.facets import Piece
 from . import Beside, Fields, Given, Judged, Use, UseSays, Work, first_of
 from .judging import both, decoded, held_rows, in_pieces, told_pairs
@@ -36,7 +36,7 @@ def hints_spec(spec: Any) -> Any:
 
 
 def run(work: Work, given: Fields, options: Any) -> Fields:
-    """Pictures (B, C, H, W) of any size, with hints (B, C + 1, H, W) or without."""
+    """Pictures (B, C, H, W) of any size, with hints (B, C + 1, H, W), of which C alone count everywhere, or without."""
     import torch
 
     from ..inference.painting import drawing_of
@@ -48,8 +48,8 @@ def run(work: Work, given: Fields, options: Any) -> Fields:
     hints = more.get(HINTS)
     if hints is None:
         hints = no_hints(images)
-    elif hints.shape[1] != images.shape[1] + 1:
-        raise GanvasError(f"hints have a channel more than pictures, which says where they count (alpha), not {hints.shape[1]}")
+    elif hints.shape[1] == images.shape[1]:  # none is transparent: all of it counts
+        hints = torch.cat([hints, torch.ones_like(hints[:, :1])], 1)
     where = (hints[:, -1:] > 0).to(images.dtype)
     hints = torch.cat([hints[:, :-1] * where, 2 * where - 1], 1)
     return {work.main: _coloured(work, drawings, hints)}
