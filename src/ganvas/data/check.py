@@ -366,17 +366,13 @@ def _perhaps_pairs(report: CheckReport, listing: Listing) -> None:
     together = len(own & other)
     if together < LEAST_PAIRS or together < ALIKE * max(len(own), len(other)):
         return
+    pairs = [card for card in catalogue().values() if len(card.fields) == 2]
+    card = next(own for own in pairs if all("image" in kinds for kinds in own.fields.values()))
+    made, given = card.fields
     report.notes.append(
         f"{first} and {second} hold {together:,} files of equal names: they are taken as two classes; if they belong together, "
-        "name what is which"
+        f"they are pairs:  ganvas train {card.name} --data {quote(report.source)} --fields {made}={first},{given}={second}"
     )
-    for card in catalogue().values():
-        if len(card.fields) == 2 and all("image" in kinds for kinds in card.fields.values()):
-            made, given = card.fields
-            report.train.append(
-                f"ganvas train {card.name} --data {quote(report.source)} --fields {made}={first},{given}={second}  "
-                f"(makes {first} of {second})"
-            )
 
 
 def _some_kind(source: str, strict: bool, progress: bool, given: dict[str, Any]) -> CheckReport | None:
