@@ -97,7 +97,7 @@ def _judged(task: Task, paint: Callable[[np.ndarray, np.ndarray], np.ndarray], f
     }
     given, swapped = (np.where(at[..., None], hints[..., :3], drawn) for hints in (dabs, other))
     grid = np.stack([np.asarray(own)[:SHOWN].round().astype(np.uint8) for own in (given, made, true, swapped, changed)], 1)
-    protocol = f"mean of own and other/percent of the range/n={len(held)}, {len(taken)}/{side}px"
+    protocol = f"mean of own and other/percent of the range/n={len(held)}/{side}px"
     return Outcome((more["own"] + more["other"]) / 2, protocol, more | facts, grid.reshape(-1, *grid.shape[2:]))
 
 
