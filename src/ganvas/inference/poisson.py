@@ -124,10 +124,10 @@ def _spectrum(height: int, width: int, sigma: float, like: Tensor, which: str) -
         rows, columns = (2 - 2 * angle.cos() for angle in angles)
         return rows[:, None] + columns[None]
     reach = max(1, math.ceil(4 * sigma))
-    taps = [math.exp(-0.5 * (place / sigma) ** 2) for place in range(reach + 1)]
-    total = taps[0] + 2 * sum(taps[1:])
+    taps = [math.exp(-0.5 * (place / sigma) ** 2) for place in range(-reach, reach + 1)]
     rows, columns = (
-        (taps[0] + 2 * sum(tap * (place * angle).cos() for place, tap in enumerate(taps) if place)) / total for angle in angles
+        torch.stack([tap * (place * angle).cos() for place, tap in enumerate(taps, -reach)]).sum(0) / sum(taps)
+        for angle in angles
     )
     return rows[:, None] * columns[None]
 

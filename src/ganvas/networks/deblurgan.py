@@ -40,7 +40,7 @@ class Generator(nn.Module):
             self.apply(_initialise)
             for block in self.blocks:
                 with torch.no_grad():
-                    block.layers[-1].weight.mul_(BRANCH)  # type: ignore[index, operator, union-attr]
+                    block.layers[-1].weight.mul_(BRANCH)  # type: ignore[index, union-attr]
         with torch.no_grad():
             self.final.weight.mul_(BEGINNING)
             nn.init.zeros_(self.final.bias)  # type: ignore[arg-type]

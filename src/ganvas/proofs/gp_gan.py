@@ -56,7 +56,10 @@ def blind(task: Task) -> Outcome:
     def change(pasted: Tensor, mask: Tensor) -> Tensor:
         return torch.zeros_like(interpolate(pasted, size=(side, side)))
 
-    return _judged(task, lambda *given: blended(*given, change, side, 1.0, 0.5).clamp(-1, 1), {})
+    def blend(target: Tensor, source: Tensor, mask: Tensor) -> Tensor:
+        return blended(target, source, mask, change, side, 1.0, 0.5).clamp(-1, 1)
+
+    return _judged(task, blend, {})
 
 
 def cloned(task: Task) -> Outcome:
@@ -69,8 +72,8 @@ def cloned(task: Task) -> Outcome:
     def one(target: np.ndarray, source: np.ndarray, mask: np.ndarray) -> np.ndarray:
         rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
         place = [int(own[0] + own[-1] + 1) // 2 for own in (columns, rows)]
-        wide = [np.ascontiguousarray(np.broadcast_to(x, (*x.shape[:2], 3))) for x in (source, target)]
-        made: np.ndarray = cv2.seamlessClone(*wide, mask.astype(np.uint8) * 255, place, cv2.NORMAL_CLONE)
+        part, whole = (np.ascontiguousarray(np.broadcast_to(x, (*x.shape[:2], 3))) for x in (source, target))
+        made: np.ndarray = cv2.seamlessClone(part, whole, mask.astype(np.uint8) * 255, place, cv2.NORMAL_CLONE)
         return made[..., : target.shape[2]]
 
     def blend(target: Tensor, source: Tensor, mask: Tensor) -> Tensor:
