@@ -1,8 +1,8 @@
 """The proof of `discogan`: two reconstructions find each picture's own partner, and reach all of the other domain.
 
-Emoji of two houses: training sees other emoji of the one than of the other, so that no pair is among them. Emoji of which it saw
-neither are drawn as the other house would, and looked for among a hundred of that house's own drawings. The controls are the
-same networks and losses with one reconstruction in the place of two, and with none.
+Emoji of two houses: training sees other emoji of the one than of the other, so that no pair is among them. Emoji of which it
+saw neither are drawn as the other house would, and looked for among a hundred of that house's own drawings. The controls are
+the same networks and losses with one reconstruction in the place of two, and with none.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def translated(run: Any, images: np.ndarray, target: int) -> np.ndarray:
 def partners(made: np.ndarray, true: np.ndarray) -> tuple[float, float]:
     """(share of made images whose own partner is the nearest of its hundred, share of the true ones that are nearest to any).
 
-    Of images (N, H, W, C), in groups of a hundred. Each side is taken without its mean image and brought to one scale, as what all
-    of a house have in common is no likeness. One for one the second is 1; at random about 0.63; into a few, small.
+    Of images (N, H, W, C), in groups of a hundred. Each side is taken without its mean image and brought to one scale, as what
+    all of a house have in common is no likeness. One for one the second is 1; at random about 0.63; into a few, small.
     """
 
     def ready(images: np.ndarray) -> np.ndarray:
@@ -105,8 +105,8 @@ def _apart(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def outlines(count: int = OUTLINES) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes of any place and shape in two looks, as `houses` gives emoji: filled and dark on light, bare edges and light on dark.
-    Every box is a kind of its own; a fifth is held out."""
+    """Boxes of any place and shape in two looks, as `houses` gives emoji: filled and dark on light, bare edges light on
+    dark. Every box is a kind of its own; a fifth is held out."""
     rng = np.random.default_rng(0)
     row, column = np.mgrid[:SIDE, :SIDE]
     first, second = np.full((count, SIDE, SIDE, 1), 230, np.uint8), np.full((count, SIDE, SIDE, 1), 30, np.uint8)
@@ -142,7 +142,7 @@ PROOF = Proof(
     phantom="chest",
     real="emoji",
     note=(
-        "Held-out emoji, and the two halves of the others on which the two domains are trained, share no caption. Without the real "
-        "data, boxes are drawn, filled in one domain and bare edges in the other."
+        "Held-out emoji, and the two halves of the others on which the two domains are trained, share no caption. Without the "
+        "real data, boxes are drawn, filled in one domain and bare edges in the other."
     ),
 )

@@ -1,7 +1,7 @@
 """DiscoGAN. Kim, Cha, Kim, Lee, Kim, 2017, "Learning to Discover Cross-Domain Relations with Generative Adversarial Networks"
 (ICML, arXiv 1703.05192).
 
-Two generators, G_AB and G_BA, learn from two heaps of images without pairs which image of the one belongs to which of the other.
+Two generators, G_AB and G_BA, learn from two heaps of images, without pairs, which image of the one belongs to which other:
     L_G = sum over both ways  (1 - r) (0.1 L_GAN + 0.9 L_FM) + r L_CONST,    L_CONST_A = |G_BA(G_AB(a)) - a|^2    (eq. 3 to 6)
     L_D = -E log D_B(b) - E log(1 - D_B(G_AB(a)))  and the same of D_A                                           (eq. 7, halved)
 L_FM is the squared difference of the mean features of real and made images in D; r is 0.01 at first and then 0.5. A GAN alone
@@ -12,6 +12,7 @@ relation one to one and onto (section 3.3). G narrows an image to 4x4 and draws 
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -100,9 +101,9 @@ class Generator(nn.Module):
         widths = [width * min(8, 2**place) for place in range(depth)]
         self.step, self.skip = 2**depth, skip
         layers = convolution(channels, widths[0], 4, 2, activation=leaky_relu)
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             layers += convolution(before, after, 4, 2, norm=nn.BatchNorm2d, activation=leaky_relu)
-        for before, after in zip(widths[::-1], widths[-2::-1], strict=False):
+        for before, after in itertools.pairwise(widths[::-1]):
             doubled = nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)
             layers += [doubled, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
         self.layers, self.leave = nn.Sequential(*layers), nn.ConvTranspose2d(widths[0], channels, 4, 2, 1)
