@@ -2,7 +2,8 @@
 
 Emoji of two houses: training sees other emoji of the one than of the other, so that no pair is among them. Emoji of which it
 saw neither are drawn as the other house would, and looked for among a hundred of that house's own drawings. The controls are
-the same networks and losses with one reconstruction in the place of two, and with none.
+the same networks and losses with one reconstruction in the place of two, and with none. Pictures are grey: emoji have so many hues
+that an exchange of these is one to one as well, and was what a first look found.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from ganvas.proofs._judge import judge_of
 SIDE, LARGE_SIDE = 32, 64
 AMONG, GROUPS = 100, 2  # drawings among which the partner is looked for, and how many times so many
 COMMON: dict[str, Any] = {
-    "width": 16, "batch_size": 16, "learning_rate": 5e-4, "ema_half_life": 1000.0, "early_samples": 5_000,
+    "width": 16, "batch_size": 16, "learning_rate": 1e-3, "ema_half_life": 1000.0, "early_samples": 0,
 }  # fmt: skip
 LARGE: dict[str, Any] = {"early_samples": 200_000}
 """In the large form, over the defaults, which are the paper's."""
-ONE, NONE = "one reconstruction", "adversarial only"
+ONE = "one reconstruction"
+TIMES = 1.2
 OUTLINES = 1500  # drawn in the place of emoji
 
 
@@ -37,6 +39,7 @@ def arm(task: Task, reconstruction: str) -> Outcome:
     """Train, draw the held-out things of each house as the other would, and look for each one's partner among a hundred."""
     side = LARGE_SIDE if task.large and not task.phantom else SIDE
     first, second, kinds, part = outlines() if task.phantom else houses(Path(task.data), side)
+    first, second = (grey(images) if images.shape[3] == 3 else images for images in (first, second))
     path = task.folder / "two.npz"
     if not path.exists():
         values = np.concatenate([first[part == 1], second[part == 2]])
@@ -60,6 +63,12 @@ def arm(task: Task, reconstruction: str) -> Outcome:
     shown = np.concatenate([images[:6] for images in (first[chosen], drawn[0], second[chosen], drawn[1])])
     protocol = f"top-1 among {AMONG}, nearest in normalised pixels, both ways/n={2 * len(chosen)}/at={side}x{side}"
     return Outcome(statistics.fmean(more["found"]), protocol, more | facts, shown)
+
+
+def grey(images: np.ndarray) -> np.ndarray:
+    """(N, H, W, 3) uint8 -> (N, H, W, 1), by what red, green and blue have in brightness (ITU-R 601)."""
+    made: np.ndarray = (images @ np.array([0.299, 0.587, 0.114])).round().astype(np.uint8)[..., None]
+    return made
 
 
 def translated(run: Any, images: np.ndarray, target: int) -> np.ndarray:
@@ -121,7 +130,13 @@ def outlines(count: int = OUTLINES) -> tuple[np.ndarray, np.ndarray, np.ndarray,
 
 
 def met(rows: Sequence[Row]) -> bool:
-    raise NotImplementedError
+    """With every seed far more partners than the GAN alone finds, and more of the target reached; in the mean, more partners than
+    with one reconstruction."""
+    reached = {name: [statistics.fmean(row.more[name]["covered"]) for row in rows] for name in ("system", "baseline")}
+    every = all(row.values["system"] >= TIMES * row.values["baseline"] for row in rows)
+    wider = all(own > other for own, other in zip(reached["system"], reached["baseline"], strict=True))
+    means = (statistics.fmean(row.values[name] for row in rows) for name in ("system", ONE))
+    return every and wider and next(means) > next(means)
 
 
 PROOF = Proof(
@@ -129,7 +144,10 @@ PROOF = Proof(
     baseline="the same networks and losses without reconstruction: two GANs that turn pictures into the other domain",
     metric=f"share of translations whose own partner is the nearest of {AMONG} drawings of the other house (higher is better)",
     direction=HIGHER,
-    mark="",
+    mark=(
+        f"with every seed at least {TIMES} times the share that the GAN alone finds, and more of the other house's drawings nearest to "
+        "any translation than with it; and in the mean over seeds more partners than with one reconstruction"
+    ),
     met=met,
     arms={
         "system": lambda task: arm(task, "both"),
@@ -142,7 +160,7 @@ PROOF = Proof(
     phantom="chest",
     real="emoji",
     note=(
-        "Held-out emoji, and the two halves of the others on which the two domains are trained, share no caption. Without the "
+        "Held-out emoji, in grey, and the two halves of the others on which the two domains are trained, share no caption. Without the "
         "real data, boxes are drawn, filled in one domain and bare edges in the other."
     ),
 )
