@@ -2,8 +2,8 @@
 
 Emoji of two houses: training sees other emoji of the one than of the other, so that no pair is among them. Emoji of which it
 saw neither are drawn as the other house would, and looked for among a hundred of that house's own drawings. The controls are
-the same networks and losses with one reconstruction in the place of two, and with none. Pictures are grey: emoji have so many hues
-that an exchange of these is one to one as well, and was what a first look found.
+the same networks and losses with one reconstruction in the place of two, and with none. Pictures are grey: emoji have so many
+hues that an exchange of these is one to one as well, and was what a first look found.
 """
 
 from __future__ import annotations
@@ -130,8 +130,8 @@ def outlines(count: int = OUTLINES) -> tuple[np.ndarray, np.ndarray, np.ndarray,
 
 
 def met(rows: Sequence[Row]) -> bool:
-    """With every seed far more partners than the GAN alone finds, and more of the target reached; in the mean, more partners than
-    with one reconstruction."""
+    """With every seed far more partners than the GAN alone finds, and more of the target reached; in the mean, more partners
+    than with one reconstruction."""
     reached = {name: [statistics.fmean(row.more[name]["covered"]) for row in rows] for name in ("system", "baseline")}
     every = all(row.values["system"] >= TIMES * row.values["baseline"] for row in rows)
     wider = all(own > other for own, other in zip(reached["system"], reached["baseline"], strict=True))
@@ -145,8 +145,8 @@ PROOF = Proof(
     metric=f"share of translations whose own partner is the nearest of {AMONG} drawings of the other house (higher is better)",
     direction=HIGHER,
     mark=(
-        f"with every seed at least {TIMES} times the share that the GAN alone finds, and more of the other house's drawings nearest to "
-        "any translation than with it; and in the mean over seeds more partners than with one reconstruction"
+        f"with every seed at least {TIMES} times the share that the GAN alone finds, and more of the other house's drawings "
+        "nearest to any translation than with it; and in the mean over seeds more partners than with one reconstruction"
     ),
     met=met,
     arms={
@@ -160,7 +160,7 @@ PROOF = Proof(
     phantom="chest",
     real="emoji",
     note=(
-        "Held-out emoji, in grey, and the two halves of the others on which the two domains are trained, share no caption. Without the "
-        "real data, boxes are drawn, filled in one domain and bare edges in the other."
+        "Held-out emoji, in grey, and the two halves of the others on which the two domains are trained, share no caption. "
+        "Without the real data, boxes are drawn, filled in one domain and bare edges in the other."
     ),
 )
