@@ -18,6 +18,7 @@ from ganvas.data.streams import dealt_classes, open_stream
 from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.game import Clock
+from ganvas.health.losses import Balance, cross_entropies
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.presets import Situation
 from ganvas.proofs import Row
@@ -62,7 +63,8 @@ def test_terms_are_those_of_the_paper() -> None:
     assert set(terms) == {f"{kind} {way}" for kind in ("fool", "features", "back") for way in "ab"}
     said = system.tell_apart(batch, Clock(), {})
     with torch.no_grad():
-        torch.testing.assert_close(said["made b"], 0.5 * softplus(system.discriminator_b(system.to_b(a))).mean())
+        on_made = system.discriminator_a(system.to_a(b)), system.discriminator_b(system.to_b(a))
+        torch.testing.assert_close(said["fake"], 0.5 * (softplus(on_made[0]).mean() + softplus(on_made[1]).mean()))
     one, none = build(reconstruction="first"), build(reconstruction="none")
     assert "back b" not in one.translate_both(batch, Clock(), {})
     alone = none.translate_both(batch, Clock(samples=10**7), {})
@@ -75,6 +77,18 @@ def test_the_discriminators_move_once_and_the_generators_twice_on_fresh_batches(
     (phase,) = build().phases()
     assert [(turn.player, turn.times) for turn in phase.turns] == [("discriminators", 1), ("generators", 2)]
     assert phase.turns[1].fresh
+
+
+def test_the_watch_knows_discriminators_that_guess_and_that_win() -> None:
+    system, batch = build(), batch_of()
+    assert cross_entropies(system) == ("discriminators",)
+    with torch.no_grad():
+        for network in (system.discriminator_a, system.discriminator_b):
+            network.layers[-1].weight.zero_()
+    assert float(sum(system.tell_apart(batch, Clock(), {}).values())) == pytest.approx(system.undecided)
+    watch = Balance("discriminators", system.undecided)
+    told = [found for k in range(400) for found in watch.take(1e-4, k, k / 400)]
+    assert any("discriminators" in str(found) for found in told)
 
 
 def test_features_leave_out_the_first_layer_and_are_means_over_the_batch() -> None:

@@ -135,13 +135,13 @@ def unrecorded(network: nn.Module) -> Iterator[None]:
 
 
 def judged(discriminator: ConvolutionalDiscriminator, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """(logits (B,), the mean over the batch of what follows each activation but the first)."""
+    """(logits (B,), the mean over the batch of what follows each activation but the first, where there are several)."""
     features: list[Tensor] = []
     for layer in discriminator.layers:
         images = layer(images)
         if isinstance(layer, nn.LeakyReLU):
             features.append(images.mean(0))
-    return images.flatten(), features[1:]
+    return images.flatten(), features[1:] or features
 
 
 class DiscoGan(System):
@@ -216,12 +216,12 @@ class DiscoGan(System):
     def tell_apart(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """The discriminators' turn: eq. 7, halved. Real and made images are normalised apart."""
         with torch.no_grad():
-            made = {"a": self.to_a(batch["b"]), "b": self.to_b(batch["a"])}
-        terms = {}
-        for name, discriminator in (("a", self.discriminator_a), ("b", self.discriminator_b)):
-            terms[f"real {name}"] = 0.5 * real_is_real(discriminator(batch[name]))
-            terms[f"made {name}"] = 0.5 * fake_is_fake(discriminator(made[name]))
-        return terms
+            made_a, made_b = self.to_a(batch["b"]), self.to_b(batch["a"])
+        of_a, of_b = self.discriminator_a, self.discriminator_b
+        return {  # under names by which the watch knows who wins
+            "real": 0.5 * (real_is_real(of_a(batch["a"])) + real_is_real(of_b(batch["b"]))),
+            "fake": 0.5 * (fake_is_fake(of_a(made_a)) + fake_is_fake(of_b(made_b))),
+        }
 
     # What it can do
 
