@@ -46,7 +46,8 @@ MARK = 1.5
 MB = 2**20
 # Phantoms, and folders and files that proofs draw for themselves (`DRAWN`).
 DATA = {
-    "acgan": "chest", "anime": "faces", "anogan": "brain:t1", "biggan": "chest", "cgan": "chest", "cogan": "brain",
+    "acgan": "chest", "anime": "faces", "anogan": "brain:t1", "auto-painter": "drawings", "biggan": "chest", "cgan": "chest",
+    "cogan": "brain",
     "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest",
     "cyclegan": "brain", "dcgan": "chest", "discogan": "brain", "dtn": "digits", "fastgan": "chest", "gan": "patterns",
     "gan-3d": "solids",
@@ -91,7 +92,8 @@ def _few_labels(folder: Path) -> Path:
 
 
 DRAWN: dict[str, Callable[[Path], Path]] = {
-    "captions": gan_cls._shapes, "digits": _digits, "faces": stargan.draw_faces, "few labels": _few_labels,
+    "captions": gan_cls._shapes, "digits": _digits, "drawings": lambda folder: stargan.draw_faces(folder) / stargan.FACES,
+    "faces": stargan.draw_faces, "few labels": _few_labels,
     "figures": pixeldtgan.draw_figures, "streets": spade.streets, "walls": pix2pix._walls,
 }  # fmt: skip
 
