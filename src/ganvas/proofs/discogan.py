@@ -60,8 +60,7 @@ def arm(task: Task, reconstruction: str) -> Outcome:
         "error_of_return": [_apart(own, real[chosen]) for own, real in zip(back, (first, second), strict=True)],
         "inputs_found": [own for own, _ in before],
     }
-    a, b = first[chosen], second[chosen]
-    shown = np.concatenate([images[:6] for images in (a, drawn[0], b, b, drawn[1], a)])  # given, drawn, true, of both ways
+    shown = np.concatenate([drawn[0][:18], drawn[1][:18]])  # nothing of the data itself
     protocol = f"top-1 among {AMONG}, nearest in normalised pixels, both ways/n={2 * len(chosen)}/at={side}x{side}"
     return Outcome(statistics.fmean(more["found"]), protocol, more | facts, shown)
 
