@@ -85,7 +85,9 @@ def test_the_watch_knows_discriminators_that_guess_and_that_win() -> None:
     with torch.no_grad():
         for network in (system.discriminator_a, system.discriminator_b):
             network.layers[-1].weight.zero_()
-    assert float(sum(system.tell_apart(batch, Clock(), {}).values())) == pytest.approx(system.undecided)
+    assert sum(float(term.detach()) for term in system.tell_apart(batch, Clock(), {}).values()) == pytest.approx(
+        system.undecided
+    )
     watch = Balance("discriminators", system.undecided)
     told = [found for k in range(400) for found in watch.take(1e-4, k, k / 400)]
     assert any("discriminators" in str(found) for found in told)
