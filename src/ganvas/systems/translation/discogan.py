@@ -77,7 +77,7 @@ IMAGES_WANTED = {16: 0, 32: 150_000, 48: 500_000, 64: 1_000_000}  # width -> ima
 
 def auto(situation: Situation) -> dict[str, Any]:
     """Small batches and an average; the width is the largest that the budget can pay for. Narrow networks, for minutes, begin
-    with translations that are their inputs: what they would draw from nothing in that time is blurred, and of exchanged hues."""
+    with translations that are their inputs: what they would draw from nothing in that time is blurred, with hues exchanged."""
     pixels = situation.spec.height * situation.spec.width / 32**2
     width = widest(situation, IMAGES_WANTED, lambda width: WORK_PER_IMAGE * width**2 * pixels)
     return {
