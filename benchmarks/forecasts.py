@@ -49,7 +49,8 @@ DATA = {
     "acgan": "chest", "anime": "faces", "anogan": "brain:t1", "auto-painter": "drawings", "biggan": "chest", "cgan": "chest",
     "cogan": "brain",
     "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest",
-    "cyclegan": "brain", "dcgan": "chest", "dtn": "digits", "fastgan": "chest", "gan": "patterns", "gan-3d": "solids",
+    "cyclegan": "brain", "dcgan": "chest", "discogan": "brain", "dtn": "digits", "fastgan": "chest", "gan": "patterns",
+    "gan-3d": "solids",
     "gan-cls": "captions", "gon": "chest", "gp-gan": "chest", "infogan": "chest", "latent-gan-3d": "solids", "lsgan": "chest",
     "mad-gan": "sensors", "netgan": "communities", "pix2pix": "walls", "pix2pixhd": "streets", "pixeldtgan": "figures",
     "projected-gan": "chest", "semi-gan": "few labels", "seqgan": "melodies", "spade": "streets",
@@ -58,6 +59,7 @@ DATA = {
 }  # fmt: skip
 MORE = {
     "anogan": {"heldout": "0.2"}, "cogan": {"size": "32"}, "cyclegan": {"size": "32"}, "srgan": {"size": "64"},
+    "discogan": {"size": "32"},
     "context-encoder": {"size": "32"},
     "deblurgan": {"size": "64"},
 }  # fmt: skip

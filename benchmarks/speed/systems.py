@@ -60,6 +60,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "projected-gan-64": ("projected-gan", ImageSpec(3, 64, 64), {}),
     "cyclegan-32": ("cyclegan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
     "cyclegan-64": ("cyclegan", ImageSpec(3, 64, 64, classes=("a", "b")), {}),
+    "discogan-32": ("discogan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
     "pixeldtgan-32": ("pixeldtgan", {name: ImageSpec(3, 32, 32) for name in ("garment", "photo")}, {}),
     "srgan-96": ("srgan", ImageSpec(3, 96, 96), {"pretraining": 0.0}),
     "context-encoder-64": ("context-encoder", ImageSpec(3, 64, 64), {}),

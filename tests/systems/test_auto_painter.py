@@ -16,8 +16,8 @@ from ganvas.data.streams import open_stream
 from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.game import Clock
+from ganvas.inference.colouring import grey, hints_of, lines, no_hints, recoloured, spread, with_luminance
 from ganvas.kinds.image.spec import ImageSpec
-from ganvas.networks.colouring import grey, hints_of, lines, no_hints, recoloured, spread, with_luminance
 from ganvas.run.train import train
 from ganvas.store.records import Dataset, Field
 from ganvas.systems.translation.auto_painter import PRESETS, AutoPainter, Config

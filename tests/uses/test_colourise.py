@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from ganvas.errors import DataError
+from ganvas.inference.colouring import grey, no_hints
 from ganvas.inference.painting import in_colour, painted
-from ganvas.networks.colouring import grey, no_hints
 from ganvas.run.apply import apply
 from ganvas.run.load import Run
 from ganvas.run.train import train

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, interpolate, pad
 
-from ..networks.colouring import grey, with_luminance
+from .colouring import grey, with_luminance
 
 COLOURED, SHARE = 0.2, 0.02  # of 2: channels that are further apart are a colour; with so many of these it is no drawing
 
@@ -69,8 +69,7 @@ def painted(
 def _reduced(drawings: Tensor, size: tuple[int, int], plain: bool) -> Tensor:
     if plain or size[0] >= drawings.shape[2]:
         return interpolate(drawings, size=size, mode="bilinear", align_corners=False, antialias=True).clamp(-1, 1)
-    dark = 1 - drawings  # a thin line would be a shade of grey: half of what counts is the darkest of each place
-    return 1 - (adaptive_avg_pool2d(dark, size) + adaptive_max_pool2d(dark, size)) / 2
+    return 1 - adaptive_max_pool2d(1 - drawings, size)  # a thin line would be a shade of grey in the mean
 
 
 def _without_lines(images: Tensor, drawings: Tensor, rounds: int = 2) -> Tensor:

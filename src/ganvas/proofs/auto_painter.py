@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from ganvas.data import open_data
+from ganvas.inference.colouring import lines, spread
 from ganvas.kinds import decode, encode
-from ganvas.networks.colouring import lines, spread
 from ganvas.proofs import LOWER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import trained
 from ganvas.proofs.stargan import draw_faces

@@ -112,7 +112,8 @@ def _judged(task: Task, blend: Blend, facts: dict[str, Any]) -> Outcome:
     simple = decode(source * mask + target * (1 - mask), dataset.spec)
     shown = np.stack([simple[:SHOWN], pixels[:SHOWN], decode(wanted[:SHOWN], dataset.spec)], 1)
     protocol = f"mean colour of the part, percent of the range, mean of channels/light={LIGHT}/{side} px/n={MOST}"
-    return Outcome(value, protocol, more | facts, shown.reshape(-1, *shown.shape[2:]))
+    kept = shown.reshape(-1, *shown.shape[2:]) if task.phantom else None  # no photograph of the data is put into a picture
+    return Outcome(value, protocol, more | facts, kept)
 
 
 def ellipse(rng: np.random.Generator, side: int) -> np.ndarray:

@@ -39,8 +39,8 @@ def run(work: Work, given: Fields, options: Any) -> Fields:
     """Pictures (B, C, H, W) of any size, with hints (B, C + 1, H, W), of which C alone count everywhere, or without."""
     import torch
 
+    from ..inference.colouring import no_hints
     from ..inference.painting import drawing_of
-    from ..networks.colouring import no_hints
 
     system = work.system
     images, more = first_of(given)
@@ -147,8 +147,8 @@ def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Any) ->
 
 def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
     """How far colours are from the true ones where a hint gave them, and with and without hints over all."""
+    from ..inference.colouring import no_hints
     from ..metrics.measure import Measure
-    from ..networks.colouring import no_hints
 
     rows = held_rows(dataset, count, work.seed, USE.says.doing)
     found: list[np.ndarray] = []

@@ -24,7 +24,7 @@ from ganvas.batches import Batch, Noise
 from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
-from ganvas.networks.colouring import grey, hints_of, lines, recoloured, spread, with_luminance
+from ganvas.inference.colouring import grey, hints_of, lines, recoloured, spread, with_luminance
 from ganvas.networks.features import DEPTHS, Features
 from ganvas.networks.frozen import Frozen
 from ganvas.networks.maps import mirrored_together
