@@ -157,6 +157,15 @@ class Inpaints(Protocol):
 
 
 @runtime_checkable
+class Accompanies(Protocol):
+    """Writes a melody over chords, of as many bars as they have."""
+
+    def accompany(self, tunes: Tensor, noise: Noise) -> Tensor:
+        """Tunes (B, 2, T) of whole bars, of which the chords alone count -> the same chords under a melody."""
+        ...
+
+
+@runtime_checkable
 class Classifies(Protocol):
     """Says of which class a record is. class_names: classes of the data, in the order of its answers."""
 

@@ -276,7 +276,8 @@ def make_phantom(
         or not all(_whole(side) and phantom.least <= side <= LARGEST_SIDE for side in sides)
     ):
         raise DataError(
-            f"phantom '{text}': size must be one side or (height, width) of {phantom.least} to {LARGEST_SIDE} pixels, not {size!r}"
+            f"phantom '{text}': size must be one side or (height, width) of {phantom.least} to {LARGEST_SIDE} pixels, "
+            f"not {size!r}"
         )
     if depth not in (8, 16):
         raise DataError(f"phantom '{text}': depth must be 8 or 16 bits, not {depth!r}")
