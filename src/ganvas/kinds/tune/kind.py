@@ -257,9 +257,8 @@ def _of_one_meter(
         notes.append(f"{counted(changing, 'tune')} that change the meter left out")
     if others:
         told = ", ".join(f"{meter_told(own)} ({count})" for own, count in sorted(others.items(), key=lambda item: -item[1]))
-        notes.append(
-            f"{sum(others.values())} tunes are in other meters and left out: {told}: a folder of their own trains them"
-        )
+        count = counted(sum(others.values()), "tune")
+        notes.append(f"{count} in other meters left out ({told}): give them a folder of their own")
     return [own for own in kept if own[1].score.meter[0] == meter], meter
 
 

@@ -38,7 +38,7 @@ CARD = {
     "paper": "arXiv 1703.10847",
     "summary": "melodies over given chords, bar by bar: each answers the bars before it",
     "data": ["tune"],
-    "options": {"rate": 4},
+    "options": {"rate": "4"},
     "suits": {"tune": "anything"},
 }
 
