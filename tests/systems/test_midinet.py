@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import mido
 import numpy as np
 import pytest
 import torch
@@ -16,17 +14,9 @@ from ganvas.config import build_config
 from ganvas.data.phantoms import make_phantom
 from ganvas.data.streams import open_stream
 from ganvas.engine import Engine
-from ganvas.errors import DataError
 from ganvas.game import Clock
-from ganvas.kinds.tune import chords
-from ganvas.kinds.tune.measures import repeated, share_in_chord, share_in_key
 from ganvas.kinds.tune.spec import CHORDS, FIRST, HOLD, MELODY, REST, TuneSpec
 from ganvas.networks.midinet import levels_of
-from ganvas.proofs import Row
-from ganvas.proofs.midinet import LARGE, contexts, met, shapes
-from ganvas.run.apply import apply
-from ganvas.run.draw import draw
-from ganvas.run.train import train
 from ganvas.specs import REAL
 from ganvas.store.records import Dataset, Field
 from ganvas.systems.sound.midinet import KEPT, PRESETS, Config, MidiNet
@@ -52,33 +42,53 @@ def batch_of(values: Tensor, seed: int = 0) -> Batch:
 # Bars and codes
 
 
-def test_rows_and_codes_are_the_same_melody() -> None:
+def rows_of(system: MidiNet, melody: Tensor) -> Tensor:
+    return torch.where(melody >= FIRST, melody - system.bars.lowest, melody)
+
+
+def test_pictures_of_codes_are_those_that_are_played() -> None:
+    """What G's choices of rows become is what real melodies of these rows are, and codes come back from rows."""
     values, spec = tunes()
-    system = built(spec)
-    common, shift = system._common(values)
-    rolls = system._rolls(common[:, MELODY])
-    assert rolls.shape == (8, system.rows, 64) and (rolls.sum(1) == 1).all()  # one voice
-    assert torch.equal(system._codes(rolls.argmax(1), shift), values[:, MELODY])
-    assert torch.equal(system._shifted(common[:, CHORDS], -shift), values[:, CHORDS])
+    values[0, MELODY, :9] = torch.tensor([HOLD, REST, HOLD, FIRST + 70, HOLD, REST, HOLD, FIRST + 70, FIRST + 70])
+    bars = built(spec).bars
+    common, shift = bars.common(values)
+    pictures = bars.pictures(common[:, MELODY])
+    rows = rows_of(built(spec), common[:, MELODY])
+    chosen = torch.nn.functional.one_hot(rows, bars.rows).transpose(1, 2).float()
+    assert torch.equal(pictures, bars.played(chosen, torch.zeros(8, bars.rows - FIRST)))
+    assert (pictures[:, [0, *range(FIRST, bars.rows)]].sum(1) == 1).all()  # one voice, or silence
+    assert torch.equal(bars.codes(rows, shift)[1:], values[1:, MELODY])
+    assert bars.codes(rows, shift)[0, :3].tolist() == [REST] * 3
+    assert torch.equal(bars.shifted(common[:, CHORDS], -shift), values[:, CHORDS])
+
+
+def test_a_note_goes_on_into_the_next_bar() -> None:
+    bars = built(TuneSpec(1, 1)).bars
+    last = torch.zeros(1, bars.rows - FIRST)
+    last[0, 5] = 1
+    holds = torch.zeros(1, bars.rows, 4)
+    holds[0, HOLD] = 1
+    assert (bars.played(holds, last)[0, FIRST + 5] == 1).all()
+    assert (bars.played(holds, torch.zeros_like(last))[0, REST] == 1).all()  # nothing was sounding
 
 
 def test_tunes_come_into_one_key() -> None:
     """The phantom knows its keys; after the move all chords lie in C, and steps from note to note are as they were."""
     made = make_phantom("tunes", 60, 3)
     values = torch.from_numpy(made.values).long()
-    common, shift = built(made.spec)._common(values)
+    common, shift = built(made.spec).bars.common(values)
     keys = torch.tensor([fact["key"] for fact in made.facts])
     assert torch.equal((keys + shift) % 12, torch.zeros(60, dtype=torch.int64))
     assert int(shift.min()) >= -6 and int(shift.max()) <= 5
-    own, _ = built(made.spec, key="own")._common(values)
+    own, _ = built(made.spec, key="own").bars.common(values)
     assert torch.equal(own, values)
 
 
 def test_what_holds_nothing_is_written_as_silence() -> None:
     system = built(TuneSpec(1, 2))
     rows = torch.tensor([[HOLD, HOLD, FIRST + 3, HOLD, REST, HOLD, FIRST, HOLD]])
-    codes = system._codes(rows, torch.zeros(1, dtype=torch.int64))[0].tolist()
-    low = system.lowest
+    codes = system.bars.codes(rows, torch.zeros(1, dtype=torch.int64))[0].tolist()
+    low = system.bars.lowest
     assert codes == [REST, REST, FIRST + 3 + low, HOLD, REST, REST, FIRST + low, HOLD]
 
 
@@ -97,31 +107,35 @@ def test_bars_of_any_number_of_steps(steps: int, levels: int) -> None:
 def test_earlier_bars_are_those_of_the_same_tune() -> None:
     values, spec = tunes(32)
     system = built(spec, looks_back=(1, 2), key="own")
-    bars, planes, before = system._dealt(batch_of(values), {})
-    rolls = system._rolls(values[:, MELODY]).unflatten(2, (8, spec.steps))
+    bars, planes, before, last = system._dealt(batch_of(values), {})
+    pictures = system.bars.pictures(values[:, MELODY]).unflatten(2, (8, spec.steps))
     for k in range(32):
-        place = next(bar for bar in range(8) if torch.equal(rolls[k, :, bar], bars[k]))
-        candidates = [bar for bar in range(8) if torch.equal(rolls[k, :, bar], bars[k])]
         first, second = before[k].chunk(2)
-        assert any(
-            torch.equal(first, rolls[k, :, bar - 1] if bar >= 1 else torch.zeros_like(first))
-            and torch.equal(second, rolls[k, :, bar - 2] if bar >= 2 else torch.zeros_like(second))
-            for bar in candidates
-        ), place
+        nothing = torch.zeros_like(first)
+        fits = [
+            torch.equal(pictures[k, :, bar], bars[k])
+            and torch.equal(first, pictures[k, :, bar - 1] if bar >= 1 else nothing)
+            and torch.equal(second, pictures[k, :, bar - 2] if bar >= 2 else nothing)
+            for bar in range(8)
+        ]
+        assert any(fits)
+        assert torch.equal(last[k], first[FIRST:, -1])
     assert planes.shape == (32, 24, spec.steps)
 
 
-def test_a_drawn_bar_is_one_row_a_step_and_passes_gradients_on() -> None:
+def test_a_drawn_bar_is_one_choice_a_step_and_passes_gradients_on() -> None:
     values, spec = tunes(16)
     system = built(spec)
-    _, planes, before = system._dealt(batch_of(values), {})
-    fake = system._drawn(system.generator, Noise.seeded(1), planes, before)
-    assert torch.allclose(fake.max(1).values, torch.ones(())) and torch.allclose(fake.sum(1), torch.ones(()), atol=1e-5)
+    _, planes, before, last = system._dealt(batch_of(values), {})
+    fake, rows = system._drawn(system.generator, Noise.seeded(1), planes, before, last)
+    voices = fake[:, [0, *range(FIRST, system.bars.rows)]].sum(1)
+    assert torch.allclose(voices, torch.ones(()), atol=1e-4) and rows.shape == (16, spec.steps)
+    assert ((fake - fake.round()).abs() < 1e-4).all()
     fake.square().sum().backward()
     assert all(own.grad is not None and own.grad.abs().sum() > 0 for own in system.generator.last.parameters())
     soft = built(spec, choice="soft")
-    shares = soft._drawn(soft.generator, Noise.seeded(1), planes, before)
-    assert float(shares.max()) < 0.9
+    shares, _ = soft._drawn(soft.generator, Noise.seeded(1), planes, before, last)
+    assert float(shares[:, FIRST:].detach().max()) < 0.9
 
 
 def test_one_answer_is_smoothed_and_matches_go_to_the_means() -> None:
@@ -151,7 +165,7 @@ def test_the_paper_is_built_and_plays() -> None:
     torch.manual_seed(0)
     system = MidiNet(spec, build_config(Config, PRESETS["paper"] | {"batch_size": 16}))
     assert system.phases()[0].turns[1].times == 2
-    assert system.discriminator.first[0].in_channels == system.rows + 24  # the chord alone
+    assert system.discriminator.first[0].in_channels == system.bars.rows + 24 + 13  # the chord alone
     engine = Engine(system, {"data": open_stream(data_of(values, spec), system.feeds()["data"], 16, seed=0)}, seed=0)
     engine.play_round()
     assert all(own.isfinite().all() for own in system.parameters())

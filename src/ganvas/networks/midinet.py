@@ -6,11 +6,17 @@ they are written so. Chords are planes over the steps of a bar, and may change w
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool1d
+from torch.nn.functional import avg_pool1d, one_hot
+
+from ganvas.kinds.tune.chords import COUNT, chroma, moved, roots
+from ganvas.kinds.tune.spec import CHORDS, FIRST, HOLD, MELODY, REST
 
 CHORD_PLANES = 24  # notes of the chord, and its root
+OUTSIDE = 6  # semitones beyond the data's range that a tune in another key may need
+MAJOR = (1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0)
 
 
 def levels_of(steps: int) -> int:
@@ -68,12 +74,19 @@ class Writer(nn.Module):
 
 
 class Judge(nn.Module):
-    """Bars (B, rows, S), chords, earlier bars -> logits (B,) and features (B, maps, S) of the first layer."""
+    """Bars (B, rows, S), chords, earlier bars -> logits (B,) and features (B, maps, S) of the first layer.
 
-    def __init__(self, rows: int, back: int, steps: int, maps: int) -> None:
+    lowest: pitch of the row behind the first two, which are silence and beginnings. Beside a bar stand its notes without their
+    octaves, and how much of it is in the chord.
+    """
+
+    notes: Tensor
+
+    def __init__(self, rows: int, back: int, steps: int, maps: int, lowest: int) -> None:
         super().__init__()
         levels = levels_of(steps)
-        self.first = nn.Sequential(nn.Conv1d(rows * (1 + back) + CHORD_PLANES, maps, 3, padding=1), nn.LeakyReLU(0.2))
+        self.register_buffer("notes", torch.eye(12).roll(lowest, 1).repeat(11, 1)[: rows - 2], persistent=False)
+        self.first = nn.Sequential(nn.Conv1d(rows * (1 + back) + CHORD_PLANES + 13, maps, 3, padding=1), nn.LeakyReLU(0.2))
         inner: list[nn.Module] = []
         for level in range(levels):
             own, more = (maps * 2 ** min(k, 2) for k in (level, level + 1))
@@ -82,7 +95,9 @@ class Judge(nn.Module):
         self.rest = nn.Sequential(*inner, nn.Flatten(), nn.Linear(flat, 4 * maps), nn.LeakyReLU(0.2), nn.Linear(4 * maps, 1))
 
     def forward(self, bars: Tensor, chords: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
-        features = self.first(torch.cat([bars, chords] if before is None else [bars, chords, before], 1))
+        notes = torch.einsum("bps,pn->bns", bars[:, 2:], self.notes)
+        inside = (notes * chords[:, :12]).sum(1, keepdim=True)
+        features = self.first(torch.cat([bars, notes, inside, chords, *([] if before is None else [before])], 1))
         return self.rest(features)[:, 0], features
 
 
@@ -92,3 +107,74 @@ def pooled(planes: Tensor, levels: int) -> list[Tensor]:
     for _ in range(levels):
         found.append(avg_pool1d(found[-1], 2))
     return found
+
+
+class Bars(nn.Module):
+    """Codes of tunes as pictures and back. low, high: pitches of the data. moves: whether tunes come into C by their chords.
+
+    A picture has a row for silence, one for beginnings, and one a pitch from `lowest` on.
+    """
+
+    planes: Tensor
+    higher: Tensor
+    scales: Tensor
+
+    def __init__(self, low: int, high: int, moves: bool) -> None:
+        super().__init__()
+        self.moves, self.lowest = moves, max(0, low - OUTSIDE)
+        self.rows = FIRST + min(127, high + OUTSIDE) - self.lowest + 1
+        planes = torch.cat([torch.from_numpy(chroma()), torch.from_numpy(roots())], 1)
+        self.register_buffer("planes", planes, persistent=False)  # (chords, notes and root)
+        higher = torch.stack([torch.from_numpy(moved(np.arange(COUNT), shift)) for shift in range(12)])
+        self.register_buffer("higher", higher, persistent=False)  # (semitones, chords)
+        scales = torch.stack([torch.tensor(MAJOR).roll(key) for key in range(12)], 1)
+        self.register_buffer("scales", scales, persistent=False)  # (notes, keys)
+
+    def common(self, tunes: Tensor) -> tuple[Tensor, Tensor]:
+        """Tunes (B, 2, T) moved by shift (B,) semitones, -6 to 5, into C by their chords, or left as they are."""
+        shift = torch.zeros(len(tunes), dtype=torch.int64, device=tunes.device)
+        if self.moves:
+            # the scale that holds the chords' notes, of several the one whose first and fifth degree are their roots
+            notes, chords = self.planes[tunes[:, CHORDS]].sum(1).split(12, 1)
+            likely = notes @ self.scales + 0.5 * (chords + 0.5 * chords.roll(-7, 1))
+            shift = (6 - likely.argmax(1)) % 12 - 6
+        melody = tunes[:, MELODY]
+        higher = torch.where(melody >= FIRST, melody + shift[:, None], melody)
+        return torch.stack([higher, self.shifted(tunes[:, CHORDS], shift)], 1), shift
+
+    def shifted(self, chords: Tensor, shift: Tensor) -> Tensor:
+        return self.higher[(shift % 12)[:, None], chords]
+
+    def chord_planes(self, chords: Tensor) -> Tensor:
+        """(B, CHORD_PLANES, T) of chords (B, T)."""
+        return self.planes[chords].transpose(1, 2).to(self.planes.dtype)
+
+    def pictures(self, melody: Tensor) -> Tensor:
+        """(B, rows, T) of a melody's codes (B, T), as `_played` has them."""
+        rows = torch.where(melody >= FIRST, (melody - self.lowest).clamp(FIRST, self.rows - 1), melody)
+        steps = torch.arange(melody.shape[1], device=melody.device).expand_as(melody)
+        since = torch.where(melody == HOLD, -1, steps).cummax(1).values
+        heard = torch.where(since < 0, REST, rows.gather(1, since.clamp(min=0)))
+        pictures = one_hot(heard, self.rows).transpose(1, 2).to(self.planes.dtype)
+        pictures[:, HOLD] = (melody >= FIRST).to(pictures.dtype)
+        return pictures
+
+    def played(self, shares: Tensor, last: Tensor) -> Tensor:
+        """Pictures of shares (B, rows, S) of what each step does: silence, a note begins, and the pitches that sound."""
+        sounding = []
+        for step in shares.unbind(2):
+            last = step[:, FIRST:] + step[:, HOLD : HOLD + 1] * last
+            sounding.append(last)
+        heard = torch.stack(sounding, 2)
+        begins = shares[:, FIRST:].sum(1, keepdim=True)
+        return torch.cat([1 - heard.sum(1, keepdim=True), begins, heard], 1)
+
+    def codes(self, rows: Tensor, shift: Tensor) -> Tensor:
+        """Codes (B, T) of rows, as many semitones lower as they were moved up; what holds nothing is silence."""
+        codes = torch.where(rows >= FIRST, (rows + self.lowest - shift[:, None]).clamp(FIRST, FIRST + 127), rows)
+        silent = torch.ones(len(codes), dtype=torch.bool, device=codes.device)
+        settled = []
+        for own in codes.unbind(1):
+            silent = (own == REST) | ((own == HOLD) & silent)
+            settled.append(torch.where(silent, torch.full_like(own, REST), own))
+        return torch.stack(settled, 1)

@@ -105,9 +105,12 @@ def outcome(made: np.ndarray, dataset: Dataset, more: dict[str, Any]) -> Outcome
 
 def rows_of(system: MidiNet, tunes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Rows (N, T) of melodies moved into C, planes of chords (N, T, C), and the moves (N,), as midinet has them."""
-    common, shift = system._common(tunes)
-    rows = system._rolls(common[:, MELODY]).argmax(1)
-    return rows, system._planes(common[:, CHORDS]).transpose(1, 2), shift
+    import torch
+
+    common, shift = system.bars.common(tunes)
+    melody = common[:, MELODY]
+    rows = torch.where(melody >= FIRST, (melody - system.bars.lowest).clamp(FIRST, system.bars.rows - 1), melody)
+    return rows, system.bars.chord_planes(common[:, CHORDS]).transpose(1, 2), shift
 
 
 def bare(task: Task) -> tuple[MidiNet, Dataset]:
@@ -134,16 +137,16 @@ def lstm(task: Task) -> Outcome:
     told = EMBEDDED + planes.shape[2] + steps
 
     def weights(width: int) -> int:
-        return 4 * width * (told + width + 2) + system.rows * (width + 1 + EMBEDDED)
+        return 4 * width * (told + width + 2) + system.bars.rows * (width + 1 + EMBEDDED)
 
     width = max(8, next(width for width in range(4096) if weights(width) >= wanted))
-    embedding, cell = nn.Embedding(system.rows + 1, EMBEDDED), nn.LSTM(told, width, batch_first=True)
-    output = nn.Linear(width, system.rows)
+    embedding, cell = nn.Embedding(system.bars.rows + 1, EMBEDDED), nn.LSTM(told, width, batch_first=True)
+    output = nn.Linear(width, system.bars.rows)
     parameters = [*embedding.parameters(), *cell.parameters(), *output.parameters()]
     adam = torch.optim.Adam(parameters, LSTM_RATE)
     length = rows.shape[1]
     place = one_hot(torch.arange(length) % steps, steps).float()
-    before = torch.cat([torch.full_like(rows[:, :1], system.rows), rows[:, :-1]], 1)
+    before = torch.cat([torch.full_like(rows[:, :1], system.bars.rows), rows[:, :-1]], 1)
     rounds = int(task.budget.removesuffix("r"))
     each = max(1, system.config.batch_size * steps // length)  # as many bars in a batch
     generator = torch.Generator().manual_seed(task.seed)
@@ -162,7 +165,7 @@ def lstm(task: Task) -> Outcome:
 
     def write(planes: Tensor, generator: torch.Generator) -> Tensor:
         count = len(planes)
-        last, state = torch.full((count,), system.rows), None
+        last, state = torch.full((count,), system.bars.rows), None
         found = []
         for step in range(planes.shape[1]):
             given = torch.cat([embedding(last), planes[:, step], place[step].expand(count, -1)], 1)
@@ -178,7 +181,7 @@ def lstm(task: Task) -> Outcome:
 
 
 def chain(task: Task) -> Outcome:
-    """How often a row followed the three before it, over such a chord at such a place of the bar; fewer where that never was."""
+    """How often a row followed the three before it, over such a chord at such a place of the bar; fewer where it never was."""
     from dataclasses import replace
 
     import torch
@@ -222,7 +225,7 @@ def composed(system: MidiNet, dataset: Dataset, seed: int, write: Callable[[Tens
 
     tunes = torch.from_numpy(held_out(dataset))
     _, planes, shift = rows_of(system, tunes)
-    made = system._codes(write(planes, torch.Generator().manual_seed(10_000 + seed)), shift)
+    made = system.bars.codes(write(planes, torch.Generator().manual_seed(10_000 + seed)), shift)
     return torch.stack([made, tunes[:, CHORDS]], 1).numpy().astype(np.int32)
 
 

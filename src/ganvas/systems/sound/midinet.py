@@ -7,8 +7,8 @@ conditioner network C, a mirror of G, hands to each of G's layers; D, told the s
     min_G  - E[log D(G(z, y, C(before)) | y)] + l1 |E f(x) - E f(G)|^2 + l2 |E x - E G|^2     f: D's first layer
 so that a tune is written by feeding each bar back as the one before. The melody is one voice: one row a step.
 
-Here rows are silence, a note that goes on, and pitches; G's choice is drawn and passes its gradient on (Jang et al. 2016, arXiv
-1611.01144), so that D sees bars of the same form on both sides; and earlier bars than the last may be looked at (`looks_back`).
+Here each step is silent, goes on, or begins a pitch, which G chooses by a draw that passes gradients on (Jang et al. 2016,
+arXiv 1611.01144), so that D sees bars of one form; and bars before the last may be looked at (`looks_back`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
@@ -26,9 +25,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 from ganvas.batches import Batch, Noise
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
-from ganvas.kinds.tune.chords import COUNT, chroma, moved, roots
-from ganvas.kinds.tune.spec import CHORDS, FIRST, HOLD, MELODY, REST
-from ganvas.networks.midinet import Judge, Writer
+from ganvas.kinds.tune.spec import CHORDS, FIRST, MELODY
+from ganvas.networks.midinet import Bars, Judge, Writer
 from ganvas.optim import optimiser
 
 CARD = {
@@ -43,8 +41,6 @@ CARD = {
 }
 
 KEPT = 2048  # chord progressions of training records that are kept, to draw tunes without any given
-MAJOR = (1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0)
-OUTSIDE = 6  # semitones beyond the data's range that a tune in another key may need
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ class Config:
     features_weight: float = knob(0.1, "weight of the match of D's first features, in the mean", low=0.0)
     bars_weight: float = knob(0.01, "weight of the match of bars, in the mean", low=0.0)
     generator_turns: int = knob(1, "moves of G for one of D", low=1, high=10)
-    learning_rate: float = knob(5e-4, "learning rate of both players (Adam)", low=0.0)
+    learning_rate: float = knob(2e-3, "learning rate of both players (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     ema_half_life: float = knob(5_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
     batch_size: int = knob(64, "tunes in a batch, of each of which one bar is looked at", low=1)
@@ -81,26 +77,18 @@ class MidiNet(System):
     couples_batch = "BatchNorm in the generator, and means over the batch that are matched"
     progressions: Tensor
     heard: Tensor
-    planes: Tensor
-    higher: Tensor
-    scales: Tensor
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
-        self.steps, self.lowest = spec.steps, max(0, spec.low - OUTSIDE)
-        self.rows = FIRST + min(127, spec.high + OUTSIDE) - self.lowest + 1
-        back = len(config.looks_back)
-        self.generator = Writer(config.latent_size, self.rows, back, self.steps, config.width, config.before_width)
-        self.discriminator = Judge(self.rows, back if config.judge_looks_back else 0, self.steps, config.judge_width)
+        self.steps = spec.steps
+        self.bars = Bars(spec.low, spec.high, config.key == "common")
+        back, rows = len(config.looks_back), self.bars.rows
+        self.generator = Writer(config.latent_size, rows, back, self.steps, config.width, config.before_width)
+        seen = back if config.judge_looks_back else 0
+        self.discriminator = Judge(rows, seen, self.steps, config.judge_width, self.bars.lowest)
         self.average = copy.deepcopy(self.generator)
         self.register_buffer("progressions", torch.zeros(KEPT, spec.shape[1], dtype=torch.int16))
         self.register_buffer("heard", torch.zeros((), dtype=torch.int64))
-        planes = torch.cat([torch.from_numpy(chroma()), torch.from_numpy(roots())], 1)
-        self.register_buffer("planes", planes, persistent=False)  # (chords, notes and root)
-        higher = torch.stack([torch.from_numpy(moved(np.arange(COUNT), shift)) for shift in range(12)])
-        self.register_buffer("higher", higher, persistent=False)  # (semitones, chords)
-        scales = torch.stack([torch.tensor(MAJOR).roll(key) for key in range(12)], 1)
-        self.register_buffer("scales", scales, persistent=False)  # (notes, keys)
 
     def players(self) -> tuple[Player, ...]:
         config = self.config
@@ -120,10 +108,10 @@ class MidiNet(System):
     # The game
 
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        bars, chords, before = self._dealt(batch, shared)
+        real_bars, chords, before, last = self._dealt(batch, shared)
         self._remember(batch.real[:, CHORDS])
-        shared["fake"] = self._drawn(self.generator, batch.noise, chords, before)
-        real, shared["features"] = self._judge(bars, chords, before)
+        shared["fake"], _ = self._drawn(self.generator, batch.noise, chords, before, last)
+        real, shared["features"] = self._judge(real_bars, chords, before)
         fake, _ = self._judge(shared["fake"].detach(), chords, before)
         answers = torch.full_like(real, 1 - self.config.smoothing)
         return {
@@ -133,11 +121,11 @@ class MidiNet(System):
 
     def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         config = self.config
-        bars, chords, before = self._dealt(batch, shared)
-        fake = shared.pop("fake") if "fake" in shared else self._drawn(self.generator, batch.noise, chords, before)
+        real_bars, chords, before, last = self._dealt(batch, shared)
+        fake = shared.pop("fake") if "fake" in shared else self._drawn(self.generator, batch.noise, chords, before, last)[0]
         logits, features = self._judge(fake, chords, before)
         with torch.no_grad():
-            _, wanted = self._judge(bars, chords, before)
+            _, wanted = self._judge(real_bars, chords, before)
 
         def apart(made: Tensor, real: Tensor) -> Tensor:
             return 0.5 * (made.mean(0) - real.mean(0)).square().sum()
@@ -145,7 +133,7 @@ class MidiNet(System):
         return {
             "fool": binary_cross_entropy_with_logits(logits, torch.ones_like(logits)),
             "features": config.features_weight * apart(features, wanted),
-            "bars": config.bars_weight * apart(fake, bars),
+            "bars": config.bars_weight * apart(fake, real_bars),
         }
 
     # Put to use
@@ -160,47 +148,58 @@ class MidiNet(System):
 
     def accompany(self, tunes: Tensor, noise: Noise) -> Tensor:
         """Tunes (B, 2, T) of whole bars, of which the chords count -> the same chords under a melody."""
-        tunes, shift = self._common(tunes.long())
+        tunes, shift = self.bars.common(tunes.long())
         count, length = len(tunes), tunes.shape[2]
-        planes = self._planes(tunes[:, CHORDS])
-        written: list[Tensor] = []
+        planes = self.bars.chord_planes(tunes[:, CHORDS])
+        nothing = torch.zeros(count, self.bars.rows, self.steps, dtype=noise.dtype, device=tunes.device)
+        pictures: list[Tensor] = []
+        rows: list[Tensor] = []
         for start in range(0, length, self.steps):
-            nothing = torch.zeros(count, self.rows, self.steps, dtype=noise.dtype, device=tunes.device)
             place = start // self.steps
-            before = [written[place - back] if back <= place else nothing for back in self.config.looks_back]
+            before = torch.cat([pictures[place - back] if back <= place else nothing for back in self.config.looks_back], 1)
+            last = (pictures[-1] if pictures else nothing)[:, FIRST:, -1]
             chords = planes[:, :, start : start + self.steps]
-            written.append(self._drawn(self.average, noise, chords, torch.cat(before, 1), self.config.temperature))
-        melody = self._codes(torch.cat(written, 2).argmax(1), shift)
-        return torch.stack([melody, self._shifted(tunes[:, CHORDS], -shift)], 1)
+            picture, own = self._drawn(self.average, noise, chords, before, last, self.config.temperature)
+            pictures.append(picture)
+            rows.append(own)
+        melody = self.bars.codes(torch.cat(rows, 1), shift)
+        return torch.stack([melody, self.bars.shifted(tunes[:, CHORDS], -shift)], 1)
 
     # Bars and codes
 
-    def _dealt(self, batch: Batch, shared: Shared) -> tuple[Tensor, Tensor, Tensor]:
-        """Of each record one bar (B, rows, S), its chords, and earlier bars; nothing before the first."""
+    def _dealt(self, batch: Batch, shared: Shared) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of each record the picture (B, rows, S) of one bar, its chords, earlier bars (nothing before the first), and the
+        pitch (B, rows - FIRST) that sounds as it begins."""
         if "dealt" not in shared:
-            tunes, _ = self._common(batch.real)
+            tunes, _ = self.bars.common(batch.real)
             count, bars = len(tunes), tunes.shape[2] // self.steps
             chosen = batch.noise.integers(bars, count)
-            rolls = self._rolls(tunes[:, MELODY]).unflatten(2, (bars, self.steps))
-            planes = self._planes(tunes[:, CHORDS]).unflatten(2, (bars, self.steps))
-            rows = torch.arange(count, device=tunes.device)
-            before = []
-            for back in self.config.looks_back:
-                there = (chosen >= back).to(rolls.dtype)
-                before.append(rolls[rows, :, (chosen - back).clamp(min=0)] * there[:, None, None])
-            shared["dealt"] = rolls[rows, :, chosen], planes[rows, :, chosen], torch.cat(before, 1)
-        found: tuple[Tensor, Tensor, Tensor] = shared["dealt"]
+            pictures = self.bars.pictures(tunes[:, MELODY]).unflatten(2, (bars, self.steps))
+            planes = self.bars.chord_planes(tunes[:, CHORDS]).unflatten(2, (bars, self.steps))
+            each = torch.arange(count, device=tunes.device)
+
+            def earlier(back: int) -> Tensor:
+                there = (chosen >= back).to(pictures.dtype)
+                return pictures[each, :, (chosen - back).clamp(min=0)] * there[:, None, None]
+
+            before = torch.cat([earlier(back) for back in self.config.looks_back], 1)
+            shared["dealt"] = pictures[each, :, chosen], planes[each, :, chosen], before, earlier(1)[:, FIRST:, -1]
+        found: tuple[Tensor, Tensor, Tensor, Tensor] = shared["dealt"]
         return found
 
-    def _drawn(self, network: Any, noise: Noise, chords: Tensor, before: Tensor, temperature: float = 1.0) -> Tensor:
-        """(B, rows, S): of each step one row, with the gradient of its shares; or the shares."""
+    def _drawn(
+        self, network: Any, noise: Noise, chords: Tensor, before: Tensor, last: Tensor, temperature: float = 1.0
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """A picture (B, rows, S), and the row of each step (B, S). `drawn`: one row each, with the gradient of its share."""
         logits = network(noise.normal(len(chords), self.config.latent_size), chords, before)
-        if self.config.choice == "soft":
-            return logits.softmax(1)
-        chance = noise.uniform(*logits.shape).clamp(1e-6, 1 - 1e-6)
-        soft = (logits / temperature - (-chance.log()).log()).softmax(1)
-        hard = one_hot(soft.argmax(1), self.rows).transpose(1, 2).to(soft.dtype)
-        return hard + soft - soft.detach()
+        if self.config.choice == "drawn":
+            chance = noise.uniform(*logits.shape).clamp(1e-6, 1 - 1e-6)
+            logits = logits / temperature - (-chance.log()).log()
+        shares = logits.softmax(1)
+        rows = shares.argmax(1)
+        if self.config.choice == "drawn":
+            shares = one_hot(rows, self.bars.rows).transpose(1, 2).to(shares.dtype) + shares - shares.detach()
+        return self.bars.played(shares, last), rows
 
     def _judge(self, bars: Tensor, chords: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         found: tuple[Tensor, Tensor] = self.discriminator(bars, chords, before if self.config.judge_looks_back else None)
@@ -211,37 +210,3 @@ class MidiNet(System):
         rows = (self.heard + torch.arange(len(chords), device=chords.device)) % KEPT
         self.progressions[rows] = chords.to(self.progressions.dtype)
         self.heard += len(chords)
-
-    def _common(self, tunes: Tensor) -> tuple[Tensor, Tensor]:
-        """Tunes (B, 2, T) moved by shift (B,) semitones, -6 to 5, into C by their chords; none with `key` own."""
-        shift = torch.zeros(len(tunes), dtype=torch.int64, device=tunes.device)
-        if self.config.key == "common":
-            # the scale that holds the chords' notes, of several the one whose first and fifth degree are their roots
-            notes, chords = self.planes[tunes[:, CHORDS]].sum(1).split(12, 1)
-            likely = notes @ self.scales + 0.5 * (chords + 0.5 * chords.roll(-7, 1))
-            shift = (6 - likely.argmax(1)) % 12 - 6
-        melody = tunes[:, MELODY]
-        higher = torch.where(melody >= FIRST, melody + shift[:, None], melody)
-        return torch.stack([higher, self._shifted(tunes[:, CHORDS], shift)], 1), shift
-
-    def _shifted(self, chords: Tensor, shift: Tensor) -> Tensor:
-        return self.higher[(shift % 12)[:, None], chords]
-
-    def _planes(self, chords: Tensor) -> Tensor:
-        """(B, CHORD_PLANES, T) of chords (B, T)."""
-        return self.planes[chords].transpose(1, 2).to(next(self.parameters()).dtype)
-
-    def _rolls(self, melody: Tensor) -> Tensor:
-        """(B, rows, T) of a melody's codes (B, T)."""
-        rows = torch.where(melody >= FIRST, (melody - self.lowest).clamp(FIRST, self.rows - 1), melody)
-        return one_hot(rows, self.rows).transpose(1, 2).to(next(self.parameters()).dtype)
-
-    def _codes(self, rows: Tensor, shift: Tensor) -> Tensor:
-        """Codes (B, T) of rows, as many semitones lower as they were moved up; what holds nothing is silence."""
-        codes = torch.where(rows >= FIRST, (rows + self.lowest - shift[:, None]).clamp(FIRST, FIRST + 127), rows)
-        silent = torch.ones(len(codes), dtype=torch.bool, device=codes.device)
-        settled = []
-        for own in codes.unbind(1):
-            silent = (own == REST) | ((own == HOLD) & silent)
-            settled.append(torch.where(silent, torch.full_like(own, REST), own))
-        return torch.stack(settled, 1)
