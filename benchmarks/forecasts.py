@@ -47,7 +47,7 @@ MB = 2**20
 # Phantoms, and folders and files that proofs draw for themselves (`DRAWN`).
 DATA = {
     "acgan": "chest", "anime": "faces", "anogan": "brain:t1", "biggan": "chest", "cgan": "chest", "cogan": "brain",
-    "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest",
+    "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest", "midinet": "tunes",
     "cyclegan": "brain", "dcgan": "chest", "dtn": "digits", "fastgan": "chest", "gan": "patterns", "gan-3d": "solids",
     "gan-cls": "captions", "gon": "chest", "infogan": "chest", "latent-gan-3d": "solids", "lsgan": "chest",
     "mad-gan": "sensors", "netgan": "communities", "pix2pix": "walls", "pix2pixhd": "streets", "pixeldtgan": "figures",

@@ -9,12 +9,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool1d, one_hot
+from torch.nn.functional import avg_pool1d, one_hot, pad, softplus
 
 from ganvas.kinds.tune.chords import COUNT, chroma, moved, roots
 from ganvas.kinds.tune.spec import CHORDS, FIRST, HOLD, MELODY, REST
 
 CHORD_PLANES = 24  # notes of the chord, and its root
+BESIDE = 16  # planes of the discriminator beside a bar: 12 notes, in the chord, height, leap and its size
+COPIED = 3.0  # by which a wide open gate puts an earlier choice before all others
 OUTSIDE = 6  # semitones beyond the data's range that a tune in another key may need
 MAJOR = (1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0)
 
@@ -61,7 +63,9 @@ class Writer(nn.Module):
             nn.Sequential(nn.ConvTranspose1d(maps + told, maps, 2, stride=2), nn.BatchNorm1d(maps), nn.ReLU())
             for _ in range(levels)
         )
-        self.last = nn.Sequential(nn.Conv1d(maps + told, maps, 3, padding=1), nn.ReLU(), nn.Conv1d(maps, rows, 1))
+        self.last = nn.Sequential(nn.Conv1d(maps + told, maps, 3, padding=1), nn.ReLU())
+        self.rows = nn.Conv1d(maps, rows, 1)
+        self.gates = nn.Conv1d(maps, back, 1)
 
     def forward(self, latents: Tensor, chords: Tensor, before: Tensor) -> Tensor:
         seen = self.conditioner(before)
@@ -69,24 +73,37 @@ class Writer(nn.Module):
         made = self.begin(torch.cat([latents, planes[-1].flatten(1)], 1)).view(len(latents), -1, self.coarse)
         for layer in self.grow:
             made = layer(torch.cat([made, planes.pop(), seen.pop()], 1))
-        logits: Tensor = self.last(torch.cat([made, planes.pop(), seen.pop()], 1))
+        made = self.last(torch.cat([made, planes.pop(), seen.pop()], 1))
+        taken = softplus(self.gates(made))[:, :, None] * choices(before.unflatten(1, (self.gates.out_channels, -1)))
+        logits: Tensor = self.rows(made) + COPIED * taken.sum(1)
         return logits
+
+
+def choices(pictures: Tensor) -> Tensor:
+    """What was done at each step of pictures (..., rows, S): silence, going on, and the pitches that begin."""
+    silent, begins, heard = pictures[..., :1, :], pictures[..., 1:2, :], pictures[..., 2:, :]
+    return torch.cat([silent, (heard.sum(-2, keepdim=True) - begins).clamp(min=0), heard * begins], -2)
 
 
 class Judge(nn.Module):
     """Bars (B, rows, S), chords, earlier bars -> logits (B,) and features (B, maps, S) of the first layer.
 
-    lowest: pitch of the row behind the first two, which are silence and beginnings. Beside a bar stand its notes without their
-    octaves, and how much of it is in the chord.
+    lowest: pitch of the row behind the first two, which are silence and beginnings. What takes long to find out of rows stands
+    beside them: notes without their octaves, which of them are in the chord, how high they are, how far from step to step,
+    and where the bar does as an earlier one did.
     """
 
     notes: Tensor
+    heights: Tensor
 
     def __init__(self, rows: int, back: int, steps: int, maps: int, lowest: int) -> None:
         super().__init__()
         levels = levels_of(steps)
+        self.back = back
         self.register_buffer("notes", torch.eye(12).roll(lowest, 1).repeat(11, 1)[: rows - 2], persistent=False)
-        self.first = nn.Sequential(nn.Conv1d(rows * (1 + back) + CHORD_PLANES + 13, maps, 3, padding=1), nn.LeakyReLU(0.2))
+        self.register_buffer("heights", torch.linspace(-1, 1, rows - 2) * (rows - 3) / 24, persistent=False)
+        planes = rows * (1 + back) + CHORD_PLANES + BESIDE + 2 * back
+        self.first = nn.Sequential(nn.Conv1d(planes, maps, 3, padding=1), nn.LeakyReLU(0.2))
         inner: list[nn.Module] = []
         for level in range(levels):
             own, more = (maps * 2 ** min(k, 2) for k in (level, level + 1))
@@ -95,9 +112,17 @@ class Judge(nn.Module):
         self.rest = nn.Sequential(*inner, nn.Flatten(), nn.Linear(flat, 4 * maps), nn.LeakyReLU(0.2), nn.Linear(4 * maps, 1))
 
     def forward(self, bars: Tensor, chords: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
-        notes = torch.einsum("bps,pn->bns", bars[:, 2:], self.notes)
+        heard = bars[:, 2:]
+        notes = torch.einsum("bps,pn->bns", heard, self.notes)
         inside = (notes * chords[:, :12]).sum(1, keepdim=True)
-        features = self.first(torch.cat([bars, notes, inside, chords, *([] if before is None else [before])], 1))
+        height = torch.einsum("bps,p->bs", heard, self.heights)[:, None]
+        sounds = heard.sum(1, keepdim=True)
+        leap = pad((height[..., 1:] - height[..., :-1]) * sounds[..., 1:] * sounds[..., :-1], (1, 0))
+        given = [bars, notes, inside, height, leap, leap.abs(), chords]
+        if before is not None and self.back:
+            earlier = before.unflatten(1, (self.back, -1))
+            given += [before, (earlier[:, :, 2:] * heard[:, None]).sum(2), earlier[:, :, 1] * bars[:, None, 1]]
+        features = self.first(torch.cat(given, 1))
         return self.rest(features)[:, 0], features
 
 

@@ -52,8 +52,11 @@ class Config:
     looks_back: tuple[int, ...] = knob((1, 2, 4), "which earlier bars both players see: 1 is the one before")
     judge_looks_back: bool = knob(True, "whether the discriminator sees earlier bars too; the paper's sees the chord alone")
     key: str = knob("common", "common: tunes are moved so that their chords are in C; own: not", choices=("common", "own"))
-    choice: str = knob("drawn", "of G's rows at each step: drawn as one, or soft shares, of which samples take the largest",
-                       choices=("drawn", "soft"))  # fmt: skip
+    choice: str = knob(
+        "largest",
+        "of G's rows at each step: the largest, one drawn by its share, or soft shares",
+        choices=("largest", "drawn", "soft"),
+    )
     temperature: float = knob(1.0, "of drawn samples: below 1 safer, above 1 bolder", low=0.01, high=100.0, later=True)
     smoothing: float = knob(0.1, "by how much the answer for real bars is below 1", low=0.0, high=0.5)
     features_weight: float = knob(0.1, "weight of the match of D's first features, in the mean", low=0.0)
@@ -190,14 +193,14 @@ class MidiNet(System):
     def _drawn(
         self, network: Any, noise: Noise, chords: Tensor, before: Tensor, last: Tensor, temperature: float = 1.0
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """A picture (B, rows, S), and the row of each step (B, S). `drawn`: one row each, with the gradient of its share."""
+        """A picture (B, rows, S), and the row of each step (B, S). But for `soft` it is of these; gradients are of shares."""
         logits = network(noise.normal(len(chords), self.config.latent_size), chords, before)
         if self.config.choice == "drawn":
             chance = noise.uniform(*logits.shape).clamp(1e-6, 1 - 1e-6)
             logits = logits / temperature - (-chance.log()).log()
         shares = logits.softmax(1)
         rows = shares.argmax(1)
-        if self.config.choice == "drawn":
+        if self.config.choice != "soft":
             shares = one_hot(rows, self.bars.rows).transpose(1, 2).to(shares.dtype) + shares - shares.detach()
         return self.bars.played(shares, last), rows
 
