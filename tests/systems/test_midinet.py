@@ -197,7 +197,7 @@ def learnt(rounds: int = 150, deaf: bool = False, **settings: Any) -> MidiNet:
     values, spec = tunes(300)
     if deaf:
         values[:, CHORDS] = values[:, CHORDS].roll(1, 0)
-    system = built(spec, **({"width": 32, "judge_width": 32, "before_width": 16, "learning_rate": 2e-3, "batch_size": 32}
+    system = built(spec, **({"judge_width": 32, "batch_size": 32}
                             | {"looks_back": (1,)} | settings))  # fmt: skip
     data = data_of(values, spec)
     engine = Engine(system, {"data": open_stream(data, system.feeds()["data"], 32, seed=0)}, seed=0)
@@ -233,7 +233,7 @@ def test_melodies_keep_to_the_chords_they_are_given() -> None:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "tunes"
-    train("midinet", "tunes", out=folder, config=SMALL | {"choice": "drawn"}, budget="3r", phantom_count=64, quiet=True, sample_every=0.0)
+    train("midinet", "tunes", out=folder, config=SMALL, budget="3r", phantom_count=64, quiet=True, sample_every=0.0)
     return folder
 
 

@@ -6,6 +6,8 @@ they are written so. Chords are planes over the steps of a bar, and may change w
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,7 @@ from ganvas.kinds.tune.spec import CHORDS, FIRST, HOLD, MELODY, REST
 
 CHORD_PLANES = 24  # notes of the chord, and its root
 BESIDE = 16  # planes of the discriminator beside a bar: 12 notes, in the chord, height, leap and its size
+NEAR, QUICK = 50.0, 10.0  # how unlikely a pitch is an octave from the course, at the start; and how fast that is learnt
 COPIED = 3.0  # by which a wide open gate puts an earlier choice before all others
 OUTSIDE = 6  # semitones beyond the data's range that a tune in another key may need
 MAJOR = (1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0)
@@ -47,7 +50,12 @@ class Conditioner(nn.Module):
 
 
 class Writer(nn.Module):
-    """G and C: latents (B, latent), chords (B, CHORD_PLANES, S), earlier bars (B, ..., S) -> logits (B, rows, S) of a bar."""
+    """G and C. It draws a course through the bar, near which pitches lie, and may take over what earlier bars did.
+
+    latents (B, latent), chords (B, CHORD_PLANES, S), earlier bars (B, ..., S) -> logits (B, rows, S) of a bar.
+    """
+
+    heights: Tensor
 
     def __init__(self, latent: int, rows: int, back: int, steps: int, maps: int, before_maps: int) -> None:
         super().__init__()
@@ -66,6 +74,9 @@ class Writer(nn.Module):
         self.last = nn.Sequential(nn.Conv1d(maps + told, maps, 3, padding=1), nn.ReLU())
         self.rows = nn.Conv1d(maps, rows, 1)
         self.gates = nn.Conv1d(maps, back, 1)
+        self.course = nn.Conv1d(maps, 1, 3, padding=1)
+        self.near = nn.Parameter(torch.tensor(math.log(NEAR) / QUICK))
+        self.register_buffer("heights", heights_of(rows), persistent=False)
 
     def forward(self, latents: Tensor, chords: Tensor, before: Tensor) -> Tensor:
         seen = self.conditioner(before)
@@ -75,8 +86,14 @@ class Writer(nn.Module):
             made = layer(torch.cat([made, planes.pop(), seen.pop()], 1))
         made = self.last(torch.cat([made, planes.pop(), seen.pop()], 1))
         taken = softplus(self.gates(made))[:, :, None] * choices(before.unflatten(1, (self.gates.out_channels, -1)))
-        logits: Tensor = self.rows(made) + COPIED * taken.sum(1)
+        far = (QUICK * self.near).exp() * (self.heights[:, None] - (2 * self.course(made))).square()
+        logits: Tensor = self.rows(made) + COPIED * taken.sum(1) - pad(far, (0, 0, 2, 0))
         return logits
+
+
+def heights_of(rows: int) -> Tensor:
+    """Octaves above the middle of each pitch's row."""
+    return (torch.arange(rows - 2) - (rows - 3) / 2) / 12
 
 
 def choices(pictures: Tensor) -> Tensor:
@@ -101,7 +118,7 @@ class Judge(nn.Module):
         levels = levels_of(steps)
         self.back = back
         self.register_buffer("notes", torch.eye(12).roll(lowest, 1).repeat(11, 1)[: rows - 2], persistent=False)
-        self.register_buffer("heights", torch.linspace(-1, 1, rows - 2) * (rows - 3) / 24, persistent=False)
+        self.register_buffer("heights", heights_of(rows), persistent=False)
         planes = rows * (1 + back) + CHORD_PLANES + BESIDE + 2 * back
         self.first = nn.Sequential(nn.Conv1d(planes, maps, 3, padding=1), nn.LeakyReLU(0.2))
         inner: list[nn.Module] = []

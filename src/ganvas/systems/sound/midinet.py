@@ -46,21 +46,21 @@ KEPT = 2048  # chord progressions of training records that are kept, to draw tun
 @dataclass(frozen=True)
 class Config:
     latent_size: int = knob(32, "size of the latent vector of a bar", low=1)
-    width: int = knob(64, "maps of the generator's layers", low=1, high=4096)
-    judge_width: int = knob(64, "maps of the discriminator's first layer; doubles inwards", low=1, high=4096)
-    before_width: int = knob(32, "maps of the conditioner's layers, of earlier bars", low=1, high=4096)
+    width: int = knob(32, "maps of the generator's layers", low=1, high=4096)
+    judge_width: int = knob(48, "maps of the discriminator's first layer; doubles inwards", low=1, high=4096)
+    before_width: int = knob(16, "maps of the conditioner's layers, of earlier bars", low=1, high=4096)
     looks_back: tuple[int, ...] = knob((1, 2, 4), "which earlier bars both players see: 1 is the one before")
     judge_looks_back: bool = knob(True, "whether the discriminator sees earlier bars too; the paper's sees the chord alone")
     key: str = knob("common", "common: tunes are moved so that their chords are in C; own: not", choices=("common", "own"))
     choice: str = knob(
-        "largest",
-        "of G's rows at each step: the largest, one drawn by its share, or soft shares",
-        choices=("largest", "drawn", "soft"),
+        "drawn",
+        "of G's rows at each step: one drawn by its share, the largest, or soft shares",
+        choices=("drawn", "largest", "soft"),
     )
     temperature: float = knob(1.0, "of drawn samples: below 1 safer, above 1 bolder", low=0.01, high=100.0, later=True)
     smoothing: float = knob(0.1, "by how much the answer for real bars is below 1", low=0.0, high=0.5)
     features_weight: float = knob(0.1, "weight of the match of D's first features, in the mean", low=0.0)
-    bars_weight: float = knob(0.01, "weight of the match of bars, in the mean", low=0.0)
+    bars_weight: float = knob(0.1, "weight of the match of bars, in the mean", low=0.0)
     generator_turns: int = knob(1, "moves of G for one of D", low=1, high=10)
     learning_rate: float = knob(2e-3, "learning rate of both players (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
@@ -70,7 +70,7 @@ class Config:
 
 PAPER: dict[str, Any] = {
     "latent_size": 100, "width": 256, "judge_width": 64, "before_width": 16, "looks_back": (1,), "judge_looks_back": False,
-    "key": "own", "choice": "soft", "generator_turns": 2, "learning_rate": 2e-4, "ema_half_life": 0.0, "batch_size": 72,
+    "key": "own", "choice": "soft", "bars_weight": 0.01, "generator_turns": 2, "learning_rate": 2e-4, "ema_half_life": 0.0, "batch_size": 72,
 }  # fmt: skip
 PRESETS: dict[str, Any] = {"auto": {}, "paper": PAPER}
 
