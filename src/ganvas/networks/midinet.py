@@ -17,7 +17,8 @@ from ganvas.kinds.tune.chords import COUNT, chroma, moved, roots
 from ganvas.kinds.tune.spec import CHORDS, FIRST, HOLD, MELODY, REST
 
 CHORD_PLANES = 24  # notes of the chord, and its root
-BESIDE = 16  # planes of the discriminator beside a bar: 12 notes, in the chord, height, leap and its size
+SIZES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0)  # semitones, to which leaps are near or not
+BESIDE = 15 + len(SIZES)  # planes beside a bar that D sees: 12 notes, in the chord, height, leap, its size
 NEAR, QUICK = 50.0, 10.0  # how unlikely a pitch is an octave from the course, at the start; and how fast that is learnt
 COPIED = 3.0  # by which a wide open gate puts an earlier choice before all others
 OUTSIDE = 6  # semitones beyond the data's range that a tune in another key may need
@@ -112,6 +113,7 @@ class Judge(nn.Module):
 
     notes: Tensor
     heights: Tensor
+    sizes: Tensor
 
     def __init__(self, rows: int, back: int, steps: int, maps: int, lowest: int) -> None:
         super().__init__()
@@ -119,6 +121,7 @@ class Judge(nn.Module):
         self.back = back
         self.register_buffer("notes", torch.eye(12).roll(lowest, 1).repeat(11, 1)[: rows - 2], persistent=False)
         self.register_buffer("heights", heights_of(rows), persistent=False)
+        self.register_buffer("sizes", torch.tensor(SIZES), persistent=False)
         planes = rows * (1 + back) + CHORD_PLANES + BESIDE + 2 * back
         self.first = nn.Sequential(nn.Conv1d(planes, maps, 3, padding=1), nn.LeakyReLU(0.2))
         inner: list[nn.Module] = []
@@ -134,8 +137,9 @@ class Judge(nn.Module):
         inside = (notes * chords[:, :12]).sum(1, keepdim=True)
         height = torch.einsum("bps,p->bs", heard, self.heights)[:, None]
         sounds = heard.sum(1, keepdim=True)
-        leap = pad((height[..., 1:] - height[..., :-1]) * sounds[..., 1:] * sounds[..., :-1], (1, 0))
-        given = [bars, notes, inside, height, leap, leap.abs(), chords]
+        leap = 12 * pad(height[..., 1:] - height[..., :-1], (1, 0))
+        near = (-(leap.abs() - self.sizes[:, None]).square()).exp() * bars[:, 1:2] * pad(sounds[..., :-1], (1, 0))
+        given = [bars, notes, inside, height, leap / 4, near, chords]
         if before is not None and self.back:
             earlier = before.unflatten(1, (self.back, -1))
             given += [before, (earlier[:, :, 2:] * heard[:, None]).sum(2), earlier[:, :, 1] * bars[:, None, 1]]

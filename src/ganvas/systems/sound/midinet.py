@@ -70,7 +70,8 @@ class Config:
 
 PAPER: dict[str, Any] = {
     "latent_size": 100, "width": 256, "judge_width": 64, "before_width": 16, "looks_back": (1,), "judge_looks_back": False,
-    "key": "own", "choice": "soft", "bars_weight": 0.01, "generator_turns": 2, "learning_rate": 2e-4, "ema_half_life": 0.0, "batch_size": 72,
+    "key": "own", "choice": "soft", "bars_weight": 0.01,
+    "generator_turns": 2, "learning_rate": 2e-4, "ema_half_life": 0.0, "batch_size": 72,
 }  # fmt: skip
 PRESETS: dict[str, Any] = {"auto": {}, "paper": PAPER}
 
