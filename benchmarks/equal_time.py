@@ -36,7 +36,7 @@ from ganvas.inference.sampling import draw_samples
 from ganvas.kinds import decode, encode, kind_of
 from ganvas.metrics import image_features, kernel_distance
 from ganvas.parallel import Processes
-from ganvas.proofs.srgan import _judge as other_extractor
+from ganvas.proofs._perceptual import perceptual_judge as other_extractor
 from ganvas.run.opening import seated
 from ganvas.run.train import plan
 
@@ -181,6 +181,8 @@ def main() -> int:
         system, _, knob = name.partition(".")
         changed.setdefault(system, {})[knob] = yaml.safe_load(value)
     kept = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {"runs": []}
+    if options.pictures:
+        options.pictures.mkdir(parents=True, exist_ok=True)
     known = {(run["data"], run["system"], run["seed"], run["asked"]) for run in kept["runs"]}
     for seed in options.seeds:
         for name in options.sets:

@@ -46,10 +46,12 @@ MARK = 1.5
 MB = 2**20
 # Phantoms, and folders and files that proofs draw for themselves (`DRAWN`).
 DATA = {
-    "acgan": "chest", "anime": "faces", "anogan": "brain:t1", "biggan": "chest", "cgan": "chest", "cogan": "brain",
+    "acgan": "chest", "anime": "faces", "anogan": "brain:t1", "auto-painter": "drawings", "biggan": "chest", "cgan": "chest",
+    "cogan": "brain",
     "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest", "midinet": "tunes",
-    "cyclegan": "brain", "dcgan": "chest", "dtn": "digits", "fastgan": "chest", "gan": "patterns", "gan-3d": "solids",
-    "gan-cls": "captions", "gon": "chest", "infogan": "chest", "latent-gan-3d": "solids", "lsgan": "chest",
+    "cyclegan": "brain", "dcgan": "chest", "discogan": "brain", "dtn": "digits", "fastgan": "chest", "gan": "patterns",
+    "gan-3d": "solids",
+    "gan-cls": "captions", "gon": "chest", "gp-gan": "chest", "infogan": "chest", "latent-gan-3d": "solids", "lsgan": "chest",
     "mad-gan": "sensors", "netgan": "communities", "pix2pix": "walls", "pix2pixhd": "streets", "pixeldtgan": "figures",
     "projected-gan": "chest", "semi-gan": "few labels", "seqgan": "melodies", "spade": "streets",
     "srgan": "chest", "stargan": "faces", "stylegan2": "chest",
@@ -57,6 +59,7 @@ DATA = {
 }  # fmt: skip
 MORE = {
     "anogan": {"heldout": "0.2"}, "cogan": {"size": "32"}, "cyclegan": {"size": "32"}, "srgan": {"size": "64"},
+    "discogan": {"size": "32"},
     "context-encoder": {"size": "32"},
     "deblurgan": {"size": "64"},
 }  # fmt: skip
@@ -89,7 +92,8 @@ def _few_labels(folder: Path) -> Path:
 
 
 DRAWN: dict[str, Callable[[Path], Path]] = {
-    "captions": gan_cls._shapes, "digits": _digits, "faces": stargan.draw_faces, "few labels": _few_labels,
+    "captions": gan_cls._shapes, "digits": _digits, "drawings": lambda folder: stargan.draw_faces(folder) / stargan.FACES,
+    "faces": stargan.draw_faces, "few labels": _few_labels,
     "figures": pixeldtgan.draw_figures, "streets": spade.streets, "walls": pix2pix._walls,
 }  # fmt: skip
 

@@ -123,6 +123,8 @@ def main() -> int:
     options = parser.parse_args()
     overrides = {name: yaml.safe_load(value) for name, _, value in (text.partition("=") for text in options.set)}
     kept = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {"runs": []}
+    if options.pictures:
+        options.pictures.mkdir(parents=True, exist_ok=True)
     known = {(run["task"], run["seed"], run["seconds"]) for run in kept["runs"]}
     for seed in options.seeds:
         for name in options.sets:

@@ -551,11 +551,22 @@ def run_studio(options: argparse.Namespace) -> int:
 def run_demo(options: argparse.Namespace) -> int:
     from .run.demo import demo
 
+    if options.what:
+        from .studio.terminal import run as learn_curves
+
+        curves, errors = learn_curves(options.curve or [], options.budget, options.seed, options.live)
+        emit(
+            options, {"curves": curves, "distance": errors}, ["in the browser, with all of its rules to change:  ganvas studio"]
+        )
+        return 0 if len(errors) == len(curves) else 130
+    if options.live or options.curve:
+        raise GanvasError("--live and --curve are for the curves: ganvas demo 1d --live")
+    budget = options.budget or "150s"
     if options.studio:
         from .studio._command import watch_demo
 
-        return watch_demo(options.out, options.budget, options.json)
-    result = demo(out=options.out, budget=options.budget, say=lambda text: print(text, file=sys.stderr, flush=True))
+        return watch_demo(options.out, budget, options.json)
+    result = demo(out=options.out, budget=budget, say=lambda text: print(text, file=sys.stderr, flush=True))
     emit(options, result, result["lines"])
     return 0 if result["stopped"] != "signal" else 128 + int(result["signal"] or 2)
 

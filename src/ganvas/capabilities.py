@@ -166,6 +166,43 @@ class Accompanies(Protocol):
 
 
 @runtime_checkable
+class Blends(Protocol):
+    """Lays a part of one image into another, so that the two look like one picture."""
+
+    def compose(self, images: Tensor, noise: Noise) -> tuple[Tensor, Tensor, Tensor]:
+        """What `blend` is to lay into images (B, C, H, W), as in training: sources (B, C, H, W), masks (B, 1, H, W), and what
+        the images would be with it in their own light (B, C, H, W)."""
+        ...
+
+    def blend(self, images: Tensor, source: Tensor, mask: Tensor, noise: Noise) -> Tensor:
+        """Images and sources (B, C, H, W) of any size, masks (B, 1, H, W) from 0 to 1, the share of the source -> images."""
+        ...
+
+
+@runtime_checkable
+class Colours(Protocol):
+    """Colours drawings or grey pictures, and listens to hints: colours that were given in places.
+
+    keeps_luminance: whether what it colours keeps its grey values. Drawings are (B, 1, H, W) in [-1, 1], white is 1; hints
+    (B, C + 1, H, W): channels of colour, 0 where none was given, and one that is 1 where one was, else -1.
+    """
+
+    keeps_luminance: bool
+
+    def drain(self, images: Tensor, noise: Noise) -> Tensor:
+        """Drawings, or grey values, of images (B, C, H, W), as in training."""
+        ...
+
+    def dab(self, images: Tensor, noise: Noise) -> Tensor:
+        """Hints of the colours of images (B, C, H, W), as in training."""
+        ...
+
+    def colour(self, drawings: Tensor, hints: Tensor, noise: Noise) -> Tensor:
+        """Drawings of the size of training with hints -> images (B, C, H, W)."""
+        ...
+
+
+@runtime_checkable
 class Classifies(Protocol):
     """Says of which class a record is. class_names: classes of the data, in the order of its answers."""
 

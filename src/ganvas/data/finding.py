@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from ..errors import DataError, did_you_mean
 from ..kinds import Kind, kind_names, kind_of
-from ..kinds.facets import FromArrays, Lends, LooksInside, Sniffs
+from ..kinds.facets import Claims, FromArrays, Lends, LooksInside, Sniffs
 from ..store.listing import Listing, Source, check_there, list_files
 from .phantoms import catalogue, is_phantom
 
@@ -107,6 +108,17 @@ def possible(path: Path) -> list[str]:
     """Kinds that the files may be, those whose suffixes usually mean another last."""
     able = [kind for kind in kind_names() if recognise(path, (kind,)) == kind]
     return sorted(able, key=lambda kind: _borrowed(path, kind))
+
+
+def claimed(place: str | Path | Source) -> str | None:
+    """The kind that is sure of the files by what they hold (`facets.Claims`), where their suffixes leave it open; else None."""
+    source = source_of(place)
+    with contextlib.suppress(DataError):
+        for name in possible(source.path):
+            kind = kind_of(name)
+            if isinstance(kind, Claims) and kind.claims(files_of(source, kind).files):
+                return name
+    return None
 
 
 def _borrowed(path: Path, name: str) -> bool:

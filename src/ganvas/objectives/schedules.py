@@ -6,6 +6,7 @@ budget has no end: its share stays 0. What one paper alone schedules stays in it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from ..game import Clock
@@ -19,6 +20,15 @@ def linear_decay(start: float = 0.0, end: float = 1.0) -> Callable[[Clock], floa
 
     def factor(clock: Clock) -> float:
         return min(1.0, max(0.0, end - clock.progress) / max(end - start, 1e-9))
+
+    return factor
+
+
+def cosine_fall(left: float) -> Callable[[Clock], float]:
+    """A factor that goes from 1 at the start of the budget to `left` at its end, by half a cosine (1: it stays 1)."""
+
+    def factor(clock: Clock) -> float:
+        return left + (1 - left) * (0.5 + 0.5 * math.cos(math.pi * clock.progress))
 
     return factor
 

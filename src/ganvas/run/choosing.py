@@ -76,7 +76,7 @@ def _kind_of(source: Source) -> str:
     Raises DataError where none makes any.
     """
     from ..data.dataset import open_data
-    from ..data.finding import files_of, is_plain, possible, recognise
+    from ..data.finding import claimed, files_of, is_plain, possible, recognise
     from ..data.phantoms import is_phantom
     from ..kinds import kind_of
     from ..kinds.facets import Claims
@@ -85,11 +85,8 @@ def _kind_of(source: Source) -> str:
     if is_phantom(source.text):
         return usual
     learnt = {kind for card in catalogue().values() if not card.fields for kind in card.data}
-    with contextlib.suppress(DataError):
-        for kind in possible(source.path):
-            able = kind_of(kind)
-            if kind in learnt and isinstance(able, Claims) and able.claims(files_of(source, able).files):
-                return kind
+    if (sure := claimed(source)) in learnt:
+        return str(sure)
     with contextlib.suppress(DataError):
         named = source.path.is_dir() or source.path.name.lower().endswith(kind_of(usual).suffixes)
         if named and is_plain(source) and files_of(source, kind_of(usual)).files:

@@ -24,7 +24,7 @@ WINDOW = 1.0  # the frame that networks see: the curves as they are lie in [-1, 
 SHOWN, TRUE_SHOWN = 240, 400  # points of a state
 STATES = 20.0  # a second, at most
 PATIENCE = 0.04  # seconds that rounds of one state may take, so that states keep coming on a busy machine
-JUDGED, EVERY = 1000, 1.0  # points by which the error of the proof is measured, and how often in seconds
+JUDGED, DIRECTIONS, EVERY = 1000, 256, 1.0  # of the measure of the proof: points and directions, and how often in seconds
 QUICK_JUDGED, QUICK_DIRECTIONS = 400, 48
 CYCLE = 1_000_000  # samples on one pattern, where all come in turn
 SETTLED = 0.2  # of the samples of a turn: over the last of them rates fall, so that points come to rest
@@ -285,7 +285,7 @@ class Game:
             "rate": self.ease(),
         }  # fmt: skip
         if full:
-            found["proof"] = _plain(self.error(JUDGED, 256))
+            found["proof"] = _plain(self.error(JUDGED, DIRECTIONS))
         if not self.told:
             found["real"] = _short(self.shown)
             self.told = True

@@ -182,7 +182,7 @@ class Use:
     numbers (N,), which stand in `scores.csv`, or arrays (N, ...), `NAMEs.npz`. Further fields that the method has keywords for
     are taken as well (`fields_taken`).
     brings: further fields that no record has and a user gives with what is worked on: name -> the spec of it, from that of the
-    main field (a mask of what is missing).
+    main field (a mask of what is missing). optional: those of them that may be left out.
     Options: a frozen dataclass of knobs. `tile` among them: large records are worked on in pieces of that side. `fitted` among
     them: whether records are brought to the size of training is the user's choice.
     order: the lowest first, where a system can be put to several. replaces: verbs in whose place it stands where both are
@@ -208,6 +208,7 @@ class Use:
     takes: tuple[str, ...] = (MADE,)
     gives: tuple[str, ...] = (MADE,)
     brings: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
     Options: type = NoOptions
     method: str = ""
     aliases: tuple[str, ...] = ()
@@ -346,7 +347,7 @@ def fields_taken(use: Use, system: Any, fields: Iterable[str]) -> tuple[str | No
         for place, (name, parameter) in enumerate(own)
         if name in names and name not in promised and not (use.takes and place == 0)
     }
-    more |= dict.fromkeys([*(name for name in use.takes[1:] if name in names), *use.brings], True)
+    more |= {name: name not in use.optional for name in (*(name for name in use.takes[1:] if name in names), *use.brings)}
     if not use.takes:
         return None, more
     first = use.takes[0]

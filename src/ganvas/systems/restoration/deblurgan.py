@@ -56,6 +56,7 @@ class Config:
     blocks: int = knob(9, "residual blocks of the generator", low=1, high=128)
     discriminator_width: int = knob(64, "channels of the critic's first layer; doubles inwards", low=1, high=1024)
     norm: str = knob("instance", "normalisation of both networks; none: tiles of large images fit", choices=tuple(NORMS))
+    skips: bool = knob(False, "maps of the generator's first layers are added to those of its last ones")
     blur_size: int = knob(15, "pixels that the camera moves at most; ignored for pairs", low=3, high=63)
     crop_size: int = knob(0, "side of the random piece of each record that is trained on; 0: the whole", low=0)
     flip: bool = knob(True, "mirror half of the records left to right")
@@ -79,11 +80,11 @@ ROUNDS_WANTED = 20_000  # with fewer, the small networks end up better
 def auto(situation: Situation) -> dict[str, Any]:
     """The paper's networks if the budget pays for enough rounds; else small ones. Squared error holds the colours in either."""
     weights = {"pixel_weight": 10.0, "perceptual_weight": 1.0, "adversarial_weight": 0.01}
-    common = {**weights, "norm": "none", "ema_half_life": 500.0}
+    common = {**weights, "norm": "none", "skips": True, "ema_half_life": 500.0}
     if situation.pays_for(WORK_PER_PIECE * 4) >= ROUNDS_WANTED:
         return {**common, "batch_size": 4}
     small = {"width": 16, "blocks": 4, "discriminator_width": 16, "critic_turns": 2, "crop_size": 64}
-    return {**common, **small, "batch_size": 4, "learning_rate": 5e-4}
+    return {**common, **small, "batch_size": 4, "learning_rate": 1e-3}
 
 
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
@@ -108,7 +109,7 @@ class DeblurGan(System):
         if min(main.height, main.width) < 8:
             raise GanvasError(f"deblurgan: records of {main.height}x{main.width} are too small: take --size 32 or more")
         norm = NORMS[config.norm]
-        self.generator = Generator(main.channels, config.width, config.blocks, norm)
+        self.generator = Generator(main.channels, config.width, config.blocks, norm, config.skips)
         side = min(config.crop_size or main.height, main.height, main.width) // 4 * 4
         self.critic = PatchDiscriminator(main.channels, config.discriminator_width, patch_depth(side), norm)
         self.average = copy.deepcopy(self.generator)

@@ -27,6 +27,7 @@ from ganvas.networks.convolutional import ConvolutionalDiscriminator, Convolutio
 from ganvas.networks.r3gan import Discriminator, Form, Generator
 from ganvas.networks.spectrogram import CHANGES, Spectrogram, changed_sound
 from ganvas.objectives.penalties import interpolation_penalty, squared_slopes
+from ganvas.objectives.schedules import cosine_fall
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
 
@@ -154,10 +155,7 @@ class SpecGan(System):
         def rule() -> Any:
             return optimiser("adam", config.learning_rate, beta1=config.beta1, beta2=config.beta2)
 
-        def rate(clock: Clock) -> float:
-            left = config.learning_rate_fall
-            return left + (1 - left) * (0.5 + 0.5 * math.cos(math.pi * clock.progress))
-
+        rate = cosine_fall(config.learning_rate_fall)
         return (
             Player("discriminator", ("discriminator",), rule(), rate=rate),
             Player("generator", ("generator",), rule(), rate=rate),

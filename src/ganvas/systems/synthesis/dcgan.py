@@ -22,10 +22,11 @@ from ganvas.batches import Batch, Noise
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.convolutional import CONNECTED, LASTS, STRIDES, ConvolutionalDiscriminator, ConvolutionalGenerator
-from ganvas.networks.pair import affordable_width
+from ganvas.networks.pair import WORK_PER_IMAGE, affordable_width
 from ganvas.networks.rings import Rings
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.augmentation import POLICIES, augment
+from ganvas.objectives.schedules import cosine_fall
 from ganvas.optim import NAMES, optimiser
 from ganvas.presets import Situation
 
@@ -64,6 +65,7 @@ class Config:
     optimiser: str = knob("adam", "optimiser of both players", choices=NAMES)
     generator_learning_rate: float = knob(2e-4, "learning rate of G", low=0.0)
     discriminator_learning_rate: float = knob(2e-4, "learning rate of D", low=0.0)
+    learning_rate_fall: float = knob(1.0, "what is left of both at the end of the budget (cosine); 1: all", low=0.0, high=1.0)
     beta1: float = knob(0.5, "first beta of Adam, momentum of others", low=0.0, high=0.9999)
     beta2: float = knob(0.999, "second beta of Adam", low=0.0, high=0.99999)
     augment: tuple[str, ...] = knob((), "changes that D sees on real and fake alike", choices=POLICIES)
@@ -71,12 +73,21 @@ class Config:
     batch_size: int = knob(128, "images in a batch", low=1)
 
 
+HASTY, HASTY_RATE = 100_000, 5e-4  # images that a run sees at most, and its rate
+
+
 def auto(situation: Situation) -> dict[str, Any]:
     """Small batches, augmentation, a moving average, and pixels repeated before the last convolution, for fewer chequers;
-    the width is the largest whose learning the budget can pay for."""
+    the width is the largest whose learning the budget can pay for. Short runs take larger steps."""
+    width = affordable_width(situation)
+    pixels = situation.spec.height * situation.spec.width / 64**2
+    images = situation.pays_for(WORK_PER_IMAGE * width**2 * pixels, share=0.7)
+    rate = HASTY_RATE if images < HASTY else 2e-4
     return {
         "generator_last": "nearest",
-        "width": affordable_width(situation),
+        "width": width,
+        "generator_learning_rate": rate,
+        "discriminator_learning_rate": rate,
         "batch_size": 16 if situation.device == "cpu" else 32,
         "augment": ("color", "translation", "cutout") if situation.records < 20_000 else (),
         "ema_half_life": 5_000.0,
@@ -160,9 +171,10 @@ class DcGan(System):
         def rule(rate: float) -> Any:
             return optimiser(self.config.optimiser, rate, beta1=self.config.beta1, beta2=self.config.beta2)
 
+        fall = cosine_fall(self.config.learning_rate_fall)
         return (
-            Player("discriminator", ("discriminator",), rule(self.config.discriminator_learning_rate)),
-            Player("generator", ("generator",), rule(self.config.generator_learning_rate)),
+            Player("discriminator", ("discriminator",), rule(self.config.discriminator_learning_rate), rate=fall),
+            Player("generator", ("generator",), rule(self.config.generator_learning_rate), rate=fall),
         )
 
     def phases(self) -> tuple[Phase, ...]:

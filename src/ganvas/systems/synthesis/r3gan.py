@@ -12,7 +12,6 @@ statistics, no norms, no path length; Adam without momentum; residual networks (
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +26,7 @@ from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Tu
 from ganvas.networks.r3gan import Discriminator, Form, Generator
 from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.objectives.penalties import squared_slopes
+from ganvas.objectives.schedules import cosine_fall
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
 
@@ -99,11 +99,6 @@ def paper(situation: Situation) -> dict[str, Any]:
 PRESETS: dict[str, Any] = {"auto": auto, "paper": paper}
 
 
-def falling(clock: Clock, left: float) -> float:
-    """From 1 at the start of the budget to `left` at its end, by half a cosine."""
-    return left + (1 - left) * (0.5 + 0.5 * math.cos(math.pi * clock.progress))
-
-
 class R3Gan(System):
     Config = Config
     mixed_is_safe = True
@@ -125,9 +120,7 @@ class R3Gan(System):
         def rule(share: float) -> Any:
             return optimiser("adam", config.learning_rate * share, beta1=0.0, beta2=config.beta2**share)
 
-        def rate(clock: Clock) -> float:
-            return falling(clock, config.learning_rate_fall)
-
+        rate = cosine_fall(config.learning_rate_fall)
         return (
             Player("discriminator", ("discriminator",), rule(lazy), rate=rate),
             Player("generator", ("generator",), rule(1.0), rate=rate),
@@ -157,7 +150,7 @@ class R3Gan(System):
         mixed = torch.is_autocast_enabled(place) and torch.get_autocast_dtype(place) is torch.bfloat16
         gammas = {"r1": (config.r1_weight, batch.real), "r2": (config.r2_weight, shared["fake"])}
         gammas = {name: (gamma, x.detach().to(batch.real.dtype)) for name, (gamma, x) in gammas.items() if gamma}
-        weight = falling(clock, config.gamma_fall) * config.penalties_every / 2
+        weight = cosine_fall(config.gamma_fall)(clock) * config.penalties_every / 2
         with torch.autocast(place, torch.bfloat16, enabled=mixed):
             images = torch.cat([x for _, x in gammas.values()]).requires_grad_()
             slopes = squared_slopes(images, self._judge(images, batch)).chunk(len(gammas))

@@ -29,6 +29,7 @@ from ganvas.networks.blocks import ResidualBlock, convolution, relu
 from ganvas.networks.convolutional import SMALLEST_SIDE, initialise
 from ganvas.networks.patch import PatchDiscriminator, patch_depth
 from ganvas.networks.pool import ImagePool
+from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.objectives.schedules import linear_decay
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
@@ -67,6 +68,7 @@ class Config:
     identity_weight: float = knob(
         0.5, "weight, as a share of cycle_weight, of leaving alone what is of the target class already", low=0.0
     )
+    augment: tuple[str, ...] = knob((), "changes that discriminators see on real and translated alike", choices=POLICIES)
     pool_size: int = knob(50, "translated images kept for the discriminators, of each class; 0: none", low=0, high=10_000)
     learning_rate: float = knob(2e-4, "learning rate of both players (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
@@ -89,7 +91,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     quick = width < 32
     return {
         "width": width, "blocks": 4 if quick else 0, "skip": "change", "upsampling": "resized", "ema_half_life": 500.0,
-        "learning_rate": 5e-4 if quick else 2e-4,
+        "augment": ("translation", "cutout"), "learning_rate": 5e-4 if quick else 2e-4,
     }  # fmt: skip
 
 
@@ -203,8 +205,8 @@ class CycleGan(System):
         made_b, *same_b = self.to_b(torch.cat([a, b]) if own else a).split(len(a))
         shared["a"], shared["b"] = made_a.detach(), made_b.detach()
         terms = {
-            "fool a": (self.discriminator_a(made_a) - 1).square().mean(),
-            "fool b": (self.discriminator_b(made_b) - 1).square().mean(),
+            "fool a": (self.discriminator_a(self._seen(made_a, batch)) - 1).square().mean(),
+            "fool b": (self.discriminator_b(self._seen(made_b, batch)) - 1).square().mean(),
         }
         if self.config.cycle_weight:
             terms["cycle a"] = self.config.cycle_weight * (self.to_a(made_b) - a).abs().mean()
@@ -223,10 +225,13 @@ class CycleGan(System):
             ("a", self.discriminator_a, batch["a"], made_a),
             ("b", self.discriminator_b, batch["b"], made_b),
         ):
-            on_real, on_made = discriminator(torch.cat([real, made])).split(len(real))
+            on_real, on_made = discriminator(torch.cat([self._seen(real, batch), self._seen(made, batch)])).split(len(real))
             terms[f"real {name}"] = 0.5 * (on_real - 1).square().mean()
             terms[f"made {name}"] = 0.5 * on_made.square().mean()
         return terms
+
+    def _seen(self, images: Tensor, batch: Batch) -> Tensor:
+        return augment(images, batch.noise, self.config.augment)
 
     def _best(self) -> tuple[nn.Module, nn.Module]:
         return (self.average_a, self.average_b) if self.config.ema_half_life else (self.to_a, self.to_b)
