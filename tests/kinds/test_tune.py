@@ -286,7 +286,7 @@ def test_shares_and_lengths_are_those_of_hand() -> None:
     assert measures.share_in_key(own)[0] == pytest.approx(1.0)  # C D E F# are in G
     assert measures.lengths(own)[:3].tolist() == [0.5, 0.5, 0.0]
     assert measures.leaps(own)[12 + 2] == 1.0
-    twice = record([C4, HOLD, C4 + 2, REST] + [C4 + 1, HOLD, C4 + 3, REST] + [C4, HOLD, C4 + 2, REST])
+    twice = record([C4, HOLD, C4 + 2, REST, C4 + 1, HOLD, C4 + 3, REST, C4, HOLD, C4 + 2, REST])
     assert measures.repeated(twice, 4)[0] == pytest.approx(0.5)
     assert measures.repeated(twice, 4, pitches=False)[0] == pytest.approx(1.0)
     assert np.isnan(measures.share_in_chord(record([REST] * 4))[0])
