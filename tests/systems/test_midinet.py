@@ -147,7 +147,7 @@ def test_a_drawn_bar_is_one_choice_a_step_and_passes_gradients_on() -> None:
     assert all(own.grad is not None and own.grad.abs().sum() > 0 for own in system.generator.rows.parameters())
     soft = built(spec, choice="soft")
     shares, _ = soft._drawn(soft.generator, Noise.seeded(1), planes, before, last)
-    assert float(shares[:, FIRST:].detach().max()) < 0.9
+    assert float(shares[:, FIRST:].detach().max()) < 0.999  # shares, not choices
 
 
 def test_one_answer_is_smoothed_and_matches_go_to_the_means() -> None:
