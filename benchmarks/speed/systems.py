@@ -30,11 +30,13 @@ from ganvas.data.dataset import Dataset, Field
 from ganvas.data.streams import open_stream
 from ganvas.doctor import keep_memory, machine
 from ganvas.engine import Engine
+from ganvas.kinds import kind_of
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.kinds.series.spec import SeriesSpec
 from ganvas.kinds.solid.spec import SolidSpec
 from ganvas.kinds.sound.spec import SoundSpec
 from ganvas.kinds.table.spec import CLASS, TableSpec
+from ganvas.kinds.tune.spec import TuneSpec
 from ganvas.presets import Situation
 from ganvas.registry import load_system
 from ganvas.specs import REAL
@@ -71,6 +73,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "specgan-16384": ("specgan", SoundSpec(16384, 16000, classes=("a", "b")), {}),
     "wavegan-4096": ("wavegan", SoundSpec(4096, 8000), {}),
     "wavegan-16384": ("wavegan", SoundSpec(16384, 16000), {}),
+    "midinet-8": ("midinet", TuneSpec(8), {}),
     "mad-gan-60": ("mad-gan", SeriesSpec(60, tuple("abcdefgh"), (0.0,) * 8, (1.0,) * 8), {}),
     "gan-3d-32": ("gan-3d", SolidSpec(32), {}),
 }
@@ -95,6 +98,8 @@ def noise(spec: Any, rng: np.random.Generator) -> np.ndarray:
         return rng.uniform(-1, 1, (512, *spec.shape)).astype(np.float32)
     if spec.kind == "table":
         return np.stack([rng.integers(0, len(own), 512) for own in spec.categories], 1).astype(np.float32)
+    if spec.kind == "tune":
+        return kind_of(spec.kind).blank(spec, 512, rng)
     if spec.kind == "solid":
         return (rng.random((512, *spec.shape[1:])) < 0.1).astype(np.uint8)
     return rng.integers(0, 256, (512, spec.height, spec.width, spec.channels), dtype=np.uint8)

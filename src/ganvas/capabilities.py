@@ -157,6 +157,15 @@ class Inpaints(Protocol):
 
 
 @runtime_checkable
+class Accompanies(Protocol):
+    """Writes a melody over chords, of as many bars as they have."""
+
+    def accompany(self, tunes: Tensor, noise: Noise) -> Tensor:
+        """Tunes (B, 2, T) of whole bars, of which the chords alone count -> the same chords under a melody."""
+        ...
+
+
+@runtime_checkable
 class Blends(Protocol):
     """Lays a part of one image into another, so that the two look like one picture."""
 

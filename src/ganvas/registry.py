@@ -45,7 +45,7 @@ class Card:
     name: as typed on the command line. task: its folder. data: kinds of data it learns (`image`, `points`, `sound` ...), one of
     which its records are. fields: of systems that learn from records of several fields, name -> kinds that it may be of, the
     main one, which they make, first; then `data` are the kinds of that one. options: of the data, when the user does not say
-    (`size`, `fit`).
+    (`size`, `fit`, `rate`).
     suits: kind (of any of its fields) -> one of `SUITS`, for what data of that kind it is proposed (`ganvas data check`).
     example: data to try it with, where the usual phantom of its kind will not do.
     doc: the module docstring, the paper in ten lines. module: its name, empty for a file that a user named. brings: those

@@ -19,10 +19,11 @@ from ganvas.data.phantoms.melodies import SYMBOLS, chord_at
 from ganvas.errors import DataError, GanvasError, MissingExtra
 from ganvas.evaluation import evaluate
 from ganvas.kinds import decode, encode, kind_of, spec_from_dict
-from ganvas.kinds.tokens.files import Note, encode_melody, grid_of, melody_symbols, read_held, steps_of
+from ganvas.kinds.tokens.files import encode_melody, melody_symbols, read_held
 from ganvas.kinds.tokens.spec import TokensSpec, texts
 from ganvas.metrics.bleu import bleu, self_bleu
 from ganvas.specs import spec_to_dict
+from ganvas.store.midi import Note, grid_of, steps_of
 
 mido = pytest.importorskip("mido")
 

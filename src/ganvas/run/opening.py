@@ -35,6 +35,8 @@ def with_options(settings: Settings, card: Card) -> Settings:
 
     fit = settings.fit or card.options.get("fit")
     settings = dataclasses.replace(settings, fit=fit, size=settings.size or card.options.get("size"))
+    if settings.rate is None and "rate" in card.options and not is_phantom(settings.data):
+        settings = dataclasses.replace(settings, rate=int(card.options["rate"]))
     if settings.heldout is None:
         settings = dataclasses.replace(settings, heldout=float(card.options.get("heldout", HELDOUT)))
     if settings.phantom_count is None and is_phantom(settings.data):

@@ -36,7 +36,7 @@ class Phantom:
     name: what stands before the colon. kind: `image`, `points` or one of `ganvas.kinds`. summary: one line. variants: what
     may stand behind the colon, empty for `formula`, whose rest is free text. make: `(variant or None, n, seed, size, depth,
     progress)` to `PhantomData`; it imports the drawing code when called. side: the size when none is asked for. count: of
-    records to train on, where the usual number would not do.
+    records to train on, where the usual number would not do. least: the smallest size.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Phantom:
     make: Callable[..., PhantomData]
     side: int = 64
     count: int | None = None
+    least: int = 16
 
 
 @dataclass
@@ -145,6 +146,15 @@ _CATALOGUE = {
             MELODY_CLASSES,
             _Lazy("melodies"),
             side=32,
+        ),
+        Phantom(
+            "tunes",
+            "tune",
+            "tunes of 8 bars over four chords that come round, each second bar shaped like the one before it, in any major key",
+            (),
+            _Lazy("tunes"),
+            side=8,
+            least=2,
         ),
         Phantom(
             "oracle",
@@ -263,10 +273,11 @@ def make_phantom(
     if (
         not isinstance(sides, (tuple, list))
         or len(sides) != 2
-        or not all(_whole(side) and 16 <= side <= LARGEST_SIDE for side in sides)
+        or not all(_whole(side) and phantom.least <= side <= LARGEST_SIDE for side in sides)
     ):
         raise DataError(
-            f"phantom '{text}': size must be one side or (height, width) of 16 to {LARGEST_SIDE} pixels, not {size!r}"
+            f"phantom '{text}': size must be one side or (height, width) of {phantom.least} to {LARGEST_SIDE} pixels, "
+            f"not {size!r}"
         )
     if depth not in (8, 16):
         raise DataError(f"phantom '{text}': depth must be 8 or 16 bits, not {depth!r}")

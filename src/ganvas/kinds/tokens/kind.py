@@ -18,6 +18,7 @@ import numpy as np
 from ...errors import DataError, GanvasError
 from ...store.cells import decoded
 from ...store.listing import Listing, class_indices, counted
+from ...store.midi import USUAL_TEMPO, grid_of, on_grid, steps_of
 from .. import Kind, KindSays
 from ..facets import Piece
 from . import files, forms
@@ -189,7 +190,7 @@ class TokensKind(Kind):
             digits = max(4, len(str(len(rows))))
             paths = [folder / f"sample-{number:0{digits}d}.mid" for number in range(1, len(rows) + 1)]
             for path, row in zip(paths, rows, strict=True):
-                write_atomically(path, files.encode_melody(row, spec.rate, spec.tempo or files.USUAL_TEMPO, mark))
+                write_atomically(path, files.encode_melody(row, spec.rate, spec.tempo or USUAL_TEMPO, mark))
             return paths
         path = folder / ("synthetic.txt" if format == "txt" else f"samples.{format}")
         if format == "txt":
@@ -330,7 +331,7 @@ def _taken_apart(
         kept = rates.pop() if len(rates) == 1 else None
         if rate not in (None, kept):
             raise GanvasError(f"--rate {rate} is for MIDI files: leave it out")
-        tempo = None if kept is None else float(np.median([own.tempo or files.USUAL_TEMPO for _, own in held]))
+        tempo = None if kept is None else float(np.median([own.tempo or USUAL_TEMPO for _, own in held]))
         format = "npz" if held[0][1].declared else "csv"
         rows = [(place, row) for place, own in held for row in own.rows]
         like = _Like(rate=kept, tempo=tempo, format=format)
@@ -363,13 +364,13 @@ def _melodies(
     if rate is None:
         rate = next(iter(grids)) if len(grids) == 1 and None not in grids else None
     if rate is None:
-        rate = files.grid_of(melodies)[0]
-    share = files.on_grid(np.concatenate([[n.start for n in own] for own in melodies]), rate)
+        rate = grid_of(melodies)[0]
+    share = on_grid(np.concatenate([[n.start for n in own] for own in melodies]), rate)
     notes.append(f"{rate} steps a beat; {1 - share:.1%} of the notes begin between steps and were moved (--rate takes more)")
     sequences = []
     lost = 0
     for place, own in held:
-        steps = files.steps_of(own.notes, rate)
+        steps = steps_of(own.notes, rate)
         lost += files.crowded(own.notes, steps, rate)
         if own.grid is not None and own.grid[0] == rate:  # silence at the end belongs to what was written
             steps = np.pad(steps, ((0, max(0, own.grid[1] - len(steps))), (0, 0)), constant_values=-1)
@@ -379,7 +380,7 @@ def _melodies(
     if lost:
         told = f"{lost} of {sum(map(len, melodies))} notes fell on the step of another and are gone"
         notes.append(f"{told} (--rate takes more steps a beat)")
-    tempo = float(np.median([own.tempo or files.USUAL_TEMPO for _, own in held]))
+    tempo = float(np.median([own.tempo or USUAL_TEMPO for _, own in held]))
     if changing := sum(own.tempos > 1 for _, own in held):
         notes.append(
             f"{counted(changing, 'file')} with several tempos: the one that lasts longest counts, steps are beats all the same"

@@ -1,0 +1,216 @@
+"""MidiNet: melodies over chords, bar by bar. Yang, Chou, Yang, 2017, "MidiNet: A Convolutional Generative Adversarial Network
+for Symbolic-domain Music Generation" (ISMIR, arXiv 1703.10847).
+
+A bar is a picture of one line, steps of time by pitches. G draws it from noise z, the chord y and the bar before, which a
+conditioner network C, a mirror of G, hands to each of G's layers; D, told the same, tells real bars from drawn ones:
+    min_D  - E[log D(x | y)] - E[log(1 - D(G(z, y, C(before)) | y))]
+    min_G  - E[log D(G(z, y, C(before)) | y)] + l1 |E f(x) - E f(G)|^2 + l2 |E x - E G|^2     f: D's first layer
+so that a tune is written by feeding each bar back as the one before. The melody is one voice: one row a step.
+
+Here each step is silent, goes on, or begins a pitch, which G chooses by a draw that passes gradients on (Jang et al. 2016,
+arXiv 1611.01144), so that D sees bars of one form; and bars before the last may be looked at (`looks_back`).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
+
+from ganvas.batches import Batch, Noise
+from ganvas.config import knob
+from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.kinds.tune.spec import CHORDS, FIRST, MELODY
+from ganvas.networks.midinet import Bars, Judge, Writer
+from ganvas.optim import optimiser
+
+CARD = {
+    "title": "MidiNet: a convolutional generative adversarial network for symbolic-domain music generation",
+    "authors": "Yang et al.",
+    "year": 2017,
+    "paper": "arXiv 1703.10847",
+    "summary": "melodies over given chords, bar by bar: each answers the bars before it",
+    "data": ["tune"],
+    "options": {"rate": "4"},
+    "suits": {"tune": "anything"},
+}
+
+KEPT = 2048  # chord progressions of training records that are kept, to draw tunes without any given
+
+
+@dataclass(frozen=True)
+class Config:
+    latent_size: int = knob(32, "size of the latent vector of a bar", low=1)
+    width: int = knob(32, "maps of the generator's layers", low=1, high=4096)
+    judge_width: int = knob(48, "maps of the discriminator's first layer; doubles inwards", low=1, high=4096)
+    before_width: int = knob(16, "maps of the conditioner's layers, of earlier bars", low=1, high=4096)
+    looks_back: tuple[int, ...] = knob((1, 2, 4), "which earlier bars both players see: 1 is the one before")
+    judge_looks_back: bool = knob(True, "whether the discriminator sees earlier bars too; the paper's sees the chord alone")
+    key: str = knob("common", "common: tunes are moved so that their chords are in C; own: not", choices=("common", "own"))
+    choice: str = knob(
+        "drawn",
+        "of G's rows at each step: one drawn by its share, the largest, or soft shares",
+        choices=("drawn", "largest", "soft"),
+    )
+    temperature: float = knob(1.0, "of drawn samples: below 1 safer, above 1 bolder", low=0.01, high=100.0, later=True)
+    smoothing: float = knob(0.1, "by how much the answer for real bars is below 1", low=0.0, high=0.5)
+    features_weight: float = knob(0.1, "weight of the match of D's first features, in the mean", low=0.0)
+    bars_weight: float = knob(0.1, "weight of the match of bars, in the mean", low=0.0)
+    generator_turns: int = knob(1, "moves of G for one of D", low=1, high=10)
+    learning_rate: float = knob(2e-3, "learning rate of both players (Adam)", low=0.0)
+    beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
+    ema_half_life: float = knob(5_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
+    batch_size: int = knob(64, "tunes in a batch, of each of which one bar is looked at", low=1)
+
+
+PAPER: dict[str, Any] = {
+    "latent_size": 100, "width": 256, "judge_width": 64, "before_width": 16, "looks_back": (1,), "judge_looks_back": False,
+    "key": "own", "choice": "soft", "bars_weight": 0.01,
+    "generator_turns": 2, "learning_rate": 2e-4, "ema_half_life": 0.0, "batch_size": 72,
+}  # fmt: skip
+PRESETS: dict[str, Any] = {"auto": {}, "paper": PAPER}
+
+
+class MidiNet(System):
+    Config = Config
+    couples_batch = "BatchNorm in the generator, and means over the batch that are matched"
+    progressions: Tensor
+    heard: Tensor
+
+    def __init__(self, spec: Any, config: Any) -> None:
+        super().__init__(spec, config)
+        self.steps = spec.steps
+        self.bars = Bars(spec.low, spec.high, config.key == "common")
+        back, rows = len(config.looks_back), self.bars.rows
+        self.generator = Writer(config.latent_size, rows, back, self.steps, config.width, config.before_width)
+        seen = back if config.judge_looks_back else 0
+        self.discriminator = Judge(rows, seen, self.steps, config.judge_width, self.bars.lowest)
+        self.average = copy.deepcopy(self.generator)
+        self.register_buffer("progressions", torch.zeros(KEPT, spec.shape[1], dtype=torch.int16))
+        self.register_buffer("heard", torch.zeros((), dtype=torch.int64))
+
+    def players(self) -> tuple[Player, ...]:
+        config = self.config
+        rule = optimiser("adam", config.learning_rate, beta1=config.beta1)
+        return (Player("discriminator", ("discriminator",), rule), Player("generator", ("generator",), rule))
+
+    def phases(self) -> tuple[Phase, ...]:
+        fooling = Turn("generator", self.fool, times=self.config.generator_turns)
+        return (Phase("play", (Turn("discriminator", self.discriminate), fooling)),)
+
+    def averages(self) -> tuple[Average, ...]:
+        return (Average("generator", "average", self.config.ema_half_life),)
+
+    def reductions(self) -> Mapping[str, str]:
+        return {"progressions": "rank", "heard": "rank"}
+
+    # The game
+
+    def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
+        real_bars, chords, before, last = self._dealt(batch, shared)
+        self._remember(batch.real[:, CHORDS])
+        shared["fake"], _ = self._drawn(self.generator, batch.noise, chords, before, last)
+        real, shared["features"] = self._judge(real_bars, chords, before)
+        fake, _ = self._judge(shared["fake"].detach(), chords, before)
+        answers = torch.full_like(real, 1 - self.config.smoothing)
+        return {
+            "real": binary_cross_entropy_with_logits(real, answers),
+            "fake": binary_cross_entropy_with_logits(fake, torch.zeros_like(fake)),
+        }
+
+    def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
+        config = self.config
+        real_bars, chords, before, last = self._dealt(batch, shared)
+        fake = shared.pop("fake") if "fake" in shared else self._drawn(self.generator, batch.noise, chords, before, last)[0]
+        logits, features = self._judge(fake, chords, before)
+        with torch.no_grad():
+            _, wanted = self._judge(real_bars, chords, before)
+
+        def apart(made: Tensor, real: Tensor) -> Tensor:
+            return 0.5 * (made.mean(0) - real.mean(0)).square().sum()
+
+        return {
+            "fool": binary_cross_entropy_with_logits(logits, torch.ones_like(logits)),
+            "features": config.features_weight * apart(features, wanted),
+            "bars": config.bars_weight * apart(fake, real_bars),
+        }
+
+    # Put to use
+
+    def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
+        """Over chords of training tunes."""
+        kept = self.heard.clamp(min=1, max=KEPT)
+        chosen = (noise.uniform(count) * kept).long()
+        tunes = torch.zeros(count, *self.spec.shape, dtype=torch.int64, device=self.heard.device)
+        tunes[:, CHORDS] = self.progressions[chosen].long()
+        return self.accompany(tunes, noise)
+
+    def accompany(self, tunes: Tensor, noise: Noise) -> Tensor:
+        """Tunes (B, 2, T) of whole bars, of which the chords count -> the same chords under a melody."""
+        tunes, shift = self.bars.common(tunes.long())
+        count, length = len(tunes), tunes.shape[2]
+        planes = self.bars.chord_planes(tunes[:, CHORDS])
+        nothing = torch.zeros(count, self.bars.rows, self.steps, dtype=noise.dtype, device=tunes.device)
+        pictures: list[Tensor] = []
+        rows: list[Tensor] = []
+        for start in range(0, length, self.steps):
+            place = start // self.steps
+            before = torch.cat([pictures[place - back] if back <= place else nothing for back in self.config.looks_back], 1)
+            last = (pictures[-1] if pictures else nothing)[:, FIRST:, -1]
+            chords = planes[:, :, start : start + self.steps]
+            picture, own = self._drawn(self.average, noise, chords, before, last, self.config.temperature)
+            pictures.append(picture)
+            rows.append(own)
+        melody = self.bars.codes(torch.cat(rows, 1), shift)
+        return torch.stack([melody, self.bars.shifted(tunes[:, CHORDS], -shift)], 1)
+
+    # Bars and codes
+
+    def _dealt(self, batch: Batch, shared: Shared) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of each record the picture (B, rows, S) of one bar, its chords, earlier bars (nothing before the first), and the
+        pitch (B, rows - FIRST) that sounds as it begins."""
+        if "dealt" not in shared:
+            tunes, _ = self.bars.common(batch.real)
+            count, bars = len(tunes), tunes.shape[2] // self.steps
+            chosen = batch.noise.integers(bars, count)
+            pictures = self.bars.pictures(tunes[:, MELODY]).unflatten(2, (bars, self.steps))
+            planes = self.bars.chord_planes(tunes[:, CHORDS]).unflatten(2, (bars, self.steps))
+            each = torch.arange(count, device=tunes.device)
+
+            def earlier(back: int) -> Tensor:
+                there = (chosen >= back).to(pictures.dtype)
+                return pictures[each, :, (chosen - back).clamp(min=0)] * there[:, None, None]
+
+            before = torch.cat([earlier(back) for back in self.config.looks_back], 1)
+            shared["dealt"] = pictures[each, :, chosen], planes[each, :, chosen], before, earlier(1)[:, FIRST:, -1]
+        found: tuple[Tensor, Tensor, Tensor, Tensor] = shared["dealt"]
+        return found
+
+    def _drawn(
+        self, network: Any, noise: Noise, chords: Tensor, before: Tensor, last: Tensor, temperature: float = 1.0
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """A picture (B, rows, S), and the row of each step (B, S). But for `soft` it is of these; gradients are of shares."""
+        logits = network(noise.normal(len(chords), self.config.latent_size), chords, before)
+        if self.config.choice == "drawn":
+            chance = noise.uniform(*logits.shape).clamp(1e-6, 1 - 1e-6)
+            logits = logits / temperature - (-chance.log()).log()
+        shares = logits.softmax(1)
+        rows = shares.argmax(1)
+        if self.config.choice != "soft":
+            shares = one_hot(rows, self.bars.rows).transpose(1, 2).to(shares.dtype) + shares - shares.detach()
+        return self.bars.played(shares, last), rows
+
+    def _judge(self, bars: Tensor, chords: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        found: tuple[Tensor, Tensor] = self.discriminator(bars, chords, before if self.config.judge_looks_back else None)
+        return found
+
+    def _remember(self, chords: Tensor) -> None:
+        """Chords (B, T) of records, the oldest make room."""
+        rows = (self.heard + torch.arange(len(chords), device=chords.device)) % KEPT
+        self.progressions[rows] = chords.to(self.progressions.dtype)
+        self.heard += len(chords)
