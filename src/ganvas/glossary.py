@@ -42,6 +42,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "ema_half_life": ("ema", "ema_kimg", "ema_decay", "ema_beta", "averaging"),
     "augment": ("diffaugment", "diff_augment", "aug"),
     "generator_last": ("upsample", "upsampling_mode"),
+    "smoothing": ("label_smoothing", "smooth"),
     "flip": ("mirror", "hflip", "horizontal_flip", "flips"),
     "dropout": ("drop", "dropout_rate"),
     "discriminator_batch_norm": ("d_batchnorm", "bn_d"),

@@ -21,6 +21,7 @@ from ganvas.kinds.image.spec import ImageSpec
 from ganvas.kinds.label_map.kind import KIND as LABEL_MAPS
 from ganvas.kinds.points.spec import PointsSpec
 from ganvas.kinds.table.spec import BINARY, CLASS, NUMBER, TableSpec
+from ganvas.kinds.tune.spec import FIRST, MELODY
 
 TRAIN, HELDOUT, UNSEEN = 80, 40, 40
 COUNT = TRAIN + HELDOUT + UNSEEN
@@ -92,9 +93,21 @@ def maps() -> Case:
     return Case(fields.argmax(axis=1).astype(np.uint8), LABEL_MAPS.example((24, 32), 3), "png", lambda x: 2 - x)
 
 
+def melodies() -> Case:
+    made = make_phantom("tunes", COUNT, 0)
+
+    def other(records: np.ndarray) -> np.ndarray:
+        changed = records.copy()
+        melody = changed[:, MELODY]
+        melody[:] = np.where(melody >= FIRST, FIRST + 61, melody)  # one pitch, in no key; the chords stay
+        return changed
+
+    return Case(np.asarray(made.values), made.spec, "mid", other)
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "image": images, "points": points, "sound": sounds, "series": series, "solid": solids, "tokens": tunes, "table": rows,
-    "label_map": maps,
+    "label_map": maps, "tune": melodies,
 }  # fmt: skip
 
 
