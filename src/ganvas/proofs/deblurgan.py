@@ -30,7 +30,7 @@ BLUR = 11
 MOST = 200  # pieces that are judged
 COMMON = {
     "norm": "none", "skips": True, "width": 16, "blocks": 4, "discriminator_width": 16, "critic_turns": 2, "crop_size": 48,
-    "batch_size": 4, "learning_rate": 1e-3, "ema_half_life": 500.0, "blur_size": BLUR,
+    "batch_size": 4, "learning_rate": 3e-4, "ema_half_life": 500.0, "blur_size": BLUR,
 }  # fmt: skip
 LARGE = COMMON | {
     "norm": "instance",

@@ -84,7 +84,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     if situation.pays_for(WORK_PER_PIECE * 4) >= ROUNDS_WANTED:
         return {**common, "batch_size": 4}
     small = {"width": 16, "blocks": 4, "discriminator_width": 16, "critic_turns": 2, "crop_size": 64}
-    return {**common, **small, "batch_size": 4, "learning_rate": 1e-3}
+    return {**common, **small, "batch_size": 4, "learning_rate": 3e-4}
 
 
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
