@@ -61,7 +61,13 @@ def waiting(master: int) -> bytes:
 def test_on_a_screen_frames_overwrite_each_other_and_an_interrupt_ends_it_in_order() -> None:
     master, slave = os.openpty()
     words = [sys.executable, "-m", "ganvas", "demo", "1d", "--live", "--curve", "sine", "--json"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=slave, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=slave,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a suite in the background ignores it
+    )
     os.close(slave)
     seen, deadline = b"", time.monotonic() + 120
     while seen.count(b"\x1b[21A") < 3 and process.poll() is None and time.monotonic() < deadline:
