@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -75,11 +74,6 @@ def _settled(name: str, piece: Piece) -> Piece:
     if share.min() > 0:
         raise DataError(f"{name}: its mask leaves nothing of the picture itself: draw it black, white what the {SOURCE} gives")
     return Piece(np.round(share * WHITE).astype(np.uint8), mask_spec(piece.spec), tuple(notes))
-
-
-def mend(given: Piece, made: Piece, beside: Mapping[str, Piece]) -> Piece:
-    """As it is: along the border both sides give way, so nothing is put back."""
-    return made
 
 
 # Judging
@@ -175,7 +169,6 @@ USE = Use(
     run=run,
     tell=tell,
     complete=complete,
-    mend=mend,
     judge=judge,
     measure=measure,
     show=show,
