@@ -48,7 +48,6 @@ PAGES: tuple[tuple[str, str, str, int, float, str, str], ...] = (
     ("specgan", "sound", "drums", 300 * 16, 66.0, "outlines", "specgan"),  # strokes that begin, decay and differ
     ("gan-cls", "image", "captioned-stamps", 2_400 * 32, 240.0, "outlines", "gan-cls"),
     ("cyclegan", "image", "brain", 8_000, 180.0, "outlines", "cyclegan"),  # the contrast, not its lesions
-    ("deblurgan", "image", "natural-photos", 200 * 4, 21.4, "", "deblurgan"),  # nothing was sharper yet
     ("midinet", "tune", "nottingham-midi", 200 * 64, 17.0, "", "midinet"),  # pilots: leaps are too wide
     ("stargan", "image", "cartoon-faces", 360 * 2 * 16, 92.1, "outlines", "stargan"),  # edits as asked, with grain
     ("latent-gan-3d", "solid", "solids", 1_754 * 32, 360.0, "recognisable", "latent-gan-3d"),  # 45 % in one piece
