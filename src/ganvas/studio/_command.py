@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +64,8 @@ def watch_demo(out: Path | None, budget: str, quiet: bool) -> int:
 
 
 def _needed() -> None:
-    try:
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise GanvasError("the studio needs a small web server:  pip install 'ganvas[studio]'") from error
+    if any(find_spec(name) is None for name in ("starlette", "uvicorn")):
+        raise GanvasError("the studio needs a small web server:  pip install 'ganvas[studio]'")
 
 
 def _say(line: str) -> None:

@@ -11,7 +11,7 @@ from ..capabilities import Blends, Panel
 from ..errors import DataError
 from ..kinds.facets import Piece
 from . import Beside, Fields, Given, Judged, Use, UseSays, Work, first_of
-from .inpaint import MASK, WHITE, mask_spec, steps
+from .inpaint import MASK, WHITE, mask_spec, share_of_mask, steps
 from .judging import both, decoded, held_rows, in_pieces, told_pairs
 
 if TYPE_CHECKING:
@@ -63,12 +63,7 @@ def complete(name: str, given: Given) -> Given:
 
 def _settled(name: str, piece: Piece) -> Piece:
     """A mask in 8 bits. Raises DataError for one that shows nothing, or all."""
-    low, high = piece.spec.low, piece.spec.high
-    share = ((piece.records.astype(np.float64) - low) / (high - low)).clip(0, 1)
-    values, notes = np.unique(piece.records), list(piece.notes)
-    if len(values) == 2 and values[0] <= low < values[1] and share.max() < 1:
-        notes = [f"{name}: its mask holds {values[0]:g} and {values[1]:g}: {values[1]:g} counts as white"]
-        share = (share > 0).astype(np.float64)
+    share, notes = share_of_mask(name, piece)
     if share.max() == 0:
         raise DataError(f"{name}: its mask is black all over: draw white what is to be taken of the {SOURCE}")
     if share.min() > 0:

@@ -88,16 +88,23 @@ def _uncovered(piece: Piece) -> Piece:
     return replace(piece, records=records, notes=tuple(note for note in piece.notes if not note.endswith(ON_WHITE)))
 
 
+def share_of_mask(name: str, piece: Piece) -> tuple[np.ndarray, list[str]]:
+    """(how far each pixel of a mask is white, 0 to 1; what is to be told of it): of two values that are not black and white the
+    larger counts as white."""
+    low, high = piece.spec.low, piece.spec.high
+    share = ((piece.records.astype(np.float64) - low) / (high - low)).clip(0, 1)
+    values = np.unique(piece.records)
+    if len(values) == 2 and values[0] <= low < values[1] and share.max() < 1:
+        notes = [f"{name}: its mask holds {values[0]:g} and {values[1]:g}: {values[1]:g} counts as white"]
+        return (share > 0).astype(np.float64), notes
+    return share, list(piece.notes)
+
+
 def _settled(name: str, masks: list[Piece]) -> list[Piece]:
     """Masks in 8 bits. Raises DataError for what is none."""
     found = []
     for piece in masks:
-        low, high = piece.spec.low, piece.spec.high
-        share = ((piece.records.astype(np.float64) - low) / (high - low)).clip(0, 1)
-        values, notes = np.unique(piece.records), list(piece.notes)
-        if len(values) == 2 and values[0] <= low < values[1] and share.max() < 1:
-            notes = [f"{name}: its mask holds {values[0]:g} and {values[1]:g}: {values[1]:g} counts as white"]
-            share = (share > 0).astype(np.float64)
+        share, notes = share_of_mask(name, piece)
         grey = float(((share > 0.02) & (share < 0.98)).mean())
         if grey > MOST_GREY:
             raise DataError(f"{name}: {grey:.0%} of its mask is grey, as in a picture: draw it black, white what is missing")
