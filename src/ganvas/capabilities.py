@@ -143,6 +143,21 @@ class Deblurs(Protocol):
 
 
 @runtime_checkable
+class Denoises(Protocol):
+    """Gives back what noise has hidden. Sides are multiples of `multiple`."""
+
+    multiple: int
+
+    def add_noise(self, images: Tensor, noise: Noise) -> Tensor:
+        """What `denoise` is to undo, done to whole images (B, C, H, W), as in training."""
+        ...
+
+    def denoise(self, images: Tensor, noise: Noise) -> Tensor:
+        """(B, C, H, W) -> the same shape. Large images come in tiles, so what is far away must not matter."""
+        ...
+
+
+@runtime_checkable
 class Inpaints(Protocol):
     """Draws what is missing of an image, from what is around it."""
 
