@@ -48,7 +48,7 @@ MB = 2**20
 DATA = {
     "acgan": "chest", "anime": "faces", "anogan": "brain:t1", "auto-painter": "drawings", "biggan": "chest", "cgan": "chest",
     "cogan": "brain",
-    "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest", "midinet": "tunes",
+    "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest", "dose-gan": "brain:ct", "midinet": "tunes",
     "cyclegan": "brain", "dcgan": "chest", "discogan": "brain", "dtn": "digits", "fastgan": "chest", "gan": "patterns",
     "gan-3d": "solids",
     "gan-cls": "captions", "gon": "chest", "gp-gan": "chest", "infogan": "chest", "latent-gan-3d": "solids", "lsgan": "chest",
@@ -62,6 +62,7 @@ MORE = {
     "discogan": {"size": "32"},
     "context-encoder": {"size": "32"},
     "deblurgan": {"size": "64"},
+    "dose-gan": {"size": "64"},
 }  # fmt: skip
 WIDTHS = (8, 32)
 WHOLE = 128  # pixels of a side of what is worked on at once by uses that take records of any size

@@ -183,7 +183,7 @@ def test_train_score_and_sample_as_a_user_would(tmp_path: Path) -> None:
     with np.load(tmp_path / "near" / "latents.npz") as held:
         assert len(held["latents"]) == len(held["files"]) == len(list((tmp_path / "near" / "sheets").iterdir()))
         assert len(near["files"]) == 2 * len(held["files"]) + 1, "a window and a picture of each, and the latents"
-    with pytest.raises(GanvasError, match="--tile is for translating, restoring and deblurring; this run scores"):
+    with pytest.raises(GanvasError, match="--tile is for translating, restoring, deblurring and denoising; this run scores"):
         apply(run, [tmp_path / "log.csv"], out=tmp_path / "no", tile=64, device="cpu")
 
 

@@ -34,6 +34,8 @@ WORDS: tuple[tuple[str, ...], ...] = (
     ("garment", "product", "outfit", "clothes", "clothing"),
     ("sharp",),
     ("blurred", "blur", "blurry"),
+    ("full", "full dose", "routine dose"),
+    ("low", "low dose", "quarter dose"),
 )
 """Words under which people keep the same thing: a field is looked for under its own name, then under these."""
 

@@ -185,6 +185,7 @@ class DoseGan(System):
         unit = (whole.flatten(0, 1) + 1) / 2
         emitted = config.scan == "pet"
         density = unit if emitted else 1 + (self.black + unit * self.span) / 1000
+        density = density.where(unit > 0, 0.0)  # what is black is air, also under a window of soft tissue
         spacing = sum(self.main.spacing) / 2 if self.main.spacing else config.field / max(whole.shape[2:])
         with torch.no_grad():
             added = dose_noise(
