@@ -1,4 +1,4 @@
-"""dose-gan: the discriminator asks for the texture that squared error takes out; noise as a sinogram makes it; Hounsfield units."""
+"""dose-gan: the discriminator asks for texture that squared error takes out; noise as of a sinogram; Hounsfield units kept."""
 
 from __future__ import annotations
 
@@ -102,7 +102,9 @@ def enhanced(count: int = 96) -> Dataset:
     low = np.concatenate([before + 0.1 * spot + rng.normal(0, 1.5, before.shape), before], 3)
     full = np.concatenate([before + spot, before], 3)
     spec = ImageSpec(2, 24, 24)
-    fields = {name: Field(spec, np.rint(values).clip(0, 255).astype(np.uint8)) for name, values in (("full", full), ("low", low))}
+    fields = {
+        name: Field(spec, np.rint(values).clip(0, 255).astype(np.uint8)) for name, values in (("full", full), ("low", low))
+    }
     return Dataset(fields, None, np.arange(count), np.arange(count) >= 64, "enhanced", "")
 
 
@@ -226,7 +228,9 @@ def test_both_of_a_pair_are_cut_and_mirrored_alike() -> None:
     full = torch.rand(16, 1, 24, 24) * 2 - 1
     low, own = build(spec, crop_size=10)._pair(Batch(noise(3), {"full": full, "low": -full}), {})
     assert low.shape == (16, 1, 10, 10) and torch.equal(low, -own)
-    assert any(torch.equal(own[k], full[k, :, i : i + 10, j : j + 10].flip(2)) for k in range(16) for i in range(15) for j in range(15))
+    assert any(
+        torch.equal(own[k], full[k, :, i : i + 10, j : j + 10].flip(2)) for k in range(16) for i in range(15) for j in range(15)
+    )
 
 
 def test_errors_are_in_the_size_of_the_noise_whatever_the_window() -> None:

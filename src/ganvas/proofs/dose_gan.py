@@ -3,8 +3,8 @@
 Heads of the phantom `brain` in CT, in Hounsfield units with the phantom's own noise, which is the full dose. The low dose of
 heads that no arm has seen is made by scikit-image: `radon`, counts drawn as Poisson numbers with the noise of electronics, and
 `iradon`; training makes its own noise in another way (`networks/projections.py`), so nobody is judged by the simulator that
-taught him. Non-local means are those of scikit-image, told how strong the noise is. BM3D is left out: the package `bm3d` may be
-used for research alone.
+taught him. Non-local means are those of scikit-image, told how strong the noise is. BM3D is left out: the package `bm3d` may
+not be used commercially.
 """
 
 from __future__ import annotations
@@ -216,5 +216,5 @@ PROOF = Proof(
     quick_budget="20r",
     large_budget="30000r",
     phantom="brain:ct",
-    note="Non-local means are told how strong the noise is. BM3D was not run: its package is for research alone.",
+    note="Non-local means are told how strong the noise is. BM3D was not run: its package may not be used commercially.",
 )
