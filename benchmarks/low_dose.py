@@ -11,7 +11,8 @@ agent: heads in T1 before and after a contrast agent, which lights up lesions th
 in the place of all of it, learnt as pairs of two channels.
 
 psnr: of what was made, dB. spectrum: distance of radial log spectra to those of full dose. Of agent also: of lesions that light
-up, in how many the mean enhancement is within a quarter ("kept"), and in how many slices without one 12 pixels do ("invented"); `times ten`: ten times the difference of low dose, which needs no learning.
+up, in how many the mean enhancement is within a quarter ("kept"), and in how many slices without one 12 pixels do ("invented").
+`times ten`: ten times the difference of low dose, which needs no learning.
 
 Results: benchmarks/results/low_dose.json.
 """

@@ -1,4 +1,4 @@
-"""Pictures of docs/systems (gan-cls, pix2pix, pixeldtgan, dtn, stargan, srgan): what runs on worlds that ganvas draws made.
+"""Pictures of docs/systems (gan-cls, pix2pix, pixeldtgan, dtn, stargan, srgan, dose-gan): what runs on drawn worlds made.
 
     python docs/pictures/draw_learnt.py worlds OUT                 shapes, walls, figures, digits, faces, as in the proofs
     python docs/pictures/draw_learnt.py captions RUN OUT.png       a caption a row: its name, and six pictures
@@ -6,6 +6,7 @@
     python docs/pictures/draw_learnt.py garments RUN OUT.png       held-out figures, what is drawn of them, what they wear
     python docs/pictures/draw_learnt.py transfers RUN OUT.png      held-out digits in colours, and as clean ones
     python docs/pictures/draw_learnt.py enlarged RUN OUT.png       held-out images: small, bicubic, enlarged, true
+    python docs/pictures/draw_learnt.py doses RUN OUT.png          held-out heads in CT: low dose, denoised, full dose
     python docs/pictures/draw_learnt.py edits RUN OUT.png          held-out pictures, and each value of each attribute
 
 Nothing is chosen: the first held-out records are shown, seed 0. The pages hold the commands that the runs were made with.
@@ -124,6 +125,22 @@ def enlarged(run: Run, file: Path) -> None:
     sheet([*rows, ("true", list(true))], file, cell=128, beside=70)
 
 
+def doses(run: Run, file: Path) -> None:
+    """Under a window of -10 to 90 HU, in which brain is grey."""
+    import torch
+
+    data = data_of(run)
+    true = encode(np.asarray(data.values[data.heldout_indices()[:SHOWN]]), run.spec)
+    with torch.no_grad():
+        low = run.system.add_noise(true, Noise.seeded(0))
+        made = run.system.denoise(low, Noise.seeded(0))
+    rows = []
+    for words, images in (("low dose", low), ("dose-gan", made), ("full dose", true)):
+        units = run.system.black + (images + 1) / 2 * run.system.span
+        rows.append((words, list(((units + 10) * 2.55).clamp(0, 255).byte().permute(0, 2, 3, 1).numpy())))
+    sheet(rows, file, cell=128, beside=80)
+
+
 def edits(run: Run, file: Path) -> None:
     import torch
 
@@ -140,7 +157,7 @@ def edits(run: Run, file: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("worlds", "captions", "pairs", "garments", "transfers", "enlarged", "edits"))
+    parser.add_argument("what", choices=("worlds", "captions", "pairs", "garments", "transfers", "enlarged", "doses", "edits"))
     parser.add_argument("places", nargs="+", type=Path)
     options = parser.parse_args()
     if options.what == "worlds":
@@ -160,7 +177,7 @@ def main() -> None:
     run, file = Run(options.places[0], which="last"), options.places[1]
     {
         "captions": captions, "pairs": pairs, "garments": garments, "transfers": transfers, "enlarged": enlarged,
-        "edits": edits,
+        "doses": doses, "edits": edits,
     }[options.what](run, file)  # fmt: skip
 
 

@@ -63,7 +63,7 @@ class Config:
     crop_size: int = knob(0, "side of the random piece of each record that is trained on; 0: the whole", low=0)
     flip: bool = knob(True, "mirror half of the records left to right")
     pixel_weight: float = knob(1.0, "weight of the squared error (lambda_1), relative to that of the noise", low=0.0)
-    adversarial_weight: float = knob(0.1, "weight of the discriminator's opinion (lambda_2); 0: squared error alone", low=0.0)
+    adversarial_weight: float = knob(0.5, "weight of the discriminator's opinion (lambda_2); 0: squared error alone", low=0.0)
     learning_rate: float = knob(1e-4, "learning rate of both players (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     decay_start: float = knob(0.5, "share of the budget before learning rates fall, linearly, to 0", low=0.0, high=1.0)
