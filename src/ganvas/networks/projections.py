@@ -12,6 +12,7 @@ for fewer than some ten photons is not their distribution; no blur of the detect
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ WATER_PER_MM = 0.02  # attenuation of water at 70 keV
 REFERENCE_MM = 200.0  # of water: where `noise` is what it says
 VIEWS = 180  # angles at most; 1.5 for each pixel of the side where that is less
 COARSE = 32
+BETWEEN = 8  # steps from line to line, of which the nearest is taken in back projection
+TOGETHER = 2**17  # places that are projected back at once: few enough for the cache
 KEPT = 2 / 3 - 2 / math.pi**2
 """Of the variance of what the ramp filter leaves, by linear interpolation between lines (mean over places)."""
 
@@ -30,6 +33,17 @@ KEPT = 2 / 3 - 2 / math.pi**2
 def angles(count: int, like: Tensor) -> Tensor:
     """(count,) directions within half a turn, in radians."""
     return (torch.arange(count, device=like.device, dtype=like.dtype) + 0.5) * (math.pi / count)
+
+
+@lru_cache(maxsize=4)
+def _shares(side: int, views: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """(views, lines, side, side): how much of each pixel lies on each line, shared between neighbouring ones."""
+    lines = math.ceil(side * 1.5)
+    middle = torch.arange(side, device=device, dtype=dtype) - (side - 1) / 2
+    turn = angles(views, middle)[:, None, None]
+    place = middle[None, None, :] * turn.cos() + middle[None, :, None] * turn.sin()
+    line = torch.arange(lines, device=device, dtype=dtype) - (lines - 1) / 2
+    return torch.relu(1 - (place[:, None] - line[:, None, None]).abs())
 
 
 def line_integrals(density: Tensor, views: int) -> Tensor:
@@ -40,12 +54,7 @@ def line_integrals(density: Tensor, views: int) -> Tensor:
     side = density.shape[1]
     small = min(COARSE, side)
     coarse = adaptive_avg_pool2d(density[:, None], small)[:, 0]
-    lines = math.ceil(small * 1.5)
-    middle = torch.arange(small, device=density.device, dtype=density.dtype) - (small - 1) / 2
-    turn = angles(views, density)
-    place = middle[None, None, :] * turn.cos()[:, None, None] + middle[None, :, None] * turn.sin()[:, None, None]
-    line = torch.arange(lines, device=density.device, dtype=density.dtype) - (lines - 1) / 2
-    share = torch.relu(1 - (place[:, None] - line[:, None, None]).abs())  # (views, lines, S, S): between neighbouring lines
+    share = _shares(small, views, density.device, density.dtype)
     return torch.einsum("vlij,bij->bvl", share, coarse) * (side / small)
 
 
@@ -55,16 +64,19 @@ def reconstructed(sinogram: Tensor, top: Tensor, left: Tensor, height: int, widt
     count, views, lines = sinogram.shape
     ramp = torch.fft.rfftfreq(lines, device=sinogram.device, dtype=sinogram.dtype)
     filtered = torch.fft.irfft(torch.fft.rfft(sinogram) * ramp, lines)
-    middle, half = (side - 1) / 2, (lines - 1) / 2
-    down = (top[:, None] + torch.arange(height, device=top.device) - middle).to(sinogram.dtype)
-    across = (left[:, None] + torch.arange(width, device=left.device) - middle).to(sinogram.dtype)
+    fine = interpolate(filtered, scale_factor=BETWEEN, mode="linear", align_corners=False)
+    turn, middle = angles(views, sinogram)[None, :, None], (side - 1) / 2
+    down, across = (
+        (corner[:, None] + torch.arange(length, device=corner.device) - middle).to(sinogram.dtype)[:, None, :]
+        for corner, length in ((top, height), (left, width))
+    )
+    row, column = BETWEEN * (down * turn.sin() + lines / 2), BETWEEN * (across * turn.cos())  # (B, V, height or width)
     made = sinogram.new_zeros(count, height, width)
-    for view, turn in enumerate(angles(views, sinogram)):
-        place = (across[:, None, :] * turn.cos() + down[:, :, None] * turn.sin() + half).clamp(0, lines - 1.001)
-        below = place.floor()
-        own, first = filtered[:, view], below.long().flatten(1)
-        low, high = (own.gather(1, first + step).view_as(made) for step in (0, 1))
-        made += torch.lerp(low, high, place - below)
+    step = max(1, TOGETHER // made.numel())
+    for first in range(0, views, step):
+        some = slice(first, first + step)
+        place = (row[:, some, :, None] + column[:, some, None, :]).long()
+        made += fine[:, some].gather(2, place.flatten(2)).view(place.shape).sum(1)
     return made * (math.pi / views)
 
 
