@@ -1,0 +1,99 @@
+"""Networks of `psgan`: a generator without borders, a discriminator that judges every place, and waves in its noise."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from torch import Tensor, nn
+
+from .convolutional import initialise
+
+HALO = 2
+"""Cells of noise beyond each end of what is made: as many as a place can see."""
+
+
+GAIN = 5.0
+"""How many times as fast as weights the wave numbers are learnt: they have further to go."""
+
+
+class BorderlessGenerator(nn.Module):
+    """Noise (B, Z, h + 4, w + 4) -> images (B, C, h * 2^layers, w * 2^layers) in [-1, 1].
+
+    Transposed convolutions of stride 2. What a layer draws beside the end of its map, where it knows a part of its surroundings
+    alone, is cut off, so that a place is made in one way wherever it lies, and pieces made apart fit together. width: channels
+    next to the image; doubles towards the noise, at most 8 times. kernel: 4 or 5.
+    """
+
+    def __init__(self, noise: int, channels: int, width: int, layers: int, kernel: int) -> None:
+        super().__init__()
+        sizes = [noise, *(width * min(8, 2**k) for k in reversed(range(layers - 1))), channels]
+        steps: list[nn.Module] = []
+        for place, (before, after) in enumerate(itertools.pairwise(sizes)):
+            last = place == layers - 1
+            steps.append(nn.ConvTranspose2d(before, after, kernel, 2, kernel // 2 - (kernel == 4), kernel % 2, bias=last))
+            steps.append(Inside(2))
+            steps += [nn.Tanh()] if last else [nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+        self.layers = nn.Sequential(*steps)
+        self.apply(initialise)
+
+    def forward(self, noise: Tensor) -> Tensor:
+        made: Tensor = self.layers(noise)
+        return made[:, :, 2:-2, 2:-2]
+
+
+class Inside(nn.Module):
+    """Maps without so many places at each end."""
+
+    def __init__(self, places: int) -> None:
+        super().__init__()
+        self.places = places
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps[:, :, self.places : -self.places, self.places : -self.places]
+
+
+class PlaceDiscriminator(nn.Module):
+    """Images (B, C, H, W) -> logits (B, h, w), one a place, by convolutions of stride 2; no sigmoid. BatchNorm but in the first
+    and the last layer."""
+
+    def __init__(self, channels: int, width: int, layers: int, kernel: int) -> None:
+        super().__init__()
+        sizes = [channels, *(width * min(8, 2**k) for k in range(layers - 1)), 1]
+        steps: list[nn.Module] = []
+        for place, (before, after) in enumerate(itertools.pairwise(sizes)):
+            first, last = place == 0, place == layers - 1
+            steps.append(nn.Conv2d(before, after, kernel, 2, kernel // 2 - (kernel == 4), bias=first or last))
+            if not last:
+                steps += [*([] if first else [nn.BatchNorm2d(after)]), nn.LeakyReLU(0.2, inplace=True)]
+        self.layers = nn.Sequential(*steps)
+        self.apply(initialise)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layers(images)[:, 0]
+
+
+class Waves(nn.Module):
+    """The wave numbers of plane waves, for each style: (B, S) -> (B, waves, 2), radians a cell down and across.
+
+    Half of the waves begin as going down and half as going across, with 2 to 4 cells a period, in even steps (the authors'
+    start). Without styles (S of 0) they are the same for all, and are learnt as such.
+    """
+
+    def __init__(self, waves: int, styles: int, units: int) -> None:
+        super().__init__()
+        half = -(-waves // 2)
+        band = math.pi * (0.5 * (torch.arange(half) + 1) / half + 0.5)
+        start = torch.zeros(waves, 2)
+        start[:half, 0], start[half:, 1] = band, band[: waves - half]
+        self.numbers = nn.Parameter(start / GAIN)
+        self.by_style: nn.Module | None = None
+        if styles:
+            last = nn.Linear(units, 2 * waves, bias=False)
+            nn.init.normal_(last.weight, 0.0, 0.02)
+            self.by_style = nn.Sequential(nn.Linear(styles, units), nn.ReLU(), last)
+
+    def forward(self, styles: Tensor) -> Tensor:
+        shared = (GAIN * self.numbers).expand(len(styles), *self.numbers.shape)
+        return shared if self.by_style is None else shared + self.by_style(styles).view_as(shared)
