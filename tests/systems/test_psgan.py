@@ -53,9 +53,13 @@ def build(spec: Any = SPEC, **settings: Any) -> PsGan:
 def stripes() -> Dataset:
     """Crops of one picture of stripes, 10 pixels a period, which is two cells and a half."""
     columns = np.arange(48)
-    picture = np.clip(127 + 90 * np.sin(2 * math.pi * columns / 10)[None] + np.random.default_rng(0).normal(0, 8, (48, 48)), 0, 255)
+    picture = np.clip(
+        127 + 90 * np.sin(2 * math.pi * columns / 10)[None] + np.random.default_rng(0).normal(0, 8, (48, 48)), 0, 255
+    )
     values = np.stack(crops(picture[..., None].astype(np.uint8), (16, 16)))[:256]
-    return Dataset({"real": Records(SPEC, values)}, None, np.zeros(len(values), int), np.zeros(len(values), bool), "stripes", "")
+    return Dataset(
+        {"real": Records(SPEC, values)}, None, np.zeros(len(values), int), np.zeros(len(values), bool), "stripes", ""
+    )
 
 
 def far_after(rounds: int, **settings: Any) -> float:
@@ -290,7 +294,9 @@ def test_the_mark_of_the_proof() -> None:
     from ganvas.proofs import Row
     from ganvas.proofs.psgan import met
 
-    def row(system: float, tiled: float = 0.1, sgan: float = 0.2, seams: tuple[float, float] = (1.0, 2.0), patches: float = 1.0) -> Row:
+    def row(
+        system: float, tiled: float = 0.1, sgan: float = 0.2, seams: tuple[float, float] = (1.0, 2.0), patches: float = 1.0
+    ) -> Row:
         more = {"system": {"seam": seams[0], "patches": patches}, "baseline": {"seam": seams[1], "patches": 2.0}}
         return Row(0, {"system": system, "baseline": tiled, "sgan": sgan}, more)
 
@@ -309,5 +315,3 @@ def test_quilting_copies_blocks_and_keeps_what_recurs() -> None:
     assert recurrence(made, (22, 0), 22, 60) > 0.4
     assert copied([grain(96, seed=5)], grain(96)) == 0
     assert copied([bricks], bricks) == 1
-
-

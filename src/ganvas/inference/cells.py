@@ -65,8 +65,10 @@ class Field:
         shares = self._shares(across.to(kind))  # (columns, K)
         parts = [local, torch.einsum("xk,bks->bsx", shares, self.styles)[:, :, None].expand(-1, -1, len(down), -1)]
         if self.numbers is not None and self.phases is not None:
-            # Waves of each style, and then their mean: numbers that change along the way would bend the waves far from the start.
-            angle = self.numbers[..., 0, None, None] * down.to(kind)[:, None] + self.numbers[..., 1, None, None] * across.to(kind)
+            # Waves of each style, and then their mean: numbers that change along the way would bend waves far from the start.
+            angle = self.numbers[..., 0, None, None] * down.to(kind)[:, None] + self.numbers[..., 1, None, None] * across.to(
+                kind
+            )
             waves = (angle + self.phases[:, None, :, None, None]).sin()  # (B, K, W, rows, columns)
             parts.append(torch.einsum("xk,bkwyx->bwyx", shares, waves))
         return torch.cat(parts, 1)

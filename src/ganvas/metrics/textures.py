@@ -12,7 +12,7 @@ from scipy.ndimage import maximum_filter
 
 
 def autocorrelation(picture: np.ndarray, reach: tuple[int, int]) -> np.ndarray:
-    """(R, 2 C + 1) correlations of a picture's brightness with itself, R of 0 .. reach[0] rows down and C columns to either side;
+    """(R, 2 C + 1) correlations of a picture's brightness with itself, R of 0 .. reach[0] rows down, C columns to either side;
     [0, C] is the place itself, 1. Each lag counts by the pixels that it has. A plain picture gives 0 beside that."""
     grey = picture.astype(np.float64).mean(2)
     grey -= grey.mean()
@@ -49,8 +49,8 @@ def periods(picture: np.ndarray, least: int, most: int) -> list[tuple[float, tup
 
 
 def recurrence(picture: np.ndarray, lag: tuple[int, int], least: int, most: int) -> float:
-    """Mean over the multiples of a lag, from `least` to `most` pixels away, of the highest correlation within 1 pixel and 6 % of
-    them: 1 is exact recurrence."""
+    """Mean over the multiples of a lag, from `least` to `most` pixels away, of the highest correlation within 1 pixel and 6 %
+    of them: 1 is exact recurrence."""
     found, length = autocorrelation(picture, (2 * most, 2 * most)), float(np.hypot(*lag))
     middle, peaks = found.shape[1] // 2, []
     for times in range(math.ceil(least / length), int(most // length) + 1):

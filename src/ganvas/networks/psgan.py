@@ -74,20 +74,20 @@ class PlaceDiscriminator(nn.Module):
         return self.layers(images)[:, 0]
 
 
+STARTS = ("axes", "spread")
+"""How waves begin: going down and across (the authors' start), or in all directions."""
+
+
 class Waves(nn.Module):
     """The wave numbers of plane waves, for each style: (B, S) -> (B, waves, 2), radians a cell down and across.
 
-    Half of the waves begin as going down and half as going across, with 2 to 4 cells a period, in even steps (the authors'
-    start). Without styles (S of 0) they are the same for all, and are learnt as such.
+    With `axes` half of them begin as going down and half as going across, with 2 to 4 cells a period, in even steps; with
+    `spread` they begin in all directions, far from each other. Without styles (S of 0) they are the same for all.
     """
 
-    def __init__(self, waves: int, styles: int, units: int) -> None:
+    def __init__(self, waves: int, styles: int, units: int, start: str = STARTS[0]) -> None:
         super().__init__()
-        half = -(-waves // 2)
-        band = math.pi * (0.5 * (torch.arange(half) + 1) / half + 0.5)
-        start = torch.zeros(waves, 2)
-        start[:half, 0], start[half:, 1] = band, band[: waves - half]
-        self.numbers = nn.Parameter(start / GAIN)
+        self.numbers = nn.Parameter((spread_out(waves) if start == "spread" else along_axes(waves)) / GAIN)
         self.by_style: nn.Module | None = None
         if styles:
             last = nn.Linear(units, 2 * waves, bias=False)
@@ -97,3 +97,20 @@ class Waves(nn.Module):
     def forward(self, styles: Tensor) -> Tensor:
         shared = (GAIN * self.numbers).expand(len(styles), *self.numbers.shape)
         return shared if self.by_style is None else shared + self.by_style(styles).view_as(shared)
+
+
+def along_axes(waves: int) -> Tensor:
+    """(waves, 2) wave numbers of pi/2 to pi, half of them down, half across."""
+    half = -(-waves // 2)
+    band = math.pi * (0.5 * (torch.arange(half) + 1) / half + 0.5)
+    found = torch.zeros(waves, 2)
+    found[:half, 0], found[half:, 1] = band, band[: waves - half]
+    return found
+
+
+def spread_out(waves: int) -> Tensor:
+    """(waves, 2) wave numbers, 0 to pi down and -pi to pi across, each far from the others (the additive recurrence of the
+    plastic number, Roberts 2018)."""
+    plastic = 1.3247179572447460
+    place = (0.5 + torch.arange(1, waves + 1)[:, None] * torch.tensor([1 / plastic, 1 / plastic**2])) % 1
+    return math.pi * (place * torch.tensor([1.0, 2.0]) - torch.tensor([0.0, 1.0]))

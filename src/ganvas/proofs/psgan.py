@@ -30,7 +30,7 @@ COMMON: dict[str, Any] = {
     "generator_learning_rate": 5e-4, "discriminator_learning_rate": 2e-4,
 }  # fmt: skip
 ARMS: dict[str, tuple[str, dict[str, Any]]] = {
-    "system": ("psgan", COMMON | {"style_size": 4, "waves": 8, "wave_units": 32}),
+    "system": ("psgan", COMMON | {"style_size": 8, "waves": 12, "wave_start": "spread", "wave_units": 32}),
     "sgan": ("psgan", COMMON | {"style_size": 0, "waves": 0, "local_size": 32}),
     "baseline": ("dcgan", {"latent_size": 64, "width": 16, "batch_size": 16, "generator_last": "nearest",
                            "generator_learning_rate": 5e-4, "discriminator_learning_rate": 5e-4, "ema_half_life": 2_000.0}),
@@ -288,9 +288,9 @@ PROOF = Proof(
     metric="correlation at multiples of the period beyond a crop, of that of the real texture at its period",
     direction=HIGHER,
     mark=(
-        f"with every seed at least {KEPT}, and the same networks without waves and styles (sgan), and the samples side by side, "
-        f"at most half of it; steps across the ends of seamless pictures at most {FITS} times those within, and across the "
-        "borders of the tiles more; patches of the other texture nearer to its held-out part than those of the tiles"
+        f"with every seed at least {KEPT}, and the same networks without waves and styles (sgan), and the samples side by "
+        f"side, at most half of it; steps across the ends of seamless pictures at most {FITS} times those within, and across "
+        "the borders of the tiles more; patches of the other texture nearer to its held-out part than those of the tiles"
     ),
     met=met,
     arms={

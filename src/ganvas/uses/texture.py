@@ -49,9 +49,7 @@ def size_of(work: Work, options: Options) -> tuple[int, int]:
     words = options.size.lower().split("x")
     sides = [int(word) if word.isdecimal() else 0 for word in (words if len(words) > 1 else words * 2)]
     if len(sides) != 2 or not all(LEAST <= side <= MOST for side in sides):
-        raise GanvasError(
-            f"--size {options.size}: give one number from {LEAST} to {MOST}, or height and width as in 1024x1024"
-        )
+        raise GanvasError(f"--size {options.size}: give one number from {LEAST} to {MOST}, or height and width as in 1024x1024")
     grain = work.system.grain
     if options.seamless and any(side % grain for side in sides):
         near = "x".join(str(max(1, round(side / grain)) * grain) for side in sides)
@@ -110,7 +108,7 @@ def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
     sides = np.array(work.spec.shape[1:])
     rows = dataset.train_indices()
     rows = rows[np.random.default_rng(work.seed).permutation(len(rows))[:200]]
-    reach = tuple(int(side) // 2 for side in sides)
+    reach = (int(sides[0]) // 2, int(sides[1]) // 2)
     real = np.mean([autocorrelation(np.asarray(dataset.values[row]), reach) for row in rows], 0)
     height, width = (int(-(-4 * side // work.system.grain) * work.system.grain) for side in sides)
     made = [decode(own, work.spec)[0] for own in drawn(work, JUDGED, height, width, True, [])]
@@ -121,14 +119,19 @@ def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
     return {
         "texture_correlation": Measure(off, f"mean error of the autocorrelation within half a crop/{told}"),
         "texture_far": Measure(
-            float(np.mean([best for own in made for best, _ in periods(own, far, most)[:1]])), f"highest autocorrelation {far} to {most} px away/{told}"
+            float(np.mean([best for own in made for best, _ in periods(own, far, most)[:1]])),
+            f"highest autocorrelation {far} to {most} px away/{told}",
         ),
         "texture_seam": Measure(float(np.mean([seam(own) for own in made])), f"steps across the ends, of those within/{told}"),
     }
 
 
 def _corners(height: int, width: int, sides: np.ndarray) -> list[tuple[int, int]]:
-    return [(a, b) for a in range(0, height - int(sides[0]) + 1, int(sides[0])) for b in range(0, width - int(sides[1]) + 1, int(sides[1]))]
+    return [
+        (a, b)
+        for a in range(0, height - int(sides[0]) + 1, int(sides[0]))
+        for b in range(0, width - int(sides[1]) + 1, int(sides[1]))
+    ]
 
 
 USE = Use(

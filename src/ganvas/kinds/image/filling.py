@@ -501,7 +501,9 @@ def _groups(
     if all(known):
         return parent
     if overlapping:
-        notes.append("crops of one picture overlap, so none can be held out: to judge a run, name another picture of the kind with --heldout")
+        notes.append(
+            "crops of one picture overlap, so none can be held out: to judge a run, name another picture with --heldout"
+        )
         join(parent, np.zeros(n, np.int64), np.arange(n))
         return parent
     if len(listing.files) == 1 and n > 1 and file_kind(listing.files[0]) in VOLUMES:

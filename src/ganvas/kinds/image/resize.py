@@ -15,7 +15,9 @@ import numpy as np
 from ...errors import GanvasError
 
 FITS = ("crop", "pad", "stretch", "patches", "crops", "frames")
-MOST_CROPS = 1024  # of a picture: places of a texture of 128 pixels, by the hundred, and not more memory than a large set of pictures
+MOST_CROPS = (
+    1024  # of a picture: places of a texture of 128 pixels, by the hundred, and not more memory than a large set of pictures
+)
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 """Rec. ITU-R BT.601 luma weights, those of Pillow's own grey conversion."""

@@ -26,7 +26,7 @@ from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.inference.cells import Field, painted
 from ganvas.networks.convolutional import middle
-from ganvas.networks.psgan import HALO, BorderlessGenerator, PlaceDiscriminator, Waves
+from ganvas.networks.psgan import HALO, STARTS, BorderlessGenerator, PlaceDiscriminator, Waves
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
@@ -48,6 +48,7 @@ class Config:
     local_size: int = knob(30, "numbers drawn for every cell", low=1)
     style_size: int = knob(60, "numbers of a whole image, which say what texture it is; 0: none", low=0)
     waves: int = knob(6, "plane waves in the noise, whose periods are learnt; 0: none", low=0)
+    wave_start: str = knob("axes", "waves begin as going down and across, or spread over all directions", choices=STARTS)
     wave_units: int = knob(50, "units between style and wave numbers", low=1)
     layers: int = knob(5, "layers of each network; a cell of noise stands for 2^layers pixels", low=1, high=7)
     kernel: int = knob(5, "side of the convolutions' kernels", choices=(4, 5))
@@ -65,12 +66,13 @@ CROPS_WANTED = {16: 0.0, 24: 60_000.0, 32: 150_000.0, 64: 1_000_000.0}  # width 
 
 
 def auto(situation: Situation) -> dict[str, Any]:
-    """Cells of 16 pixels where the crops have four of them, the width by the budget, an average of G."""
+    """Cells of 16 pixels where the crops have four of them, waves in all directions, a slower D, the width by the budget."""
     pixels = situation.spec.height * situation.spec.width / 64**2
     layers = 4 if min(situation.spec.height, situation.spec.width) >= 64 else 3
     width = widest(situation, CROPS_WANTED, lambda width: WORK_PER_CROP * width**2 * pixels)
-    noise = {"local_size": 20, "style_size": 8, "waves": 8, "wave_units": 32}
-    return {**noise, "layers": layers, "width": width, "batch_size": 16, "ema_half_life": 2_000.0}
+    noise = {"local_size": 20, "style_size": 8, "waves": 12, "wave_start": "spread", "wave_units": 32}
+    learning = {"discriminator_learning_rate": 2e-4, "batch_size": 16, "ema_half_life": 2_000.0}
+    return {**noise, **learning, "layers": layers, "kernel": 4, "width": width}
 
 
 def sgan(situation: Situation) -> dict[str, Any]:
@@ -90,13 +92,13 @@ class PsGan(System):
         self.grain = 2**config.layers
         if min(spec.height, spec.width) < self.grain:
             raise GanvasError(
-                f"crops of {spec.height}x{spec.width} are less than a cell of noise, {self.grain} pixels: take a larger --size, "
-                f"or fewer layers (--set layers={max(1, min(spec.height, spec.width).bit_length() - 2)})"
+                f"crops of {spec.height}x{spec.width} are less than a cell of noise, {self.grain} pixels: take a larger "
+                f"--size, or fewer layers (--set layers={max(1, min(spec.height, spec.width).bit_length() - 2)})"
             )
         self.styles = config.style_size
         size = config.local_size + config.style_size + config.waves
         self.generator = BorderlessGenerator(size, spec.channels, config.width, config.layers, config.kernel)
-        self.waves = Waves(config.waves, config.style_size, config.wave_units) if config.waves else None
+        self.waves = Waves(config.waves, config.style_size, config.wave_units, config.wave_start) if config.waves else None
         self.discriminator = PlaceDiscriminator(spec.channels, config.width, config.layers, config.kernel)
         if config.ema_half_life:
             self.average, self.average_waves = copy.deepcopy(self.generator), copy.deepcopy(self.waves)
