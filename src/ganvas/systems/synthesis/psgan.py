@@ -25,6 +25,7 @@ from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.inference.cells import Field, painted
+from ganvas.kinds.image.resize import MOST_CROPS
 from ganvas.networks.convolutional import middle
 from ganvas.networks.psgan import HALO, STARTS, BorderlessGenerator, PlaceDiscriminator, Waves
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
@@ -51,7 +52,7 @@ class Config:
     wave_start: str = knob("axes", "waves begin as going down and across, or spread over all directions", choices=STARTS)
     wave_units: int = knob(50, "units between style and wave numbers", low=1)
     layers: int = knob(5, "layers of each network; a cell of noise stands for 2^layers pixels", low=1, high=7)
-    kernel: int = knob(5, "side of the convolutions' kernels", choices=(4, 5))
+    kernel: int = knob(5, "side of G's kernels; D's are of 5", choices=(4, 5))
     width: int = knob(64, "channels next to the image; doubles inwards, at most 8 times", low=1, high=1024)
     weight_decay: float = knob(1e-5, "weight of the squares of all weights, in both losses", low=0.0)
     generator_learning_rate: float = knob(5e-4, "learning rate of G and of the wave numbers (Adam)", low=0.0)
@@ -66,11 +67,13 @@ CROPS_WANTED = {16: 0.0, 24: 60_000.0, 32: 150_000.0, 64: 1_000_000.0}  # width 
 
 
 def auto(situation: Situation) -> dict[str, Any]:
-    """Cells of 16 pixels where the crops have four of them, waves in all directions, a slower D, the width by the budget."""
+    """Cells of 16 pixels where the crops have four of them, waves in all directions, a slower D, width by the budget; styles
+    where there are more crops than one picture gives: of one, they would vary what does not."""
     pixels = situation.spec.height * situation.spec.width / 64**2
     layers = 4 if min(situation.spec.height, situation.spec.width) >= 64 else 3
     width = widest(situation, CROPS_WANTED, lambda width: WORK_PER_CROP * width**2 * pixels)
-    noise = {"local_size": 20, "style_size": 8, "waves": 12, "wave_start": "spread", "wave_units": 32}
+    styles = 8 if situation.records > MOST_CROPS else 0
+    noise = {"local_size": 20, "style_size": styles, "waves": 12, "wave_start": "spread", "wave_units": 32}
     learning = {"discriminator_learning_rate": 2e-4, "batch_size": 16, "ema_half_life": 2_000.0}
     return {**noise, **learning, "layers": layers, "kernel": 4, "width": width}
 
@@ -99,7 +102,7 @@ class PsGan(System):
         size = config.local_size + config.style_size + config.waves
         self.generator = BorderlessGenerator(size, spec.channels, config.width, config.layers, config.kernel)
         self.waves = Waves(config.waves, config.style_size, config.wave_units, config.wave_start) if config.waves else None
-        self.discriminator = PlaceDiscriminator(spec.channels, config.width, config.layers, config.kernel)
+        self.discriminator = PlaceDiscriminator(spec.channels, config.width, config.layers)
         if config.ema_half_life:
             self.average, self.average_waves = copy.deepcopy(self.generator), copy.deepcopy(self.waves)
 
