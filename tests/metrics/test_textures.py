@@ -36,7 +36,9 @@ def test_two_periods_are_found_and_their_multiples_looked_at() -> None:
 
 def test_a_seam_is_where_ends_do_not_fit() -> None:
     fits = lattice(36)  # whole numbers of both periods
-    assert seam(fits) < 1.3 < 1.6 < seam(lattice(42))
+    assert seam(fits) < 1.05 < 1.2 < seam(lattice(42))
+    tiles = np.concatenate([lattice(42)[:, :40], lattice(42)[:, :40]], 1)
+    assert seam(tiles[:40], tile=40) > 1.2 and seam(lattice(72), tile=36) < 1.05
 
 
 def test_patches_of_one_texture_are_near_each_other() -> None:

@@ -76,7 +76,7 @@ def far_after(rounds: int, **settings: Any) -> float:
 
 def test_waves_carry_a_period_farther_than_any_crop_reaches_and_without_them_it_is_lost() -> None:
     found, control = far_after(300), far_after(300, waves=0)
-    assert found > 0.5, found
+    assert found > 0.4, found
     assert control < 0.5 * found, control
 
 
@@ -123,7 +123,8 @@ def test_waves_begin_anywhere_and_local_noise_is_one_of_each_cell() -> None:
     made = field.window(0, 0, 6, 5)
     assert made.shape == (3, 7 + 4, 6 + 2 * HALO, 5 + 2 * HALO)
     assert field.phases is not None and len(field.phases.flatten().unique()) == 12, "a phase for each image and wave"
-    assert len(made[:, :7].flatten().unique()) == made[:, :7].numel() and float(made.abs().max()) <= 1
+    assert len(made[:, :7].flatten().unique()) == made[:, :7].numel() and float(made.detach().abs().max()) <= 1
+    numbers = numbers.detach()
     assert torch.allclose(numbers[0, 0, :, 0], torch.tensor([0.75, 1.0, 0.0, 0.0]) * math.pi)
     assert torch.allclose(numbers[0, 0, :, 1], torch.tensor([0.0, 0.0, 0.75, 1.0]) * math.pi)
 
@@ -152,7 +153,7 @@ def test_crops_of_any_size_and_pictures_of_any_size(shape: tuple[int, int, int])
     with torch.no_grad():
         assert system.sample(2, noise()).shape == (2, *shape)
         made = system.texture(system.drawn_styles(1, noise()), 41, 27, noise())
-    assert made.shape == (1, shape[0], 41, 27) and float(made.abs().max()) <= 1
+    assert made.shape == (1, shape[0], 41, 27) and float(made.detach().abs().max()) <= 1
 
 
 def test_the_fake_of_a_round_is_made_once_and_detached_for_d() -> None:
@@ -229,7 +230,7 @@ def test_seamless_pictures_are_written_and_picked_ones_go_over(run: Path, tmp_pa
     apply(run, [], verb="texture", out=tmp_path / "a", size="64", seamless=True, count=3, format="npz")
     with np.load(tmp_path / "a" / "samples.npz") as kept:
         made = kept["images"]
-    assert made.shape == (3, 64, 64, 3) and max(seam(own) for own in made) < 1.5
+    assert made.shape == (3, 64, 64, 3) and max(seam(own) for own in made) < 1.2
     for name, pick in (("b", "2"), ("c", "2,3")):
         apply(run, [], verb="texture", out=tmp_path / name, size="64", pick=pick)
     second, over = (np.asarray(Image.open(next((tmp_path / name).glob("sample-*.png")))) for name in "bc")

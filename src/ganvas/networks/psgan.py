@@ -14,7 +14,7 @@ HALO = 2
 """Cells of noise beyond each end of what is made: as many as a place can see."""
 
 
-GAIN = 5.0
+GAIN = 15.0
 """How many times as fast as weights the wave numbers are learnt: they have further to go."""
 
 
