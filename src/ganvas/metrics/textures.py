@@ -62,8 +62,8 @@ def recurrence(picture: np.ndarray, lag: tuple[int, int], least: int, most: int)
 
 
 def seam(picture: np.ndarray, tile: int = 0) -> float:
-    """Steps from the last row and column to the first ones, of those across a row or column within that has large ones (19 of 20
-    have smaller ones): at most about 1 where copies laid side by side show no border. The larger of both directions.
+    """Steps from the last row and column to the first ones, of those across a row or column within that has large ones (19 of
+    20 have smaller ones): at most about 1 where copies laid side by side show no border. The larger of both directions.
 
     tile: side of tiles that a picture is made of, whose borders are looked at instead of its ends.
     """
@@ -73,11 +73,13 @@ def seam(picture: np.ndarray, tile: int = 0) -> float:
         steps = np.abs(np.diff(values, axis=axis)).mean((1 - axis, 2))
         if tile:
             borders = np.arange(tile - 1, len(steps), tile)
+            if not len(borders):
+                continue
             ends, within = steps[borders].mean(), np.delete(steps, borders)
         else:
             ends, within = np.abs(values.take(0, axis) - values.take(-1, axis)).mean(), steps
         found.append(float(ends / max(np.quantile(within, 0.95), 1e-12)))
-    return max(found)
+    return max(found, default=0.0)
 
 
 def patch_distance(made: np.ndarray, real: np.ndarray, side: int, *, count: int = 2000, directions: int = 128) -> float:

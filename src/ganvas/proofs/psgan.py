@@ -173,9 +173,8 @@ def learnt(task: Task, arm: str) -> Outcome:
                 styles = system.drawn_styles(1, noise)
                 return decode(system.texture(styles, TIMES * side, TIMES * side, noise, seamless), run.spec)[0]
 
-        return made, float(
-            np.mean([seam(made(k), tile=side) if name == "dcgan" else seam(made(k, seamless=True)) for k in range(MADE)])
-        )
+        tiled = name == "dcgan"
+        return made, float(np.mean([seam(made(k), side) if tiled else seam(made(k, seamless=True)) for k in range(MADE)]))
 
     return _judged(task, maker, facts)
 
