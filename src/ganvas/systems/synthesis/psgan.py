@@ -93,11 +93,8 @@ class PsGan(System):
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
         self.grain = 2**config.layers
-        if min(spec.height, spec.width) < self.grain:
-            raise GanvasError(
-                f"crops of {spec.height}x{spec.width} are less than a cell of noise, {self.grain} pixels: take a larger "
-                f"--size, or fewer layers (--set layers={max(1, min(spec.height, spec.width).bit_length() - 2)})"
-            )
+        if min(spec.height, spec.width) < 8:
+            raise GanvasError(f"crops of {spec.height}x{spec.width} are too small for a texture: the least is 8 (see --size)")
         self.styles = config.style_size
         size = config.local_size + config.style_size + config.waves
         self.generator = BorderlessGenerator(size, spec.channels, config.width, config.layers, config.kernel)
