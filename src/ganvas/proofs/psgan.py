@@ -272,9 +272,9 @@ PROOF = Proof(
     metric="correlation at multiples of the period beyond a crop, of that of the real texture at its period",
     direction=HIGHER,
     mark=(
-        f"with every seed at least {KEPT}, the same networks without waves (sgan) at most {WITHOUT} times as much, and the samples "
-        f"side by side at most {TILED} times; steps across the ends of seamless pictures of the texture that does not recur at "
-        f"most {FITS} times large ones within, and across the borders of tiles at least {SHOWS} times"
+        f"with every seed at least {KEPT}, the same networks without waves (sgan) at most {WITHOUT} times as much, and the "
+        f"samples side by side at most {TILED} times; steps across the ends of seamless pictures of the texture that does not "
+        f"recur at most {FITS} times large ones within, and across the borders of tiles at least {SHOWS} times"
     ),
     met=met,
     arms={
