@@ -122,7 +122,7 @@ def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
             float(np.mean([best for own in made for best, _ in periods(own, far, most)[:1]])),
             f"highest autocorrelation {far} to {most} px away/{told}",
         ),
-        "texture_seam": Measure(float(np.mean([seam(own) for own in made])), f"steps across the ends, of large ones within/{told}"),
+        "texture_seam": Measure(float(np.mean([seam(own) for own in made])), f"steps across the ends, of large within/{told}"),
     }
 
 
