@@ -53,7 +53,7 @@ DATA = {
     "gan-3d": "solids",
     "gan-cls": "captions", "gon": "chest", "gp-gan": "chest", "infogan": "chest", "latent-gan-3d": "solids", "lsgan": "chest",
     "mad-gan": "sensors", "netgan": "communities", "pix2pix": "walls", "pix2pixhd": "streets", "pixeldtgan": "figures",
-    "projected-gan": "chest", "semi-gan": "few labels", "seqgan": "melodies", "spade": "streets",
+    "projected-gan": "chest", "psgan": "chest", "semi-gan": "few labels", "seqgan": "melodies", "spade": "streets",
     "srgan": "chest", "stargan": "faces", "stylegan2": "chest",
     "progan": "chest", "specgan": "words", "ternary-gan": "chest", "wavegan": "words", "wgan-gp": "chest",
 }  # fmt: skip

@@ -68,6 +68,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "context-encoder-64": ("context-encoder", ImageSpec(3, 64, 64), {}),
     "auto-painter-64": ("auto-painter", ImageSpec(3, 64, 64), {}),
     "gp-gan-64": ("gp-gan", ImageSpec(3, 64, 64), {}),
+    "psgan-64": ("psgan", ImageSpec(3, 64, 64), {}),
     "deblurgan-96": ("deblurgan", ImageSpec(3, 96, 96), {}),
     "anogan-64": ("anogan", ImageSpec(1, 64, 64, classes=("normal", "other")), {}),
     "specgan-16384": ("specgan", SoundSpec(16384, 16000, classes=("a", "b")), {}),

@@ -259,6 +259,27 @@ class MixesStyles(Protocol):
 
 
 @runtime_checkable
+class MakesTextures(Protocol):
+    """Makes images of any size that look alike everywhere.
+
+    grain: pixels that a number of its noise stands for; sides of seamless images are multiples of it. styles: how many numbers
+    say what texture it is; 0: it makes one alone.
+    """
+
+    grain: int
+    styles: int
+
+    def drawn_styles(self, count: int, noise: Noise) -> Tensor:
+        """(count, styles) of textures as it learnt them."""
+        ...
+
+    def texture(self, styles: Tensor, height: int, width: int, noise: Noise, seamless: bool = False) -> Tensor:
+        """styles (K, styles) that stand side by side, each going over into the next -> one image (1, C, height, width), on the
+        CPU. seamless: opposite ends fit together; sides are then multiples of `grain`."""
+        ...
+
+
+@runtime_checkable
 class Assembles(Protocol):
     """Makes things of many records that only count together: a graph of its edges. Systems that do offer `Samples` as well."""
 
