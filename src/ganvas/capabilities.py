@@ -203,6 +203,23 @@ class Colours(Protocol):
 
 
 @runtime_checkable
+class Vocodes(Protocol):
+    """Makes sound of mel spectrograms.
+
+    mel: the transform of its spectrograms (`networks.mel.Mel`), which knows their settings. usual: (), the loudest value that
+    its spectrograms usually have. generator: the network, whose `reach` is how many columns a sample depends on, on each side.
+    """
+
+    mel: Any
+    usual: Any
+    generator: Any
+
+    def vocode(self, mels: Tensor, noise: Noise) -> Tensor:
+        """Spectrograms (N, bands, columns) -> waves (N, columns * hop). Long ones come in pieces."""
+        ...
+
+
+@runtime_checkable
 class Classifies(Protocol):
     """Says of which class a record is. class_names: classes of the data, in the order of its answers."""
 
