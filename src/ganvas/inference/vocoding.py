@@ -35,7 +35,7 @@ def vocoded(system: Any, mels: Tensor, noise: Noise) -> Tensor:
     They are brought to the level that the system is used to, and what is made of them back: soft sounds are made as loud ones
     are. Channels are made one by one.
     """
-    floor, hop, reach = math.log10(system.mel.settings.floor), system.mel.settings.hop, system.generator.reach
+    floor, hop, reach = math.log10(system.mel.settings.floor), system.mel.settings.hop, system.reach
     mels = mels.float().cpu()
     shift = system.usual.float().cpu() - mels.amax((1, 2, 3), keepdim=True)
     level = torch.where(mels <= floor, mels, (mels + shift).clamp(min=floor)).flatten(0, 1)  # silence stays silent
@@ -43,7 +43,7 @@ def vocoded(system: Any, mels: Tensor, noise: Noise) -> Tensor:
     made = torch.empty(len(level), columns * hop)
     for rows, start, end in _pieces(len(level), columns, hop):
         first, last = max(0, start - reach), min(columns, end + reach)
-        wave = system.vocode(level[rows, :, first:last].to(system.usual), noise).float().cpu()
+        wave = system.vocode(level[rows, :, first:last].to(system.usual), noise, first).float().cpu()
         made[rows, start * hop : end * hop] = wave[:, (start - first) * hop : (end - first) * hop]
     return made.unflatten(0, mels.shape[:2]) * 10 ** -shift[..., 0]
 

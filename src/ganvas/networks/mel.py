@@ -89,17 +89,23 @@ class Mel(nn.Module):
         return laid(frames) / laid(weights).clamp(min=1e-6)
 
 
-def griffin_lim(transform: Mel, mels: Tensor, noise: Noise, rounds: int, momentum: float = MOMENTUM) -> Tensor:
-    """Sounds (N, columns * hop) of spectrograms (N, bands, columns), learning nothing: magnitudes of lines by multiplicative
-    least squares (Lee and Seung 2001), phases from random ones in so many rounds (Griffin and Lim 1984)."""
-    bands, filters = 10**mels, transform.filters
-    held = bands.masked_fill(mels <= math.log10(transform.settings.floor) + 1e-6, 0.0)
-    magnitudes = torch.matmul(filters.T, held) + 1e-9
-    square = filters.T @ filters
-    wanted = torch.matmul(filters.T, held)
-    for _ in range(UNMIXING):
-        magnitudes = magnitudes * wanted / torch.matmul(square, magnitudes).clamp(min=1e-12)
-    phase = 2 * math.pi * noise.uniform(*magnitudes.shape)
+def unmixed(transform: Mel, mels: Tensor, rounds: int = UNMIXING) -> Tensor:
+    """Spectrograms (N, bands, columns) -> magnitudes of lines (N, window / 2 + 1, columns) whose bands are those: least squares
+    that are not negative, by multiplicative steps (Lee and Seung 2001)."""
+    filters, floor = transform.filters, math.log10(transform.settings.floor)
+    bands = (10**mels).masked_fill(mels <= floor + 1e-6, 0.0)
+    wanted = torch.matmul(filters.T, bands)
+    # At first every line has the mean of its bands, by their share in it.
+    share = filters.T / filters.sum(0).clamp(min=1e-9)[:, None]
+    made = torch.matmul(share, bands / filters.sum(1).clamp(min=1e-9)[:, None]) + 1e-9
+    for _ in range(rounds):
+        made = made * wanted / torch.matmul(filters.T, torch.matmul(filters, made)).clamp(min=1e-12)
+    return made
+
+
+def griffin_lim(transform: Mel, magnitudes: Tensor, phase: Tensor, rounds: int, momentum: float = MOMENTUM) -> Tensor:
+    """Sounds (N, columns * hop) of magnitudes of lines (N, window / 2 + 1, columns), whose phases are bettered in so many rounds
+    (Griffin and Lim 1984). A sample depends on `griffin_lim_reach` columns on each side."""
     lines = torch.polar(magnitudes, phase)
     last = torch.zeros_like(lines)
     for _ in range(rounds):
@@ -107,7 +113,17 @@ def griffin_lim(transform: Mel, mels: Tensor, noise: Noise, rounds: int, momentu
         lines = torch.polar(magnitudes, (found + momentum * (found - last)).angle())
         last = found
     before = transform.beyond // 2
-    return transform.sounds(lines)[:, before : before + mels.shape[2] * transform.settings.hop]
+    return transform.sounds(lines)[:, before : before + magnitudes.shape[2] * transform.settings.hop]
+
+
+def griffin_lim_reach(settings: MelSettings, rounds: int) -> int:
+    """Columns on each side."""
+    return (rounds + 1) * -(-settings.window // settings.hop)
+
+
+def random_phase(count: int, magnitudes: Tensor, noise: Noise) -> Tensor:
+    """Of magnitudes (N, lines, columns)."""
+    return 2 * math.pi * noise.uniform(count, *magnitudes.shape[1:])
 
 
 LINEAR, LOGARITHMIC = 3 / 200, 27 / math.log(6.4)  # of Slaney's scale, up to 1000 Hz and from there on

@@ -1,17 +1,19 @@
-"""The networks of MelGAN (Kumar et al. 2019, figures 1 and 2): a generator from columns of bands to samples, and window-based
-discriminators at several rates."""
+"""The networks of MelGAN (Kumar et al. 2019, figures 1 and 2): a generator from columns of bands to samples, which may be given
+waves to start from, and window-based discriminators at several rates."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d
 from torch.nn.utils.parametrizations import weight_norm
 
 SLOPE = 0.2
 DILATIONS = (1, 3, 9)  # powers of the kernel's size: what a block sees has no gaps
+SHARE = 0.1  # of what is added to waves that it starts from, at first
 CENTRE, SPREAD = 2.0, 0.5  # log10 magnitudes lie in about -5 .. 1
 
 
@@ -54,25 +56,39 @@ class Generator(nn.Module):
     """Spectrograms (N, bands, columns) -> waves (N, columns * hop) in [-1, 1], hop = product of steps * at_once.
 
     width: channels after the last step; doubles inwards up to max_width. steps: factors by which columns become longer.
-    at_once: samples that the last convolution makes at a place; the paper's 1.
+    at_once: samples that the last convolution makes at a place; the paper's 1. starts: whether it is given waves
+    (N, columns * hop), sees them in its last maps, and adds what it makes to them; the paper's does not.
+    reach: columns on each side that a sample depends on, at most.
     """
 
-    def __init__(self, bands: int, width: int, max_width: int, steps: Sequence[int], at_once: int = 1) -> None:
+    def __init__(
+        self, bands: int, width: int, max_width: int, steps: Sequence[int], at_once: int = 1, starts: bool = False
+    ) -> None:  # fmt: skip
         super().__init__()
         widths = [min(max_width, width * 2**k) for k in range(len(steps), -1, -1)]
-        layers: list[nn.Module] = [_Reflected(3), _convolution(bands, widths[0], 7)]
+        first: list[nn.Module] = [_Reflected(3), _convolution(bands, widths[0], 7)]
+        blocks: list[nn.Module] = []
         for step, before, after in zip(steps, widths, widths[1:], strict=False):
             larger = nn.ConvTranspose1d(
                 before, after, 2 * step, stride=step, padding=step // 2 + step % 2, output_padding=step % 2
             )
-            layers += [nn.LeakyReLU(SLOPE), weight_norm(larger), *(Residual(after, dilation) for dilation in DILATIONS)]
-        self.layers = nn.Sequential(
-            *layers, nn.LeakyReLU(SLOPE), _Reflected(3), _convolution(widths[-1], at_once, 7), nn.Tanh()
+            first += [*blocks, nn.LeakyReLU(SLOPE), weight_norm(larger)]
+            blocks = [Residual(after, dilation) for dilation in DILATIONS]
+        self.at_once, self.reach = at_once, _reach(steps)
+        self.first = nn.Sequential(*first)
+        self.last = nn.Sequential(
+            *blocks, nn.LeakyReLU(SLOPE), _Reflected(3), _convolution(widths[-1], at_once, 7), nn.Tanh()
         )
-        self.reach = _reach(steps)
+        if starts:
+            self.seen = nn.Sequential(_Reflected(3), _convolution(at_once, widths[-1], 7))
+            self.share = nn.Parameter(torch.full((), SHARE))
 
-    def forward(self, mels: Tensor) -> Tensor:
-        return self.layers((mels + CENTRE) * SPREAD).transpose(1, 2).flatten(1)
+    def forward(self, mels: Tensor, start: Tensor | None = None) -> Tensor:
+        features = self.first((mels + CENTRE) * SPREAD)
+        if start is None:
+            return self.last(features).transpose(1, 2).flatten(1)
+        features = features + self.seen(start.unflatten(1, (-1, self.at_once)).transpose(1, 2))
+        return start + self.share * self.last(features).transpose(1, 2).flatten(1)
 
 
 def _reach(steps: Sequence[int]) -> int:

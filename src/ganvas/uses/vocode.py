@@ -142,11 +142,12 @@ def read_mel(path: Path, work: Work, desk: Desk) -> np.ndarray:
 def unlearnt(work: Work, given: Fields) -> Tensor:
     """The same by Griffin-Lim."""
     from ..inference.vocoding import spectrogram
-    from ..networks.mel import griffin_lim
+    from ..networks.mel import griffin_lim, random_phase, unmixed
 
     sounds, _ = first_of(given)
     mels = spectrogram(work.system, sounds).to(sounds)
-    made = griffin_lim(work.system.mel, mels.flatten(0, 1), work.noise, ROUNDS)
+    lines = unmixed(work.system.mel, mels.flatten(0, 1))
+    made = griffin_lim(work.system.mel, lines, random_phase(len(lines), lines, work.noise), ROUNDS)
     return made.unflatten(0, mels.shape[:2])[..., : sounds.shape[2]]
 
 

@@ -7,8 +7,9 @@ samples of it; three D_k of windows look at the sound itself, at a half and at a
     min_G   sum_k -E[D_k(G(s))] + 10 sum_k FM_k          FM = sum_i |D^i(x) - D^i(G(s))|, features of D's layers, by their number
 Spectrograms are those of `networks/mel`: log10 of magnitudes in bands of Slaney's scale.
 
-Here magnitudes may be compared as well (`spectral_weight`: Parallel WaveGAN, arXiv 1910.11480), for the first part of a budget
-without D (`judges_from`), and G may make several samples at a place (`samples_at_once`): what minutes of one core pay for.
+Here G may better the waves of a few rounds of Griffin-Lim instead of making them from nothing (`griffin_lim_rounds`), magnitudes
+may be compared as well (`spectral_weight`: Parallel WaveGAN, arXiv 1910.11480), for the first part of a budget without D
+(`judges_from`), and G may make several samples at a place: what minutes of one core pay for.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from ganvas.batches import Batch, Noise
 from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
-from ganvas.networks.mel import Mel, MelSettings, slaney
+from ganvas.networks.mel import Mel, MelSettings, griffin_lim, griffin_lim_reach, slaney, unmixed
 from ganvas.networks.melgan import Generator, Judges, steps_of
 from ganvas.objectives.matching import feature_matching
 from ganvas.objectives.schedules import cosine_fall, until_share
@@ -47,6 +48,7 @@ SHORTEST = 64  # samples of a clip
 COLUMN, BANDS, TOP = 256 / 22050, 80, 11025.0  # seconds of a column, and bands up to so many Hz, in the paper
 PEAK, SOFTEST = 0.95, 0.3  # of a training clip, and the least factor by which it is made softer
 SOFT = 1e-3  # peak below which a clip is not made louder
+PERIOD, UNMIXED = 1009, 12  # columns after which the first phases come again, and rounds in which magnitudes are found
 RESOLUTIONS = (1, 2, 4)  # windows by which magnitudes are compared, in columns
 
 
@@ -60,6 +62,7 @@ class Config:
     max_width: int = knob(256, "most channels of the generator's maps", low=1, high=4096)
     steps: tuple[int, ...] = knob((), "factors by which maps become longer; none: found by the hop")
     samples_at_once: int = knob(4, "samples that the generator's last layer makes at a place", low=1, high=64)
+    griffin_lim_rounds: int = knob(8, "rounds of Griffin-Lim whose waves the generator betters; 0: it has none", low=0, high=64)
     judges: int = knob(3, "discriminators, each at half the rate of the one before", low=1, high=6)
     judge_width: int = knob(8, "channels of a discriminator's first maps; four times as many inwards", low=1, high=256)
     judge_max_width: int = knob(128, "most channels of a discriminator's maps", low=1, high=4096)
@@ -80,7 +83,7 @@ class Config:
 
 
 PAPER: dict[str, Any] = {
-    "bands": 80, "width": 32, "max_width": 512, "samples_at_once": 1, "judge_width": 16, "judge_max_width": 1024,
+    "bands": 80, "width": 32, "max_width": 512, "samples_at_once": 1, "griffin_lim_rounds": 0, "judge_width": 16, "judge_max_width": 1024,
     "segment": 8192, "places": 1, "spectral_weight": 0.0, "judges_from": 0.0, "learning_rate": 1e-4,
     "judge_learning_rate": 1e-4, "learning_rate_fall": 1.0, "ema_half_life": 0.0, "batch_size": 16,
 }  # fmt: skip
@@ -118,6 +121,7 @@ class MelGan(System):
     Config = Config
     usual: Tensor
     heard: Tensor
+    drawn: Tensor
 
     def __init__(self, spec: Any, config: Any) -> None:
         config = settled(spec, config)
@@ -126,7 +130,14 @@ class MelGan(System):
             MelSettings(spec.rate, config.hop, 4 * config.hop, config.bands, config.lowest, config.highest)
         )  # fmt: skip
         self.segment = max(1, min(config.segment, spec.length) // config.hop) * config.hop
-        self.generator = Generator(config.bands, config.width, config.max_width, config.steps, config.samples_at_once)
+        rounds = config.griffin_lim_rounds
+        self.generator = Generator(
+            config.bands, config.width, config.max_width, config.steps, config.samples_at_once, starts=rounds > 0
+        )
+        self.reach = max(self.generator.reach, griffin_lim_reach(self.mel.settings, rounds) * (rounds > 0) + 4)
+        if rounds:
+            drawn = torch.rand(PERIOD, 2 * config.hop + 1, generator=torch.Generator().manual_seed(0))
+            self.register_buffer("drawn", 2 * math.pi * drawn.T, persistent=False)
         self.judge = Judges(config.judges, config.judge_width, config.judge_max_width)
         self.average = copy.deepcopy(self.generator)
         self.undecided = 2.0 * config.judges  # of hinge losses, added up
@@ -161,12 +172,12 @@ class MelGan(System):
     # The game
 
     def approach(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        mels, true = self._piece(batch, shared)
-        return self._magnitudes(self.generator(mels), true)
+        mels, true, start = self._piece(batch, shared)
+        return self._magnitudes(self.generator(mels, start), true)
 
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        mels, true = self._piece(batch, shared)
-        shared["fake"] = self.generator(mels)
+        mels, true, start = self._piece(batch, shared)
+        shared["fake"] = self.generator(mels, start)
         real, fake = self.judge(true), self.judge(shared["fake"].detach())
         return {
             "real": torch.stack([relu(1 - own[-1]).mean() for own in real]).sum(),
@@ -174,8 +185,8 @@ class MelGan(System):
         }
 
     def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        mels, true = self._piece(batch, shared)
-        made = shared.pop("fake") if "fake" in shared else self.generator(mels)
+        mels, true, start = self._piece(batch, shared)
+        made = shared.pop("fake") if "fake" in shared else self.generator(mels, start)
         fake = self.judge(made)
         terms = {"fool": -torch.stack([own[-1].mean() for own in fake]).sum()}
         if self.config.matching_weight:
@@ -193,9 +204,9 @@ class MelGan(System):
         convergence, logarithms = stft_distances(made, true, self.windows)
         return {"convergence": self.config.spectral_weight * convergence, "logarithms": self.config.spectral_weight * logarithms}
 
-    def _piece(self, batch: Batch, shared: Shared) -> tuple[Tensor, Tensor]:
-        """Of each record and channel a spectrogram (B * C, bands, columns) and its waves (B * C, segment), at a random level.
-        Columns at the ends see what lies beyond, as they do in a long recording."""
+    def _piece(self, batch: Batch, shared: Shared) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Of each record and channel a spectrogram (B * C, bands, columns), its waves (B * C, segment), at a random level, and
+        what the generator starts from. Columns at the ends see what lies beyond, as they do in a long recording."""
         if "piece" not in shared:
             sounds, config = batch.real, self.config
             count, places = len(sounds), self.segment + self.mel.beyond
@@ -208,21 +219,32 @@ class MelGan(System):
             chosen = pieces[torch.arange(count, device=sounds.device), loudest]
             gain = SOFTEST + (1 - SOFTEST) * batch.noise.uniform(count, 1, 1)
             scale = PEAK * gain / sounds.abs().amax((1, 2), keepdim=True).clamp(min=SOFT)
+            chosen, before = (chosen * scale).flatten(0, 1), self.mel.beyond // 2
             with torch.no_grad():
                 self._remember(self.mel(sounds * scale).amax((1, 2, 3)).mean())
-            chosen = (chosen * scale).flatten(0, 1)
-            before = self.mel.beyond // 2
-            shared["piece"] = self.mel.columns(chosen), chosen[:, before : before + self.segment]
-        found: tuple[Tensor, Tensor] = shared["piece"]
+                mels = self.mel.columns(chosen)
+                start = self._start(mels, batch.noise.integers(PERIOD, 1))
+            shared["piece"] = mels, chosen[:, before : before + self.segment], start
+        found: tuple[Tensor, Tensor, Tensor | None] = shared["piece"]
         return found
 
     def _remember(self, loudest: Tensor) -> None:
         self.heard += 1
         self.usual += (loudest - self.usual) / self.heard.clamp(max=1000)
 
+    def _start(self, mels: Tensor, first: Tensor | int) -> Tensor | None:
+        """Waves of spectrograms (N, bands, columns) by some rounds of Griffin-Lim, from phases that belong to the column's number
+        in the whole, so that pieces fit together."""
+        rounds = self.config.griffin_lim_rounds
+        if not rounds:
+            return None
+        columns = (torch.arange(mels.shape[2], device=mels.device) + first) % PERIOD
+        phase = self.drawn[:, columns].expand(len(mels), -1, -1)
+        return griffin_lim(self.mel, unmixed(self.mel, mels, UNMIXED), phase, rounds)
+
     # Put to use
 
-    def vocode(self, mels: Tensor, noise: Noise) -> Tensor:
+    def vocode(self, mels: Tensor, noise: Noise, first: int = 0) -> Tensor:
         """Spectrograms (N, bands, columns) -> waves (N, columns * hop)."""
-        made: Tensor = self.average(mels)
+        made: Tensor = self.average(mels, self._start(mels, first))
         return made
