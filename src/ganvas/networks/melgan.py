@@ -13,7 +13,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 SLOPE = 0.2
 DILATIONS = (1, 3, 9)  # powers of the kernel's size: what a block sees has no gaps
-SHARE = 0.1  # of what is added to waves that it starts from, at first
+SHARE = 0.03  # of what is added to waves that it starts from, at first
 CENTRE, SPREAD = 2.0, 0.5  # log10 magnitudes lie in about -5 .. 1
 
 

@@ -198,7 +198,7 @@ def distances(system: Any, made: np.ndarray, true: np.ndarray) -> dict[str, np.n
     found: dict[str, list[float]] = {"convergence": [], "logarithms": [], "log_mel": []}
     with torch.no_grad():
         for own, other in zip(made, true, strict=True):
-            pair = [torch.from_numpy(np.ascontiguousarray(clip.T, np.float32)) for clip in (own, other)]
+            pair = [torch.from_numpy(np.array(clip.T, np.float32)) for clip in (own, other)]
             convergence, logarithms = stft_distances(*pair, windows)
             mels = [spectrogram(system, clip[None]) for clip in pair]
             figures = {"convergence": convergence, "logarithms": logarithms, "log_mel": (mels[0] - mels[1]).abs().mean()}

@@ -48,7 +48,7 @@ SHORTEST = 64  # samples of a clip
 COLUMN, BANDS, TOP = 256 / 22050, 80, 11025.0  # seconds of a column, and bands up to so many Hz, in the paper
 PEAK, SOFTEST = 0.95, 0.3  # of a training clip, and the least factor by which it is made softer
 SOFT = 1e-3  # peak below which a clip is not made louder
-PERIOD, UNMIXED = 1009, 12  # columns after which the first phases come again, and rounds in which magnitudes are found
+PERIOD, UNMIXED = 1009, 30  # columns after which the first phases come again, and rounds in which magnitudes are found
 RESOLUTIONS = (1, 2, 4)  # windows by which magnitudes are compared, in columns
 
 
