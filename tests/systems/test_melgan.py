@@ -32,7 +32,7 @@ from ganvas.uses.vocode import distances
 
 RATE = 4000
 FAST: dict[str, Any] = {"quiet": True, "sample_every": 0.0, "device": "cpu", "threads": 1, "watch": "off"}
-SMALL: dict[str, Any] = {"width": 8, "max_width": 32, "judge_width": 4, "judge_max_width": 16, "segment": 512, "batch_size": 4}
+SMALL: dict[str, Any] = {"width": 8, "max_width": 32, "discriminator_width": 4, "discriminator_max_width": 16, "segment": 512, "batch_size": 4}
 
 
 def built(spec: Any = None, **settings: Any) -> MelGan:
@@ -112,7 +112,7 @@ def test_griffin_lim_betters_phases() -> None:
 
 
 @pytest.mark.parametrize(("hop", "steps"), [(256, (8, 8, 2, 2)), (128, (8, 8, 2)), (300, (6, 5, 5, 2)), (441, (7, 7, 3, 3)), (1, ())])
-def test_steps_are_found_by_the_hop(hop: int, steps: tuple[int, ...]) -> None:
+def test_steps_are_found_by_the_hop(hop: int, factors: tuple[int, ...]) -> None:
     assert steps_of(hop) == steps
     made = Generator(8, 2, 8, steps)(torch.zeros(1, 8, 3))
     assert made.shape == (1, 3 * hop)
@@ -194,11 +194,11 @@ def test_settings_that_do_not_fit_are_refused() -> None:
         built(hop=4096)
     with pytest.raises(GanvasError, match="end at most at its half"):
         built(highest=3000.0)
-    with pytest.raises(GanvasError, match="steps of 8x2 with 4 samples at once make 64 samples of a column, the hop is 32"):
-        built(hop=32, steps=(8, 2))
+    with pytest.raises(GanvasError, match="factors of 8x2 with 4 samples at once make 64 samples of a column, the hop is 32"):
+        built(hop=32, factors=(8, 2))
     with pytest.raises(GanvasError, match="large prime factor"):
         built(hop=34 * 4)
-    assert built(SoundSpec(16384, 22050), samples_at_once=1, griffin_lim_rounds=0).config.steps == (8, 8, 2, 2)
+    assert built(SoundSpec(16384, 22050), samples_at_once=1, griffin_lim_rounds=0).config.factors == (8, 8, 2, 2)
 
 
 # Learning
@@ -207,7 +207,7 @@ def test_settings_that_do_not_fit_are_refused() -> None:
 def after(rounds: int, **settings: Any) -> tuple[float, float]:
     """(distance of magnitudes, error of spectrograms) on held-out voices."""
     known = data()
-    config = {"width": 8, "max_width": 32, "batch_size": 8, "segment": 1024, "ema_half_life": 100.0, "judge_width": 8}
+    config = {"width": 8, "max_width": 32, "batch_size": 8, "segment": 1024, "ema_half_life": 100.0, "discriminator_width": 8}
     torch.manual_seed(0)
     system = MelGan(known.spec, build_config(Config, config | settings))
     engine = Engine(system, {"data": open_stream(known, system.feeds()["data"], 8, seed=0)}, seed=0)
@@ -224,9 +224,9 @@ def after(rounds: int, **settings: Any) -> tuple[float, float]:
 def test_magnitudes_better_the_start_and_matched_features_hold_it_where_the_discriminators_alone_lose_it() -> None:
     """What it is for with each of its terms, and what is left when they are switched off."""
     start, _ = after(0)
-    learnt, _ = after(60, judges_from=1.0, learning_rate=3e-3)
+    learnt, _ = after(60, discriminators_from=1.0, generator_learning_rate=3e-3)
     assert learnt < 0.93 * start
-    game = {"spectral_weight": 0.0, "judges_from": 0.0, "judges": 2, "judge_width": 4, "judge_max_width": 32}
+    game = {"spectral_weight": 0.0, "discriminators_from": 0.0, "discriminators": 2, "discriminator_width": 4, "discriminator_max_width": 32}
     far, matched = after(60, **game)
     assert far > start, "nothing asks for magnitudes"
     _, alone = after(60, matching_weight=0.0, **game)
@@ -243,7 +243,7 @@ def test_the_match_sends_no_gradient_to_the_discriminators_and_each_turn_counts_
     assert mels.shape[2] * system.config.hop == true.shape[1] == 512
     assert start is not None
     assert not start.requires_grad
-    pooled = [own[0].shape[2] for own in system.judge(true)]
+    pooled = [own[0].shape[2] for own in system.discriminators(true)]
     assert pooled == [512, 256, 128], "each scale half the one before"
 
 
@@ -251,11 +251,11 @@ def test_the_paper_s_preset_plays() -> None:
     spec = SoundSpec(16384, 22050)
     with torch.device("meta"):
         whole = MelGan(spec, build_config(Config, PRESETS["paper"] | {"griffin_lim_rounds": 0}))
-    assert (whole.config.hop, whole.config.bands, whole.config.steps, whole.segment) == (256, 80, (8, 8, 2, 2), 8192)
+    assert (whole.config.hop, whole.config.bands, whole.config.factors, whole.segment) == (256, 80, (8, 8, 2, 2), 8192)
     assert len(whole.phases()) == 1
     known = data(8)
     torch.manual_seed(0)
-    system = MelGan(known.spec, build_config(Config, PRESETS["paper"] | {"max_width": 16, "width": 4, "judge_max_width": 64, "batch_size": 2}))
+    system = MelGan(known.spec, build_config(Config, PRESETS["paper"] | {"max_width": 16, "width": 4, "discriminator_max_width": 64, "batch_size": 2}))
     before = [own.detach().clone() for own in system.parameters()]
     Engine(system, {"data": open_stream(known, system.feeds()["data"], 2, seed=0)}, seed=0).play_round()
     assert any(not torch.equal(a, b) for a, b in zip(before, system.parameters(), strict=True))

@@ -33,8 +33,8 @@ DIGITS = tuple("0123456789")
 MOST = 120  # recordings of the held-out speaker that are judged
 AUTO: dict[str, Any] = {}
 FROM_NOTHING: dict[str, Any] = {"griffin_lim_rounds": 0}
-LARGE: dict[str, Any] = {"width": 32, "max_width": 512, "griffin_lim_rounds": 0, "samples_at_once": 1, "judge_width": 16,
-                         "judge_max_width": 1024, "segment": 8192, "batch_size": 32, "learning_rate": 3e-4}  # fmt: skip
+LARGE: dict[str, Any] = {"width": 32, "max_width": 512, "griffin_lim_rounds": 0, "samples_at_once": 1, "discriminator_width": 16,
+                         "discriminator_max_width": 1024, "segment": 8192, "batch_size": 32, "generator_learning_rate": 3e-4}  # fmt: skip
 SHARE, LOG_MEL = 0.9, 1.5
 NOTHING, LEAST = "from nothing", "griffin-lim, no momentum"
 

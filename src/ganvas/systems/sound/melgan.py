@@ -9,7 +9,7 @@ Spectrograms are those of `networks/mel`: log10 of magnitudes in bands of Slaney
 
 Here G may better the waves of a few rounds of Griffin-Lim instead of making them from nothing (`griffin_lim_rounds`), magnitudes
 may be compared as well (`spectral_weight`: Parallel WaveGAN, arXiv 1910.11480), for the first part of a budget without D
-(`judges_from`), and G may make several samples at a place: what minutes of one core pay for.
+(`discriminators_from`), and G may make several samples at a place: what minutes of one core pay for.
 """
 
 from __future__ import annotations
@@ -60,21 +60,21 @@ class Config:
     highest: float = knob(0.0, "Hz at which bands end; 0: half the rate", low=0.0)
     width: int = knob(32, "channels of the generator's last maps; doubles inwards", low=1, high=1024)
     max_width: int = knob(256, "most channels of the generator's maps", low=1, high=4096)
-    steps: tuple[int, ...] = knob((), "factors by which maps become longer; none: found by the hop")
+    factors: tuple[int, ...] = knob((), "factors by which maps become longer; none: found by the hop")
     samples_at_once: int = knob(4, "samples that the generator's last layer makes at a place", low=1, high=64)
     griffin_lim_rounds: int = knob(8, "rounds of Griffin-Lim whose waves the generator betters; 0: it has none", low=0, high=64)
-    judges: int = knob(3, "discriminators, each at half the rate of the one before", low=1, high=6)
-    judge_width: int = knob(8, "channels of a discriminator's first maps; four times as many inwards", low=1, high=256)
-    judge_max_width: int = knob(128, "most channels of a discriminator's maps", low=1, high=4096)
+    discriminators: int = knob(3, "discriminators, each at half the rate of the one before", low=1, high=6)
+    discriminator_width: int = knob(8, "channels of a discriminator's first maps; four times as many inwards", low=1, high=256)
+    discriminator_max_width: int = knob(128, "most channels of a discriminator's maps", low=1, high=4096)
     segment: int = knob(4096, "samples of a piece of a clip that is learnt", low=64)
     places: int = knob(2, "places drawn for a piece, of which the loudest is learnt", low=1, high=16)
     matching_weight: float = knob(10.0, "weight of the match of the discriminators' features", low=0.0)
     spectral_weight: float = knob(20.0, "weight of the distance of magnitudes at three resolutions; 0: off", low=0.0)
-    judges_from: float = knob(
+    discriminators_from: float = knob(
         0.5, "share of the budget from which discriminators play; before it magnitudes alone count", low=0.0, high=1.0
     )
-    learning_rate: float = knob(1e-3, "learning rate of the generator (Adam)", low=0.0)
-    judge_learning_rate: float = knob(5e-4, "learning rate of the discriminators (Adam)", low=0.0)
+    generator_learning_rate: float = knob(1e-3, "learning rate of the generator (Adam)", low=0.0)
+    discriminator_learning_rate: float = knob(5e-4, "learning rate of the discriminators (Adam)", low=0.0)
     learning_rate_fall: float = knob(0.1, "what is left of rates at the end of the budget (cosine); 1: all", low=0.0, high=1.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     beta2: float = knob(0.9, "second beta of Adam", low=0.0, high=0.99999)
@@ -83,9 +83,9 @@ class Config:
 
 
 PAPER: dict[str, Any] = {
-    "bands": 80, "width": 32, "max_width": 512, "samples_at_once": 1, "griffin_lim_rounds": 0, "judge_width": 16, "judge_max_width": 1024,
-    "segment": 8192, "places": 1, "spectral_weight": 0.0, "judges_from": 0.0, "learning_rate": 1e-4,
-    "judge_learning_rate": 1e-4, "learning_rate_fall": 1.0, "ema_half_life": 0.0, "batch_size": 16,
+    "bands": 80, "width": 32, "max_width": 512, "samples_at_once": 1, "griffin_lim_rounds": 0, "discriminator_width": 16, "discriminator_max_width": 1024,
+    "segment": 8192, "places": 1, "spectral_weight": 0.0, "discriminators_from": 0.0, "generator_learning_rate": 1e-4,
+    "discriminator_learning_rate": 1e-4, "learning_rate_fall": 1.0, "ema_half_life": 0.0, "batch_size": 16,
 }  # fmt: skip
 PRESETS: dict[str, Any] = {"auto": {}, "paper": PAPER}
 
@@ -105,16 +105,16 @@ def settled(spec: Any, config: Config) -> Config:
         )
     bands = config.bands or max(8, round(BANDS * slaney(highest) / slaney(TOP)))
     at_once = math.gcd(config.samples_at_once, hop)
-    steps = config.steps
-    if not steps:
+    factors = config.factors
+    if not factors:
         try:
-            steps = steps_of(hop // at_once)
+            factors = steps_of(hop // at_once)
         except ValueError:
             raise GanvasError(f"a hop of {hop} samples has a large prime factor: choose one such as 256 or 300") from None
-    if math.prod(steps) * at_once != hop or min(steps, default=1) < 1:
-        told = f"{'x'.join(map(str, steps))} with {at_once} samples at once"
-        raise GanvasError(f"steps of {told} make {math.prod(steps) * at_once} samples of a column, the hop is {hop}")
-    return replace(config, hop=hop, bands=bands, highest=highest, steps=tuple(steps), samples_at_once=at_once)
+    if math.prod(factors) * at_once != hop or min(factors, default=1) < 1:
+        told = f"{'x'.join(map(str, factors))} with {at_once} samples at once"
+        raise GanvasError(f"factors of {told} make {math.prod(factors) * at_once} samples of a column, the hop is {hop}")
+    return replace(config, hop=hop, bands=bands, highest=highest, factors=tuple(factors), samples_at_once=at_once)
 
 
 class MelGan(System):
@@ -132,15 +132,15 @@ class MelGan(System):
         self.segment = max(1, min(config.segment, spec.length) // config.hop) * config.hop
         rounds = config.griffin_lim_rounds
         self.generator = Generator(
-            config.bands, config.width, config.max_width, config.steps, config.samples_at_once, starts=rounds > 0
+            config.bands, config.width, config.max_width, config.factors, config.samples_at_once, starts=rounds > 0
         )
         self.reach = max(self.generator.reach, griffin_lim_reach(self.mel.settings, rounds) * (rounds > 0) + 4)
         if rounds:
             drawn = torch.rand(PERIOD, 2 * config.hop + 1, generator=torch.Generator().manual_seed(0))
             self.register_buffer("drawn", 2 * math.pi * drawn.T, persistent=False)
-        self.judge = Judges(config.judges, config.judge_width, config.judge_max_width)
+        self.discriminators = Judges(config.discriminators, config.discriminator_width, config.discriminator_max_width)
         self.average = copy.deepcopy(self.generator)
-        self.undecided = 2.0 * config.judges  # of hinge losses, added up
+        self.undecided = 2.0 * config.discriminators  # of hinge losses, added up
         self.windows = tuple(times * config.hop for times in RESOLUTIONS)
         self.register_buffer("usual", torch.zeros(()))  # the mean over clips of the loudest value of a spectrogram
         self.register_buffer("heard", torch.zeros(()))  # batches that it is the mean of
@@ -152,15 +152,15 @@ class MelGan(System):
             return optimiser("adam", rate, beta1=config.beta1, beta2=config.beta2)
 
         return (
-            Player("judges", ("judge",), rule(config.judge_learning_rate), rate=fall),
-            Player("generator", ("generator",), rule(config.learning_rate), rate=fall),
+            Player("discriminators", ("discriminators",), rule(config.discriminator_learning_rate), rate=fall),
+            Player("generator", ("generator",), rule(config.generator_learning_rate), rate=fall),
         )
 
     def phases(self) -> tuple[Phase, ...]:
-        play = Phase("play", (Turn("judges", self.discriminate), Turn("generator", self.fool)))
-        if not (self.config.judges_from and self.config.spectral_weight):
+        play = Phase("play", (Turn("discriminators", self.discriminate), Turn("generator", self.fool)))
+        if not (self.config.discriminators_from and self.config.spectral_weight):
             return (play,)
-        alone = Phase("magnitudes", (Turn("generator", self.approach),), until=until_share(self.config.judges_from))
+        alone = Phase("magnitudes", (Turn("generator", self.approach),), until=until_share(self.config.discriminators_from))
         return (alone, play)
 
     def averages(self) -> tuple[Average, ...]:
@@ -178,7 +178,7 @@ class MelGan(System):
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         mels, true, start = self._piece(batch, shared)
         shared["fake"] = self.generator(mels, start)
-        real, fake = self.judge(true), self.judge(shared["fake"].detach())
+        real, fake = self.discriminators(true), self.discriminators(shared["fake"].detach())
         return {
             "real": torch.stack([relu(1 - own[-1]).mean() for own in real]).sum(),
             "fake": torch.stack([relu(1 + own[-1]).mean() for own in fake]).sum(),
@@ -187,11 +187,11 @@ class MelGan(System):
     def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         mels, true, start = self._piece(batch, shared)
         made = shared.pop("fake") if "fake" in shared else self.generator(mels, start)
-        fake = self.judge(made)
+        fake = self.discriminators(made)
         terms = {"fool": -torch.stack([own[-1].mean() for own in fake]).sum()}
         if self.config.matching_weight:
             with torch.no_grad():
-                real = self.judge(true)
+                real = self.discriminators(true)
             matched = [feature_matching(own[:-1], other[:-1]) for own, other in zip(fake, real, strict=True)]
             layers = len(fake[0]) - 1
             # Each layer weighs 4 / (4 + 1), as its authors have it for 4 convolutions with steps.
