@@ -1,5 +1,5 @@
-"""Sound to mel spectrograms and back through a vocoder, of any length in pieces: each is given as many columns beside its own as
-its samples depend on, so that the whole is what one pass over all of it would make, and no seam is heard.
+"""Sound to mel spectrograms and back through a vocoder, of any length in pieces: each is given as many columns beside its own
+as its samples depend on, so that the whole is what one pass over all of it would make, and no seam is heard.
 """
 
 from __future__ import annotations

@@ -50,8 +50,8 @@ class Mel(nn.Module):
         return self.settings.window - self.settings.hop
 
     def continued(self, sounds: Tensor) -> Tensor:
-        """Sounds (..., T) -> (..., columns * hop + beyond): at both ends by reflection (by silence, where they are too short for
-        that), and by silence to whole columns."""
+        """Sounds (..., T) -> (..., columns * hop + beyond): at both ends by reflection (by silence, where they are too short
+        for that), and by silence to whole columns."""
         before, flat = self.beyond // 2, sounds.reshape(-1, sounds.shape[-1])
         missing = -flat.shape[1] % self.settings.hop
         flat = pad(flat, (0, missing))
@@ -104,8 +104,8 @@ def unmixed(transform: Mel, mels: Tensor, rounds: int = UNMIXING) -> Tensor:
 
 
 def griffin_lim(transform: Mel, magnitudes: Tensor, phase: Tensor, rounds: int, momentum: float = MOMENTUM) -> Tensor:
-    """Sounds (N, columns * hop) of magnitudes of lines (N, window / 2 + 1, columns), whose phases are bettered in so many rounds
-    (Griffin and Lim 1984). A sample depends on `griffin_lim_reach` columns on each side."""
+    """Sounds (N, columns * hop) of magnitudes of lines (N, window / 2 + 1, columns), whose phases are bettered in so many
+    rounds (Griffin and Lim 1984). A sample depends on `griffin_lim_reach` columns on each side."""
     lines = torch.polar(magnitudes, phase)
     last = torch.zeros_like(lines)
     for _ in range(rounds):

@@ -13,7 +13,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 SLOPE = 0.2
 DILATIONS = (1, 3, 9)  # powers of the kernel's size: what a block sees has no gaps
-SHARE = 0.03  # of what is added to waves that it starts from, at first
+SHARE = 0.01  # of what is added to waves that it starts from, at first
 CENTRE, SPREAD = 2.0, 0.5  # log10 magnitudes lie in about -5 .. 1
 
 
@@ -76,9 +76,7 @@ class Generator(nn.Module):
             blocks = [Residual(after, dilation) for dilation in DILATIONS]
         self.at_once, self.reach = at_once, _reach(steps)
         self.first = nn.Sequential(*first)
-        self.last = nn.Sequential(
-            *blocks, nn.LeakyReLU(SLOPE), _Reflected(3), _convolution(widths[-1], at_once, 7), nn.Tanh()
-        )
+        self.last = nn.Sequential(*blocks, nn.LeakyReLU(SLOPE), _Reflected(3), _convolution(widths[-1], at_once, 7), nn.Tanh())
         if starts:
             self.seen = nn.Sequential(_Reflected(3), _convolution(at_once, widths[-1], 7))
             self.share = nn.Parameter(torch.full((), SHARE))

@@ -1,4 +1,4 @@
-"""The proof of `melgan`: of the same spectrograms it makes sound that is nearer to a speaker it never heard than Griffin-Lim does.
+"""The proof of `melgan`: of the same spectrograms it makes sound nearer to a speaker it never heard than Griffin-Lim does.
 
 Recordings of spoken digits by five speakers, of whom one is held out, another with each seed. Both arms are given the same mel
 spectrograms of that speaker's recordings and nothing else. What is made is measured recording by recording, without the silence
@@ -33,8 +33,10 @@ DIGITS = tuple("0123456789")
 MOST = 120  # recordings of the held-out speaker that are judged
 AUTO: dict[str, Any] = {}
 FROM_NOTHING: dict[str, Any] = {"griffin_lim_rounds": 0}
-LARGE: dict[str, Any] = {"width": 32, "max_width": 512, "griffin_lim_rounds": 0, "samples_at_once": 1, "discriminator_width": 16,
-                         "discriminator_max_width": 1024, "segment": 8192, "batch_size": 32, "generator_learning_rate": 3e-4}  # fmt: skip
+LARGE: dict[str, Any] = {
+    "width": 32, "max_width": 512, "griffin_lim_rounds": 0, "samples_at_once": 1, "discriminator_width": 16,
+    "discriminator_max_width": 1024, "segment": 8192, "batch_size": 32, "generator_learning_rate": 3e-4,
+}  # fmt: skip
 SHARE, LOG_MEL = 0.9, 1.5
 NOTHING, LEAST = "from nothing", "griffin-lim, no momentum"
 
@@ -71,7 +73,9 @@ def learnt(task: Task, config: dict[str, Any]) -> Outcome:
     from ganvas.batches import Noise
     from ganvas.inference.vocoding import vocoded
 
-    run, facts = trained(task, "melgan", {**config, **(LARGE if task.large else {})}, data=source_of(task), threads=1, precision="32")
+    run, facts = trained(
+        task, "melgan", {**config, **(LARGE if task.large else {})}, data=source_of(task), threads=1, precision="32"
+    )
     return judged(run, lambda mels: vocoded(run.system, mels[:, None], Noise.seeded(0))[:, 0], facts, torch.float32)
 
 

@@ -88,7 +88,8 @@ def file(work: Work, desk: Desk, path: Path, name: str, options: Any) -> bool | 
             with torch.no_grad():
                 found = spectrogram(work.system, work.encode(piece.records, piece.spec))
             buffer = io.BytesIO()
-            np.savez_compressed(buffer, **{KEY: found[0].numpy()}, **asdict(work.system.mel.settings))
+            arrays: dict[str, Any] = {KEY: found[0].numpy(), **asdict(work.system.mel.settings)}
+            np.savez_compressed(buffer, **arrays)
             desk.save(f"{name}.npz", buffer.getvalue())
     return False
 
@@ -129,7 +130,9 @@ def read_mel(path: Path, work: Work, desk: Desk) -> np.ndarray:
     low, high, floor = float(mels.min()), float(mels.max()), math.log10(own["floor"])
     if low < floor - 0.01 or high > LOUDEST or low > 0:
         told_range = f"holds values from {low:.3g} to {high:.3g}, log10 of magnitudes lies in {floor:g} to {LOUDEST:g}"
-        raise failure(path, told_range, f"give log10(max(magnitude, {own['floor']:g})), not decibels, powers or natural logarithms")
+        raise failure(
+            path, told_range, f"give log10(max(magnitude, {own['floor']:g})), not decibels, powers or natural logarithms"
+        )
     if not told:
         settings = ", ".join(f"{key} {value:g}" for key, value in own.items())
         desk.note(f"{path.name} does not say its settings: taken to be the run's ({settings})")
@@ -199,7 +202,7 @@ def distances(system: Any, made: np.ndarray, true: np.ndarray) -> dict[str, np.n
     with torch.no_grad():
         for own, other in zip(made, true, strict=True):
             pair = [torch.from_numpy(np.array(clip.T, np.float32)) for clip in (own, other)]
-            convergence, logarithms = stft_distances(*pair, windows)
+            convergence, logarithms = stft_distances(pair[0], pair[1], windows)
             mels = [spectrogram(system, clip[None]) for clip in pair]
             figures = {"convergence": convergence, "logarithms": logarithms, "log_mel": (mels[0] - mels[1]).abs().mean()}
             for key, value in figures.items():
@@ -235,6 +238,6 @@ USE = Use(
         purpose="making sound of mel spectrograms, those of sounds or of files",
         doing="vocoding",
         example="ganvas apply RUN FILE --out FOLDER",
-        caution="The course of the waves is invented: it sounds alike, and is not the recording. Do not rely on it for who speaks.",
+        caution="The course of the waves is invented: it sounds alike, and is not the recording, nor proof of who speaks.",
     ),
 )

@@ -4,10 +4,10 @@ Waveform Synthesis" (NeurIPS, arXiv 1910.06711).
 A spectrogram s of 80 bands says how loud a sound x is where, and nothing of phases. A convolutional G, without noise, makes
 samples of it; three D_k of windows look at the sound itself, at a half and at a quarter of its rate:
     min_Dk  E[max(0, 1 - D_k(x))] + E[max(0, 1 + D_k(G(s)))]
-    min_G   sum_k -E[D_k(G(s))] + 10 sum_k FM_k          FM = sum_i |D^i(x) - D^i(G(s))|, features of D's layers, by their number
+    min_G   sum_k -E[D_k(G(s))] + 10 sum_k FM_k         FM = sum_i |D^i(x) - D^i(G(s))|, features of D's layers, by their number
 Spectrograms are those of `networks/mel`: log10 of magnitudes in bands of Slaney's scale.
 
-Here G may better the waves of a few rounds of Griffin-Lim instead of making them from nothing (`griffin_lim_rounds`), magnitudes
+Here G may better the waves of some rounds of Griffin-Lim, not make them from nothing (`griffin_lim_rounds`), magnitudes
 may be compared as well (`spectral_weight`: Parallel WaveGAN, arXiv 1910.11480), for the first part of a budget without D
 (`discriminators_from`), and G may make several samples at a place: what minutes of one core pay for.
 """
@@ -48,7 +48,7 @@ SHORTEST = 64  # samples of a clip
 COLUMN, BANDS, TOP = 256 / 22050, 80, 11025.0  # seconds of a column, and bands up to so many Hz, in the paper
 PEAK, SOFTEST = 0.95, 0.3  # of a training clip, and the least factor by which it is made softer
 SOFT = 1e-3  # peak below which a clip is not made louder
-PERIOD, UNMIXED = 1009, 30  # columns after which the first phases come again, and rounds in which magnitudes are found
+PERIOD, UNMIXED = 1009, 40  # columns after which the first phases come again, and rounds in which magnitudes are found
 RESOLUTIONS = (1, 2, 4)  # windows by which magnitudes are compared, in columns
 
 
@@ -83,16 +83,16 @@ class Config:
 
 
 PAPER: dict[str, Any] = {
-    "bands": 80, "width": 32, "max_width": 512, "samples_at_once": 1, "griffin_lim_rounds": 0, "discriminator_width": 16, "discriminator_max_width": 1024,
-    "segment": 8192, "places": 1, "spectral_weight": 0.0, "discriminators_from": 0.0, "generator_learning_rate": 1e-4,
-    "discriminator_learning_rate": 1e-4, "learning_rate_fall": 1.0, "ema_half_life": 0.0, "batch_size": 16,
+    "bands": 80, "width": 32, "max_width": 512, "samples_at_once": 1, "griffin_lim_rounds": 0,
+    "discriminator_width": 16, "discriminator_max_width": 1024, "segment": 8192, "places": 1, "spectral_weight": 0.0,
+    "discriminators_from": 0.0, "generator_learning_rate": 1e-4, "discriminator_learning_rate": 1e-4,
+    "learning_rate_fall": 1.0, "ema_half_life": 0.0, "batch_size": 16,
 }  # fmt: skip
 PRESETS: dict[str, Any] = {"auto": {}, "paper": PAPER}
 
 
 def settled(spec: Any, config: Config) -> Config:
-    """Config with a hop, bands, their end and steps. Raises GanvasError for clips that are too short, and steps that do not
-    make up the hop."""
+    """Config with a hop, bands and factors. Raises GanvasError for clips that are too short, and what does not fit."""
     if spec.length < SHORTEST:
         raise GanvasError(f"clips of {spec.length} samples are too short to learn: the least is {SHORTEST} (see --size)")
     hop = config.hop or min(2 ** round(math.log2(max(8.0, COLUMN * spec.rate))), 2 ** int(math.log2(spec.length / 8)))
@@ -100,9 +100,8 @@ def settled(spec: Any, config: Config) -> Config:
         raise GanvasError(f"a hop of {hop} samples is too long for clips of {spec.length}: at most half of them")
     highest = config.highest or spec.rate / 2
     if not config.lowest < highest <= spec.rate / 2:
-        raise GanvasError(
-            f"bands from {config.lowest:g} to {highest:g} Hz do not fit sound of {spec.rate} Hz: end at most at its half"
-        )
+        told = f"bands from {config.lowest:g} to {highest:g} Hz do not fit sound of {spec.rate} Hz"
+        raise GanvasError(f"{told}: end at most at its half")
     bands = config.bands or max(8, round(BANDS * slaney(highest) / slaney(TOP)))
     at_once = math.gcd(config.samples_at_once, hop)
     factors = config.factors
@@ -126,9 +125,7 @@ class MelGan(System):
     def __init__(self, spec: Any, config: Any) -> None:
         config = settled(spec, config)
         super().__init__(spec, config)
-        self.mel = Mel(
-            MelSettings(spec.rate, config.hop, 4 * config.hop, config.bands, config.lowest, config.highest)
-        )  # fmt: skip
+        self.mel = Mel(MelSettings(spec.rate, config.hop, 4 * config.hop, config.bands, config.lowest, config.highest))
         self.segment = max(1, min(config.segment, spec.length) // config.hop) * config.hop
         rounds = config.griffin_lim_rounds
         self.generator = Generator(
@@ -202,7 +199,10 @@ class MelGan(System):
         if not self.config.spectral_weight:
             return {}
         convergence, logarithms = stft_distances(made, true, self.windows)
-        return {"convergence": self.config.spectral_weight * convergence, "logarithms": self.config.spectral_weight * logarithms}
+        return {
+            "convergence": self.config.spectral_weight * convergence,
+            "logarithms": self.config.spectral_weight * logarithms,
+        }
 
     def _piece(self, batch: Batch, shared: Shared) -> tuple[Tensor, Tensor, Tensor | None]:
         """Of each record and channel a spectrogram (B * C, bands, columns), its waves (B * C, segment), at a random level, and
@@ -233,8 +233,8 @@ class MelGan(System):
         self.usual += (loudest - self.usual) / self.heard.clamp(max=1000)
 
     def _start(self, mels: Tensor, first: Tensor | int) -> Tensor | None:
-        """Waves of spectrograms (N, bands, columns) by some rounds of Griffin-Lim, from phases that belong to the column's number
-        in the whole, so that pieces fit together."""
+        """Waves of spectrograms (N, bands, columns) by some rounds of Griffin-Lim, from phases that belong to the column's
+        number in the whole, so that pieces fit together."""
         rounds = self.config.griffin_lim_rounds
         if not rounds:
             return None
