@@ -89,15 +89,17 @@ class Mel(nn.Module):
         return laid(frames) / laid(weights).clamp(min=1e-6)
 
 
-def unmixed(transform: Mel, mels: Tensor, rounds: int = UNMIXING) -> Tensor:
+def unmixed(transform: Mel, mels: Tensor, rounds: int = UNMIXING, factors: Tensor | None = None) -> Tensor:
     """Spectrograms (N, bands, columns) -> magnitudes of lines (N, window / 2 + 1, columns) whose bands are those: least squares
-    that are not negative, by multiplicative steps (Lee and Seung 2001)."""
+    that are not negative, by multiplicative steps (Lee and Seung 2001), which keep what bands leave open as it is at first:
+    every line has the mean of its bands, by their share in it, times its factor, where there are any (as magnitudes)."""
     filters, floor = transform.filters, math.log10(transform.settings.floor)
     bands = (10**mels).masked_fill(mels <= floor + 1e-6, 0.0)
     wanted = torch.matmul(filters.T, bands)
-    # At first every line has the mean of its bands, by their share in it.
     share = filters.T / filters.sum(0).clamp(min=1e-9)[:, None]
     made = torch.matmul(share, bands / filters.sum(1).clamp(min=1e-9)[:, None]) + 1e-9
+    if factors is not None:
+        made = made * factors
     for _ in range(rounds):
         made = made * wanted / torch.matmul(filters.T, torch.matmul(filters, made)).clamp(min=1e-12)
     return made

@@ -5,15 +5,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d
 from torch.nn.utils.parametrizations import weight_norm
 
+from ..errors import GanvasError
+from .mel import Mel, MelSettings, griffin_lim, griffin_lim_reach, unmixed
+
 SLOPE = 0.2
 DILATIONS = (1, 3, 9)  # powers of the kernel's size: what a block sees has no gaps
 SHARE = 0.01  # of what is added to waves that it starts from, at first
+GUESSING, FARTHEST = 3, 8.0  # layers by which magnitudes are guessed, and the largest logarithm of a factor
+PERIOD, UNMIXED = 1009, 30  # columns after which the first phases come again, and rounds in which magnitudes are found
 CENTRE, SPREAD = 2.0, 0.5  # log10 magnitudes lie in about -5 .. 1
 
 
@@ -99,6 +105,60 @@ def _reach(steps: Sequence[int]) -> int:
     return math.ceil(reach + 3 / rate) + 1
 
 
+class Guess(nn.Module):
+    """Spectrograms (N, bands, columns) -> logarithms of factors (N, lines, columns), by which magnitudes of lines differ from
+    what their bands say: harmonics within a band, and what lies between them."""
+
+    def __init__(self, bands: int, lines: int, width: int) -> None:
+        super().__init__()
+        widths = [bands, *[width] * GUESSING]
+        parts: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            parts += [_Reflected(2), nn.Conv1d(before, after, 5), nn.LeakyReLU(SLOPE)]
+        self.layers = nn.Sequential(*parts, nn.Conv1d(width, lines, 1))
+        self.reach = 2 * GUESSING
+
+    def forward(self, mels: Tensor) -> Tensor:
+        made: Tensor = self.layers((mels + CENTRE) * SPREAD)
+        return made.clamp(-FARTHEST, FARTHEST)
+
+
+class Vocoder(nn.Module):
+    """A generator, and the waves that it starts from, if any: so many rounds of Griffin-Lim, of magnitudes that `guess` says.
+
+    The first phases belong to the number of a column in the whole, so that pieces of a long spectrogram fit together.
+    """
+
+    drawn: Tensor
+
+    def __init__(self, settings: MelSettings, generator: Generator, rounds: int, width: int) -> None:
+        super().__init__()
+        self.generator, self.rounds, lines = generator, rounds, settings.window // 2 + 1
+        self.reach = generator.reach
+        if rounds:
+            self.guess = Guess(settings.bands, lines, width)
+            drawn = torch.rand(PERIOD, lines, generator=torch.Generator().manual_seed(0))
+            self.register_buffer("drawn", 2 * math.pi * drawn.T, persistent=False)
+            self.reach = max(self.reach, griffin_lim_reach(settings, rounds) + self.guess.reach + 4)
+
+    def magnitudes(self, transform: Mel, mels: Tensor) -> Tensor:
+        """Of lines (N, window / 2 + 1, columns), as they are guessed."""
+        return unmixed(transform, mels, 0, self.guess(mels).exp())
+
+    def start(self, transform: Mel, mels: Tensor, first: Tensor | int = 0) -> Tensor | None:
+        """Waves (N, columns * hop) without gradients; None where it makes them from nothing."""
+        if not self.rounds:
+            return None
+        with torch.no_grad():
+            columns = (torch.arange(mels.shape[2], device=mels.device) + first) % PERIOD
+            lines = unmixed(transform, mels, UNMIXED, self.guess(mels).exp())
+            return griffin_lim(transform, lines, self.drawn[:, columns].expand(len(mels), -1, -1), self.rounds)
+
+    def forward(self, mels: Tensor, start: Tensor | None = None) -> Tensor:
+        made: Tensor = self.generator(mels, start)
+        return made
+
+
 class Judge(nn.Module):
     """Waves (N, T) -> features of every layer; the last are the scores, one for each window."""
 
@@ -139,7 +199,7 @@ class Judges(nn.Module):
 
 def steps_of(hop: int, most: int = 8) -> tuple[int, ...]:
     """Factors whose product is hop, as the paper has 8, 8, 2, 2 for 256: two that are as large as possible up to `most`, the
-    others prime, the largest first. Raises ValueError for a hop with a prime factor above 16."""
+    others prime, the largest first. Raises GanvasError for a hop with a prime factor above 16."""
     found: list[int] = []
     while len(found) < 2 and hop > 1:
         step = next((k for k in range(min(most, hop), 1, -1) if hop % k == 0), None)
@@ -153,5 +213,5 @@ def steps_of(hop: int, most: int = 8) -> tuple[int, ...]:
             primes.append(prime)
             hop //= prime
     if hop > 1:
-        raise ValueError(hop)
+        raise GanvasError(f"a hop has the large prime factor {hop}: choose one such as 256 or 300")
     return (*found, *sorted(primes, reverse=True))

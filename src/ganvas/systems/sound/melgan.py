@@ -7,9 +7,9 @@ samples of it; three D_k of windows look at the sound itself, at a half and at a
     min_G   sum_k -E[D_k(G(s))] + 10 sum_k FM_k         FM = sum_i |D^i(x) - D^i(G(s))|, features of D's layers, by their number
 Spectrograms are those of `networks/mel`: log10 of magnitudes in bands of Slaney's scale.
 
-Here G may better the waves of some rounds of Griffin-Lim, not make them from nothing (`griffin_lim_rounds`), magnitudes
-may be compared as well (`spectral_weight`: Parallel WaveGAN, arXiv 1910.11480), for the first part of a budget without D
-(`discriminators_from`), and G may make several samples at a place: what minutes of one core pay for.
+Here G may guess magnitudes within bands, and better waves of some rounds of Griffin-Lim, not make them from nothing
+(`griffin_lim_rounds`); magnitudes may be compared (`spectral_weight`: Parallel WaveGAN, arXiv 1910.11480), for a first part of
+the budget without D (`discriminators_from`); and it may make several samples at a place: what minutes of one core pay for.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from ganvas.batches import Batch, Noise
 from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
-from ganvas.networks.mel import Mel, MelSettings, griffin_lim, griffin_lim_reach, slaney, unmixed
-from ganvas.networks.melgan import Generator, Judges, steps_of
+from ganvas.networks.mel import Mel, MelSettings, slaney
+from ganvas.networks.melgan import Generator, Judges, Vocoder, steps_of
 from ganvas.objectives.matching import feature_matching
 from ganvas.objectives.schedules import cosine_fall, until_share
-from ganvas.objectives.spectra import stft_distances
+from ganvas.objectives.spectra import LEAST, stft_distances
 from ganvas.optim import optimiser
 
 CARD = {
@@ -48,7 +48,6 @@ SHORTEST = 64  # samples of a clip
 COLUMN, BANDS, TOP = 256 / 22050, 80, 11025.0  # seconds of a column, and bands up to so many Hz, in the paper
 PEAK, SOFTEST = 0.95, 0.3  # of a training clip, and the least factor by which it is made softer
 SOFT = 1e-3  # peak below which a clip is not made louder
-PERIOD, UNMIXED = 1009, 40  # columns after which the first phases come again, and rounds in which magnitudes are found
 RESOLUTIONS = (1, 2, 4)  # windows by which magnitudes are compared, in columns
 
 
@@ -58,22 +57,24 @@ class Config:
     bands: int = knob(0, "bands of a spectrogram; 0: as dense as 80 up to 11 kHz", low=0, high=1024)
     lowest: float = knob(0.0, "Hz at which bands begin", low=0.0)
     highest: float = knob(0.0, "Hz at which bands end; 0: half the rate", low=0.0)
-    width: int = knob(32, "channels of the generator's last maps; doubles inwards", low=1, high=1024)
+    width: int = knob(16, "channels of the generator's last maps; doubles inwards", low=1, high=1024)
     max_width: int = knob(256, "most channels of the generator's maps", low=1, high=4096)
     factors: tuple[int, ...] = knob((), "factors by which maps become longer; none: found by the hop")
     samples_at_once: int = knob(4, "samples that the generator's last layer makes at a place", low=1, high=64)
-    griffin_lim_rounds: int = knob(8, "rounds of Griffin-Lim whose waves the generator betters; 0: it has none", low=0, high=64)
-    discriminators: int = knob(3, "discriminators, each at half the rate of the one before", low=1, high=6)
+    griffin_lim_rounds: int = knob(32, "rounds of Griffin-Lim whose waves the generator betters; 0: none", low=0, high=64)
+    guess_width: int = knob(192, "channels of the network that guesses the magnitudes for these rounds", low=1, high=4096)
+    discriminators: int = knob(2, "discriminators, each at half the rate of the one before", low=1, high=6)
     discriminator_width: int = knob(8, "channels of a discriminator's first maps; four times as many inwards", low=1, high=256)
     discriminator_max_width: int = knob(128, "most channels of a discriminator's maps", low=1, high=4096)
     segment: int = knob(4096, "samples of a piece of a clip that is learnt", low=64)
     places: int = knob(2, "places drawn for a piece, of which the loudest is learnt", low=1, high=16)
     matching_weight: float = knob(10.0, "weight of the match of the discriminators' features", low=0.0)
     spectral_weight: float = knob(20.0, "weight of the distance of magnitudes at three resolutions; 0: off", low=0.0)
+    guess_weight: float = knob(20.0, "weight of the error of guessed magnitudes", low=0.0)
     discriminators_from: float = knob(
         0.5, "share of the budget from which discriminators play; before it magnitudes alone count", low=0.0, high=1.0
     )
-    generator_learning_rate: float = knob(1e-3, "learning rate of the generator (Adam)", low=0.0)
+    generator_learning_rate: float = knob(2e-3, "learning rate of the generator (Adam)", low=0.0)
     discriminator_learning_rate: float = knob(5e-4, "learning rate of the discriminators (Adam)", low=0.0)
     learning_rate_fall: float = knob(0.1, "what is left of rates at the end of the budget (cosine); 1: all", low=0.0, high=1.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
@@ -83,7 +84,7 @@ class Config:
 
 
 PAPER: dict[str, Any] = {
-    "bands": 80, "width": 32, "max_width": 512, "samples_at_once": 1, "griffin_lim_rounds": 0,
+    "bands": 80, "width": 32, "discriminators": 3, "max_width": 512, "samples_at_once": 1, "griffin_lim_rounds": 0,
     "discriminator_width": 16, "discriminator_max_width": 1024, "segment": 8192, "places": 1, "spectral_weight": 0.0,
     "discriminators_from": 0.0, "generator_learning_rate": 1e-4, "discriminator_learning_rate": 1e-4,
     "learning_rate_fall": 1.0, "ema_half_life": 0.0, "batch_size": 16,
@@ -104,12 +105,7 @@ def settled(spec: Any, config: Config) -> Config:
         raise GanvasError(f"{told}: end at most at its half")
     bands = config.bands or max(8, round(BANDS * slaney(highest) / slaney(TOP)))
     at_once = math.gcd(config.samples_at_once, hop)
-    factors = config.factors
-    if not factors:
-        try:
-            factors = steps_of(hop // at_once)
-        except ValueError:
-            raise GanvasError(f"a hop of {hop} samples has a large prime factor: choose one such as 256 or 300") from None
+    factors = config.factors or steps_of(hop // at_once)
     if math.prod(factors) * at_once != hop or min(factors, default=1) < 1:
         told = f"{'x'.join(map(str, factors))} with {at_once} samples at once"
         raise GanvasError(f"factors of {told} make {math.prod(factors) * at_once} samples of a column, the hop is {hop}")
@@ -120,7 +116,6 @@ class MelGan(System):
     Config = Config
     usual: Tensor
     heard: Tensor
-    drawn: Tensor
 
     def __init__(self, spec: Any, config: Any) -> None:
         config = settled(spec, config)
@@ -128,13 +123,9 @@ class MelGan(System):
         self.mel = Mel(MelSettings(spec.rate, config.hop, 4 * config.hop, config.bands, config.lowest, config.highest))
         self.segment = max(1, min(config.segment, spec.length) // config.hop) * config.hop
         rounds = config.griffin_lim_rounds
-        self.generator = Generator(
-            config.bands, config.width, config.max_width, config.factors, config.samples_at_once, starts=rounds > 0
-        )
-        self.reach = max(self.generator.reach, griffin_lim_reach(self.mel.settings, rounds) * (rounds > 0) + 4)
-        if rounds:
-            drawn = torch.rand(PERIOD, 2 * config.hop + 1, generator=torch.Generator().manual_seed(0))
-            self.register_buffer("drawn", 2 * math.pi * drawn.T, persistent=False)
+        network = Generator(config.bands, config.width, config.max_width, config.factors, config.samples_at_once, rounds > 0)
+        self.generator = Vocoder(self.mel.settings, network, rounds, config.guess_width)
+        self.reach = self.generator.reach
         self.discriminators = Judges(config.discriminators, config.discriminator_width, config.discriminator_max_width)
         self.average = copy.deepcopy(self.generator)
         self.undecided = 2.0 * config.discriminators  # of hinge losses, added up
@@ -169,12 +160,13 @@ class MelGan(System):
     # The game
 
     def approach(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        mels, true, start = self._piece(batch, shared)
-        return self._magnitudes(self.generator(mels, start), true)
+        """Without waves, where magnitudes are guessed: rounds of a tenth of the time."""
+        mels, true = self._piece(batch, shared)
+        return self._guessed(mels, shared) or self._magnitudes(self._waves(mels, batch, shared), true)
 
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        mels, true, start = self._piece(batch, shared)
-        shared["fake"] = self.generator(mels, start)
+        mels, true = self._piece(batch, shared)
+        shared["fake"] = self._waves(mels, batch, shared)
         real, fake = self.discriminators(true), self.discriminators(shared["fake"].detach())
         return {
             "real": torch.stack([relu(1 - own[-1]).mean() for own in real]).sum(),
@@ -182,8 +174,8 @@ class MelGan(System):
         }
 
     def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        mels, true, start = self._piece(batch, shared)
-        made = shared.pop("fake") if "fake" in shared else self.generator(mels, start)
+        mels, true = self._piece(batch, shared)
+        made = shared.pop("fake") if "fake" in shared else self._waves(mels, batch, shared)
         fake = self.discriminators(made)
         terms = {"fool": -torch.stack([own[-1].mean() for own in fake]).sum()}
         if self.config.matching_weight:
@@ -193,7 +185,18 @@ class MelGan(System):
             layers = len(fake[0]) - 1
             # Each layer weighs 4 / (4 + 1), as its authors have it for 4 convolutions with steps.
             terms["features"] = self.config.matching_weight * 0.8 * layers * torch.stack(matched).mean()
-        return terms | self._magnitudes(made, true)
+        return terms | self._guessed(mels, shared) | self._magnitudes(made, true)
+
+    def _guessed(self, mels: Tensor, shared: Shared) -> Terms:
+        """The relative and the logarithmic error of guessed magnitudes; nothing where none are."""
+        if not self.config.griffin_lim_rounds:
+            return {}
+        guess, lines = self.generator.magnitudes(self.mel, mels), shared["lines"]
+        far = (guess - lines).abs().sum() / lines.sum().clamp(min=LEAST)
+        return {
+            "guess": self.config.guess_weight
+            * (far + (guess.clamp(min=LEAST).log() - lines.clamp(min=LEAST).log()).abs().mean())
+        }
 
     def _magnitudes(self, made: Tensor, true: Tensor) -> Terms:
         if not self.config.spectral_weight:
@@ -204,9 +207,15 @@ class MelGan(System):
             "logarithms": self.config.spectral_weight * logarithms,
         }
 
-    def _piece(self, batch: Batch, shared: Shared) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Of each record and channel a spectrogram (B * C, bands, columns), its waves (B * C, segment), at a random level, and
-        what the generator starts from. Columns at the ends see what lies beyond, as they do in a long recording."""
+    def _waves(self, mels: Tensor, batch: Batch, shared: Shared) -> Tensor:
+        if "start" not in shared:
+            shared["start"] = self.generator.start(self.mel, mels, batch.noise.integers(1000, 1))
+        made: Tensor = self.generator(mels, shared["start"])
+        return made
+
+    def _piece(self, batch: Batch, shared: Shared) -> tuple[Tensor, Tensor]:
+        """Of each record and channel a spectrogram (B * C, bands, columns), and its waves (B * C, segment), at a random level.
+        Columns at the ends see what lies beyond, as they do in a long recording."""
         if "piece" not in shared:
             sounds, config = batch.real, self.config
             count, places = len(sounds), self.segment + self.mel.beyond
@@ -222,29 +231,18 @@ class MelGan(System):
             chosen, before = (chosen * scale).flatten(0, 1), self.mel.beyond // 2
             with torch.no_grad():
                 self._remember(self.mel(sounds * scale).amax((1, 2, 3)).mean())
-                mels = self.mel.columns(chosen)
-                start = self._start(mels, batch.noise.integers(PERIOD, 1))
-            shared["piece"] = mels, chosen[:, before : before + self.segment], start
-        found: tuple[Tensor, Tensor, Tensor | None] = shared["piece"]
+                mels, shared["lines"] = self.mel.columns(chosen), self.mel.lines(chosen).abs()
+            shared["piece"] = mels, chosen[:, before : before + self.segment]
+        found: tuple[Tensor, Tensor] = shared["piece"]
         return found
 
     def _remember(self, loudest: Tensor) -> None:
         self.heard += 1
         self.usual += (loudest - self.usual) / self.heard.clamp(max=1000)
 
-    def _start(self, mels: Tensor, first: Tensor | int) -> Tensor | None:
-        """Waves of spectrograms (N, bands, columns) by some rounds of Griffin-Lim, from phases that belong to the column's
-        number in the whole, so that pieces fit together."""
-        rounds = self.config.griffin_lim_rounds
-        if not rounds:
-            return None
-        columns = (torch.arange(mels.shape[2], device=mels.device) + first) % PERIOD
-        phase = self.drawn[:, columns].expand(len(mels), -1, -1)
-        return griffin_lim(self.mel, unmixed(self.mel, mels, UNMIXED), phase, rounds)
-
     # Put to use
 
     def vocode(self, mels: Tensor, noise: Noise, first: int = 0) -> Tensor:
         """Spectrograms (N, bands, columns) -> waves (N, columns * hop)."""
-        made: Tensor = self.average(mels, self._start(mels, first))
+        made: Tensor = self.average(mels, self.average.start(self.mel, mels, first))
         return made
