@@ -61,7 +61,7 @@ class Config:
     max_width: int = knob(256, "most channels of the generator's maps", low=1, high=4096)
     factors: tuple[int, ...] = knob((), "factors by which maps become longer; none: found by the hop")
     samples_at_once: int = knob(4, "samples that the generator's last layer makes at a place", low=1, high=64)
-    griffin_lim_rounds: int = knob(32, "rounds of Griffin-Lim whose waves the generator betters; 0: none", low=0, high=64)
+    griffin_lim_rounds: int = knob(48, "rounds of Griffin-Lim whose waves the generator betters; 0: none", low=0, high=64)
     guess_width: int = knob(192, "channels of the network that guesses the magnitudes for these rounds", low=1, high=4096)
     discriminators: int = knob(2, "discriminators, each at half the rate of the one before", low=1, high=6)
     discriminator_width: int = knob(8, "channels of a discriminator's first maps; four times as many inwards", low=1, high=256)
@@ -72,7 +72,7 @@ class Config:
     spectral_weight: float = knob(20.0, "weight of the distance of magnitudes at three resolutions; 0: off", low=0.0)
     guess_weight: float = knob(20.0, "weight of the error of guessed magnitudes", low=0.0)
     discriminators_from: float = knob(
-        0.5, "share of the budget from which discriminators play; before it magnitudes alone count", low=0.0, high=1.0
+        0.3, "share of the budget from which discriminators play; before it magnitudes alone count", low=0.0, high=1.0
     )
     generator_learning_rate: float = knob(2e-3, "learning rate of the generator (Adam)", low=0.0)
     discriminator_learning_rate: float = knob(5e-4, "learning rate of the discriminators (Adam)", low=0.0)
