@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ganvas.errors import GanvasError
-from ganvas.inference.attention import looked_at
+from ganvas.inference.attention import alike_to_it, looked_at
 
 
 class _Corner(nn.Module):
@@ -41,3 +41,31 @@ def test_it_is_found_where_it_looks() -> None:
 def test_a_system_without_one_says_so() -> None:
     with pytest.raises(GanvasError, match="cannot be asked"):
         looked_at(_System("generator"), torch.rand(1, 1, 8, 8))
+
+
+class _Bright(nn.Module):
+    """Sees how bright a record is, and whether its left half is darker; nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(2, 1)
+
+    def forward(self, images: Any) -> Any:
+        halves = images.flatten(1, 2).unflatten(2, (2, -1)).mean((1, 3))
+        return self.last(torch.stack([halves.mean(1), halves[:, 0] - halves[:, 1]], 1))
+
+
+def test_the_most_alike_record_is_so_by_what_the_last_layer_gets() -> None:
+    system = _System()
+    system.judge = _Bright()
+    texture = torch.rand(40, 1, 8, 8) - 0.5
+    texture = texture - texture.mean((2, 3), keepdim=True)
+    halves = torch.linspace(-1, 1, 40)[:, None, None, None] * torch.ones(1, 1, 8, 8)
+    halves[::2, :, :, 4:] += 0.5
+    others = halves + 0.1 * texture
+    places, likeness = alike_to_it(system, (halves + 0.1 * texture.flip(2))[[3, 10, 33]], others)
+    assert places.tolist() == [3, 10, 33]  # the texture is another one
+    assert likeness.min() > 0.98 and likeness.max() <= 1.001
+    assert not any(layer._forward_pre_hooks for layer in system.modules())
+    with pytest.raises(GanvasError, match="no layers"):
+        alike_to_it(_System(), others[:2], others)

@@ -14,7 +14,10 @@ from ganvas.data.streams import dealt_classes, open_stream
 from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.game import Clock
+from ganvas.kinds import decode, encode
+from ganvas.kinds.image.colours import likened
 from ganvas.kinds.image.spec import ImageSpec
+from ganvas.networks.colours import ColourMap
 from ganvas.systems.translation.cyclegan import PRESETS, SKIPS, Config, CycleGan, Generator
 
 SPEC = ImageSpec(channels=1, height=16, width=16, classes=("dark", "light"))
@@ -194,3 +197,50 @@ def test_presets_build() -> None:
             chosen = PRESETS["auto"](Situation(spec, records, seconds, 50.0, "cpu"))
             build_config(Config, dict(chosen))
     assert Config().width == 64 and Config().batch_size == 1 and Config().pool_size == 50
+
+
+def test_translations_begin_in_the_colours_of_the_target_and_these_undo_each_other() -> None:
+    """The map of the network is that of the trivial method; a game that stands still returns what it was given."""
+    rng = np.random.default_rng(0)
+    spec = ImageSpec(channels=3, height=16, width=16, classes=("day", "dusk"))
+    mixing = np.array([[0.3, 0.1, 0.0], [0.0, 0.2, 0.1], [0.1, 0.0, 0.3]])
+    day = rng.normal(size=(40, 16, 16, 3)) @ mixing * 0.5 + 0.1
+    dusk = rng.normal(size=(40, 16, 16, 3)) @ mixing.T * 0.3 - 0.4
+    heaps = [np.clip(np.round(127.5 * (x + 1)), 0, 255).astype(np.uint8) for x in (day, dusk)]
+    a, b = (encode(x, spec) for x in heaps)
+    system = small(spec, skip="change", colours=True, identity_weight=0.0, batch_size=8)
+    for part in range(0, 40, 8):
+        system.translate_both(batch_of(a[part : part + 8], b[part : part + 8]), Clock(), {})
+    made = system.eval().translate(a, 1, noise())
+    assert not torch.equal(made, a)
+    torch.testing.assert_close(made.mean((0, 2, 3)), b.mean((0, 2, 3)), atol=0.01, rtol=0)
+    moved = [torch.cov(x.movedim(1, 0).flatten(1)) for x in (made, b)]
+    torch.testing.assert_close(moved[0], moved[1], atol=2e-3, rtol=0.05)
+    expected = likened(heaps[0], heaps[0], heaps[1], spec)
+    assert np.abs(decode(made.detach(), spec).astype(int) - expected).max() <= 1
+    torch.testing.assert_close(system.translate(made, 0, noise()), a, atol=0.02, rtol=0)
+
+
+def test_grey_pictures_get_no_colours_from_their_noise() -> None:
+    colours = ColourMap(3)
+    grey = (torch.rand(64, 1, 8, 8) - 0.5).expand(-1, 3, -1, -1) + 0.004 * torch.randn(64, 3, 8, 8)
+    colours.learn(grey, 0.3 * torch.randn(64, 3, 8, 8))
+    assert float(torch.linalg.matrix_norm(colours.matrix[1], 2)) < 11
+    assert torch.isfinite(colours.matrix).all()
+    same = torch.zeros(4, 3, 8, 8)
+    flat = ColourMap(3)
+    flat.learn(same, same + 0.5)
+    torch.testing.assert_close(flat(same, 1), same + 0.5)
+
+
+def test_slopes_of_discriminators_are_those_at_what_they_saw() -> None:
+    system = small(r1_weight=4.0, r2_weight=2.0, discriminator_norm=False, pool_size=0)
+    assert not [m for m in system.discriminator_a.modules() if isinstance(m, torch.nn.InstanceNorm2d)]
+    a, b = torch.rand(2, 1, 16, 16) * 2 - 1, torch.rand(2, 1, 16, 16) * 2 - 1
+    terms = system.tell_apart(batch_of(a, b), Clock(), {"a": a.flip(0), "b": b * 0.5})
+    for name, images, gamma in (("r1 b", b, 4.0), ("r2 b", b * 0.5, 2.0)):
+        images = images.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(system.discriminator_b(images).mean((1, 2, 3)).sum(), images)
+        torch.testing.assert_close(terms[name], gamma / 2 * slope.square().sum((1, 2, 3)).mean())
+        assert float(terms[name].detach()) > 0
+    assert "r1 a" not in small().tell_apart(batch_of(a, b), Clock(), {"a": a, "b": b})

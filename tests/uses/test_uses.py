@@ -419,3 +419,10 @@ def test_links_are_scored_by_the_names_of_nodes(tmp_path: Path) -> None:
     assert graph.shape[1:] == (run.work().learnt, 2)
     assert draw(run, verb="sample", out=tmp_path / "drawn", effort=0.01)["count"] == 1, "a graph, not lone edges"
     assert [use.verb for use in uses_of(type(run.system))] == verbs_of(run.system)
+
+
+def test_no_two_uses_have_the_same_place_in_the_order() -> None:
+    places: dict[int, list[str]] = {}
+    for use in table():
+        places.setdefault(use.order, []).append(use.verb)
+    assert [names for names in places.values() if len(names) > 1] == []

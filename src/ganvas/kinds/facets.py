@@ -296,6 +296,18 @@ class Anchored(Protocol):
 
 
 @runtime_checkable
+class Likened(Protocol):
+    """Has a trivial translation of one heap of records into another, which stands beside what a system makes of them."""
+
+    likening: str
+    """What it is, in words."""
+
+    def likened(self, records: np.ndarray, source: np.ndarray, target: np.ndarray, spec: Any) -> np.ndarray:
+        """Records (N, ...) of the heap `source`, moved to `target`; all in file units."""
+        ...
+
+
+@runtime_checkable
 class Audited(Protocol):
     """Has an audit in place of the common one on `Kind.vectors`."""
 

@@ -28,7 +28,7 @@ async def looks_at(studio: Studio, request: Request) -> Any:
     """What the discriminator of a run looks at."""
     folder, place = studio.places.run(request.query_params.get("name", "")), studio.places.made()
     found = await studio.desk.call(work.looks_at, str(folder), str(place))
-    return {"sides": found, "made": place.name}
+    return {**found, "made": place.name}
 
 
 async def upload(studio: Studio, request: Request) -> Any:

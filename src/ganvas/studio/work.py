@@ -16,6 +16,7 @@ from ..errors import GanvasError
 _held: dict[str, Any] = {}
 """The run in use, and what it was opened with: its folder, checkpoint and settings."""
 SHOWN = 64  # records of a result that a page shows one by one
+COMPARED = 500  # training records among which the one that is most alike is looked for
 SHEET = 16  # records of data on its contact sheet
 
 
@@ -63,40 +64,53 @@ def moves_of(folder: str, which: str | None) -> list[dict[str, Any]]:
 
 
 def looks_at(folder: str, out: str, count: int = 6) -> dict[str, Any]:
-    """What the discriminator of a run looks at: pictures of made and of held-out real records, each with its map beside it.
+    """What the discriminator of a run looks at: pictures of made and of held-out real records, each with its map beside it; and
+    pairs of each and the training record that is most alike to it.
 
     Raises GanvasError where the run's records have no places, or its discriminator cannot be asked about them alone.
     """
     import numpy as np
 
     from ..drawing import png
-    from ..inference.attention import looked_at
+    from ..inference.attention import alike_to_it, looked_at
     from ..kinds import decode, encode, kind_of
     from ..kinds.facets import Mapped
     from ..run.opening import data_again
+    from ..uses.judging import at_most
 
     run = opened(folder, None, {})
     kind = kind_of(run.spec.kind)
     if not isinstance(kind, Mapped):
         raise GanvasError(f"{kind.says.noun} have no places that could be shown")
     sides: dict[str, np.ndarray] = {}
+    learnt = None
     with contextlib.suppress(GanvasError):
         sides["made"] = run.sample(count)
     with contextlib.suppress(GanvasError):
         dataset = data_again(run.record)
         rows = dataset.heldout_indices() if len(dataset.heldout_indices()) else dataset.train_indices()
         sides["real"] = np.asarray(dataset.values[rows[:count]])
+        learnt = np.asarray(dataset.values[at_most(dataset.train_indices(), COMPARED, 0)])
     if not sides:
         raise GanvasError("there is nothing to show it: the run draws nothing from noise, and its data is not there")
-    found: dict[str, Any] = {}
+    found: dict[str, dict[str, Any]] = {"sides": {}, "pairs": {}}
     Path(out).mkdir()
+    dtype = next(run.system.parameters()).dtype
     for side, records in sides.items():
-        tensor = encode(records, run.spec).to(next(run.system.parameters()).dtype)
+        tensor = encode(records, run.spec).to(dtype)
         maps = looked_at(run.system, tensor).float().numpy()
         seen = decode(tensor.float(), kind.screen(run.spec))
         for place, (record, own) in enumerate(zip(seen, maps, strict=True)):
             (Path(out) / f"{side}-{place + 1}.png").write_bytes(png(kind.mapped(record, own)))
-        found[side] = [f"{side}-{place + 1}.png" for place in range(len(records))]
+        found["sides"][side] = [f"{side}-{place + 1}.png" for place in range(len(records))]
+        if learnt is None:
+            continue
+        places, likeness = alike_to_it(run.system, tensor, encode(learnt, run.spec).to(dtype))
+        pairs = found["pairs"][side] = []
+        for place, (record, other, alike) in enumerate(zip(records, learnt[places.numpy()], likeness.tolist(), strict=True)):
+            name = f"{side}-{place + 1}-alike.png"
+            (Path(out) / name).write_bytes(png(kind.grid(np.stack([record, other]), run.spec, columns=2)))
+            pairs.append({"file": name, "alike": round(alike, 2)})
     return found
 
 

@@ -373,10 +373,14 @@ def fields_given(use: Use, fields: Iterable[str]) -> tuple[str, ...]:
 
 
 def example_of(use: Use, system: Any, fields: Iterable[str]) -> str:
-    """A command for a system, or its class, with the further fields it takes. fields: of its records, the main one first."""
+    """A command for a system, or its class, with the further fields it takes, in brackets what may be left out.
+
+    fields: of its records, the main one first.
+    """
     names = list(fields)
     text = use.says.of_fields if len(names) > 1 and use.says.of_fields else use.says.example
-    return text + "".join(f" --{name} {name.upper()}" for name in fields_taken(use, system, names)[1])
+    more = {f"--{name} {name.upper()}": needed for name, needed in fields_taken(use, system, names)[1].items()}
+    return " ".join([text, *(option if needed else f"[{option}]" for option, needed in more.items())])
 
 
 def offered(system: Any, fields: Iterable[str]) -> dict[str, tuple[str, str]]:

@@ -11,6 +11,7 @@ from ..capabilities import Panel, Translates
 from ..config import knob
 from ..errors import GanvasError, did_you_mean
 from ..kinds import kind_of
+from ..kinds.facets import Likened
 from . import GIVEN, Beside, Fields, Judged, Use, UseSays, Work, fields_taken, first_of
 from .judging import LEAST, as_given, at_most, both, held_rows, only, told_pairs
 from .tiling import TILE_HELP, check_tile
@@ -99,7 +100,13 @@ def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options
     given = np.asarray(dataset.values[rows])
     made, untrained = both(work, fresh, {work.main: given}, lambda own, x: run(own, x, options)[own.main])
     assert target is not None
-    return Judged(made, untrained, only(dataset, target), beside={"input": as_given(given)}, notes=[text])
+    beside = {"input": as_given(given)}
+    kind = kind_of(work.spec.kind)
+    if isinstance(kind, Likened):
+        rows = dataset.train_indices()
+        source, wanted = (dataset.values[rows[(labels[rows] == target) == side]] for side in (False, True))
+        beside["colours"] = Beside(kind.likened(given, source, wanted, work.spec), kind.likening)
+    return Judged(made, untrained, only(dataset, target), beside=beside, notes=[text])
 
 
 def _known(work: Work) -> tuple[str, list[str]]:

@@ -252,6 +252,14 @@ class ImageKind(Kind):
         )
         return np.asarray(values), spec, [f"{told} that unit (save both in one depth to compare them as they are)"]
 
+    likening = "the given images with the target's colours, by one linear map"
+
+    def likened(self, records: np.ndarray, source: np.ndarray, target: np.ndarray, spec: ImageSpec) -> np.ndarray:
+        """See `colours.likened` and `facets.Likened`."""
+        from .colours import likened
+
+        return likened(records, source, target, spec)
+
     def alike(self, values: np.ndarray) -> dict[str, Any]:
         """The size, and grey or colour."""
         channels = int(values.shape[3])

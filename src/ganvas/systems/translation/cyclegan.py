@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from ganvas.batches import Batch, Noise
 from ganvas.capabilities import Panel
@@ -25,11 +24,13 @@ from ganvas.config import knob
 from ganvas.data.classes import find_pair
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
-from ganvas.networks.blocks import ResidualBlock, convolution, relu
-from ganvas.networks.convolutional import SMALLEST_SIDE, initialise
+from ganvas.networks.colours import ColourMap
+from ganvas.networks.convolutional import SMALLEST_SIDE
+from ganvas.networks.cyclegan import SKIPS, UPSAMPLINGS, Generator
 from ganvas.networks.patch import PatchDiscriminator, patch_depth
 from ganvas.networks.pool import ImagePool
 from ganvas.objectives.augmentation import POLICIES, augment
+from ganvas.objectives.penalties import squared_slopes
 from ganvas.objectives.schedules import linear_decay
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
@@ -45,9 +46,6 @@ CARD = {
     "aliases": ["cycle-gan"],
     "example": "brain",
 }
-
-UPSAMPLINGS = ("transposed", "resized")
-SKIPS = ("none", "features", "input", "change")
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,10 @@ class Config:
     identity_weight: float = knob(
         0.5, "weight, as a share of cycle_weight, of leaving alone what is of the target class already", low=0.0
     )
+    colours: bool = knob(False, "translations begin with the linear map that gives one class the colours of the other")
+    discriminator_norm: bool = knob(True, "InstanceNorm in the discriminators; without it they see how bright a picture is")
+    r1_weight: float = knob(0.0, "gamma of R1, the slopes of discriminators at real images; 0: off", low=0.0)
+    r2_weight: float = knob(0.0, "gamma of R2, those at translated images; 0: off", low=0.0)
     augment: tuple[str, ...] = knob((), "changes that discriminators see on real and translated alike", choices=POLICIES)
     pool_size: int = knob(50, "translated images kept for the discriminators, of each class; 0: none", low=0, high=10_000)
     learning_rate: float = knob(2e-4, "learning rate of both players (Adam)", low=0.0)
@@ -79,75 +81,26 @@ class Config:
 
 
 WORK_PER_IMAGE = 1.2 / 16**2  # GFLOP of one round for a pair of 32x32 images and four blocks, by the square of the width
+GAMMA = 0.5  # of images of 32x32: logits are means over patches, whose slopes shrink with the number of pixels
 IMAGES_WANTED = {16: 0, 24: 40_000, 32: 100_000, 48: 300_000, 64: 500_000}  # width -> images it takes to pay off
 
 
 def auto(situation: Situation) -> dict[str, Any]:
-    """Translations begin as their inputs, so that minutes leave alone what they cannot change well; the width is the largest
-    that the budget can pay for."""
+    """Translations begin as their inputs in the target's colours, and discriminators without a norm and with flat slopes lead
+    from there: minutes leave alone what they cannot change well. The width is the largest that the budget can pay for."""
     spec = situation.spec
     pixels = spec.height * spec.width / 32**2
     width = widest(situation, IMAGES_WANTED, lambda width: WORK_PER_IMAGE * width**2 * pixels)
     quick = width < 32
     return {
         "width": width, "blocks": 4 if quick else 0, "skip": "change", "upsampling": "resized", "ema_half_life": 500.0,
-        "augment": ("translation", "cutout"), "learning_rate": 5e-4 if quick else 2e-4,
+        "colours": True, "identity_weight": 0.0, "discriminator_norm": False,
+        "r1_weight": GAMMA * pixels, "r2_weight": GAMMA * pixels, "augment": ("translation", "cutout"),
+        "learning_rate": 5e-4 if quick else 2e-4,
     }  # fmt: skip
 
 
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
-
-
-layer = partial(convolution, norm=nn.InstanceNorm2d, activation=relu)
-
-
-def upsampled(before: int, after: int, upsampling: str) -> list[nn.Module]:
-    """Twice the size: by a transposed convolution, or by repeating pixels before one of stride 1."""
-    if upsampling == "transposed":
-        larger = nn.ConvTranspose2d(before, after, 3, 2, 1, output_padding=1, bias=False)
-        return [larger, nn.InstanceNorm2d(after), nn.ReLU(inplace=True)]
-    return [nn.UpsamplingNearest2d(scale_factor=2), *layer(before, after, 3, padding_mode="reflect")]
-
-
-class Generator(nn.Module):
-    """Images (B, C, H, W) in [-1, 1] -> the same, of the other domain: two downsamplings, residual blocks, two upsamplings.
-
-    skip: with `features` the last layer gets the features of the first beside those of the upsamplings; with `input`, what it
-    makes is a change to the input as well; with `change` one that is nothing at first, and is cut off at black and white. Sides
-    that four does not divide are continued by reflection, and cut off again.
-    """
-
-    def __init__(self, channels: int, width: int, blocks: int, skip: str = SKIPS[0], upsampling: str = UPSAMPLINGS[0]) -> None:
-        super().__init__()
-        inner = 4 * width
-        self.skip = skip
-        self.enter = nn.Sequential(*layer(channels, width, 7, padding_mode="reflect"))
-        self.middle = nn.Sequential(
-            *layer(width, 2 * width, 3, 2),
-            *layer(2 * width, inner, 3, 2),
-            *[ResidualBlock(inner, nn.InstanceNorm2d, padding_mode="reflect") for _ in range(blocks)],
-            *upsampled(inner, 2 * width, upsampling),
-            *upsampled(2 * width, width, upsampling),
-        )
-        (self.leave,) = convolution(width if skip == "none" else 2 * width, channels, 7, padding_mode="reflect")
-        self.apply(initialise)
-        if skip == "change":
-            for parameter in self.leave.parameters():
-                nn.init.zeros_(parameter)
-
-    def forward(self, images: Tensor) -> Tensor:
-        height, width = images.shape[2:]
-        right, below = -width % 4, -height % 4
-        if right or below:
-            images = pad(images, (0, right, 0, below), mode="reflect")
-        first = self.enter(images)
-        features = self.middle(first)
-        result: Tensor = self.leave(features if self.skip == "none" else torch.cat([features, first], 1))
-        if self.skip == "change":
-            return (images + result).clamp(-1, 1)[:, :, :height, :width]
-        if self.skip == "input":
-            result = result + torch.atanh(0.98 * images)  # no change gives the input; white and black stay finite
-        return torch.tanh(result)[:, :, :height, :width]
 
 
 class CycleGan(System):
@@ -167,8 +120,11 @@ class CycleGan(System):
         super().__init__(spec, config)
         self.to_a = Generator(spec.channels, config.width, blocks, config.skip, config.upsampling)
         self.to_b = Generator(spec.channels, config.width, blocks, config.skip, config.upsampling)
-        self.discriminator_a = PatchDiscriminator(spec.channels, config.width, depth, nn.InstanceNorm2d)
-        self.discriminator_b = PatchDiscriminator(spec.channels, config.width, depth, nn.InstanceNorm2d)
+        norm = nn.InstanceNorm2d if config.discriminator_norm else None
+        self.discriminator_a = PatchDiscriminator(spec.channels, config.width, depth, norm)
+        self.discriminator_b = PatchDiscriminator(spec.channels, config.width, depth, norm)
+        if config.colours:
+            self.colours = ColourMap(spec.channels)
         if config.ema_half_life:
             self.average_a, self.average_b = copy.deepcopy(self.to_a), copy.deepcopy(self.to_b)
         self.pool_a, self.pool_b = ImagePool(config.pool_size, spec.shape), ImagePool(config.pool_size, spec.shape)
@@ -201,16 +157,18 @@ class CycleGan(System):
         a, b = batch["a"], batch["b"]
         own = self.config.cycle_weight * self.config.identity_weight
         # One pass for the other domain's images and its own: every record is normalised by itself.
-        made_a, *same_a = self.to_a(torch.cat([b, a]) if own else b).split(len(a))
-        made_b, *same_b = self.to_b(torch.cat([a, b]) if own else a).split(len(a))
+        if self.config.colours:
+            self.colours.learn(a, b)
+        made_a, *same_a = self._translated(torch.cat([b, a]) if own else b, 0).split(len(a))
+        made_b, *same_b = self._translated(torch.cat([a, b]) if own else a, 1).split(len(a))
         shared["a"], shared["b"] = made_a.detach(), made_b.detach()
         terms = {
             "fool a": (self.discriminator_a(self._seen(made_a, batch)) - 1).square().mean(),
             "fool b": (self.discriminator_b(self._seen(made_b, batch)) - 1).square().mean(),
         }
         if self.config.cycle_weight:
-            terms["cycle a"] = self.config.cycle_weight * (self.to_a(made_b) - a).abs().mean()
-            terms["cycle b"] = self.config.cycle_weight * (self.to_b(made_a) - b).abs().mean()
+            terms["cycle a"] = self.config.cycle_weight * (self._translated(made_b, 0) - a).abs().mean()
+            terms["cycle b"] = self.config.cycle_weight * (self._translated(made_a, 1) - b).abs().mean()
         if own:
             terms["identity a"] = own * (same_a[0] - a).abs().mean()
             terms["identity b"] = own * (same_b[0] - b).abs().mean()
@@ -220,18 +178,35 @@ class CycleGan(System):
         """The discriminators' turn: 1 for real images, 0 for translated ones out of the pools."""
         made_a = self.pool_a(shared.pop("a").to(batch["a"].dtype), batch.noise)
         made_b = self.pool_b(shared.pop("b").to(batch["b"].dtype), batch.noise)
+        flat, place = bool(self.config.r1_weight or self.config.r2_weight), batch["a"].device.type
+        # bfloat16 has the range for slopes of slopes, and float16 has not.
+        mixed = torch.is_autocast_enabled(place) and (not flat or torch.get_autocast_dtype(place) is torch.bfloat16)
         terms = {}
         for name, discriminator, real, made in (
             ("a", self.discriminator_a, batch["a"], made_a),
             ("b", self.discriminator_b, batch["b"], made_b),
         ):
-            on_real, on_made = discriminator(torch.cat([self._seen(real, batch), self._seen(made, batch)])).split(len(real))
+            seen = torch.cat([self._seen(real, batch), self._seen(made, batch)]).requires_grad_(flat)
+            with torch.autocast(place, torch.get_autocast_dtype(place), enabled=mixed):
+                logits = discriminator(seen)
+            on_real, on_made = logits.split(len(real))
             terms[f"real {name}"] = 0.5 * (on_real - 1).square().mean()
             terms[f"made {name}"] = 0.5 * on_made.square().mean()
+            if flat:
+                at_real, at_made = squared_slopes(seen, logits.mean((1, 2, 3))).split(len(real))
+                terms[f"r1 {name}"] = 0.5 * self.config.r1_weight * at_real.mean()
+                terms[f"r2 {name}"] = 0.5 * self.config.r2_weight * at_made.mean()
         return terms
 
     def _seen(self, images: Tensor, batch: Batch) -> Tensor:
         return augment(images, batch.noise, self.config.augment)
+
+    def _translated(self, images: Tensor, place: int, generator: nn.Module | None = None) -> Tensor:
+        """Images of the other class -> of the first (0) or second (1); generator: if not the one in training."""
+        if self.config.colours:
+            images = self.colours(images, place)
+        made: Tensor = (generator or (self.to_a, self.to_b)[place])(images)
+        return made
 
     def _best(self) -> tuple[nn.Module, nn.Module]:
         return (self.average_a, self.average_b) if self.config.ema_half_life else (self.to_a, self.to_b)
@@ -239,11 +214,11 @@ class CycleGan(System):
     def translate(self, images: Tensor, target: int, noise: Noise) -> Tensor:
         if target not in self._domains:
             raise ValueError(f"class {target} is none of the two that were learnt, {self._domains[0]} and {self._domains[1]}")
-        result: Tensor = self._best()[self._domains.index(target)](images)
-        return result
+        place = self._domains.index(target)
+        return self._translated(images, place, self._best()[place])
 
     def show(self, batch: Batch, noise: Noise) -> Panel:
-        to_a, to_b = self._best()
+        to_a, to_b = (partial(self._translated, place=place, generator=best) for place, best in enumerate(self._best()))
         first, second = (self.spec.classes[index] for index in self._domains)
         made_b, made_a = to_b(batch["a"]), to_a(batch["b"])
         cells = (batch["a"], made_b, to_a(made_b), batch["b"], made_a, to_b(made_a))

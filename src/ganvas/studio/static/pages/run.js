@@ -125,9 +125,13 @@ function looksAt(name) {
   button.addEventListener("click", () => busy(button, async () => {
     button.textContent = "Asking it …";
     const found = await get("looks-at", { name });
-    fill(out, Object.entries(found.sides).map(([side, files]) => h("div", { class: "stack tight" }, h("h3", {}, side === "made" ? "Made by the generator" : "Real, held out"),
+    const named = (side) => side === "made" ? "Made by the generator" : "Real, held out";
+    fill(out, Object.entries(found.sides).map(([side, files]) => h("div", { class: "stack tight" }, h("h3", {}, named(side)),
       h("div", { class: "results" }, files.map((file) => h("img", { class: "sample", src: address("made-file", { made: found.made, file }), alt: `${side}: a record, and where the discriminator looks` }))))),
-    h("p", { class: "soft tiny" }, "Each record beside a map of how its answer changes with every pixel. It says where a small change would change its mind, not why."));
+    h("p", { class: "soft tiny" }, "Each record beside a map of how its answer changes with every pixel. It says where a small change would change its mind, not why."),
+    Object.entries(found.pairs).map(([side, pairs]) => h("div", { class: "stack tight" }, h("h3", {}, `${named(side)}, and the training record most alike to it`),
+      h("div", { class: "results" }, pairs.map((pair) => h("figure", { class: "tiny" }, h("img", { class: "sample", src: address("made-file", { made: found.made, file: pair.file }), alt: `${side}: a record, and the training record most alike to it` }), h("figcaption", { class: "soft" }, pair.alike.toFixed(2))))))),
+    Object.keys(found.pairs).length ? h("p", { class: "soft tiny" }, "Most alike by what its last layer gets of them (cosine, 1 at most), of up to 500 training records. Held-out records show what is usual: made ones that are much nearer may be copies.") : null);
   }));
   return h("div", { class: "stack" }, h("div", { class: "row" }, button), out);
 }
