@@ -41,16 +41,16 @@ def vocoded(system: Any, mels: Tensor, noise: Noise) -> Tensor:
     level = torch.where(mels <= floor, mels, (mels + shift).clamp(min=floor)).flatten(0, 1)  # silence stays silent
     columns = level.shape[2]
     made = torch.empty(len(level), columns * hop)
-    for rows, start, end in _pieces(len(level), columns, hop):
+    for rows, start, end in _pieces(len(level), columns, hop, 4 * reach):  # what is made twice is a half at most
         first, last = max(0, start - reach), min(columns, end + reach)
         wave = system.vocode(level[rows, :, first:last].to(system.usual), noise, first).float().cpu()
         made[rows, start * hop : end * hop] = wave[:, (start - first) * hop : (end - first) * hop]
     return made.unflatten(0, mels.shape[:2]) * 10 ** -shift[..., 0]
 
 
-def _pieces(rows: int, columns: int, hop: int) -> list[tuple[slice, int, int]]:
-    """(rows, first column, last) of pieces of about as many samples as are worked on together."""
-    wide = max(16, PIECE // hop)
+def _pieces(rows: int, columns: int, hop: int, least: int = 16) -> list[tuple[slice, int, int]]:
+    """(rows, first column, last) of pieces of about as many samples as are worked on together, of so many columns at least."""
+    wide = max(least, PIECE // hop, 1)
     many = max(1, wide // max(1, columns))
     return [
         (slice(row, min(rows, row + many)), start, min(columns, start + wide))
