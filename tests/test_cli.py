@@ -135,6 +135,10 @@ def test_doctor_as_json_through_a_process() -> None:
         (["train", "dcgan", "--budgt=10m"], "unknown option '--budgt' (did you mean '--budget'?)"),
         (["sample", "x", "--sed", "3"], "unknown option '--sed' (did you mean '--seed'?)"),
         (["systems", "--jsn"], "unknown option '--jsn' (did you mean '--json'?)"),
+        (
+            ["train", "gan", "--set", "batch_size=8", "latent_size=3"],
+            "'latent_size=3' stands by itself, where each setting has a --set of its own: --set latent_size=3",
+        ),
     ],
 )
 def test_near_misses_are_answered(words: list[str], close: str, capsys: pytest.CaptureFixture[str]) -> None:

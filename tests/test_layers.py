@@ -40,7 +40,6 @@ LONG = {
     "data/phantoms/brain.py": "one phantom: anatomy in numbers",
     "data/phantoms/chest.py": "one phantom: anatomy in numbers",
     "run/loop.py": "the run around the engine: budget, signals, saving, pictures, alarms",
-    "data/check.py": "one check a function",
     "kinds/image/filling.py": "pictures of any format to one array, each rule a function",
     "data/dataset.py": "opening data of one field and of several",
     "_commands.py": "what each command calls and prints, one a function",

@@ -61,6 +61,10 @@ class _Parser(argparse.ArgumentParser):
                 options = [o for a in self._actions for o in a.option_strings]
                 word = words[0].split("=")[0]
                 raise GanvasError(f"unknown option '{word}'{did_you_mean(word, options)}; see  {self.prog} --help")
+            rest = message.split(": ", 1)[1].split()
+            if all("=" in word for word in rest) and any("--set" in a.option_strings for a in self._actions):
+                each = " ".join(f"--set {word}" for word in rest)
+                raise GanvasError(f"'{rest[0]}' stands by itself, where each setting has a --set of its own: {each}")
             raise GanvasError(f"{message}; see  {self.prog} --help")
         if "invalid choice" in message:
             given = message.split("'")[1] if "'" in message else ""

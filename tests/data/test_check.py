@@ -231,7 +231,7 @@ def test_no_system_is_proposed_by_its_name_in_the_code() -> None:
     from ganvas.data import check as module
     from ganvas.registry import catalogue
 
-    for path in (Path(module.__file__), Path(module.__file__).with_name("fields.py")):
+    for path in (Path(module.__file__).with_name(name) for name in ("check.py", "pictures.py", "fields.py")):
         words = set(path.read_text().replace('"', " ").replace("'", " ").split())
         assert not words & set(catalogue()), path
 

@@ -194,7 +194,8 @@ class _Job:
                     self.one(file, advance)
                 except DataError as error:
                     failed.append(str(error))
-                    self.desk.say(f"left out: {error}")
+                    if len(files) > 1:  # of a single file the error says it
+                        self.desk.say(f"left out: {error}")
         if failed and len(failed) == len(files):
             raise DataError(failed[0] if len(failed) == 1 else f"none of {len(files)} files could be read: {failed[0]}")
         if self.use.finish is not None:
