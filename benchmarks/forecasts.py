@@ -48,7 +48,7 @@ MB = 2**20
 DATA = {
     "acgan": "chest", "anime": "faces", "anogan": "brain:t1", "auto-painter": "drawings", "biggan": "chest", "cgan": "chest",
     "cogan": "brain",
-    "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest", "midinet": "tunes",
+    "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest", "melgan": "words", "midinet": "tunes",
     "cyclegan": "brain", "dcgan": "chest", "discogan": "brain", "dtn": "digits", "fastgan": "chest", "gan": "patterns",
     "gan-3d": "solids",
     "gan-cls": "captions", "gon": "chest", "gp-gan": "chest", "infogan": "chest", "latent-gan-3d": "solids", "lsgan": "chest",

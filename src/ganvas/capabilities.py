@@ -203,6 +203,24 @@ class Colours(Protocol):
 
 
 @runtime_checkable
+class Vocodes(Protocol):
+    """Makes sound of mel spectrograms.
+
+    mel: the transform of its spectrograms (`networks.mel.Mel`), which knows their settings. usual: (), the loudest value that
+    its spectrograms usually have. reach: how many columns a sample depends on, on each side.
+    """
+
+    mel: Any
+    usual: Any
+    reach: int
+
+    def vocode(self, mels: Tensor, noise: Noise, first: int = 0) -> Tensor:
+        """Spectrograms (N, bands, columns) -> waves (N, columns * hop). Long ones come in pieces; first: the number of a
+        piece's first column in the whole, which what is drawn at random has to follow."""
+        ...
+
+
+@runtime_checkable
 class Classifies(Protocol):
     """Says of which class a record is. class_names: classes of the data, in the order of its answers."""
 

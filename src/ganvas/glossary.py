@@ -53,6 +53,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "search_steps": ("steps", "iterations", "n_iter", "num_steps"),
     "search_learning_rate": ("step_size", "search_lr"),
     "normal": ("normal_class",),
+    "bands": ("n_mels", "num_mels"),
     "layers": ("n_layers_g", "num_layers"),
 }
 """Name of a setting -> what people type who know other tools. An unknown setting is answered with the name it has here."""
