@@ -58,9 +58,9 @@ WRONG: tuple[dict[str, Any], ...] = (
     },
     {
         "id": "fooled", "title": "A metric that is fooled", "alarm": "class collapse",
-        "words": "One number of noise: each class is drawn at its middle, with a quarter of its spread. Judge it: precision and "
-        "density come out better than those of real records, for every sample is where they are densest. What is better than "
-        "real is not better; that samples of a class differ too little tells.",
+        "words": "One number of noise: each class is drawn at its middle, with a quarter of its spread. Judge it: precision "
+        "and density come out better than those of real records, for every sample is where they are densest. What is better "
+        "than real is not better; that samples of a class differ too little tells.",
         "task": "synthesis", "kind": "points", "data": "gaussians:ring", "run": {"budget": "1500r", "sample_every": 2},
         "config": {
             "generator_learning_rate": 0.001, "discriminator_learning_rate": 0.001, "batch_size": 64, "latent_size": 1,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..batches import Noise
 from ..capabilities import MakesTextures
 from ..config import knob
 from ..errors import GanvasError
@@ -17,6 +16,7 @@ from . import Fields, Use, UseSays, Work
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..batches import Noise
     from ..metrics.measure import Measure
     from ..store.records import Dataset
 
@@ -72,6 +72,8 @@ def picked(work: Work, words: str) -> list[int]:
 def drawn(work: Work, count: int, height: int, width: int, seamless: bool, numbers: list[int]) -> Iterator[Tensor]:
     """One picture after the other; the first are the same whatever the count."""
     import torch
+
+    from ..batches import Noise
 
     def noise(number: int, part: int) -> Noise:
         return Noise.seeded(work.seed + STEP * (2 * number + part), work.device, work.dtype)
