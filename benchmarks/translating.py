@@ -122,7 +122,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds the sets")
     parser.add_argument("--sets", nargs="*", default=SETS)
     parser.add_argument("--seeds", nargs="*", type=int, default=(0, 1, 2))
-    parser.add_argument("--seconds", type=float, default=360.0)
+    parser.add_argument("--seconds", type=float, default=90.0)
     parser.add_argument("--set", nargs="*", default=(), help="other settings, for trials: NAME=VALUE")
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--pictures", type=Path, help="a folder for strips of unseen pictures and what became of them")

@@ -218,6 +218,24 @@ class Colours(Protocol):
 
 
 @runtime_checkable
+class Vocodes(Protocol):
+    """Makes sound of mel spectrograms.
+
+    mel: the transform of its spectrograms (`networks.mel.Mel`), which knows their settings. usual: (), the loudest value that
+    its spectrograms usually have. reach: how many columns a sample depends on, on each side.
+    """
+
+    mel: Any
+    usual: Any
+    reach: int
+
+    def vocode(self, mels: Tensor, noise: Noise, first: int = 0) -> Tensor:
+        """Spectrograms (N, bands, columns) -> waves (N, columns * hop). Long ones come in pieces; first: the number of a
+        piece's first column in the whole, which what is drawn at random has to follow."""
+        ...
+
+
+@runtime_checkable
 class Classifies(Protocol):
     """Says of which class a record is. class_names: classes of the data, in the order of its answers."""
 
@@ -270,6 +288,27 @@ class MixesStyles(Protocol):
 
     def mix(self, coarse: Tensor, fine: Tensor, layer: int, noise: Noise) -> Tensor:
         """coarse, fine: (B, latent) standard normal. layer: the first that listens to `fine`, 1 .. style_layers - 1."""
+        ...
+
+
+@runtime_checkable
+class MakesTextures(Protocol):
+    """Makes images of any size that look alike everywhere.
+
+    grain: pixels that a number of its noise stands for; sides of seamless images are multiples of it. styles: how many numbers
+    say what texture it is; 0: it makes one alone.
+    """
+
+    grain: int
+    styles: int
+
+    def drawn_styles(self, count: int, noise: Noise) -> Tensor:
+        """(count, styles) of textures as it learnt them."""
+        ...
+
+    def texture(self, styles: Tensor, height: int, width: int, noise: Noise, seamless: bool = False) -> Tensor:
+        """styles (K, styles) that stand side by side, each going over into the next -> one image (1, C, height, width), on the
+        CPU. seamless: opposite ends fit together; sides are then multiples of `grain`."""
         ...
 
 

@@ -308,7 +308,7 @@ def _build_parser(words: Sequence[str] = ()) -> _Parser:
     check.add_argument("--size", help=told("size"))
     check.add_argument("--channels", type=int, help=told("channels"))
     check.add_argument("--rate", type=count_of, help=told("rate"))
-    check.add_argument("--fit", choices=("crop", "pad", "stretch", "patches", "frames"), help=told("fit"))
+    check.add_argument("--fit", choices=("crop", "pad", "stretch", "patches", "crops", "frames"), help=told("fit"))
     check.add_argument("--axis", type=int, choices=(0, 1, 2), help=told("axis"))
     check.add_argument("--up", choices=("y", "z"), help=told("up"))
     check.add_argument("--fields", metavar="NAME=FOLDER,...", help="where the fields of records of several lie")

@@ -25,6 +25,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "pretraining_learning_rate": ("pretrain_lr", "pretraining_rate"),
     "beta1": ("b1", "adam_beta1", "momentum"),
     "beta2": ("b2", "adam_beta2"),
+    "weight_decay": ("l2", "wd"),
     "optimiser": ("optimizer", "optim"),
     "linear_decay": ("lr_decay", "fading"),
     "decay_start": ("n_epochs_decay", "decay_epoch", "lr_decay_start"),
@@ -52,6 +53,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "search_steps": ("steps", "iterations", "n_iter", "num_steps"),
     "search_learning_rate": ("step_size", "search_lr"),
     "normal": ("normal_class",),
+    "bands": ("n_mels", "num_mels"),
     "layers": ("n_layers_g", "num_layers"),
 }
 """Name of a setting -> what people type who know other tools. An unknown setting is answered with the name it has here."""

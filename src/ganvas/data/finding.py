@@ -130,7 +130,8 @@ def _borrowed(path: Path, name: str) -> bool:
     return bool(own) and all(file.endswith(kind.lent) for file in own)
 
 
-def files_of(place: str | Path | Source, kind: Kind) -> Listing:
-    """The source's files of that kind, with their labels, groups and sides. Raises DataError as `list_files`."""
+def files_of(place: str | Path | Source, kind: Kind, others: tuple[str, ...] = ()) -> Listing:
+    """The source's files of that kind, and those of other suffixes, with their labels, groups and sides. Raises DataError as
+    `list_files`."""
     sniff = kind.sniff if isinstance(kind, Sniffs) else None
-    return list_files(source_of(place), kind.suffixes, kind.says.noun, sniff, masks=isinstance(kind, LooksInside))
+    return list_files(source_of(place), (*kind.suffixes, *others), kind.says.noun, sniff, masks=isinstance(kind, LooksInside))

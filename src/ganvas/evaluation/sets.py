@@ -377,6 +377,8 @@ def _parts(
     settings: dict[str, Any] = {"heldout": 0.0, "seed": seed, "progress": progress}
     if isinstance(own, Seen):
         settings |= own.alike(dataset.values)
+        if run is not None and run.record.settings.fit in ("patches", "crops"):  # cut as what was learnt from
+            settings["fit"] = run.record.settings.fit
     else:
         rate = getattr(dataset.spec, "rate", None)
         settings |= {"size": _size_of(dataset.spec), "kinds": (own.name,), "rate": rate}

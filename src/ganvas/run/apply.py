@@ -162,7 +162,7 @@ class _Job:
         found: list[_Input] = []
         writes = self.made is not None or self.beside is not None
         for given in inputs:
-            listing = files_of(Path(given).expanduser(), self.kind)
+            listing = files_of(Path(given).expanduser(), self.kind, self.use.suffixes)
             own = set(results_among(listing.source, listing.names)) if listing.source.is_dir() else set()
             if own:
                 self.desk.note(f"{counted(len(own), 'file')} left out that ganvas made ({some(sorted(own, key=natural))})")
@@ -214,7 +214,10 @@ class _Job:
         """Read a file, work on its pieces, write the results. Raises DataError when it cannot be read."""
         self.desk.comes_from(file.name, file.known)
         self.work.renew()  # its result does not depend on the files before it
-        if self.use.file is not None and self.use.file(self.work, self.desk, file.path, file.name, self.options):
+        own = False if self.use.file is None else self.use.file(self.work, self.desk, file.path, file.name, self.options)
+        if own:
+            if not isinstance(own, bool):
+                self.write(file, own)
             advance()
             return
         assert isinstance(self.kind, Reads)

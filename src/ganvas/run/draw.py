@@ -79,8 +79,9 @@ def draw(
     beside = given_fields(use, work, {**named, **(fields or {})}, reading(run, fitted=True))
     if loudness is not None and not isinstance(kind, Levelled):
         raise GanvasError(f"--loudness is for sound; this run makes {kind.says.noun}")
-    if "count" in {knob.name for knob in knobs(use.Options)}:
-        count = kind.says.usual if count is None else count
+    counts = [knob.default for knob in knobs(use.Options) if knob.name == "count"]
+    if counts and count is None:
+        count = kind.says.usual if use.verb == "sample" else min(counts[0], kind.says.usual)
     move = tuple(f"{key}={amount!r}" for key, amount in (moves or {}).items())
     more = {name: value for name, value in more.items() if value != []}
     asked = {"move": move, "label": None if label is None else str(label), **more, "count": count}

@@ -29,7 +29,7 @@ class Settings:
     fit: str | None = knob(
         None,
         "how another size is met; default: what the system suits",
-        choices=("crop", "pad", "stretch", "patches", "frames"),
+        choices=("crop", "pad", "stretch", "patches", "crops", "frames"),
     )
     rate: int | None = knob(None, "steps of time", low=1, high=192_000)
     axis: int | None = knob(None, "an axis of the files", low=0, high=2)

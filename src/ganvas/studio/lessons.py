@@ -57,6 +57,16 @@ WRONG: tuple[dict[str, Any], ...] = (
         },
     },
     {
+        "id": "fooled", "title": "A metric that is fooled", "alarm": "class collapse",
+        "words": "One number of noise: each class is drawn at its middle, with a quarter of its spread. Judge it: precision "
+        "and density come out better than those of real records, for every sample is where they are densest. What is better "
+        "than real is not better; that samples of a class differ too little tells.",
+        "task": "synthesis", "kind": "points", "data": "gaussians:ring", "run": {"budget": "1500r", "sample_every": 2},
+        "config": {
+            "generator_learning_rate": 0.001, "discriminator_learning_rate": 0.001, "batch_size": 64, "latent_size": 1,
+        },
+    },
+    {
         "id": "copies", "title": "Learnt by heart", "alarm": "the audit (Can I trust it?)",
         "words": "With thirty records to learn from, sitting on them is the easiest way to be real. Points lie on the curve, "
         "and nearer to training records than to any that were held out. Open Can I trust it?, judge it, and read the verdict.",

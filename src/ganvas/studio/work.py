@@ -105,11 +105,13 @@ def looks_at(folder: str, out: str, count: int = 6) -> dict[str, Any]:
         found["sides"][side] = [f"{side}-{place + 1}.png" for place in range(len(records))]
         if learnt is None:
             continue
-        places, likeness = alike_to_it(run.system, tensor, encode(learnt, run.spec).to(dtype))
+        others = encode(learnt, run.spec).to(dtype)
+        places, likeness = alike_to_it(run.system, tensor, others)
+        nearest = decode(others[places].float(), kind.screen(run.spec))
         pairs = found["pairs"][side] = []
-        for place, (record, other, alike) in enumerate(zip(records, learnt[places.numpy()], likeness.tolist(), strict=True)):
+        for place, (record, other, alike) in enumerate(zip(seen, nearest, likeness.tolist(), strict=True)):
             name = f"{side}-{place + 1}-alike.png"
-            (Path(out) / name).write_bytes(png(kind.grid(np.stack([record, other]), run.spec, columns=2)))
+            (Path(out) / name).write_bytes(png(kind.picture(np.stack([record, other]), kind.screen(run.spec))))
             pairs.append({"file": name, "alike": round(alike, 2)})
     return found
 

@@ -193,7 +193,8 @@ class Use:
     the file itself holds of fields that were not given; raises DataError. mend: (given, made, further fields) of one record in
     file units -> what is written in the place of made.
     run: given fields -> made fields. tell: what is done, for the note in each file; raises GanvasError for options that do not
-    go with the run. file: does a whole file in its own way, and returns whether it did. keep: writes what needs a form of its
+    go with the run. file: does a whole file in its own way, and returns whether it did, or what it made, to be written like any
+    other. suffixes: of files that no kind reads but `file`. keep: writes what needs a form of its
     own, and takes it out of what was made; a field that it leaves there is written like the input. finish: writes what belongs
     to all files. judge: makes records of a data set's held-out part, to be judged; measure: measures what needs no judge. show:
     what is to be looked at of a batch of the stream. trials: options with which a run can be tried, where it needs some.
@@ -221,7 +222,8 @@ class Use:
     tell: Callable[[Work, Any], str] | None = None
     complete: Callable[[str, Given], Given] | None = None
     mend: Callable[[Piece, Piece, Mapping[str, Piece]], Piece] | None = None
-    file: Callable[[Work, Desk, Path, str, Any], bool] | None = None
+    file: Callable[[Work, Desk, Path, str, Any], bool | list[Piece]] | None = None
+    suffixes: tuple[str, ...] = ()
     keep: Callable[[Work, Desk, list[str], Fields, Fields], None] | None = None
     finish: Callable[[Work, Desk, Any], None] | None = None
     judge: Callable[[Work, Any, Dataset, int, Any], Judged] | None = None

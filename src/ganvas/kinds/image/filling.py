@@ -197,7 +197,7 @@ def fill(
     labels, classes = _labels(listing, kept, places, notes)
     if labels is not None and (told := scales_apart(_class_ranges(writer.rows(), labels, classes), low, high)) is not None:
         notes.append(told)
-    groups = _groups(listing, kept, places, settings["fit"] in PIECES, notes)
+    groups = _groups(listing, kept, places, settings["fit"] in PIECES, notes, overlapping=settings["fit"] == "crops")
     sides = [row.heldout if listing.heldout[p] is None else listing.heldout[p] for row, p in zip(kept, places, strict=True)]
     held = np.array([-1 if side is None else int(side) for side in sides], np.int8)
     rows, columns, colours = writer.rows().shape[1:]
@@ -462,7 +462,9 @@ def _labels(
     return class_indices(names, listing.source, "records", notes)
 
 
-def _groups(listing: Listing, kept: list[_Row], places: list[int], cut: bool, notes: list[str]) -> np.ndarray:
+def _groups(
+    listing: Listing, kept: list[_Row], places: list[int], cut: bool, notes: list[str], *, overlapping: bool = False
+) -> np.ndarray:  # fmt: skip
     """Group numbers (N,): `groups.csv`, else patient and volume, else near twins; equal pictures are joined always.
 
     But for those of one value that are slices of a volume or patches of a picture: nearly every volume has empty ones, which
@@ -497,6 +499,12 @@ def _groups(listing: Listing, kept: list[_Row], places: list[int], cut: bool, no
     unite([None if p in parts and row.least == row.most else row.content for row, p in zip(kept, places, strict=True)])
     known = [p is not None or v is not None for p, v in zip(patients, volumes, strict=True)]
     if all(known):
+        return parent
+    if overlapping:
+        notes.append(
+            "crops of one picture overlap, so none can be held out: to judge a run, name another picture with --heldout"
+        )
+        join(parent, np.zeros(n, np.int64), np.arange(n))
         return parent
     if len(listing.files) == 1 and n > 1 and file_kind(listing.files[0]) in VOLUMES:
         notes.append("one volume: the held-out part is a run of neighbouring slices of it, so it is not independent")

@@ -64,7 +64,7 @@ class ImageKind(Kind):
             "size": "64, or 96x64 (height x width); default: what the data and budget suit",
             "channels": "1 (grey) or 3 (colour), where files mix them",
             "fit": "how another aspect is met: crop, pad, stretch, patches: cut at native scale into pieces of "
-            "--size, or frames: the same of sheets that hold frames of --size side by side",
+            "--size, crops: into many that overlap, or frames: the same of sheets that hold frames of --size side by side",
             "axis": "along which volumes are sliced: 0, 1, 2",
         },
     )

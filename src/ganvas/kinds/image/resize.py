@@ -14,7 +14,10 @@ import numpy as np
 
 from ...errors import GanvasError
 
-FITS = ("crop", "pad", "stretch", "patches", "frames")
+FITS = ("crop", "pad", "stretch", "patches", "crops", "frames")
+MOST_CROPS = (
+    1024  # of a picture: places of a texture of 128 pixels, by the hundred, and not more memory than a large set of pictures
+)
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 """Rec. ITU-R BT.601 luma weights, those of Pillow's own grey conversion."""
@@ -109,6 +112,22 @@ def patches(pixels: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
     ]
 
 
+def crops(pixels: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
+    """Pieces (height, width) of pixels (H, W, C) at their own scale, at random places, each place once, that overlap: one
+    picture is data enough for what looks alike everywhere. At most `MOST_CROPS`.
+
+    The places go by the sizes alone, so that a photograph and its map are cut alike. Raises GanvasError when the picture is
+    smaller than a piece.
+    """
+    (high, wide), (rows, columns) = pixels.shape[:2], size
+    if high < rows or wide < columns:
+        raise GanvasError(f"{high}x{wide} pixels are less than one crop of {rows}x{columns}: lower --size")
+    across = wide - columns + 1
+    places = (high - rows + 1) * across
+    chosen = np.random.default_rng([high, wide, rows, columns]).permutation(places)[:MOST_CROPS]
+    return [pixels[top : top + rows, left : left + columns] for top, left in zip(*divmod(np.sort(chosen), across), strict=True)]
+
+
 def frames(pixels: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
     """A sheet (H, W, C) of frames of (height, width), row by row; frames of a single colour hold nothing and are left out.
 
@@ -123,7 +142,11 @@ def frames(pixels: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
     return found
 
 
-PIECES: dict[str, Callable[[np.ndarray, tuple[int, int]], list[np.ndarray]]] = {"patches": patches, "frames": frames}
+PIECES: dict[str, Callable[[np.ndarray, tuple[int, int]], list[np.ndarray]]] = {
+    "patches": patches,
+    "crops": crops,
+    "frames": frames,
+}
 """The fits that make several records of a picture, at its own scale."""
 
 
