@@ -92,7 +92,7 @@ def _made(
     scale: int,
 ) -> Tensor:  # fmt: skip
     """`function` of a part of the given tensors, cut back to the sides of that part."""
-    made = function(*(_continued(own[_last(part)], multiple, len(sides)) for own in given))
+    made = function(*(continued(own[_last(part)], multiple, len(sides)) for own in given))
     return made[_last(tuple(slice(0, side * scale) for side in sides))].float().cpu()
 
 
@@ -101,7 +101,7 @@ def _last(parts: tuple[slice, ...]) -> Any:
     return (..., *parts)
 
 
-def _continued(record: Tensor, multiple: int, spread: int) -> Tensor:
+def continued(record: Tensor, multiple: int, spread: int) -> Tensor:
     """The record with its last axes raised to a multiple, at their ends, by reflection (by repetition where it is tiny)."""
     axes = range(record.dim() - spread, record.dim())
     more = {axis: -record.shape[axis] % multiple for axis in axes}

@@ -169,12 +169,12 @@ def _shaped(use: Use, work: Work, made: Any, given: Any, where: str) -> None:
 
 def _larger(tensors: dict[str, Any], system: Any, first: str | None) -> dict[str, Any]:
     """Fields that lie side by side, continued to sides that the system takes."""
-    from ..inference.tiles import _continued
+    from ..inference.tiles import continued
 
     multiple = getattr(system, "multiple", 1)
     if first is None or multiple in (0, 1) or tensors[first].dim() < 3:
         return tensors
-    return {name: _continued(value, multiple, 2) if value.dim() > 2 else value for name, value in tensors.items()}
+    return {name: continued(value, multiple, 2) if value.dim() > 2 else value for name, value in tensors.items()}
 
 
 def what_it_shows_is_a_picture_a_caption(case: Case) -> None:

@@ -47,14 +47,14 @@ def soft(work: Work, fields: Fields) -> Tensor:
 
 def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Any) -> Judged:
     """Held-out records, blurred and made sharp, with the true ones beside."""
-    from ..inference.tiles import _continued
+    from ..inference.tiles import continued
 
     rows = held_rows(dataset, count, work.seed, USE.says.doing)
     given = {name: np.asarray(dataset.fields[name].values[rows]) for name in work.fields}
 
     def repaired(own: Work, fields: Fields) -> Tensor:
         images = soft(own, fields)
-        made: Tensor = own.system.deblur(_continued(images, own.system.multiple, 2), own.noise)
+        made: Tensor = own.system.deblur(continued(images, own.system.multiple, 2), own.noise)
         return made[:, :, : images.shape[2], : images.shape[3]]
 
     made, untrained = both(work, fresh, given, repaired)

@@ -77,14 +77,14 @@ def noisy(work: Work, fields: Fields) -> Tensor:
 
 def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Any) -> Judged:
     """Held-out records, with noise and denoised, with the true ones beside."""
-    from ..inference.tiles import _continued
+    from ..inference.tiles import continued
 
     rows = held_rows(dataset, count, work.seed, USE.says.doing)
     given = {name: np.asarray(dataset.fields[name].values[rows]) for name in work.fields}
 
     def cleared(own: Work, fields: Fields) -> Tensor:
         images = noisy(own, fields)
-        made: Tensor = own.system.denoise(_continued(images, own.system.multiple, 2), own.noise)
+        made: Tensor = own.system.denoise(continued(images, own.system.multiple, 2), own.noise)
         return made[:, :, : images.shape[2], : images.shape[3]]
 
     made, untrained = both(work, fresh, given, cleared)
