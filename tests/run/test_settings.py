@@ -30,7 +30,7 @@ def test_wrong_sizes_say_what_a_size_is(text: str) -> None:
     ("values", "message"),
     [
         ({"precision": "8"}, "precision: '8' is not one of auto, 32, bf16-mixed, 16-mixed, 64"),
-        ({"fit": "crop "}, "fit: 'crop ' is not one of crop, pad, stretch, patches, frames .did you mean 'crop'"),
+        ({"fit": "crop "}, "fit: 'crop ' is not one of crop, pad, stretch, patches, crops, frames .did you mean 'crop'"),
         ({"heldout": "1.5"}, "heldout: 1.5 is too large, the most is 0.9"),
         ({"processes": "0"}, "processes: 0 is too small, the least is 1"),
         ({"seed": "-1"}, "seed: -1 is too small"),
