@@ -281,7 +281,7 @@ def test_runs_that_translate_are_judged_by_held_out_records_of_the_other_class(t
     assert result["fake"]["n"] == result["real"]["heldout"] == 12
     expected = {"real", "linear", "untrained", "input", "colours"}
     assert set(result["anchors"]) == expected, "doing nothing and the trivial method stand beside it"
-    assert result["beside"] == {"input": "the given records as they are"}
+    assert result["beside"]["input"] == "the given records as they are" and "linear map" in result["beside"]["colours"]
     assert result["real"]["train"] == 48, "the real data is that of the target class alone"
     assert any("translated to light" in note for note in result["notes"])
     sets = open_sets(run, to="light")
