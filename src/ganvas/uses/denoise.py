@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..capabilities import Denoises, Panel
+from ..capabilities import Denoises
 from ..config import knob
 from . import Fields, Given, Judged, Use, UseSays, Work, first_of
-from .judging import as_given, both, decoded, held_rows, in_pieces, told_pairs
+from .spoiling import Spoiling
 from .tiling import TILE_HELP, check_tile
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ..batches import Batch
     from ..kinds.facets import Piece
     from ..store.records import Dataset
 
@@ -65,51 +62,20 @@ def mend(given: Piece, made: Piece, beside: Mapping[str, Piece]) -> Piece:
     return replace(made, records=np.where(seen, after, before))
 
 
-def noisy(work: Work, fields: Fields) -> Tensor:
-    """Records with noise: the second field of pairs, else the main one, with noise as in training."""
-    made: Tensor
-    if len(work.fields) > 1:
-        made = next(value for name, value in fields.items() if name != work.main)
-    else:
-        made = work.system.add_noise(fields[work.main], work.noise)
-    return made
+NOISE = Spoiling(
+    spoil=lambda system, images, noise: system.add_noise(images, noise),
+    repair=lambda system, images, noise: system.denoise(images, noise),
+    doing="denoising",
+    given="with their noise",
+    made="with noise as in training",
+    repaired="denoised",
+    titles=("noisy", "denoised"),
+)
 
 
 def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Any) -> Judged:
     """Held-out records, with noise and denoised, with the true ones beside."""
-    from ..inference.tiles import continued
-
-    rows = held_rows(dataset, count, work.seed, USE.says.doing)
-    given = {name: np.asarray(dataset.fields[name].values[rows]) for name in work.fields}
-
-    def cleared(own: Work, fields: Fields) -> Tensor:
-        images = noisy(own, fields)
-        made: Tensor = own.system.denoise(continued(images, own.system.multiple, 2), own.noise)
-        return made[:, :, : images.shape[2], : images.shape[3]]
-
-    made, untrained = both(work, fresh, given, cleared)
-    seen = decoded(work, in_pieces(work, given, lambda fields: noisy(work, fields)))
-    how = "with their noise" if len(work.fields) > 1 else "with noise as in training"
-    return Judged(
-        made,
-        untrained,
-        dataset,
-        originals=given[work.main],
-        beside={"input": as_given(seen)},
-        families=("distance", "look"),  # each stands for a held-out record: their spread and copies say nothing of the run
-        notes=[f"judged: {len(rows)} held-out records {how}, denoised{told_pairs(work)}"],
-    )
-
-
-def show(work: Work, batch: Batch) -> Panel:
-    """With noise, denoised, and true."""
-    import torch
-
-    fields = {name: batch[name] for name in work.fields}
-    height, width = (side // work.system.multiple * work.system.multiple for side in fields[work.main].shape[2:])
-    images = noisy(work, fields)[:, :, :height, :width]
-    true = fields[work.main][:, :, :height, :width]
-    return Panel(torch.stack([images, work.system.denoise(images, work.noise), true], 1), ("noisy", "denoised", "true"))
+    return NOISE.judge(work, fresh, dataset, count)
 
 
 USE = Use(
@@ -123,7 +89,7 @@ USE = Use(
     complete=complete,
     mend=mend,
     judge=judge,
-    show=show,
+    show=NOISE.show,
     says=UseSays(
         purpose="taking noise out of scans of low dose or few counts, and leaving texture in",
         doing="denoising",
