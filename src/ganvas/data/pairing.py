@@ -22,7 +22,7 @@ ALIKE = 0.03  # by which the shapes of files of one record may differ, as sizes 
 
 
 def refuse_swapped(source: Source, columns: Mapping[str, Column], wanted: Mapping[str, tuple[str, ...]]) -> None:
-    """Raises SwappedFields where a field that a look inside tells holds something else, and another field holds what it should."""
+    """SwappedFields where a look inside tells that a field holds something else, and that another holds what it should."""
     for name, kinds in wanted.items():
         inside = [kind for kind in map(kind_of, kinds) if isinstance(kind, LooksInside)]
         files = columns[name].files
