@@ -93,8 +93,8 @@ EPOCHS_WANTED = {16: 0, 24: 10, 32: 50, 48: 200, 64: 400}  # width -> how often 
 
 
 def auto(situation: Situation) -> dict[str, Any]:
-    """A discriminator without a norm, with flat slopes and changed pairs, a decoder that leaves no chequers, less L1; the width is
-    the largest that sees every pair often enough. Narrow networks, for minutes, do without dropout and take larger steps."""
+    """A discriminator without a norm, with flat slopes and changed pairs, a decoder that leaves no chequers, less L1; the width
+    is the largest that sees every pair often enough. Narrow networks, for minutes, do without dropout and take larger steps."""
     photo = situation.spec["photo"]
     pixels = photo.height * photo.width / 64**2
     wanted = {width: epochs * max(situation.records, 200) for width, epochs in EPOCHS_WANTED.items()}
