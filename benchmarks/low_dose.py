@@ -138,7 +138,7 @@ def learnt(
     from ganvas.proofs.dose_gan import COMMON
 
     with tempfile.TemporaryDirectory() as folder:
-        np.savez(Path(folder) / "data.npz", **known)  # type: ignore[arg-type]
+        np.savez(Path(folder) / "data.npz", allow_pickle=False, **known)
         ganvas.train(
             "dose-gan", Path(folder) / "data.npz", out=Path(folder) / "run", budget=f"{rounds}r", seed=seed, threads=1,
             config={**COMMON, **settings, "adversarial_weight": weight}, precision="32", channels_last="off", quiet=True,

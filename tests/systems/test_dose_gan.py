@@ -176,14 +176,14 @@ def test_noise_has_hardly_any_low_frequencies() -> None:
 
 def test_a_piece_is_cut_out_of_the_noise_of_the_whole() -> None:
     disc = water(32, 7.0, 80.0, count=2)
-    given = {"size": 0.01, "dose": 0.25, "electronic": 0.005, "millimetres": 7.0}
+    given: dict[str, Any] = {"size": 0.01, "dose": 0.25, "electronic": 0.005, "millimetres": 7.0}
     corner = torch.zeros(2, dtype=torch.long)
-    whole = dose_noise(noise(1), disc, corner, corner, 32, 32, **given)  # type: ignore[arg-type]
-    part = dose_noise(noise(1), disc, torch.tensor([3, 20]), torch.tensor([11, 0]), 12, 8, **given)  # type: ignore[arg-type]
+    whole = dose_noise(noise(1), disc, corner, corner, 32, 32, **given)
+    part = dose_noise(noise(1), disc, torch.tensor([3, 20]), torch.tensor([11, 0]), 12, 8, **given)
     assert torch.allclose(part[0], whole[0, 3:15, 11:19], atol=1e-5)
     assert torch.allclose(part[1], whole[1, 20:32, :8], atol=1e-5)
     assert not torch.allclose(whole[0], whole[1]), "each record has its own"
-    oblong = dose_noise(noise(1), disc[:, :, 4:28], corner, corner, 32, 24, **given)  # type: ignore[arg-type]
+    oblong = dose_noise(noise(1), disc[:, :, 4:28], corner, corner, 32, 24, **given)
     assert torch.allclose(oblong, whole[:, :, 4:28], atol=1e-4), "what is not square lies in the middle of air"
 
 

@@ -1,4 +1,5 @@
-"""The linear map that gives the colours of one heap of images to another: the whole of what is learnt without a game.
+"""The linear map that gives the colours of one heap of images to another, found while training, on any device, without waiting
+for it; of images at hand `kinds.image.colours` finds the same.
 
 Not for lighting that differs over a picture, nor for what a thing is: one matrix for all pixels of all images.
 """
@@ -8,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-LEAST = 1e-3
-"""Variance, of values in [-1, 1], that every colour is taken to have: grey pictures are not coloured by their noise."""
+from ganvas.kinds.image.colours import LEAST
+
 STEPS = 12  # of Denman and Beavers: matrices of so few channels are exact long before
 
 

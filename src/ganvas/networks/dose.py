@@ -40,8 +40,8 @@ class Denoiser(nn.Module):
             before = after
         final = nn.Conv2d(before, channels, 3, padding=1, padding_mode="reflect")
         with torch.no_grad():
-            final.weight.mul_(BEGINNING)
-            nn.init.zeros_(final.bias)  # type: ignore[arg-type]
+            for name, parameter in final.named_parameters():
+                parameter.mul_(BEGINNING if name == "weight" else 0.0)
         self.layers = nn.Sequential(*made, final)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, GanvasError
+from ..errors import DataError, GanvasError, did_you_mean
 from ..kinds import Kind, decode, encode, format_named, kind_of
 from ..kinds.facets import Deep, Piece, Reads, WritesLike
 from ..store.listing import counted, natural, results_among, some
@@ -107,6 +107,8 @@ def _chosen(run: Run, verb: str | None, inputs: Sequence[str | Path]) -> Use:
         return drawn
     known = [word for use in able for word in (use.verb, *use.aliases)]
     if not working and (verb is None or verb not in known):
+        if verb is not None and (close := did_you_mean(verb, known)):
+            raise GanvasError(f"{name} is put to no use called '{verb}'{close}")
         raise GanvasError(f"{name} draws from noise and takes no input: use  ganvas sample {run.record.path}")
     use = working[0] if verb is None else find_use(run.system, verb, name)
     if not use.takes and inputs:

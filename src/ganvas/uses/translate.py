@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ..batches import Batch
     from ..store.records import Dataset
 
+LIKENED = 2000  # training records of either side that the trivial translation is found from
+
 
 @dataclass(frozen=True)
 class Options:
@@ -104,7 +106,8 @@ def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options
     kind = kind_of(work.spec.kind)
     if isinstance(kind, Likened):
         rows = dataset.train_indices()
-        source, wanted = (dataset.values[rows[(labels[rows] == target) == side]] for side in (False, True))
+        heaps = (at_most(rows[(labels[rows] == target) == side], LIKENED, work.seed) for side in (False, True))
+        source, wanted = (np.asarray(dataset.values[heap]) for heap in heaps)
         beside["colours"] = Beside(kind.likened(given, source, wanted, work.spec), kind.likening)
     return Judged(made, untrained, only(dataset, target), beside=beside, notes=[text])
 

@@ -8,7 +8,6 @@ from .spec import ImageSpec
 
 LEAST = 1e-3
 """Variance, of values in [-1, 1], that every colour is taken to have: noise of grey pictures becomes no colour."""
-MOST = 2000  # images of either class that are looked at
 
 
 def likened(images: np.ndarray, source: np.ndarray, target: np.ndarray, spec: ImageSpec) -> np.ndarray:
@@ -24,7 +23,7 @@ def likened(images: np.ndarray, source: np.ndarray, target: np.ndarray, spec: Im
 
     means, covariances = [], []
     for heap in (source, target):
-        seen = pixels(np.asarray(heap[:: max(1, len(heap) // MOST)]))
+        seen = pixels(np.asarray(heap))
         means.append(seen.mean(0))
         covariances.append(np.atleast_2d(np.cov(seen.T)) + LEAST * np.eye(seen.shape[1]))
     root, back = _power(covariances[0], 0.5), _power(covariances[0], -0.5)
