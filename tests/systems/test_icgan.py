@@ -33,9 +33,9 @@ TABLE = TableSpec(
 )
 SPECS = {"picture": PICTURE, "attributes": TABLE}
 SMALL: dict[str, Any] = {
-    "latent_size": 4, "width": 12, "encoder_width": 16, "encoder_units": 64, "attribute_units": 64, "batch_size": 16,
+    "latent_size": 2, "width": 12, "encoder_width": 16, "encoder_units": 64, "attribute_units": 64, "batch_size": 16,
     "generator_learning_rate": 1e-3, "discriminator_learning_rate": 1e-3, "encoder_learning_rate": 2e-3, "encoder_beta1": 0.5,
-    "ema_half_life": 200.0,
+    "ema_half_life": 200.0, "game_share": 0.5,
 }  # fmt: skip
 
 
@@ -49,13 +49,13 @@ def noise() -> Noise:
 
 
 def pictures(count: int = 240) -> Dataset:
-    """Grounds of a colour, with a dark bar whose place no attribute tells, and a white mark in a corner or none."""
+    """Grounds of a colour, with a plate whose shade of grey no attribute tells, and a white mark in a corner or none."""
     rng = np.random.default_rng(0)
     rows = np.stack([rng.integers(0, 3, count), rng.integers(0, 2, count)], 1).astype(np.float32)
     pixels = np.empty((count, 16, 16, 3), np.uint8)
     for own, (ground, mark) in zip(pixels, rows.astype(int), strict=True):
         own[:] = list(COLOURS.values())[ground]
-        own[:, (bar := rng.integers(8, 13)) : bar + 3] = 20
+        own[:, 9:] = rng.integers(0, 256)
         if mark:
             own[2:7, 2:7] = 255
     fields = {"picture": Field(PICTURE, pixels), "attributes": Field(TABLE, rows)}
@@ -69,13 +69,12 @@ def seen(pixels: np.ndarray) -> np.ndarray:
     return np.stack([near, pixels[:, 3:6, 3:6].astype(float).mean((1, 2, 3)) > 190], 1)
 
 
-def bar(pixels: np.ndarray) -> np.ndarray:
-    """(N,): the middle of the bar, in pixels."""
-    dark = np.clip(150.0 - pixels[:, :, 8:].astype(float).max(3).mean(1), 0, None) + 1e-3
-    return (dark * np.arange(8)).sum(1) / dark.sum(1)
+def shade(pixels: np.ndarray) -> np.ndarray:
+    """(N,): of the plate."""
+    return np.asarray(pixels[:, :, 10:].astype(float).mean((1, 2, 3)))
 
 
-ROUNDS = 360
+ROUNDS = 400
 
 
 @cache
@@ -88,39 +87,47 @@ def learnt() -> Engine:
     return engine
 
 
-def judged(system: IcGan) -> tuple[float, float, float]:
-    """(shares of edits of held-out pictures that are right, of the other attribute that are kept; distance of the bar)."""
+def judged(system: Any) -> tuple[float, float]:
+    """(shares of edits of held-out pictures that are right, and of the other attribute that are kept)."""
     data = pictures()
     rows = data.heldout_indices()
     values, true = np.asarray(data.fields["picture"].values[rows]), np.asarray(data.fields["attributes"].values[rows])
     given = encode(values, PICTURE)
-    right, kept, moved = [], [], []
+    right, kept = [], []
     for place, (name, words) in enumerate(system.attributes().items()):
         for value, word in enumerate(words):
-            made = decode(system.edit(given, {name: word}, noise()), PICTURE)
-            found, other = seen(made), true[:, place] != value
+            found = seen(decode(system.edit(given, {name: word}, noise()), PICTURE))
+            other = true[:, place] != value
             right.append((found[:, place] == value)[other])
             kept.append((found[:, 1 - place] == true[:, 1 - place])[other])
-            moved.append(np.abs(bar(made) - bar(values)))
-    return float(np.concatenate(right).mean()), float(np.concatenate(kept).mean()), float(np.concatenate(moved).mean())
+    return float(np.concatenate(right).mean()), float(np.concatenate(kept).mean())
+
+
+def off(system: Any) -> float:
+    """How far plates are from their shade when made pictures are drawn again."""
+    given = system.sample(60, noise(), shown=torch.tensor([[ground, 1] for ground in range(3)] * 20))
+    again = system.edit(given, {}, noise())
+    return float(np.abs(shade(decode(again, PICTURE)) - shade(decode(given, PICTURE))).mean())
 
 
 def test_an_attribute_changes_and_the_rest_is_found_again_and_without_e_z_it_is_not() -> None:
     engine = learnt()
     with engine.watching() as board, torch.no_grad():
-        right, kept, moved = judged(board)
+        right, kept = judged(board)
         assert right > 0.85 and kept > 0.85, (right, kept)
-        trained, board.latent_encoder = board.latent_encoder, build().latent_encoder.eval()
+        trained, found = board.latent_encoder, off(board)
+        board.latent_encoder = build().latent_encoder.eval()
         try:
-            _, _, without = judged(board)
+            without = off(board)
         finally:
             board.latent_encoder = trained
-    assert moved < 0.6 * without, (moved, without)
+    assert found < 0.3 * without, (found, without)
 
 
 def test_samples_show_what_is_asked_for() -> None:
     shown = torch.tensor([[ground, mark] for ground in range(3) for mark in range(2)]).repeat(10, 1)
-    with learnt().watching() as board, torch.no_grad():
+    with learnt().watching() as watched, torch.no_grad():
+        board: Any = watched
         made = decode(board.sample(60, noise(), shown=shown), PICTURE)
         assert float((seen(made) == shown.numpy()).mean()) > 0.85
         assert set(board.learnt_rows()[:, 0].tolist()) == {0, 1, 2}
@@ -139,7 +146,7 @@ def test_the_encoders_learn_when_the_game_is_over_and_what_they_turn_round_stays
     game, encoders = system.phases()
     assert [turn.player for turn in game.turns] == ["discriminator", "generator"]
     assert [turn.player for turn in encoders.turns] == ["latent_encoder", "attribute_encoder"]
-    assert not game.finished(Clock(progress=0.6)) and game.finished(Clock(progress=0.63))
+    assert not game.finished(Clock(progress=0.49)) and game.finished(Clock(progress=0.51))
     engine = Engine(system, {"data": open_stream(pictures(), system.feeds()["data"], 16, seed=0)}, seed=0)
     engine.play_round()
     engine.progress = 0.7
@@ -159,7 +166,7 @@ def test_e_z_learns_from_made_pictures_alone_in_evaluation_mode() -> None:
     statistics = {name: value.clone() for name, value in system.average.named_buffers()}
     term = system.find_latents(dealt, Clock(), {})["latent"]
     told = system.told(system.codes(dealt["attributes"]))
-    latents = noise().normal(8, 4)
+    latents = noise().normal(8, 2)
     with torch.no_grad():
         wanted = system.average.eval()(torch.cat([latents, told], 1))
     assert torch.allclose(asked[0], wanted, atol=1e-6), "made by the generator as it is used"
@@ -178,7 +185,7 @@ def test_attributes_have_one_scale_and_what_is_not_known_counts_in_no_loss() -> 
     told = system.told(system.codes(encode(rows, gaps)))
     assert told.tolist() == [[1, -1, -1, -1, 1], [0, 0, 0, 1, -1], [-1, -1, 1, 0, 0]]
     found = torch.zeros(3, 5, requires_grad=True)
-    system.attribute_encoder.forward = lambda pictures: found  # type: ignore[method-assign, assignment]
+    system.attribute_encoder.forward = lambda pictures: found  # type: ignore[method-assign]
     system.find_attributes(batch(rows, gaps), Clock(), {})["attributes"].backward()
     assert found.grad is not None
     assert torch.equal(found.grad != 0, told != 0)
@@ -186,18 +193,18 @@ def test_attributes_have_one_scale_and_what_is_not_known_counts_in_no_loss() -> 
 
 def test_what_e_y_says_is_brought_to_a_value_before_anything_is_changed() -> None:
     system = build().eval()
-    system.attribute_encoder.forward = lambda pictures: torch.tensor([[0.2, 0.1, -0.9, -0.1, 0.3]])  # type: ignore[method-assign, assignment]
+    system.attribute_encoder.forward = lambda pictures: torch.tensor([[0.2, 0.1, -0.9, -0.1, 0.3]])  # type: ignore[method-assign]
     given: list[torch.Tensor] = []
     system.average.register_forward_hook(lambda module, inputs, made: given.append(inputs[0]))
     with torch.no_grad():
         system.edit(torch.zeros(1, 3, 16, 16), {"ground": "red"}, noise())
-    assert given[0][0, 4:].tolist() == [-1, -1, 1, -1, 1], "as pictures that were learnt from have them"
+    assert given[0][0, 2:].tolist() == [-1, -1, 1, -1, 1], "as pictures that were learnt from have them"
 
 
 def test_wrong_attributes_are_of_another_picture_and_never_as_right_as_the_own() -> None:
     system = build()
     said: list[torch.Tensor] = []
-    system.discriminator.forward = lambda pictures, told: said.append(told) or told[:, 0]  # type: ignore[method-assign, assignment, func-returns-value]
+    system.discriminator.forward = lambda pictures, told: said.append(told) or told[:, 0]  # type: ignore[method-assign, func-returns-value]
     rows = np.array([[0, 0]] * 5 + [[2, 0]] * 3, np.float32)
     terms = system.judge(batch(rows), Clock(), {})
     own, other = said[0], said[2]

@@ -79,10 +79,12 @@ def auto(situation: Situation) -> dict[str, Any]:
     """Larger steps and smaller batches, so that minutes give a result; the widest that the budget pays for."""
     picture = situation.spec["picture"]
     width = widest(situation, WANTED, lambda width: WORK_PER_PICTURE * width**2 * picture.height * picture.width)
+    rate = 1e-3 if width < 48 else 5e-4
     return {
-        "width": width, "encoder_units": 512, "attribute_units": 128, "generator_learning_rate": 1e-3,
-        "discriminator_learning_rate": 1e-3, "encoder_learning_rate": 1e-3, "encoder_beta1": 0.5, "batch_size": 32,
-        "augment": ("translation",) if situation.records < 20_000 else (), "ema_half_life": 2_000.0,
+        "width": width, "latent_size": 64, "encoder_width": max(16, width // 2), "encoder_units": 256, "attribute_units": 128,
+        "generator_learning_rate": rate, "discriminator_learning_rate": rate, "encoder_learning_rate": 2 * rate,
+        "encoder_beta1": 0.5, "ema_half_life": 1_000.0, "augment": ("translation",) if situation.records < 20_000 else (),
+        "batch_size": 32,
     }  # fmt: skip
 
 
@@ -92,8 +94,7 @@ PRESETS: dict[str, Any] = {"auto": auto, "paper": {"ema_half_life": 0.0}}
 class IcGan(System):
     Config = Config
     couples_batch = "BatchNorm, and wrong attributes are those of others of the batch"
-    described = "attributes"
-    multiple = 1
+    described, multiple = "attributes", 1
     rows: Tensor
     seen: Tensor
 
@@ -165,9 +166,8 @@ class IcGan(System):
 
     def find_latents(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """L_Ez, a mean over the numbers of z: on made pictures, as they come in use."""
-        latents = self._latents(batch)
-        made = self._drawn(latents, self.told(self.codes(batch["attributes"])))
-        return {"latent": (self.latent_encoder(made) - latents).square().mean()}
+        latents, told = self._latents(batch), self.told(self.codes(batch["attributes"]))
+        return {"latent": (self.latent_encoder(self._drawn(latents, told)) - latents).square().mean()}
 
     def find_attributes(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """L_Ey, a mean over the numbers of y that are known."""
@@ -221,8 +221,8 @@ class IcGan(System):
     def read(self, pictures: Tensor) -> Tensor:
         """Codes (B, values) of what E_y sees in pictures of the spec's size: the likeliest value of each attribute."""
         found = self.attribute_encoder(pictures)
-        shown = torch.stack([found[:, column.own].argmax(1) for column in self._columns], 1)
-        return codes_for(self._columns, shown).to(found.dtype)
+        best = torch.stack([found[:, column.own].argmax(1) for column in self._columns], 1)
+        return codes_for(self._columns, best).to(found.dtype)
 
     def edit(self, pictures: Tensor, changes: Mapping[str, str], noise: Noise) -> Tensor:
         """(B, C, H, W): G(E_z(x), y'), or by `edits=difference` x + G(E_z(x), y') - G(E_z(x), y). Of another size than the
@@ -246,5 +246,5 @@ class IcGan(System):
         """A picture, drawn again, and what becomes of it with other values of the first attributes."""
         asked = [(column.name, value) for column in self._columns for value in column.values[-2:]][:5]
         made = [self.edit(batch["picture"], changes, noise) for changes in ({}, *({name: value} for name, value in asked))]
-        told = (f"{name}={value}" for name, value in asked)
-        return Panel(torch.stack([batch["picture"], *made], 1), ("given", "drawn again", *told))
+        told = ("given", "drawn again", *(f"{name}={value}" for name, value in asked))
+        return Panel(torch.stack([batch["picture"], *made], 1), told)
