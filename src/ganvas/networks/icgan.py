@@ -7,33 +7,37 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..errors import GanvasError
 from .blocks import convolution, leaky_relu, relu
-from .convolutional import ConvolutionalDiscriminator, initialise
+from .convolutional import initialise, sizes_for, stages_and_base
 
-SMALLEST = 16  # pixels of a side: D's first convolution halves it before its other layers begin
 LEFT = 4  # pixels of a side at which encoders stop halving: four times at 64
 
 
 class TellingDiscriminator(nn.Module):
     """Pictures (B, *shape) and what they are said to show (B, told) -> logits (B,) of being real, and of these.
 
-    What is told lies as constant planes behind the first convolution; the layers that follow have BatchNorm, from their second
-    on. width: channels of the first layer, twice as many behind it.
+    What is told lies as constant planes behind the first convolution. Convolutions of 4x4 and stride 2 until 4 to 7 pixels are
+    left, all but the first with BatchNorm. width: channels of the first; doubles with each halving, at most 8 times.
     """
 
     def __init__(self, shape: tuple[int, int, int], told: int, width: int) -> None:
         super().__init__()
         channels, height, columns = shape
-        if min(height, columns) < SMALLEST:
-            raise GanvasError(f"icgan: pictures of {height}x{columns} are too small: the least is {SMALLEST} (see --size)")
-        self.first = nn.Sequential(*convolution(channels, width, 4, 2, activation=leaky_relu)).apply(initialise)
-        self.rest = ConvolutionalDiscriminator((width + told, height // 2, columns // 2), 2 * width)
+        stages, _ = stages_and_base(height, columns)
+        sizes = sizes_for(width, [2] * stages)
+        self.first = nn.Sequential(*convolution(channels, sizes[0], 4, 2, activation=leaky_relu))
+        layers: list[nn.Module] = []
+        before = sizes[0] + told
+        for after in sizes[1:]:
+            layers += convolution(before, after, 4, 2, norm=nn.BatchNorm2d, activation=leaky_relu)
+            before = after
+        self.rest = nn.Sequential(*layers, nn.Conv2d(before, 1, (height >> stages, columns >> stages)))
+        self.apply(initialise)
 
     def forward(self, pictures: Tensor, told: Tensor) -> Tensor:
         maps = self.first(pictures)
         planes = told[:, :, None, None].expand(-1, -1, *maps.shape[2:])
-        logits: Tensor = self.rest(torch.cat([maps, planes.to(maps)], 1))
+        logits: Tensor = self.rest(torch.cat([maps, planes.to(maps)], 1)).flatten()
         return logits
 
 
