@@ -19,6 +19,8 @@ from ganvas.data.streams import open_stream
 from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.game import Clock
+from ganvas.health.losses import Balance, cross_entropies
+from ganvas.health.samples import Variety
 from ganvas.kinds import decode, encode
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.kinds.table.spec import BINARY, CLASS, NUMBER, TableSpec
@@ -216,6 +218,20 @@ def test_wrong_attributes_are_of_another_picture_and_never_as_right_as_the_own()
     )
     assert "wrong" not in build(wrong_pairs=False).judge(batch(rows), Clock(), {})
     assert float(system.judge(batch(rows[:5]), Clock(), {})["wrong"]) == 0, "all alike: none is wrong"
+
+
+def test_a_planted_collapse_and_a_sure_discriminator_are_told() -> None:
+    system = build().eval()
+    assert cross_entropies(system) == ("discriminator",)
+    balance = Balance("discriminator", system.undecided)
+    told = {kind for n in range(400) for kind, _, _ in balance.take(0.02, n, 0.1 + n / 1000)}
+    assert "discriminator too strong" in told
+    with torch.no_grad():
+        first: Any = system.average.layers[0]
+        first.weight.mul_(0)
+        same = system.sample(64, noise()).numpy()
+    variety = Variety(encode(np.asarray(pictures(64).values), PICTURE).numpy(), False)
+    assert "collapse" in {kind for n in range(3) for kind, _, _ in variety.compare(same, 300 + 20 * n, 0.3)}
 
 
 # Networks, sizes, messages
