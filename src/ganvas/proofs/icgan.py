@@ -36,7 +36,7 @@ LARGE = COMMON | {
     "discriminator_learning_rate": 2e-4, "encoder_learning_rate": 2e-4,
 }  # fmt: skip
 OTHER, OTHER_SHARE = "stargan", 360 / 1900
-"""The system that edits without encoding, and its rounds for one of this: 360, those of its own proof, take half a minute of one
+"""The system that edits without encoding, and its rounds for one of this: 360, those of its own proof, take half a minute of a
 core, as 1,900 do. In a first run they were 140, which had taken as long on a busy machine, and take 13 seconds."""
 
 _learnt: dict[Any, Any] = {}  # both arms of a seed judge one run
@@ -68,7 +68,7 @@ def arm(task: Task, system: str = "icgan", found: bool = True) -> Outcome:
     error = float(np.abs(made.astype(float) - true).mean() / 255)
     more = judged_edits | {
         "both": min(judged_edits["right"], judged_edits["kept"]), "rounds": facts["rounds"],
-        "processor_seconds": facts["processor_seconds"],
+        "samples": facts["samples"], "processor_seconds": facts["processor_seconds"],
     }  # fmt: skip
     few = np.linspace(0, len(edits) - 1, SHOWN).astype(int)
     shown = np.stack([given[few], made[few], true[few]], 1)
