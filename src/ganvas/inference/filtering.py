@@ -41,7 +41,7 @@ def differences(system: Any, mels: Tensor, change: Change, noise: Noise) -> Tens
 def filtered(transform: Any, sounds: Tensor, change: Tensor) -> Tensor:
     """Sounds (B, C, T) by differences (B, C, bands, columns) of log10 of magnitudes; lines between bands lie in between."""
     own, filters = transform.settings, transform.filters
-    share = filters.T / filters.sum(0).clamp(min=1e-9)[:, None]
+    share = shares(filters)
     flat, level = transform.continued(sounds.flatten(0, 1).float().cpu()), change.flatten(0, 1)
     made = torch.empty(len(flat), level.shape[2] * own.hop)
     before, beside = transform.beyond // 2, -(-own.window // own.hop)
@@ -52,3 +52,11 @@ def filtered(transform: Any, sounds: Tensor, change: Tensor) -> Tensor:
         wave = transform.sounds(lines * gains).float().cpu()[:, before + (start - first) * own.hop :]
         made[rows, start * own.hop : end * own.hop] = wave[:, : (end - start) * own.hop]
     return made.unflatten(0, sounds.shape[:2])[..., : sounds.shape[2]]
+
+
+def shares(filters: Tensor) -> Tensor:
+    """(lines, bands) of filters (bands, lines): what each line has of each band, 1 together; beyond the bands of the nearest."""
+    whole = filters.sum(0)
+    covered = (whole > 0).nonzero()[:, 0]
+    nearest = torch.arange(len(whole), device=filters.device).clamp(int(covered[0]), int(covered[-1]))
+    return (filters / whole.clamp(min=1e-12))[:, nearest].T

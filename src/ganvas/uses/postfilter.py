@@ -139,6 +139,6 @@ USE = Use(
         purpose="giving dull, averaged speech the fine structure of natural speech",
         doing="postfiltering",
         example="ganvas apply RUN FILE --out FOLDER",
-        caution="The detail is invented: it sounds more natural, and is no nearer to what somebody said. Not for recordings as evidence.",
+        caution="The detail is invented: it is no nearer to what somebody said. Not for recordings that are evidence.",
     ),
 )

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganvas.batches import Batch, Noise
+from ganvas.batches import Batch
 from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
@@ -51,12 +51,14 @@ LOUD = 2.0  # log10 of what a sound may be made louder or softer
 class Config:
     hop: int = knob(0, "samples from column to column; 0: the power of two nearest to 8 ms", low=0, high=8192)
     bands: int = knob(0, "bands of a spectrogram; 0: as dense as 40 up to 8 kHz", low=0, high=256)
-    order: int = knob(24, "mel-cepstral coefficients, the first of which is the loudness; at most as many as bands", low=2, high=256)
+    order: int = knob(
+        24, "mel-cepstral coefficients, the first of which is the loudness; at most as many as bands", low=2, high=256
+    )
     kept: int = knob(1, "low coefficients that pass as they are", low=1, high=64)
     numbers: int = knob(4, "numbers by which the acoustic model knows a stretch of speech", low=1, high=1024)
     stretch: int = knob(4, "columns of such a stretch", low=1, high=64)
     acoustic_width: int = knob(64, "channels of the acoustic model", low=1, high=4096)
-    acoustic_share: float = knob(0.25, "share of the budget in which the acoustic model learns", low=0.01, high=0.9)
+    acoustic_share: float = knob(0.25, "share of the budget in which the acoustic model alone learns", low=0.01, high=1.0)
     width: int = knob(24, "channels of the postfilter", low=1, high=1024)
     layers: int = knob(4, "convolutions of the postfilter", low=2, high=16)
     discriminator_width: int = knob(16, "channels of the discriminator's first maps; doubles inwards", low=1, high=1024)
@@ -158,21 +160,21 @@ class GanPostfilter(System):
     # Put to use
 
     def smoothing(self, mels: Tensor, drawn: Tensor) -> Tensor:
-        cepstra = self._cepstra(mels)
-        return self._difference(self.acoustic(cepstra) - cepstra)
+        cepstra = self.cepstra(mels)
+        return self.difference(self.acoustic(cepstra) - cepstra)
 
     def sharpening(self, mels: Tensor, drawn: Tensor) -> Tensor:
-        cepstra = self._cepstra(mels)
-        return self._difference(self.average(cepstra, drawn) - cepstra)
+        cepstra = self.cepstra(mels)
+        return self.difference(self.average(cepstra, drawn) - cepstra)
 
     # Cepstra
 
-    def _cepstra(self, mels: Tensor) -> Tensor:
+    def cepstra(self, mels: Tensor) -> Tensor:
         """Spectrograms (N, bands, T) at the usual level -> (N, order, T) in units of the spread of each coefficient."""
         level = (mels - self.usual).clamp(min=-DEPTH)
         return (torch.matmul(self.cosines, level) - self.centre) / self.spread
 
-    def _difference(self, cepstra: Tensor) -> Tensor:
+    def difference(self, cepstra: Tensor) -> Tensor:
         """Differences of such cepstra -> of spectrograms."""
         return torch.matmul(self.cosines.T, cepstra * self.spread).clamp(-LOUD, LOUD)
 
@@ -193,7 +195,7 @@ class GanPostfilter(System):
                 chosen = chosen - loudest + self.usual
                 if remember:
                     self._remember(chosen - self.usual, loudest.mean())
-                shared["piece"] = self._cepstra(chosen)
+                shared["piece"] = self.cepstra(chosen)
         found: Tensor = shared["piece"]
         return found
 
