@@ -55,7 +55,7 @@ class Config:
         24, "mel-cepstral coefficients, the first of which is the loudness; at most as many as bands", low=2, high=256
     )
     kept: int = knob(1, "low coefficients that pass as they are", low=1, high=64)
-    numbers: int = knob(4, "numbers by which the acoustic model knows a stretch of speech", low=1, high=1024)
+    embedding_size: int = knob(4, "numbers by which the acoustic model knows a stretch of speech", low=1, high=1024)
     stretch: int = knob(4, "columns of such a stretch", low=1, high=64)
     acoustic_width: int = knob(64, "channels of the acoustic model", low=1, high=4096)
     acoustic_share: float = knob(0.25, "share of the budget in which the acoustic model alone learns", low=0.01, high=1.0)
@@ -105,7 +105,7 @@ class GanPostfilter(System):
         config = settled(spec, config)
         super().__init__(spec, config)
         self.mel = Mel(MelSettings(spec.rate, config.hop, 4 * config.hop, config.bands, 0.0, spec.rate / 2))
-        self.acoustic = AcousticModel(config.order, config.numbers, config.stretch, config.acoustic_width)
+        self.acoustic = AcousticModel(config.order, config.embedding_size, config.stretch, config.acoustic_width)
         self.generator = Postfilter(config.width, config.layers, config.kept)
         self.discriminator = Judge(config.order, config.discriminator_width)
         self.average = copy.deepcopy(self.generator)
