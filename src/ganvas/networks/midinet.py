@@ -22,6 +22,7 @@ BESIDE = 15 + len(SIZES)  # planes beside a bar that D sees: 12 notes, in the ch
 NEAR, QUICK = 150.0, 10.0  # how unlikely a pitch is an octave from the course, at the start; and how fast that is learnt
 PACE = 3.0  # by which choices are made surer of the same weights: seldom ones are learnt in time
 HELD = 1.5  # of going on, at the start, as likely as all that may begin near the course
+AGAIN = 2.0  # how much noise has a say, at the start, in whether a whole bar is taken over
 COPIED = 3.0  # by which a wide open gate puts an earlier choice before all others
 OUTSIDE = 6  # semitones beyond the data's range that a tune in another key may need
 MAJOR = (1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0)
@@ -79,7 +80,7 @@ class Writer(nn.Module):
         )
         self.last = nn.Sequential(nn.Conv1d(maps + told, maps, 3, padding=1), nn.ReLU())
         self.kinds = nn.Conv1d(maps, 2 + 12, 1)  # silence, going on, and the twelve notes without their octaves
-        self.gates = nn.Conv1d(maps, back, 1)
+        self.gates, self.whole = nn.Conv1d(maps, back, 1), nn.Linear(latent, back)
         self.course = nn.Conv1d(maps, 1, 3, padding=1)
         self.near = nn.Parameter(torch.tensor(math.log(NEAR) / QUICK))
         self.register_buffer("heights", heights_of(rows), persistent=False)
@@ -88,6 +89,8 @@ class Writer(nn.Module):
         )
         with torch.no_grad():
             self.kinds.bias[HOLD] = HELD / PACE
+            self.whole.weight.normal_(std=AGAIN / math.sqrt(latent))
+            self.whole.bias.fill_(-1.0)
 
     def forward(self, latents: Tensor, chords: Tensor, before: Tensor) -> Tensor:
         seen = self.conditioner(before)
@@ -96,7 +99,7 @@ class Writer(nn.Module):
         for layer in self.grow:
             made = layer(torch.cat([made, planes.pop(), seen.pop()], 1))
         made = self.last(torch.cat([made, planes.pop(), seen.pop()], 1))
-        taken = softplus(self.gates(made))[:, :, None] * choices(before.unflatten(1, (self.gates.out_channels, -1)))
+        taken = softplus(self.gates(made) + self.whole(latents)[:, :, None])[:, :, None] * choices(before.unflatten(1, (self.gates.out_channels, -1)))
         far = (QUICK * self.near).exp() * (self.heights[:, None] - (2 * self.course(made))).square()
         logits: Tensor = (PACE * self.kinds(made))[:, self.places] + COPIED * taken.sum(1) - pad(far, (0, 0, 2, 0))
         return logits
