@@ -60,7 +60,7 @@ class Config:
     acoustic_width: int = knob(64, "channels of the acoustic model", low=1, high=4096)
     acoustic_share: float = knob(0.25, "share of the budget in which the acoustic model alone learns", low=0.01, high=1.0)
     width: int = knob(24, "channels of the postfilter", low=1, high=1024)
-    layers: int = knob(4, "convolutions of the postfilter", low=2, high=16)
+    layers: int = knob(4, "convolutions of the postfilter", low=1, high=16)
     discriminator_width: int = knob(16, "channels of the discriminator's first maps; doubles inwards", low=1, high=1024)
     segment: int = knob(48, "columns of the piece of a clip that is learnt", low=8)
     places: int = knob(3, "places drawn for a piece, of which the loudest is learnt", low=1, high=16)
