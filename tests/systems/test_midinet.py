@@ -147,7 +147,7 @@ def test_a_drawn_bar_is_one_choice_a_step_and_passes_gradients_on() -> None:
     assert all(own.grad is not None and own.grad.abs().sum() > 0 for own in system.generator.kinds.parameters())
     soft = built(spec, choice="soft")
     shares, _ = soft._drawn(soft.generator, Noise.seeded(1), planes, before, last)
-    assert float(shares[:, FIRST:].detach().max()) < 0.999  # shares, not choices
+    assert ((shares - shares.round()).abs() > 0.05).any()  # shares, not choices
 
 
 def test_octaves_follow_the_course_and_going_on_is_likely_at_the_start() -> None:
@@ -160,7 +160,7 @@ def test_octaves_follow_the_course_and_going_on_is_likely_at_the_start() -> None
     octave = pitches[:, 24] - 2 * pitches[:, 12] + pitches[:, 0]  # what is left of a course is a bow: the same of all notes
     other = pitches[:, 31] - 2 * pitches[:, 19] + pitches[:, 7]
     assert torch.allclose(octave, other, atol=1e-2)
-    assert 0.2 < float(logits.softmax(1)[:, HOLD].mean()) < 0.8
+    assert 0.2 < float(logits.detach().softmax(1)[:, HOLD].mean()) < 0.8
 
 
 def test_one_answer_is_smoothed_and_matches_go_to_the_means() -> None:
