@@ -55,7 +55,7 @@ def filtered(transform: Any, sounds: Tensor, change: Tensor) -> Tensor:
 
 
 def shares(filters: Tensor) -> Tensor:
-    """(lines, bands) of filters (bands, lines): what each line has of each band, 1 together; beyond the bands of the nearest."""
+    """(lines, bands) of filters (bands, lines): what a line has of each band, 1 together; beyond the bands of the nearest."""
     whole = filters.sum(0)
     covered = (whole > 0).nonzero()[:, 0]
     nearest = torch.arange(len(whole), device=filters.device).clamp(int(covered[0]), int(covered[-1]))

@@ -99,7 +99,8 @@ class Writer(nn.Module):
         for layer in self.grow:
             made = layer(torch.cat([made, planes.pop(), seen.pop()], 1))
         made = self.last(torch.cat([made, planes.pop(), seen.pop()], 1))
-        taken = softplus(self.gates(made) + self.whole(latents)[:, :, None])[:, :, None] * choices(before.unflatten(1, (self.gates.out_channels, -1)))
+        wide = softplus(self.gates(made) + self.whole(latents)[:, :, None])[:, :, None]
+        taken = wide * choices(before.unflatten(1, (self.gates.out_channels, -1)))
         far = (QUICK * self.near).exp() * (self.heights[:, None] - (2 * self.course(made))).square()
         logits: Tensor = (PACE * self.kinds(made))[:, self.places] + COPIED * taken.sum(1) - pad(far, (0, 0, 2, 0))
         return logits

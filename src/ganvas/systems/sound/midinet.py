@@ -8,7 +8,7 @@ conditioner network C, a mirror of G, hands to each of G's layers; D, told the s
 so that a tune is written by feeding each bar back as the one before. The melody is one voice: one row a step.
 
 Here each step is silent, goes on, or begins a pitch, which G chooses by a draw that passes gradients on (Jang et al. 2016,
-arXiv 1611.01144), so that D sees bars of one form; bars before the last may be looked at (`looks_back`); and slopes of D at real
+arXiv 1611.01144), so that D sees bars of one form; bars before the last may be looked at (`looks_back`); and D's slopes at real
 and drawn bars are penalised (R1 and R2: Mescheder et al. 2018, arXiv 1801.04406), without which what is learnt is lost again.
 """
 
@@ -223,7 +223,8 @@ class MidiNet(System):
         return self.bars.played(shares, last), rows
 
     def _judge(self, bars: Tensor, chords: Tensor, before: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        found: tuple[Tensor, Tensor, Tensor] = self.discriminator(bars, chords, before if self.config.judge_looks_back else None)
+        seen = before if self.config.judge_looks_back else None
+        found: tuple[Tensor, Tensor, Tensor] = self.discriminator(bars, chords, seen)
         return found
 
     def _remember(self, chords: Tensor) -> None:
