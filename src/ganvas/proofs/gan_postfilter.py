@@ -60,7 +60,8 @@ def widening(run: Any) -> Change:
 
     system, dataset, noise = run.system, data_of(run), noise_of()
     rows = dataset.train_indices()
-    natural, dull = [], []
+    natural: list[Tensor] = []
+    dull: list[Tensor] = []
     with torch.no_grad():
         for row in rows[np.linspace(0, len(rows) - 1, min(LEARNT, len(rows))).astype(int)]:
             sound = torch.from_numpy(np.array(dataset.values[row], np.float32).T[None, :1].copy())

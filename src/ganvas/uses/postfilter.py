@@ -97,7 +97,7 @@ def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
     found = {}
     makers = {"": lambda dull: sharpened(work, work.system, dull), "input_": lambda dull: dull}
     for name, maker in makers.items():
-        pieces = in_pieces(work, {work.main: true}, lambda fields, maker=maker: maker(dulled(work, fields[work.main])))
+        pieces = [maker(piece) for piece in in_pieces(work, {work.main: true}, lambda own: dulled(work, own[work.main]))]
         figures = detail(waves(decoded(work, pieces)), waves(true), work.spec.rate)
         for key in ("modulation", "variance", "distortion"):
             found[f"{name}{key}"] = Measure(figures[key], f"dB/24 mel-cepstral coefficients/n={len(rows)}")
