@@ -51,7 +51,7 @@ DATA = {
     "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest", "dose-gan": "brain:ct", "melgan": "words",
     "midinet": "tunes",
     "cyclegan": "brain", "dcgan": "chest", "discogan": "brain", "dtn": "digits", "fastgan": "chest", "gan": "patterns",
-    "gan-3d": "solids",
+    "gan-3d": "solids", "gan-postfilter": "words",
     "gan-cls": "captions", "gon": "chest", "gp-gan": "chest", "icgan": "faces",
     "infogan": "chest", "latent-gan-3d": "solids", "lsgan": "chest",
     "mad-gan": "sensors", "netgan": "communities", "pix2pix": "walls", "pix2pixhd": "streets", "pixeldtgan": "figures",

@@ -50,7 +50,7 @@ PAGES: tuple[tuple[str, str, str, int, float, str, str], ...] = (
     ("psgan", "image", "textures", 28_000, 150.0, "recognisable", "psgan"),  # ridges of one picture, 1024 pixels wide
     ("gan-cls", "image", "captioned-stamps", 2_400 * 32, 240.0, "outlines", "gan-cls"),
     ("cyclegan", "image", "brain", 8_000, 180.0, "outlines", "cyclegan"),  # the contrast, not its lesions
-    ("midinet", "tune", "nottingham-midi", 200 * 64, 17.0, "", "midinet"),  # pilots: leaps are too wide
+    ("midinet", "tune", "nottingham-midi", 800 * 64, 61.0, "outlines", "midinet"),  # rhythm, chords; leaps too wide
     ("stargan", "image", "cartoon-faces", 360 * 2 * 16, 92.1, "outlines", "stargan"),  # edits as asked, with grain
     ("latent-gan-3d", "solid", "solids", 1_754 * 32, 360.0, "recognisable", "latent-gan-3d"),  # 45 % in one piece
 )

@@ -77,6 +77,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "wavegan-4096": ("wavegan", SoundSpec(4096, 8000), {}),
     "wavegan-16384": ("wavegan", SoundSpec(16384, 16000), {}),
     "melgan-16384": ("melgan", SoundSpec(16384, 16000), {"discriminators_from": 0.0}),
+    "gan-postfilter-16384": ("gan-postfilter", SoundSpec(16384, 16000), {"acoustic_share": 0.01}),
     "midinet-8": ("midinet", TuneSpec(8), {}),
     "mad-gan-60": ("mad-gan", SeriesSpec(60, tuple("abcdefgh"), (0.0,) * 8, (1.0,) * 8), {}),
     "gan-3d-32": ("gan-3d", SolidSpec(32), {}),

@@ -236,6 +236,28 @@ class Vocodes(Protocol):
 
 
 @runtime_checkable
+class Postfilters(Protocol):
+    """Gives averaged speech natural detail, by spectrograms whose differences filter sounds.
+
+    mel, usual: as in `Vocodes`. latents: numbers of noise for a column. reach: how many columns a column depends on, on each
+    side. Spectrograms (N, bands, columns) have their loudest value at the usual one.
+    """
+
+    mel: Any
+    usual: Any
+    latents: int
+    reach: int
+
+    def smoothing(self, mels: Tensor, drawn: Tensor) -> Tensor:
+        """What `sharpening` is to undo, as in training: by how much spectrograms change. drawn: as there, not needed."""
+        ...
+
+    def sharpening(self, mels: Tensor, drawn: Tensor) -> Tensor:
+        """By how much spectrograms change; drawn (N, latents, columns) standard normal."""
+        ...
+
+
+@runtime_checkable
 class Classifies(Protocol):
     """Says of which class a record is. class_names: classes of the data, in the order of its answers."""
 

@@ -16,6 +16,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "scales": ("num_d",),
     "feature_weight": ("lambda_feat",),
     "gumbel_temperature": ("tau",),
+    "hop": ("hop_length", "hop_size"),
     "embedding_size": ("embed_dim", "emb_dim", "embedding_dim"),
     "upsampling": ("upsample", "upsample_mode", "doubling"),
     "learning_rate": ("lr", "rate", "alpha"),

@@ -144,10 +144,23 @@ def test_a_drawn_bar_is_one_choice_a_step_and_passes_gradients_on() -> None:
     assert torch.allclose(voices, torch.ones(()), atol=1e-4) and rows.shape == (16, spec.steps)
     assert ((fake - fake.round()).abs() < 1e-4).all()
     fake.square().sum().backward()
-    assert all(own.grad is not None and own.grad.abs().sum() > 0 for own in system.generator.rows.parameters())
+    assert all(own.grad is not None and own.grad.abs().sum() > 0 for own in system.generator.kinds.parameters())
     soft = built(spec, choice="soft")
     shares, _ = soft._drawn(soft.generator, Noise.seeded(1), planes, before, last)
-    assert float(shares[:, FIRST:].detach().max()) < 0.999  # shares, not choices
+    assert ((shares - shares.round()).abs() > 0.05).any()  # shares, not choices
+
+
+def test_octaves_follow_the_course_and_going_on_is_likely_at_the_start() -> None:
+    """A note is as likely in any octave but for the course; and as many steps go on as begin a note, about."""
+    values, spec = tunes(32)
+    system = built(spec)
+    _, planes, before, last = system._dealt(batch_of(values), {})
+    logits = system.generator(Noise.seeded(1).normal(32, 8), planes, torch.zeros_like(before))
+    pitches = logits[:, FIRST:] - logits[:, FIRST + 12 : FIRST + 13]
+    octave = pitches[:, 24] - 2 * pitches[:, 12] + pitches[:, 0]  # what is left of a course is a bow: the same of all notes
+    other = pitches[:, 31] - 2 * pitches[:, 19] + pitches[:, 7]
+    assert torch.allclose(octave, other, atol=1e-2)
+    assert 0.2 < float(logits.detach().softmax(1)[:, HOLD].mean()) < 0.8
 
 
 def test_one_answer_is_smoothed_and_matches_go_to_the_means() -> None:
@@ -155,11 +168,12 @@ def test_one_answer_is_smoothed_and_matches_go_to_the_means() -> None:
     system = built(spec, features_weight=1.0, bars_weight=1.0)
     batch, shared = batch_of(values), {}
     terms = system.discriminate(batch, Clock(), shared)
-    assert set(terms) == {"real", "fake"}
+    assert set(terms) == {"real", "fake", "r1", "r2"} and all(float(terms[name]) > 0 for name in ("r1", "r2"))
     fooling = system.fool(batch, Clock(), shared)
     assert set(fooling) == {"fool", "features", "bars"} and all(value.ndim == 0 for value in fooling.values())
     assert int(system.heard) == 16 and torch.equal(system.progressions[:16].long(), values[:, CHORDS])
-    bare = built(spec, features_weight=0.0, bars_weight=0.0)
+    bare = built(spec, features_weight=0.0, bars_weight=0.0, r1_weight=0.0, r2_weight=0.0)
+    assert set(bare.discriminate(batch_of(values), Clock(), {})) == {"real", "fake"}
     fooling = bare.fool(batch_of(values), Clock(), {})
     assert fooling["features"].item() == fooling["bars"].item() == 0.0
 

@@ -23,7 +23,7 @@ def spectrogram(system: Any, sounds: Tensor) -> Tensor:
     flat = transform.continued(sounds.flatten(0, 1).float().cpu())
     columns = (flat.shape[1] - transform.beyond) // hop
     made = torch.empty(len(flat), transform.settings.bands, columns)
-    for rows, start, end in _pieces(len(flat), columns, hop):
+    for rows, start, end in pieces_of(len(flat), columns, hop):
         part = flat[rows, start * hop : end * hop + transform.beyond]
         made[rows, :, start:end] = transform.columns(part.to(system.usual)).float().cpu()
     return made.unflatten(0, sounds.shape[:2])
@@ -41,14 +41,14 @@ def vocoded(system: Any, mels: Tensor, noise: Noise) -> Tensor:
     level = torch.where(mels <= floor, mels, (mels + shift).clamp(min=floor)).flatten(0, 1)  # silence stays silent
     columns = level.shape[2]
     made = torch.empty(len(level), columns * hop)
-    for rows, start, end in _pieces(len(level), columns, hop, 4 * reach):  # what is made twice is a half at most
+    for rows, start, end in pieces_of(len(level), columns, hop, 4 * reach):  # what is made twice is a half at most
         first, last = max(0, start - reach), min(columns, end + reach)
         wave = system.vocode(level[rows, :, first:last].to(system.usual), noise, first).float().cpu()
         made[rows, start * hop : end * hop] = wave[:, (start - first) * hop : (end - first) * hop]
     return made.unflatten(0, mels.shape[:2]) * 10 ** -shift[..., 0]
 
 
-def _pieces(rows: int, columns: int, hop: int, least: int = 16) -> list[tuple[slice, int, int]]:
+def pieces_of(rows: int, columns: int, hop: int, least: int = 16) -> list[tuple[slice, int, int]]:
     """(rows, first column, last) of pieces of about as many samples as are worked on together, of so many columns at least."""
     wide = max(least, PIECE // hop, 1)
     many = max(1, wide // max(1, columns))

@@ -19,7 +19,10 @@ from ganvas.kinds.tune.spec import CHORDS, FIRST, HOLD, MELODY, REST
 CHORD_PLANES = 24  # notes of the chord, and its root
 SIZES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0)  # semitones, to which leaps are near or not
 BESIDE = 15 + len(SIZES)  # planes beside a bar that D sees: 12 notes, in the chord, height, leap, its size
-NEAR, QUICK = 50.0, 10.0  # how unlikely a pitch is an octave from the course, at the start; and how fast that is learnt
+NEAR, QUICK = 150.0, 10.0  # how unlikely a pitch is an octave from the course, at the start; and how fast that is learnt
+PACE = 3.0  # by which choices are made surer of the same weights: seldom ones are learnt in time
+HELD = 1.5  # of going on, at the start, as likely as all that may begin near the course
+AGAIN = 2.0  # how much noise has a say, at the start, in whether a whole bar is taken over
 COPIED = 3.0  # by which a wide open gate puts an earlier choice before all others
 OUTSIDE = 6  # semitones beyond the data's range that a tune in another key may need
 MAJOR = (1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0)
@@ -53,12 +56,15 @@ class Conditioner(nn.Module):
 class Writer(nn.Module):
     """G and C. It draws a course through the bar, near which pitches lie, and may take over what earlier bars did.
 
-    latents (B, latent), chords (B, CHORD_PLANES, S), earlier bars (B, ..., S) -> logits (B, rows, S) of a bar.
+    latents (B, latent), chords (B, CHORD_PLANES, S), earlier bars (B, ..., S) -> logits (B, rows, S) of a bar. lowest: pitch of
+    the row behind the first two. A pitch is as likely as its note is in any octave, and as the course is near: it has no other
+    choice than to go from note to note as the course does.
     """
 
     heights: Tensor
+    places: Tensor
 
-    def __init__(self, latent: int, rows: int, back: int, steps: int, maps: int, before_maps: int) -> None:
+    def __init__(self, latent: int, rows: int, back: int, steps: int, maps: int, before_maps: int, lowest: int) -> None:
         super().__init__()
         levels = levels_of(steps)
         self.coarse = steps // 2**levels
@@ -73,11 +79,18 @@ class Writer(nn.Module):
             for _ in range(levels)
         )
         self.last = nn.Sequential(nn.Conv1d(maps + told, maps, 3, padding=1), nn.ReLU())
-        self.rows = nn.Conv1d(maps, rows, 1)
-        self.gates = nn.Conv1d(maps, back, 1)
+        self.kinds = nn.Conv1d(maps, 2 + 12, 1)  # silence, going on, and the twelve notes without their octaves
+        self.gates, self.whole = nn.Conv1d(maps, back, 1), nn.Linear(latent, back)
         self.course = nn.Conv1d(maps, 1, 3, padding=1)
         self.near = nn.Parameter(torch.tensor(math.log(NEAR) / QUICK))
         self.register_buffer("heights", heights_of(rows), persistent=False)
+        self.register_buffer(
+            "places", torch.cat([torch.arange(2), 2 + (torch.arange(rows - 2) + lowest) % 12]), persistent=False
+        )
+        with torch.no_grad():
+            self.kinds.bias[HOLD] = HELD / PACE
+            self.whole.weight.normal_(std=AGAIN / math.sqrt(latent))
+            self.whole.bias.fill_(-1.0)
 
     def forward(self, latents: Tensor, chords: Tensor, before: Tensor) -> Tensor:
         seen = self.conditioner(before)
@@ -86,9 +99,10 @@ class Writer(nn.Module):
         for layer in self.grow:
             made = layer(torch.cat([made, planes.pop(), seen.pop()], 1))
         made = self.last(torch.cat([made, planes.pop(), seen.pop()], 1))
-        taken = softplus(self.gates(made))[:, :, None] * choices(before.unflatten(1, (self.gates.out_channels, -1)))
+        wide = softplus(self.gates(made) + self.whole(latents)[:, :, None])[:, :, None]
+        taken = wide * choices(before.unflatten(1, (self.gates.out_channels, -1)))
         far = (QUICK * self.near).exp() * (self.heights[:, None] - (2 * self.course(made))).square()
-        logits: Tensor = self.rows(made) + COPIED * taken.sum(1) - pad(far, (0, 0, 2, 0))
+        logits: Tensor = (PACE * self.kinds(made))[:, self.places] + COPIED * taken.sum(1) - pad(far, (0, 0, 2, 0))
         return logits
 
 
@@ -104,7 +118,7 @@ def choices(pictures: Tensor) -> Tensor:
 
 
 class Judge(nn.Module):
-    """Bars (B, rows, S), chords, earlier bars -> logits (B,) and features (B, maps, S) of the first layer.
+    """Bars (B, rows, S), chords, earlier bars -> logits (B,), planes (B, ..., S), features (B, maps, S) of the first layer.
 
     lowest: pitch of the row behind the first two, which are silence and beginnings. What takes long to find out of rows stands
     beside them: notes without their octaves, which of them are in the chord, how high they are, how far from step to step,
@@ -131,7 +145,7 @@ class Judge(nn.Module):
         flat = maps * 2 ** min(levels, 2) * (steps // 2**levels)
         self.rest = nn.Sequential(*inner, nn.Flatten(), nn.Linear(flat, 4 * maps), nn.LeakyReLU(0.2), nn.Linear(4 * maps, 1))
 
-    def forward(self, bars: Tensor, chords: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(self, bars: Tensor, chords: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         heard = bars[:, 2:]
         notes = torch.einsum("bps,pn->bns", heard, self.notes)
         inside = (notes * chords[:, :12]).sum(1, keepdim=True)
@@ -143,8 +157,9 @@ class Judge(nn.Module):
         if before is not None and self.back:
             earlier = before.unflatten(1, (self.back, -1))
             given += [before, (earlier[:, :, 2:] * heard[:, None]).sum(2), earlier[:, :, 1] * bars[:, None, 1]]
-        features = self.first(torch.cat(given, 1))
-        return self.rest(features)[:, 0], features
+        planes = torch.cat(given, 1)
+        features = self.first(planes)
+        return self.rest(features)[:, 0], planes, features
 
 
 def pooled(planes: Tensor, levels: int) -> list[Tensor]:

@@ -91,8 +91,12 @@ class EditGenerator(nn.Module):
         self.up = nn.ModuleList(
             [Layer(_larger(before, after, upsampling), after, told) for before, after in ((inner, wide), (wide, width))]
         )
+        if skip == "change":  # what is told meets detail again, or changes are blurred
+            self.meet = nn.ModuleList(
+                [Layer(nn.Conv2d(2 * own, own, 3, 1, 1, bias=False), own, told) for own in (wide, width)]
+            )
         made = channels + (skip == "mask")
-        left = width * (2 if skip in ("features", "change") else 1)
+        left = width * (2 if skip == "features" else 1)
         # Pixels of one channel each (`pixel_shuffle`) would be learnt apart, and leave a grid; so the image is seen once more.
         self.leave = nn.Conv2d(left + channels * (fold > 1), made, 7 if fold == 1 else 5, 1, "same", bias=skip != "none")
         if skip == "change":
@@ -106,16 +110,20 @@ class EditGenerator(nn.Module):
             given = torch.cat([given, planes.to(images.dtype)], 1)
         first: Tensor = self.enter(given, codes)
         maps = first
+        passed = [first]
         for layer in self.down:
             maps = layer(maps, codes)
+            passed.append(maps)
         for block in self.blocks:
             kept = maps
             for layer in block:  # type: ignore[attr-defined]
                 maps = layer(maps, codes)
             maps = kept + maps
-        for layer in self.up:
+        for place, layer in enumerate(self.up):
             maps = layer(maps, codes)
-        maps = torch.cat([maps, first], 1) if self.skip in ("features", "change") else maps
+            if self.skip == "change":
+                maps = self.meet[place](torch.cat([maps, passed[1 - place]], 1), codes)
+        maps = torch.cat([maps, first], 1) if self.skip == "features" else maps
         if self.fold > 1:
             maps = torch.cat([interpolate(maps, scale_factor=float(self.fold), mode="nearest"), images], 1)
         made: Tensor = self.leave(maps)

@@ -57,7 +57,7 @@ def tell(work: Work, options: Any) -> str:
 # Files
 
 
-def complete(name: str, given: Given) -> Given:
+def audible(name: str, given: Given) -> Given:
     """Sounds of which a spectrogram says something. Raises DataError for silence."""
     for piece in given.pieces:
         if float(np.abs(piece.records).max(initial=0.0)) < SILENT:
@@ -84,7 +84,7 @@ def file(work: Work, desk: Desk, path: Path, name: str, options: Any) -> bool | 
     if options.mels:
         kind = kind_of(work.spec.kind)
         assert isinstance(kind, Reads)
-        for piece in complete(path.name, Given(list(kind.read(path, work.spec, {})), {})).pieces:
+        for piece in audible(path.name, Given(list(kind.read(path, work.spec, {})), {})).pieces:
             with torch.no_grad():
                 found = spectrogram(work.system, work.encode(piece.records, piece.spec))
             buffer = io.BytesIO()
@@ -229,7 +229,7 @@ USE = Use(
     suffixes=(".npy", ".npz"),
     run=run,
     tell=tell,
-    complete=complete,
+    complete=audible,
     file=file,
     judge=judge,
     measure=measure,

@@ -8,7 +8,8 @@ conditioner network C, a mirror of G, hands to each of G's layers; D, told the s
 so that a tune is written by feeding each bar back as the one before. The melody is one voice: one row a step.
 
 Here each step is silent, goes on, or begins a pitch, which G chooses by a draw that passes gradients on (Jang et al. 2016,
-arXiv 1611.01144), so that D sees bars of one form; and bars before the last may be looked at (`looks_back`).
+arXiv 1611.01144), so that D sees bars of one form; bars before the last may be looked at (`looks_back`); and D's slopes at real
+and drawn bars are penalised (R1 and R2: Mescheder et al. 2018, arXiv 1801.04406), without which what is learnt is lost again.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.kinds.tune.spec import CHORDS, FIRST, MELODY
 from ganvas.networks.midinet import Bars, Judge, Writer
+from ganvas.objectives.penalties import zero_centred_penalty
+from ganvas.objectives.schedules import cosine_fall
 from ganvas.optim import optimiser
 
 CARD = {
@@ -60,9 +63,13 @@ class Config:
     temperature: float = knob(1.0, "of drawn samples: below 1 safer, above 1 bolder", low=0.01, high=100.0, later=True)
     smoothing: float = knob(0.1, "by how much the answer for real bars is below 1", low=0.0, high=0.5)
     features_weight: float = knob(0.1, "weight of the match of D's first features, in the mean", low=0.0)
-    bars_weight: float = knob(0.1, "weight of the match of bars, in the mean", low=0.0)
+    bars_weight: float = knob(0.1, "weight of the match of bars and what stands beside them, in the mean", low=0.0)
     generator_turns: int = knob(1, "moves of G for one of D", low=1, high=10)
-    learning_rate: float = knob(2e-3, "learning rate of both players (Adam)", low=0.0)
+    r1_weight: float = knob(0.05, "gamma of R1, the slopes of the discriminator at real bars; 0: off", low=0.0)
+    r2_weight: float = knob(0.05, "gamma of R2, those at drawn bars; 0: off", low=0.0)
+    generator_learning_rate: float = knob(1e-3, "learning rate of the generator (Adam)", low=0.0)
+    discriminator_learning_rate: float = knob(2e-3, "learning rate of the discriminator (Adam)", low=0.0)
+    learning_rate_fall: float = knob(0.05, "what is left of rates at the end of the budget (cosine); 1: all", low=0.0, high=1.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     ema_half_life: float = knob(5_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
     batch_size: int = knob(64, "tunes in a batch, of each of which one bar is looked at", low=1)
@@ -71,7 +78,8 @@ class Config:
 PAPER: dict[str, Any] = {
     "latent_size": 100, "width": 256, "judge_width": 64, "before_width": 16, "looks_back": (1,), "judge_looks_back": False,
     "key": "own", "choice": "soft", "bars_weight": 0.01,
-    "generator_turns": 2, "learning_rate": 2e-4, "ema_half_life": 0.0, "batch_size": 72,
+    "generator_turns": 2, "r1_weight": 0.0, "r2_weight": 0.0, "generator_learning_rate": 2e-4,
+    "discriminator_learning_rate": 2e-4, "learning_rate_fall": 1.0, "ema_half_life": 0.0, "batch_size": 72,
 }  # fmt: skip
 PRESETS: dict[str, Any] = {"auto": {}, "paper": PAPER}
 
@@ -87,7 +95,7 @@ class MidiNet(System):
         self.steps = spec.steps
         self.bars = Bars(spec.low, spec.high, config.key == "common")
         back, rows = len(config.looks_back), self.bars.rows
-        self.generator = Writer(config.latent_size, rows, back, self.steps, config.width, config.before_width)
+        self.generator = Writer(config.latent_size, rows, back, self.steps, config.width, config.before_width, self.bars.lowest)
         seen = back if config.judge_looks_back else 0
         self.discriminator = Judge(rows, seen, self.steps, config.judge_width, self.bars.lowest)
         self.average = copy.deepcopy(self.generator)
@@ -95,9 +103,11 @@ class MidiNet(System):
         self.register_buffer("heard", torch.zeros((), dtype=torch.int64))
 
     def players(self) -> tuple[Player, ...]:
-        config = self.config
-        rule = optimiser("adam", config.learning_rate, beta1=config.beta1)
-        return (Player("discriminator", ("discriminator",), rule), Player("generator", ("generator",), rule))
+        config, fall = self.config, cosine_fall(self.config.learning_rate_fall)
+        rates = {"discriminator": config.discriminator_learning_rate, "generator": config.generator_learning_rate}
+        return tuple(
+            Player(name, (name,), optimiser("adam", rate, beta1=config.beta1), rate=fall) for name, rate in rates.items()
+        )
 
     def phases(self) -> tuple[Phase, ...]:
         fooling = Turn("generator", self.fool, times=self.config.generator_turns)
@@ -115,21 +125,28 @@ class MidiNet(System):
         real_bars, chords, before, last = self._dealt(batch, shared)
         self._remember(batch.real[:, CHORDS])
         shared["fake"], _ = self._drawn(self.generator, batch.noise, chords, before, last)
-        real, shared["features"] = self._judge(real_bars, chords, before)
-        fake, _ = self._judge(shared["fake"].detach(), chords, before)
-        answers = torch.full_like(real, 1 - self.config.smoothing)
-        return {
-            "real": binary_cross_entropy_with_logits(real, answers),
-            "fake": binary_cross_entropy_with_logits(fake, torch.zeros_like(fake)),
-        }
+        config, place = self.config, real_bars.device.type
+        gammas = {"r1": config.r1_weight, "r2": config.r2_weight}
+        bars = [own.detach().requires_grad_() for own in (real_bars, shared["fake"])]
+        mixed = torch.is_autocast_enabled(place) and not any(gammas.values())  # slopes want full precision
+        with torch.autocast(place, torch.get_autocast_dtype(place), enabled=mixed):
+            real, fake = (self._judge(own, chords, before)[0] for own in bars)
+            terms = {
+                "real": binary_cross_entropy_with_logits(real, torch.full_like(real, 1 - config.smoothing)),
+                "fake": binary_cross_entropy_with_logits(fake, torch.zeros_like(fake)),
+            }
+            for (name, gamma), own, logits in zip(gammas.items(), bars, (real, fake), strict=True):
+                if gamma:
+                    terms[name] = gamma / 2 * zero_centred_penalty(own, logits)
+        return terms
 
     def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         config = self.config
         real_bars, chords, before, last = self._dealt(batch, shared)
         fake = shared.pop("fake") if "fake" in shared else self._drawn(self.generator, batch.noise, chords, before, last)[0]
-        logits, features = self._judge(fake, chords, before)
+        logits, planes, features = self._judge(fake, chords, before)
         with torch.no_grad():
-            _, wanted = self._judge(real_bars, chords, before)
+            _, true_planes, wanted = self._judge(real_bars, chords, before)
 
         def apart(made: Tensor, real: Tensor) -> Tensor:
             return 0.5 * (made.mean(0) - real.mean(0)).square().sum()
@@ -137,7 +154,7 @@ class MidiNet(System):
         return {
             "fool": binary_cross_entropy_with_logits(logits, torch.ones_like(logits)),
             "features": config.features_weight * apart(features, wanted),
-            "bars": config.bars_weight * apart(fake, real_bars),
+            "bars": config.bars_weight * apart(planes, true_planes),
         }
 
     # Put to use
@@ -205,8 +222,9 @@ class MidiNet(System):
             shares = one_hot(rows, self.bars.rows).transpose(1, 2).to(shares.dtype) + shares - shares.detach()
         return self.bars.played(shares, last), rows
 
-    def _judge(self, bars: Tensor, chords: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-        found: tuple[Tensor, Tensor] = self.discriminator(bars, chords, before if self.config.judge_looks_back else None)
+    def _judge(self, bars: Tensor, chords: Tensor, before: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        seen = before if self.config.judge_looks_back else None
+        found: tuple[Tensor, Tensor, Tensor] = self.discriminator(bars, chords, seen)
         return found
 
     def _remember(self, chords: Tensor) -> None:

@@ -1,0 +1,81 @@
+"""The networks of the GAN postfilter (Kaneko et al. 2017), on mel-cepstra as maps of coefficients by time; and the transform by
+which cepstra are had of spectrograms."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, pad
+
+KERNEL = 5
+
+
+class AcousticModel(nn.Module):
+    """Cepstra (N, order, T) as they are to be expected of few numbers for every stretch, which it finds: in the place of what a
+    synthesiser knows of a text."""
+
+    def __init__(self, order: int, numbers: int, stretch: int, width: int) -> None:
+        super().__init__()
+        self.stretch, self.reach = stretch, 4 * stretch + 3 * KERNEL
+        self.tell = nn.Sequential(
+            nn.Conv1d(order, width, KERNEL, padding=KERNEL // 2), nn.ReLU(), nn.Conv1d(width, numbers, stretch, stride=stretch)
+        )
+        self.expect = nn.Sequential(
+            nn.Conv1d(numbers, width, KERNEL, padding=KERNEL // 2), nn.ReLU(),
+            nn.Conv1d(width, width, KERNEL, padding=KERNEL // 2), nn.ReLU(), nn.Conv1d(width, order, 1),
+        )  # fmt: skip
+
+    def forward(self, cepstra: Tensor) -> Tensor:
+        length = cepstra.shape[2]
+        told = self.tell(pad(cepstra, (0, -length % self.stretch), mode="replicate"))
+        made: Tensor = self.expect(interpolate(told, scale_factor=self.stretch, mode="linear"))
+        return made[:, :, :length]
+
+
+class Postfilter(nn.Module):
+    """y + g(y, z): cepstra y and noise z (N, order, T) -> (N, order, T). Each convolution but the first is given y again."""
+
+    def __init__(self, width: int, layers: int, kept: int) -> None:
+        super().__init__()
+        self.kept, self.reach = kept, layers * (KERNEL // 2)
+        self.layers = nn.ModuleList(
+            nn.Conv2d(2 if k == 0 else width + 1, 1 if k == layers - 1 else width, KERNEL, padding=KERNEL // 2)
+            for k in range(layers)
+        )
+
+    def forward(self, cepstra: Tensor, noise: Tensor) -> Tensor:
+        given = cepstra[:, None]
+        made = noise[:, None]
+        for k, layer in enumerate(self.layers):
+            made = layer(torch.cat([given, made], 1))
+            made = made.relu() if k < len(self.layers) - 1 else made
+        return cepstra + pad(made[:, 0, self.kept :], (0, 0, self.kept, 0))
+
+
+class Judge(nn.Module):
+    """Cepstra, and those they were made of (N, order, T) -> logits (N, places), one for each stretch of time."""
+
+    def __init__(self, order: int, width: int) -> None:
+        super().__init__()
+        parts: list[nn.Module] = []
+        widths = [3, width, 2 * width, 4 * width]
+        for before, after in pairwise(widths):
+            parts += [nn.Conv2d(before, after, KERNEL, stride=2, padding=KERNEL // 2), nn.LeakyReLU(0.2)]
+            order = (order + 1) // 2
+        self.layers = nn.Sequential(*parts, nn.Conv2d(4 * width, 1, (order, 3), padding=(0, 1)))
+
+    def forward(self, cepstra: Tensor, given: Tensor) -> Tensor:
+        place = torch.linspace(-1, 1, cepstra.shape[1], device=cepstra.device, dtype=cepstra.dtype)[None, :, None]
+        found: Tensor = self.layers(torch.stack([cepstra, given, place.expand_as(given)], 1))
+        return found.flatten(1)
+
+
+def cosine_transform(size: int) -> Tensor:
+    """(size, size) orthonormal, the slowest cosine first (DCT-II)."""
+    places = torch.arange(size, dtype=torch.float64)
+    rows = torch.cos(math.pi / size * places[:, None] * (places + 0.5)) * math.sqrt(2 / size)
+    rows[0] /= math.sqrt(2)
+    return rows.float()
