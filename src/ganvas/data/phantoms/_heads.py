@@ -3,8 +3,8 @@
 A ray for each pixel meets cranium, jaw, nose, ears and hair, all turned by yaw and pitch; eyes, brows, mouth, folds and glasses
 lie in the head's own frame, so that they turn with it. No ray is traced twice: edges are softened by how far the ray misses.
 
-Lengths are in units of about the height of a face. In the head's frame x points to the right of the picture, y up, z to the viewer
-at yaw 0. Not for choosing who is drawn and how: `faces`.
+Lengths are in units of about the height of a face. In the head's frame x points to the right of the picture, y up, z to the
+viewer at yaw 0. Not for choosing who is drawn and how: `faces`.
 """
 
 from __future__ import annotations
@@ -27,34 +27,36 @@ STYLES = ("short", "long", "curly", "cropped")
 GLASSES = ("none", "round", "square")
 MOUTHS = ("neutral", "smile", "open")
 OLDEST = 85.0  # years
+FURROW = 0.10  # from one line of a forehead to the next
 EXTENT = 0.82  # from the middle of a picture to its nearer edges
 _CHUNK_PIXELS = 32768  # pixels worked on at once: the arrays of them stay in the processor's cache
 
 
 def render(
     traits: Array, *, age: Array, yaw: Array, pitch: Array, light: Array, strength: Array, glasses: Array, mouth: Array,
-    backdrop: Array, shirt: Array, size: tuple[int, int],
+    backdrop: Array, shirt: Array, size: tuple[int, int], depth: int = 8,
 ) -> Array:  # fmt: skip
-    """Heads as (N, height, width, 3) uint8. All arrays have one entry a picture.
+    """Heads as (N, height, width, 3) uint8, or uint16 at a depth of 16 bits. All arrays have one entry a picture.
 
-    traits: (N, len(TRAITS)) from 0 to 1. age: years, 4 to 85. yaw: degrees that the face is turned to the right of the picture,
-    -90 to 90. pitch: degrees upwards, -30 to 30. light: degrees from which it comes, -80 (left) to 80. strength: its share of the
-    light, 0 to 1, where the rest comes from everywhere. glasses, mouth: indices into GLASSES and MOUTHS. backdrop, shirt: (N, 3)
-    colours from 0 to 1.
+    traits: (N, len(TRAITS)) from 0 to 1. age: years, 4 to 85. yaw: degrees that the face is turned to the right of the
+    picture, -90 to 90. pitch: degrees upwards, -30 to 30. light: degrees from which it comes, -80 (left) to 80. strength: its
+    share of the light, 0 to 1, where the rest comes from everywhere. glasses, mouth: indices into GLASSES and MOUTHS. backdrop,
+    shirt: (N, 3) colours from 0 to 1.
     """
     given = {
         "age": age, "yaw": yaw, "pitch": pitch, "light": light, "strength": strength, "glasses": glasses, "mouth": mouth,
         "backdrop": backdrop, "shirt": shirt,
     }  # fmt: skip
     height, width = size
-    pictures = np.empty((len(traits), height, width, 3), np.uint8)
+    full = 2**depth - 1
+    pictures = np.empty((len(traits), height, width, 3), np.uint8 if depth == 8 else np.uint16)
     step = max(1, _CHUNK_PIXELS // (height * width))
     for start in range(0, len(traits), step):
         rows = slice(start, start + step)
         chunk = {name: np.asarray(own[rows], np.float32) for name, own in given.items()}
         own = np.asarray(traits[rows], np.float32)
         person = {name: own[:, place, None] for place, name in enumerate(TRAITS)}
-        pictures[rows] = _draw(person, chunk, height, width)
+        pictures[rows] = np.clip(_draw(person, chunk, height, width), 0, 1) * full + 0.5
     return pictures
 
 
@@ -106,8 +108,8 @@ class _Rays:
         return x + t * dx, y + t * dy, z + t * dz
 
     def meet(self, centre: tuple[Array, ...], axes: tuple[Array, ...], shear: float = 0.0) -> tuple[Array, Array, Colour]:
-        """(distance inside the outline, along the ray where it is met, normal) of an ellipsoid. shear: how much further in front
-        it is for each unit further down."""
+        """(distance inside the outline, along the ray where it is met, normal) of an ellipsoid. shear: how much further in
+        front it is for each unit further down."""
         (x, y, z), (dx, dy, dz) = self.origin, self.way
         a, b, c = (1 / np.asarray(axis, np.float32) for axis in axes)
         below = y - centre[1]
@@ -123,6 +125,10 @@ class _Rays:
         scale = 1 / np.sqrt(nx * nx + ny * ny + nz * nz + 1e-6)
         outline = inside * (0.5 * np.minimum(np.minimum(*np.broadcast_arrays(axes[0], axes[1])), axes[2]))
         return outline, t, (nx * scale, ny * scale, nz * scale)
+
+    def fine(self, wave: float) -> float:
+        """How much of a texture is drawn: nothing of what repeats within 2.5 pixels, which they could not show."""
+        return float(np.clip((wave / self.pixel - 2.5) / 2.5, 0, 1))
 
     def edge(self, inside: Array) -> Array:
         """How much of a pixel is covered, by the distance to the outline, positive inside."""
@@ -202,7 +208,7 @@ def _shaded(colour: Any, light: Any) -> Colour:
 
 
 def _draw(person: Mapping[str, Array], scene: Mapping[str, Array], height: int, width: int) -> Array:
-    """A chunk of pictures (B, height, width, 3) uint8, from the back to the front."""
+    """A chunk of pictures (B, height, width, 3), about 0 to 1, from the back to the front."""
     p, rays = _grown(person, scene["age"][:, None]), _Rays(scene, height, width)
     colours, u, v, edge = _colours(person, p), rays.u, rays.v, rays.edge
     strength, side = scene["strength"][:, None], np.deg2rad(scene["light"])[:, None]
@@ -227,9 +233,7 @@ def _draw(person: Mapping[str, Array], scene: Mapping[str, Array], height: int, 
     fold = 0.84 + 0.20 * np.clip(u * lean, -0.5, 0.5) - 0.12 * slope
     _paint(pixels, _shaded([scene["shirt"][:, k, None] for k in range(3)], fold), edge(-0.64 - 0.28 * slope - collar - v))
     _head(pixels, rays, p, scene, colours, lit, person)
-    done = np.stack(pixels, -1).reshape(-1, height, width, 3)
-    whole: Array = (np.clip(done, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return whole
+    return np.stack(pixels, -1).reshape(-1, height, width, 3)
 
 
 def _head(
@@ -258,7 +262,7 @@ def _head(
         light = lit(own) * (0.86 + 0.14 * np.clip(rays.at(ear_t)[0] * way * 8 - 3.2, 0, 1))
         _paint(pixels, _shaded(colours["skin"], light), edge(ear) * over(ear_t) * (1 - p["long"]))
     face = [np.broadcast_to(own, t.shape).copy() for own in colours["skin"]]
-    _features(face, rays.at(t), p, scene, colours, edge, person)
+    _features(face, rays, rays.at(t), p, scene, colours, person)
     rear = 0.42 + 0.08 * p["length"]
     tip = (0 * one, p["nose_y"], rear + 0 * p["nose_y"])
     nose, nose_t, own = rays.meet(tip, (p["nose_w"], p["nose_l"], 0.10 + 0.35 * p["nose_w"]), 0.42)
@@ -275,11 +279,11 @@ def _head(
 
 
 def _features(
-    face: list[Array], at: Colour, p: Mapping[str, Array], scene: Mapping[str, Array], colours: Mapping[str, Colour],
-    edge: Callable[[Array], Array], person: Mapping[str, Array],
+    face: list[Array], rays: _Rays, at: Colour, p: Mapping[str, Array], scene: Mapping[str, Array],
+    colours: Mapping[str, Colour], person: Mapping[str, Array],
 ) -> None:  # fmt: skip
     """Eyes, brows, mouth and what the years leave, in the colours of the face before light falls on it."""
-    x, y, z = at
+    edge, (x, y, z) = rays.edge, at
     aside, front = np.abs(x), np.clip(z * 8 - 0.5, 0, 1)
     old, eye_w, eye_h = p["old"], p["eye_w"], p["eye_h"]
     across = aside - p["eye_x"]
@@ -291,7 +295,7 @@ def _features(
     _darken(face, (0.22 + 0.16 * old) * socket * front)
     bag = np.clip(1 - ((up + eye_h * 1.75) / (eye_h * 0.55)) ** 2, 0, 1) * np.clip(1 - (across / (eye_w * 1.2)) ** 2, 0, 1)
     _darken(face, 0.34 * old * bag * front)
-    _folds(face, x, y, aside, across, up, p, front)
+    _folds(face, rays, x, y, across, up, p, front)
     # Eyes: lashes, white, iris and pupil; the lid comes down with the years.
     out = np.sqrt((across / eye_w) ** 2 + (up / eye_h) ** 2)
     white = edge((1 - out) * eye_h) * front
@@ -311,18 +315,21 @@ def _features(
 
 
 def _folds(
-    face: list[Array], x: Array, y: Array, aside: Array, across: Array, up: Array, p: Mapping[str, Array], front: Array
+    face: list[Array], rays: _Rays, x: Array, y: Array, across: Array, up: Array, p: Mapping[str, Array], front: Array
 ) -> None:
     """Lines of the forehead, folds from nose to mouth, lines beside the eyes, and looser skin at the jaw."""
-    old = p["old"]
-    rows = np.cos((y - 0.02 * np.cos(9 * x)) * (2 * np.pi / 0.085))
-    forehead = np.clip(rows * 2.2 - 1.2, 0, 1) * np.clip((0.30 - aside) * 8, 0, 1) * np.clip((y - p["brow_y"] - 0.06) * 20, 0, 1)
+    old, aside = p["old"], np.abs(x)
+    rows = np.clip(np.cos((y - 0.02 * np.cos(9 * x)) * (2 * np.pi / FURROW)) * 2.2 - 1.2, 0, 1)
+    rows = 0.2 + rays.fine(FURROW) * (rows - 0.2)
+    forehead = rows * np.clip((0.30 - aside) * 8, 0, 1) * np.clip((y - p["brow_y"] - 0.06) * 20, 0, 1)
     run = np.clip((p["nose_y"] - p["nose_l"] * 0.5 - y) / 0.26, 0, 1)
-    fold = np.clip(1.4 - np.abs(aside - p["nose_w"] * 1.15 - 0.15 * run) / 0.016, 0, 1) * np.clip(run * 8, 0, 1) * (run < 1)
+    thin = max(0.016, 0.6 * float(rays.pixel))  # a line of less than a pixel is a paler one of a pixel
+    fold = np.clip(1.4 - np.abs(aside - p["nose_w"] * 1.15 - 0.15 * run) / thin, 0, 1) * np.clip(run * 8, 0, 1) * (run < 1)
     beside = across - p["eye_w"] * 1.1
-    fan = np.clip(np.cos(up / (np.abs(beside) + 0.05) * 7) * 2 - 0.8, 0, 1) * np.clip(1 - ((beside - 0.05) / 0.055) ** 2, 0, 1)
+    fan = 0.3 + rays.fine(0.10) * (np.clip(np.cos(up / (np.abs(beside) + 0.05) * 7) * 2 - 0.8, 0, 1) - 0.3)
+    fan = fan * np.clip(1 - ((beside - 0.05) / 0.055) ** 2, 0, 1) * (np.abs(up) < 0.07)
     jowl = np.clip(1 - ((aside - 0.20) / 0.05) ** 2, 0, 1) * np.clip(1 - ((y + 0.40) / 0.10) ** 2, 0, 1)
-    _darken(face, old * front * (0.30 * forehead + 0.36 * fold + 0.34 * fan * (np.abs(up) < 0.07) + 0.22 * jowl))
+    _darken(face, old * front * (0.32 * forehead + 0.36 * (0.016 / thin) * fold + 0.34 * fan + 0.22 * jowl))
 
 
 def _mouth(
@@ -355,7 +362,7 @@ def _hair(
     thick = 1.05 + 0.03 * p["long"] + 0.13 * p["curly"] - 0.025 * p["cropped"]
     inside, t, normal = rays.meet((0, y0 + 0.02, z0 - 0.025), (a * thick, b * thick, c * (thick + 0.01)))
     x, y, z = rays.at(t)
-    curl = np.sin(23 * x + 5 * z) * np.sin(21 * y + 7 * z) * p["curly"]
+    curl = np.sin(23 * x + 5 * z) * np.sin(21 * y + 7 * z) * p["curly"] * rays.fine(0.27)
     lean = (person["part"] - 0.5) * 0.5
     line = _between(0.30, 0.42, person["hairline"]) + 0.20 * p["bald"]
     dip = np.sqrt(np.maximum(1 - (x / (a * 1.1)) ** 2, 0.02))  # lower at the temples
@@ -363,7 +370,7 @@ def _hair(
     fall = fall - 0.05 + 0.06 * p["bald"] + 0.03 * curl - p["long"] * 0.34 * np.clip(0.55 - z / c, 0, 0.5)
     top = np.clip(1 - p["bald"] * 1.6 * np.clip(y - 0.30, 0, 1) * 4, 0, 1)
     mask = rays.edge(inside + 0.022 * curl) * rays.edge((y - fall) * 0.8) * over(t, 0.02) * top
-    strand = 0.90 + 0.12 * np.sin(46 * x + 9 * np.sin(7 * y) + 14 * z) * (1 - p["cropped"]) + 0.10 * curl
+    strand = 0.90 + 0.12 * rays.fine(0.13) * np.sin(46 * x + 9 * np.sin(7 * y) + 14 * z) * (1 - p["cropped"]) + 0.10 * curl
     gloss = 0.10 * np.clip(1 - ((normal[1] - 0.62) / 0.25) ** 2, 0, 1) * (1 - p["curly"])
     shade = lit(normal) * strand
     _paint(pixels, _each(lambda own: own * shade + gloss, colours["hair"]), mask * (1 - 0.25 * p["cropped"]))
