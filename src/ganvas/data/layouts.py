@@ -104,7 +104,7 @@ def from_phantom(text: str, count: int, seed: int) -> Rows:
     columns = told(text, count, seed)
     if not columns:
         able = [name for name, phantom in catalogue().items() if phantom.told is not None]
-        raise DataError(f"phantom '{text}' has no table of what is on its records: {some(able)} has, or give files with a table")
+        raise DataError(f"phantom '{text}' has no table of what its records show: take {some(able)}, or files with a table")
     values = {name: Column(name, texts={name: cells}) for name, cells in columns.items() if name not in RESERVED}
     kind = catalogue()[text.partition(":")[0]].kind
     empty: list[None] = [None] * count

@@ -82,8 +82,8 @@ def write_phantom(
 
 
 def _write_columns(made: PhantomData, out: Path, facts: list[dict[str, Any]]) -> list[Path]:
-    """`metadata.csv`, a row a file, and `groups.csv`, which is read where the pictures alone are; none of files that hold several
-    records."""
+    """`metadata.csv`, a row a file, and `groups.csv`, which is read where the pictures alone are; none of files that hold
+    several records."""
     if not made.columns or any("slice" in fact for fact in facts):
         return []
     tables = {"metadata.csv": {"file_name": [fact["file"] for fact in facts], **made.columns}}
