@@ -1,4 +1,4 @@
-"""age-cgan: another age and the same person, which the encoder alone loses; ages as ordered groups; the search's known mistakes."""
+"""age-cgan: another age and the same person, which the encoder alone loses; ages as ordered groups; known mistakes."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_latent_that_is_looked_for_keeps_the_person_and_the_encoder_alone_lose
 def test_nobody_is_named_and_views_of_one_picture_are_still_told_from_those_of_others() -> None:
     specs = {"picture": PICTURE, "attributes": replace(TABLE, names=("age", "code"))}
     nameless = build(specs)
-    assert nameless.config.identity == "" and not nameless._people
+    assert nameless.config.person == "" and not nameless._people
     data = world()
     data = replace(data, fields={**data.fields, "attributes": Field(specs["attributes"], data.fields["attributes"].values)})
     engine = Engine(nameless, {"data": open_stream(data, nameless.feeds()["data"], 32, seed=0)}, seed=0)
@@ -190,9 +190,11 @@ def test_ages_are_cut_into_ordered_groups_of_which_none_is_empty() -> None:
 
 
 def test_ordered_words_are_groups_as_they_are() -> None:
-    words = TableSpec(("id", "stage"), (NUMBER, CLASS), ((), ("1 child", "2 adult", "3 old")), (0.0,) * 2, (1.0,) * 2, (False,) * 2, (-1,) * 2)
+    stages = ("1 child", "2 adult", "3 old")
+    gone = ((0.0,) * 2, (1.0,) * 2, (False,) * 2, (-1,) * 2)
+    words = TableSpec(("id", "stage"), (NUMBER, CLASS), ((), stages), *gone)
     groups = Groups(words, "stage", (18,), "x")
-    assert groups.values == ("1 child", "2 adult", "3 old") and groups.of("2 adult") == "2 adult" and groups.of("30") is None
+    assert groups.values == stages and groups.of("2 adult") == "2 adult" and groups.of("30") is None
     assert groups.codes(encode(np.array([[7, 2], [7, 0]], np.float32), words)).tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
@@ -208,7 +210,10 @@ def test_what_cannot_be_done_is_told_in_one_line() -> None:
     system = build()
     use, work = find_use(system, "edit"), Work(system, SPECS)
     assert use.tell(work, build_options(use, {"change": ("age=71",)})) == "edited: age=45+"  # type: ignore[misc]
-    for words, told in ((("age=old",), "age is never 'old': it is one of 0-44, 45+"), ((), "change what? Add  --change age=45+")):
+    for words, told in (
+        (("age=old",), "age is never 'old': it is one of 0-44, 45+"),
+        ((), "change what? Add  --change age=45+"),
+    ):
         with pytest.raises(GanvasError) as error:
             use.tell(work, build_options(use, {"change": words}))  # type: ignore[misc]
         assert told in str(error.value) and "\n" not in str(error.value), str(error.value)
@@ -252,7 +257,7 @@ def test_a_folder_with_ages_is_learnt_and_a_file_aged_by_a_plain_number(tmp_path
     assert made["verb"] == "edit" and Image.open(made["files"][0]).size == (30, 40)
     assert "edited: age=60+" in str(Image.open(made["files"][0]).info)
     opened = load(run)
-    assert opened.system.config.identity == "person" and opened.system.config.age == "age"
+    assert opened.system.config.person == "person" and opened.system.config.age == "age"
     work, data, use = opened.work(0), open_record_data(opened.record), find_use(opened.system, "edit")
     judged = use.judge(work, build_system(opened.record).eval(), data, 12, build_options(use, {}))  # type: ignore[misc]
     assert judged.values.shape == (12, 16, 16, 3)

@@ -9,6 +9,7 @@ from ..kinds import kind_of
 from ..kinds.facets import Columned, FromArrays, FromTexts, LooksInside
 from ..store.listing import Source, check_there, some
 from . import layouts
+from .drawn import rows_of_phantom
 from .layouts import WORDS, Column, Rows
 from .pairing import refuse_swapped
 from .phantoms import catalogue, is_phantom
@@ -43,7 +44,7 @@ def find_rows(
     by_hand = by_hand or {}
     columns = by_hand  # of a table, or keys of an .npz; folders named by hand are called as their fields when they are read
     if drawing:
-        found: Rows | None = layouts.from_phantom(source.text, *drawn)
+        found: Rows | None = rows_of_phantom(source.text, *drawn)
     elif source.path.is_file():
         found = layouts.from_arrays(source.path) or layouts.from_table(source)
     elif by_hand and all(layouts.find_folder(source, place) is not None for place in by_hand.values()):

@@ -21,7 +21,6 @@ from ..store.cells import EITHER, SUFFIXES, is_missing, read_cells
 from ..store.listing import Source, natural, some, split_word
 from ..store.masks import masks_of
 from ..store.tables import is_about_files
-from .phantoms import catalogue, told
 
 RESERVED = ("label", "labels", "class", "group", "split")
 FIRST_TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "records.csv", "pairs.csv", "captions.csv")
@@ -97,20 +96,6 @@ def from_arrays(path: Path) -> Rows | None:
     }
     held = _sides(known("split"), path, list(range(1, many + 1)))
     return Rows([f"record {k}" for k in range(many)], columns, known("labels"), known("groups"), held)
-
-
-def from_phantom(text: str, count: int, seed: int) -> Rows:
-    """What a phantom draws, and the columns that tell of it. Raises DataError for one that tells nothing."""
-    columns = told(text, count, seed)
-    if not columns:
-        able = [name for name, phantom in catalogue().items() if phantom.told is not None]
-        raise DataError(f"phantom '{text}' has no table of what its records show: take {some(able)}, or files with a table")
-    values = {name: Column(name, texts={name: cells}) for name, cells in columns.items() if name not in RESERVED}
-    kind = catalogue()[text.partition(":")[0]].kind
-    empty: list[None] = [None] * count
-    groups: list[str | None] = list(columns.get("group", empty))
-    names = [f"record {k}" for k in range(count)]
-    return Rows(names, {kind: Column(kind, drawn=(text, count, seed)), **values}, [*empty], groups, [*empty])
 
 
 def _small(array: np.ndarray) -> np.ndarray:

@@ -149,7 +149,7 @@ def _darken(pixels: list[Array], amount: Array) -> None:
 def _grown(person: Mapping[str, Array], age: Array) -> dict[str, Array]:
     """Lengths and states of a person at an age. Children have rounder heads with large eyes set low and small noses; the old
     have longer noses and ears, thinner lips, heavier lids and jaws."""
-    young, old = 1 - _ramp(age, 4, 20), _ramp(age, 38, OLDEST)
+    young, old = 1 - _ramp(age, 4, 20), np.clip((age - 24) / (OLDEST - 24), 0, 1)
     p: dict[str, Array] = {"young": young, "old": old}
     p["wide"] = _between(0.40, 0.49, person["face_width"]) * (1 + 0.04 * young)
     p["length"] = _between(0.33, 0.42, person["face_length"]) * (1 - 0.14 * young + 0.03 * old)

@@ -30,7 +30,7 @@ from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Tu
 from ganvas.inference.search import pyramid_error, search
 from ganvas.networks.age_cgan import Groups, ToldDiscriminator
 from ganvas.networks.columns import codes_of, columns_of
-from ganvas.networks.convolutional import ConvolutionalEncoder, ConvolutionalGenerator
+from ganvas.networks.convolutional import LASTS, ConvolutionalEncoder, ConvolutionalGenerator
 from ganvas.networks.pair import affordable_width
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.augmentation import POLICIES, augment
@@ -57,12 +57,13 @@ SHARPNESS = 16.0  # of the softmax over cosines, by which FR says who it is
 class Config:
     age: str = knob("", "column of the age, numbers or ordered words; empty: `age`, or the first that can be ordered")
     ages: tuple[int, ...] = knob((18, 29, 39, 49, 59), "last year of each group but the oldest, of a column of numbers")
-    identity: str = knob("person", "column that names who it is; without it FR learns from two views of each picture")
+    person: str = knob("person", "column that names who it is; without it FR learns from two views of each picture")
     latent_size: int = knob(100, "size of the latent vector", low=1)
     width: int = knob(64, "channels of G and D at full resolution", low=1, high=1024)
+    generator_last: str = knob("transposed", "how the last layer of G enlarges: else before a 5x5 convolution", choices=LASTS)
     recogniser_width: int = knob(32, "channels of FR and of the reader of ages at full resolution", low=1, high=1024)
     features: int = knob(128, "numbers by which FR tells people apart", low=2)
-    recogniser_share: float = knob(0.2, "share of the budget, first, in which FR and the reader learn", low=0.01, high=0.5)
+    recogniser_share: float = knob(0.25, "share of the budget, first, in which FR and the reader learn", low=0.01, high=0.5)
     encoder_share: float = knob(0.2, "share of the budget, last, in which the encoder learns", low=0.01, high=0.5)
     learning_rate: float = knob(2e-4, "learning rate of G and D (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of their Adam", low=0.0, high=0.9999)
@@ -78,7 +79,9 @@ class Config:
 
 def auto(situation: Situation) -> dict[str, Any]:
     """Narrow networks and higher rates on a CPU."""
-    chosen: dict[str, Any] = {"latent_size": 64, "learning_rate": 5e-4, "batch_size": 32, "augment": ("translation",)}
+    chosen: dict[str, Any] = {"latent_size": 64, "learning_rate": 5e-4, "batch_size": 32, "generator_last": "bilinear"}
+    chosen |= {"encoder_learning_rate": 3e-3}
+    chosen |= {"augment": ("translation",)} if situation.records < 10_000 else {}
     if situation.device == "cpu":
         chosen |= {"width": affordable_width(replace(situation, spec=situation.spec["picture"])), "recogniser_width": 16}
     return chosen
@@ -96,11 +99,11 @@ class AgeCGan(System):
     def __init__(self, spec: Any, config: Any) -> None:
         picture, table = spec["picture"], spec["attributes"]
         self._groups = Groups(table, config.age, config.ages, "age-cgan")
-        named = config.identity in table.names and config.identity != self._groups.name
-        self._people = columns_of(table, (config.identity,), "age-cgan") if named else []
-        super().__init__(spec, replace(config, age=self._groups.name, identity=config.identity if named else ""))
+        named = config.person in table.names and config.person != self._groups.name
+        self._people = columns_of(table, (config.person,), "age-cgan") if named else []
+        super().__init__(spec, replace(config, age=self._groups.name, person=config.person if named else ""))
         shape, groups = picture.shape, len(self._groups.values)
-        self.generator = ConvolutionalGenerator(config.latent_size + groups, shape, config.width)
+        self.generator = ConvolutionalGenerator(config.latent_size + groups, shape, config.width, last=config.generator_last)
         self.discriminator = ToldDiscriminator(shape, groups, config.width)
         self.encoder = ConvolutionalEncoder(shape, config.latent_size, config.width)
         self.recogniser = ConvolutionalEncoder(shape, config.features, config.recogniser_width)
@@ -145,7 +148,8 @@ class AgeCGan(System):
     def recognise(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """FR and the reader of ages, on real pictures."""
         pictures, codes = batch["picture"], self._groups.codes(batch["attributes"])
-        views = [augment(pictures, batch.noise, ("translation", "color")) for _ in range(1 if self._people else 2)]
+        changes = ("translation",) if self._people else ("translation", "color")  # colours of skin and hair tell people apart
+        views = [augment(pictures, batch.noise, changes) for _ in range(1 if self._people else 2)]
         seen = self.recogniser(torch.cat(views))
         if self._people:
             cosines = normalize(seen) @ normalize(self.people.weight).t()
