@@ -35,7 +35,7 @@ from ganvas.kinds.image.spec import ImageSpec
 from ganvas.kinds.series.spec import SeriesSpec
 from ganvas.kinds.solid.spec import SolidSpec
 from ganvas.kinds.sound.spec import SoundSpec
-from ganvas.kinds.table.spec import CLASS, TableSpec
+from ganvas.kinds.table.spec import CLASS, NUMBER, TableSpec
 from ganvas.kinds.tune.spec import TuneSpec
 from ganvas.presets import Situation
 from ganvas.registry import load_system
@@ -45,12 +45,14 @@ AIM = 0.20
 TAGS = TableSpec(
     ("a", "b"), (CLASS, CLASS), (("p", "q", "r"), ("x", "y", "z")), (0.0, 0.0), (1.0, 1.0), (False, False), (-1, -1)
 )
+AGES = TableSpec(("age",), (NUMBER,), ((),), (40.0,), (20.0,), (False,), (0,), bounds=((5.0, 84.0),))
 BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "dcgan-64": ("dcgan", ImageSpec(1, 64, 64), {}),
     "acgan-32": ("acgan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
     "biggan-32": ("biggan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
     "r3gan-64": ("r3gan", ImageSpec(1, 64, 64), {}),
     "anime-32": ("anime", {"picture": ImageSpec(3, 32, 32), "attributes": TAGS}, {}),
+    "age-cgan-32": ("age-cgan", {"picture": ImageSpec(3, 32, 32), "attributes": AGES}, {"recogniser_share": 0.0}),
     "infogan-32": ("infogan", ImageSpec(1, 32, 32), {}),
     "gon-32": ("gon", ImageSpec(1, 32, 32), {}),
     "ternary-gan-32": ("ternary-gan", ImageSpec(1, 32, 32), {}),

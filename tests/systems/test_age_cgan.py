@@ -16,6 +16,8 @@ from ganvas.config import build_config
 from ganvas.data.streams import open_stream
 from ganvas.engine import Engine
 from ganvas.errors import GanvasError
+from ganvas.game import Clock
+from ganvas.health.losses import cross_entropies
 from ganvas.kinds import decode, encode
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.kinds.table.spec import CLASS, NUMBER, TableSpec
@@ -155,8 +157,6 @@ def test_made_pairs_leave_the_kept_generator_as_it_is() -> None:
     before = {name: own.clone() for name, own in system.average.state_dict().items()}
     data = world(32)
     batch = Batch(noise(), {name: encode(part.values[:], part.spec) for name, part in data.fields.items()})
-    from ganvas.game import Clock
-
     loss = system.invert(batch, Clock(phase="encode"), {})["latents"]
     loss.backward()
     assert all(torch.equal(own, before[name]) for name, own in system.average.state_dict().items())
@@ -263,3 +263,7 @@ def test_a_folder_with_ages_is_learnt_and_a_file_aged_by_a_plain_number(tmp_path
     assert judged.values.shape == (12, 16, 16, 3)
     found = use.measure(work, data, 12)  # type: ignore[misc]
     assert 0 <= found["attributes_as_asked"].value <= 1 and found["attributes_as_asked"].more["real"] > 0
+
+
+def test_a_discriminator_that_is_too_sure_is_watched_for() -> None:
+    assert cross_entropies(build()) == ("discriminator",)

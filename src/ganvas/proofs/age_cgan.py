@@ -48,7 +48,7 @@ def judge_of(side: int) -> tuple[Judge, np.ndarray]:
     traits = people(numbers, OTHERS)
     pictures = np.concatenate(
         [
-            draw(traits[rows], side, **{name: own[rows] for name, own in scene.items()})
+            draw(traits[rows], side, 8, **{name: own[rows] for name, own in scene.items()})
             for rows in np.array_split(np.arange(len(traits)), 64)
         ]
     )
@@ -105,7 +105,7 @@ def arm(task: Task, keep: str) -> Outcome:
         with torch.no_grad():
             edited = system.edit(encode(given[rows], spec), {"age": group}, Noise.seeded(task.seed))
         made[rows] = decode(edited, spec)
-    true = draw(probes["traits"], given.shape[1], **scene | {"age": probes["age"]})
+    true = draw(probes["traits"], given.shape[1], 8, **scene | {"age": probes["age"]})
     judge, errors = judge_of(given.shape[1])
     found = {name: judged(judge(images), probes, errors) for name, images in (("made", made), ("given", given), ("true", true))}
     few = np.linspace(0, len(given) - 1, SHOWN).astype(int)

@@ -63,7 +63,7 @@ class Config:
     generator_last: str = knob("transposed", "how the last layer of G enlarges: else before a 5x5 convolution", choices=LASTS)
     recogniser_width: int = knob(32, "channels of FR and of the reader of ages at full resolution", low=1, high=1024)
     features: int = knob(128, "numbers by which FR tells people apart", low=2)
-    recogniser_share: float = knob(0.25, "share of the budget, first, in which FR and the reader learn", low=0.01, high=0.5)
+    recogniser_share: float = knob(0.25, "share of the budget, first, in which FR and the reader learn", low=0.0, high=0.5)
     encoder_share: float = knob(0.2, "share of the budget, last, in which the encoder learns", low=0.01, high=0.5)
     learning_rate: float = knob(2e-4, "learning rate of G and D (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of their Adam", low=0.0, high=0.9999)
