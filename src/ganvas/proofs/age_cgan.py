@@ -29,7 +29,7 @@ COMMON: dict[str, Any] = {
     "encoder_learning_rate": 3e-3, "generator_last": "bilinear",
 }  # fmt: skip
 LARGE: dict[str, Any] = COMMON | {"width": 64, "latent_size": 100, "recogniser_width": 32, "batch_size": 64}
-SURER, LEAST, NEARER = 1.5, 0.15, 0.5
+SURER, LEAST, NEARER = 1.5, 0.125, 0.5
 
 Judge = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """Pictures (N, H, W, 3) uint8 -> (traits (N, T), each over the error with which it is read; age in years (N,))."""

@@ -72,7 +72,7 @@ class Config:
     ema_half_life: float = knob(5_000.0, "half-life in samples of the G that is kept; 0: none", low=0.0)
     keep: str = knob("identity", "what a latent is looked for to keep; encoder: it is not looked for", choices=KEPT, later=True)
     search_steps: int = knob(60, "steps of the search for a latent", low=1, later=True)
-    search_learning_rate: float = knob(0.03, "learning rate of the search (Adam)", low=0.0, later=True)
+    search_learning_rate: float = knob(0.05, "learning rate of the search (Adam)", low=0.0, later=True)
     box: float = knob(2.5, "each number of a latent stays between minus this and this", low=0.1, later=True)
     batch_size: int = knob(64, "records in a batch", low=2)
 
