@@ -96,13 +96,13 @@ OUTSIDE = ("foreach", "_fused", "optimizer", "lerp", "index", "grid_sampl", "ran
 
 
 def noise(spec: Any, rng: np.random.Generator) -> np.ndarray:
-    """512 random records in file units: bytes, sounds, series within their range, solids a tenth full, rows of classes."""
+    """512 random records in file units: bytes, sounds, series within their range, solids a tenth full, rows of classes and years."""
     if spec.kind == "sound":
         return rng.uniform(-1, 1, (512, spec.length, spec.channels)).astype(np.float32)
     if spec.kind == "series":
         return rng.uniform(-1, 1, (512, *spec.shape)).astype(np.float32)
     if spec.kind == "table":
-        return np.stack([rng.integers(0, len(own), 512) for own in spec.categories], 1).astype(np.float32)
+        return np.stack([rng.integers(0, len(own) or 80, 512) for own in spec.categories], 1).astype(np.float32)
     if spec.kind == "tune":
         return kind_of(spec.kind).blank(spec, 512, rng)
     if spec.kind == "solid":
