@@ -1,6 +1,6 @@
-"""The picture of the phantom `faces` in docs/data.md: six people, each at four ages, then turned, lit from the side and smiling.
+"""The picture of the phantom `faces` in docs/data.md: six people, each at four ages, turned, lit from the side and smiling.
 
-    python docs/pictures/draw_faces.py            writes docs/pictures/faces.png
+python docs/pictures/draw_faces.py            writes docs/pictures/faces.png
 """
 
 from __future__ import annotations
