@@ -28,6 +28,17 @@ class MixedData(DataError):
         return type(self), (str(self), self.option, self.value)
 
 
+class SwappedFields(DataError):
+    """Two fields of records hold each other's. fields: name -> column or folder, with which they are as they should be."""
+
+    def __init__(self, message: str, fields: dict[str, str]) -> None:
+        super().__init__(message)
+        self.fields = fields
+
+    def __reduce__(self) -> tuple[type, tuple[str, dict[str, str]]]:
+        return type(self), (str(self), self.fields)
+
+
 class MissingExtra(GanvasError):
     """An optional package is not installed; the message is the `pip install` line that brings it."""
 

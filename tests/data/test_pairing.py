@@ -90,6 +90,21 @@ def test_swapped_maps_and_photographs_are_refused_unless_named_by_hand(fields: A
         assert opened(root, fields, columns="photo=photo,map=map").fields["map"].spec.kind == "image"
 
 
+def test_a_look_at_swapped_folders_says_so_and_proposes_the_other_way_round(tmp_path: Path) -> None:
+    said = check(folder(tmp_path / "set", photos="map", maps="photo"))
+    assert any("they look swapped: give  --fields photo=map,map=photo" in problem for problem in said.problems)
+    assert said.train and all(line.endswith("--fields photo=map,map=photo") for line in said.train)
+    assert not any("no system takes" in note for note in said.notes)
+
+
+def test_no_system_is_proposed_that_would_refuse_a_field(tmp_path: Path) -> None:
+    root = folder(tmp_path / "set")
+    for path in sorted((root / "maps").iterdir()):
+        Image.open(path).convert("RGB").save(path)
+    proposed = {line.split()[2] for line in check(root).train}
+    assert "pix2pix" in proposed and "spade" not in proposed, "a map in colours is an image"
+
+
 @pytest.mark.parametrize("fields", [EITHER, LABELS])
 def test_files_of_another_shape_are_refused_where_cropping_would_move_them(fields: Any, tmp_path: Path) -> None:
     root = folder(tmp_path / "set")

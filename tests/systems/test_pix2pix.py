@@ -12,6 +12,7 @@ from ganvas.batches import Batch, Noise
 from ganvas.config import build_config
 from ganvas.data.streams import open_stream
 from ganvas.engine import Engine
+from ganvas.game import Clock
 from ganvas.kinds import encode
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.store.records import Dataset, Field
@@ -85,3 +86,20 @@ def test_label_maps_enter_as_one_channel_a_class() -> None:
     assert channels.shape == (2, len(labels.names), 16, 16)
     assert torch.equal(channels.argmax(1), classes)
     assert system.translate(classes, None, noise()).shape == (2, 1, 16, 16)
+
+
+def test_the_discriminator_sees_map_and_photograph_changed_alike_and_its_slopes_are_paid_for() -> None:
+    system = build(augment=("translation", "cutout"), r1_weight=1.0, r2_weight=0.5, discriminator_norm=False, upsampling="resized")
+    images = torch.rand(4, 1, 16, 16) * 2 - 1
+    batch = Batch(noise(1), {"photo": images, "map": images.clone()})
+    seen = system._seen(images, images, batch)
+    assert torch.equal(seen[:, :1], seen[:, 1:]) and not torch.equal(seen[:, :1], images)
+    shared: dict[str, Any] = {}
+    terms = system.discriminate(batch, Clock(), shared)
+    assert set(terms) == {"real", "fake", "r1", "r2"}
+    torch.stack([terms["r1"], terms["r2"]]).sum().backward()
+    slopes = [p.grad for p in system.discriminator.parameters() if p.grad is not None]
+    assert slopes and sum(float(own.abs().sum()) for own in slopes) > 0
+    assert not any(isinstance(own, torch.nn.BatchNorm2d) for own in system.discriminator.modules())
+    assert not any(isinstance(own, torch.nn.ConvTranspose2d) for own in system.generator.modules())
+    assert set(build().discriminate(batch, Clock(), {})) == {"real", "fake"}

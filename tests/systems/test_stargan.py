@@ -102,7 +102,7 @@ def test_another_one_of_several_values_puts_the_first_off_and_what_is_unknown_is
     codes = system.codes(encode(rows, gaps))
     assert codes.tolist() == [[1, 0, 0, 0, 1], [0, 0, 0, 1, 0], [0, 0, 1, 0, 0]]
     read = torch.randn(3, 5, requires_grad=True)
-    system._misread(read, codes)["misread"].backward()
+    system._misread(read, codes).mean().backward()
     assert read.grad is not None
     unknown = torch.tensor([[0, 0, 0, 0, 0], [1, 1, 1, 0, 0], [0, 0, 0, 1, 1]], dtype=torch.bool)
     assert (read.grad[unknown] == 0).all() and (read.grad[~unknown] != 0).all()
@@ -187,3 +187,29 @@ def test_files_are_edited_by_name_and_judged_by_what_they_show(tmp_path: Path) -
     assert 0 <= asked.value <= 1 and set(asked.more["by_attribute"]) <= {"glasses", "hair_colour", "skin"}
     assert kept.more["beside"]["input"]["value"] == 1, "what nobody changed is kept"
     assert asked.more["real"] > 0.6, "the reader reads real pictures"
+
+
+@pytest.mark.slow
+def test_told_the_difference_a_change_that_begins_as_nothing_comes_within_few_rounds() -> None:
+    quick = {"skip": "change", "told": "difference", "changed_share": 0.5, "r1_weight": 0.1, "critic_turns": 1}
+    right, kept = learnt(80, **quick, upsampling="resized", fold=2)
+    assert right > 0.8 and kept > 0.8, (right, kept)
+
+
+def test_a_change_is_nothing_at_first_and_only_a_share_is_asked_for() -> None:
+    system = build(skip="change", told="difference", changed_share=0.5, fold=2)
+    pictures = torch.rand(32, 3, 16, 16) * 2 - 1
+    assert torch.equal(system.edit(pictures, {"mark": "yes"}, noise()), pictures)
+    rows = torch.cat([torch.eye(3)[torch.arange(32) % 3], (torch.arange(32) % 2)[:, None].float()], 1)
+    own, wanted = system._asked(Batch(noise(), {"picture": pictures, "attributes": rows}), {})
+    assert torch.equal(own, system.codes(rows))
+    told = system._told(own, wanted)
+    assert torch.equal(own + told, wanted)
+    still = (told[:, :3] == 0).all(1).float().mean()
+    assert 0.3 < float(still) < 1.0, "half are asked for, and some of these are of the same ground already"
+
+
+def test_sides_that_cannot_be_folded_are_told() -> None:
+    specs = SPECS | {"picture": ImageSpec(3, 20, 20)}
+    with pytest.raises(GanvasError, match="multiples of 8"):
+        build(specs, fold=2)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..drawing import BACKGROUND, GUTTER, INK, TEXT_HEIGHT, font
-from ..errors import DataError, GanvasError, MixedData
+from ..errors import DataError, GanvasError, MixedData, SwappedFields
 from ..kinds import kind_of, spec_from_dict
 from ..kinds.facets import Columned, Gridded, Spelled
 from ..registry import Card, catalogue, suited
@@ -34,7 +34,7 @@ class Found:
     """The fields of a source. kinds: field -> kind; told: field -> what its records are, or why they cannot be opened;
     columns: field -> names of its columns in a table. names: of the rows that have all fields. systems: those that take these
     fields together, in groups by how many fields of files they take, the most first. lonely: a line for each row or file
-    without its partner. notes: on how they were found."""
+    without its partner. notes: on how they were found. swapped: why a system that takes fields of these names cannot."""
 
     rows: Rows
     kinds: dict[str, str] = field(default_factory=dict)
@@ -44,6 +44,7 @@ class Found:
     systems: list[list[Card]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     shown: dict[str, tuple[Any, np.ndarray]] = field(default_factory=dict)
+    swapped: SwappedFields | None = None
 
     @property
     def split(self) -> dict[str, int]:
@@ -87,6 +88,12 @@ def look_at_fields(path: Path, text: str, by_hand: dict[str, str], cache: Path) 
     elif rows.lonely:
         found.problems.append(f"{len(rows.lonely)} without a partner are left out of training, listed below by name")
     found.systems = _able(source, by_hand, found)
+    if not found.systems and found.swapped is not None and not by_hand:
+        found.problems.append(str(found.swapped))
+        by_hand = found.swapped.fields
+        found.kinds |= {name: found.kinds[place] for name, place in by_hand.items() if place in found.kinds}
+        found.shown |= {name: found.shown[place] for name, place in by_hand.items() if place in found.shown}
+        found.systems = _able(source, by_hand, found)
     found.train = _lines(source, by_hand, found)
     return found
 
@@ -161,16 +168,22 @@ def _able(source: Source, by_hand: dict[str, str], found: Found) -> list[list[Ca
     for card in catalogue().values():
         if fields := card.fields or (card.pairs if card.pairs and holds_pairs(source, card.pairs) else {}):
             try:
-                columns = find_rows(source, fields, by_hand).columns.values()
+                columns = find_rows(source, fields, by_hand).columns
+            except SwappedFields as error:
+                found.swapped = error
+                continue
             except DataError:
                 continue
-            if all(_serves(card, column.name, found) for column in columns):
-                able.setdefault(sum(not column.texts for column in columns), []).append(card)
+            if all(_serves(card, fields[role], column.name, found) for role, column in columns.items()):
+                able.setdefault(sum(not column.texts for column in columns.values()), []).append(card)
     return [able[files] for files in sorted(able, reverse=True)]
 
 
-def _serves(card: Card, name: str, found: Found) -> bool:
-    """Whether a field holds what the card says that its kind must hold for the system to be proposed (`registry.SUITS`)."""
+def _serves(card: Card, kinds: tuple[str, ...], name: str, found: Found) -> bool:
+    """Whether a field is of one of the kinds that the card asks for, and holds what the card says that its kind must hold for
+    the system to be proposed (`registry.SUITS`)."""
+    if found.kinds.get(name, kinds[0]) not in kinds:
+        return False
     wanted = card.suits.get(found.kinds.get(name, ""))
     if wanted is None or name not in found.shown:
         return True

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, SwappedFields
 from ..kinds import Kind, kind_of
 from ..kinds.facets import LooksInside, Sided
 from ..store.listing import Source
@@ -22,7 +22,7 @@ ALIKE = 0.03  # by which the shapes of files of one record may differ, as sizes 
 
 
 def refuse_swapped(source: Source, columns: Mapping[str, Column], wanted: Mapping[str, tuple[str, ...]]) -> None:
-    """Raises DataError where a field that a look inside tells holds something else, and another field holds what it should."""
+    """SwappedFields where a look inside tells that a field holds something else, and that another holds what it should."""
     for name, kinds in wanted.items():
         inside = [kind for kind in map(kind_of, kinds) if isinstance(kind, LooksInside)]
         files = columns[name].files
@@ -35,9 +35,10 @@ def refuse_swapped(source: Source, columns: Mapping[str, Column], wanted: Mappin
             kind = next((kind for kind in inside if kind.looks_like(own)), None)
             if kind is not None:
                 first, second = columns[name].name, columns[other].name
-                raise DataError(
+                raise SwappedFields(
                     f"{source}: {second} holds {kind.says.noun}, and {first} does not: they look swapped: give  "
-                    f"--fields {other}={first},{name}={second}"
+                    f"--fields {other}={first},{name}={second}",
+                    {other: first, name: second},
                 )
 
 

@@ -51,6 +51,16 @@ def columns_of(spec: Any, wanted: tuple[str, ...], system: str) -> list[Column]:
     return found
 
 
+def exclusive(columns: Sequence[Column], groups: Sequence[str], system: str) -> list[list[Column]]:
+    """Binary columns of which at most one is on, from names joined by `+`. Raises GanvasError for another kind of column."""
+    known = {column.name: column for column in columns}
+    for name in (name for group in groups for name in group.split("+")):
+        if len(known[name].values if name in known else ()) != 2:
+            binary = ", ".join(own for own, column in known.items() if len(column.values) == 2) or "none"
+            raise GanvasError(f"{system}: exclusive names '{name}', which is no binary column that is learnt: {binary}")
+    return [[known[name] for name in group.split("+")] for group in groups]
+
+
 def codes_of(columns: Sequence[Column], attributes: Tensor) -> Tensor:
     """Rows of a table (B, D) in the form of the game -> codes (B, values of all columns): 1 at the value, 0 throughout where it
     is not known."""

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate, pixel_unshuffle
 
 from ..errors import GanvasError
 from .blocks import convolution
 from .convolutional import SMALLEST_SIDE
 
-SKIPS = ("none", "features", "mask")
+SKIPS = ("none", "features", "mask", "change")
+UPSAMPLINGS = ("transposed", "resized")
 LABELS = ("input", "norms")
 DEEPEST = 6  # of the paper, at 128 pixels
 
@@ -48,6 +50,13 @@ class Layer(nn.Module):
         return made.relu() if self.bend else made
 
 
+def _larger(before: int, after: int, upsampling: str) -> nn.Module:
+    """Twice the size: by a transposed convolution, or by repeating pixels before one of stride 1."""
+    if upsampling == "transposed":
+        return nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)
+    return nn.Sequential(nn.UpsamplingNearest2d(scale_factor=2), nn.Conv2d(before, after, 3, 1, 1, bias=False))
+
+
 class EditGenerator(nn.Module):
     """Images (B, C, H, W) in [-1, 1] and codes (B, K) -> images of the same size: two downsamplings, residual blocks of two 3x3
     convolutions, two upsamplings. Sides are multiples of 4.
@@ -55,15 +64,20 @@ class EditGenerator(nn.Module):
     width: channels at full size. labels: `input`, the paper's: a code lies beside the image as K constant planes; `norms`: it
     scales and shifts the norms of all layers but the first. skip: with `features` the last layer gets those of the first as
     well; with `mask`, G says at each pixel how much of what it makes stands in the place of the image (Pumarola et al.
-    2018, "GANimation", arXiv 1807.09251, eq. 1): what is left alone is left exactly.
+    2018, "GANimation", arXiv 1807.09251, eq. 1): what is left alone is left exactly; with `change`, G makes a change to the
+    image, which is nothing at first and is cut off at black and white. fold: so many pixels of a side enter as channels of one,
+    and G works at that part of the size until its last layer, which sees the image as well.
     """
 
-    def __init__(self, channels: int, codes: int, width: int, blocks: int, skip: str = "none", labels: str = "input") -> None:
+    def __init__(
+        self, channels: int, codes: int, width: int, blocks: int, skip: str = "none", labels: str = "input",
+        upsampling: str = UPSAMPLINGS[0], fold: int = 1,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.skip, self.planes = skip, labels == "input"
+        self.skip, self.planes, self.fold = skip, labels == "input", fold
         told = 0 if self.planes else codes
         wide, inner = 2 * width, 4 * width
-        self.enter = Layer(nn.Conv2d(channels + codes * self.planes, width, 7, 1, 3, bias=False), width, 0)
+        self.enter = Layer(nn.Conv2d(channels * fold**2 + codes * self.planes, width, 7, 1, 3, bias=False), width, 0)
         self.down = nn.ModuleList(
             [
                 Layer(nn.Conv2d(width, wide, 4, 2, 1, bias=False), wide, told),
@@ -75,19 +89,21 @@ class EditGenerator(nn.Module):
             for _ in range(blocks)
         )
         self.up = nn.ModuleList(
-            [
-                Layer(nn.ConvTranspose2d(inner, wide, 4, 2, 1, bias=False), wide, told),
-                Layer(nn.ConvTranspose2d(wide, width, 4, 2, 1, bias=False), width, told),
-            ]
+            [Layer(_larger(before, after, upsampling), after, told) for before, after in ((inner, wide), (wide, width))]
         )
         made = channels + (skip == "mask")
-        self.leave = nn.Conv2d(2 * width if skip == "features" else width, made, 7, 1, 3, bias=skip != "none")
+        left = width * (2 if skip in ("features", "change") else 1)
+        # Pixels of one channel each (`pixel_shuffle`) would be learnt apart, and leave a grid; so the image is seen once more.
+        self.leave = nn.Conv2d(left + channels * (fold > 1), made, 7 if fold == 1 else 5, 1, "same", bias=skip != "none")
+        if skip == "change":
+            for parameter in self.leave.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, images: Tensor, codes: Tensor) -> Tensor:
-        given = images
+        given = pixel_unshuffle(images, self.fold) if self.fold > 1 else images
         if self.planes:
-            planes = codes[:, :, None, None].expand(-1, -1, *images.shape[2:])
-            given = torch.cat([images, planes.to(images.dtype)], 1)
+            planes = codes[:, :, None, None].expand(-1, -1, *given.shape[2:])
+            given = torch.cat([given, planes.to(images.dtype)], 1)
         first: Tensor = self.enter(given, codes)
         maps = first
         for layer in self.down:
@@ -99,7 +115,12 @@ class EditGenerator(nn.Module):
             maps = kept + maps
         for layer in self.up:
             maps = layer(maps, codes)
-        made: Tensor = self.leave(torch.cat([maps, first], 1) if self.skip == "features" else maps)
+        maps = torch.cat([maps, first], 1) if self.skip in ("features", "change") else maps
+        if self.fold > 1:
+            maps = torch.cat([interpolate(maps, scale_factor=float(self.fold), mode="nearest"), images], 1)
+        made: Tensor = self.leave(maps)
+        if self.skip == "change":
+            return (images + made).clamp(-1, 1)
         if self.skip == "mask":
             share = torch.sigmoid(made[:, -1:])
             return share * torch.tanh(made[:, :-1]) + (1 - share) * images
@@ -126,15 +147,16 @@ class ReadingDiscriminator(nn.Module):
         return self.real(maps), self.read(maps).flatten(1)
 
 
-def deepest(height: int, width: int, wanted: int = 0) -> int:
+def deepest(height: int, width: int, wanted: int = 0, fold: int = 1) -> int:
     """The depth of the discriminator: `wanted`, or as many halvings as leave 2 pixels, at most 6; always at least one pixel.
 
-    Raises GanvasError for sides that 4 does not divide, and for small ones.
+    Raises GanvasError for sides that 4 (times `fold`) does not divide, and for small ones.
     """
     side = min(height, width)
-    if side < SMALLEST_SIDE or height % 4 or width % 4:
+    step = 4 * fold
+    if side < SMALLEST_SIDE or height % step or width % step:
         raise GanvasError(
-            f"stargan: sides of {height}x{width}: multiples of 4, from {SMALLEST_SIDE} on, are needed (see --size)"
+            f"stargan: sides of {height}x{width}: multiples of {step}, from {SMALLEST_SIDE} on, are needed (see --size)"
         )
     most = side.bit_length() - 1
     return min(wanted or min(most - 1, DEEPEST), most)

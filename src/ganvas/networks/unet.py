@@ -37,6 +37,7 @@ class UNet(nn.Module):
         depth: int = 8,
         norm: Norm | None = nn.BatchNorm2d,
         dropout: float = 0.5,
+        resized: bool = False,
     ) -> None:
         super().__init__()
         if depth < 1 or not 0 <= dropout < 1:
@@ -55,7 +56,10 @@ class UNet(nn.Module):
         for place in reversed(range(depth)):
             before = widths[place] * (1 if place == depth - 1 else 2)  # twice: the encoder's features beside its own
             after, wanted = (widths[place - 1], True) if place else (outputs, False)
-            layer = nn.ConvTranspose2d(before, after, 4, 2, 1, bias=not wanted or norm is None)
+            bias = not wanted or norm is None
+            layer: nn.Module = nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)
+            if resized:
+                layer = nn.Sequential(nn.UpsamplingNearest2d(scale_factor=2), nn.Conv2d(before, after, 3, 1, 1, bias=bias))
             up.append(normalised(layer, after, wanted))
         self.down, self.up = nn.ModuleList(down), nn.ModuleList(up)
         self.apply(initialise)

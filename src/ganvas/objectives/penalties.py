@@ -38,3 +38,11 @@ def squared_slopes(samples: Tensor, logits: Tensor) -> Tensor:
     """(B,): ||grad_x D(x)||_2^2 of each record, for real and generated ones in one pass. Arguments as its neighbour's."""
     (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
     return gradient.square().sum(tuple(range(1, gradient.dim())))
+
+
+def with_range_for_slopes(samples: Tensor) -> torch.autocast:
+    """A context in which slopes of slopes can be taken: autocast as it is, and off where it is float16, which has not the
+    range that bfloat16 has."""
+    place = samples.device.type
+    kind = torch.get_autocast_dtype(place)
+    return torch.autocast(place, kind, enabled=torch.is_autocast_enabled(place) and kind is torch.bfloat16)

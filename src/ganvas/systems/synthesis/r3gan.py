@@ -25,7 +25,7 @@ from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.r3gan import Discriminator, Form, Generator
 from ganvas.objectives.augmentation import POLICIES, augment
-from ganvas.objectives.penalties import squared_slopes
+from ganvas.objectives.penalties import squared_slopes, with_range_for_slopes
 from ganvas.objectives.schedules import cosine_fall
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
@@ -145,13 +145,11 @@ class R3Gan(System):
 
     def flatten(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """R1 and R2 of one pass, at images before they are augmented."""
-        config, place = self.config, batch.real.device.type
-        # bfloat16 has the range for slopes of slopes, and float16 has not.
-        mixed = torch.is_autocast_enabled(place) and torch.get_autocast_dtype(place) is torch.bfloat16
+        config = self.config
         gammas = {"r1": (config.r1_weight, batch.real), "r2": (config.r2_weight, shared["fake"])}
         gammas = {name: (gamma, x.detach().to(batch.real.dtype)) for name, (gamma, x) in gammas.items() if gamma}
         weight = cosine_fall(config.gamma_fall)(clock) * config.penalties_every / 2
-        with torch.autocast(place, torch.bfloat16, enabled=mixed):
+        with with_range_for_slopes(batch.real):
             images = torch.cat([x for _, x in gammas.values()]).requires_grad_()
             slopes = squared_slopes(images, self._judge(images, batch)).chunk(len(gammas))
         return {name: gamma * weight * own.mean() for (name, (gamma, _)), own in zip(gammas.items(), slopes, strict=True)}

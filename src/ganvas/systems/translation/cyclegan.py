@@ -11,6 +11,7 @@ size, aspect and number of channels: the number of blocks and the depth of the d
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -30,7 +31,7 @@ from ganvas.networks.cyclegan import SKIPS, UPSAMPLINGS, Generator
 from ganvas.networks.patch import PatchDiscriminator, patch_depth
 from ganvas.networks.pool import ImagePool
 from ganvas.objectives.augmentation import POLICIES, augment
-from ganvas.objectives.penalties import squared_slopes
+from ganvas.objectives.penalties import squared_slopes, with_range_for_slopes
 from ganvas.objectives.schedules import linear_decay
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
@@ -178,16 +179,14 @@ class CycleGan(System):
         """The discriminators' turn: 1 for real images, 0 for translated ones out of the pools."""
         made_a = self.pool_a(shared.pop("a").to(batch["a"].dtype), batch.noise)
         made_b = self.pool_b(shared.pop("b").to(batch["b"].dtype), batch.noise)
-        flat, place = bool(self.config.r1_weight or self.config.r2_weight), batch["a"].device.type
-        # bfloat16 has the range for slopes of slopes, and float16 has not.
-        mixed = torch.is_autocast_enabled(place) and (not flat or torch.get_autocast_dtype(place) is torch.bfloat16)
+        flat = bool(self.config.r1_weight or self.config.r2_weight)
         terms = {}
         for name, discriminator, real, made in (
             ("a", self.discriminator_a, batch["a"], made_a),
             ("b", self.discriminator_b, batch["b"], made_b),
         ):
             seen = torch.cat([self._seen(real, batch), self._seen(made, batch)]).requires_grad_(flat)
-            with torch.autocast(place, torch.get_autocast_dtype(place), enabled=mixed):
+            with with_range_for_slopes(seen) if flat else nullcontext():
                 logits = discriminator(seen)
             on_real, on_made = logits.split(len(real))
             terms[f"real {name}"] = 0.5 * (on_real - 1).square().mean()

@@ -24,11 +24,11 @@ from torch.nn.functional import interpolate
 from ganvas.batches import Batch, Noise
 from ganvas.capabilities import Panel
 from ganvas.config import knob
-from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
-from ganvas.networks.columns import Column, codes_of, columns_of
-from ganvas.networks.stargan import LABELS, SKIPS, EditGenerator, ReadingDiscriminator, deepest
-from ganvas.objectives.penalties import interpolation_penalty
+from ganvas.networks.columns import Column, codes_of, columns_of, exclusive
+from ganvas.networks.stargan import LABELS, SKIPS, UPSAMPLINGS, EditGenerator, ReadingDiscriminator, deepest
+from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
+from ganvas.objectives.penalties import interpolation_penalty, squared_slopes, with_range_for_slopes
 from ganvas.objectives.schedules import linear_decay
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
@@ -43,6 +43,8 @@ CARD = {
     "suits": {"table": "choices"},
     "aliases": ["star-gan"],
 }
+
+TOLD = ("wanted", "difference")
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,19 @@ class Config:
     labels_enter: str = knob(
         "input", "where attributes enter G: beside the picture, or in the norms of inner layers", choices=LABELS
     )
+    upsampling: str = knob(
+        "transposed", "how G doubles sizes; `resized` before a convolution leaves no chequers", choices=UPSAMPLINGS
+    )
+    fold: int = knob(1, "pixels of a side that enter as channels of one: 2 makes G work at half the size", choices=(1, 2, 4))
+    r1_weight: float = knob(
+        0.0, "above 0, D's game is the logistic one, with slopes at real and made pictures held down by so much", low=0.0
+    )
+    told: str = knob("wanted", "what G is told: attributes as wanted, or their difference to the picture's own", choices=TOLD)
     critic_turns: int = knob(5, "moves of D for one of G", low=1, high=100)
     class_weight: float = knob(1.0, "weight of the attributes that D reads (l_cls); 0: none", low=0.0)
+    changed_share: float = knob(
+        1.0, "share of the attributes that a picture is asked to take from another one; the others stay", low=0.01, high=1.0
+    )
     cycle_weight: float = knob(10.0, "weight of the way there and back (l_rec)", low=0.0)
     penalty_weight: float = knob(10.0, "weight of the gradient penalty (l_gp)", low=0.0)
     learning_rate: float = knob(1e-4, "learning rate of both players (Adam)", low=0.0)
@@ -102,24 +115,19 @@ class StarGan(System):
     def __init__(self, spec: Any, config: Any) -> None:
         picture = spec["picture"]
         self._columns = columns_of(spec["attributes"], config.attributes, "stargan")
-        depth = deepest(picture.height, picture.width, config.patch_depth)
+        depth = deepest(picture.height, picture.width, config.patch_depth, config.fold)
         names = tuple(column.name for column in self._columns)
         wide = config.discriminator_width or config.width
         super().__init__(spec, replace(config, attributes=names, patch_depth=depth, discriminator_width=wide))
-        self._groups = self._exclusive(config.exclusive)
+        self._groups = exclusive(self._columns, config.exclusive, "stargan")
         codes = sum(len(column.values) for column in self._columns)
-        self.generator = EditGenerator(picture.channels, codes, config.width, config.blocks, config.skip, config.labels_enter)
+        self.generator = EditGenerator(
+            picture.channels, codes, config.width, config.blocks, config.skip, config.labels_enter, config.upsampling,
+            config.fold,
+        )  # fmt: skip
         self.discriminator = ReadingDiscriminator(picture.shape, codes, self.config.discriminator_width, depth)
         if config.ema_half_life:
             self.average = copy.deepcopy(self.generator)
-
-    def _exclusive(self, groups: tuple[str, ...]) -> list[list[Column]]:
-        known = {column.name: column for column in self._columns}
-        for name in (name for group in groups for name in group.split("+")):
-            if len(known[name].values if name in known else ()) != 2:
-                binary = ", ".join(own for own, column in known.items() if len(column.values) == 2) or "none"
-                raise GanvasError(f"stargan: exclusive names '{name}', which is no binary column that is learnt: {binary}")
-        return [[known[name] for name in group.split("+")] for group in groups]
 
     # The game
 
@@ -130,12 +138,7 @@ class StarGan(System):
 
     def phases(self) -> tuple[Phase, ...]:
         critic = Turn("discriminator", self.judge_and_read, times=self.config.critic_turns, fresh=True)
-        return (
-            Phase(
-                "play",
-                (critic, Turn("generator", self.change)),
-            ),
-        )
+        return (Phase("play", (critic, Turn("generator", self.change))),)
 
     def averages(self) -> tuple[Average, ...]:
         return (Average("generator", "average", self.config.ema_half_life),) if self.config.ema_half_life else ()
@@ -145,25 +148,42 @@ class StarGan(System):
         real = batch["picture"]
         own, wanted = self._asked(batch, shared)
         with torch.no_grad():
-            made = self.generator(real, wanted)
+            made = self.generator(real, self._told(own, wanted))
+        if self.config.r1_weight:
+            return self._logistic(real, made, own)
         on_real, read = self.discriminator(real)
         share = batch.noise.uniform(len(real))
         penalty = interpolation_penalty(lambda x: self.discriminator(x)[0], real, made, share)
         return {
             "distance": self.discriminator(made)[0].mean() - on_real.mean(),
             "penalty": self.config.penalty_weight * penalty,
-            **self._misread(read, own),
+            "misread": self.config.class_weight * self._misread(read, own).mean(),
         }
+
+    def _logistic(self, real: Tensor, made: Tensor, own: Tensor) -> Terms:
+        """Another game of D's: cross entropy, R1 and R2, for what it says is real and for what it reads. Reading that is flat
+        around real pictures is not met by a tint that no eye takes for another hair."""
+        weight, made = self.config.r1_weight, made.to(real.dtype)
+        with with_range_for_slopes(real):
+            real, made = (pictures.detach().requires_grad_() for pictures in (real, made))
+            (on_real, read), (on_made, _) = self.discriminator(real), self.discriminator(made)
+        misread = self._misread(read, own)
+        slopes = squared_slopes(real, on_real.mean((1, 2, 3)) + misread) + squared_slopes(made, on_made.mean((1, 2, 3)))
+        return {
+            "real": real_is_real(on_real), "made": fake_is_fake(on_made), "slopes": 0.5 * weight * slopes.mean(),
+            "misread": self.config.class_weight * misread.mean(),
+        }  # fmt: skip
 
     def change(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """G's turn: eq. 6."""
         real = batch["picture"]
         own, wanted = self._asked(batch, shared)
-        made = self.generator(real, wanted)
+        made = self.generator(real, self._told(own, wanted))
         on_made, read = self.discriminator(made)
-        terms = {"fool": -on_made.mean(), **self._misread(read, wanted)}
+        fooled = non_saturating(on_made) if self.config.r1_weight else -on_made.mean()
+        terms = {"fool": fooled, "misread": self.config.class_weight * self._misread(read, wanted).mean()}
         if self.config.cycle_weight:
-            terms["cycle"] = self.config.cycle_weight * (self.generator(made, own) - real).abs().mean()
+            terms["cycle"] = self.config.cycle_weight * (self.generator(made, self._told(wanted, own)) - real).abs().mean()
         return terms
 
     def _asked(self, batch: Batch, shared: Shared) -> tuple[Tensor, Tensor]:
@@ -171,19 +191,22 @@ class StarGan(System):
         if "codes" not in shared:
             own = self.codes(batch["attributes"])
             other = own[batch.noise.uniform(len(own)).argsort()]
-            for column in self._columns:
-                known = other[:, column.own].sum(1, keepdim=True) > 0
+            taken = batch.noise.uniform(len(own), len(self._columns)) < self.config.changed_share
+            for place, column in enumerate(self._columns):
+                known = (other[:, column.own].sum(1, keepdim=True) > 0) & taken[:, place, None]
                 other[:, column.own] = torch.where(known, other[:, column.own], own[:, column.own])
             shared["codes"] = own, other
         own, wanted = shared["codes"]
         return own, wanted
 
-    def _misread(self, read: Tensor, codes: Tensor) -> Terms:
-        """-log D_cls, summed over attributes; one that is not known has a code of zeros, and adds nothing."""
-        if not self.config.class_weight:
-            return {}
-        each = [(read[:, own].log_softmax(1) * codes[:, own]).sum(1) for own in (column.own for column in self._columns)]
-        return {"misread": -self.config.class_weight * torch.stack(each).sum(0).mean()}
+    def _told(self, before: Tensor, after: Tensor) -> Tensor:
+        """What G is told when attributes `before` are to become `after`; codes (B, values of all columns)."""
+        return after - before if self.config.told == "difference" else after
+
+    def _misread(self, read: Tensor, codes: Tensor) -> Tensor:
+        """(B,): -log D_cls, summed over attributes; one that is not known has a code of zeros, and adds nothing."""
+        each = [(read[:, column.own].log_softmax(1) * codes[:, column.own]).sum(1) for column in self._columns]
+        return -torch.stack(each).sum(0)
 
     def codes(self, attributes: Tensor) -> Tensor:
         """Rows of the table (B, D) -> codes (B, values of all columns)."""
@@ -206,12 +229,13 @@ class StarGan(System):
         small = pictures
         if tuple(pictures.shape[2:]) != (picture.height, picture.width):
             small = interpolate(pictures, (picture.height, picture.width), mode="bilinear", antialias=True)
-        codes = self.read(small)
+        own = self.read(small)
+        codes = own.clone()
         for column, value in self._settled(changes).items():
             codes[:, column.own] = 0
             codes[:, column.start + value] = 1
         best = self.average if self.config.ema_half_life else self.generator
-        made: Tensor = best(small, codes)
+        made: Tensor = best(small, self._told(own, codes))
         if small is pictures:
             return made
         grown = interpolate(made - small, pictures.shape[2:], mode="bilinear")
