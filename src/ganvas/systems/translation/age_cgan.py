@@ -46,6 +46,7 @@ CARD = {
     "summary": "faces at another age that stay the same person, by a latent that is looked for",
     "data": {"picture": "image", "attributes": "table"},
     "example": "faces:front",
+    "suits": {"table": "ages"},
     "aliases": ["agecgan", "acgan-age"],
 }
 
