@@ -53,6 +53,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "r3gan-64": ("r3gan", ImageSpec(1, 64, 64), {}),
     "anime-32": ("anime", {"picture": ImageSpec(3, 32, 32), "attributes": TAGS}, {}),
     "age-cgan-32": ("age-cgan", {"picture": ImageSpec(3, 32, 32), "attributes": AGES}, {"recogniser_share": 0.0}),
+    "icgan-32": ("icgan", {"picture": ImageSpec(3, 32, 32), "attributes": TAGS}, {}),
     "infogan-32": ("infogan", ImageSpec(1, 32, 32), {}),
     "gon-32": ("gon", ImageSpec(1, 32, 32), {}),
     "ternary-gan-32": ("ternary-gan", ImageSpec(1, 32, 32), {}),

@@ -89,7 +89,9 @@ def test_label_maps_enter_as_one_channel_a_class() -> None:
 
 
 def test_the_discriminator_sees_map_and_photograph_changed_alike_and_its_slopes_are_paid_for() -> None:
-    system = build(augment=("translation", "cutout"), r1_weight=1.0, r2_weight=0.5, discriminator_norm=False, upsampling="resized")
+    system = build(
+        augment=("translation", "cutout"), r1_weight=1.0, r2_weight=0.5, discriminator_norm=False, upsampling="resized"
+    )
     images = torch.rand(4, 1, 16, 16) * 2 - 1
     batch = Batch(noise(1), {"photo": images, "map": images.clone()})
     seen = system._seen(images, images, batch)

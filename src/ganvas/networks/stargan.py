@@ -141,6 +141,9 @@ class ReadingDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.real = nn.Conv2d(before, 1, 3, 1, 1, bias=False)
         self.read = nn.Conv2d(before, codes, (shape[1] >> depth, shape[2] >> depth), bias=False)
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d):  # with torch's own, smaller ones D sees next to nothing for some hundred rounds
+                nn.init.kaiming_normal_(layer.weight, 0.01)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         maps = self.layers(images)

@@ -55,9 +55,9 @@ def arm(task: Task, groups: Sequence[tuple[str, ...]]) -> Outcome:
     dataset = data_of(run)
     spec, table = dataset.fields["picture"].spec, dataset.fields["attributes"].spec
     values = {name: own for name, own in zip(table.names, table.categories, strict=True) if name in COLUMNS}
-    reader = reader_of(dataset.fingerprint, lambda: _learnt(dataset, values))
+    reader = reader_of(dataset.fingerprint, lambda: learnt_from(dataset, values))
     edits = [row for row in csv.DictReader((root / f"{FACES}-edits.csv").open()) if row["attribute"] in COLUMNS]
-    given, true = (_pictures(root, [row[key] for row in edits], spec) for key in ("file", "edited_file"))
+    given, true = (pictures_of(root, [row[key] for row in edits], spec) for key in ("file", "edited_file"))
     made = np.empty_like(given)
     for name, value in sorted({(row["attribute"], row["to"]) for row in edits}):
         rows = [place for place, row in enumerate(edits) if (row["attribute"], row["to"]) == (name, value)]
@@ -109,7 +109,7 @@ def reader_of(key: str, records: Callable[[], tuple[np.ndarray, dict[str, np.nda
     return _readers[key]
 
 
-def _learnt(dataset: Any, values: dict[str, tuple[str, ...]]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def learnt_from(dataset: Any, values: dict[str, tuple[str, ...]]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     train = dataset.train_indices()
     return np.asarray(dataset.values[train]), _shown(dataset, train, values)
 
@@ -119,7 +119,7 @@ def _shown(dataset: Any, rows: np.ndarray, values: dict[str, tuple[str, ...]]) -
     return {name: np.asarray(part.values[rows])[:, part.spec.names.index(name)].astype(np.int64) for name in values}
 
 
-def _pictures(root: Path, files: Sequence[str], spec: Any) -> np.ndarray:
+def pictures_of(root: Path, files: Sequence[str], spec: Any) -> np.ndarray:
     """Files as records (N, H, W, C), brought to the size of training as its data were."""
     kind: Any = kind_of(spec.kind)
     settings = {"axis": None, "fit": "crop", "seed": 0}

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, softplus
 
 from ganvas.batches import Batch, Noise
 from ganvas.capabilities import Panel
@@ -27,7 +27,6 @@ from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.columns import Column, codes_of, columns_of, exclusive
 from ganvas.networks.stargan import LABELS, SKIPS, UPSAMPLINGS, EditGenerator, ReadingDiscriminator, deepest
-from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.penalties import interpolation_penalty, squared_slopes, with_range_for_slopes
 from ganvas.objectives.schedules import linear_decay
 from ganvas.optim import optimiser
@@ -51,9 +50,7 @@ TOLD = ("wanted", "difference")
 class Config:
     attributes: tuple[str, ...] = knob((), "columns to learn, as in glasses,hair; empty: all that are no numbers")
     exclusive: tuple[str, ...] = knob(
-        (),
-        "binary columns of which at most one is on, joined by + (Black+Blond+Brown): one put on puts the others off",
-        later=True,
+        (), "binary columns of which at most one is on, joined by + (Black+Blond): one put on puts the others off", later=True
     )
     width: int = knob(64, "channels of G's first layer", low=1, high=1024)
     discriminator_width: int = knob(0, "channels of D's first layer; 0: as `width`", low=0, high=1024)
@@ -61,21 +58,15 @@ class Config:
     patch_depth: int = knob(0, "downsampling layers of D; 0: as many as leave 2 pixels, at most 6", low=0, high=8)
     skip: str = knob("none", "what goes past the middle: features of the first layer, or by a mask the picture", choices=SKIPS)
     labels_enter: str = knob(
-        "input", "where attributes enter G: beside the picture, or in the norms of inner layers", choices=LABELS
+        "input", "where G gets attributes: beside the picture, or in norms of inner layers", choices=LABELS
     )
-    upsampling: str = knob(
-        "transposed", "how G doubles sizes; `resized` before a convolution leaves no chequers", choices=UPSAMPLINGS
-    )
+    upsampling: str = knob("transposed", "how G doubles sizes; `resized` leaves no chequers", choices=UPSAMPLINGS)
     fold: int = knob(1, "pixels of a side that enter as channels of one: 2 makes G work at half the size", choices=(1, 2, 4))
-    r1_weight: float = knob(
-        0.0, "above 0, D's game is the logistic one, with slopes at real and made pictures held down by so much", low=0.0
-    )
+    r1_weight: float = knob(0.0, "above 0: D compares a picture with itself changed, its slopes held down by so much", low=0.0)
     told: str = knob("wanted", "what G is told: attributes as wanted, or their difference to the picture's own", choices=TOLD)
     critic_turns: int = knob(5, "moves of D for one of G", low=1, high=100)
     class_weight: float = knob(1.0, "weight of the attributes that D reads (l_cls); 0: none", low=0.0)
-    changed_share: float = knob(
-        1.0, "share of the attributes that a picture is asked to take from another one; the others stay", low=0.01, high=1.0
-    )
+    changed_share: float = knob(1.0, "share of the attributes that are asked of another picture", low=0.01, high=1.0)
     cycle_weight: float = knob(10.0, "weight of the way there and back (l_rec)", low=0.0)
     penalty_weight: float = knob(10.0, "weight of the gradient penalty (l_gp)", low=0.0)
     learning_rate: float = knob(1e-4, "learning rate of both players (Adam)", low=0.0)
@@ -91,15 +82,17 @@ WANTED = {16: 0.0, 24: 60_000.0, 32: 150_000.0, 48: 400_000.0, 64: 800_000.0}  #
 
 
 def auto(situation: Situation) -> dict[str, Any]:
-    """Attributes in the norms and the input past the middle, so that minutes give a result; the widest that the budget pays."""
-    picture = situation.spec["picture"]
+    """Changes that begin as nothing, of one or two attributes at once, told as the difference, and a discriminator with flat
+    slopes: minutes leave alone what they cannot change well. The widest network that the budget pays."""
+    picture, columns = situation.spec["picture"], columns_of(situation.spec["attributes"], (), "stargan")
     pixels = picture.height * picture.width / 32**2
     width = widest(situation, WANTED, lambda width: WORK_PER_ROUND * width**2 * pixels)
-    quick = width < 48
+    quick, folds = width < 48, pixels > 2 and picture.height % 8 == 0 and picture.width % 8 == 0
     return {
-        "width": width, "discriminator_width": max(24, width), "blocks": 2 if quick else 6, "skip": "mask",
-        "labels_enter": "norms", "critic_turns": 2 if quick else 5, "learning_rate": 1e-3 if quick else 2e-4,
-        "ema_half_life": 500.0,
+        "width": width, "discriminator_width": max(24, width), "blocks": 2 if quick else 6, "skip": "change",
+        "labels_enter": "norms", "told": "difference", "changed_share": min(0.5, 2 / len(columns)), "upsampling": "resized",
+        "fold": 2 if folds else 1, "critic_turns": 1, "r1_weight": 0.1, "class_weight": 0.3,
+        "learning_rate": 1e-3 if quick else 2e-4, "ema_half_life": 500.0,
     }  # fmt: skip
 
 
@@ -150,7 +143,7 @@ class StarGan(System):
         with torch.no_grad():
             made = self.generator(real, self._told(own, wanted))
         if self.config.r1_weight:
-            return self._logistic(real, made, own)
+            return self._compare(real, made, own)
         on_real, read = self.discriminator(real)
         share = batch.noise.uniform(len(real))
         penalty = interpolation_penalty(lambda x: self.discriminator(x)[0], real, made, share)
@@ -160,9 +153,9 @@ class StarGan(System):
             "misread": self.config.class_weight * self._misread(read, own).mean(),
         }
 
-    def _logistic(self, real: Tensor, made: Tensor, own: Tensor) -> Terms:
-        """Another game of D's: cross entropy, R1 and R2, for what it says is real and for what it reads. Reading that is flat
-        around real pictures is not met by a tint that no eye takes for another hair."""
+    def _compare(self, real: Tensor, made: Tensor, own: Tensor) -> Terms:
+        """Another game of D's (Huang et al. 2024, arXiv 2501.05441): a picture is more real than itself changed; R1 and R2, for
+        what D reads too: flat reading is not met by a tint that no eye takes for another hair."""
         weight, made = self.config.r1_weight, made.to(real.dtype)
         with with_range_for_slopes(real):
             real, made = (pictures.detach().requires_grad_() for pictures in (real, made))
@@ -170,7 +163,7 @@ class StarGan(System):
         misread = self._misread(read, own)
         slopes = squared_slopes(real, on_real.mean((1, 2, 3)) + misread) + squared_slopes(made, on_made.mean((1, 2, 3)))
         return {
-            "real": real_is_real(on_real), "made": fake_is_fake(on_made), "slopes": 0.5 * weight * slopes.mean(),
+            "relative": softplus(on_made - on_real).mean(), "slopes": 0.5 * weight * slopes.mean(),
             "misread": self.config.class_weight * misread.mean(),
         }  # fmt: skip
 
@@ -180,7 +173,8 @@ class StarGan(System):
         own, wanted = self._asked(batch, shared)
         made = self.generator(real, self._told(own, wanted))
         on_made, read = self.discriminator(made)
-        fooled = non_saturating(on_made) if self.config.r1_weight else -on_made.mean()
+        relative = bool(self.config.r1_weight)
+        fooled = softplus(self.discriminator(real)[0].detach() - on_made).mean() if relative else -on_made.mean()
         terms = {"fool": fooled, "misread": self.config.class_weight * self._misread(read, wanted).mean()}
         if self.config.cycle_weight:
             terms["cycle"] = self.config.cycle_weight * (self.generator(made, self._told(wanted, own)) - real).abs().mean()
