@@ -46,7 +46,8 @@ MARK = 1.5
 MB = 2**20
 # Phantoms, and folders and files that proofs draw for themselves (`DRAWN`).
 DATA = {
-    "acgan": "chest", "anime": "faces", "anogan": "brain:t1", "auto-painter": "drawings", "biggan": "chest", "cgan": "chest",
+    "acgan": "chest", "age-cgan": "faces:front",
+    "anime": "faces", "anogan": "brain:t1", "auto-painter": "drawings", "biggan": "chest", "cgan": "chest",
     "cogan": "brain",
     "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest", "dose-gan": "brain:ct", "melgan": "words",
     "midinet": "tunes",

@@ -35,7 +35,7 @@ from ganvas.kinds.image.spec import ImageSpec
 from ganvas.kinds.series.spec import SeriesSpec
 from ganvas.kinds.solid.spec import SolidSpec
 from ganvas.kinds.sound.spec import SoundSpec
-from ganvas.kinds.table.spec import CLASS, TableSpec
+from ganvas.kinds.table.spec import CLASS, NUMBER, TableSpec
 from ganvas.kinds.tune.spec import TuneSpec
 from ganvas.presets import Situation
 from ganvas.registry import load_system
@@ -45,12 +45,14 @@ AIM = 0.20
 TAGS = TableSpec(
     ("a", "b"), (CLASS, CLASS), (("p", "q", "r"), ("x", "y", "z")), (0.0, 0.0), (1.0, 1.0), (False, False), (-1, -1)
 )
+AGES = TableSpec(("age",), (NUMBER,), ((),), (40.0,), (20.0,), (False,), (0,), bounds=((5.0, 84.0),))
 BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "dcgan-64": ("dcgan", ImageSpec(1, 64, 64), {}),
     "acgan-32": ("acgan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
     "biggan-32": ("biggan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
     "r3gan-64": ("r3gan", ImageSpec(1, 64, 64), {}),
     "anime-32": ("anime", {"picture": ImageSpec(3, 32, 32), "attributes": TAGS}, {}),
+    "age-cgan-32": ("age-cgan", {"picture": ImageSpec(3, 32, 32), "attributes": AGES}, {"recogniser_share": 0.0}),
     "icgan-32": ("icgan", {"picture": ImageSpec(3, 32, 32), "attributes": TAGS}, {}),
     "infogan-32": ("infogan", ImageSpec(1, 32, 32), {}),
     "gon-32": ("gon", ImageSpec(1, 32, 32), {}),
@@ -96,13 +98,13 @@ OUTSIDE = ("foreach", "_fused", "optimizer", "lerp", "index", "grid_sampl", "ran
 
 
 def noise(spec: Any, rng: np.random.Generator) -> np.ndarray:
-    """512 random records in file units: bytes, sounds, series within their range, solids a tenth full, rows of classes."""
+    """512 random records in file units: bytes, sounds, series within their range, solids a tenth full, rows of a table."""
     if spec.kind == "sound":
         return rng.uniform(-1, 1, (512, spec.length, spec.channels)).astype(np.float32)
     if spec.kind == "series":
         return rng.uniform(-1, 1, (512, *spec.shape)).astype(np.float32)
     if spec.kind == "table":
-        return np.stack([rng.integers(0, len(own), 512) for own in spec.categories], 1).astype(np.float32)
+        return np.stack([rng.integers(0, len(own) or 80, 512) for own in spec.categories], 1).astype(np.float32)
     if spec.kind == "tune":
         return kind_of(spec.kind).blank(spec, 512, rng)
     if spec.kind == "solid":

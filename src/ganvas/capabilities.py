@@ -112,6 +112,16 @@ class Edits(Protocol):
 
 
 @runtime_checkable
+class SortsCells(Protocol):
+    """A value of an attribute stands for several cells of a table, as ages 40 to 49 for 42. Who does offers `Edits` too."""
+
+    def value_of(self, name: str, text: str) -> str | None:
+        """The value of the attribute that a cell belongs to, and that a user means who names it; a value is its own; None for
+        what belongs to none."""
+        ...
+
+
+@runtime_checkable
 class Restores(Protocol):
     """Gives back what an image has lost; `scale` times as large in height and width. Sizes are multiples of `multiple`."""
 

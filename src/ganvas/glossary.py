@@ -52,6 +52,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "attributes": ("selected_attrs",),
     "truncation": ("psi", "truncation_psi"),
     "search_steps": ("steps", "iterations", "n_iter", "num_steps"),
+    "encoder_learning_rate": ("lr_e", "encoder_lr"),
     "search_learning_rate": ("step_size", "search_lr"),
     "normal": ("normal_class",),
     "bands": ("n_mels", "num_mels"),

@@ -33,6 +33,7 @@ SUITS = {
     "two classes": "two classes",
     "unlabelled": "two classes or more, and records without a label in one called unlabelled",
     "choices": "tables with a column of words or of few whole numbers",
+    "ages": "tables with a column called age, after what suits any table",
     "large records": "pictures of which most have 192 pixels or more on their shorter side",
 }
 """What data may be, as a card says for what it is to be proposed; in the order of proposals."""

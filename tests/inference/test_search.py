@@ -72,3 +72,10 @@ def test_the_pyramid_sees_coarse_and_fine_differences_of_each_record() -> None:
     others[2, :, ::2] += 0.5
     others[2, :, 1::2] -= 0.5  # stripes: seen at full size alone
     torch.testing.assert_close(pyramid_error(images, others), torch.tensor([0.0, 0.75, 0.25]))
+
+
+def test_numbers_stay_within_the_box() -> None:
+    found = search(torch.zeros(4, 3), lambda z, _: (z - 5).square().sum(1), 60, 0.5, within=1.5)
+    assert torch.equal(found, torch.full((4, 3), 1.5))
+    started = search(torch.full((1, 2), 9.0), lambda z, _: z.square().sum(1), 1, 0.1, within=1.0)
+    assert torch.equal(started, torch.ones(1, 2))

@@ -9,8 +9,10 @@ from ..kinds import kind_of
 from ..kinds.facets import Columned, FromArrays, FromTexts, LooksInside
 from ..store.listing import Source, check_there, some
 from . import layouts
+from .drawn import rows_of_phantom
 from .layouts import WORDS, Column, Rows
 from .pairing import refuse_swapped
+from .phantoms import catalogue, is_phantom
 
 __all__ = ["WORDS", "Column", "Rows", "find_rows", "holds_pairs", "parse_fields"]
 
@@ -28,17 +30,22 @@ def parse_fields(text: str | None) -> dict[str, str]:
 
 
 def find_rows(
-    source: Source, wanted: Mapping[str, tuple[str, ...]] | None = None, by_hand: Mapping[str, str] | None = None
-) -> Rows:
-    """The rows of a source.
+    source: Source, wanted: Mapping[str, tuple[str, ...]] | None = None, by_hand: Mapping[str, str] | None = None,
+    drawn: tuple[int, int] = (1, 0),
+) -> Rows:  # fmt: skip
+    """The rows of a source. drawn: of a phantom how many, and by which seed.
 
     wanted: field -> kinds that it may be of, as a system asks for; None: whatever is there. by_hand: field -> folder of the
     source (or anywhere), or column of its table. Raises DataError when fields are missing, and says which layout is wanted.
     """
-    check_there(source)
+    drawing = is_phantom(source.text)
+    if not drawing:
+        check_there(source)
     by_hand = by_hand or {}
     columns = by_hand  # of a table, or keys of an .npz; folders named by hand are called as their fields when they are read
-    if source.path.is_file():
+    if drawing:
+        found: Rows | None = rows_of_phantom(source.text, *drawn)
+    elif source.path.is_file():
         found = layouts.from_arrays(source.path) or layouts.from_table(source)
     elif by_hand and all(layouts.find_folder(source, place) is not None for place in by_hand.values()):
         found, columns = layouts.from_folders(source, wanted, by_hand), {name: name for name in by_hand}
@@ -152,6 +159,8 @@ def _speaks(column: Column) -> bool:
 
 def _suits(column: Column, kinds: Sequence[str]) -> bool:
     """Whether the column can be of one of the kinds: files of them, text, or an array of their shape."""
+    if column.drawn is not None:
+        return catalogue()[column.drawn[0].partition(":")[0]].kind in kinds
     if column.array is not None:
         return any(isinstance(kind, FromArrays) and kind.takes(column.array) for kind in map(kind_of, kinds))
     if column.texts:

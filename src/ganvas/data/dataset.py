@@ -104,7 +104,8 @@ def open_data(
     if fields or columns:
         if isinstance(source, np.ndarray):
             raise GanvasError("an array holds one field: give a folder, or an .npz with a key a field")
-        return open_fields(source, fields, columns, options, heldout, seed, caching.Cache(cache), progress, limit)
+        count = phantom_count if limit is None else min(phantom_count, limit)
+        return open_fields(source, fields, columns, options, heldout, seed, caching.Cache(cache), progress, limit, count)
     kind = kind_of(recognise(source, kinds))
     if not kinds or kind.name in kinds:  # what the asker does not learn from, he refuses himself
         check_options(options, [kind])
@@ -336,10 +337,11 @@ def _finish(entry: caching.Entry, source: str, notes: list[str], heldout: float,
 
 def open_fields(
     source: Source, wanted: Mapping[str, tuple[str, ...]] | None, by_hand: str | None, options: dict[str, Any], heldout: float,
-    seed: int, store: caching.Cache, progress: bool, limit: int | None,
+    seed: int, store: caching.Cache, progress: bool, limit: int | None, count: int,
 ) -> Dataset:  # fmt: skip
-    """Each field opened by its kind, from the rows that have all of them; groups, split and labels are those of the row."""
-    rows = find_rows(source, wanted, parse_fields(by_hand))
+    """Each field opened by its kind, from the rows that have all of them; groups, split and labels are those of the row.
+    count: records of a phantom."""
+    rows = find_rows(source, wanted, parse_fields(by_hand), (count, seed))
     notes = [*rows.notes, *_told_lonely(rows.lonely, len(rows.names))]
     if not rows.names:
         raise DataError(f"{source}: no record has all of its fields ({some(rows.lonely, 2)})")
@@ -426,6 +428,8 @@ def _told_lonely(lonely: list[str], whole: int) -> list[str]:
 def _kind_of_column(column: Column, wanted: tuple[str, ...] | None, source: Source) -> str:
     """The kind of a field: of those wanted the one that its files are of."""
     able = wanted or kind_names()
+    if column.drawn is not None:
+        return phantoms.catalogue()[column.drawn[0].partition(":")[0]].kind
     if column.texts:
         able = tuple(name for name in able if isinstance(kind_of(name), FromTexts))
         return able[0] if wanted else ("tokens" if next(iter(column.texts)).lower() in WORDS[2] else "table")
@@ -454,6 +458,9 @@ def _open_column(
         cells = {name: [texts[k] for k in chosen] for name, texts in column.texts.items()}
         key = caching.digest("texts", kind.name, cells, settings)
         return _entry(store, key, lambda writer: kind.fill_texts(writer, cells, settings), kind)
+    if column.drawn is not None:
+        text, count, seed = column.drawn
+        return _from_phantom(text, kind, settings, store, count, seed, progress)
     if column.array is not None:
         return _from_array(_checked(column.array)[chosen], kind, settings, store, progress)
     files = [column.files[k] for k in chosen]

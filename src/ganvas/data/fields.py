@@ -176,7 +176,8 @@ def _able(source: Source, by_hand: dict[str, str], found: Found) -> list[list[Ca
                 continue
             if all(_serves(card, fields[role], column.name, found) for role, column in columns.items()):
                 able.setdefault(sum(not column.texts for column in columns.values()), []).append(card)
-    return [able[files] for files in sorted(able, reverse=True)]
+    # An age among other columns leads nobody away from what learns them all.
+    return [sorted(able[files], key=lambda card: "ages" in card.suits.values()) for files in sorted(able, reverse=True)]
 
 
 def _serves(card: Card, kinds: tuple[str, ...], name: str, found: Found) -> bool:
@@ -188,8 +189,11 @@ def _serves(card: Card, kinds: tuple[str, ...], name: str, found: Found) -> bool
     if wanted is None or name not in found.shown:
         return True
     kind = kind_of(found.kinds[name])
-    return wanted == "anything" or (
-        wanted == "choices" and isinstance(kind, Columned) and bool(kind.choices(found.shown[name][0]))
+    names = getattr(found.shown[name][0], "names", ())
+    return (
+        wanted == "anything"
+        or (wanted == "ages" and "age" in map(str.lower, names))
+        or (wanted == "choices" and isinstance(kind, Columned) and bool(kind.choices(found.shown[name][0])))
     )
 
 

@@ -42,12 +42,14 @@ WORDS: tuple[tuple[str, ...], ...] = (
 
 @dataclass
 class Column:
-    """One field of all rows: files, or texts by the name of their column in a table, or an array."""
+    """One field of all rows: files, or texts by the name of their column in a table, or an array, or what a phantom draws
+    (its text, how many, seed)."""
 
     name: str
     files: list[Path] = field(default_factory=list)
     texts: dict[str, list[str]] = field(default_factory=dict)
     array: np.ndarray | None = None
+    drawn: tuple[str, int, int] | None = None
 
 
 @dataclass

@@ -20,11 +20,13 @@ def search(
     loss: Callable[[Tensor, float], Tensor],
     steps: int,
     rate: float | Callable[[float], float],
+    within: float | None = None,
 ) -> Tensor:
     """Latents shaped as `start` (B, ...), after `steps` steps of Adam; without gradient, and `start` is left as it was.
 
     loss: (latents, share of the steps already made, 0 <= share < 1) -> (B,), how far off each record is. The sum over records
     is what goes down, so no record's steps depend on its neighbours. rate: the learning rate, or a function of that share.
+    within: each number stays between minus this and this.
     """
     leave_compiler_idle()
     found = start.detach().clone()
@@ -36,6 +38,8 @@ def search(
             point = found.detach().requires_grad_()
             (found.grad,) = torch.autograd.grad(loss(point, share).sum(), point)
         descent.step()
+        if within is not None:
+            found.clamp_(-within, within)
     found.grad = None
     return found
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from ..capabilities import SortsCells
 from ..errors import GanvasError, did_you_mean
 from ..kinds import kind_of
 from ..kinds.facets import Columned
@@ -61,11 +62,15 @@ def _separate(words: Sequence[str]) -> list[str]:
     return found
 
 
-def attributes_asked(option: str, known: Mapping[str, Sequence[str]], words: Sequence[str]) -> dict[str, str]:
-    """`glasses=round` -> {"glasses": "round"}. known: attribute -> its values. Raises GanvasError as `asked_by_name`, and for a
-    value that the attribute never has."""
+def attributes_asked(
+    option: str, known: Mapping[str, Sequence[str]], words: Sequence[str], system: Any = None
+) -> dict[str, str]:  # fmt: skip
+    """`glasses=round` -> {"glasses": "round"}. known: attribute -> its values. system: that may sort cells into them
+    (`capabilities.SortsCells`). Raises GanvasError as `asked_by_name`, and for a value that the attribute never has."""
 
     def value(word: str, name: str, text: str) -> str:
+        if isinstance(system, SortsCells) and (meant := system.value_of(name, text)) is not None:
+            return meant
         if text not in known[name]:
             close = did_you_mean(text, list(known[name]))
             raise GanvasError(f"--{option} {word}: {name} is never '{text}'{close}: it is one of {some(list(known[name]), 12)}")
@@ -95,7 +100,10 @@ def shown_by(work: Work, dataset: Dataset, rows: np.ndarray) -> dict[str, np.nda
     found = {}
     for name, values in work.system.attributes().items():
         index = {value: place for place, value in enumerate(values)}
-        found[name] = np.array([index.get(cell, -1) for cell in cells[name]], np.int64)
+        own = cells[name]
+        if isinstance(work.system, SortsCells):
+            own = [work.system.value_of(name, cell) or "" for cell in own]
+        found[name] = np.array([index.get(cell, -1) for cell in own], np.int64)
     return found
 
 

@@ -31,7 +31,7 @@ class Options:
 
 def changes_of(work: Work, words: Sequence[str]) -> dict[str, str]:
     """`glasses=round` -> {"glasses": "round"}. Raises GanvasError for what the run did not learn, in one line."""
-    return attributes_asked("change", work.system.attributes(), words)
+    return attributes_asked("change", work.system.attributes(), words, work.system)
 
 
 def run(work: Work, given: Fields, options: Options) -> Fields:

@@ -36,7 +36,8 @@ class Phantom:
     name: what stands before the colon. kind: `image`, `points` or one of `ganvas.kinds`. summary: one line. variants: what
     may stand behind the colon, empty for `formula`, whose rest is free text. make: `(variant or None, n, seed, size, depth,
     progress)` to `PhantomData`; it imports the drawing code when called. side: the size when none is asked for. count: of
-    records to train on, where the usual number would not do. least: the smallest size.
+    records to train on, where the usual number would not do. least: the smallest size. told: `(variant or None, n, seed)` to
+    the columns of the truth (`PhantomData.columns`), without drawing, for systems that learn from records of several fields.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Phantom:
     side: int = 64
     count: int | None = None
     least: int = 16
+    told: Callable[..., Any] | None = None
 
 
 @dataclass
@@ -56,7 +58,8 @@ class PhantomData:
     values: images (N, H, W, C) uint8 or uint16, or points (N, D) float32. labels: (N,) int64 indices into `classes`,
     or None. masks: name to (N, H, W) uint8, 255 inside and 0 outside. facts: one JSON-able dictionary per sample with
     the truth it was drawn from, or an empty list. spec: what the values are, for kinds other than images and points, whose
-    records then are those of the kind.
+    records then are those of the kind. columns: name to N cells, where the truth fits a table beside the records; `group` says
+    which belong on one side of a split.
     """
 
     values: np.ndarray
@@ -65,6 +68,7 @@ class PhantomData:
     masks: dict[str, np.ndarray] = field(default_factory=dict)
     facts: list[dict[str, Any]] = field(default_factory=list)
     spec: Spec | None = None
+    columns: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,8 @@ class _Lazy:
     module: str
     function: str = "make"
 
-    def __call__(self, *args: Any) -> PhantomData:
-        made: PhantomData = getattr(import_module(f"{__name__}.{self.module}"), self.function)(*args)
-        return made
+    def __call__(self, *args: Any) -> Any:
+        return getattr(import_module(f"{__name__}.{self.module}"), self.function)(*args)
 
 
 PATTERNS = ("sine", "square", "parabola", "sawtooth", "circle")
@@ -123,6 +126,14 @@ _CATALOGUE = {
             "simulated slices of heads: MR (T1, T2, PD), CT and PET of the same anatomy, some with a lesion and its mask",
             ("t1", "t2", "pd", "ct", "pet"),
             _Lazy("brain"),
+        ),
+        Phantom(
+            "faces",
+            "image",
+            "heads of nobody in colour, with a table of person, age, pose, light, glasses, mouth and hair",
+            ("front", "turned"),
+            _Lazy("faces"),
+            told=_Lazy("faces", "told"),
         ),
         Phantom(
             "sensors",
@@ -285,6 +296,13 @@ def make_phantom(
     return phantom.make(variant, int(n), int(seed), shape, int(depth), progress)
 
 
+def told(text: str, n: int, seed: int = 0) -> dict[str, list[str]]:
+    """Column -> cells (n,) of what is true of `n` samples of a phantom, as `PhantomData.columns`; empty for one without such a
+    table. Raises DataError as `make_phantom` does."""
+    phantom, variant = _find(text)
+    return {} if phantom.told is None else phantom.told(variant, n, seed)
+
+
 def truth(text: str, n: int, seed: int = 0) -> np.ndarray:
     """`n` true points (N, D) float32 of a points phantom, for evaluation.
 
@@ -310,5 +328,6 @@ __all__ = [
     "catalogue",
     "is_phantom",
     "make_phantom",
+    "told",
     "truth",
 ]

@@ -1,7 +1,10 @@
-"""Writing a phantom as files: images in class folders, masks beside them under `masks/`, what is true in `facts.jsonl`."""
+"""Writing a phantom as files: images in class folders, masks beside them under `masks/`, what is true in `facts.jsonl`, and in
+`metadata.csv` where it fits a table.
+"""
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from pathlib import Path
@@ -75,7 +78,22 @@ def write_phantom(
             files += _write_masks(made, int(row), out / "masks" / folder / f"{name}-{row:05d}")
     lines = "".join(json.dumps(f) + "\n" for f in facts)
     write_atomically(out / "facts.jsonl", lines.encode())
-    return [*files, out / "facts.jsonl"]
+    return [*files, out / "facts.jsonl", *_write_columns(made, out, facts)]
+
+
+def _write_columns(made: PhantomData, out: Path, facts: list[dict[str, Any]]) -> list[Path]:
+    """`metadata.csv`, a row a file, and `groups.csv`, which is read where the pictures alone are; none of files that hold
+    several records."""
+    if not made.columns or any("slice" in fact for fact in facts):
+        return []
+    tables = {"metadata.csv": {"file_name": [fact["file"] for fact in facts], **made.columns}}
+    if "group" in made.columns:
+        tables["groups.csv"] = {"file": tables["metadata.csv"]["file_name"], "group": made.columns["group"]}
+    for name, columns in tables.items():
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([list(columns), *zip(*columns.values(), strict=True)])
+        write_atomically(out / name, text.getvalue().encode())
+    return [out / name for name in tables]
 
 
 def _write_kind(made: PhantomData, out: Path, format: str, note: dict[str, str]) -> list[Path]:
