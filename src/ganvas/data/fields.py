@@ -174,16 +174,17 @@ def _able(source: Source, by_hand: dict[str, str], found: Found) -> list[list[Ca
                 continue
             except DataError:
                 continue
-            if all(_serves(card, fields[role], column.name, found) for role, column in columns.items()):
+            if all(_serves(card, fields[role], column, found) for role, column in columns.items()):
                 able.setdefault(sum(not column.texts for column in columns.values()), []).append(card)
     # An age among other columns leads nobody away from what learns them all.
     return [sorted(able[files], key=lambda card: "ages" in card.suits.values()) for files in sorted(able, reverse=True)]
 
 
-def _serves(card: Card, kinds: tuple[str, ...], name: str, found: Found) -> bool:
+def _serves(card: Card, kinds: tuple[str, ...], column: Column, found: Found) -> bool:
     """Whether a field is of one of the kinds that the card asks for, and holds what the card says that its kind must hold for
-    the system to be proposed (`registry.SUITS`)."""
-    if found.kinds.get(name, kinds[0]) not in kinds:
+    the system to be proposed (`registry.SUITS`). Of an array nobody knows whether it holds grey values or classes."""
+    name = column.name
+    if column.array is None and found.kinds.get(name, kinds[0]) not in kinds:
         return False
     wanted = card.suits.get(found.kinds.get(name, ""))
     if wanted is None or name not in found.shown:

@@ -88,7 +88,7 @@ class Writer(nn.Module):
             "places", torch.cat([torch.arange(2), 2 + (torch.arange(rows - 2) + lowest) % 12]), persistent=False
         )
         with torch.no_grad():
-            self.kinds.bias[HOLD] = HELD / PACE
+            self.kinds.get_parameter("bias")[HOLD] = HELD / PACE
             self.whole.weight.normal_(std=AGAIN / math.sqrt(latent))
             self.whole.bias.fill_(-1.0)
 

@@ -92,9 +92,7 @@ class EditGenerator(nn.Module):
             [Layer(_larger(before, after, upsampling), after, told) for before, after in ((inner, wide), (wide, width))]
         )
         if skip == "change":  # what is told meets detail again, or changes are blurred
-            self.meet = nn.ModuleList(
-                [Layer(nn.Conv2d(2 * own, own, 3, 1, 1, bias=False), own, told) for own in (wide, width)]
-            )
+            self.meet = nn.ModuleList([Layer(nn.Conv2d(2 * own, own, 3, 1, 1, bias=False), own, told) for own in (wide, width)])
         made = channels + (skip == "mask")
         left = width * (2 if skip == "features" else 1)
         # Pixels of one channel each (`pixel_shuffle`) would be learnt apart, and leave a grid; so the image is seen once more.
