@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from ganvas.data import open_data
 from ganvas.errors import DataError
@@ -46,6 +46,19 @@ def test_a_painted_map_with_soft_edges_is_read_by_its_colours(alpha: bool, tmp_p
             edge |= np.roll(true, step, axis) != true
     assert (found == true)[~edge].all(), "only edges were mixed"
     assert any("pixels at edges have mixed colours and are taken for the nearest class beside them" in note for note in notes)
+
+
+def test_smoothed_edges_where_three_classes_meet_are_read_and_a_wide_brush_is_not(tmp_path: Path) -> None:
+    soft, true = painted(smooth=1)
+    smoothed = np.array(soft.filter(ImageFilter.GaussianBlur(0.8))).astype(int)
+    smoothed = (smoothed + np.random.default_rng(0).integers(-3, 4, smoothed.shape)).clip(0, 255)
+    Image.fromarray(smoothed.astype(np.uint8)).save(tmp_path / "mine.png")
+    found, notes = read(tmp_path / "mine.png")
+    assert (found == true).mean() > 0.98
+    assert any("are taken for the nearest class beside them" in note for note in notes)
+    soft.filter(ImageFilter.GaussianBlur(6)).save(tmp_path / "mine.png")
+    with pytest.raises(DataError, match="holds colours of no class"):
+        read(tmp_path / "mine.png")
 
 
 def test_a_colour_that_is_a_little_wrong_is_taken_for_its_class_and_told(tmp_path: Path) -> None:
