@@ -91,7 +91,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     return {
         "width": width, "discriminator_width": max(24, width), "blocks": 2 if quick else 6, "skip": "change",
         "labels_enter": "norms", "told": "difference", "changed_share": min(0.5, 2 / len(columns)), "upsampling": "resized",
-        "fold": 2 if folds else 1, "critic_turns": 1, "r1_weight": 0.1, "class_weight": 0.3,
+        "fold": 2 if folds else 1, "critic_turns": 1, "r1_weight": 0.1, "class_weight": 0.6,
         "learning_rate": 1e-3 if quick else 2e-4, "ema_half_life": 500.0,
     }  # fmt: skip
 
