@@ -7,10 +7,14 @@ import pickle
 import pytest
 
 from ganvas import errors
-from ganvas.errors import GanvasError, MissingExtra, MixedData
+from ganvas.errors import GanvasError, MissingExtra, MixedData, SwappedFields
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GanvasError)]
-OWN = [MissingExtra("soundfile", "sound"), MixedData("pictures of several sizes", "size", 64)]
+OWN = [
+    MissingExtra("soundfile", "sound"),
+    MixedData("pictures of several sizes", "size", 64),
+    SwappedFields("swapped", {"photo": "map"}),
+]
 PLAIN = [kind for kind in KINDS if kind not in map(type, OWN)]
 
 
