@@ -135,9 +135,11 @@ class EditGenerator(nn.Module):
 
 class ReadingDiscriminator(nn.Module):
     """Images (B, *shape) -> a map of how real each patch is (B, 1, h, w), and what is read (B, K): `depth` convolutions of 4x4
-    and stride 2 with leaky ReLU(0.01) and no norm, twice as wide each, and two heads."""
+    and stride 2 with leaky ReLU(0.01) and no norm, twice as wide each, and two heads. sees: with He's starting weights, which
+    keep sizes from layer to layer; with torch's own, smaller ones cross entropy moves next to nothing for some hundred rounds.
+    """
 
-    def __init__(self, shape: tuple[int, int, int], codes: int, width: int, depth: int) -> None:
+    def __init__(self, shape: tuple[int, int, int], codes: int, width: int, depth: int, sees: bool = False) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         before, after = shape[0], width
@@ -147,8 +149,8 @@ class ReadingDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.real = nn.Conv2d(before, 1, 3, 1, 1, bias=False)
         self.read = nn.Conv2d(before, codes, (shape[1] >> depth, shape[2] >> depth), bias=False)
-        for layer in self.layers:
-            if isinstance(layer, nn.Conv2d):  # with torch's own, smaller ones D sees next to nothing for some hundred rounds
+        for layer in self.layers if sees else ():
+            if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, 0.01)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

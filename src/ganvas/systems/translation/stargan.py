@@ -82,18 +82,18 @@ WANTED = {16: 0.0, 24: 60_000.0, 32: 150_000.0, 48: 400_000.0, 64: 800_000.0}  #
 
 
 def auto(situation: Situation) -> dict[str, Any]:
-    """Changes that begin as nothing, of one or two attributes at once, told as the difference, and a discriminator with flat
-    slopes: minutes leave alone what they cannot change well. The widest network that the budget pays."""
+    """Attributes in the norms, the widest network that the budget pays. Small pictures are changed through a mask; in larger
+    ones changes begin as nothing, one or two at once, told as the difference: minutes leave alone what they cannot change."""
     picture, columns = situation.spec["picture"], columns_of(situation.spec["attributes"], (), "stargan")
     pixels = picture.height * picture.width / 32**2
     width = widest(situation, WANTED, lambda width: WORK_PER_ROUND * width**2 * pixels)
-    quick, folds = width < 48, pixels > 2 and picture.height % 8 == 0 and picture.width % 8 == 0
-    return {
-        "width": width, "discriminator_width": max(24, width), "blocks": 2 if quick else 6, "skip": "change",
-        "labels_enter": "norms", "told": "difference", "changed_share": min(0.5, 2 / len(columns)), "upsampling": "resized",
-        "fold": 2 if folds else 1, "critic_turns": 1, "r1_weight": 0.1, "class_weight": 0.6,
-        "learning_rate": 1e-3 if quick else 2e-4, "ema_half_life": 500.0,
-    }  # fmt: skip
+    quick = width < 48
+    form: dict[str, Any] = {"skip": "mask", "critic_turns": 2 if quick else 5}
+    if pixels > 2 and picture.height % 8 == picture.width % 8 == 0:
+        form = {"skip": "change", "fold": 2, "upsampling": "resized", "told": "difference", "critic_turns": 1}
+        form |= {"changed_share": min(0.5, 2 / len(columns)), "r1_weight": 0.1, "class_weight": 0.6}
+    form |= {"width": width, "discriminator_width": max(24, width), "blocks": 2 if quick else 6, "labels_enter": "norms"}
+    return {**form, "learning_rate": 1e-3 if quick else 2e-4, "ema_half_life": 500.0}
 
 
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
@@ -118,7 +118,7 @@ class StarGan(System):
             picture.channels, codes, config.width, config.blocks, config.skip, config.labels_enter, config.upsampling,
             config.fold,
         )  # fmt: skip
-        self.discriminator = ReadingDiscriminator(picture.shape, codes, self.config.discriminator_width, depth)
+        self.discriminator = ReadingDiscriminator(picture.shape, codes, wide, depth, config.r1_weight > 0)
         if config.ema_half_life:
             self.average = copy.deepcopy(self.generator)
 
@@ -185,9 +185,10 @@ class StarGan(System):
         if "codes" not in shared:
             own = self.codes(batch["attributes"])
             other = own[batch.noise.uniform(len(own)).argsort()]
-            taken = batch.noise.uniform(len(own), len(self._columns)) < self.config.changed_share
-            for place, column in enumerate(self._columns):
-                known = (other[:, column.own].sum(1, keepdim=True) > 0) & taken[:, place, None]
+            for column in self._columns:
+                known = other[:, column.own].sum(1, keepdim=True) > 0
+                if self.config.changed_share < 1:
+                    known &= batch.noise.uniform(len(own), 1) < self.config.changed_share
                 other[:, column.own] = torch.where(known, other[:, column.own], own[:, column.own])
             shared["codes"] = own, other
         own, wanted = shared["codes"]
@@ -223,8 +224,7 @@ class StarGan(System):
         small = pictures
         if tuple(pictures.shape[2:]) != (picture.height, picture.width):
             small = interpolate(pictures, (picture.height, picture.width), mode="bilinear", antialias=True)
-        own = self.read(small)
-        codes = own.clone()
+        codes = (own := self.read(small)).clone()
         for column, value in self._settled(changes).items():
             codes[:, column.own] = 0
             codes[:, column.start + value] = 1
