@@ -199,6 +199,9 @@ def test_ordered_words_are_groups_as_they_are() -> None:
 
 
 def test_what_cannot_be_done_is_told_in_one_line() -> None:
+    words = TableSpec(("skin",), (CLASS,), (("dark", "light"),), (0.0,), (1.0,), (False,), (-1,))
+    with pytest.raises(GanvasError, match=r"no column 'age', and none of numbers: .* --set age=skin"):
+        Groups(words, "", (18,), "age-cgan")
     for settings, told in (
         ({"age": "agee"}, "no column 'agee' (did you mean 'age'?): the table has age, person"),
         ({"ages": (39, 18)}, "ages=39,18 are no years that rise: write  --set ages=18,29,39,49,59"),

@@ -25,14 +25,18 @@ class Groups:
     """Ordered groups of a column: of numbers those up to each bound (18: 0-18) and what is above the last, of words its values.
 
     name: of the column. values: names of the groups, in order. spec: of the table. wanted: the column; empty: `age`, else its
-    first number, else the first column. bounds: whole years that end a group; those that leave a group empty do not count.
+    first number. bounds: whole years that end a group; those that leave a group empty do not count.
     Raises GanvasError, in one line, for a column that is not there and for bounds that do not rise.
     """
 
     def __init__(self, spec: Any, wanted: str, bounds: Sequence[int], system: str) -> None:
         known = {name.lower(): name for name in spec.names}
         numbers = [name for name, type_ in zip(spec.names, spec.types, strict=True) if type_ == NUMBER]
-        self.name = wanted or known.get("age") or (numbers or list(spec.names))[0]
+        self.name = wanted or known.get("age") or next(iter(numbers), "")
+        if not self.name:
+            raise GanvasError(
+                f"{system}: no column 'age', and none of numbers: say which is ordered, as in  --set age={spec.names[0]}"
+            )
         if self.name not in spec.names:
             close = did_you_mean(self.name, list(spec.names))
             raise GanvasError(f"{system}: no column '{self.name}'{close}: the table has {', '.join(spec.names)}")

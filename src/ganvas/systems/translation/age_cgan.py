@@ -56,7 +56,7 @@ SHARPNESS = 16.0  # of the softmax over cosines, by which FR says who it is
 
 @dataclass(frozen=True)
 class Config:
-    age: str = knob("", "column of the age, numbers or ordered words; empty: `age`, or the first that can be ordered")
+    age: str = knob("", "column of the age, numbers or ordered words; empty: `age`, or the first of numbers")
     ages: tuple[int, ...] = knob((18, 29, 39, 49, 59), "last year of each group but the oldest, of a column of numbers")
     person: str = knob("person", "column that names who it is; without it FR learns from two views of each picture")
     latent_size: int = knob(100, "size of the latent vector", low=1)
