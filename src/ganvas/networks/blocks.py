@@ -18,6 +18,9 @@ Activation = Callable[[], nn.Module]
 Border = Literal["zeros", "reflect", "replicate", "circular"]
 """What lies beyond the border of a map: as `padding_mode` of `nn.Conv2d`."""
 
+UPSAMPLINGS = ("transposed", "resized")
+"""How a layer doubles the size of maps: by a transposed convolution, or by repeating pixels before one of stride 1."""
+
 relu: Activation = partial(nn.ReLU, inplace=True)
 leaky_relu: Activation = partial(nn.LeakyReLU, 0.2, inplace=True)
 
@@ -45,6 +48,13 @@ def convolution(
     if activation is not None:
         made.append(activation())
     return made
+
+
+def enlarging(before: int, after: int, upsampling: str, bias: bool = False) -> nn.Module:
+    """Maps (B, before, H, W) -> (B, after, 2H, 2W), by a way of `UPSAMPLINGS`; repeated pixels leave no chequers."""
+    if upsampling == "transposed":
+        return nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)
+    return nn.Sequential(nn.UpsamplingNearest2d(scale_factor=2), nn.Conv2d(before, after, 3, 1, 1, bias=bias))
 
 
 class ResidualBlock(nn.Module):

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from .blocks import ResidualBlock, convolution, relu
+from .blocks import UPSAMPLINGS, ResidualBlock, convolution, relu
 from .convolutional import initialise
 
-UPSAMPLINGS = ("transposed", "resized")
 SKIPS = ("none", "features", "input", "change")
 
 layer = partial(convolution, norm=nn.InstanceNorm2d, activation=relu)

@@ -9,11 +9,10 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_unshuffle
 
 from ..errors import GanvasError
-from .blocks import convolution
+from .blocks import UPSAMPLINGS, convolution, enlarging
 from .convolutional import SMALLEST_SIDE
 
 SKIPS = ("none", "features", "mask", "change")
-UPSAMPLINGS = ("transposed", "resized")
 LABELS = ("input", "norms")
 DEEPEST = 6  # of the paper, at 128 pixels
 
@@ -50,13 +49,6 @@ class Layer(nn.Module):
         return made.relu() if self.bend else made
 
 
-def _larger(before: int, after: int, upsampling: str) -> nn.Module:
-    """Twice the size: by a transposed convolution, or by repeating pixels before one of stride 1."""
-    if upsampling == "transposed":
-        return nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)
-    return nn.Sequential(nn.UpsamplingNearest2d(scale_factor=2), nn.Conv2d(before, after, 3, 1, 1, bias=False))
-
-
 class EditGenerator(nn.Module):
     """Images (B, C, H, W) in [-1, 1] and codes (B, K) -> images of the same size: two downsamplings, residual blocks of two 3x3
     convolutions, two upsamplings. Sides are multiples of 4.
@@ -89,7 +81,7 @@ class EditGenerator(nn.Module):
             for _ in range(blocks)
         )
         self.up = nn.ModuleList(
-            [Layer(_larger(before, after, upsampling), after, told) for before, after in ((inner, wide), (wide, width))]
+            [Layer(enlarging(before, after, upsampling), after, told) for before, after in ((inner, wide), (wide, width))]
         )
         if skip == "change":  # what is told meets detail again, or changes are blurred
             self.meet = nn.ModuleList([Layer(nn.Conv2d(2 * own, own, 3, 1, 1, bias=False), own, told) for own in (wide, width)])

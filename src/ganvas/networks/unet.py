@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, relu
 
 from ..batches import Noise
-from .blocks import Norm
+from .blocks import UPSAMPLINGS, Norm, enlarging
 from .convolutional import initialise
 
 DROPPED = 3  # layers of the decoder that have dropout, from the middle on
@@ -37,7 +37,7 @@ class UNet(nn.Module):
         depth: int = 8,
         norm: Norm | None = nn.BatchNorm2d,
         dropout: float = 0.5,
-        resized: bool = False,
+        upsampling: str = UPSAMPLINGS[0],
     ) -> None:
         super().__init__()
         if depth < 1 or not 0 <= dropout < 1:
@@ -56,10 +56,7 @@ class UNet(nn.Module):
         for place in reversed(range(depth)):
             before = widths[place] * (1 if place == depth - 1 else 2)  # twice: the encoder's features beside its own
             after, wanted = (widths[place - 1], True) if place else (outputs, False)
-            bias = not wanted or norm is None
-            layer: nn.Module = nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)
-            if resized:
-                layer = nn.Sequential(nn.UpsamplingNearest2d(scale_factor=2), nn.Conv2d(before, after, 3, 1, 1, bias=bias))
+            layer = enlarging(before, after, upsampling, bias=not wanted or norm is None)
             up.append(normalised(layer, after, wanted))
         self.down, self.up = nn.ModuleList(down), nn.ModuleList(up)
         self.apply(initialise)

@@ -25,9 +25,10 @@ from ganvas.config import knob
 from ganvas.data.classes import find_pair
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
+from ganvas.networks.blocks import UPSAMPLINGS
 from ganvas.networks.colours import ColourMap
 from ganvas.networks.convolutional import SMALLEST_SIDE
-from ganvas.networks.cyclegan import SKIPS, UPSAMPLINGS, Generator
+from ganvas.networks.cyclegan import SKIPS, Generator
 from ganvas.networks.patch import PatchDiscriminator, patch_depth
 from ganvas.networks.pool import ImagePool
 from ganvas.objectives.augmentation import POLICIES, augment

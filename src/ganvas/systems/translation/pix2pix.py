@@ -24,6 +24,7 @@ from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.networks.blocks import UPSAMPLINGS
 from ganvas.networks.maps import as_picture, classes_as_channels, mirrored_together
 from ganvas.networks.patch import PatchDiscriminator, patch_depth
 from ganvas.networks.unet import UNet
@@ -44,7 +45,7 @@ CARD = {
     "aliases": ["pix-2-pix"],
 }
 
-UPSAMPLINGS, CHANGES = ("transposed", "resized"), ("translation", "cutout")
+CHANGES = ("translation", "cutout")
 NORMS = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d}
 
 
@@ -132,8 +133,7 @@ class Pix2Pix(System):
         self.multiple = 2**depth
         channels = self.classes_of_map or spec["map"].channels
         norm = NORMS[config.norm]
-        resized = config.upsampling == "resized"
-        self.generator = UNet(channels, photo.channels, config.width, depth, norm, config.dropout, resized)
+        self.generator = UNet(channels, photo.channels, config.width, depth, norm, config.dropout, config.upsampling)
         patches = patch_depth(min(height, width), config.patch_depth)
         judged = norm if config.discriminator_norm else None
         self.discriminator = PatchDiscriminator(channels + photo.channels, config.width, patches, judged)

@@ -25,8 +25,9 @@ from ganvas.batches import Batch, Noise
 from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.networks.blocks import UPSAMPLINGS
 from ganvas.networks.columns import Column, codes_of, columns_of, exclusive
-from ganvas.networks.stargan import LABELS, SKIPS, UPSAMPLINGS, EditGenerator, ReadingDiscriminator, deepest
+from ganvas.networks.stargan import LABELS, SKIPS, EditGenerator, ReadingDiscriminator, deepest
 from ganvas.objectives.penalties import interpolation_penalty, squared_slopes, with_range_for_slopes
 from ganvas.objectives.schedules import linear_decay
 from ganvas.optim import optimiser
@@ -220,8 +221,7 @@ class StarGan(System):
     def edit(self, pictures: Tensor, changes: Mapping[str, str], noise: Noise) -> Tensor:
         """(B, C, H, W) with the named attributes changed. Of another size than the spec's, the change is made at that size and
         added to the picture."""
-        picture = self.spec["picture"]
-        small = pictures
+        picture, small = self.spec["picture"], pictures
         if tuple(pictures.shape[2:]) != (picture.height, picture.width):
             small = interpolate(pictures, (picture.height, picture.width), mode="bilinear", antialias=True)
         codes = (own := self.read(small)).clone()
