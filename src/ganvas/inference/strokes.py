@@ -57,3 +57,28 @@ def reduced(colours: Tensor, strength: Tensor, size: tuple[int, int]) -> tuple[T
         return interpolate(colours, size, mode="nearest"), interpolate(strength, size, mode="nearest")
     share = adaptive_avg_pool2d(strength, size)
     return adaptive_avg_pool2d(colours * strength, size) / share.clamp(min=1e-6), share
+
+
+def borrowed(images: Tensor, radius: float, seed: int) -> tuple[Tensor, Tensor]:
+    """(colours, strength): for each image one round stroke somewhere, of the mean colour that the next image has there, so that
+    what is asked for is something such images have. radius: as a share of the short side."""
+    count, _, height, width = images.shape
+    draw = torch.Generator().manual_seed(seed)
+    reach = max(1.0, radius * min(height, width))
+    centre = torch.rand((count, 2), generator=draw).to(images) * 0.6 + 0.2  # things are rarely at the border
+    rows = torch.arange(height, device=images.device).view(1, -1, 1) - centre[:, :1, None] * (height - 1)
+    columns = torch.arange(width, device=images.device).view(1, 1, -1) - centre[:, 1:, None] * (width - 1)
+    strength = ((rows.square() + columns.square()) <= reach**2).to(images.dtype)[:, None]
+    other = images.roll(-1, 0)
+    mean = (other * strength).sum((2, 3), keepdim=True) / strength.sum((2, 3), keepdim=True).clamp(min=1)
+    return mean.expand_as(images), strength
+
+
+def followed(images: Tensor, made: Tensor, colours: Tensor, strength: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(B,) each, mean absolute differences of channels: to the colours under the strokes, of the images and of what was made of
+    them; and between the two where no stroke is."""
+
+    def mean(values: Tensor, where: Tensor) -> Tensor:
+        return (values.abs().mean(1, keepdim=True) * where).sum((1, 2, 3)) / where.sum((1, 2, 3)).clamp(min=1e-6)
+
+    return mean(images - colours, strength), mean(made - colours, strength), mean(made - images, 1 - strength)
