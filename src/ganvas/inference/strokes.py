@@ -21,7 +21,8 @@ GAIN = 2.0  # a change of half the range is taken whole
 def moved(
     latents: Tensor, draw: Callable[[Tensor], Tensor], colours: Tensor, strength: Tensor, steps: int, rate: float
 ) -> Tensor:
-    """Latents (B, ...) after `steps` steps against the mean squared error of what they draw to `colours`, where `strength` is."""
+    """Latents (B, ...) after `steps` steps against the mean squared error of what they draw to `colours`, as `strength` weighs
+    it."""
     total = strength.sum((1, 2, 3)).clamp(min=1e-6) * colours.shape[1]
 
     def error(found: Tensor, share: float) -> Tensor:

@@ -22,8 +22,8 @@ def stem(name: str) -> str:
 
 
 class GivenField:
-    """A further field. text: as the user gave it; a path, or words where the kind makes a record of them. own: suffix -> reads a
-    file that the kind does not read (`Use.reads`)."""
+    """A further field. text: as the user gave it; a path, or words where the kind makes a record of them. own: suffix -> reads
+    a file that the kind does not read (`Use.reads`)."""
 
     def __init__(
         self, name: str, text: str, spec: Any, settings: Mapping[str, Any], own: Mapping[str, Callable[[Path, Any], Piece]]

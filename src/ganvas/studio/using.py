@@ -53,7 +53,9 @@ def _use(use: Use, system: Any, fields: Mapping[str, Any], work: Work) -> dict[s
         "first": None if first is None else given_as(first, fields[first], True),
         # What the use brings may be in the file itself, as transparent pixels are.
         "fields": [
-            given_as(name, spec_given(use, work, name), must and name not in use.brings, tuple(use.reads) * (name in use.brings))
+            given_as(
+                name, spec_given(use, work, name), must and name not in use.brings, tuple(use.reads) if name in use.brings else ()
+            )
             for name, must in more.items()
         ],
         "options": [_option(item, use, choices) for item in knobs(use.Options)],
@@ -91,8 +93,8 @@ def _one(values: Any) -> dict[str, Any]:
 
 
 def given_as(name: str, spec: Any, must: bool, others: tuple[str, ...] = ()) -> dict[str, Any]:
-    """How a field can be given on a page: `words`, `paint` with a palette, `draw`, or a file. others: suffixes of files that the
-    use reads beside those of the kind."""
+    """How a field can be given on a page: `words`, `paint` with a palette, `draw`, or a file. others: suffixes of files that
+    the use reads beside those of the kind."""
     kind = kind_of(spec.kind)
     ways = []
     if isinstance(kind, Worded):

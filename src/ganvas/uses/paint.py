@@ -113,7 +113,7 @@ USE = Use(
         purpose="brush strokes on a picture, which it follows as such pictures can",
         doing="painting",
         example="ganvas apply RUN FILE --as paint --out FOLDER",
-        caution="A painted picture shows what is usual for the colours asked for, and other things may change with them. It is no "
-        "evidence of anything.",
+        caution="A painted picture shows what is usual for the colours asked for, and other things may change with them. It is "
+        "no evidence of anything.",
     ),
 )

@@ -145,8 +145,8 @@ def _drawn(name: str, strokes: Piece, height: int, width: int, channels: int) ->
         there = np.hypot(columns - x, rows - y) <= max(radius, 0.71)  # half the diagonal of a pixel: a dot is never nothing
         if not there.any():
             raise DataError(
-                f"{where}, stroke {number}: ({x:g}, {y:g}) with radius {radius:g} lies outside {name}, which is {width} wide and "
-                f"{height} high: x and y are its pixels"
+                f"{where}, stroke {number}: ({x:g}, {y:g}) with radius {radius:g} lies outside {name}, which is {width} wide "
+                f"and {height} high: x and y are its pixels"
             )
         colours[there] = colour if channels == 3 else np.dot(colour, (0.299, 0.587, 0.114))
         strength[there] = strong

@@ -9,8 +9,8 @@ and the discriminator tells three things apart: real images x, reconstructions x
     R = d sum |W W^T - I|  for every filter bank W of G (orthogonal regularisation).
 The features see what a pixel-wise error does not (introspection), and the encoder costs two layers.
 
-A brush stroke is a colour that is wanted in places: it moves z against the gradient of the squared error there. What that changes
-of the reconstruction goes onto the image itself, as far as it changes (`inference.strokes`), so that all else stays.
+A brush stroke is a colour that is wanted in places: it moves z against the gradient of the squared error there. What that
+changes of the reconstruction goes onto the image itself, as far as it changes (`inference.strokes`); all else stays.
 """
 
 from __future__ import annotations
@@ -238,8 +238,8 @@ class Ian(System):
         return self.average(latents)
 
     def repaint(self, images: Tensor, colours: Tensor, strength: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
-        """Images (B, C, H, W), colours that are wanted (B, C, H, W) and how much (B, 1, H, W) -> both drawings of latents (B, C,
-        H, W): as they are found, and moved until the strokes are followed."""
+        """Images (B, C, H, W), colours that are wanted (B, C, H, W) and how much (B, 1, H, W) -> both drawings of latents, (B,
+        C, H, W): as they are found, and moved until the strokes are followed."""
         before = self.project(images, noise)
         after = moved(before, self.reconstruct, colours, strength, self.config.paint_steps, self.config.paint_rate)
         return self.reconstruct(before), self.reconstruct(after)
