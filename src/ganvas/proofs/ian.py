@@ -1,5 +1,5 @@
-"""The proof of `ian`: an autoencoder and a GAN in one. What it draws again of held-out pictures, and what brush strokes make of it,
-looks more like real pictures than a VAE's, and is nearer to the given picture than what a GAN alone can be searched for.
+"""The proof of `ian`: an autoencoder and a GAN in one. What it draws again of held-out pictures, and what brush strokes make of
+it, looks more like real pictures than a VAE's, and is nearer to the given picture than what a GAN alone is searched for.
 
 A stroke on each held-out picture asks for the colour that another one has there; latents move by the same steps in all arms.
 All arms have the same generator and the same processor time.
@@ -88,14 +88,14 @@ def met(rows: Sequence[Row]) -> bool:
 
 
 PROOF = Proof(
-    claim="a VAE and a GAN in one: pictures painted on by its latents look more real than a VAE's, and are found as no GAN finds them",
+    claim="a VAE and a GAN in one: what it makes of strokes looks more real than a VAE's, and it finds pictures as no GAN does",
     baseline="the same generator as a VAE with an encoder of its own, for the same processor time",
     metric="kernel distance of painted drawings of held-out pictures to the real ones",
     direction=LOWER,
     mark=(
-        f"with every seed at most {REAL_LOOK} of the VAE's distance; drawn again with at most {NEARER} of the error of a GAN trained as "
-        f"long, whose latents are searched for; at least {FOLLOWED} of the colour error under strokes gone, and the picture "
-        f"changed by at most {OUTSIDE} of the range elsewhere"
+        f"with every seed at most {REAL_LOOK} of the VAE's distance; drawn again with at most {NEARER} of the error of a GAN "
+        f"trained as long, whose latents are searched for; at least {FOLLOWED} of the colour error under strokes gone, and the "
+        f"picture changed by at most {OUTSIDE} of the range elsewhere"
     ),
     met=met,
     arms={name: functools.partial(arm, name=name) for name in TIMES},
@@ -103,6 +103,6 @@ PROOF = Proof(
     quick_budget="40r",
     large_budget="20000r",
     real="cartoon-faces",
-    phantom="shapes",
+    phantom="faces",
     note="Without real data it trains on a phantom.",
 )

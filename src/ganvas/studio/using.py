@@ -53,10 +53,8 @@ def _use(use: Use, system: Any, fields: Mapping[str, Any], work: Work) -> dict[s
         "first": None if first is None else given_as(first, fields[first], True),
         # What the use brings may be in the file itself, as transparent pixels are.
         "fields": [
-            given_as(
-                name, spec_given(use, work, name), must and name not in use.brings, tuple(use.reads) if name in use.brings else ()
-            )
-            for name, must in more.items()
+            given_as(name, spec_given(use, work, name), must and not own, tuple(use.reads) if own else ())
+            for name, must, own in ((name, must, name in use.brings) for name, must in more.items())
         ],
         "options": [_option(item, use, choices) for item in knobs(use.Options)],
         "gives": list(fields_given(use, list(fields))),
