@@ -203,6 +203,11 @@ def classify(place: Path, job: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def fraction_folder(out: Path, name: str) -> Path:
+    """Where the jobs of a fraction live. name: as in `10 %`."""
+    return out / "fractions" / name.replace(" %", "-per-cent")
+
+
 def generator_name(seed: int) -> str:
     """The folder of a generator's job, beside those of the classifiers of the same fraction."""
     return f"generator-{seed}"

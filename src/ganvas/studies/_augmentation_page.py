@@ -92,14 +92,13 @@ def _differences(result: Mapping[str, Any]) -> Any:
 
 @styled
 def _samples(out: Path, result: Mapping[str, Any]) -> Any:
-    from ._augmentation_job import generator_name, samples_of
-    from .augmentation import _folder
+    from ._augmentation_job import fraction_folder, generator_name, samples_of
 
     names, classes = list(result["fractions"]), result["classes"]
     shown = _figure(0.6 + 0.75 * len(classes) * (1 if len(names) > 2 else 1.3))
     panels = shown.subplots(1, len(names), squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
-        images, labels = samples_of(_folder(out, name) / generator_name(0))
+        images, labels = samples_of(fraction_folder(out, name) / generator_name(0))
         rows = [np.concatenate([*images[labels == k][:4]], 1) for k in range(len(classes))]
         whole = np.concatenate(rows, 0)
         axes.imshow(whole[..., 0] if whole.shape[2] == 1 else whole, cmap="gray" if whole.shape[2] == 1 else None)
@@ -197,6 +196,7 @@ def told_blocks(result: Mapping[str, Any]) -> list[Block]:
         "seen by none but the finished classifiers."
     )
     blocks: list[Block] = [("text", about), ("text", result["verdict"])]
+    blocks += [("text", f"Note: {told}.") for told in result["warnings"]]
     if result["phantom"]:
         blocks.append(("text", OF_PHANTOM))
     spent, machine = result["spent"], result["machine"]

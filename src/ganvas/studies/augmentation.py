@@ -189,15 +189,11 @@ def _expected(
     )
 
 
-def _folder(out: Path, name: str) -> Path:
-    return out / "fractions" / name.replace(" %", "-per-cent")
-
-
 def _generators(out: Path, common: Mapping[str, Any], shares: Mapping[str, float], generators: int, pool: Pool) -> list[Path]:
-    from ._augmentation_job import generator_name
+    from ._augmentation_job import fraction_folder, generator_name
 
     return [
-        _describe(_folder(out, name) / generator_name(seed), common, "generate", pool, share=share, seed=seed)
+        _describe(fraction_folder(out, name) / generator_name(seed), common, "generate", pool, share=share, seed=seed)
         for seed in range(generators)
         for name, share in shares.items()
     ]
@@ -215,7 +211,9 @@ def _classifiers(
 
 
 def _judged(out: Path, name: str, generator: int, seed: int) -> Path:
-    return _folder(out, name) / f"classifiers-{generator}-{seed}"
+    from ._augmentation_job import fraction_folder
+
+    return fraction_folder(out, name) / f"classifiers-{generator}-{seed}"
 
 
 def _describe(place: Path, common: Mapping[str, Any], player: str, pool: Pool, **own: Any) -> Path:
@@ -259,7 +257,7 @@ def summarised(
 ) -> dict[str, Any]:
     """Everything that is told of a study that was played, as plain values. Names no folder."""
     from ..doctor import machine
-    from ._augmentation_job import ARMS, PREDICTIONS, generator_name
+    from ._augmentation_job import ARMS, PREDICTIONS, fraction_folder, generator_name
     from ._augmentation_judge import RULE, Predictions, answers, sentence
 
     predictions, told = {}, {}
@@ -271,7 +269,7 @@ def summarised(
                     truth, groups = file["truth"], file["groups"]
                     said[own, seed] = {arm: file[arm] for arm in ARMS}
         predictions[name] = Predictions(truth, groups, said)
-        made = [read_plain(_folder(out, name) / generator_name(own) / RESULT) for own in range(generators)]
+        made = [read_plain(fraction_folder(out, name) / generator_name(own) / RESULT) for own in range(generators)]
         kept = [read_plain(_judged(out, name, own, 0) / RESULT)["kept"] for own in range(generators)]
         told[name] = {
             "records": [one["records"] for one in made],
@@ -293,10 +291,27 @@ def summarised(
         "answers": found,
         "rule": RULE,
         "verdict": sentence(found),
+        "warnings": _warnings(told, generators, len(facts["classes"])),
         "spent": dict(machine_used),
         "command": command.replace(common["data"], Path(common["data"]).name),
         "machine": machine(),
     }
+
+
+def _warnings(told: Mapping[str, Any], generators: int, classes: int) -> list[str]:
+    """What a reader of the verdicts has to know first."""
+    found = []
+    best = max(own["arms"]["classic"]["balanced_accuracy"] for own in told.values())
+    if best < 1 / classes + 0.5 * (1 - 1 / classes):
+        found.append(
+            f"with real records and classic augmentation alone the classifiers reach {best:.2f}, where chance is "
+            f"{1 / classes:.2f}: what they say of synthetic ones may change with more --steps"
+        )
+    if generators < 2:
+        found.append(
+            "one generator of each fraction: what another one would change is in no interval; take --generators 2 or more"
+        )
+    return found
 
 
 def lines(result: Mapping[str, Any]) -> list[str]:
@@ -310,4 +325,5 @@ def lines(result: Mapping[str, Any]) -> list[str]:
     for one in result["answers"]:
         own = ", ".join(f"{name}: {found['verdict']} ({100 * found['value']:+.1f})" for name, found in one["fractions"].items())
         out.append(f"{one['question']}  {own}")
-    return [*out, "", result["verdict"], f"look  {result['page']}"]
+    out += ["", result["verdict"], *(f"warning: {told}" for told in result["warnings"])]
+    return [*out, f"look  {result['page']}"]
