@@ -1,5 +1,5 @@
-"""ian: held-out pictures are drawn again from the discriminator's own features, sharper for it; without the pixel and feature terms
-they are not found. Three kinds in their order; what D sees of reconstructions and samples is constant in its turn."""
+"""ian: held-out pictures are drawn again from the discriminator's own features; without the pixel and feature terms they
+are not found. Three kinds in their order; what D sees of reconstructions and samples is constant in its turn."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ from ganvas.health.samples import Variety
 from ganvas.inference.strokes import borrowed, followed, laid_on
 from ganvas.kinds import decode, encode
 from ganvas.kinds.image.spec import ImageSpec
+from ganvas.networks.ian import orthogonal_penalty
 from ganvas.presets import Situation
 from ganvas.store.records import Dataset, Field
-from ganvas.systems.synthesis.ian import PRESETS, REAL, RECONSTRUCTED, SAMPLED, Config, Ian, auto, orthogonal_penalty
+from ganvas.systems.synthesis.ian import PRESETS, REAL, RECONSTRUCTED, SAMPLED, Config, Ian, auto
 
 SPEC = ImageSpec(3, 16, 16)
 SMALL: dict[str, Any] = {
-    "latent_size": 8, "width": 8, "units": 32, "batch_size": 16, "learning_rate": 2e-3, "latent_weight": 0.05,
+    "latent_size": 8, "width": 8, "units": 32, "batch_size": 16, "norm": "layer", "learning_rate": 2e-3, "latent_weight": 0.05,
     "ema_half_life": 200.0, "paint_steps": 20,
 }  # fmt: skip
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy, l1_loss, mse_loss
 
 from ganvas.batches import Batch, Noise
@@ -29,8 +29,8 @@ from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.inference.strokes import moved
-from ganvas.networks.blocks import convolution, leaky_relu
-from ganvas.networks.convolutional import ConvolutionalGenerator, initialise, sizes_for, stages_and_base
+from ganvas.networks.convolutional import ConvolutionalGenerator
+from ganvas.networks.ian import NORMS, Features, Kinds, Latents, orthogonal_penalty
 from ganvas.objectives.matching import feature_matching
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
@@ -55,7 +55,7 @@ class Config:
     width: int = knob(64, "channels of both networks at half the resolution; doubles inwards", low=1, high=1024)
     units: int = knob(1000, "units of the encoder's head", low=1, high=8192)
     encoder: str = knob("introspective", "the encoder reads D's features, or has features of its own", choices=ENCODERS)
-    batch_norm: bool = knob(True, "BatchNorm in D and in what the encoder reads")
+    norm: str = knob("batch", "how D's hidden maps, which the encoder reads, are normalised", choices=tuple(NORMS))
     adversarial_weight: float = knob(1.0, "weight of being taken for real, in G's turn", low=0.0)
     pixel_weight: float = knob(3.0, "weight of the mean absolute error of reconstructions (a)", low=0.0)
     feature_weight: float = knob(1.0, "weight of their error in D's features (b); 0: pixels alone", low=0.0)
@@ -86,65 +86,6 @@ def auto(situation: Situation) -> dict[str, Any]:
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {"width": 128, "batch_size": 16, "ema_half_life": 0.0}}
 
 
-class Features(nn.Module):
-    """Images (B, *shape) -> a list of maps, one of each halving, until 4 to 7 pixels are left of the short side."""
-
-    def __init__(self, shape: tuple[int, int, int], width: int, batch_norm: bool) -> None:
-        super().__init__()
-        channels, height, columns = shape
-        stages, _ = stages_and_base(height, columns)
-        sizes = [channels, *sizes_for(width, [2] * stages)]
-        norms = [None, *[nn.BatchNorm2d if batch_norm else None] * (stages - 1)]
-        self.stages = nn.ModuleList(
-            nn.Sequential(*convolution(before, after, 4, 2, norm=norm, activation=leaky_relu))
-            for before, after, norm in zip(sizes[:-1], sizes[1:], norms, strict=True)
-        )
-        self.left = (sizes[-1], height >> stages, columns >> stages)
-        self.apply(initialise)
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        maps = []
-        for stage in self.stages:
-            images = stage(images)
-            maps.append(images)
-        return maps
-
-
-class Latents(nn.Module):
-    """The encoder's head: D's last map (B, C, h, w) -> means and logarithms of variances, (B, latent) each."""
-
-    def __init__(self, left: tuple[int, int, int], units: int, latent: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(left), units), nn.ELU(), nn.Linear(units, 2 * latent))
-
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        mean, spread = self.layers(features).chunk(2, 1)
-        return mean, spread.clamp(-10, 10)
-
-
-class Kinds(nn.Module):
-    """D's last map (B, C, h, w) -> logits (B, 3) of being real, a reconstruction, a sample."""
-
-    def __init__(self, left: tuple[int, int, int]) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(math.prod(left), 3))
-
-    def forward(self, features: Tensor) -> Tensor:
-        logits: Tensor = self.layers(features)
-        return logits
-
-
-def orthogonal_penalty(network: nn.Module) -> Tensor:
-    """Sum over filter banks of |W W^T - I|: rows of W are the filters; of more rows than columns, columns."""
-    found = []
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            bank = layer.weight.flatten(1)
-            bank = bank.T if bank.shape[0] > bank.shape[1] else bank
-            found.append((bank @ bank.T - torch.eye(len(bank), device=bank.device, dtype=bank.dtype)).abs().sum())
-    return torch.stack(found).sum()
-
-
 class Ian(System):
     Config = Config
     couples_batch = "BatchNorm: micro-batches and processes normalise over their own share"
@@ -152,11 +93,11 @@ class Ian(System):
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
-        self.features = Features(spec.shape, config.width, config.batch_norm)
+        self.features = Features(spec.shape, config.width, config.norm)
         self.kinds = Kinds(self.features.left)
         self.generator = ConvolutionalGenerator(config.latent_size, spec.shape, config.width)
         self.latents = Latents(self.features.left, config.units, config.latent_size)
-        self.own = Features(spec.shape, config.width, config.batch_norm) if config.encoder == "own" else None
+        self.own = Features(spec.shape, config.width, config.norm) if config.encoder == "own" else None
         self.average = copy.deepcopy(self.generator)
         self.average_features = copy.deepcopy(self._read)
         self.average_latents = copy.deepcopy(self.latents)
