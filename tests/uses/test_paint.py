@@ -126,19 +126,12 @@ def test_strokes_at_another_size_keep_their_colour() -> None:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("paint")
-    np.savez(folder / "data.npz", images=np.random.default_rng(1).integers(0, 256, (24, 16, 16, 3)).astype(np.uint8))
-    config = {"width": 4, "batch_size": 4, "latent_size": 4, "units": 8, "paint_steps": 60, "paint_rate": 0.5}
-    train(
-        "ian",
+    np.savez(
         folder / "data.npz",
-        out=folder / "run",
-        config=config,
-        budget="2r",
-        size=16,
-        quiet=True,
-        device="cpu",
-        watch="off",
+        images=np.repeat(np.repeat(np.random.default_rng(1).integers(0, 256, (24, 2, 2, 3)).astype(np.uint8), 8, 1), 8, 2),
     )
+    config = {"width": 8, "batch_size": 8, "latent_size": 4, "head_units": 8, "paint_steps": 60, "learning_rate": 5e-3}
+    train("ian", folder / "data.npz", out=folder / "run", config=config, budget="60r", size=16, quiet=True, device="cpu")
     return folder / "run"
 
 

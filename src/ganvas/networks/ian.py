@@ -1,5 +1,5 @@
-"""The networks of the introspective adversarial network (Brock et al. 2017, arXiv 1609.07093) beside its generator, which is that
-of `convolutional`: D's features and the two heads that sit on them. Not for the game: `systems/synthesis/ian.py`.
+"""The networks of the introspective adversarial network (Brock et al. 2017, arXiv 1609.07093) beside its generator, which is
+that of `convolutional`: D's features and the two heads that sit on them. Not for the game: `systems/synthesis/ian.py`.
 """
 
 from __future__ import annotations

@@ -46,15 +46,15 @@ CARD = {
 }
 
 REAL, RECONSTRUCTED, SAMPLED = 0, 1, 2  # what D tells apart
-ENCODERS = ("introspective", "own")
+ENCODERS = ("shared", "own")
 
 
 @dataclass(frozen=True)
 class Config:
     latent_size: int = knob(100, "size of the latent vector", low=1)
     width: int = knob(64, "channels of both networks at half the resolution; doubles inwards", low=1, high=1024)
-    units: int = knob(1000, "units of the encoder's head", low=1, high=8192)
-    encoder: str = knob("introspective", "the encoder reads D's features, or has features of its own", choices=ENCODERS)
+    head_units: int = knob(1000, "units of the encoder's head", low=1, high=8192)
+    encoder_features: str = knob("shared", "whether the encoder reads D's features, or has its own", choices=ENCODERS)
     norm: str = knob("batch", "how D's hidden maps, which the encoder reads, are normalised", choices=tuple(NORMS))
     adversarial_weight: float = knob(1.0, "weight of being taken for real, in G's turn", low=0.0)
     pixel_weight: float = knob(3.0, "weight of the mean absolute error of reconstructions (a)", low=0.0)
@@ -78,7 +78,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     spec = situation.spec
     width = widest(situation, WANTED, lambda width: WORK_PER_IMAGE * width**2 * spec.height * spec.width)
     return {
-        "width": width, "latent_size": 64, "units": 256, "learning_rate": 1e-3 if width < 48 else 5e-4, "batch_size": 16,
+        "width": width, "latent_size": 64, "head_units": 256, "learning_rate": 1e-3 if width < 48 else 5e-4, "batch_size": 16,
         "latent_weight": 0.1, "ema_half_life": 2_000.0,
     }  # fmt: skip
 
@@ -96,12 +96,13 @@ class Ian(System):
         self.features = Features(spec.shape, config.width, config.norm)
         self.kinds = Kinds(self.features.left)
         self.generator = ConvolutionalGenerator(config.latent_size, spec.shape, config.width)
-        self.latents = Latents(self.features.left, config.units, config.latent_size)
-        self.own = Features(spec.shape, config.width, config.norm) if config.encoder == "own" else None
+        self.latents = Latents(self.features.left, config.head_units, config.latent_size)
+        self.own = Features(spec.shape, config.width, config.norm) if config.encoder_features == "own" else None
         self.average = copy.deepcopy(self.generator)
         self.average_features = copy.deepcopy(self._read)
         self.average_latents = copy.deepcopy(self.latents)
-        self._plain = config.encoder == "own" and not (config.adversarial_weight or config.feature_weight)  # a VAE: no D
+        hears = config.adversarial_weight or config.feature_weight or self.own is None
+        self._plain = not hears  # a VAE, without D
 
     @property
     def _read(self) -> Features:
