@@ -64,7 +64,7 @@ class Config:
     learning_rate: float = knob(2e-4, "learning rate of both players (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     ema_half_life: float = knob(5_000.0, "half-life in samples of the networks that are used afterwards; 0: none", low=0.0)
-    paint_steps: int = knob(30, "steps of the latents that strokes make", low=1, high=1000, later=True)
+    paint_steps: int = knob(15, "steps of the latents that strokes make", low=1, high=1000, later=True)
     paint_rate: float = knob(0.1, "how far a step of the latents goes, in numbers of about 1", low=0.0, later=True)
     batch_size: int = knob(64, "images in a batch", low=2)
 
@@ -74,12 +74,12 @@ WANTED = {16: 0.0, 24: 60_000.0, 32: 200_000.0, 48: 1_000_000.0, 64: 4_000_000.0
 
 
 def auto(situation: Situation) -> dict[str, Any]:
-    """Larger steps, smaller batches and a head of fewer units, so that minutes give a result."""
+    """Larger steps, smaller batches, reconstructions before looks, and norms that mix no records, so that minutes give a result."""
     spec = situation.spec
     width = widest(situation, WANTED, lambda width: WORK_PER_IMAGE * width**2 * spec.height * spec.width)
     return {
-        "width": width, "latent_size": 64, "head_units": 256, "learning_rate": 1e-3 if width < 48 else 5e-4, "batch_size": 16,
-        "latent_weight": 0.1, "ema_half_life": 2_000.0,
+        "width": width, "latent_size": 64, "head_units": 256, "norm": "layer", "adversarial_weight": 0.2, "pixel_weight": 10.0,
+        "latent_weight": 0.1, "learning_rate": 1e-3 if width < 48 else 5e-4, "ema_half_life": 2_000.0, "batch_size": 16,
     }  # fmt: skip
 
 
