@@ -149,8 +149,8 @@ def test_pictures_of_any_size_follow_lists_and_painted_pictures(run: Path, tmp_p
         assert told["verb"] == "paint" and any("strokes on" in note for note in told["notes"])
         made = np.asarray(Image.open(told["files"][0]))
         assert made.shape == pixels.shape and not np.array_equal(made, pixels)
-    failed = apply(run, [tmp_path / "a.png"], verb="paint", fields={}, out=tmp_path / "none")["failed"]
-    assert "paint what? Add  --with strokes=FILE" in str(failed)
+    with pytest.raises(DataError, match="paint what\\? Add  --with strokes=FILE"):
+        apply(run, [tmp_path / "a.png"], verb="paint", fields={}, out=tmp_path / "none")
 
 
 def test_the_page_takes_lists_and_pictures(run: Path) -> None:

@@ -74,7 +74,7 @@ WANTED = {16: 0.0, 24: 60_000.0, 32: 200_000.0, 48: 1_000_000.0, 64: 4_000_000.0
 
 
 def auto(situation: Situation) -> dict[str, Any]:
-    """Larger steps, smaller batches, reconstructions before looks, and norms that mix no records, so that minutes give a result."""
+    """Larger steps, smaller batches, reconstructions before looks, norms that mix no records: minutes give a result."""
     spec = situation.spec
     width = widest(situation, WANTED, lambda width: WORK_PER_IMAGE * width**2 * spec.height * spec.width)
     return {
