@@ -27,6 +27,8 @@ from ganvas.kinds import decode, encode
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.networks.ian import orthogonal_penalty
 from ganvas.presets import Situation
+from ganvas.proofs import Row
+from ganvas.proofs.ian import met
 from ganvas.store.records import Dataset, Field
 from ganvas.systems.synthesis.ian import PRESETS, REAL, RECONSTRUCTED, SAMPLED, Config, Ian, auto
 
@@ -117,8 +119,8 @@ def test_three_kinds_in_their_order_each_in_a_batch_of_its_own() -> None:
 
 
 def test_reconstructions_are_constant_in_the_turn_of_d_and_its_features_in_that_of_the_encoder() -> None:
-    system, shared = build(), {}
-    dealt = batch()
+    system, dealt = build(), batch()
+    shared: dict[str, Any] = {}
     torch.stack(list(system.tell_apart(dealt, Clock(), shared).values())).sum().backward()
     assert all(p.grad is None for p in (*system.generator.parameters(), *system.latents.parameters()))
     system.zero_grad()
@@ -168,7 +170,8 @@ def test_the_papers_networks_have_the_papers_widths_and_play() -> None:
     assert (paper.latent_size, paper.width, paper.head_units, paper.batch_size) == (100, 128, 1000, 16)
     torch.manual_seed(0)
     system = Ian(ImageSpec(3, 64, 64), build_config(Config, {**PRESETS["paper"], "width": 16}))
-    assert [stage[0].out_channels for stage in system.features.stages] == [16, 32, 64, 128]
+    banks = [layer.out_channels for layer in system.features.modules() if isinstance(layer, nn.Conv2d)]
+    assert banks == [16, 32, 64, 128]
     dealt = Batch(noise(), {"real": torch.rand(2, 3, 64, 64) * 2 - 1})
     shared: dict[str, Any] = {}
     for turn in system.phases()[0].turns:
@@ -203,3 +206,11 @@ def test_a_run_paints_and_is_judged_by_it(tmp_path: Path) -> None:
     assert set(found) == {"strokes_followed", "changed_outside"}
     assert found["strokes_followed"].value < 1 and found["changed_outside"].value >= 0
     assert decode(run.system.sample(2, noise()).detach(), run.spec).shape == (2, 16, 16, 3)
+
+
+@pytest.mark.parametrize(("system", "found"), [({}, True), ({"followed": 0.3}, False), ({"outside": 0.09}, False)])
+def test_the_mark_is_met_by_all_its_parts(system: dict[str, float], found: bool) -> None:
+    own = {"followed": 0.5, "outside": 0.05} | system
+    row = Row(0, {"system": 0.06, "baseline": 0.08}, {"system": own, "baseline": {"outside": 0.1}})
+    assert met([row]) is found
+    assert not met([Row(0, {"system": 0.079, "baseline": 0.08}, row.more)])
