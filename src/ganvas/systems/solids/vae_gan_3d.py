@@ -51,7 +51,7 @@ LEAST = 16  # pixels of a picture
 @dataclass(frozen=True)
 class Config:
     code_size: int = knob(64, "numbers of a code", low=1)
-    width: int = knob(48, "channels of G where its maps are largest; doubles towards the code", low=1, high=1024)
+    width: int = knob(32, "channels of G where its maps are largest; doubles towards the code", low=1, high=1024)
     encoder_width: int = knob(24, "channels of E's first layer; doubles towards the code, at most eightfold", low=1, high=1024)
     discriminator_width: int = knob(32, "channels of D where its maps are largest", low=1, high=1024)
     patch: int = knob(
@@ -64,7 +64,7 @@ class Config:
     reconstruction_weight: float = knob(1.0, "weight of the error of a voxel (a2)", low=0.0)
     kl_weight: float = knob(1e-5, "weight of the divergence of codes, in nats (a1); 0: E says one code, nothing is drawn", low=0.0)
     adversarial_weight: float = knob(0.005, "weight of D's opinion; 0: no D", low=0.0)
-    learning_rate: float = knob(2e-3, "learning rate of E and G (Adam)", low=0.0)
+    learning_rate: float = knob(1.5e-3, "learning rate of E and G (Adam)", low=0.0)
     discriminator_learning_rate: float = knob(5e-4, "learning rate of D (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     decay_start: float = knob(0.5, "share of the budget before learning rates fall, linearly, to 0", low=0.0, high=1.0)
@@ -72,7 +72,7 @@ class Config:
     instance_noise: float = knob(0.5, "standard deviation of the noise that D sees real and generated voxels through", low=0.0)
     ema_half_life: float = knob(2_000.0, "half-life in samples of the E and G that are used afterwards; 0: none", low=0.0)
     crumbs: float = knob(0.01, "parts smaller than this share of a made solid are left out", low=0.0, high=0.5, later=True)
-    batch_size: int = knob(32, "solids in a batch", low=2)
+    batch_size: int = knob(16, "solids in a batch", low=2)
 
 
 def auto(situation: Situation) -> dict[str, Any]:
