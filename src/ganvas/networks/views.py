@@ -54,9 +54,7 @@ def views(solids: Tensor, turns: Tensor, lifts: Tensor, lights: Tensor) -> Tenso
     side = solids.shape[-1]
     pixels, deep = PIXELS * side, side
     turns, lifts = turns[:, None, None], lifts[:, None, None]
-    across, away = (
-        WIDE * (2 * torch.arange(n, device=solids.device, dtype=solids.dtype) + 1 - n) / n for n in (pixels, deep)
-    )
+    across, away = (WIDE * (2 * torch.arange(n, device=solids.device, dtype=solids.dtype) + 1 - n) / n for n in (pixels, deep))
     first, second = across[:, None], away[None, :]
     x, y = first * turns.cos() - second * turns.sin(), first * turns.sin() + second * turns.cos()
     flat = _within(_smooth(solids[:, 0]).permute(0, 3, 1, 2), x, y)  # (B, z, right, away)

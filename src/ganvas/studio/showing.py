@@ -60,7 +60,11 @@ def inputs_shown(run: Any, use: Use, inputs: Sequence[str], out: Path) -> list[d
     first, _ = fields_taken(use, run.system, fields)
     found = []
     for place, name in enumerate(inputs[:MOST]):
-        shown = None if first is None else _shown(Path(name), spec_given(use, run.work(0), first), run, out, f"before-{place + 1}", anew=True)
+        shown = (
+            None
+            if first is None
+            else _shown(Path(name), spec_given(use, run.work(0), first), run, out, f"before-{place + 1}", anew=True)
+        )
         found.append({"name": Path(name).name, **(shown or {})})
     return found
 

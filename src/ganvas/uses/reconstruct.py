@@ -26,7 +26,9 @@ MOST = 1000  # training solids
 
 @dataclass(frozen=True)
 class Options:
-    codes: int = knob(1, "solids for each picture: the likeliest first, then others that the picture leaves open", low=1, high=64)
+    codes: int = knob(
+        1, "solids for each picture: the likeliest first, then others that the picture leaves open", low=1, high=64
+    )
 
 
 def picture_spec(spec: Any) -> Any:
@@ -108,7 +110,9 @@ def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Any) ->
     """Held-out solids, made of a picture each, with the true ones beside."""
     given = _held(work, dataset, count)
     made, untrained = both(work, fresh, given, rebuilt)
-    pictures = np.concatenate([own.float().cpu().numpy() for own in in_pieces(work, given, lambda fields: pictured(work, fields))])
+    pictures = np.concatenate(
+        [own.float().cpu().numpy() for own in in_pieces(work, given, lambda fields: pictured(work, fields))]
+    )
     words = "the training solid that has the picture most like it"
     how = "their own picture" if PICTURE in given else "a picture from a random side"
     return Judged(

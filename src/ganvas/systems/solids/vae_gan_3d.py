@@ -4,7 +4,7 @@ Generative-Adversarial Modeling" (NIPS, arXiv 1610.07584), section 3.3: a solid 
 An encoder E reads a picture y and says where the code of its solid lies, N(mu(y), sigma(y)); the generator G of a 3D-GAN makes
 voxels of a code; D tells made solids from real ones, G(z) of z ~ N(0, 1):
     L = L_GAN + a1 KL(N(mu, sigma) || N(0, 1)) + a2 |G(E(y)) - x|;    L_GAN = log D(x) + log(1 - D(G(z))).
-E lowers the last two, G the last and its part of the first, D its own part. So the codes of pictures fill the space that G draws
+E lowers the last two, G the last and its part of the first, D its own part. So codes of pictures fill the space that G draws
 solids from, and one decoder serves both. D moves only while it was right on at most `accuracy_gate` of the last batch.
 Of data that are solids alone the pictures are drawn while training, each from a random side in random light.
 """
@@ -46,6 +46,7 @@ CARD = {
 SOLID, PICTURE = "solid", "picture"
 SIDES = (16, 32, 64, 128)
 LEAST = 16  # pixels of a picture
+SURE = -4.0  # logarithm of the variance of codes that an untrained encoder says
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,13 @@ class Config:
     reconstruction: str = knob(
         "cross-entropy", "how voxels are compared: in logarithms, or squared", choices=("cross-entropy", "squared")
     )
-    occupied_weight: float = knob(2.5, "of voxels inside, in the cross-entropy; those outside have 1", low=0.01)
+    occupied_weight: float = knob(4.0, "of voxels inside, in the cross-entropy; those outside have 1", low=0.01)
     reconstruction_weight: float = knob(1.0, "weight of the error of a voxel (a2)", low=0.0)
-    kl_weight: float = knob(1e-5, "weight of the divergence of codes, in nats (a1); 0: E says one code, nothing is drawn", low=0.0)
+    kl_weight: float = knob(
+        3e-5, "weight of the divergence of codes, in nats (a1); 0: E says one code, nothing is drawn", low=0.0
+    )
     adversarial_weight: float = knob(0.005, "weight of D's opinion; 0: no D", low=0.0)
-    learning_rate: float = knob(1.5e-3, "learning rate of E and G (Adam)", low=0.0)
+    learning_rate: float = knob(3e-3, "learning rate of E and G (Adam)", low=0.0)
     discriminator_learning_rate: float = knob(5e-4, "learning rate of D (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     decay_start: float = knob(0.5, "share of the budget before learning rates fall, linearly, to 0", low=0.0, high=1.0)
@@ -105,7 +108,11 @@ class PictureEncoder(nn.Module):
             layers += [nn.Conv2d(before, after, 5, 2, 2, bias=False), nn.BatchNorm2d(after), nn.LeakyReLU(0.2, inplace=True)]
             sides = [-(-side // 2) for side in sides]
             before, after = after, min(2 * after, 8 * width)
-        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * sides[0] * sides[1], 2 * code))
+        last = nn.Linear(before * sides[0] * sides[1], 2 * code)
+        self.layers = nn.Sequential(*layers, nn.Flatten(), last)
+        with torch.no_grad():  # sure from the start: with a variance of 1, G hears little of the picture for hundreds of rounds
+            last.weight[code:] *= 0.1
+            last.bias[code:] = SURE
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         means, spreads = self.layers(pictures).chunk(2, 1)
@@ -141,7 +148,9 @@ class VaeGan3d(System):
             raise GanvasError(f"vae-gan-3d makes solids of 16, 32, 64 or 128 voxels a side, not {side}: add --size 32")
         shape = spec[PICTURE].shape if self.paired else (1, PIXELS * side, PIXELS * side)
         if min(shape[1:]) < LEAST:
-            raise GanvasError(f"vae-gan-3d reads pictures of {LEAST} pixels and more, not {shape[1]}x{shape[2]}: give larger ones")
+            raise GanvasError(
+                f"vae-gan-3d reads pictures of {LEAST} pixels and more, not {shape[1]}x{shape[2]}: give larger ones"
+            )
         patch = min(config.patch, side // 8)
         self.encoder = PictureEncoder(shape, config.code_size, config.encoder_width)
         self.generator = VoxelDecoder(side, config.code_size, config.width, patch)
