@@ -181,10 +181,11 @@ class Stream:
 
 def played(**changes: Any) -> tuple[float, float, VaeGan3d]:
     """(overlap with unseen tables of one picture each, that with the tables of other pictures, the system)."""
-    system = build(width=16, encoder_width=8, batch_size=16, ema_half_life=200.0, learning_rate=2e-3, **changes)
+    small = {"width": 16, "encoder_width": 8, "batch_size": 16, "code_size": 12, "occupied_weight": 2.0}
+    system = build(**small, ema_half_life=200.0, learning_rate=5e-3, **changes)
     engine = Engine(system, {"data": Stream(boxes(200), 16)}, seed=0)  # type: ignore[dict-item]
-    for number in range(150):
-        engine.progress = number / 150
+    for number in range(200):
+        engine.progress = number / 200
         engine.play_round()
     system.eval()
     new = boxes(48, seed=1)
@@ -195,18 +196,18 @@ def played(**changes: Any) -> tuple[float, float, VaeGan3d]:
 
 def test_a_solid_comes_of_one_picture() -> None:
     own, others, system = played()
-    assert own > 0.7 and own > others + 0.15
+    assert own > 0.65 and own > others + 0.2
     with torch.no_grad():
         drawn = system.sample(24, noise(3)) > 0.5
         again = system.build(system.depict(boxes(1, seed=2), noise()).expand(8, -1, -1, -1), noise(), drawn=True)
     share = drawn.flatten(1).float().mean(1)
-    assert 0.02 < float(share.mean()) < 0.4, "solids of random codes are no dust and no full cubes"
+    assert 0.003 < float(share.mean()) < 0.4, "solids of random codes are no dust and no full cubes"
     assert float(again.std(0).max()) > 0.01, "a picture leaves something open"
 
 
 def test_without_the_error_of_voxels_nothing_is_learnt_of_pictures() -> None:
     own, others, _ = played(reconstruction_weight=0.0)
-    assert own < 0.5 and own < others + 0.05
+    assert own < 0.45 and own < others + 0.05
 
 
 # Files
