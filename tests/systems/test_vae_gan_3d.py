@@ -184,8 +184,8 @@ def played(**changes: Any) -> tuple[float, float, VaeGan3d]:
     small = {"width": 16, "encoder_width": 8, "batch_size": 16, "code_size": 12, "occupied_weight": 2.0}
     system = build(**small, ema_half_life=200.0, learning_rate=5e-3, **changes)
     engine = Engine(system, {"data": Stream(boxes(200), 16)}, seed=0)  # type: ignore[dict-item]
-    for number in range(200):
-        engine.progress = number / 200
+    for number in range(150):
+        engine.progress = number / 150
         engine.play_round()
     system.eval()
     new = boxes(48, seed=1)
@@ -222,7 +222,7 @@ def test_from_solids_to_a_mesh_of_a_picture(tmp_path: Path) -> None:
     np.savez(tmp_path / "tables.npz", solids=boxes(60)[:, 0].numpy().astype(np.uint8))
     run = tmp_path / "run"
     config = {"width": 16, "encoder_width": 8, "discriminator_width": 8, "code_size": 8}
-    ganvas.train("vae-gan-3d", tmp_path / "tables.npz", size="16", budget="60r", out=run, config=config, seed=0, quiet=True,
+    ganvas.train("vae-gan-3d", tmp_path / "tables.npz", size="16", budget="30r", out=run, config=config, seed=0, quiet=True,
                  device="cpu", threads=1)  # fmt: skip
     picture = views(boxes(1, seed=3), torch.tensor([0.5]), torch.tensor([0.4]), FRONT)
     pixels = ((interpolate(picture, 100)[0, 0] + 1) * 127.5).byte().numpy()
