@@ -58,7 +58,7 @@ class Config:
     patch: int = knob(
         4, "side of the blocks of voxels that are read and drawn at once, at most an eighth of the solid's", choices=(2, 4, 8)
     )
-    reconstruction: str = knob(
+    voxel_error: str = knob(
         "cross-entropy", "how voxels are compared: in logarithms, or squared", choices=("cross-entropy", "squared")
     )
     occupied_weight: float = knob(4.0, "of voxels inside, in the cross-entropy; those outside have 1", low=0.01)
@@ -88,7 +88,7 @@ def auto(situation: Situation) -> dict[str, Any]:
 PRESETS: dict[str, Any] = {
     "auto": auto,
     "paper": {
-        "code_size": 200, "width": 64, "encoder_width": 64, "discriminator_width": 64, "patch": 2, "reconstruction": "squared",
+        "code_size": 200, "width": 64, "encoder_width": 64, "discriminator_width": 64, "patch": 2, "voxel_error": "squared",
         "reconstruction_weight": 26.2,  # 1e-4 of the sum over the paper's 64^3 voxels
         "kl_weight": 5.0, "adversarial_weight": 1.0, "learning_rate": 2.5e-3, "discriminator_learning_rate": 1e-5,
         "decay_start": 1.0, "instance_noise": 0.0, "ema_half_life": 0.0, "crumbs": 0.0, "batch_size": 100,
@@ -200,7 +200,7 @@ class VaeGan3d(System):
             divergence = 0.5 * (means.square() + spreads.exp() - 1 - spreads).sum(1).mean()
             terms["divergence"] = config.kl_weight * divergence
         made = self.generator(codes)
-        if config.reconstruction == "squared":
+        if config.voxel_error == "squared":
             error = mse_loss(made.sigmoid(), solids)
         else:
             error = binary_cross_entropy_with_logits(made, solids, pos_weight=made.new_full((), config.occupied_weight))
