@@ -74,6 +74,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "gp-gan-64": ("gp-gan", ImageSpec(3, 64, 64), {}),
     "psgan-64": ("psgan", ImageSpec(3, 64, 64), {}),
     "deblurgan-96": ("deblurgan", ImageSpec(3, 96, 96), {}),
+    "vae-gan-3d-32": ("vae-gan-3d", SolidSpec(32), {}),
     "dose-gan-128": ("dose-gan", ImageSpec(1, 128, 128), {}),
     "anogan-64": ("anogan", ImageSpec(1, 64, 64, classes=("normal", "other")), {}),
     "specgan-16384": ("specgan", SoundSpec(16384, 16000, classes=("a", "b")), {}),

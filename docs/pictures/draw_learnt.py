@@ -1,4 +1,4 @@
-"""Pictures of docs/systems (gan-cls, pix2pix, pixeldtgan, dtn, stargan, srgan, dose-gan): what runs on drawn worlds made.
+"""Pictures of docs/systems (gan-cls, pix2pix, pixeldtgan, dtn, stargan, srgan, dose-gan, vae-gan-3d): what runs have made.
 
     python docs/pictures/draw_learnt.py worlds OUT                 shapes, walls, figures, digits, faces, as in the proofs
     python docs/pictures/draw_learnt.py captions RUN OUT.png       a caption a row: its name, and six pictures
@@ -8,6 +8,7 @@
     python docs/pictures/draw_learnt.py enlarged RUN OUT.png       held-out images: small, bicubic, enlarged, true
     python docs/pictures/draw_learnt.py doses RUN OUT.png          held-out heads in CT: low dose, denoised, full dose
     python docs/pictures/draw_learnt.py edits RUN OUT.png          held-out pictures, and each value of each attribute
+    python docs/pictures/draw_learnt.py solids RUN OUT.png         pictures of held-out solids, what is made of them, the solids
 
 Nothing is chosen: the first held-out records are shown, seed 0. The pages hold the commands that the runs were made with.
 """
@@ -155,9 +156,27 @@ def edits(run: Run, file: Path) -> None:
     sheet(rows, file, cell=72, beside=150)
 
 
+def solids(run: Run, file: Path) -> None:
+    """Made solids and true ones are seen from the front, wherever the picture was taken from."""
+    import torch
+
+    from ganvas.kinds.solid.kind import render
+
+    data = data_of(run)
+    true = np.asarray(data.values[data.heldout_indices()[:SHOWN]])
+    with torch.no_grad():
+        pictures = run.system.depict(encode(true, run.spec), Noise.seeded(0))
+        made = decode(run.system.build(pictures, Noise.seeded(0)), run.spec)
+    seen = ((pictures + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+    rows = [("picture", list(seen)), ("vae-gan-3d", [render(own) for own in made]), ("true", [render(own) for own in true])]
+    sheet(rows, file, cell=128, beside=90)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("worlds", "captions", "pairs", "garments", "transfers", "enlarged", "doses", "edits"))
+    parser.add_argument(
+        "what", choices=("worlds", "captions", "pairs", "garments", "transfers", "enlarged", "doses", "edits", "solids")
+    )
     parser.add_argument("places", nargs="+", type=Path)
     options = parser.parse_args()
     if options.what == "worlds":
@@ -177,7 +196,7 @@ def main() -> None:
     run, file = Run(options.places[0], which="last"), options.places[1]
     {
         "captions": captions, "pairs": pairs, "garments": garments, "transfers": transfers, "enlarged": enlarged,
-        "doses": doses, "edits": edits,
+        "doses": doses, "edits": edits, "solids": solids,
     }[options.what](run, file)  # fmt: skip
 
 

@@ -228,6 +228,20 @@ class Colours(Protocol):
 
 
 @runtime_checkable
+class Reconstructs(Protocol):
+    """Makes a solid of one picture of it. Solids are (B, 1, S, S, S), inside above one half."""
+
+    def depict(self, solids: Tensor, noise: Noise) -> Tensor:
+        """Pictures (B, C, H, W) of solids, each from a side drawn at random, as in training."""
+        ...
+
+    def build(self, pictures: Tensor, noise: Noise, drawn: bool = False) -> Tensor:
+        """Pictures of the size of training -> solids. drawn: one of those that a picture leaves open, drawn from noise, in the
+        place of the likeliest."""
+        ...
+
+
+@runtime_checkable
 class Vocodes(Protocol):
     """Makes sound of mel spectrograms.
 

@@ -17,7 +17,7 @@ from ..errors import DataError, GanvasError, did_you_mean
 from ..kinds import Kind, decode, encode, format_named, kind_of
 from ..kinds.facets import Deep, Piece, Reads, WritesLike
 from ..store.listing import counted, natural, results_among, some
-from ..uses import Given, Use, Work, build_options, drawing, fields_given, fields_taken, find_use, uses_of
+from ..uses import Given, Use, Work, build_options, drawing, fields_given, fields_taken, find_use, spec_given, uses_of
 from ..uses.desk import Desk
 from ..uses.tiling import takes_one_size
 from ..version import __version__
@@ -131,7 +131,7 @@ class _Job:
         first, _ = fields_taken(use, run.system, work.fields)
         assert first is not None
         self.first = first
-        self.spec = work.fields[self.first]
+        self.spec = spec_given(use, work, first)
         kind = kind_of(self.spec.kind)
         if not isinstance(kind, Reads):
             raise GanvasError(f"{work.place} works on {self.spec.kind}: there is no way yet to {use.verb} files of that kind")
@@ -268,7 +268,8 @@ class _Job:
         work, use, kind, made_name = self.work, self.use, kind_of(self.out_spec.kind), self.made
         assert made_name is not None
         record = self.tensor(piece)
-        spread = self.kind.spread if isinstance(self.kind, WritesLike) else 0
+        # What is made of a picture need not lie beside it: a solid.
+        spread = self.kind.spread if isinstance(self.kind, WritesLike) and isinstance(kind, WritesLike) else 0
         sides = record.shape[record.dim() - spread :]
         further = {name: self.tensor(own) for name, own in beside.items()}
         # What it makes lies beside it in space, but a given example of that (a style) is looked at whole.

@@ -214,15 +214,15 @@ class Run:
         use = find_use(self.system, verb, self.record.card.name)
         work = self.work(seed)
         first, more = fields_taken(use, self.system, work.fields)
-        specs = {name: spec_given(use, work, name) for name in more}
+        specs = {name: spec_given(use, work, name) for name in (*more, *((first,) if first else ()))}
         fields = {name: _as_record(name, given.pop(name), specs[name]) for name in list(given) if name in more}
         lacking = [name for name, must in more.items() if must and name not in fields]
         if lacking or (records is None) != (first is None):
             what = lacking[0] if lacking else first or "nothing"
             raise GanvasError(f"{work.name} needs {what} to {use.verb}: give it")
-        tensors = {} if first is None else {first: work.encode(np.asarray(records), work.fields[first])}
+        tensors = {} if first is None else {first: work.encode(np.asarray(records), specs[first])}
         if first is not None and takes_one_size(self.system):
-            shape, wanted = tuple(tensors[first].shape[1:]), tuple(work.fields[first].shape)
+            shape, wanted = tuple(tensors[first].shape[1:]), tuple(specs[first].shape)
             if shape != wanted:
                 raise GanvasError(
                     f"{work.name} takes records of the shape {wanted} alone, not {shape}: bring them to that size"

@@ -453,7 +453,10 @@ class _Loop:
             if isinstance(self.system, Shows):
                 return self.system.show(batch, noise)
             able = [use for use in uses_of(self.system) if use.show is not None]
-            able = [use for use in able if {fields_taken(use, self.system, names)[0], names[0]} <= set(batch.fields)]
+            able = [
+                use for use in able
+                if {fields_taken(use, self.system, names)[0], names[0]} - set(use.brings) <= set(batch.fields)
+            ]  # fmt: skip
             return able[0].show(self._work(), batch) if able and able[0].show is not None else None
 
     def _announce(self) -> None:

@@ -18,7 +18,7 @@ from ..files import write_atomically
 from ..kinds import kind_of
 from ..kinds.facets import Heard, Reads, Spelled, Whole
 from ..run.draw import reading
-from ..uses import Use, fields_given, fields_taken
+from ..uses import Use, fields_given, fields_taken, spec_given
 from ..uses.desk import TABLE
 
 SEEN = (".png", ".jpg", ".jpeg", ".webp", ".gif")
@@ -60,7 +60,11 @@ def inputs_shown(run: Any, use: Use, inputs: Sequence[str], out: Path) -> list[d
     first, _ = fields_taken(use, run.system, fields)
     found = []
     for place, name in enumerate(inputs[:MOST]):
-        shown = None if first is None else _shown(Path(name), fields[first], run, out, f"before-{place + 1}", anew=True)
+        shown = (
+            None
+            if first is None
+            else _shown(Path(name), spec_given(use, run.work(0), first), run, out, f"before-{place + 1}", anew=True)
+        )
         found.append({"name": Path(name).name, **(shown or {})})
     return found
 

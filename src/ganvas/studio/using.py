@@ -42,7 +42,8 @@ def page_of(system: Any, fields: Mapping[str, Any], card: Card, work: Work) -> d
 def _use(use: Use, system: Any, fields: Mapping[str, Any], work: Work) -> dict[str, Any]:
     first, more = fields_taken(use, system, fields)
     choices = {} if use.choices is None else use.choices(work)
-    reads = first is None or isinstance(kind_of(fields[first].kind), Reads)
+    given = None if first is None else spec_given(use, work, first)
+    reads = given is None or isinstance(kind_of(given.kind), Reads)
     return {
         "verb": use.verb,
         "done": use.done,
@@ -50,7 +51,7 @@ def _use(use: Use, system: Any, fields: Mapping[str, Any], work: Work) -> dict[s
         "doing": use.says.doing,
         "caution": use.says.caution,
         "example": example_of(use, system, list(fields)),
-        "first": None if first is None else given_as(first, fields[first], True),
+        "first": None if first is None else given_as(first, given, True),
         # What the use brings may be in the file itself, as transparent pixels are.
         "fields": [
             given_as(name, spec_given(use, work, name), must and not own, tuple(use.reads) if own else ())
@@ -62,7 +63,7 @@ def _use(use: Use, system: Any, fields: Mapping[str, Any], work: Work) -> dict[s
         # Before and after lie on top of each other where what is made lies where the given was.
         "beside": first is not None and (MADE in use.gives) and (MADE in use.takes or GIVEN in use.takes),
         "able": reads,
-        "why": "" if reads or first is None else _unread(fields[first]),
+        "why": "" if reads or first is None else _unread(given),
     }  # fmt: skip
 
 

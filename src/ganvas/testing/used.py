@@ -117,7 +117,7 @@ def _put_to(use: Use, system: Any, where: str) -> dict[str, Any]:
     known = {knob.name for knob in knobs(use.Options)}
     chosen = {name: value for name, value in QUICK.items() if name in known}
     trials = [{}] if use.trials is None else use.trials(work)
-    specs = {**specs, **{name: spec_given(use, work, name) for name in more}}
+    specs = {**specs, **{name: spec_given(use, work, name) for name in (*more, *((first,) if first else ()))}}
     found: dict[str, Any] = {}
     needed = tuple(name for name, must in more.items() if must)
     for names in dict.fromkeys([needed, tuple(more)]):

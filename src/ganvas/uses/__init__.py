@@ -182,7 +182,8 @@ class Use:
     numbers (N,), which stand in `scores.csv`, or arrays (N, ...), `NAMEs.npz`. Further fields that the method has keywords for
     are taken as well (`fields_taken`).
     brings: further fields that no record has and a user gives with what is worked on: name -> the spec of it, from that of the
-    main field (a mask of what is missing). optional: those of them that may be left out.
+    main field (a mask of what is missing); or, named in takes, what is worked on itself, where records need not have it (a
+    picture of a solid). optional: those of them that may be left out.
     Options: a frozen dataclass of knobs. `tile` among them: large records are worked on in pieces of that side. `fitted` among
     them: whether records are brought to the size of training is the user's choice.
     reads: suffix -> reads a file of what it brings that no kind reads, (path, spec) -> a piece that `complete` makes a record
@@ -283,7 +284,7 @@ def _offers(use: Use, system: Any) -> bool:
     if not isinstance(system, use.promise):
         return False
     spec = getattr(system, "spec", None)
-    return set(use.takes) - {MADE, GIVEN} <= set(spec if isinstance(spec, dict) else ())
+    return set(use.takes) - {MADE, GIVEN, *use.brings} <= set(spec if isinstance(spec, dict) else ())
 
 
 def verbs_of(system: Any) -> list[str]:
