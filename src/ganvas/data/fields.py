@@ -16,12 +16,12 @@ import numpy as np
 
 from ..drawing import BACKGROUND, GUTTER, INK, TEXT_HEIGHT, font
 from ..errors import DataError, GanvasError, MixedData, SwappedFields
-from ..kinds import kind_of, spec_from_dict
-from ..kinds.facets import Columned, Gridded, Spelled
+from ..kinds import kind_names, kind_of, spec_from_dict
+from ..kinds.facets import Columned, Gridded, OwnsColumns, Spelled
 from ..registry import Card, catalogue, suited
 from ..store.cache import Cache
 from ..store.listing import Source, some
-from .columns import WORDS, Column, Rows, find_rows, holds_pairs
+from .columns import WORDS, Column, Rows, find_rows, gathered, holds_pairs
 from .finding import files_of
 
 LOOKED_AT = 200  # rows that are decoded to say what a field is
@@ -99,9 +99,14 @@ def look_at_fields(path: Path, text: str, by_hand: dict[str, str], cache: Path) 
 
 
 def _together(columns: dict[str, Column]) -> dict[str, Column]:
-    """Captions apart, all other columns of values as one field, `attributes`."""
+    """Captions apart, and what makes up records of a kind by its names; all other columns of values as one field,
+    `attributes`."""
+    for kind in map(kind_of, kind_names()):
+        if isinstance(kind, OwnsColumns) and kind.name not in columns:
+            columns = gathered(columns, kind.name, [kind])
+    whole = {name for name, own in columns.items() if len(own.texts) > 1}
     captions = {name for name, own in columns.items() if own.texts and name.lower() in WORDS[2]}
-    values = {name: own for name, own in columns.items() if own.texts and name not in captions}
+    values = {name: own for name, own in columns.items() if own.texts and name not in captions | whole}
     kept = {name: own for name, own in columns.items() if name not in values}
     if values:
         name = "attributes" if "attributes" not in kept else "attributes (columns)"

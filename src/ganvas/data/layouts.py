@@ -24,6 +24,7 @@ from ..store.tables import is_about_files
 
 RESERVED = ("label", "labels", "class", "group", "split")
 FIRST_TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "records.csv", "pairs.csv", "captions.csv")
+MOST_LISTS = 8  # files that may tell of others; more of them are records themselves
 MOST_SHIFTED = 0.1  # of the names; with more that have no partner they are other data
 CLASSES = "classes.csv"  # names of values, no records; nor are tables of labels and groups
 WORDS: tuple[tuple[str, ...], ...] = (
@@ -36,6 +37,7 @@ WORDS: tuple[tuple[str, ...], ...] = (
     ("blurred", "blur", "blurry"),
     ("full", "full dose", "routine dose"),
     ("low", "low dose", "quarter dose"),
+    ("pose", "keypoint", "skeleton", "openpose", "joint"),
 )
 """Words under which people keep the same thing: a field is looked for under its own name, then under these."""
 
@@ -252,6 +254,42 @@ def from_stems(source: Source) -> Rows | None:
     return None
 
 
+def from_lists(source: Source) -> Rows | None:
+    """A file that tells of many others by their names (`facets.ListsFiles`): COCO's keypoints, at the root, in a folder of it, or
+    beside it. Names are paths below the source, or below one of its folders."""
+    from ..kinds import kind_names, kind_of
+    from ..kinds.facets import ListsFiles
+
+    kinds = [kind for kind in map(kind_of, kind_names()) if isinstance(kind, ListsFiles)]
+    suffixes = tuple(suffix for kind in kinds for suffix in kind.suffixes if suffix not in SUFFIXES and suffix != ".npz")
+    root = source.path if source.path.is_dir() else source.path.parent
+    if source.path.is_file():
+        lists = [source.path.name] if source.path.name.lower().endswith(suffixes) else []
+    else:
+        lists = [name for name in source.names if name.lower().endswith(suffixes)]
+    inside = source.names if source.path.is_dir() else Source(root).names
+    if not lists or len(lists) > MOST_LISTS:
+        return None
+    below: dict[str, str] = {}
+    for name in sorted(inside):
+        parts = name.split("/")
+        for start in range(len(parts)):
+            below.setdefault("/".join(parts[start:]), name)
+    for name, kind in ((name, kind) for name in lists for kind in kinds):
+        told = kind.listed(root / name)
+        if told is None:
+            continue
+        pictures, columns = told
+        names = ["file_name", *columns]
+        cells = [
+            {"file_name": below.get(_clean(picture), picture), **{column: own[k] for column, own in columns.items()}}
+            for k, picture in enumerate(pictures)
+        ]
+        if _names_files(cells, "file_name", set(inside)):
+            return _of_table(_Table(root / name, root, names, cells, ["file_name"], set(inside)))
+    return None
+
+
 def _names_files(cells: list[dict[str, str]], name: str, present: set[str]) -> bool:
     """Whether a tenth of a column's first cells or more are files of the source; the rest are rows without their file."""
     some_cells = [_clean(row[name]) for row in cells[:50] if row[name]]
@@ -427,7 +465,7 @@ def _is_side(folder: str) -> bool:
 
 def _stem(name: str) -> str:
     lower = name.lower()
-    for suffix in (".nii.gz",):
+    for suffix in (".nii.gz", "_keypoints.json"):  # as OpenPose calls what it finds in a picture
         if lower.endswith(suffix):
             return name[: -len(suffix)]
     return name.rpartition(".")[0] or name
