@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from ganvas.data.dataset import open_data
+from ganvas.data.finding import claimed
 from ganvas.errors import DataError, GanvasError
 from ganvas.kinds.image.resize import carried, resize
 from ganvas.kinds.pose.files import read_poses
@@ -157,7 +158,7 @@ def test_written_poses_are_poses_again_with_names_links_and_size(tmp_path: Path,
     spec = PoseSpec(HIGH, WIDE, NAMES, ((0, 2), (1, 0)))
     (tmp_path / "out").mkdir()
     (path,) = KIND.write(places(), spec, tmp_path / "out", format=format, depth=None, note={"run": "r"})
-    assert b"SYNTHETIC" in path.read_bytes() or format != "json"
+    assert b"SYNTHETIC" in path.read_bytes() or format == "npz"
     found = opened(path)
     assert found.spec == spec and np.allclose(found.values, places(), atol=1e-3)
 
@@ -281,3 +282,14 @@ def test_pairs_are_measured_in_pixels() -> None:
     made[..., 0] += 3 * (true[..., 2] > 0)
     found = KIND.paired(made, true, spec, ())
     assert np.allclose(found["point_distance"][0], 3) and KIND.paired(true, true, spec, ())["right_points"][0].min() == 1
+
+
+def test_files_of_poses_are_known_by_what_they_hold(tmp_path: Path) -> None:
+    spec = PoseSpec(HIGH, WIDE, NAMES, ((0, 1),))
+    for format in ("json", "csv", "npz"):
+        (tmp_path / format).mkdir()
+        KIND.write(places(), spec, tmp_path / format, format=format, depth=None, note={})
+        assert claimed(tmp_path / format) == "pose"
+    (tmp_path / "t.csv").write_text("x,y\n1,2\n3,4\n")
+    (tmp_path / "labelme.json").write_text('{"shapes": []}')
+    assert claimed(tmp_path / "t.csv") != "pose" and claimed(tmp_path / "labelme.json") is None

@@ -23,7 +23,7 @@ from ganvas.proofs._characters import BODY, FRAME, HAIR, LEGS, TORSO, WINDOW, cu
 from ganvas.uses.repose import pairs
 
 COMMON: dict[str, Any] = {
-    "width": 16, "discriminator_width": 16, "generator_learning_rate": 2e-3, "discriminator_learning_rate": 2e-4,
+    "width": 16, "discriminator_width": 16, "coarse_learning_rate": 3e-3, "generator_learning_rate": 1e-3, "discriminator_learning_rate": 2e-4,
     "mask_radius": 0.17, "decay_start": 0.5, "batch_size": 8,
 }  # fmt: skip
 LARGE: dict[str, Any] = {
@@ -155,7 +155,7 @@ PROOF = Proof(
     "above that of the given picture left as it is; its mean error at most 0.6 of that",
     met=met,
     arms={"system": lambda task: arm(task, "system"), "baseline": lambda task: arm(task, "baseline", PACE)},
-    budget="900r",
+    budget="1800r",
     quick_budget="40r",
     large_budget="40000r",
     phantom="figures",

@@ -375,7 +375,8 @@ def encoded(records: np.ndarray, spec: PoseSpec, format: str, note: str) -> byte
 
         own = Poses(spec.names, spec.links, np.asarray(records), [(spec.height, spec.width)] * many, names)
         columns = {"name": names, **columns_of(own)}
-        text = io.StringIO()
+        text = io.StringIO(f"# {note}\n")
+        text.seek(0, io.SEEK_END)
         csv.writer(text, lineterminator="\n").writerows([list(columns), *zip(*columns.values(), strict=True)])
         return text.getvalue().encode()
     rows = []

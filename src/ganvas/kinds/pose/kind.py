@@ -317,7 +317,7 @@ def _may_be(path: Path) -> bool:
     head = path.read_bytes()[:4096] if path.stat().st_size < 1 << 28 else b""
     if path.suffix.lower() == ".json":
         return b'"people"' in head or b'"keypoints"' in head or b'"images"' in head or b'"annotations"' in head
-    first = head.split(b"\n", 1)[0]
+    first = next((line for line in head.splitlines() if line[:1] != b"#"), b"")
     return b"_x" in first or b"point" in first or b"joint" in first
 
 

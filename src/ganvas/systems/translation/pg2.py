@@ -13,6 +13,7 @@ Pairs of one person in two poses are dealt from groups; M is that of the pose th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ from ganvas.game import Clock, Feed, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.convolutional import ConvolutionalDiscriminator
 from ganvas.networks.pg2 import LEAST, PoseNetwork, body_mask, depth_for, point_maps
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
+from ganvas.objectives.penalties import with_range_for_slopes, zero_centred_penalty
 from ganvas.objectives.schedules import linear_decay, until_share
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
@@ -55,7 +57,10 @@ class Config:
     mask_radius: float = knob(0.1, "how far from a bone the body reaches, in shorter sides of the picture", low=0.0, high=0.5)
     reconstruction_weight: float = knob(10.0, "weight of G2's error, beside 1 of the adversarial term", low=0.0)
     adversarial_weight: float = knob(1.0, "weight of G2's adversarial term; 0: D has no say", low=0.0)
-    generator_learning_rate: float = knob(2e-5, "learning rate of G1 and G2 (Adam)", low=1e-9)
+    batch_norm: bool = knob(True, "BatchNorm in D")
+    r1_weight: float = knob(0.0, "gamma of R1, the slopes of D at true pairs; 0: off", low=0.0)
+    coarse_learning_rate: float = knob(2e-5, "learning rate of G1 (Adam)", low=1e-9)
+    generator_learning_rate: float = knob(2e-5, "learning rate of G2 (Adam)", low=1e-9)
     discriminator_learning_rate: float = knob(2e-5, "learning rate of D (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     decay_start: float = knob(1.0, "share of a stage before its learning rates fall, linearly, to 0", low=0.0, high=1.0)
@@ -100,7 +105,9 @@ class Pg2(System):
             inner = depth_for(*self.size, config.fewer_levels)
             self.refiner = PoseNetwork(2 * picture.channels, picture.channels, self.size, config.width, inner)
             pairs = (2 * picture.channels, *self.size)
-            self.discriminator = ConvolutionalDiscriminator(pairs, config.discriminator_width)
+            self.discriminator = ConvolutionalDiscriminator(
+                pairs, config.discriminator_width, batch_norm=config.batch_norm
+            )
 
     # The game
 
@@ -117,7 +124,7 @@ class Pg2(System):
 
         share, start = config.coarse_share, config.decay_start
         early, late = linear_decay(start * share, share), linear_decay(share + start * (1 - share))
-        found = (Player("coarse", ("coarse",), rule(config.generator_learning_rate), early),)
+        found = (Player("coarse", ("coarse",), rule(config.coarse_learning_rate), early),)
         if not self.refines:
             return found
         return (
@@ -143,10 +150,15 @@ class Pg2(System):
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """D's turn: pairs of the given picture with the true one, and with what is made of it."""
         _, made = self._made(batch, shared)
-        real, fake = (
-            self.discriminator(torch.cat([batch["picture"], own], 1)) for own in (batch["wanted"], made.detach())
-        )
-        return {"real": real_is_real(real), "fake": fake_is_fake(fake)}
+        flat = bool(self.config.r1_weight)
+        pairs = torch.cat([batch["picture"], batch["wanted"]], 1).requires_grad_(flat)
+        with with_range_for_slopes(pairs) if flat else nullcontext():
+            real = self.discriminator(pairs)
+            terms = {"real": real_is_real(real)}
+            if flat:
+                terms["r1"] = 0.5 * self.config.r1_weight * zero_centred_penalty(pairs, real)
+        fake = self.discriminator(torch.cat([batch["picture"], made.detach()], 1))
+        return {**terms, "fake": fake_is_fake(fake)}
 
     def refine(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """G2's turn; G1 rests."""
