@@ -134,12 +134,16 @@ def test_every_way_to_write_them_says_the_same(tmp_path: Path, layout: str) -> N
             (root / "pose" / f"{k:02d}_keypoints.json").write_text(text)
     elif layout == "long":
         lines = [
-            [f"{k:02d}.png", name, *values.tolist()] for k, own in enumerate(points) for name, values in zip(NAMES, own, strict=True)
+            [f"{k:02d}.png", name, *values.tolist()]
+            for k, own in enumerate(points)
+            for name, values in zip(NAMES, own, strict=True)
         ]
         (root / "pose").mkdir()
         for k in range(COUNT):
             with (root / "pose" / f"{k:02d}.csv").open("w", newline="") as file:
-                csv.writer(file).writerows([["file", "point", "x", "y", "v"], *(own for own in lines if own[0] == f"{k:02d}.png")])
+                csv.writer(file).writerows(
+                    [["file", "point", "x", "y", "v"], *(own for own in lines if own[0] == f"{k:02d}.png")]
+                )
     else:
         images = np.stack([np.asarray(Image.open(path)) for path in sorted(pictures.iterdir())])[..., None]
         root = tmp_path / "rows.npz"
@@ -197,7 +201,10 @@ def test_cut_off_points_are_not_there_any_more_and_told(tmp_path: Path) -> None:
         ("{", "bad.json is no JSON"),
         ("{}", "bad.json holds no poses"),
         (json.dumps({"people": []}), "shows nobody"),
-        (json.dumps(openpose(np.ones((10, 3)))), r"has 30 numbers in 'pose_keypoints_2d': OpenPose writes 54 .18 points. or 75"),
+        (
+            json.dumps(openpose(np.ones((10, 3)))),
+            r"has 30 numbers in 'pose_keypoints_2d': OpenPose writes 54 .18 points. or 75",
+        ),
         (json.dumps(coco(np.ones((2, 4, 3)))), "has 12 numbers for 3 points in annotation 1"),
         (json.dumps(coco(np.ones((1, 3, 3)), categories=[])), "has 9 numbers for 0 points"),
         (json.dumps(coco(np.full((1, 3, 3), 70.0))), r"'head' \(70, 70\) lies outside its picture, which is 40x60"),

@@ -208,7 +208,9 @@ def test_figures_are_drawn_in_any_pose_and_nothing_else_changes() -> None:
     one, other = draw(people * 2, turned, 64)
     assert (one != other).any()
     at = in_pixels(joints(turned), (64, 64)).round().astype(int)
-    hands = [tuple(own[at[k, NAMES.index("left_hand")][1], at[k, NAMES.index("left_hand")][0]]) for k, own in enumerate((one, other))]
+    hands = [
+        tuple(own[at[k, NAMES.index("left_hand")][1], at[k, NAMES.index("left_hand")][0]]) for k, own in enumerate((one, other))
+    ]
     assert np.abs(np.subtract(*np.array(hands, int))).max() <= 2, "a hand has the same skin in both"
     assert np.array_equal(draw(people, turned[:1], 64)[0], one)
 

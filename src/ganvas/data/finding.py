@@ -113,7 +113,10 @@ def possible(path: Path) -> list[str]:
 def claimed(place: str | Path | Source) -> str | None:
     """The kind that is sure of the files by what they hold (`facets.Claims`), where their suffixes leave it open; else None."""
     source = source_of(place)
-    for name in possible(source.path):
+    able: list[str] = []
+    with contextlib.suppress(DataError):
+        able = possible(source.path)
+    for name in able:
         kind = kind_of(name)
         if isinstance(kind, Claims):
             with contextlib.suppress(DataError):  # no files of that kind

@@ -26,7 +26,5 @@ def masked_ssim(made: np.ndarray, true: np.ndarray, masks: np.ndarray) -> np.nda
     ssim = (2 * ma * mb + first) * (2 * both + second) / ((ma * ma + mb * mb + first) * (va + vb + second))
     weight = np.asarray(masks, np.float64)
     total = weight.sum((1, 2))
-    found: np.ndarray = np.where(
-        total > 0, (ssim.mean(3) * weight).sum((1, 2)) / np.where(total > 0, total, 1), np.nan
-    )
+    found: np.ndarray = np.where(total > 0, (ssim.mean(3) * weight).sum((1, 2)) / np.where(total > 0, total, 1), np.nan)
     return found

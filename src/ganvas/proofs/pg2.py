@@ -1,4 +1,4 @@
-"""The proof of `pg2`: people in another pose, as sharp as true ones by the second stage, and as like them as the first alone.
+"""The proof of `pg2`: people in another pose, who look more like true pictures by the second stage than by the first alone.
 
 Game characters: their animation frames, whose poses are found in the segments of the data (`_characters`); those held out are
 other characters. Without the real data, the phantom `figures`. Settings were tried with a seed of none of the runs, on
@@ -23,15 +23,17 @@ from ganvas.proofs._characters import BODY, FRAME, HAIR, LEGS, TORSO, WINDOW, cu
 from ganvas.uses.repose import pairs
 
 COMMON: dict[str, Any] = {
-    "width": 16, "discriminator_width": 16, "coarse_learning_rate": 3e-3, "generator_learning_rate": 1e-3, "discriminator_learning_rate": 2e-4,
-    "mask_radius": 0.17, "decay_start": 0.5, "batch_size": 8,
+    "width": 16, "discriminator_width": 16, "batch_norm": False, "r1_weight": 1.0, "adversarial_weight": 0.3,
+    "coarse_learning_rate": 3e-3, "generator_learning_rate": 2e-3, "discriminator_learning_rate": 1e-3, "mask_radius": 0.17,
+    "decay_start": 0.5, "batch_size": 8,
 }  # fmt: skip
-LARGE: dict[str, Any] = {
-    "width": 64, "discriminator_width": 64, "generator_learning_rate": 2e-4, "discriminator_learning_rate": 1e-4,
-    "mask_radius": 0.17, "decay_start": 0.5, "batch_size": 16,
+LARGE: dict[str, Any] = COMMON | {
+    "width": 64, "discriminator_width": 64, "batch_size": 16, "coarse_learning_rate": 5e-4, "generator_learning_rate": 5e-4,
+    "discriminator_learning_rate": 5e-4,
 }  # fmt: skip
 ARMS: dict[str, dict[str, Any]] = {"system": {"coarse_share": 0.7}, "baseline": {"coarse_share": 1.0}}
-PACE = 1.0  # rounds of the baseline in the time of one of the system, measured on one core
+PACE = 1.15  # rounds of the baseline in the time of one of the system, measured on one core
+LOST = 0.07
 JUDGED = 512
 SHOWN = 8
 
@@ -136,23 +138,22 @@ def colour_error(made: np.ndarray, true: np.ndarray, parts: np.ndarray, part: in
 def met(rows: Sequence[Row]) -> bool:
     """See `PROOF.mark`."""
     return all(
-        row.values["system"] < row.values["baseline"]
-        and row.more["system"]["SSIM on the body"] >= row.more["baseline"]["SSIM on the body"] - 0.02
-        and row.more["system"]["SSIM on the body"] >= row.more["system"]["SSIM of copying"] + 0.2
+        row.values["system"] <= 0.85 * row.values["baseline"]
+        and row.more["system"]["SSIM on the body"] >= row.more["baseline"]["SSIM on the body"] - LOST
+        and row.more["system"]["SSIM on the body"] >= row.more["system"]["SSIM of copying"] + 0.3
         and row.more["system"]["L1"] <= 0.6 * row.more["system"]["L1 of copying"]
         for row in rows
     )
 
 
 PROOF = Proof(
-    claim="a second, adversarial stage that adds a difference to the first one's picture makes people in another pose as sharp as "
-    "true ones, at no loss of likeness",
-    baseline="the first stage alone, trained for the whole time",
-    metric="how far the sharpness on the body (mean difference of neighbours) is from the true pictures', as a logarithm (lower is "
-    "better), of held-out people",
+    claim="a second, adversarial stage that adds a difference to the first one's picture makes people in another pose look more "
+    "like true pictures, and keeps nearly all likeness",
+    baseline="the first stage alone, in equal time (1.15 times the rounds)",
+    metric="kernel distance of held-out people in the pose of another of their pictures to held-out pictures (lower is better)",
     direction=LOWER,
-    mark="with every seed nearer to the true sharpness; SSIM on the body at most 0.02 below the first stage's, and at least 0.2 "
-    "above that of the given picture left as it is; its mean error at most 0.6 of that",
+    mark="with every seed at most 0.85 of the first stage's distance; SSIM on the body at most 0.07 below the first stage's, and at "
+    "least 0.3 above that of the given picture left as it is; its mean error at most 0.6 of that",
     met=met,
     arms={"system": lambda task: arm(task, "system"), "baseline": lambda task: arm(task, "baseline", PACE)},
     budget="1800r",

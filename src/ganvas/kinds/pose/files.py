@@ -53,7 +53,9 @@ class Poses:
             raise DataError(f"{where}: has a point '{odd}'{did_you_mean(odd, names)}: the others are of {some(names, 8)}")
         lacks = [name for name in names if name not in self.names]
         if lacks:
-            raise DataError(f"{where}: lacks the point {some(lacks, 4)}: a point that is not seen stands there with visibility 0")
+            raise DataError(
+                f"{where}: lacks the point {some(lacks, 4)}: a point that is not seen stands there with visibility 0"
+            )
         chosen = [self.names.index(name) for name in names]
         links = tuple((chosen.index(one), chosen.index(other)) for one, other in self.links)
         return Poses(names, links, self.points[:, chosen], self.sides, self.pictures, self.notes)
@@ -213,7 +215,9 @@ def _of_table(path: Path) -> Poses:
         if picture is not None:
             pictures = columns[picture]
     if not own_columns(list(columns)):
-        raise failure(path, f"has no points in its columns ({some(read.names, 6)})", "name them NAME_x and NAME_y, or point,x,y")
+        raise failure(
+            path, f"has no points in its columns ({some(read.names, 6)})", "name them NAME_x and NAME_y, or point,x,y"
+        )
     found = of_columns(columns, path, pictures)
     found.notes += read.told()
     return found
@@ -292,7 +296,9 @@ def _numbers(cells: list[str], name: str, where: object) -> list[float | None]:
     for row, cell in enumerate(cells, start=1):
         value = None if is_missing(cell) else number(cell)
         if value is None and not is_missing(cell):
-            raise DataError(f"{where}: row {row} has '{cell}' for {name}: write a number, or nothing where the point is not there")
+            raise DataError(
+                f"{where}: row {row} has '{cell}' for {name}: write a number, or nothing where the point is not there"
+            )
         found.append(value)
     return found
 

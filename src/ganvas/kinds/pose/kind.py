@@ -371,7 +371,9 @@ class _Rows:
             where = f"{name}, row {row}" if by_row or len(found.points) > 1 else name
             if told is not None and frame is not None and tuple(told) != tuple(frame):
                 one, other = ("x".join(map(str, own)) for own in (told, frame))
-                raise DataError(f"{where}: tells of a picture of {one}, and the one beside is {other}: give the one it belongs to")
+                raise DataError(
+                    f"{where}: tells of a picture of {one}, and the one beside is {other}: give the one it belongs to"
+                )
             sides = frame or told
             if sides is None:
                 raise DataError(f"{where}: does not say how large its picture is: add columns height and width")
