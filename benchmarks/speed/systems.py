@@ -100,7 +100,7 @@ OUTSIDE = ("foreach", "_fused", "optimizer", "lerp", "index", "grid_sampl", "ran
 
 
 def noise(spec: Any, rng: np.random.Generator) -> np.ndarray:
-    """512 random records in file units: bytes, sounds, series within their range, poses, solids a tenth full, rows of a table."""
+    """512 random records in file units: bytes, sounds and series in range, poses, solids a tenth full, rows of a table."""
     if spec.kind == "sound":
         return rng.uniform(-1, 1, (512, spec.length, spec.channels)).astype(np.float32)
     if spec.kind == "series":

@@ -73,7 +73,7 @@ def played(system: Pg2, rounds: int, data: Dataset | None = None) -> Engine:
 
 
 def judged(engine: Engine, data: Dataset, pose: bool = True) -> tuple[float, float]:
-    """(SSIM on the body, error of its mean colour) of held-out sticks as another of theirs; that of copying: without an engine."""
+    """(SSIM on the body, error of its mean colour) of held-out sticks in the pose of another of their pictures."""
     held = np.flatnonzero(data.heldout)
     others = np.where(held % 4 == 3, held - 3, held + 1)
     given, true = (data.fields["picture"].values[rows] for rows in (held, others))

@@ -255,8 +255,8 @@ def from_stems(source: Source) -> Rows | None:
 
 
 def from_lists(source: Source) -> Rows | None:
-    """A file that tells of many others by their names (`facets.ListsFiles`): COCO's keypoints, at the root, in a folder of it, or
-    beside it. Names are paths below the source, or below one of its folders."""
+    """A file that tells of many others by their names (`facets.ListsFiles`): COCO's keypoints, at the root, in a folder of it,
+    or beside it. Names are paths below the source, or below one of its folders."""
     from ..kinds import kind_names, kind_of
     from ..kinds.facets import ListsFiles
 

@@ -48,8 +48,8 @@ class FromTexts(Protocol):
 
 @runtime_checkable
 class OwnsColumns(Protocol):
-    """Has columns of a table that are known by their names (`neck_x`, `neck_y`), beside which others may stand. Offers `FromTexts`,
-    too."""
+    """Has columns of a table that are known by their names (`neck_x`, `neck_y`), beside which others may stand. Offers
+    `FromTexts`, too."""
 
     def own_columns(self, names: Sequence[str]) -> list[str]:
         """Those of the names that belong to a record of this kind; none where they make up no record."""

@@ -1,7 +1,7 @@
 """How alike two pictures are inside a mask: SSIM of what counts, where the ground around it does not.
 
-Wang, Bovik, Sheikh, Simoncelli, 2004, "Image Quality Assessment: From Error Visibility to Structural Similarity"; the mask as in
-Ma et al. 2017 (arXiv 1705.09368), section 4. Not for sets of pictures.
+Wang, Bovik, Sheikh, Simoncelli, 2004, "Image Quality Assessment: From Error Visibility to Structural Similarity"; the mask as
+in Ma et al. 2017 (arXiv 1705.09368), section 4. Not for sets of pictures.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import numpy as np
 
 
 def masked_ssim(made: np.ndarray, true: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """(N,) mean of the SSIM map (Gaussian window of 1.5 pixels) of images (N, H, W, C), 0 to 255, over masks (N, H, W) from 0 to
-    1; NaN where a mask is empty."""
+    """(N,) mean of the SSIM map (Gaussian window of 1.5 pixels) of images (N, H, W, C), 0 to 255, over masks (N, H, W) from 0
+    to 1; NaN where a mask is empty."""
     from scipy.ndimage import gaussian_filter
 
     a, b = np.asarray(made, np.float64), np.asarray(true, np.float64)

@@ -29,8 +29,8 @@ def _pixels(poses: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Ten
 
 
 def point_maps(poses: Tensor, height: int, width: int, radius: float) -> Tensor:
-    """(B, K, H, W) from 0 to 1: a disc round each point, of `radius` of the shorter side, its edge a pixel soft; 0 where a point
-    is not there."""
+    """(B, K, H, W) from 0 to 1: a disc round each point, of `radius` of the shorter side, its edge a pixel soft; 0 where a
+    point is not there."""
     places, there, grid = _pixels(poses, height, width)
     apart = (grid - places[:, :, None, None]).square().sum(4).sqrt()
     discs = (radius * min(height, width) - apart + 0.5).clamp(0, 1)

@@ -91,9 +91,9 @@ def poses_of(data: Path, most: int = 150) -> dict[str, np.ndarray]:
 
 
 def cut_frames(data: Path, folder: Path, side: int = WINDOW[2], most: int | None = None) -> Path:
-    """Every frame of every character on white, `folder`/image/*.png, and `metadata.csv` with the pose, the character as group and
-    the split of the data. side: 48 for the window that holds all, 64 for whole frames. most: characters of either side of the
-    split. Returns the folder."""
+    """Every frame of every character on white, `folder`/image/*.png, and `metadata.csv` with the pose, the character as group
+    and the split of the data. side: 48 for the window that holds all, 64 for whole frames. most: characters of either side of
+    the split. Returns the folder."""
     from PIL import Image
 
     top, left = WINDOW[:2] if side == WINDOW[2] else (0, 0)

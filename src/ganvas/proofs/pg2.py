@@ -126,8 +126,8 @@ def pose_found(images: np.ndarray, dataset: Any, others: np.ndarray) -> float:
 
 
 def colour_error(made: np.ndarray, true: np.ndarray, parts: np.ndarray, part: int) -> float:
-    """By how much the mean colour of a part (where the true picture has it) is off, of the range of values; pictures that show at
-    least 12 pixels of it."""
+    """By how much the mean colour of a part (where the true picture has it) is off, of the range of values; pictures that show
+    at least 12 pixels of it."""
     masks = (parts == part)[..., None]
     counts = masks.sum((1, 2, 3))
     kept = counts >= 12
@@ -147,13 +147,13 @@ def met(rows: Sequence[Row]) -> bool:
 
 
 PROOF = Proof(
-    claim="a second, adversarial stage that adds a difference to the first one's picture makes people in another pose look more "
-    "like true pictures, and keeps nearly all likeness",
+    claim="a second, adversarial stage that adds a difference to the first one's picture makes people in another pose look "
+    "more like true pictures, and keeps nearly all likeness",
     baseline="the first stage alone, in equal time (1.15 times the rounds)",
     metric="kernel distance of held-out people in the pose of another of their pictures to held-out pictures (lower is better)",
     direction=LOWER,
-    mark="with every seed at most 0.85 of the first stage's distance; SSIM on the body at most 0.07 below the first stage's, and at "
-    "least 0.3 above that of the given picture left as it is; its mean error at most 0.6 of that",
+    mark="with every seed at most 0.85 of the first stage's distance; SSIM on the body at most 0.07 below the first stage's, "
+    "and at least 0.3 above that of the given picture left as it is; its mean error at most 0.6 of that",
     met=met,
     arms={"system": lambda task: arm(task, "system"), "baseline": lambda task: arm(task, "baseline", PACE)},
     budget="1800r",

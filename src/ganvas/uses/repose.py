@@ -8,7 +8,7 @@ import numpy as np
 
 from ..capabilities import Panel, Reposes
 from ..errors import GanvasError
-from . import NoOptions, Fields, Judged, Use, UseSays, Work, fields_taken, first_of
+from . import Fields, Judged, NoOptions, Use, UseSays, Work, fields_taken, first_of
 from .judging import LEAST, as_given, at_most, both, decoded, in_pieces, told_pairs
 
 if TYPE_CHECKING:

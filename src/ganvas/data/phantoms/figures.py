@@ -39,10 +39,10 @@ TOLD_SIDE = 64  # in whose pixels poses are told; they go along with pictures of
 
 
 def persons(numbers: Array, seed: int = 0) -> list[dict[str, Any]]:
-    """Who the people with these numbers are; of one seed always the same. Words for hair, shirt, trousers and sleeves; build: the
-    width of limbs; tint: of skin, shirt and ground, from 0 to 1."""
+    """Who the people with these numbers are; of one seed always the same. Words for hair, shirt, trousers and sleeves; build:
+    the width of limbs; tint: of skin, shirt and ground, from 0 to 1."""
     found = {}
-    for number in sorted(set(int(own) for own in numbers)):
+    for number in sorted({int(own) for own in numbers}):
         rng = np.random.default_rng([seed, 0xF16, number])
         found[number] = {
             "hair": str(rng.choice(list(HAIR))), "shirt": str(rng.choice(list(SHIRTS))),
@@ -53,8 +53,9 @@ def persons(numbers: Array, seed: int = 0) -> list[dict[str, Any]]:
 
 
 def angles(n: int, seed: int) -> Array:
-    """How each of `n` pictures is posed (N, 12): turn of the trunk and head, of both upper arms and forearms, thighs and shins, in
-    degrees from hanging straight, outwards positive; and where the hip is, x and y. Picture k depends on seed and k alone."""
+    """How each of `n` pictures is posed (N, 12): turn of the trunk and head, of both upper arms and forearms, thighs and shins,
+    in degrees from hanging straight, outwards positive; and where the hip is, x and y. Picture k depends on seed and k alone.
+    """
     found = np.zeros((n, 12))
     for k in range(n):
         rng = np.random.default_rng([seed, 0xA9, k])
@@ -68,7 +69,7 @@ def angles(n: int, seed: int) -> Array:
 
 
 def joints(turned: Array) -> Array:
-    """Places (N, K, 2) of the points, x and y from the middle of the picture in units of its shorter side. turned: see `angles`."""
+    """Places (N, K, 2) of the points, x and y from the middle of the picture in its shorter sides. turned: see `angles`."""
 
     def step(degrees: Array, length: float) -> Array:
         """From straight down, turned to the right of the picture."""
@@ -99,8 +100,8 @@ def in_pixels(places: Array, size: tuple[int, int]) -> Array:
 
 
 def draw(people: list[dict[str, Any]], turned: Array, size: int | tuple[int, int] = 64, *, grain: Array | None = None) -> Array:
-    """Pictures (N, height, width, 3) uint8 of people (`persons`) in poses (`angles`). grain: (N,) whole numbers that the texture of
-    the ground is drawn by; None: a plain ground."""
+    """Pictures (N, height, width, 3) uint8 of people (`persons`) in poses (`angles`). grain: (N,) whole numbers that the
+    texture of the ground is drawn by; None: a plain ground."""
     sides = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
     at = in_pixels(joints(turned), sides)
     unit = min(sides)
@@ -153,8 +154,8 @@ def _one(who: dict[str, Any], at: Array, unit: float, rows: Array, columns: Arra
 
 
 def told(variant: str | None, n: int, seed: int) -> dict[str, list[str]]:
-    """Column -> cells (N,): who is drawn, in which clothes, and the pose in pixels of a picture of 64. `group`: who must not be on
-    both sides of a split."""
+    """Column -> cells (N,): who is drawn, in which clothes, and the pose in pixels of a picture of 64. `group`: who must not be
+    on both sides of a split."""
     numbers = np.arange(n) // IN_A_ROW
     people = persons(numbers, seed)
     places = in_pixels(joints(angles(n, seed)), (TOLD_SIDE, TOLD_SIDE))

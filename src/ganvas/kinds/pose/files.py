@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, did_you_mean
-from ...store.cells import EITHER, is_missing, number, read_cells
+from ...store.cells import EITHER, is_missing, read_cells
+from ...store.cells import number as number_in
 from ...store.guard import failure, guard
 from ...store.listing import some
 from .skeletons import COCO, OF_OPENPOSE, Links, usual_links
@@ -50,7 +51,7 @@ class Poses:
             return self
         odd = next((name for name in self.names if name not in names), None)
         if odd is not None:
-            raise DataError(f"{where}: has a point '{odd}'{did_you_mean(odd, names)}: the others are of {some(names, 8)}")
+            raise DataError(f"{where}: has a point '{odd}'{did_you_mean(odd, names)}: the others are of {some(list(names), 8)}")
         lacks = [name for name in names if name not in self.names]
         if lacks:
             raise DataError(
@@ -184,10 +185,10 @@ def _of_coco(path: Path, content: Mapping[str, Any]) -> Poses:
         raise failure(path, "has no annotation with keypoints", "give that of persons, such as person_keypoints_train.json")
     rows = list(best)
     points = np.array([np.array(best[key][1], np.float64).reshape(-1, 3) for key in rows])
-    told = [pictures.get(key, {}) for key in rows]
-    sides = [(int(own["height"]), int(own["width"])) if {"height", "width"} <= set(own) else None for own in told]
+    told: list[Mapping[str, Any]] = [pictures.get(key, {}) for key in rows]
+    sides = [(int(one["height"]), int(one["width"])) if {"height", "width"} <= set(one) else None for one in told]
     notes = [f"{len(several)} pictures show several people: the largest of each is taken"] if several else []
-    return Poses(names, links, _settled(points), sides, [str(own.get("file_name", "")) for own in told], notes)
+    return Poses(names, links, _settled(points), sides, [str(one.get("file_name", "")) for one in told], notes)
 
 
 def _settled(points: np.ndarray) -> np.ndarray:
@@ -294,7 +295,7 @@ def of_columns(columns: Mapping[str, list[str]], where: object, pictures: list[s
 def _numbers(cells: list[str], name: str, where: object) -> list[float | None]:
     found: list[float | None] = []
     for row, cell in enumerate(cells, start=1):
-        value = None if is_missing(cell) else number(cell)
+        value = None if is_missing(cell) else number_in(cell)
         if value is None and not is_missing(cell):
             raise DataError(
                 f"{where}: row {row} has '{cell}' for {name}: write a number, or nothing where the point is not there"
@@ -312,7 +313,9 @@ def _links(text: str, names: tuple[str, ...], where: object) -> Links:
         pairs = [(part[:k], part[k + 1 :]) for k, sign in enumerate(part) if sign == "-"]
         fitting = [(one, other) for one, other in pairs if one in names and other in names]
         if not fitting:
-            raise DataError(f"{where}: '{part}' joins no two points: write links as neck-head; the points are {some(names, 8)}")
+            raise DataError(
+                f"{where}: '{part}' joins no two points: write links as neck-head; the points are {some(list(names), 8)}"
+            )
         found.append((names.index(fitting[0][0]), names.index(fitting[0][1])))
     return tuple(found)
 

@@ -8,7 +8,6 @@ Not for heat maps, which systems make themselves, nor for several people in one 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -257,8 +256,8 @@ class PoseKind(Kind):
         """Points by their names, places by the sides of their pictures; see `facets.Aligned`."""
         if set(spec.names) != set(other.names):
             raise GanvasError(
-                f"the samples have the points {some(list(spec.names), 8)}, the real poses {some(list(other.names), 8)}: only the "
-                "same ones compare"
+                f"the samples have the points {some(list(spec.names), 8)}, the real poses {some(list(other.names), 8)}: only "
+                "the same ones compare"
             )
         made = np.asarray(values, np.float32)[:, [spec.names.index(name) for name in other.names]].copy()
         notes = []
@@ -333,8 +332,8 @@ def brought(
         k = int(outside.argmax())
         x, y = points[k, :2]
         raise DataError(
-            f"{where}: its point '{names[k]}' ({x:g}, {y:g}) lies outside its picture, which is {sides[0]}x{sides[1]} (height x "
-            "width): are they of another size?"
+            f"{where}: its point '{names[k]}' ({x:g}, {y:g}) lies outside its picture, which is {sides[0]}x{sides[1]} (height "
+            "x width): are they of another size?"
         )
     made = points.astype(np.float64)
     made[:, :2] = carried(made[:, :2].clip(-0.5, most + 0.5), sides, size, fit)

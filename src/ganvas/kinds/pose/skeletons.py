@@ -1,7 +1,7 @@
 """Usual skeletons: the names of their points, and which of them bones join. Not for reading files (`files`).
 
-COCO's 17 points are those of its person keypoints; OpenPose's are its models COCO (18) and BODY_25, by the order of their output.
-"""
+COCO's 17 points are those of its person keypoints; OpenPose's are its models COCO (18) and BODY_25, by the order of their
+output."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ SHOULDERS = (("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"), ("l
 def usual_links(names: tuple[str, ...]) -> Links:
     """The bones of a body whose points have usual names; none between points that are called otherwise."""
     place = {name: k for k, name in enumerate(names)}
+    bones: tuple[tuple[str, str], ...]
     if "middle_hip" in place:
         bones = (*BONES, *TRUNK)
     elif "neck" in place:
