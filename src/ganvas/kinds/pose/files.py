@@ -167,8 +167,8 @@ def _of_coco(path: Path, content: Mapping[str, Any]) -> Poses:
         category = kinds.get(own.get("category_id")) or (next(iter(kinds.values())) if len(kinds) == 1 else None)
         mine = tuple(category["keypoints"]) if category else (COCO if len(numbers) == 3 * len(COCO) else ())
         if len(numbers) != 3 * len(mine):
-            told = f"has {len(numbers)} numbers for {len(mine)} points in annotation {number}"
-            raise failure(path, told, "a point is three numbers, x, y and visibility; 'categories' names the points")
+            wrong = f"has {len(numbers)} numbers for {len(mine)} points in annotation {number}"
+            raise failure(path, wrong, "a point is three numbers, x, y and visibility; 'categories' names the points")
         if names and mine != names:
             raise failure(path, f"names other points in annotation {number} than before", "keep one category in a file")
         names = mine
