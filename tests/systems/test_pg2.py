@@ -90,7 +90,7 @@ def judged(engine: Engine, data: Dataset, pose: bool = True) -> tuple[float, flo
 
 def test_it_learns_to_repose_and_not_without_the_pose() -> None:
     data = sticks()
-    flat = {"batch_norm": False, "r1_weight": 1.0, "adversarial_weight": 0.3}
+    flat = {"discriminator_batch_norm": False, "r1_weight": 1.0, "adversarial_weight": 0.3}
     engine = played(build(**flat), 360, data)
     found, colour = judged(engine, data)
     left, _ = judged(engine, data, pose=False)

@@ -11,6 +11,7 @@ from ..store.listing import Source, check_there, some
 from . import layouts
 from .drawn import rows_of_phantom
 from .layouts import WORDS, Column, Rows
+from .lists import from_lists
 from .pairing import refuse_swapped
 from .phantoms import catalogue, is_phantom
 
@@ -46,7 +47,7 @@ def find_rows(
     if drawing:
         found: Rows | None = rows_of_phantom(source.text, *drawn)
     elif source.path.is_file():
-        found = layouts.from_arrays(source.path) or layouts.from_table(source) or layouts.from_lists(source)
+        found = layouts.from_arrays(source.path) or layouts.from_table(source) or from_lists(source)
     elif by_hand and all(layouts.find_folder(source, place) is not None for place in by_hand.values()):
         found, columns = layouts.from_folders(source, wanted, by_hand), {name: name for name in by_hand}
         tables = [path.name for path in layouts.tables_in(source.path)]
@@ -55,7 +56,7 @@ def find_rows(
                 f"folders were named by hand: {some(tables)} is not read, nor groups and a split that it may name"
             )
     else:
-        found = layouts.from_table(source) or layouts.from_lists(source) or layouts.from_stems(source)
+        found = layouts.from_table(source) or from_lists(source) or layouts.from_stems(source)
         found = found or layouts.from_folders(source, wanted, {})
     if found is None:
         raise DataError(f"{source}: holds no records of several fields: {_layout(wanted)}")

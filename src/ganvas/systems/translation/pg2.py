@@ -57,7 +57,7 @@ class Config:
     mask_radius: float = knob(0.1, "how far from a bone the body reaches, in shorter sides of the picture", low=0.0, high=0.5)
     reconstruction_weight: float = knob(10.0, "weight of G2's error, beside 1 of the adversarial term", low=0.0)
     adversarial_weight: float = knob(1.0, "weight of G2's adversarial term; 0: D has no say", low=0.0)
-    batch_norm: bool = knob(True, "BatchNorm in D")
+    discriminator_batch_norm: bool = knob(True, "BatchNorm in D")
     r1_weight: float = knob(0.0, "gamma of R1, the slopes of D at true pairs; 0: off", low=0.0)
     coarse_learning_rate: float = knob(2e-5, "learning rate of G1 (Adam)", low=1e-9)
     generator_learning_rate: float = knob(2e-5, "learning rate of G2 (Adam)", low=1e-9)
@@ -80,7 +80,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     coarse, fine = (3e-3, 2e-3) if width <= 32 else (5e-4, 5e-4)
     return {
         "width": width, "discriminator_width": min(64, width), "coarse_share": 0.7, "decay_start": 0.5, "batch_size": 8,
-        "batch_norm": False, "r1_weight": 1.0, "adversarial_weight": 0.3, "coarse_learning_rate": coarse,
+        "discriminator_batch_norm": False, "r1_weight": 1.0, "adversarial_weight": 0.3, "coarse_learning_rate": coarse,
         "generator_learning_rate": fine, "discriminator_learning_rate": 1e-3 if width <= 32 else 5e-4,
     }  # fmt: skip
 
@@ -108,7 +108,9 @@ class Pg2(System):
             inner = depth_for(*self.size, config.fewer_levels)
             self.refiner = PoseNetwork(2 * picture.channels, picture.channels, self.size, config.width, inner)
             pairs = (2 * picture.channels, *self.size)
-            self.discriminator = ConvolutionalDiscriminator(pairs, config.discriminator_width, batch_norm=config.batch_norm)
+            self.discriminator = ConvolutionalDiscriminator(
+                pairs, config.discriminator_width, batch_norm=config.discriminator_batch_norm
+            )
 
     # The game
 
