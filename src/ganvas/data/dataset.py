@@ -358,7 +358,7 @@ def open_fields(
     refuse_other_shapes(source, rows, chosen, kinds, settings)
     for name, kind in kinds.items():
         if isinstance(kind, Framed):
-            settings[name]["frames"] = _frames_beside(rows, kinds, chosen, options)
+            settings[name]["frames"] = frames_beside(rows.columns, kinds, chosen, options)
     entries = {
         name: _open_column(column, kinds[name], source, chosen, rows, settings[name], store, progress)
         for name, column in rows.columns.items()
@@ -401,12 +401,12 @@ def open_fields(
     return learn(dataset, dataset.train_indices())
 
 
-def _frames_beside(
-    rows: Rows, kinds: Mapping[str, Kind], chosen: np.ndarray, options: Mapping[str, Any]
+def frames_beside(
+    columns: Mapping[str, Column], kinds: Mapping[str, Kind], chosen: np.ndarray, options: Mapping[str, Any]
 ) -> list[tuple[int, int] | None] | None:
     """(height, width) of the picture beside each of the chosen rows, as its file is; None where there are no pictures, or they
     are drawn in the size that is asked for."""
-    for name, column in rows.columns.items():
+    for name, column in columns.items():
         kind = kinds[name]
         if column.drawn is not None and options.get("fit") in ("pad", "stretch"):
             raise GanvasError("a phantom is drawn in the size that is asked for: leave out --fit")

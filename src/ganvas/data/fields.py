@@ -17,7 +17,7 @@ import numpy as np
 from ..drawing import BACKGROUND, GUTTER, INK, TEXT_HEIGHT, font
 from ..errors import DataError, GanvasError, MixedData, SwappedFields
 from ..kinds import kind_names, kind_of, spec_from_dict
-from ..kinds.facets import Columned, Gridded, OwnsColumns, Spelled
+from ..kinds.facets import Columned, Framed, Gridded, OwnsColumns, Spelled
 from ..registry import Card, catalogue, suited
 from ..store.cache import Cache
 from ..store.listing import Source, some
@@ -115,7 +115,7 @@ def _together(columns: dict[str, Column]) -> dict[str, Column]:
 
 
 def _open_one(found: Found, name: str, column: Column, source: Source, chosen: np.ndarray, cache: Path) -> None:
-    from .dataset import _kind_of_column, _open_column
+    from .dataset import _kind_of_column, _open_column, frames_beside
     from .options import settled
 
     try:
@@ -128,6 +128,11 @@ def _open_one(found: Found, name: str, column: Column, source: Source, chosen: n
         while True:
             try:
                 settings = settled(kind, mixed)
+                if isinstance(kind, Framed):
+                    beside = {other: own for other, own in found.rows.columns.items() if other in found.kinds and other != name}
+                    settings["frames"] = frames_beside(
+                        beside, {other: kind_of(found.kinds[other]) for other in beside}, chosen, mixed
+                    )
                 entry = _open_column(column, kind, source, chosen, found.rows, settings, Cache(cache), False)
                 break
             except MixedData as error:  # for a look only: training asks for --size and --channels
@@ -189,6 +194,14 @@ def _serves(card: Card, kinds: tuple[str, ...], column: Column, found: Found) ->
     """Whether a field is of one of the kinds that the card asks for, and holds what the card says that its kind must hold for
     the system to be proposed (`registry.SUITS`). Of an array nobody knows whether it holds grey values or classes."""
     name = column.name
+    own = {
+        text
+        for other, kind in found.kinds.items()
+        if isinstance(kind_of(kind), OwnsColumns)
+        for text in found.rows.columns[other].texts
+    }
+    if own & set(column.texts) and not any(isinstance(kind_of(kind), OwnsColumns) for kind in kinds):
+        return False  # places of points are no attributes
     if column.array is None and found.kinds.get(name, kinds[0]) not in kinds:
         return False
     wanted = card.suits.get(found.kinds.get(name, ""))
