@@ -54,8 +54,8 @@ DATA = {
     "cyclegan": "brain", "dcgan": "chest", "discogan": "brain", "dtn": "digits", "fastgan": "chest", "gan": "patterns",
     "gan-3d": "solids", "gan-postfilter": "words",
     "gan-cls": "captions", "gon": "chest", "gp-gan": "chest", "ian": "chest", "icgan": "faces", "infogan": "chest",
-    "latent-gan-3d": "solids", "lsgan": "chest", "vae-gan-3d": "solids",
-    "mad-gan": "sensors", "netgan": "communities", "pix2pix": "walls", "pix2pixhd": "streets", "pixeldtgan": "figures",
+    "latent-gan-3d": "solids", "lsgan": "chest", "vae-gan-3d": "solids", "mad-gan": "sensors", "netgan": "communities",
+    "pix2pix": "walls", "pix2pixhd": "streets",  "pg2": "figures", "pixeldtgan": "worn",
     "projected-gan": "chest", "psgan": "chest", "semi-gan": "few labels", "seqgan": "melodies", "spade": "streets",
     "srgan": "chest", "stargan": "faces", "stylegan2": "chest",
     "progan": "chest", "specgan": "words", "ternary-gan": "chest", "wavegan": "words", "wgan-gp": "chest",
@@ -98,7 +98,7 @@ def _few_labels(folder: Path) -> Path:
 DRAWN: dict[str, Callable[[Path], Path]] = {
     "captions": gan_cls._shapes, "digits": _digits, "drawings": lambda folder: stargan.draw_faces(folder) / stargan.FACES,
     "faces": stargan.draw_faces, "few labels": _few_labels,
-    "figures": pixeldtgan.draw_figures, "streets": spade.streets, "walls": pix2pix._walls,
+    "streets": spade.streets, "walls": pix2pix._walls, "worn": pixeldtgan.draw_figures,
 }  # fmt: skip
 
 

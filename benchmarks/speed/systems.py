@@ -32,6 +32,7 @@ from ganvas.doctor import keep_memory, machine
 from ganvas.engine import Engine
 from ganvas.kinds import kind_of
 from ganvas.kinds.image.spec import ImageSpec
+from ganvas.kinds.pose.spec import PoseSpec
 from ganvas.kinds.series.spec import SeriesSpec
 from ganvas.kinds.solid.spec import SolidSpec
 from ganvas.kinds.sound.spec import SoundSpec
@@ -67,6 +68,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "cyclegan-32": ("cyclegan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
     "cyclegan-64": ("cyclegan", ImageSpec(3, 64, 64, classes=("a", "b")), {}),
     "discogan-32": ("discogan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
+    "pg2-64": ("pg2", {"picture": ImageSpec(3, 64, 64), "pose": PoseSpec(64, 64, tuple("abcdefgh"))}, {"coarse_share": 0.0}),
     "pixeldtgan-32": ("pixeldtgan", {name: ImageSpec(3, 32, 32) for name in ("garment", "photo")}, {}),
     "srgan-96": ("srgan", ImageSpec(3, 96, 96), {"pretraining": 0.0}),
     "context-encoder-64": ("context-encoder", ImageSpec(3, 64, 64), {}),
@@ -100,14 +102,14 @@ OUTSIDE = ("foreach", "_fused", "optimizer", "lerp", "index", "grid_sampl", "ran
 
 
 def noise(spec: Any, rng: np.random.Generator) -> np.ndarray:
-    """512 random records in file units: bytes, sounds, series within their range, solids a tenth full, rows of a table."""
+    """512 random records in file units: bytes, sounds and series in range, poses, solids a tenth full, rows of a table."""
     if spec.kind == "sound":
         return rng.uniform(-1, 1, (512, spec.length, spec.channels)).astype(np.float32)
     if spec.kind == "series":
         return rng.uniform(-1, 1, (512, *spec.shape)).astype(np.float32)
     if spec.kind == "table":
         return np.stack([rng.integers(0, len(own) or 80, 512) for own in spec.categories], 1).astype(np.float32)
-    if spec.kind == "tune":
+    if spec.kind in ("tune", "pose"):
         return kind_of(spec.kind).blank(spec, 512, rng)
     if spec.kind == "solid":
         return (rng.random((512, *spec.shape[1:])) < 0.1).astype(np.uint8)
@@ -120,7 +122,7 @@ def in_memory(given: Any) -> Dataset:
     fields = {name: Field(spec, noise(spec, np.random.default_rng(k))) for k, (name, spec) in enumerate(specs.items())}
     classes = next(iter(specs.values())).classes
     labels = np.arange(512) % len(classes) if classes else None
-    return Dataset(fields, labels, np.arange(512), np.zeros(512, bool), "random", "")
+    return Dataset(fields, labels, np.arange(512) // 2, np.zeros(512, bool), "random", "")
 
 
 def engine_of(name: str, spec: Any, settings: dict[str, Any]) -> Engine:

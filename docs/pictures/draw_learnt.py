@@ -1,4 +1,4 @@
-"""Pictures of docs/systems (gan-cls, pix2pix, pixeldtgan, dtn, stargan, srgan, dose-gan, vae-gan-3d): what runs have made.
+"""Pictures of docs/systems (gan-cls, pix2pix, pixeldtgan, dtn, stargan, srgan, dose-gan, vae-gan-3d, pg2): what runs made.
 
     python docs/pictures/draw_learnt.py worlds OUT                 shapes, walls, figures, digits, faces, as in the proofs
     python docs/pictures/draw_learnt.py captions RUN OUT.png       a caption a row: its name, and six pictures
@@ -9,6 +9,7 @@
     python docs/pictures/draw_learnt.py doses RUN OUT.png          held-out heads in CT: low dose, denoised, full dose
     python docs/pictures/draw_learnt.py edits RUN OUT.png          held-out pictures, and each value of each attribute
     python docs/pictures/draw_learnt.py solids RUN OUT.png         pictures of held-out solids, what is made of them, the solids
+    python docs/pictures/draw_learnt.py reposed RUN OUT.png        held-out people: given, pose, both stages, true
 
 Nothing is chosen: the first held-out records are shown, seed 0. The pages hold the commands that the runs were made with.
 """
@@ -172,10 +173,50 @@ def solids(run: Run, file: Path) -> None:
     sheet(rows, file, cell=128, beside=90)
 
 
+def reposed(run: Run, file: Path) -> None:
+    import torch
+
+    from ganvas.kinds.pose.drawing import skeletons
+    from ganvas.uses.repose import pairs as in_two_poses
+
+    data = data_of(run)
+    pictures, poses = data.fields["picture"], data.fields["pose"]
+    rows, others = (own[:: len(own) // 10][:10] for own in in_two_poses(data, len(data), 0))
+    given, wanted = np.asarray(pictures.values[rows]), np.asarray(poses.values[others])
+    told = encode(wanted, poses.spec)
+    with torch.no_grad():
+        rough = run.system._coarse(encode(given, pictures.spec), told)
+        made = run.system.repose(encode(given, pictures.spec), Noise.seeded(0), pose=told)
+    sheet(
+        [
+            ("given", list(given)),
+            ("pose", list(skeletons(wanted, poses.spec))),
+            ("first stage", list(decode(rough, pictures.spec, 8))),
+            ("made", list(decode(made, pictures.spec, 8))),
+            ("true", list(np.asarray(pictures.values[others]))),
+        ],
+        file,
+        cell=80,
+        beside=90,
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "what", choices=("worlds", "captions", "pairs", "garments", "transfers", "enlarged", "doses", "edits", "solids")
+        "what",
+        choices=(
+            "worlds",
+            "captions",
+            "pairs",
+            "garments",
+            "transfers",
+            "enlarged",
+            "doses",
+            "edits",
+            "solids",
+            "reposed",
+        ),  # fmt: skip
     )
     parser.add_argument("places", nargs="+", type=Path)
     options = parser.parse_args()
@@ -196,7 +237,7 @@ def main() -> None:
     run, file = Run(options.places[0], which="last"), options.places[1]
     {
         "captions": captions, "pairs": pairs, "garments": garments, "transfers": transfers, "enlarged": enlarged,
-        "doses": doses, "edits": edits, "solids": solids,
+        "doses": doses, "edits": edits, "solids": solids, "reposed": reposed,
     }[options.what](run, file)  # fmt: skip
 
 

@@ -205,6 +205,19 @@ class Blends(Protocol):
 
 
 @runtime_checkable
+class Reposes(Protocol):
+    """Draws the person of an image in another pose, that of a further field, which `repose` takes by its name."""
+
+    def body(self, poses: Tensor) -> Tensor:
+        """Poses (B, K, 3) -> (B, 1, H, W), 1 on the body, 0 beside it."""
+        ...
+
+    def repose(self, images: Tensor, noise: Noise, **fields: Tensor) -> Tensor:
+        """Images (B, C, H, W) of the size of training -> the same people in other poses, of the same shape."""
+        ...
+
+
+@runtime_checkable
 class Colours(Protocol):
     """Colours drawings or grey pictures, and listens to hints: colours that were given in places.
 

@@ -20,6 +20,7 @@ from ganvas.kinds.graph.kind import KIND as GRAPHS
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.kinds.label_map.kind import KIND as LABEL_MAPS
 from ganvas.kinds.points.spec import PointsSpec
+from ganvas.kinds.pose.spec import PoseSpec
 from ganvas.kinds.table.spec import BINARY, CLASS, NUMBER, TableSpec
 from ganvas.kinds.tune.spec import FIRST, MELODY
 
@@ -105,9 +106,18 @@ def melodies() -> Case:
     return Case(np.asarray(made.values), made.spec, "mid", other)
 
 
+def poses() -> Case:
+    from ganvas.data.phantoms.figures import JOINED, NAMES, angles, in_pixels, joints
+
+    places = in_pixels(joints(angles(COUNT, 0)), (64, 64))
+    values = np.concatenate([places, np.full((*places.shape[:2], 1), 2)], 2).astype(np.float32)
+    links = tuple((NAMES.index(one), NAMES.index(other)) for one, other in JOINED)
+    return Case(values, PoseSpec(64, 64, NAMES, links), "json", lambda x: np.concatenate([x[..., :2] * 0.5, x[..., 2:]], 2))
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "image": images, "points": points, "sound": sounds, "series": series, "solid": solids, "tokens": tunes, "table": rows,
-    "label_map": maps, "tune": melodies,
+    "label_map": maps, "pose": poses, "tune": melodies,
 }  # fmt: skip
 
 

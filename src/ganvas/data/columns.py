@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import DataError, did_you_mean
 from ..kinds import kind_of
-from ..kinds.facets import Columned, FromArrays, FromTexts, LooksInside
+from ..kinds.facets import Columned, FromArrays, FromTexts, LooksInside, OwnsColumns
 from ..store.listing import Source, check_there, some
 from . import layouts
 from .drawn import rows_of_phantom
 from .layouts import WORDS, Column, Rows
+from .lists import from_lists
 from .pairing import refuse_swapped
 from .phantoms import catalogue, is_phantom
 
@@ -46,7 +47,7 @@ def find_rows(
     if drawing:
         found: Rows | None = rows_of_phantom(source.text, *drawn)
     elif source.path.is_file():
-        found = layouts.from_arrays(source.path) or layouts.from_table(source)
+        found = layouts.from_arrays(source.path) or layouts.from_table(source) or from_lists(source)
     elif by_hand and all(layouts.find_folder(source, place) is not None for place in by_hand.values()):
         found, columns = layouts.from_folders(source, wanted, by_hand), {name: name for name in by_hand}
         tables = [path.name for path in layouts.tables_in(source.path)]
@@ -55,7 +56,8 @@ def find_rows(
                 f"folders were named by hand: {some(tables)} is not read, nor groups and a split that it may name"
             )
     else:
-        found = layouts.from_table(source) or layouts.from_stems(source) or layouts.from_folders(source, wanted, {})
+        found = layouts.from_table(source) or from_lists(source) or layouts.from_stems(source)
+        found = found or layouts.from_folders(source, wanted, {})
     if found is None:
         raise DataError(f"{source}: holds no records of several fields: {_layout(wanted)}")
     if wanted is not None:
@@ -78,7 +80,14 @@ def _layout(wanted: Mapping[str, tuple[str, ...]] | None) -> str:
     names = list(wanted or ("photo", "map"))
     written = {name: kind_of(kinds[0]) for name, kinds in (wanted or {}).items() if _from_texts(kinds)}
     if written:  # a table beside the files is all they can come from
-        told = (f"a column for each of the {own}" if isinstance(kind, Columned) else own for own, kind in written.items())
+        told = (
+            f"a column for each of the {own}"
+            if isinstance(kind, Columned)
+            else "NAME_x and NAME_y of each point"
+            if isinstance(kind, OwnsColumns)
+            else own
+            for own, kind in written.items()
+        )
         return f"files with a metadata.csv beside them: file_name, {', '.join(told)}; a row for each file"
     folders = ", ".join(f"{name}/001.png" for name in names)
     hand = ",".join(f"{name}=FOLDER" for name in names)
@@ -99,6 +108,9 @@ def _matched(
         raise DataError(f"--fields: no field '{unknown}'{did_you_mean(unknown, list(wanted))}: fields are {', '.join(wanted)}")
     found: dict[str, Column] = {}
     left = dict(columns)
+    for name, kinds in wanted.items():
+        if name not in left and name not in by_hand:
+            left = gathered(left, name, [kind for kind in map(kind_of, kinds) if isinstance(kind, OwnsColumns)])
     for name in wanted:
         place = by_hand.get(name, name)
         if place in left:
@@ -131,6 +143,17 @@ def _matched(
     if unused:
         notes.append(f"not used: {some(unused)}")
     return {name: found[name] for name in wanted}
+
+
+def gathered(columns: Mapping[str, Column], name: str, kinds: Sequence[OwnsColumns]) -> dict[str, Column]:
+    """The columns, those of values that make up a record of one of the kinds as one of that name."""
+    texts = {own: column for own, column in columns.items() if column.texts}
+    for kind in kinds:
+        if own := kind.own_columns(list(texts)):
+            kept = {other: column for other, column in columns.items() if other not in own}
+            cells = {column: cells for one in own for column, cells in texts[one].texts.items()}
+            return {**kept, name: Column(name, texts=cells)}
+    return dict(columns)
 
 
 def _able(left: Mapping[str, Column], kinds: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import DataError, GanvasError
 from ..kinds import Kind, kind_names, kind_of, spec_from_dict
-from ..kinds.facets import Beside, FromArrays, FromTexts, LooksInside, Whole
+from ..kinds.facets import Beside, Framed, FromArrays, FromTexts, LooksInside, OwnsColumns, Sided, Whole
 from ..specs import REAL, Spec
 from ..store import cache as caching
 from ..store.code import FILLING, code_digest
@@ -356,6 +356,9 @@ def open_fields(
     check_options(options, list(kinds.values()))
     settings = {name: settled(kind, options) for name, kind in kinds.items()}
     refuse_other_shapes(source, rows, chosen, kinds, settings)
+    for name, kind in kinds.items():
+        if isinstance(kind, Framed):
+            settings[name]["frames"] = frames_beside(rows.columns, kinds, chosen, options)
     entries = {
         name: _open_column(column, kinds[name], source, chosen, rows, settings[name], store, progress)
         for name, column in rows.columns.items()
@@ -398,6 +401,23 @@ def open_fields(
     return learn(dataset, dataset.train_indices())
 
 
+def frames_beside(
+    columns: Mapping[str, Column], kinds: Mapping[str, Kind], chosen: np.ndarray, options: Mapping[str, Any]
+) -> list[tuple[int, int] | None] | None:
+    """(height, width) of the picture beside each of the chosen rows, as its file is; None where there are no pictures, or they
+    are drawn in the size that is asked for."""
+    for name, column in columns.items():
+        kind = kinds[name]
+        if column.drawn is not None and options.get("fit") in ("pad", "stretch"):
+            raise GanvasError("a phantom is drawn in the size that is asked for: leave out --fit")
+        if column.files and isinstance(kind, Sided):
+            return [kind.sides(column.files[k]) for k in chosen]
+        if column.array is not None and column.array.ndim == 4:
+            height, width = column.array.shape[1:3]
+            return [(int(height), int(width))] * len(chosen)
+    return None
+
+
 def _united(groups: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Groups (N,) of which records are in one that are in one of either."""
     first, number = np.unique(groups, return_index=True, return_inverse=True)[1:]
@@ -432,6 +452,11 @@ def _kind_of_column(column: Column, wanted: tuple[str, ...] | None, source: Sour
         return phantoms.catalogue()[column.drawn[0].partition(":")[0]].kind
     if column.texts:
         able = tuple(name for name in able if isinstance(kind_of(name), FromTexts))
+        owners = {name: kind_of(name) for name in able}
+        sure = [name for name, kind in owners.items() if isinstance(kind, OwnsColumns) and kind.own_columns([*column.texts])]
+        able = tuple(name for name in able if not isinstance(owners[name], OwnsColumns)) or able
+        if sure:
+            return sure[0]
         return able[0] if wanted else ("tokens" if next(iter(column.texts)).lower() in WORDS[2] else "table")
     for name in able:
         kind = kind_of(name)

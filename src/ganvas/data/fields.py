@@ -16,12 +16,12 @@ import numpy as np
 
 from ..drawing import BACKGROUND, GUTTER, INK, TEXT_HEIGHT, font
 from ..errors import DataError, GanvasError, MixedData, SwappedFields
-from ..kinds import kind_of, spec_from_dict
-from ..kinds.facets import Columned, Gridded, Spelled
+from ..kinds import kind_names, kind_of, spec_from_dict
+from ..kinds.facets import Columned, Framed, Gridded, OwnsColumns, Spelled
 from ..registry import Card, catalogue, suited
 from ..store.cache import Cache
 from ..store.listing import Source, some
-from .columns import WORDS, Column, Rows, find_rows, holds_pairs
+from .columns import WORDS, Column, Rows, find_rows, gathered, holds_pairs
 from .finding import files_of
 
 LOOKED_AT = 200  # rows that are decoded to say what a field is
@@ -99,9 +99,14 @@ def look_at_fields(path: Path, text: str, by_hand: dict[str, str], cache: Path) 
 
 
 def _together(columns: dict[str, Column]) -> dict[str, Column]:
-    """Captions apart, all other columns of values as one field, `attributes`."""
+    """Captions apart, and what makes up records of a kind by its names; all other columns of values as one field,
+    `attributes`."""
+    for kind in map(kind_of, kind_names()):
+        if isinstance(kind, OwnsColumns) and kind.name not in columns:
+            columns = gathered(columns, kind.name, [kind])
+    whole = {name for name, own in columns.items() if len(own.texts) > 1}
     captions = {name for name, own in columns.items() if own.texts and name.lower() in WORDS[2]}
-    values = {name: own for name, own in columns.items() if own.texts and name not in captions}
+    values = {name: own for name, own in columns.items() if own.texts and name not in captions | whole}
     kept = {name: own for name, own in columns.items() if name not in values}
     if values:
         name = "attributes" if "attributes" not in kept else "attributes (columns)"
@@ -110,7 +115,7 @@ def _together(columns: dict[str, Column]) -> dict[str, Column]:
 
 
 def _open_one(found: Found, name: str, column: Column, source: Source, chosen: np.ndarray, cache: Path) -> None:
-    from .dataset import _kind_of_column, _open_column
+    from .dataset import _kind_of_column, _open_column, frames_beside
     from .options import settled
 
     try:
@@ -123,6 +128,11 @@ def _open_one(found: Found, name: str, column: Column, source: Source, chosen: n
         while True:
             try:
                 settings = settled(kind, mixed)
+                if isinstance(kind, Framed):
+                    beside = {other: own for other, own in found.rows.columns.items() if other in found.kinds and other != name}
+                    settings["frames"] = frames_beside(
+                        beside, {other: kind_of(found.kinds[other]) for other in beside}, chosen, mixed
+                    )
                 entry = _open_column(column, kind, source, chosen, found.rows, settings, Cache(cache), False)
                 break
             except MixedData as error:  # for a look only: training asks for --size and --channels
@@ -184,6 +194,14 @@ def _serves(card: Card, kinds: tuple[str, ...], column: Column, found: Found) ->
     """Whether a field is of one of the kinds that the card asks for, and holds what the card says that its kind must hold for
     the system to be proposed (`registry.SUITS`). Of an array nobody knows whether it holds grey values or classes."""
     name = column.name
+    own = {
+        text
+        for other, kind in found.kinds.items()
+        if isinstance(kind_of(kind), OwnsColumns)
+        for text in found.rows.columns[other].texts
+    }
+    if own & set(column.texts) and not any(isinstance(kind_of(kind), OwnsColumns) for kind in kinds):
+        return False  # places of points are no attributes
     if column.array is None and found.kinds.get(name, kinds[0]) not in kinds:
         return False
     wanted = card.suits.get(found.kinds.get(name, ""))

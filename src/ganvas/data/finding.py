@@ -113,11 +113,15 @@ def possible(path: Path) -> list[str]:
 def claimed(place: str | Path | Source) -> str | None:
     """The kind that is sure of the files by what they hold (`facets.Claims`), where their suffixes leave it open; else None."""
     source = source_of(place)
+    able: list[str] = []
     with contextlib.suppress(DataError):
-        for name in possible(source.path):
-            kind = kind_of(name)
-            if isinstance(kind, Claims) and kind.claims(files_of(source, kind).files):
-                return name
+        able = possible(source.path)
+    for name in able:
+        kind = kind_of(name)
+        if isinstance(kind, Claims):
+            with contextlib.suppress(DataError):  # no files of that kind
+                if kind.claims(files_of(source, kind).files):
+                    return name
     return None
 
 

@@ -36,6 +36,7 @@ WORDS: tuple[tuple[str, ...], ...] = (
     ("blurred", "blur", "blurry"),
     ("full", "full dose", "routine dose"),
     ("low", "low dose", "quarter dose"),
+    ("pose", "keypoint", "skeleton", "openpose", "joint"),
 )
 """Words under which people keep the same thing: a field is looked for under its own name, then under these."""
 
@@ -134,7 +135,7 @@ def tables_in(folder: Path) -> list[Path]:
 
 
 @dataclass
-class _Table:
+class Table:
     """A table that names files. pointing: its columns that do, whose cells are paths relative to `root`.
     notes: what was left out when it was read."""
 
@@ -154,41 +155,41 @@ def from_table(source: Source) -> Rows | None:
         if source.path.suffix.lower() not in SUFFIXES:
             return None
         table = _pointing(source.path, Source(source.path.parent).names)
-        return None if table is None else _of_table(table)
+        return None if table is None else of_table(table)
     found = [t for t in (_pointing(path, source.names) for path in tables_in(source.path)) if t is not None]
     if found:
         table = found[0] if found[0].path.name in FIRST_TABLES else max(found, key=lambda own: len(own.cells))
-        rows = _of_table(table)
+        rows = of_table(table)
         others = [own.path.name for own in found if own is not table]
         if others:
             rows.notes.append(f"{table.path.name} is read; {some(others)} name files, too (give --data one of them to read it)")
         return rows
     parted = _of_splits(source)
     if parted is not None:
-        return _of_table(parted)
+        return of_table(parted)
     for path in (source.path.parent / f"{source.path.name}{suffix}" for suffix in SUFFIXES):
         if path.is_file():
             inside = [f"{source.path.name}/{name}" for name in source.names]
             table = _pointing(path, inside) or _pointing(path, source.names, source.path)
             if table is not None:
-                rows = _of_table(table)
+                rows = of_table(table)
                 rows.notes.append(f"the table {path.name} lies beside the folder")
                 return rows
     return None
 
 
-def _pointing(path: Path, present: Sequence[str], root: Path | None = None) -> _Table | None:
+def _pointing(path: Path, present: Sequence[str], root: Path | None = None) -> Table | None:
     """The table, if a column of it names files and it holds more than labels."""
     read = read_cells(path, names=EITHER, counting=False)
     names, cells = read.names, read.rows()
     there = set(present)
-    pointing = [name for name in names if _names_files(cells, name, there)]
+    pointing = [name for name in names if names_files(cells, name, there)]
     if not pointing or (path.stem == "labels" and set(map(str.lower, names)) <= {"file", *RESERVED}):
         return None
-    return _Table(path, root or path.parent, names, cells, pointing, there, read.told())
+    return Table(path, root or path.parent, names, cells, pointing, there, read.told())
 
 
-def _of_splits(source: Source) -> _Table | None:
+def _of_splits(source: Source) -> Table | None:
     """`train/metadata.csv`, `test/metadata.csv` and so on, each with names below its own folder, as one table."""
     names: list[str] = []
     cells: list[dict[str, str]] = []
@@ -206,13 +207,13 @@ def _of_splits(source: Source) -> _Table | None:
         names += [name for name in own.names if name not in names]
         pointing += [name for name in own.pointing if name not in pointing]
         for row in own.cells:
-            moved = {name: f"{folder.name}/{_clean(row[name])}" for name in own.pointing if row[name]}
+            moved = {name: f"{folder.name}/{clean(row[name])}" for name in own.pointing if row[name]}
             cells.append({**row, "split": row.get("split") or folder.name, **moved})
     if first is None:
         return None
     names = names if "split" in names else [*names, "split"]
     cells = [{name: row.get(name, "") for name in names} for row in cells]
-    return _Table(first, source.path, names, cells, pointing, set(source.names), notes)
+    return Table(first, source.path, names, cells, pointing, set(source.names), notes)
 
 
 def from_stems(source: Source) -> Rows | None:
@@ -245,20 +246,20 @@ def from_stems(source: Source) -> Rows | None:
                 for row, key in zip(cells, keys, strict=True)
             ]
             kept = [name for name in names if name != column]
-            table = _Table(path, source.path, [*having, *kept], lines, list(having), set(source.names), read.told())
-            rows = _of_table(table)
+            table = Table(path, source.path, [*having, *kept], lines, list(having), set(source.names), read.told())
+            rows = of_table(table)
             rows.notes.append(f"files are those that '{column}' of {path.name} names, in {some(list(having))}")
             return rows
     return None
 
 
-def _names_files(cells: list[dict[str, str]], name: str, present: set[str]) -> bool:
+def names_files(cells: list[dict[str, str]], name: str, present: set[str]) -> bool:
     """Whether a tenth of a column's first cells or more are files of the source; the rest are rows without their file."""
-    some_cells = [_clean(row[name]) for row in cells[:50] if row[name]]
+    some_cells = [clean(row[name]) for row in cells[:50] if row[name]]
     return bool(some_cells) and sum(cell in present for cell in some_cells) >= max(1, len(some_cells) / 10)
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     return text.strip().replace("\\", "/").removeprefix("./")
 
 
@@ -273,14 +274,14 @@ def _field_name(column: str, example: str) -> str:
     return (usual_kind(example) or "image") if lower in ("file", "file_name", "filename", "path") else column.strip()
 
 
-def _of_table(table: _Table) -> Rows:
+def of_table(table: Table) -> Rows:
     """The rows of a table whose files are all there."""
     names, pointing, path = table.names, table.pointing, table.path
     whole: list[dict[str, str]] = []
     numbers: list[int] = []
     lonely = []
     for number, row in enumerate(table.cells, start=1):
-        missing = [name for name in pointing if _clean(row[name]) not in table.present]
+        missing = [name for name in pointing if clean(row[name]) not in table.present]
         if missing:
             what = f"'{row[missing[0]]}' is not there" if row[missing[0]] else f"no {missing[0]}"
             lonely.append(f"{path.name}, row {number}: {what}")
@@ -289,9 +290,9 @@ def _of_table(table: _Table) -> Rows:
             numbers.append(number)
     columns: dict[str, Column] = {}
     for name in pointing:
-        own = _field_name(name, _clean(whole[0][name]) if whole else "")
+        own = _field_name(name, clean(whole[0][name]) if whole else "")
         own = name if own in columns else own
-        columns[own] = Column(own, files=[table.root / _clean(row[name]) for row in whole])
+        columns[own] = Column(own, files=[table.root / clean(row[name]) for row in whole])
     lower = {name.lower(): name for name in names}
     values = [name for name in names if name not in pointing and name.lower() not in RESERVED]
     for name in values:
@@ -303,7 +304,7 @@ def _of_table(table: _Table) -> Rows:
         return [None] * len(whole) if own is None else [None if is_missing(row[own]) else row[own] for row in whole]
 
     held = _sides(known("split"), path, numbers)
-    used = {_clean(row[name]) for row in table.cells for name in pointing if row[name]}
+    used = {clean(row[name]) for row in table.cells for name in pointing if row[name]}
     folders = {Path(name).parent for name in used}
     suffixes = {Path(name).suffix.lower() for name in used}
     unnamed = [
@@ -314,10 +315,10 @@ def _of_table(table: _Table) -> Rows:
     lonely += [f"{name} stands in no row of {path.name}" for name in sorted(unnamed, key=natural)]
     notes = [f"{path.name}: {note}" for note in table.notes]
     for name in pointing:
-        twice = len(whole) - len({_clean(row[name]) for row in whole})
+        twice = len(whole) - len({clean(row[name]) for row in whole})
         if twice:
             notes.append(f"{twice} rows of {path.name} name a {name} that another names, too")
-    rows = [_clean(row[pointing[0]]) for row in whole]
+    rows = [clean(row[pointing[0]]) for row in whole]
     return Rows(rows, columns, known("label", "labels", "class"), known("group"), held, notes, lonely, [path])
 
 
@@ -427,7 +428,7 @@ def _is_side(folder: str) -> bool:
 
 def _stem(name: str) -> str:
     lower = name.lower()
-    for suffix in (".nii.gz",):
+    for suffix in (".nii.gz", "_keypoints.json"):  # as OpenPose calls what it finds in a picture
         if lower.endswith(suffix):
             return name[: -len(suffix)]
     return name.rpartition(".")[0] or name

@@ -47,6 +47,35 @@ class FromTexts(Protocol):
 
 
 @runtime_checkable
+class OwnsColumns(Protocol):
+    """Has columns of a table that are known by their names (`neck_x`, `neck_y`), beside which others may stand. Offers
+    `FromTexts`, too."""
+
+    def own_columns(self, names: Sequence[str]) -> list[str]:
+        """Those of the names that belong to a record of this kind; none where they make up no record."""
+        ...
+
+
+@runtime_checkable
+class ListsFiles(Protocol):
+    """Has files that hold records of many pictures or recordings, and name these."""
+
+    def listed(self, path: Path) -> tuple[list[str], dict[str, list[str]]] | None:
+        """(the names that a file tells, columns of cells (N,) as `fill_texts` takes them); None for a file of another form."""
+        ...
+
+
+@runtime_checkable
+class Framed(Protocol):
+    """Lies in the coordinates of pictures, and goes along when these are brought to another size. `Kind.fill`, `fill_texts` and
+    `fill_array` find the (height, width) of the picture beside each row under `frames` in their settings, None where it is not
+    known."""
+
+    framed: bool
+    """True."""
+
+
+@runtime_checkable
 class LooksInside(Protocol):
     """Has the files of another kind, and is told from it by what is in them (label maps among images)."""
 

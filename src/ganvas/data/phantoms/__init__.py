@@ -136,6 +136,14 @@ _CATALOGUE = {
             told=_Lazy("faces", "told"),
         ),
         Phantom(
+            "figures",
+            "image",
+            "dressed people of sticks, eight poses of each, with a table of person, clothes and the points of the pose",
+            (),
+            _Lazy("figures"),
+            told=_Lazy("figures", "told"),
+        ),
+        Phantom(
             "sensors",
             "series",
             "windows of five coupled sensors, normal or with a planted spike, drift, stuck sensor or phase change",

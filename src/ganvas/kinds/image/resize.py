@@ -69,6 +69,24 @@ def resize(
     rows, columns = size
     if (high, wide) == (rows, columns):
         return pixels, (1.0, 1.0)
+    box, inner = _placed((high, wide), size, fit)
+    span = ((box[3] - box[1]) / inner[0], (box[2] - box[0]) / inner[1])
+    small = _resample(pixels, inner, box, nearest)
+    if inner != (rows, columns):
+        border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+        whole = np.empty((rows, columns, pixels.shape[2]), pixels.dtype)
+        whole[...] = _commonest(border) if nearest else _back(np.median(border.astype(np.float32), axis=0), pixels.dtype)
+        top, left = (rows - inner[0]) // 2, (columns - inner[1]) // 2
+        whole[top : top + inner[0], left : left + inner[1]] = small
+        small = whole
+    return small, span
+
+
+def _placed(
+    sides: tuple[int, int], size: tuple[int, int], fit: str
+) -> tuple[tuple[float, float, float, float], tuple[int, int]]:
+    """(box (left, top, right, bottom) of the picture that is kept, (height, width) that it has afterwards)."""
+    (high, wide), (rows, columns) = sides, size
     if fit == "stretch":
         box, inner = (0.0, 0.0, float(wide), float(high)), (rows, columns)
     elif fit == "crop":
@@ -82,17 +100,20 @@ def resize(
     else:
         raise GanvasError(f"fit {fit!r} does not resize: choose crop, pad or stretch")
     # A box may end a rounding error outside the picture, which Pillow refuses.
-    box = (max(0.0, box[0]), max(0.0, box[1]), min(float(wide), box[2]), min(float(high), box[3]))
-    span = ((box[3] - box[1]) / inner[0], (box[2] - box[0]) / inner[1])
-    small = _resample(pixels, inner, box, nearest)
-    if inner != (rows, columns):
-        border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-        whole = np.empty((rows, columns, pixels.shape[2]), pixels.dtype)
-        whole[...] = _commonest(border) if nearest else _back(np.median(border.astype(np.float32), axis=0), pixels.dtype)
-        top, left = (rows - inner[0]) // 2, (columns - inner[1]) // 2
-        whole[top : top + inner[0], left : left + inner[1]] = small
-        small = whole
-    return small, span
+    return (max(0.0, box[0]), max(0.0, box[1]), min(float(wide), box[2]), min(float(high), box[3])), inner
+
+
+def carried(places: np.ndarray, sides: tuple[int, int], size: tuple[int, int], fit: str = "crop") -> np.ndarray:
+    """Places (..., 2), x and y in a picture of `sides` (height, width), where `resize` puts what is there; the middle of the
+    first pixel is (0, 0)."""
+    if sides == size:
+        return places
+    box, inner = _placed(sides, size, fit)
+    start = np.array(box[:2])
+    span = np.array([(box[2] - box[0]) / inner[1], (box[3] - box[1]) / inner[0]])
+    aside = np.array([(size[1] - inner[1]) // 2, (size[0] - inner[0]) // 2])
+    found: np.ndarray = (places + 0.5 - start) / span - 0.5 + aside
+    return found
 
 
 def patches(pixels: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
