@@ -30,6 +30,24 @@ USUAL_METER = (4, 4)
 GRID_TEXT = re.compile(r"grid: (\d+) steps a beat, (\d+) steps")
 
 
+NOTE_NAME = re.compile(r"([A-Ga-g])([#♯b♭]?)(-?\d{1,2})")
+_STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+_BENT = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
+
+
+def note_number(text: str) -> int | None:
+    """`C4`, `F#3`, `Bb5` or `60` -> the MIDI number, 60 for C4 (middle C); None for what is no note."""
+    text = text.strip()
+    if found := NOTE_NAME.fullmatch(text):
+        return 12 * (int(found[3]) + 1) + _STEPS[found[1].upper()] + _BENT[found[2]]
+    return int(float(text)) if re.fullmatch(r"-?\d+(\.0*)?", text) else None
+
+
+def note_name(number: int) -> str:
+    """60 -> `C4`."""
+    return f"{('C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B')[number % 12]}{number // 12 - 1}"
+
+
 @dataclass
 class Note:
     """start, end: in beats. pitch: 0 to 127, 60 is middle C."""

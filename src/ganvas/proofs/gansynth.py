@@ -1,0 +1,227 @@
+"""The proof of `gansynth`: magnitudes and turns of phase give notes of the asked pitch whose waves are coherent; the same networks
+on magnitudes and phases do not, and `specgan`, which finds phases afterwards, is less coherent in equal time.
+
+Pitch is read by an estimator that knows nothing of any system (YIN: de Cheveigne and Kawahara 2002), as the share of notes within
+a quarter tone of what was asked. Coherence is how alike a wave is to itself some whole periods later, across two columns of a
+picture.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ganvas.proofs import HIGHER, Outcome, Proof, Row, Task
+from ganvas.proofs._arms import data_of, trained
+from ganvas.proofs.wavegan import tiles
+
+if TYPE_CHECKING:
+    from ganvas.data.dataset import Dataset
+
+GANSYNTH: dict[str, Any] = {"others": False}
+"""What the preset chooses for minutes of one core is what the settings have by themselves; told the pitch alone, as specgan is."""
+SPECGAN: dict[str, Any] = {}
+PACE = 1.0  # rounds of specgan in the time of one of gansynth
+LARGE: dict[str, dict[str, Any]] = {
+    "gansynth": {"width": 32, "max_width": 512, "image_stride": 2, "learning_rate": 1e-3, "batch_size": 32},
+    "specgan": {"width": 32, "max_width": 512, "image_stride": 2, "learning_rate": 1e-3, "batch_size": 32},
+}
+QUARTER = 0.5  # semitones by which a pitch may be off
+EACH = 8  # notes of each pitch that was learnt
+FRAME, HOP, FIRST, LAG = 2048, 1024, 0.1, 0.032  # samples, samples, seconds, seconds
+FOUND = 0.15  # YIN's threshold
+LOWEST, HIGHEST = 60.0, 1200.0  # Hz
+RIGHT, MORE_RIGHT, MORE_COHERENT = 0.8, 0.1, 0.1
+RATE, LENGTH = 8000, 8192  # of the phantom
+
+
+def fundamental(wave: np.ndarray, rate: int) -> float:
+    """Hz of a wave (T,): the median over windows, behind the onset, of YIN's estimate; NaN of silence. De Cheveigne and Kawahara
+    2002, steps 1 to 5: the cumulative mean normalised difference, its first dip below a threshold, a parabola through it."""
+    frame = min(FRAME, len(wave) // 4)
+    found = []
+    for start in range(round(FIRST * rate), len(wave) - 2 * frame, max(1, frame // 2)):
+        part = wave[start : start + 2 * frame].astype(np.float64)
+        if np.square(part).mean() < 1e-9:
+            continue
+        energy = np.concatenate([[0.0], np.cumsum(np.square(part))])
+        alike = np.fft.irfft(np.fft.rfft(part[:frame], 4 * frame).conj() * np.fft.rfft(part, 4 * frame))[:frame]
+        off = energy[frame] + energy[frame : 2 * frame] - energy[:frame] - 2 * alike
+        off[0] = 0.0
+        mean = off * np.arange(frame) / np.maximum(np.cumsum(off), 1e-12)
+        first, last = int(rate / HIGHEST), min(frame - 2, int(rate / LOWEST))
+        dips = np.flatnonzero(mean[first:last] < FOUND)
+        place = first + (int(dips[0]) if len(dips) else int(mean[first:last].argmin()))
+        while place + 1 < last and mean[place + 1] < mean[place]:
+            place += 1
+        before, here, after = off[place - 1 : place + 2]
+        bend = before - 2 * here + after
+        found.append(rate / (place + (0.5 * (before - after) / bend if bend > 0 else 0.0)))
+    return float(np.median(found)) if found else float("nan")
+
+
+def coherence(wave: np.ndarray, rate: int, hertz: float) -> float:
+    """The correlation of a wave (T,) with itself about 32 ms later, a whole number of periods, an eighth of one off at most; 0 of
+    silence."""
+    if not np.isfinite(hertz):
+        return 0.0
+    period = rate / hertz
+    whole = max(1, round(LAG * rate / period)) * period
+    part = wave[round(FIRST * rate) : round(0.8 * len(wave))].astype(np.float64)
+    best = 0.0
+    for lag in range(int(whole - period / 8), int(np.ceil(whole + period / 8)) + 1):
+        own, later = part[:-lag], part[lag:]
+        best = max(best, float((own * later).sum() / np.sqrt(max(1e-20, np.square(own).sum() * np.square(later).sum()))))
+    return best
+
+
+def heard(clips: np.ndarray, asked: np.ndarray, rate: int) -> dict[str, float]:
+    """Of clips (N, T, channels) asked for as MIDI pitches (N,): shares and means."""
+    waves = clips.mean(2)
+    hertz = np.array([fundamental(wave, rate) for wave in waves])
+    off = 12 * np.log2(np.nan_to_num(hertz, nan=1.0) / 440) + 69 - asked
+    return {
+        "right": float((np.abs(off) <= QUARTER).mean()),
+        "right_but_for_octaves": float((np.abs(off - 12 * np.round(off / 12)) <= QUARTER).mean()),
+        "coherence": float(np.mean([coherence(wave, rate, own) for wave, own in zip(waves, hertz, strict=True)])),
+    }
+
+
+def arm(task: Task, system: str, config: dict[str, Any], pace: float = 1.0) -> Outcome:
+    """Train, draw some notes of each pitch that was learnt, and listen."""
+    root = draw_notes(task.folder.parent / "notes") if task.phantom else Path(task.data)
+    own = replace(task, budget=f"{max(2, round(pace * int(task.budget.removesuffix('r'))))}r")
+    config = config | (LARGE[system] if task.large else {})
+    given = by_pitch(root, task.folder / "by-pitch") if system == "specgan" else root
+    run, facts = trained(own, system, config, data=str(given), threads=1, precision="32", channels_last="off")
+    dataset = data_of(run)
+    real, pitches = learnt(dataset)
+    kinds = np.unique(pitches)
+    asked = np.repeat(kinds, EACH)
+    clips = np.concatenate([notes_of(run, int(pitch), task.seed) for pitch in kinds])
+    rate = run.spec.rate
+    more = {**heard(clips, asked, rate), **facts, "log_mel_kid": far(dataset, clips)}
+    more["real"] = heard(real[:: max(1, len(real) // 64)], pitches[:: max(1, len(real) // 64)], rate)
+    few = np.linspace(0, len(clips) - 1, 16).astype(int)
+    return Outcome(more["right"], f"share within a quarter tone/yin/n={len(clips)}", more, tiles(clips[few], rate))
+
+
+def notes_of(run: Any, pitch: int, seed: int) -> np.ndarray:
+    """EACH notes (N, T, channels) of a MIDI pitch."""
+    if run.system.classes:
+        made: np.ndarray = run.sample(EACH, seed=10_000 + seed * 128 + pitch, label=f"pitch-{pitch}")
+        return made
+    from ganvas.uses import Work
+    from ganvas.uses.sample import Options
+    from ganvas.uses.sample import run as drawn
+    from ganvas.kinds import decode
+
+    work: Work = run.work(10_000 + seed * 128 + pitch)
+    name = run.system.told.columns[0].name
+    pieces = drawn(work, {}, Options(count=EACH, attributes=(f"{name}={pitch}",)))[work.main]
+    return np.concatenate([decode(piece, work.spec) for piece in pieces])
+
+
+def learnt(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Training notes (N, T, channels) and their pitches (N,)."""
+    rows = dataset.train_indices()
+    if dataset.labels is not None:
+        names = np.array([int(name.removeprefix("pitch-")) for name in dataset.spec.classes])
+        return np.asarray(dataset.values[rows]), names[dataset.labels[rows]]
+    table = dataset.fields["attributes"]
+    place = next(k for k, name in enumerate(table.spec.names) if "pitch" in name)
+    return np.asarray(dataset.values[rows]), np.asarray(table.values[rows])[:, place].round().astype(int)
+
+
+def far(dataset: Dataset, clips: np.ndarray) -> float:
+    """Kernel distance of log-mel vectors to training notes, which are as many as were learnt from."""
+    from ganvas.kinds import kind_of
+    from ganvas.metrics import kernel_distance
+
+    spec: Any = dataset.spec
+    sound: Any = kind_of(spec.kind)
+    real = sound.vectors(learnt(dataset)[0], spec)
+    return kernel_distance(
+        sound.vectors(clips, spec), real, intervals=False, features="log-mel", reference="train"
+    ).value  # fmt: skip
+
+
+def by_pitch(root: Path, folder: Path) -> Path:
+    """Training notes in folders of their pitch, for a system that is told classes."""
+    with (root / "notes.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
+    for row in rows:
+        place = folder / f"pitch-{row['midi_pitch']}" / Path(row["file"]).name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not place.exists():
+            os.symlink((root / row["file"]).resolve(), place)
+    return folder
+
+
+def draw_notes(folder: Path) -> Path:
+    """The phantom: tones of three timbres and eight pitches, at two speeds of decay."""
+    import soundfile
+
+    if (folder / "notes.csv").exists():
+        return folder
+    rng, time = np.random.default_rng(0), np.arange(LENGTH) / RATE
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["file,timbre,midi_pitch,split"]
+    for number in range(192):
+        timbre, pitch = number % 3, 52 + 2 * (number // 3 % 8)
+        hertz, decay = 440 * 2 ** ((pitch - 69) / 12), rng.uniform(1, 4)
+        partials = np.arange(1, int(RATE / 2 / hertz))
+        sizes = partials ** -(1.0 + timbre / 2) * (partials % 2 if timbre == 2 else 1)
+        phases = rng.uniform(0, 2 * np.pi, len(partials))
+        wave = (sizes[:, None] * np.sin(2 * np.pi * hertz * partials[:, None] * time + phases[:, None])).sum(0)
+        wave *= np.exp(-decay * time) * np.minimum(1, time / 0.01)
+        soundfile.write(folder / f"{number:03d}.wav", 0.5 * wave / np.abs(wave).max(), RATE)
+        lines.append(f"{number:03d}.wav,{('bright', 'soft', 'hollow')[timbre]},{pitch},{'heldout' if number % 8 == 7 else 'train'}")
+    (folder / "notes.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def met(rows: Sequence[Row]) -> bool:
+    """Means over seeds."""
+
+    def mean(name: str, key: str) -> float:
+        return statistics.fmean(row.more[name][key] for row in rows)
+
+    return (
+        mean("system", "right") >= RIGHT
+        and all(mean("system", "right") >= mean(name, "right") + MORE_RIGHT for name in ("baseline",))
+        and all(mean("system", "coherence") >= mean(name, "coherence") + MORE_COHERENT for name in ("baseline",))
+        and mean("system", "right") >= mean("specgan", "right")
+        and mean("system", "coherence") >= mean("specgan", "coherence")
+    )
+
+
+PROOF = Proof(
+    claim="turns of the phase beside magnitudes give notes of the asked pitch with coherent waves; phases do not",
+    baseline="the same networks on magnitudes and phases (phase=phase), for as many rounds; beside it specgan, for as long",
+    metric="share of notes whose fundamental, by YIN, is within a quarter tone of the asked pitch",
+    direction=HIGHER,
+    mark=(
+        f"means over seeds: at least {RIGHT:g} right, and {MORE_RIGHT:g} more than the baseline; coherence at least "
+        f"{MORE_COHERENT:g} higher than the baseline's; neither lower than specgan's"
+    ),
+    met=met,
+    arms={
+        "system": lambda task: arm(task, "gansynth", GANSYNTH),
+        "baseline": lambda task: arm(task, "gansynth", GANSYNTH | {"phase": "phase"}),
+        "specgan": lambda task: arm(task, "specgan", SPECGAN, PACE),
+    },
+    budget="300r",
+    quick_budget="10r",
+    large_budget="20000r",
+    real="instrument-notes",
+    phantom="notes",
+    seeds=3,
+)
