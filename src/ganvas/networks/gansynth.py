@@ -10,11 +10,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import log_softmax, one_hot
+from torch.nn.functional import avg_pool2d, interpolate, log_softmax, one_hot, pad
 
 from ..errors import GanvasError, did_you_mean
 from ..kinds.sound.files import resample
@@ -22,7 +23,7 @@ from ..kinds.table.spec import NUMBER
 from ..store.midi import note_number
 from .columns import Column, codes_of, columns_of
 from .progressive import ProgressiveCritic, ProgressiveGenerator
-from .r3gan import Discriminator, Form, Generator
+from .r3gan import Block, convolution
 from .spectrogram import Spectrogram, fast_griffin_lim
 
 PITCH_NAMES = ("pitch", "midi_pitch", "midi", "note", "key")  # of columns
@@ -48,15 +49,14 @@ class PhasedSpectrogram(Spectrogram):
         lines are mixed before the angle is taken, nothing that has come round once is averaged with what has not. Power of the
         size of -60 dB, which does not turn, is added, so that hiss and silence stand still.
         """
-        pictures, levels = self.pictures(sounds)
         lines = self.lines(sounds)
-        power = lines.abs().square()
-        before = torch.cat([lines.abs()[..., :1].to(lines.dtype), lines[..., :-1]], -1)
-        turning = lines * before.conj() if self.phase == "frequency" else lines * lines.abs()
-        mixed = [torch.einsum("bl,nclt->ncbt", self.filters, part) for part in (turning.real, turning.imag)]
-        peak = torch.einsum("bl,nclt->ncbt", self.filters, power).amax((1, 2, 3), keepdim=True)
-        low = peak.clamp(min=1e-10) * 10 ** (-HUSH / 10)
-        turns = torch.atan2(mixed[1], mixed[0] + low) / math.pi
+        size = lines.abs()
+        before = torch.cat([size[..., :1].to(lines.dtype), lines[..., :-1]], -1)
+        turning = lines * before.conj() if self.phase == "frequency" else lines * size
+        power, real, imaginary = self.filters @ torch.stack([size.square(), turning.real, turning.imag])
+        pictures, levels = self.of_power(power)
+        low = power.amax((1, 2, 3), keepdim=True).clamp(min=1e-10) * 10 ** (-HUSH / 10)
+        turns = torch.atan2(imaginary, real + low) / math.pi
         return torch.cat([pictures, turns, levels.view(-1, 1, 1, 1).expand_as(pictures[:, :1])], 1)
 
     def drawn(self, raw: Tensor) -> Tensor:
@@ -203,22 +203,81 @@ class Drawing(nn.Module):
         return self(latents, codes, 0, None)
 
 
-class Naming(Discriminator):
-    """Pictures (B, *shape) -> (B, 1 + K): whether they are real, and logits of what they show."""
+STRIDE, LEAST = 4, 4  # columns of a picture to one of the largest maps; columns of the smallest, about
 
-    def __init__(self, named: int, shape: tuple[int, int, int], form: Form) -> None:
-        super().__init__(1 + named, shape, form)
+
+class Form:
+    """What blocks of `r3gan` ask for."""
+
+    expansion, group = 1, 0
+
+
+def courses(columns: int, width: int, most: int) -> tuple[list[int], int]:
+    """(channels from the smallest maps to the largest, columns of the smallest). Only time is halved: rows keep their own."""
+    largest = -(-columns // STRIDE)
+    halvings = max(0, int(math.log2(max(1, largest / LEAST))))
+    return [min(most, width * 2**level) for level in range(halvings, -1, -1)], -(-largest // 2**halvings)
+
+
+class Playing(nn.Module):
+    """Latents (B, latent) and codes (B, K) -> numbers (B, *shape). Every row of the smallest maps is said by a dense layer, since
+    where the partials of a pitch lie is no matter of neighbourhood; the course in time comes from doubling."""
+
+    def __init__(self, latent: int, told: int, shape: tuple[int, int, int], width: int, most: int) -> None:
+        super().__init__()
+        planes, self.rows, self.columns = shape
+        widths, self.base = courses(self.columns, width, most)
+        self.enter = nn.Linear(latent + told, widths[0] * self.rows * self.base)
+        nn.init.normal_(self.enter.weight, 0.0, 0.2 / math.sqrt(latent + told))  # little at first: noise has to find its place
+        nn.init.zeros_(self.enter.bias)
+        self.blocks = nn.ModuleList(Block(size, Form(), len(widths)) for size in widths)  # type: ignore[arg-type]
+        self.narrower = nn.ModuleList(convolution(a, b) for a, b in pairwise(widths))
+        self.leave = nn.ConvTranspose2d(widths[-1], planes, (3, 2 * STRIDE), (1, STRIDE), (1, STRIDE // 2), bias=True)
+        slope = 1 - (torch.arange(2 * STRIDE) - STRIDE + 0.5).abs() / STRIDE  # from one column to the next as a line, at first
+        nn.init.normal_(self.leave.weight, 0.0, 0.3 / math.sqrt(3 * widths[-1]))
+        with torch.no_grad():
+            self.leave.weight.copy_(self.leave.weight[..., :1] * slope)
+            self.leave.bias.zero_()
+
+    def forward(self, latents: Tensor, codes: Tensor) -> Tensor:
+        maps = self.enter(torch.cat([latents, codes], 1)).view(len(latents), -1, self.rows, self.base)
+        maps = self.blocks[0](maps)
+        for narrower, block in zip(self.narrower, list(self.blocks)[1:], strict=True):
+            maps = block(interpolate(narrower(maps), scale_factor=(1, 2), mode="bilinear", align_corners=False))
+        made: Tensor = self.leave(maps)[..., : self.columns]
+        return made.to(latents.dtype)
+
+
+class Naming(nn.Module):
+    """Pictures (B, *shape) -> (B, 1 + K): whether they are real, and logits of what they show. Mirrors `Playing`."""
+
+    def __init__(self, named: int, shape: tuple[int, int, int], width: int, most: int) -> None:
+        super().__init__()
+        planes, rows, columns = shape
+        widths, base = courses(columns, width, most)
+        widths = widths[::-1]
+        self.missing = base * STRIDE * 2 ** (len(widths) - 1) - columns
+        self.enter = nn.Conv2d(planes, widths[0], (3, 2 * STRIDE), (1, STRIDE), (1, STRIDE // 2))
+        nn.init.normal_(self.enter.weight, 0.0, 1 / math.sqrt(6 * STRIDE * planes))
+        self.blocks = nn.ModuleList(Block(size, Form(), len(widths)) for size in widths)  # type: ignore[arg-type]
+        self.wider = nn.ModuleList(convolution(a, b) for a, b in pairwise(widths))
+        self.decide = nn.Linear(widths[-1] * rows * base, 1 + named)
+        nn.init.normal_(self.decide.weight, 0.0, 1 / math.sqrt(widths[-1] * rows * base))
 
     def forward(self, images: Tensor, size: Any = None, come: Any = None) -> Tensor:
-        return self.said(images)
+        maps = self.blocks[0](self.enter(pad(images, (0, self.missing))))
+        for wider, block in zip(self.wider, list(self.blocks)[1:], strict=True):
+            maps = block(wider(avg_pool2d(maps, (1, 2))))
+        with torch.autocast(images.device.type, enabled=False):
+            said: Tensor = self.decide(maps.to(images.dtype).flatten(1))
+        return said
 
 
 def networks_of(transform: PhasedSpectrogram, channels: int, named: int, config: Any) -> tuple[Drawing, nn.Module, int]:
     """(G, D, how many sizes they have). channels: of the sound. config: of the system."""
-    shape = (2 * channels + 1, *transform.shape)
+    shape, size = (2 * channels + 1, *transform.shape), (config.width, config.max_width)
     if config.network == "growing":
-        made = ProgressiveGenerator(config.latent_size + named, shape, config.width, config.max_width)
-        critic = ProgressiveCritic(shape, config.width, config.max_width, outputs=1 + named)
-        return Drawing(made, transform, True), critic, len(made.sizes)
-    form = Form(config.width, config.max_width, 1, 1, 0, config.image_stride)
-    return Drawing(Generator(config.latent_size, named, shape, form), transform, False), Naming(named, shape, form), 1
+        made = ProgressiveGenerator(config.latent_size + named, shape, *size)
+        return Drawing(made, transform, True), ProgressiveCritic(shape, *size, outputs=1 + named), len(made.sizes)
+    playing = Playing(config.latent_size, named, shape, *size)
+    return Drawing(playing, transform, False), Naming(named, shape, *size), 1

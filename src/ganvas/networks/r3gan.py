@@ -161,17 +161,12 @@ class Discriminator(nn.Module):
         self.decide = nn.Linear(widths[-1], max(1, told), bias=False)
         nn.init.normal_(self.decide.weight, 0.0, 1 / math.sqrt(widths[-1]))
 
-    def said(self, images: Tensor) -> Tensor:
-        """All numbers (B, told or 1) that the last layer gives."""
+    def forward(self, images: Tensor, told: Tensor | None = None) -> Tensor:
         maps = self.enter(surrounded(images, *self.size))
         for place, stage in enumerate(self.stages):
             if place:
                 maps = self.wider[place - 1](halved(maps))
             maps = stage(maps)
         with torch.autocast(images.device.type, enabled=False):  # logits are compared: no 16-bit floats from here
-            found: Tensor = self.decide((maps.to(images.dtype) * self.basis).sum((2, 3)))
-        return found
-
-    def forward(self, images: Tensor, told: Tensor | None = None) -> Tensor:
-        said = self.said(images)
+            said: Tensor = self.decide((maps.to(images.dtype) * self.basis).sum((2, 3)))
         return said[:, 0] if told is None else (said * told).sum(1) / math.sqrt(told.shape[1])

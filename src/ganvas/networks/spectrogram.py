@@ -84,7 +84,10 @@ class Spectrogram(nn.Module):
 
         The peak is that of all channels together. Of silence: -1 throughout, at the lowest level.
         """
-        power = torch.einsum("bl,nclt->ncbt", self.filters, self.lines(sounds).abs().square())
+        return self.of_power(torch.einsum("bl,nclt->ncbt", self.filters, self.lines(sounds).abs().square()))
+
+    def of_power(self, power: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of the power in bands (B, C, bands, columns)."""
         peak = power.amax((1, 2, 3), keepdim=True)
         low = 10 ** (LEVELS[0] / 10) * self._full()
         above = torch.log1p(power / peak.clamp(min=low) * 10 ** (self.floor / 10))  # over a floor that is added

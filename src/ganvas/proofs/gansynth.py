@@ -30,7 +30,7 @@ GANSYNTH: dict[str, Any] = {"others": False}
 SPECGAN: dict[str, Any] = {}
 PACE = 1.0  # rounds of specgan in the time of one of gansynth
 LARGE: dict[str, dict[str, Any]] = {
-    "gansynth": {"width": 32, "max_width": 512, "image_stride": 2, "learning_rate": 1e-3, "batch_size": 32},
+    "gansynth": {"width": 32, "max_width": 256, "learning_rate": 1e-3, "batch_size": 32},
     "specgan": {"width": 32, "max_width": 512, "image_stride": 2, "learning_rate": 1e-3, "batch_size": 32},
 }
 QUARTER = 0.5  # semitones by which a pitch may be off

@@ -63,8 +63,7 @@ class Config:
     griffin_lim_rounds: int = knob(0, "rounds by which phases are bettered afterwards", low=0, high=1000, later=True)
     network: str = knob("residual", "kind of both networks; the paper's grows", choices=("residual", "growing"))
     width: int = knob(8, "channels at full resolution; doubles inwards", low=1, high=1024)
-    max_width: int = knob(128, "most channels of a layer's maps", low=1, high=4096)
-    image_stride: int = knob(4, "places of a picture from one of the largest maps to the next (residual)", choices=(1, 2, 4))
+    max_width: int = knob(32, "most channels of a layer's maps", low=1, high=4096)
     stage_samples: int = knob(0, "clips while a size comes in, and after it (growing); 0: shares of the budget", low=0)
     loss: str = knob("relativistic", "of both players; the paper's is wasserstein", choices=("relativistic", "wasserstein"))
     naming_weight: float = knob(1.0, "weight of what D names, on real notes for D, on made ones for G", low=0.0)
@@ -80,7 +79,7 @@ class Config:
 
 
 WORK_PER_PLACE = 1e-6  # GFLOP of a round for one clip, by the square of the width and by places of its picture
-CLIPS_WANTED = {8: 0, 16: 400_000, 32: 4_000_000}  # width -> clips it takes to pay off
+CLIPS_WANTED = {8: 0, 16: 200_000, 32: 2_000_000}  # width -> clips it takes to pay off
 RATE = 3e-3 * 8  # by the width
 GAMMA = 1 / 2048  # by places of a picture
 
@@ -93,12 +92,11 @@ def transform_of(sound: Any, config: Any) -> PhasedSpectrogram:
 def auto(situation: Situation) -> dict[str, Any]:
     """Narrow, in squares of four; on a GPU of two. The largest width that the budget can pay for. Nothing grows."""
     rows, columns = transform_of(situation.spec["note"], Config()).shape
-    fast = situation.device == "cpu"
-    work = (1 if fast else 4) * WORK_PER_PLACE * rows * columns
+    work = WORK_PER_PLACE * rows * columns
     width = widest(situation, CLIPS_WANTED, lambda width: work * width**2, share=0.3)
     return {
-        "width": width, "max_width": 16 * width, "image_stride": 4 if fast else 2, "learning_rate": RATE / width,
-        "flatness_weight": GAMMA * rows * columns, "batch_size": 16 if fast else 32,
+        "width": width, "max_width": 4 * width, "learning_rate": RATE / width, "flatness_weight": GAMMA * rows * columns,
+        "batch_size": 16 if situation.device == "cpu" else 32,
     }  # fmt: skip
 
 
