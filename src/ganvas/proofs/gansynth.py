@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ganvas.kinds.sound.pitches import coherence, fundamental, semitones_off
 from ganvas.proofs import HIGHER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import data_of, trained
 from ganvas.proofs.wavegan import tiles
@@ -35,58 +36,15 @@ LARGE: dict[str, dict[str, Any]] = {
 }
 QUARTER = 0.5  # semitones by which a pitch may be off
 EACH = 8  # notes of each pitch that was learnt
-FRAME, HOP, FIRST, LAG = 2048, 1024, 0.1, 0.032  # samples, samples, seconds, seconds
-FOUND = 0.15  # YIN's threshold
-LOWEST, HIGHEST = 60.0, 1200.0  # Hz
 RIGHT, MORE_RIGHT, MORE_COHERENT = 0.8, 0.1, 0.1
 RATE, LENGTH = 8000, 8192  # of the phantom
-
-
-def fundamental(wave: np.ndarray, rate: int) -> float:
-    """Hz of a wave (T,): the median over windows, behind the onset, of YIN's estimate; NaN of silence. De Cheveigne and Kawahara
-    2002, steps 1 to 5: the cumulative mean normalised difference, its first dip below a threshold, a parabola through it."""
-    frame = min(FRAME, len(wave) // 4)
-    found = []
-    for start in range(round(FIRST * rate), len(wave) - 2 * frame, max(1, frame // 2)):
-        part = wave[start : start + 2 * frame].astype(np.float64)
-        if np.square(part).mean() < 1e-9:
-            continue
-        energy = np.concatenate([[0.0], np.cumsum(np.square(part))])
-        alike = np.fft.irfft(np.fft.rfft(part[:frame], 4 * frame).conj() * np.fft.rfft(part, 4 * frame))[:frame]
-        off = energy[frame] + energy[frame : 2 * frame] - energy[:frame] - 2 * alike
-        off[0] = 0.0
-        mean = off * np.arange(frame) / np.maximum(np.cumsum(off), 1e-12)
-        first, last = int(rate / HIGHEST), min(frame - 2, int(rate / LOWEST))
-        dips = np.flatnonzero(mean[first:last] < FOUND)
-        place = first + (int(dips[0]) if len(dips) else int(mean[first:last].argmin()))
-        while place + 1 < last and mean[place + 1] < mean[place]:
-            place += 1
-        before, here, after = off[place - 1 : place + 2]
-        bend = before - 2 * here + after
-        found.append(rate / (place + (0.5 * (before - after) / bend if bend > 0 else 0.0)))
-    return float(np.median(found)) if found else float("nan")
-
-
-def coherence(wave: np.ndarray, rate: int, hertz: float) -> float:
-    """The correlation of a wave (T,) with itself about 32 ms later, a whole number of periods, an eighth of one off at most; 0 of
-    silence."""
-    if not np.isfinite(hertz):
-        return 0.0
-    period = rate / hertz
-    whole = max(1, round(LAG * rate / period)) * period
-    part = wave[round(FIRST * rate) : round(0.8 * len(wave))].astype(np.float64)
-    best = 0.0
-    for lag in range(int(whole - period / 8), int(np.ceil(whole + period / 8)) + 1):
-        own, later = part[:-lag], part[lag:]
-        best = max(best, float((own * later).sum() / np.sqrt(max(1e-20, np.square(own).sum() * np.square(later).sum()))))
-    return best
 
 
 def heard(clips: np.ndarray, asked: np.ndarray, rate: int) -> dict[str, float]:
     """Of clips (N, T, channels) asked for as MIDI pitches (N,): shares and means."""
     waves = clips.mean(2)
     hertz = np.array([fundamental(wave, rate) for wave in waves])
-    off = 12 * np.log2(np.nan_to_num(hertz, nan=1.0) / 440) + 69 - asked
+    off = semitones_off(hertz, asked)
     return {
         "right": float((np.abs(off) <= QUARTER).mean()),
         "right_but_for_octaves": float((np.abs(off - 12 * np.round(off / 12)) <= QUARTER).mean()),
@@ -118,10 +76,10 @@ def notes_of(run: Any, pitch: int, seed: int) -> np.ndarray:
     if run.system.classes:
         made: np.ndarray = run.sample(EACH, seed=10_000 + seed * 128 + pitch, label=f"pitch-{pitch}")
         return made
+    from ganvas.kinds import decode
     from ganvas.uses import Work
     from ganvas.uses.sample import Options
     from ganvas.uses.sample import run as drawn
-    from ganvas.kinds import decode
 
     work: Work = run.work(10_000 + seed * 128 + pitch)
     name = run.system.told.columns[0].name
@@ -183,7 +141,9 @@ def draw_notes(folder: Path) -> Path:
         wave = (sizes[:, None] * np.sin(2 * np.pi * hertz * partials[:, None] * time + phases[:, None])).sum(0)
         wave *= np.exp(-decay * time) * np.minimum(1, time / 0.01)
         soundfile.write(folder / f"{number:03d}.wav", 0.5 * wave / np.abs(wave).max(), RATE)
-        lines.append(f"{number:03d}.wav,{('bright', 'soft', 'hollow')[timbre]},{pitch},{'heldout' if number % 8 == 7 else 'train'}")
+        lines.append(
+            f"{number:03d}.wav,{('bright', 'soft', 'hollow')[timbre]},{pitch},{'heldout' if number % 8 == 7 else 'train'}"
+        )
     (folder / "notes.csv").write_text("\n".join(lines) + "\n")
     return folder
 

@@ -236,14 +236,19 @@ class GanSynth(System):
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None, *, shown: Tensor | None = None) -> Tensor:
         """Noise comes before attributes: with one seed, notes of other pitches differ in nothing else."""
-        latents = noise.normal(count, self.config.latent_size)
+        latents = self.latents(count, noise)
         if shown is None:
             shown = self.rows[noise.integers(KEPT, count) % self.seen.clamp(1, KEPT)]
-        return self.notes(latents, shown)
+        return self.play(latents, shown)
 
-    def notes(self, latents: Tensor, shown: Tensor) -> Tensor:
-        """Sounds (B, C, length) of latents (B, latent) and values of all columns (B, columns), -1: not said. A pitch that was
-        never learnt is made of the nearest one that was, played faster or slower."""
+    def pitches(self) -> tuple[int, ...]:
+        return tuple(self.told.pitches)
+
+    def latents(self, count: int, noise: Noise) -> Tensor:
+        return noise.normal(count, self.config.latent_size)
+
+    def play(self, latents: Tensor, shown: Tensor) -> Tensor:
+        """A pitch that was never learnt is made of the nearest one that was, played faster or slower."""
         steps, shown = self.told.learnt_nearest(shown, self.learnt_rows())
         codes = codes_for(self.told.columns, shown).to(latents)
         made = self.average.grown(latents, codes, self.grown)
