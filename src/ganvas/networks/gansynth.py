@@ -23,7 +23,7 @@ from ..kinds.table.spec import NUMBER
 from ..store.midi import note_number
 from .columns import Column, codes_of, columns_of
 from .progressive import ProgressiveCritic, ProgressiveGenerator
-from .r3gan import Block, convolution
+from .r3gan import GAIN, Block, bend, convolution
 from .spectrogram import Spectrogram, fast_griffin_lim
 
 PITCH_NAMES = ("pitch", "midi_pitch", "midi", "note", "key")  # of columns
@@ -204,6 +204,7 @@ class Drawing(nn.Module):
 
 
 STRIDE, LEAST = 4, 4  # columns of a picture to one of the largest maps; columns of the smallest, about
+ROWS_TOGETHER = 4  # of the smallest maps, by which a picture is judged as a whole: as single rows notes would be learnt by heart
 
 
 class Form:
@@ -232,19 +233,18 @@ class Playing(nn.Module):
         nn.init.zeros_(self.enter.bias)
         self.blocks = nn.ModuleList(Block(size, Form(), len(widths)) for size in widths)  # type: ignore[arg-type]
         self.narrower = nn.ModuleList(convolution(a, b) for a, b in pairwise(widths))
-        self.leave = nn.ConvTranspose2d(widths[-1], planes, (3, 2 * STRIDE), (1, STRIDE), (1, STRIDE // 2), bias=True)
-        slope = 1 - (torch.arange(2 * STRIDE) - STRIDE + 0.5).abs() / STRIDE  # from one column to the next as a line, at first
-        nn.init.normal_(self.leave.weight, 0.0, 0.3 / math.sqrt(3 * widths[-1]))
-        with torch.no_grad():
-            self.leave.weight.copy_(self.leave.weight[..., :1] * slope)
-            self.leave.bias.zero_()
+        self.polish = nn.Sequential(
+            convolution(widths[-1], widths[-1], 3, bias=True), bend(), convolution(widths[-1], planes, 3, bias=True)
+        )
 
     def forward(self, latents: Tensor, codes: Tensor) -> Tensor:
         maps = self.enter(torch.cat([latents, codes], 1)).view(len(latents), -1, self.rows, self.base)
         maps = self.blocks[0](maps)
         for narrower, block in zip(self.narrower, list(self.blocks)[1:], strict=True):
             maps = block(interpolate(narrower(maps), scale_factor=(1, 2), mode="bilinear", align_corners=False))
-        made: Tensor = self.leave(maps)[..., : self.columns]
+        # A transposed convolution in its place left a beat of `STRIDE` columns in turns, and so in what is heard.
+        maps = interpolate(maps, scale_factor=(1, STRIDE), mode="bilinear", align_corners=False)[..., : self.columns]
+        made: Tensor = self.polish(maps)
         return made.to(latents.dtype)
 
 
@@ -257,20 +257,28 @@ class Naming(nn.Module):
         widths, base = courses(columns, width, most)
         widths = widths[::-1]
         self.missing = base * STRIDE * 2 ** (len(widths) - 1) - columns
-        self.enter = nn.Conv2d(planes, widths[0], (3, 2 * STRIDE), (1, STRIDE), (1, STRIDE // 2))
-        nn.init.normal_(self.enter.weight, 0.0, 1 / math.sqrt(6 * STRIDE * planes))
+        self.enter = nn.Sequential(
+            convolution(planes, widths[0], 3, bias=True), bend(), nn.AvgPool2d((1, 2)),
+            convolution(widths[0], widths[0], 3, gain=GAIN, bias=True), bend(), nn.AvgPool2d((1, STRIDE // 2)),
+        )  # fmt: skip
         self.blocks = nn.ModuleList(Block(size, Form(), len(widths)) for size in widths)  # type: ignore[arg-type]
         self.wider = nn.ModuleList(convolution(a, b) for a, b in pairwise(widths))
-        self.decide = nn.Linear(widths[-1] * rows * base, 1 + named)
-        nn.init.normal_(self.decide.weight, 0.0, 1 / math.sqrt(widths[-1] * rows * base))
+        self.fewer = min(ROWS_TOGETHER, rows)
+        self.places = convolution(widths[-1], 1)
+        sizes = [(widths[-1] * (rows // self.fewer) * base, 1), (widths[-1] * rows * base, named)]
+        self.whole, self.name = (nn.Linear(*size) for size in sizes)
+        for layer in (self.whole, self.name):
+            nn.init.normal_(layer.weight, 0.0, 1 / math.sqrt(layer.in_features))
 
     def forward(self, images: Tensor, size: Any = None, come: Any = None) -> Tensor:
         maps = self.blocks[0](self.enter(pad(images, (0, self.missing))))
         for wider, block in zip(self.wider, list(self.blocks)[1:], strict=True):
             maps = block(wider(avg_pool2d(maps, (1, 2))))
         with torch.autocast(images.device.type, enabled=False):
-            said: Tensor = self.decide(maps.to(images.dtype).flatten(1))
-        return said
+            maps = maps.to(images.dtype)
+            near = self.places(maps).mean((2, 3))
+            real = near + self.whole(avg_pool2d(maps, (self.fewer, 1)).flatten(1))
+            return torch.cat([real, self.name(maps.flatten(1))], 1)
 
 
 def networks_of(transform: PhasedSpectrogram, channels: int, named: int, config: Any) -> tuple[Drawing, nn.Module, int]:
