@@ -42,12 +42,12 @@ class PhasedSpectrogram(Spectrogram):
         self.register_buffer("share", share, persistent=False)
 
     def whole(self, sounds: Tensor) -> Tensor:
-        """Sounds (B, C, length) -> (B, 2 C + 1, bands, columns): magnitudes as `pictures` makes them, turns in units of pi, from
-        -1 to 1, and a plane of the level.
+        """Sounds (B, C, length) -> (B, 2 C + 1, bands, columns): magnitudes as `pictures` makes them, turns in units of pi,
+        from -1 to 1, and a plane of the level.
 
         Turns of a band are those of its loudest lines: the angle of the mean product of each line with the column before it. As
         lines are mixed before the angle is taken, nothing that has come round once is averaged with what has not. Power of the
-        size of -60 dB, which does not turn, is added, so that hiss and silence stand still.
+        size of -60 dB, which does not turn, is added, so that what is silent stands still.
         """
         lines = self.lines(sounds)
         size = lines.abs()
@@ -83,6 +83,12 @@ class PhasedSpectrogram(Spectrogram):
         if rounds:
             phase = fast_griffin_lim(self, magnitudes, phase, rounds)
         return self.levelled(self.sounds(torch.polar(magnitudes, phase)), levels)
+
+
+def spectrogram_of(sound: Any, config: Any) -> PhasedSpectrogram:
+    """For clips as their spec says, by the settings of the system."""
+    form = {"bands": config.bands, "scale": config.band_scale, "step": config.column_step, "floor": config.floor}
+    return PhasedSpectrogram(sound.length, sound.rate, phase=config.phase, **form)
 
 
 class NoteColumns:
@@ -204,7 +210,9 @@ class Drawing(nn.Module):
 
 
 STRIDE, LEAST = 4, 4  # columns of a picture to one of the largest maps; columns of the smallest, about
-ROWS_TOGETHER = 4  # of the smallest maps, by which a picture is judged as a whole: as single rows notes would be learnt by heart
+ROWS_TOGETHER = (
+    4  # of the smallest maps, by which a picture is judged as a whole: as single rows notes would be learnt by heart
+)
 
 
 class Form:
@@ -221,8 +229,8 @@ def courses(columns: int, width: int, most: int) -> tuple[list[int], int]:
 
 
 class Playing(nn.Module):
-    """Latents (B, latent) and codes (B, K) -> numbers (B, *shape). Every row of the smallest maps is said by a dense layer, since
-    where the partials of a pitch lie is no matter of neighbourhood; the course in time comes from doubling."""
+    """Latents (B, latent) and codes (B, K) -> numbers (B, *shape). Every row of the smallest maps is said by a dense layer,
+    since where the partials of a pitch lie is no matter of neighbourhood; the course in time comes from doubling."""
 
     def __init__(self, latent: int, told: int, shape: tuple[int, int, int], width: int, most: int) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
-"""The proof of `gansynth`: magnitudes and turns of phase give notes of the asked pitch whose waves are coherent; the same networks
-on magnitudes and phases do not, and `specgan`, which finds phases afterwards, is less coherent in equal time.
+"""The proof of `gansynth`: magnitudes and turns of phase give notes of the asked pitch whose waves are coherent; the same
+networks on magnitudes and phases do not, nor does `specgan`, which finds phases afterwards, in equal time.
 
-Pitch is read by an estimator that knows nothing of any system (YIN: de Cheveigne and Kawahara 2002), as the share of notes within
-a quarter tone of what was asked. Coherence is how alike a wave is to itself some whole periods later, across two columns of a
-picture.
+Pitch is read by an estimator that knows nothing of any system (YIN: de Cheveigne and Kawahara 2002), as the share of notes
+within a quarter tone of what was asked. Coherence is how alike a wave is to itself some whole periods later, across two columns
+of a picture.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def arm(task: Task, system: str, config: dict[str, Any], pace: float = 1.0) -> O
     run, facts = trained(own, system, config, data=str(given), threads=1, precision="32", channels_last="off")
     dataset = data_of(run)
     real, pitches, instruments = learnt(dataset)
-    kinds = sorted({own for own in zip(pitches.tolist(), instruments.tolist(), strict=True)})
+    kinds = sorted(set(zip(pitches.tolist(), instruments.tolist(), strict=True)))
     asked = np.array([pitch for pitch, _ in kinds])
     clips = notes_of(run, kinds, task.seed)
     rate = run.spec.rate

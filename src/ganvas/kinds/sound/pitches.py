@@ -44,8 +44,8 @@ def fundamental(wave: np.ndarray, rate: int) -> float:
 
 
 def coherence(wave: np.ndarray, rate: int, hertz: float) -> float:
-    """The correlation of a wave (T,) with itself about 32 ms later, a whole number of periods of `hertz`, an eighth of one off at
-    most; 0 where there is no pitch."""
+    """The correlation of a wave (T,) with itself about 32 ms later, a whole number of periods of `hertz`, an eighth of one off
+    at most; 0 where there is no pitch."""
     if not np.isfinite(hertz):
         return 0.0
     period = rate / hertz

@@ -26,7 +26,7 @@ from ganvas.batches import Batch, Noise
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.columns import codes_for, shown_in
-from ganvas.networks.gansynth import NoteColumns, PhasedSpectrogram, networks_of, transposed
+from ganvas.networks.gansynth import NoteColumns, networks_of, spectrogram_of, transposed
 from ganvas.networks.progressive import blended, doubled, halved
 from ganvas.objectives.penalties import interpolation_penalty, squared_slopes
 from ganvas.objectives.schedules import cosine_fall
@@ -78,22 +78,16 @@ class Config:
     batch_size: int = knob(16, "clips in a batch", low=1)
 
 
-WORK_PER_PLACE = 1e-6  # GFLOP of a round for one clip, by the square of the width and by places of its picture
+WORK_PER_PLACE = 6e-7  # GFLOP of a round for one clip, by the square of the width and by places of its picture
 CLIPS_WANTED = {8: 0, 16: 200_000, 32: 2_000_000}  # width -> clips it takes to pay off
 RATE = 3e-3 * 8  # by the width
 GAMMA = 1 / 2048  # by places of a picture
 
 
-def transform_of(sound: Any, config: Any) -> PhasedSpectrogram:
-    form = {"bands": config.bands, "scale": config.band_scale, "step": config.column_step, "floor": config.floor}
-    return PhasedSpectrogram(sound.length, sound.rate, phase=config.phase, **form)
-
-
 def auto(situation: Situation) -> dict[str, Any]:
-    """Narrow, in squares of four; on a GPU of two. The largest width that the budget can pay for. Nothing grows."""
-    rows, columns = transform_of(situation.spec["note"], Config()).shape
-    work = WORK_PER_PLACE * rows * columns
-    width = widest(situation, CLIPS_WANTED, lambda width: work * width**2, share=0.3)
+    """The largest width that the budget can pay for. Nothing grows."""
+    rows, columns = spectrogram_of(situation.spec["note"], Config()).shape
+    width = widest(situation, CLIPS_WANTED, lambda width: WORK_PER_PLACE * rows * columns * width**2, share=0.3)
     return {
         "width": width, "max_width": 4 * width, "learning_rate": RATE / width, "flatness_weight": GAMMA * rows * columns,
         "batch_size": 16 if situation.device == "cpu" else 32,
@@ -119,7 +113,7 @@ class GanSynth(System):
         super().__init__(spec, config)
         sound = spec["note"]
         self.told = NoteColumns(spec["attributes"], config.pitch, config.others, "gansynth")
-        self.transform = transform_of(sound, config)
+        self.transform = spectrogram_of(sound, config)
         self.generator, self.discriminator, self.sizes = networks_of(self.transform, sound.channels, self.told.count, config)
         self.average = copy.deepcopy(self.generator)
         self.register_buffer("grown", torch.zeros(()))  # 1.3: the second size, and 0.3 of the third; it never falls
