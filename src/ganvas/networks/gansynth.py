@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, log_softmax, one_hot, pad
+from torch.nn.functional import avg_pool2d, interpolate, log_softmax, one_hot, pad, softplus
 
 from ..errors import GanvasError, did_you_mean
 from ..kinds.sound.files import resample
@@ -28,7 +28,8 @@ from .spectrogram import Spectrogram, fast_griffin_lim
 
 PITCH_NAMES = ("pitch", "midi_pitch", "midi", "note", "key")  # of columns
 MOST_PITCHES = 128
-HUSH = 60.0  # dB under a clip's loudest place at which phases begin to count for nothing
+HUSH = 40.0  # dB under a clip's loudest place at which phases count half
+LOUDEST = 1.1  # of what a generator draws; real pictures end at 1
 
 
 class PhasedSpectrogram(Spectrogram):
@@ -42,12 +43,13 @@ class PhasedSpectrogram(Spectrogram):
         self.register_buffer("share", share, persistent=False)
 
     def whole(self, sounds: Tensor) -> Tensor:
-        """Sounds (B, C, length) -> (B, 2 C + 1, bands, columns): magnitudes as `pictures` makes them, turns in units of pi,
-        from -1 to 1, and a plane of the level.
+        """Sounds (B, C, length) -> (B, 3 C + 1, bands, columns): C magnitudes as `pictures` makes them, cosines of C turns, their
+        sines, and a plane of the level.
 
         Turns of a band are those of its loudest lines: the angle of the mean product of each line with the column before it. As
-        lines are mixed before the angle is taken, nothing that has come round once is averaged with what has not. Power of the
-        size of -60 dB, which does not turn, is added, so that what is silent stands still.
+        lines are mixed before the angle is taken, nothing that has come round once is averaged with what has not; and a point on
+        a circle does not jump where an angle would, from 1 to -1. It lies the nearer to the middle the softer the band is,
+        halfway at -40 dB: what hiss does is no matter.
         """
         lines = self.lines(sounds)
         size = lines.abs()
@@ -56,21 +58,21 @@ class PhasedSpectrogram(Spectrogram):
         power, real, imaginary = self.filters @ torch.stack([size.square(), turning.real, turning.imag])
         pictures, levels = self.of_power(power)
         low = power.amax((1, 2, 3), keepdim=True).clamp(min=1e-10) * 10 ** (-HUSH / 10)
-        turns = torch.atan2(imaginary, real + low) / math.pi
-        return torch.cat([pictures, turns, levels.view(-1, 1, 1, 1).expand_as(pictures[:, :1])], 1)
+        sure = 1 / (torch.hypot(real, imaginary) + low)
+        return torch.cat([pictures, real * sure, imaginary * sure, levels.view(-1, 1, 1, 1).expand_as(pictures[:, :1])], 1)
 
     def drawn(self, raw: Tensor) -> Tensor:
-        """What a generator says, any numbers (B, 2 C + 1, bands, columns), as `whole` has it; turns are angles, and need no
-        bound."""
-        channels = raw.shape[1] // 2
+        """What a generator says, any numbers (B, 3 C + 1, bands, columns), as `whole` has it. Points of turns need no bound."""
+        channels = raw.shape[1] // 3
         level = raw[:, -1:].mean((2, 3), keepdim=True).expand_as(raw[:, -1:])
-        return torch.cat([self.bounded(raw[:, :channels]), raw[:, channels:-1], level], 1)
+        low = self.bounded(raw[:, :channels])
+        loud = LOUDEST - softplus((LOUDEST - low) * self.per_unit) / self.per_unit  # no place is louder than the loudest
+        return torch.cat([loud, raw[:, channels:-1], level], 1)
 
     def heard(self, whole: Tensor, rounds: int = 0) -> Tensor:
         """The way back: sounds (B, C, length) in [-1, 1]. rounds: of Griffin-Lim, by which phases are bettered."""
-        channels = whole.shape[1] // 2
-        turns = math.pi * whole[:, channels:-1].float()
-        real, imaginary = (torch.einsum("lb,ncbt->nclt", self.share, part) for part in (turns.cos(), turns.sin()))
+        channels = whole.shape[1] // 3
+        real, imaginary = self.share @ torch.stack(whole[:, channels:-1].float().split(channels, 1))
         phase = torch.atan2(imaginary, real)
         if self.phase == "frequency":
             phase = phase.double().cumsum(-1).float()
@@ -191,7 +193,7 @@ def transposed(sounds: Tensor, steps: Sequence[int]) -> Tensor:
 
 
 class Drawing(nn.Module):
-    """Latents (B, latent) and codes (B, K) -> pictures (B, 2 C + 1, bands, columns) as `PhasedSpectrogram.whole` makes them."""
+    """Latents (B, latent) and codes (B, K) -> pictures (B, 3 C + 1, bands, columns) as `PhasedSpectrogram.whole` makes them."""
 
     def __init__(self, network: nn.Module, transform: PhasedSpectrogram, grows: bool) -> None:
         super().__init__()
@@ -291,7 +293,7 @@ class Naming(nn.Module):
 
 def networks_of(transform: PhasedSpectrogram, channels: int, named: int, config: Any) -> tuple[Drawing, nn.Module, int]:
     """(G, D, how many sizes they have). channels: of the sound. config: of the system."""
-    shape, size = (2 * channels + 1, *transform.shape), (config.width, config.max_width)
+    shape, size = (3 * channels + 1, *transform.shape), (config.width, config.max_width)
     if config.network == "growing":
         made = ProgressiveGenerator(config.latent_size + named, shape, *size)
         return Drawing(made, transform, True), ProgressiveCritic(shape, *size, outputs=1 + named), len(made.sizes)

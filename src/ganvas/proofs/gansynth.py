@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 GANSYNTH: dict[str, Any] = {}
 """What the preset chooses for minutes of one core is what the settings have by themselves."""
 SPECGAN: dict[str, Any] = {}
-PACE = 1.0  # rounds of specgan in the time of one of gansynth
+PACE = 1.2  # rounds of specgan in the time of one of gansynth: .33 and .27 s of processor time
 LARGE: dict[str, dict[str, Any]] = {
     "gansynth": {"width": 32, "max_width": 256, "learning_rate": 1e-3, "batch_size": 32},
     "specgan": {"width": 32, "max_width": 512, "image_stride": 2, "learning_rate": 1e-3, "batch_size": 32},
 }
 QUARTER = 0.5  # semitones by which a pitch may be off
-RIGHT, MORE_RIGHT, MORE_COHERENT = 0.7, 0.1, 0.1
+RIGHT, MORE_RIGHT, MORE_COHERENT = 0.5, 0.1, 0.1
 RATE, LENGTH = 8000, 8192  # of the phantom
 
 
@@ -190,7 +190,7 @@ PROOF = Proof(
         "baseline": lambda task: arm(task, "gansynth", GANSYNTH | {"phase": "phase"}),
         "specgan": lambda task: arm(task, "specgan", SPECGAN, PACE),
     },
-    budget="300r",
+    budget="200r",
     quick_budget="10r",
     large_budget="20000r",
     real="instrument-notes",

@@ -197,7 +197,7 @@ class GanSynth(System):
         return {"relative": softplus(on_real - answer[:, 0]).mean(), **named}
 
     def _real(self, batch: Batch, clock: Clock, shared: Shared) -> Tensor:
-        """(B, 2 C + 1, bands, columns) of the batch's notes, at the size in play; `codes` of them beside it."""
+        """(B, 3 C + 1, bands, columns) of the batch's notes, at the size in play; `codes` of them beside it."""
         if "real" not in shared:
             with torch.no_grad():
                 pictures, (size, alpha) = self.transform.whole(batch["note"]), self._stage(clock)
