@@ -43,13 +43,13 @@ class PhasedSpectrogram(Spectrogram):
         self.register_buffer("share", share, persistent=False)
 
     def whole(self, sounds: Tensor) -> Tensor:
-        """Sounds (B, C, length) -> (B, 3 C + 1, bands, columns): C magnitudes as `pictures` makes them, cosines of C turns, their
-        sines, and a plane of the level.
+        """Sounds (B, C, length) -> (B, 3 C + 1, bands, columns): C magnitudes as `pictures` makes them, cosines of C
+        turns, their sines, and a plane of the level.
 
-        Turns of a band are those of its loudest lines: the angle of the mean product of each line with the column before it. As
-        lines are mixed before the angle is taken, nothing that has come round once is averaged with what has not; and a point on
-        a circle does not jump where an angle would, from 1 to -1. It lies the nearer to the middle the softer the band is,
-        halfway at -40 dB: what hiss does is no matter.
+        Turns of a band are those of its loudest lines: the angle of the mean product of each line with the column before it.
+        As lines are mixed before the angle is taken, nothing that has come round once is averaged with what has not; and a point on
+        a circle does not jump where an angle would. It lies the nearer to the middle the softer the band is, halfway at -40 dB:
+        what hiss does is no matter.
         """
         lines = self.lines(sounds)
         size = lines.abs()
