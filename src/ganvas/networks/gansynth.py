@@ -47,9 +47,9 @@ class PhasedSpectrogram(Spectrogram):
         turns, their sines, and a plane of the level.
 
         Turns of a band are those of its loudest lines: the angle of the mean product of each line with the column before it.
-        As lines are mixed before the angle is taken, nothing that has come round once is averaged with what has not; and a point on
-        a circle does not jump where an angle would. It lies the nearer to the middle the softer the band is, halfway at -40 dB:
-        what hiss does is no matter.
+        Lines are mixed before the angle is taken, so that nothing that has come round once is averaged with what has not; and
+        a point on a circle does not jump where an angle would. It lies the nearer to the middle the softer the band is, halfway
+        at -40 dB: what hiss does is no matter.
         """
         lines = self.lines(sounds)
         size = lines.abs()
