@@ -167,6 +167,7 @@ def played(rounds: int, **settings: Any) -> float:
         engine.play_round()
     asked = np.arange(32) % 4
     shown = torch.from_numpy(np.stack([4 * asked, np.arange(32) // 4 % 2], 1))
+    board: Any
     with engine.watching() as board, torch.no_grad():
         made = board.sample(32, Noise.seeded(5), shown=shown)[:, 0].numpy()
     hertz = np.array([fundamental(wave, RATE) for wave in made])
@@ -183,7 +184,8 @@ def test_the_discriminator_names_real_notes_alone() -> None:
     data = notes(8)
     stream = open_stream(data, system.feeds()["data"], 8, seed=0)
     batch = stream.example(8, Noise.seeded(0))
-    terms = system.discriminate(batch, Clock(), shared := {})
+    shared: dict[str, Any] = {}
+    terms = system.discriminate(batch, Clock(), shared)
     real = system.discriminator(shared["real"])[:, 1:]
     wanted = system.told.unlike(real, shared["codes"])
     assert float(terms["pitch and others"].detach()) == pytest.approx(float(wanted.detach()), rel=1e-4)
@@ -206,6 +208,7 @@ def test_the_paper_s_preset_grows_and_plays() -> None:
     for _ in range(2 * system.sizes + 2):
         engine.play_round()
     assert float(system.grown) == system.sizes - 1
+    board: Any
     with engine.watching() as board, torch.no_grad():
         assert board.sample(2, Noise.seeded(0)).shape == (2, 1, LENGTH)
 

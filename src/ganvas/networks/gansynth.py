@@ -36,6 +36,8 @@ class PhasedSpectrogram(Spectrogram):
     """Pictures of clips with a phase beside the magnitudes, and back. phase: `frequency`, how fast phases turn from column to
     column, of which the first column keeps where they begin; or `phase`, where they are at each column."""
 
+    share: Tensor
+
     def __init__(self, length: int, rate: int, *, phase: str, **form: Any) -> None:
         super().__init__(length, rate, **form)
         self.phase = phase
@@ -197,7 +199,8 @@ class Drawing(nn.Module):
 
     def __init__(self, network: nn.Module, transform: PhasedSpectrogram, grows: bool) -> None:
         super().__init__()
-        self.network, self.transform, self.grows = network, transform, grows
+        self.network: Any = network
+        self.transform, self.grows = transform, grows
 
     def forward(self, latents: Tensor, codes: Tensor, size: int, come: Tensor | None) -> Tensor:
         if self.grows:

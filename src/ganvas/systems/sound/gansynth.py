@@ -204,7 +204,7 @@ class GanSynth(System):
                 for _ in range(self.sizes - 1 - size):
                     pictures = halved(pictures)
                 if alpha is not None:
-                    pictures = blended(doubled(halved(pictures), pictures.shape[2:]), pictures, alpha)
+                    pictures = blended(doubled(halved(pictures), (pictures.shape[2], pictures.shape[3])), pictures, alpha)
                 shared["real"], shared["codes"] = pictures, self.told.codes(batch["attributes"])
                 latest = shown_in(self.told.columns, shared["codes"][-KEPT:])
                 self.rows[(self.seen + torch.arange(len(latest), device=latest.device)) % KEPT] = latest
