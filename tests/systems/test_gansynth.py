@@ -21,13 +21,16 @@ from ganvas.kinds.table.spec import TableSpec
 from ganvas.networks.gansynth import NoteColumns, PhasedSpectrogram, transposed
 from ganvas.presets import Situation
 from ganvas.proofs import Row
+from ganvas.proofs._arms import data_of
 from ganvas.proofs.gansynth import GANSYNTH, LARGE, met
 from ganvas.registry import load_system
 from ganvas.run.apply import apply
 from ganvas.run.draw import draw
+from ganvas.run.load import Run
 from ganvas.run.train import train
 from ganvas.store.records import Dataset, Field
 from ganvas.systems.sound.gansynth import PRESETS, Config, GanSynth
+from ganvas.uses.play import measure
 
 RATE, LENGTH = 4000, 2048
 PITCHES = (55, 59, 63, 67)
@@ -288,6 +291,21 @@ def test_midi_and_text_are_played_and_notes_out_of_range_are_told(run: Path, tmp
     (tmp_path / "bad.txt").write_text("C3 H7\n")
     with pytest.raises(DataError, match="line 1: 'H7' is no note"):
         apply(run, [tmp_path / "bad.txt"], verb="play", out=tmp_path / "bad")
+
+
+def test_a_sound_is_answered_by_its_pitch_and_evaluation_listens(run: Path, tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    soundfile.write(tmp_path / "given.wav", tone(50), RATE)
+    soundfile.write(tmp_path / "silence.wav", np.zeros(LENGTH), RATE)
+    made = apply(run, [tmp_path / "given.wav", tmp_path / "silence.wav"], verb="play", out=tmp_path / "out")
+    loud = {Path(name).stem: float(np.abs(soundfile.read(name)[0]).max()) for name in made["files"]}
+    assert loud["given"] > 0
+    assert loud["silence"] == 0
+    opened = Run(run, which="last")
+    found = measure(opened.work(0), data_of(opened), 8)
+    assert set(found) == {"pitch_right", "coherence"}
+    assert found["pitch_right"].more["real"] == 1
+    assert 0 <= found["pitch_right"].value <= 1
 
 
 # The proof
