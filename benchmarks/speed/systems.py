@@ -47,6 +47,10 @@ TAGS = TableSpec(
     ("a", "b"), (CLASS, CLASS), (("p", "q", "r"), ("x", "y", "z")), (0.0, 0.0), (1.0, 1.0), (False, False), (-1, -1)
 )
 AGES = TableSpec(("age",), (NUMBER,), ((),), (40.0,), (20.0,), (False,), (0,), bounds=((5.0, 84.0),))
+NOTES = TableSpec(
+    ("pitch", "instrument"), (NUMBER, CLASS), ((), ("p", "q", "r")), (60.0, 0.0), (7.0, 1.0), (False, False), (0, -1),
+    bounds=((48.0, 71.0), (0.0, 0.0)),
+)  # fmt: skip
 BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "dcgan-64": ("dcgan", ImageSpec(1, 64, 64), {}),
     "acgan-32": ("acgan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
@@ -80,6 +84,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "dose-gan-128": ("dose-gan", ImageSpec(1, 128, 128), {}),
     "anogan-64": ("anogan", ImageSpec(1, 64, 64, classes=("normal", "other")), {}),
     "specgan-16384": ("specgan", SoundSpec(16384, 16000, classes=("a", "b")), {}),
+    "gansynth-16384": ("gansynth", {"note": SoundSpec(16384, 16000), "attributes": NOTES}, {}),
     "wavegan-4096": ("wavegan", SoundSpec(4096, 8000), {}),
     "wavegan-16384": ("wavegan", SoundSpec(16384, 16000), {}),
     "melgan-16384": ("melgan", SoundSpec(16384, 16000), {"discriminators_from": 0.0}),

@@ -216,7 +216,7 @@ def main() -> None:
             "edits",
             "solids",
             "reposed",
-        ),  # fmt: skip
+        ),
     )
     parser.add_argument("places", nargs="+", type=Path)
     options = parser.parse_args()

@@ -255,6 +255,24 @@ class Reconstructs(Protocol):
 
 
 @runtime_checkable
+class Plays(Protocol):
+    """Plays notes of a pitch; its records are sounds. Offers `TakesAttributes` as well, the first of which is the pitch."""
+
+    def pitches(self) -> tuple[int, ...]:
+        """What each value of the first attribute is as a MIDI number, 60 for middle C."""
+        ...
+
+    def latents(self, count: int, noise: Noise) -> Tensor:
+        """(count, latent) of how notes sound beside what is asked for; between two of them lie others."""
+        ...
+
+    def play(self, latents: Tensor, shown: Tensor) -> Tensor:
+        """Latents (B, latent), and the index of every attribute's value (B, attributes), -1 where it is left open -> sounds
+        (B, *spec.shape)."""
+        ...
+
+
+@runtime_checkable
 class Vocodes(Protocol):
     """Makes sound of mel spectrograms.
 

@@ -120,12 +120,12 @@ class ProgressiveGenerator(nn.Module):
 
 
 class ProgressiveCritic(nn.Module):
-    """Images (B, C, *sizes[level]) -> values (B,): the generator's mirror image.
+    """Images (B, C, *sizes[level]) -> values (B,), of several `outputs` (B, outputs): the generator's mirror image.
 
     group: of records whose spread the last block sees (minibatch standard deviation, section 3); 0: none.
     """
 
-    def __init__(self, shape: tuple[int, int, int], width: int, most: int, group: int = 4) -> None:
+    def __init__(self, shape: tuple[int, int, int], width: int, most: int, group: int = 4, outputs: int = 1) -> None:
         super().__init__()
         sizes = sizes_of(*shape[1:])
         widths = channel_widths(len(sizes) - 1, width, most)
@@ -134,7 +134,7 @@ class ProgressiveCritic(nn.Module):
         self.blocks = nn.ModuleList(_Smooth(after, after, before) for before, after in itertools.pairwise(widths))
         self.last = Convolution(widths[0] + bool(group), widths[0], 3)
         self.dense = Linear(widths[0] * sizes[0][0] * sizes[0][1], widths[0], gain=2**0.5)
-        self.judge = Linear(widths[0], 1)
+        self.judge = Linear(widths[0], outputs)
 
     def forward(self, images: Tensor, level: int, alpha: Tensor | None = None) -> Tensor:
         """level, alpha: as of the generator."""
@@ -148,4 +148,5 @@ class ProgressiveCritic(nn.Module):
             if self.group:
                 x = torch.cat([x, minibatch_deviation(x, self.group)], 1)
             x = leaky(self.last(x))
-            return self.judge(leaky(self.dense(x.flatten(1)))).flatten()
+            said: Tensor = self.judge(leaky(self.dense(x.flatten(1))))
+            return said.flatten() if said.shape[1] == 1 else said

@@ -84,7 +84,10 @@ class Spectrogram(nn.Module):
 
         The peak is that of all channels together. Of silence: -1 throughout, at the lowest level.
         """
-        power = torch.einsum("bl,nclt->ncbt", self.filters, self.lines(sounds).abs().square())
+        return self.of_power(torch.einsum("bl,nclt->ncbt", self.filters, self.lines(sounds).abs().square()))
+
+    def of_power(self, power: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of the power in bands (B, C, bands, columns)."""
         peak = power.amax((1, 2, 3), keepdim=True)
         low = 10 ** (LEVELS[0] / 10) * self._full()
         above = torch.log1p(power / peak.clamp(min=low) * 10 ** (self.floor / 10))  # over a floor that is added
@@ -100,14 +103,21 @@ class Spectrogram(nn.Module):
 
         Channels have one phase, that of their mean power: stereo is a matter of levels alone.
         """
-        power = torch.expm1((pictures.float() + 1).clamp(0, 2.2) * self.per_unit) * 10 ** (-self.floor / 10)
-        power = power / power.amax((1, 2, 3), keepdim=True).clamp(min=1e-20)
-        magnitudes = self._unmixed(power).sqrt()
+        magnitudes = self._unmixed(self.power(pictures)).sqrt()
         mono = magnitudes.square().mean(1, keepdim=True).sqrt()
         phase = fast_griffin_lim(self, mono, integrated_phase(mono, self.hop, self.size, self.gamma), rounds)
+        return self.levelled(self.sounds(torch.polar(magnitudes, phase.expand_as(magnitudes))), levels)
+
+    def power(self, pictures: Tensor) -> Tensor:
+        """Of the bands, the loudest place 1."""
+        power = torch.expm1((pictures.float() + 1).clamp(0, 2.2) * self.per_unit) * 10 ** (-self.floor / 10)
+        found: Tensor = power / power.amax((1, 2, 3), keepdim=True).clamp(min=1e-20)
+        return found
+
+    def levelled(self, sounds: Tensor, levels: Tensor) -> Tensor:
+        """Sounds whose loudest place is 1, at their levels, and turned down where that is beyond full scale."""
         decibels = LEVELS[0] + (levels.float().clamp(-1, 1.5) + 1) / 2 * (LEVELS[1] - LEVELS[0])
-        gain = (10 ** (decibels / 10) * self._full()).sqrt()[:, None, None]
-        made = self.sounds(torch.polar(magnitudes, phase.expand_as(magnitudes))) * gain
+        made = sounds * (10 ** (decibels / 10) * self._full()).sqrt()[:, None, None]
         return made / made.abs().amax((1, 2), keepdim=True).clamp(min=1.0)
 
     def _full(self) -> float:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError, MissingExtra
+from .cells import decoded
 from .guard import guard, named
 
 MELODY_NAMES = ("melody", "lead", "vocal", "voice")  # of tracks; else the highest part is the melody
@@ -30,13 +31,32 @@ USUAL_METER = (4, 4)
 GRID_TEXT = re.compile(r"grid: (\d+) steps a beat, (\d+) steps")
 
 
+NOTE_NAME = re.compile(r"([A-Ga-g])([#♯b♭]?)(-?\d{1,2})")
+_STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+_BENT = {"": 0, "#": 1, "♯": 1, "b": -1, "♭": -1}
+
+
+def note_number(text: str) -> int | None:
+    """`C4`, `F#3`, `Bb5` or `60` -> the MIDI number, 60 for C4 (middle C); None for what is no note."""
+    text = text.strip()
+    if found := NOTE_NAME.fullmatch(text):
+        return 12 * (int(found[3]) + 1) + _STEPS[found[1].upper()] + _BENT[found[2]]
+    return int(float(text)) if re.fullmatch(r"-?\d+(\.0*)?", text) else None
+
+
+def note_name(number: int) -> str:
+    """60 -> `C4`."""
+    return f"{('C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B')[number % 12]}{number // 12 - 1}"
+
+
 @dataclass
 class Note:
-    """start, end: in beats. pitch: 0 to 127, 60 is middle C."""
+    """start, end: in beats. pitch: 0 to 127, 60 is middle C. velocity: how hard it is struck, 1 to 127."""
 
     start: float
     end: float
     pitch: int
+    velocity: int = 90
 
 
 @dataclass
@@ -61,6 +81,14 @@ class Score:
         """(beats a minute that last longest, how many tempos there are)."""
         lasting = _tempos(self.tempos, self.end)
         return max(lasting, key=lambda own: lasting[own]), len(lasting)
+
+    def seconds(self, beat: float) -> float:
+        """When a beat is played."""
+        ordered = sorted([(0.0, USUAL_TEMPO), *self.tempos], key=lambda own: own[0])
+        passed = 0.0
+        for (start, tempo), until in zip(ordered, [*(own[0] for own in ordered[1:]), math.inf], strict=True):
+            passed += 60 * max(0.0, min(beat, until) - start) / tempo
+        return passed
 
     @property
     def meter(self) -> tuple[tuple[int, int], int]:
@@ -97,6 +125,7 @@ def read_score(path: Path) -> Score:
             open_notes: dict[tuple[int, int], float] = {}
             begun: dict[int, list[float]] = {}
             lost: list[tuple[int, int, float]] = []
+            struck: dict[tuple[int, int, float], int] = {}  # (channel, pitch, beginning) -> velocity
             again: set[tuple[int, int]] = set()  # begun anew at this moment while the same note was sounding
             beat = 0.0
             for message in track:
@@ -126,15 +155,20 @@ def read_score(path: Path) -> Score:
                     ):  # the end of the note before, which stands behind the next one's beginning
                         again.discard(key)
                         begin = lost.pop(max(k for k, own in enumerate(lost) if own[:2] == key))[2]
-                        parts.setdefault((number, message.channel), []).append(Note(begin, beat, message.note))
+                        parts.setdefault((number, message.channel), []).append(
+                            Note(begin, beat, message.note, struck[*key, begin])
+                        )
                     elif not begins and key in open_notes:
                         begin = open_notes.pop(key)
                         if begin < beat:
-                            parts.setdefault((number, message.channel), []).append(Note(begin, beat, message.note))
+                            parts.setdefault((number, message.channel), []).append(
+                                Note(begin, beat, message.note, struck[*key, begin])
+                            )
                         else:  # a note of no length sounds all the same
                             lost.append((*key, begin))
                     if begins:
                         open_notes[key] = beat
+                        struck[*key, beat] = message.velocity
                         begun.setdefault(message.channel, []).append(beat)
             score.end = max(score.end, beat)
             lost += [(*key, begin) for key, begin in open_notes.items()]
@@ -145,11 +179,37 @@ def read_score(path: Path) -> Score:
                 own = parts.setdefault((number, channel), [])
                 usual = float(np.median(np.diff(sorted(set(begun[channel]))))) if len(set(begun[channel])) > 1 else 1.0
                 last = min(begin + usual, max(beat, begin + GRID_LEAST))
-                own.append(Note(begin, min(following) if following else last, pitch))
+                own.append(Note(begin, min(following) if following else last, pitch, struck[channel, pitch, begin]))
     if not parts:
         raise DataError(f"{named(path)}: {'no notes but drums' if drums else 'holds no notes'}: take it out")
     if score.grid is not None and not (1 <= score.grid[0] <= 960 and 1 <= score.grid[1] <= LONGEST):
         score.grid = None
+    return score
+
+
+def read_notes(path: Path) -> Score:
+    """Notes of a text file, one part: `C4 E4:2 - G4+B4+D5:0.5`, each a beat or as many as stand behind a colon, `+` together,
+    `-` for silence; a word `tempo=90` says how many beats a minute. Lines that begin with `;` are remarks. Raises DataError."""
+    score, beat = Score({}, {0: path.stem.lower()}), 0.0
+    notes: list[Note] = []
+    for number, line in enumerate(decoded(path).splitlines(), start=1):
+        for word in line.split() if not line.lstrip().startswith(";") else ():
+            name, _, length = word.partition(":")
+            try:
+                if name.startswith("tempo="):
+                    score.tempos.append((beat, 6e7 / max(1.0, 6e7 / float(name[6:]))))
+                    continue
+                beats = float(length or 1)
+            except (ValueError, ZeroDivisionError):
+                beats = math.nan
+            pitches = [] if name == "-" else [note_number(own) for own in name.split("+")]
+            if not 0 < beats <= LONGEST or any(pitch is None or not 0 <= pitch <= 127 for pitch in pitches):
+                raise DataError(f"{named(path)}: line {number}: '{word}' is no note: write them as in  C4 E4:2 - G4+B4+D5:0.5")
+            notes += [Note(beat, beat + beats, pitch) for pitch in pitches if pitch is not None]
+            beat += beats
+    if not notes:
+        raise DataError(f"{named(path)}: holds no note: write their names, as in  C4 E4:2 - G4+B4+D5:0.5")
+    score.parts[0, 0], score.end = notes, beat
     return score
 
 

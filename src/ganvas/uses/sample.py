@@ -146,7 +146,7 @@ def attributes_wanted(work: Work, words: Sequence[str]) -> dict[str, str]:
     known = attributes_known(work)
     if words and not known:
         raise GanvasError(f"'{work.name}' knows no attributes: leave --attributes out (--move changes a property by its name)")
-    return attributes_asked("attributes", known, words) if known else {}
+    return attributes_asked("attributes", known, words, work.system) if known else {}
 
 
 def attributes_of(work: Work, count: int, words: Sequence[str] = ()) -> np.ndarray | None:
