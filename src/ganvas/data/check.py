@@ -40,13 +40,14 @@ def check(
     rate: int | None = None,
     fit: str | None = None,
     up: str | None = None,
+    frames: int | None = None,
     fields: str | None = None,
     sheet: Path | None = None,
     progress: bool = True,
 ) -> CheckReport:
     """Look through a folder, file, array or phantom and report. Reads every file once and writes nothing but the sheet.
 
-    kind: sound, series, solid, graph or tokens, where the files leave open what they are. size, channels, rate, fit, up: as
+    kind: sound, series, solid, graph or tokens, where the files leave open what they are. size, channels, rate, fit, up, frames: as
     `open_data` takes them, of what is neither pictures nor points: of those the report tells every size and channel anyway.
     fields: where the fields of records of several lie, `photo=photos,map=labels`, when they are not found by themselves. sheet:
     a PNG to write, of some rows of such records, fields side by side.
@@ -54,7 +55,7 @@ def check(
     Raises DataError when there is nothing at all to look at, when a table does not fit the files, and with `strict` for
     the first unreadable file; GanvasError for settings that the data does not take.
     """
-    settings = {"size": size, "channels": channels, "rate": rate, "fit": fit, "up": up}
+    settings = {"size": size, "channels": channels, "rate": rate, "fit": fit, "up": up, "frames": frames}
     given = {name: value for name, value in settings.items() if value is not None}
     report = _checked(source, strict, axis, kind, given, fields, sheet, progress)
     from ..metrics.memorisation import too_few
