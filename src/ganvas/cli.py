@@ -313,7 +313,7 @@ def _build_parser(words: Sequence[str] = ()) -> _Parser:
     check.add_argument("--frames", type=count_of, help=told("frames"))
     check.add_argument("--up", choices=("y", "z"), help=told("up"))
     check.add_argument("--fields", metavar="NAME=FOLDER,...", help="where the fields of records of several lie")
-    check.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a picture of rows of records of several fields")
+    check.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a picture of some records, fields side by side")
     make = command("make", "write a phantom as files, with masks and facts beside the images", run_data_make, actions)
     make.add_argument("phantom", metavar="PHANTOM")
     make.add_argument("-n", "--count", type=count_of, default=100, help="how many (default 100)")
