@@ -22,7 +22,7 @@ COMMON: dict[str, Any] = {
     "width": 32, "latent_size": 64, "generator_learning_rate": 5e-4, "discriminator_learning_rate": 5e-4, "initial_mask": 0.2,
     "ema_half_life": 5_000.0, "batch_size": 16,
 }  # fmt: skip
-ONE = {"streams": "one", "width": 36}  # as many parameters as both streams have, and some more
+ONE = {"streams": "one"}  # with as many parameters
 FRAME: dict[str, Any] = {
     "width": 32, "latent_size": 64, "generator_learning_rate": 5e-4, "discriminator_learning_rate": 5e-4,
     "ema_half_life": 5_000.0, "batch_size": 64, "augment": (),
@@ -56,9 +56,8 @@ def frame_by_frame(task: Task) -> Outcome:
 
 def _clips_learnt(task: Task, config: dict[str, Any]) -> Any:
     common = LARGE if task.large else COMMON
-    wide = {"width": config["width"] * LARGE["width"] // COMMON["width"]} if task.large and "width" in config else {}
     size = str(LARGE_SIDE if task.large else SIDE)
-    return trained(task, "vgan", common | config | wide, data=_source(task), size=size, threads=1, precision="32")
+    return trained(task, "vgan", common | config, data=_source(task), size=size, threads=1, precision="32")
 
 
 def _dataset(task: Task) -> Any:

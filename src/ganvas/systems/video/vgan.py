@@ -46,7 +46,7 @@ CARD = {
 class Config:
     latent_size: int = knob(100, "size of the latent vector", low=1)
     width: int = knob(64, "channels at half the size; doubles towards the latent", low=1, high=1024)
-    streams: str = knob("two", "two: foreground, mask and background; one: all in one, as a control", choices=("two", "one"))
+    streams: str = knob("two", "two: foreground, mask and background; one: all in one, as many weights", choices=("two", "one"))
     mask_weight: float = knob(0.1, "weight of the mean mask (lambda): more, and less moves", low=0.0)
     initial_mask: float = knob(0.5, "how much of the foreground an untrained G shows", low=0.01, high=0.99)
     generator_learning_rate: float = knob(2e-4, "learning rate of G (Adam)", low=0.0)
@@ -56,6 +56,7 @@ class Config:
     batch_size: int = knob(64, "clips in a batch", low=1)
 
 
+ONE_STREAM = 19 / 16  # of the width: as many weights as in two streams
 WORK = 2.0e-4  # GFLOP of a clip of 16 frames of 32x32 in a round, for each width^2
 WANTED = {16: 0.0, 32: 60_000.0, 64: 1_000_000.0}  # clips after which a width pays off
 
@@ -171,7 +172,8 @@ class Vgan(System):
         if spec.frames < 2:
             raise GanvasError("vgan makes clips of 2 frames or more: add --frames 16")
         two = config.streams == "two"
-        self.generator = ClipGenerator(config.latent_size, spec.shape, config.width, two, config.initial_mask)
+        width = config.width if two else math.ceil(ONE_STREAM * config.width)
+        self.generator = ClipGenerator(config.latent_size, spec.shape, width, two, config.initial_mask)
         self.discriminator = ClipDiscriminator(spec.shape, config.width)
         self.average = copy.deepcopy(self.generator)
 
