@@ -489,6 +489,7 @@ def run_data_list(options: argparse.Namespace) -> int:
         "points": "CSV of x,y(,z); formula:sin(3*x)*x;x=-3..3",
         "graphs": "edge lists (.edges, .csv ...), GraphML, GML, adjacency in .npz: pip install 'ganvas[graphs]'",
         "sound": "WAV, FLAC, OGG, MP3, AIFF of any rate, mono or stereo: pip install 'ganvas[sound]'",
+        "video": "folders of frames, GIF, arrays; MP4, AVI, WebM, MKV: pip install 'ganvas[video]'",
         "sequences": "text, CSV or arrays of tokens; MIDI (melodies): pip install 'ganvas[tokens]'",
         "labels": "class sub-folders, labels.csv (file,label), groups.csv (file,group,split)",
     }
