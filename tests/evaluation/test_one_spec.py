@@ -105,9 +105,14 @@ def melodies() -> Case:
     return Case(np.asarray(made.values), made.spec, "mid", other)
 
 
+def clips() -> Case:
+    made = make_phantom("clips", COUNT, 0, size=16)
+    return Case(np.asarray(made.values), made.spec, "npz", lambda x: (x // 2 + 90).astype(np.uint8))
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "image": images, "points": points, "sound": sounds, "series": series, "solid": solids, "tokens": tunes, "table": rows,
-    "label_map": maps, "tune": melodies,
+    "label_map": maps, "tune": melodies, "video": clips,
 }  # fmt: skip
 
 
@@ -116,7 +121,7 @@ def test_every_kind_is_tried_here() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in ("solid", "image") else ()) for name in CASES]
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in ("solid", "image", "video") else ()) for name in CASES]
 )
 def test_other_units_score_badly_and_an_excerpt_is_found(name: str, tmp_path: Path) -> None:
     pytest.importorskip("soundfile" if name == "sound" else "numpy")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def blocks(count: int = 256) -> np.ndarray:
 
 
 @cache
-def learnt(streams: str, rounds: int = 150) -> tuple[float, float]:
+def learnt(streams: str, rounds: int = 400) -> tuple[float, float]:
     """(restlessness of the stillest half, in levels; deviation of the rest) of clips after some rounds."""
     clips = blocks()
     data = Dataset({"real": Field(SPEC, clips)}, None, np.arange(len(clips)), np.zeros(len(clips), bool), "blocks", "")
@@ -91,8 +92,8 @@ def test_masks_are_of_the_samples_of_the_same_noise() -> None:
     system = build().eval()
     masks = system.masks(3, noise(1))
     assert masks.shape == (3, 1, 8, 8, 8)
-    assert 0 <= float(masks.min()) <= float(masks.max()) <= 1
-    assert float(build(streams="one").eval().masks(2, noise()).min()) == 1
+    assert 0 <= float(masks.detach().min()) <= float(masks.detach().max()) <= 1
+    assert bool((build(streams="one").eval().masks(2, noise()) == 1).all())
 
 
 def test_the_mask_is_penalised_by_its_mean_and_only_then() -> None:
@@ -111,7 +112,7 @@ def test_the_mask_is_penalised_by_its_mean_and_only_then() -> None:
 
 @pytest.mark.parametrize("initial", [0.1, 0.5])
 def test_a_mask_begins_where_it_is_told(initial: float) -> None:
-    assert float(build(initial_mask=initial).masks(8, noise()).mean()) == pytest.approx(initial, abs=0.05)
+    assert float(build(initial_mask=initial).masks(8, noise()).detach().mean()) == pytest.approx(initial, abs=0.05)
 
 
 @pytest.mark.parametrize("shape", [(16, 32, 32), (2, 8, 8), (5, 9, 23), (7, 20, 12), (32, 16, 16), (3, 40, 33)])
@@ -176,14 +177,13 @@ def test_from_gifs_to_gifs(tmp_path: Path) -> None:
 # The proof
 
 
-@pytest.mark.parametrize("name", list(proof.PROOF.arms))
-@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(("name", "large"), [*((name, False) for name in proof.PROOF.arms), ("system", True)])
 def test_the_arms_of_the_proof_run(name: str, large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for own in ("COMMON", "LARGE", "FRAME"):
         monkeypatch.setattr(proof, own, {**getattr(proof, own), "width": 2, "batch_size": 8})
     monkeypatch.setattr(proof, "LARGE_SIDE", 32)
     monkeypatch.setattr(proof, "JUDGED", 8)
-    monkeypatch.setattr(kind_of("video"), "says", kind_of("video").says.__class__(**{**vars(kind_of("video").says), "phantom_count": 48}))
+    monkeypatch.setattr(kind_of("video"), "says", replace(kind_of("video").says, phantom_count=48))
     task = Task(3, "clips", True, tmp_path, "2r", not large, lambda text: None, large=large)
     found = proof.PROOF.arms[name](task)
     assert found.value >= 0

@@ -67,10 +67,10 @@ def auto(situation: Situation) -> dict[str, Any]:
     values = spec.frames * spec.height * spec.width / (16 * 32**2)
     width = widest(situation, WANTED, lambda width: WORK * values * width**2)
     if situation.device != "cpu":
-        return {"width": max(32, width), "ema_half_life": 5_000.0}
+        return {"width": max(32, width), "initial_mask": 0.2, "ema_half_life": 5_000.0}
     return {
         "width": width, "latent_size": 64, "generator_learning_rate": 5e-4, "discriminator_learning_rate": 5e-4,
-        "ema_half_life": 5_000.0, "batch_size": 16,
+        "initial_mask": 0.2, "ema_half_life": 5_000.0, "batch_size": 16,
     }  # fmt: skip
 
 
