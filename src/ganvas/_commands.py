@@ -440,7 +440,8 @@ def run_data_check(options: argparse.Namespace) -> int:
     from .run.settings import parse_size
 
     chosen = {
-        name: getattr(options, name) for name in ("strict", "axis", "kind", "channels", "rate", "fit", "up", "frames", "fields", "sheet")
+        name: getattr(options, name)
+        for name in ("strict", "axis", "kind", "channels", "rate", "fit", "up", "frames", "fields", "sheet")
     }
     report = check(options.path, size=parse_size(options.size), **chosen)
     emit(options, report.to_dict(), report.lines())

@@ -324,8 +324,8 @@ def moved(clip: np.ndarray, by: int) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("change", "copied"),
-    [(lambda clip: moved(clip, 2), True), (lambda clip: clip[:, :, ::-1], True), (lambda clip: moved(clip[:, :, ::-1], 3), True),
-     (lambda clip: clip[::-1], False)],
+    [(lambda clip: moved(clip, 2), True), (lambda clip: clip[:, :, ::-1], True),
+     (lambda clip: moved(clip[:, :, ::-1], 3), True), (lambda clip: clip[::-1], False)],
 )  # fmt: skip
 def test_a_planted_training_clip_that_is_shifted_in_time_or_mirrored_is_found(change: Any, copied: bool) -> None:
     values, spec = clips(60)

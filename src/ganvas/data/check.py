@@ -47,8 +47,9 @@ def check(
 ) -> CheckReport:
     """Look through a folder, file, array or phantom and report. Reads every file once and writes nothing but the sheet.
 
-    kind: sound, series, solid, graph or tokens, where the files leave open what they are. size, channels, rate, fit, up, frames: as
-    `open_data` takes them, of what is neither pictures nor points: of those the report tells every size and channel anyway.
+    kind: sound, series, solid, graph or tokens, where the files leave open what they are. size, channels, rate, fit, up,
+    frames: as `open_data` takes them, of what is neither pictures nor points: of those the report tells every size and channel
+    anyway.
     fields: where the fields of records of several lie, `photo=photos,map=labels`, when they are not found by themselves. sheet:
     a PNG to write, of some rows of such records, fields side by side, or of some records of one field.
 

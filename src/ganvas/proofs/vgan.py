@@ -1,4 +1,4 @@
-"""The proof of `vgan`: with a stream for the background, what does not move stands still, and clips come nearer to real ones."""
+"""The proof of `vgan`: with a stream for the background, what does not move stands still, and clips are nearer to real ones."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _judged(dataset: Any, made: np.ndarray, facts: dict[str, Any]) -> Outcome:
 
 
 def restlessness(clips: np.ndarray) -> float:
-    """The deviation over time, in levels, of the half of a clip's pixels that deviate least; mean over clips (N, T, H, W, C)."""
+    """The deviation over time, in levels, of the half of a clip's pixels that deviate least; mean of clips (N, T, H, W, C)."""
     deviations = clips.astype(np.float32).std(axis=1).mean(axis=-1).reshape(len(clips), -1)
     return float(np.sort(deviations, axis=1)[:, : deviations.shape[1] // 2].mean())
 
@@ -108,8 +108,8 @@ def restlessness(clips: np.ndarray) -> float:
 def walk_characters(data: Path, folder: Path, side: int) -> Path:
     """Clips out of `game-characters`, which walk, cast and slash before a part of a photograph (`natural-photos`, beside them).
 
-    Those that walk to the left or right cross half of the picture. train: characters of the split `train` and four fifths of the
-    photographs; test: others of both. Returns the folder.
+    Those that walk to the left or right cross half of the picture. train: characters of the split `train` and four fifths of
+    the photographs; test: others of both. Returns the folder.
     """
     from PIL import Image
 

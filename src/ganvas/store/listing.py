@@ -241,15 +241,13 @@ def _told_of_bundles(listing: Listing, bundles: list[str]) -> None:
     """The same of what each file is a part of: the parts of one have its label, group and side."""
     place = {name: number for number, name in enumerate(dict.fromkeys(bundles))}
     names, unknown = list(place), [None] * len(place)
-    whole = Listing(
-        listing.source, [listing.source / name for name in names], names, [*unknown], [*unknown], [*unknown], notes=listing.notes
-    )
+    files = [listing.source / name for name in names]
+    whole = Listing(listing.source, files, names, [*unknown], [*unknown], [*unknown], notes=listing.notes)
     _told_of(whole)
     listing.tables, listing.labels_from_folders = whole.tables, whole.labels_from_folders
     own = [place[name] for name in bundles]
-    listing.labels, listing.groups, listing.heldout = (
-        [values[number] for number in own] for values in (whole.labels, whole.groups, whole.heldout)
-    )
+    listing.labels, listing.groups = [whole.labels[k] for k in own], [whole.groups[k] for k in own]
+    listing.heldout = [whole.heldout[k] for k in own]
 
 
 def is_filled_by_ganvas(folder: Path) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from ..facets import Side
@@ -17,8 +19,8 @@ AT_ONCE = 64
 
 
 def vectors(values: np.ndarray, spec: VideoSpec) -> np.ndarray:
-    """(N, D) float32 of clips (N, T, H, W, C): the mean of the extractor's features of two frames (an eighth and seven eighths in),
-    beside `motion`."""
+    """(N, D) float32 of clips (N, T, H, W, C): the mean of the extractor's features of two frames (an eighth and seven
+    eighths in), beside `motion`."""
     from ...metrics import image_features
 
     values = np.asarray(values)
@@ -50,7 +52,7 @@ def _blocks(change: np.ndarray) -> np.ndarray:
     """Means of (N, T, side, side) over stretches of time and blocks: (N, stretches, 4, 4)."""
     count, frames = change.shape[:2]
     edges = np.linspace(0, frames, min(STRETCHES, frames) + 1).round().astype(int)
-    parts = [change[:, a:b].mean(axis=1) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [change[:, a:b].mean(axis=1) for a, b in pairwise(edges.tolist())]
     cells = SIDE // BLOCKS
     return np.stack(parts, axis=1).reshape(count, len(parts), BLOCKS, cells, BLOCKS, cells).mean(axis=(3, 5))
 

@@ -120,7 +120,9 @@ def reels_of(files: list[Path]) -> list[Reel]:
     else:
         reels = _of_array(first)
     if any(reel.frames < 2 for reel in reels):
-        raise failure(first.parent if suffix in PICTURES and len(files) > 1 else first, STILL, "take it out, or train on images")
+        raise failure(
+            first.parent if suffix in PICTURES and len(files) > 1 else first, STILL, "take it out, or train on images"
+        )
     return reels
 
 
@@ -183,6 +185,10 @@ def _of_movie(path: Path) -> Reel:
         grey = str(stream.codec_context.pix_fmt or "").startswith("gray")
         height, width = stream.codec_context.height, stream.codec_context.width
         check_size(path, height, width, 3, 1, path.stat().st_size)
+        container.seek(0)
+        first = next(container.decode(video=0), None)
+        if first is not None and _turns(first) % 2:
+            height, width = width, height
         shape = stream.sample_aspect_ratio
         note = None if not shape else oblong(float(shape.denominator), float(shape.numerator))
     return Reel([path], len(times), height, width, 1 if grey else 3, times=times - times[0], notes=[note] if note else [])
@@ -258,6 +264,11 @@ def frames_of(reel: Reel) -> Iterator[np.ndarray]:
         yield from np.asarray(_loaded(first)[0][reel.index])
 
 
+def _turns(frame: Any) -> int:
+    """By how many right angles, against the clock, a frame is to be turned: of a telephone that was held upright."""
+    return round(getattr(frame, "rotation", 0) / 90) % 4
+
+
 def _decoded(reel: Reel) -> Iterator[np.ndarray]:
     av = av_module()
     path = reel.files[0]
@@ -272,11 +283,10 @@ def _decoded(reel: Reel) -> Iterator[np.ndarray]:
                 if frame is None:
                     break
                 pixels = frame.to_ndarray(format="gray" if reel.channels == 1 else "rgb24")
-                turns = round(getattr(frame, "rotation", 0) / 90) % 4  # of a telephone that was held upright
+                turns = _turns(frame)
             count += 1
-            yield np.ascontiguousarray(np.rot90(pixels, turns) if turns else pixels).reshape(
-                pixels.shape[turns % 2], pixels.shape[1 - turns % 2], -1
-            )
+            pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+            yield np.ascontiguousarray(np.rot90(pixels, turns))
     finally:
         container.close()
     if count < reel.frames:

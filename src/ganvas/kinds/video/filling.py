@@ -37,8 +37,8 @@ class _Unit:
 
 
 def fill(writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:
-    """Windows of `--frames` frames of all clips, one behind the other; all of a clip are one group. What is left at the end of a
-    clip, and clips that are shorter, are left out and told. Raises DataError, GanvasError in one line."""
+    """Windows of `--frames` frames of all clips, one behind the other; all of a clip are one group. What is left at the end
+    of a clip, and clips that are shorter, are left out and told. Raises DataError, GanvasError in one line."""
     skipped: list[tuple[str, str]] = []
     units = _looked_at(listing, progress, strict, skipped)
     reels = [(unit, reel) for unit in units for reel in unit.reels]
@@ -70,7 +70,9 @@ def fill(writer: Writer, listing: Listing, settings: Mapping[str, Any], progress
         raise DataError(skipped[0][1] if skipped else f"{listing.source}: no clip could be read")
     notes += _told(reels, counts, frames, rate, len(places), short, skipped, settings["fit"], size)
     numbers, classes = class_indices(labels, listing.source, "clips", notes)
-    sides = np.array([-1 if listing.heldout[u.place] is None else int(bool(listing.heldout[u.place])) for u, _ in places], np.int8)
+    sides = np.array(
+        [-1 if listing.heldout[u.place] is None else int(bool(listing.heldout[u.place])) for u, _ in places], np.int8
+    )
     spec = VideoSpec(frames, *size, channels, rate, depth, classes)
     writer.facts["skipped"] = skipped
     groups = _groups(listing, places, contents, notes)
@@ -179,7 +181,7 @@ def _size(listing: Listing, asked: tuple[int, int] | None, reels: list[tuple[_Un
 def _clips(
     reels: list[tuple[_Unit, Reel]], rate: int, size: tuple[int, int], fit: str, channels: int, frames: int, progress: bool
 ) -> Iterator[tuple[tuple[_Unit, Reel], np.ndarray, str | None]]:
-    """Each clip at its rate, size and channels, (T, H, W, C), or why it cannot be had. Clips too short for a record have none."""
+    """Each clip at its rate, size and channels, (T, H, W, C), or why it cannot be had. Those too short for a record have none."""
     from ...store.cache import in_parallel
 
     def work(number: int) -> tuple[np.ndarray, str | None]:
@@ -218,11 +220,13 @@ def _told(
         rest = sum(count % frames for count in long)
         left = f"; {counted(rest, 'frame')} at their ends left out" if rest else ""
         notes.append(
-            f"{len(long)} of {counted(len(counts), 'clip')} are longer than {frames} frames ({frames / rate:.3g} s) and were cut "
-            f"one behind the other into {records} in all{left} (--frames chooses)"
+            f"{len(long)} of {counted(len(counts), 'clip')} are longer than {frames} frames ({frames / rate:.3g} s) and were "
+            f"cut one behind the other into {records} in all{left} (--frames chooses)"
         )
     if short:
-        notes.append(f"{counted(len(short), 'clip')} shorter than {frames} frames left out ({some(short)}): --frames takes fewer")
+        notes.append(
+            f"{counted(len(short), 'clip')} shorter than {frames} frames left out ({some(short)}): --frames takes fewer"
+        )
     odd = Counter(
         (reel.height, reel.width) for _, reel in reels if abs(reel.height * size[1] / (reel.width * size[0]) - 1) > 0.02
     )

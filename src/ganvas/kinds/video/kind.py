@@ -56,8 +56,8 @@ class VideoKind(Kind):
         small=(16, 1),
         lossy=("gif", "mp4"),
         overlooks=(
-            "copies that are begun more than four frames (or a quarter of the clip) apart, played backwards or at another speed, "
-            "rotated, zoomed, or moved within the picture"
+            "copies that are begun more than four frames (or a quarter of the clip) apart, played backwards or at another "
+            "speed, rotated, zoomed, or moved within the picture"
         ),
         options={
             "size": "64, or 96x64 (height x width); default: the files' own",
@@ -183,9 +183,8 @@ class VideoKind(Kind):
 
     def describe(self, spec: VideoSpec) -> str:
         colour = "grey" if spec.channels == 1 else "colour"
-        return (
-            f"clips of {spec.frames} frames of {spec.height}x{spec.width} pixels at {spec.rate} a second, {colour}, {spec.depth} bits"
-        )
+        size = f"{spec.frames} frames of {spec.height}x{spec.width} pixels"
+        return f"clips of {size} at {spec.rate} a second, {colour}, {spec.depth} bits"
 
     def blank(self, spec: VideoSpec, count: int, rng: np.random.Generator | None = None) -> np.ndarray:
         shape = (count, spec.frames, spec.height, spec.width, spec.channels)

@@ -67,8 +67,8 @@ def marks(values: np.ndarray, white: float, changed: bool) -> np.ndarray:
 
 
 def likeness(first: np.ndarray, second: np.ndarray, whites: tuple[float, float]) -> np.ndarray:
-    """(P,) how alike pairs of clips (P, T, H, W, C) are in the best shift, mirrored or not: the lesser of the correlations of what
-    is still and of what moves, over the frames that both have; 0 to 1."""
+    """(P,) how alike pairs of clips (P, T, H, W, C) are in the best shift, mirrored or not: the lesser of the correlations
+    of what is still and of what moves, over the frames that both have; 0 to 1."""
     one, other = (small(side, white, MOVING) for side, white in zip((first, second), whites, strict=True))
     best = np.zeros(len(one))
     frames = one.shape[1]

@@ -43,7 +43,7 @@ def write_clip(path: Path, clip: np.ndarray, spec: VideoSpec, note: Mapping[str,
 
 
 def _gif(clip: np.ndarray, rate: float, note: Mapping[str, str]) -> bytes:
-    """Each frame with a palette of its own, without dots in the place of colours: 256 colours and fewer are kept as they are."""
+    """Each frame with a palette of its own, without dots in the place of colours: 256 colours and fewer are kept."""
     from PIL import Image
 
     frames = []

@@ -5,8 +5,8 @@ Clips of a camera that stands still. G has two streams from one latent z ~ N(0, 
     G(z) = m(z) * f(z) + (1 - m(z)) * b(z)
 A sparse mask leaves to the background all that does not move. D tells real clips by 3-D convolutions, through time and space:
     min_G max_D  E[log D(x)] + E[log(1 - D(G(z)))] + lambda E|m(z)|,    lambda = 0.1
-G's turn is the non-saturating one. Networks double in time and space from 2x4x4 (kernel 4, stride 2, BatchNorm, ReLU; in D leaky
-ReLU 0.2). The paper's own comparison is one stream, f alone (`streams=one`).
+G's turn is the non-saturating one. Networks double in time and space from 2x4x4 (kernel 4, stride 2, BatchNorm, ReLU; in D
+leaky ReLU 0.2). The paper's own comparison is one stream, f alone (`streams=one`).
 """
 
 from __future__ import annotations
@@ -117,11 +117,16 @@ class ClipGenerator(nn.Module):
         if two:
             layers = [nn.ConvTranspose2d(latent, widths[0], base[1:], bias=False)]
             for before, after in itertools.pairwise(widths):
-                layers += [nn.BatchNorm2d(before), nn.ReLU(inplace=True), nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)]
+                layers += [
+                    nn.BatchNorm2d(before),
+                    nn.ReLU(inplace=True),
+                    nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
+                ]
             last = nn.ConvTranspose2d(width, channels, 4, 2, 1)
             self.background = nn.Sequential(*layers, nn.BatchNorm2d(width), nn.ReLU(inplace=True), last)
         self.apply(initialise)
         if self.mask is not None:
+            assert isinstance(self.mask.bias, Tensor)
             nn.init.constant_(self.mask.bias, math.log(initial_mask / (1 - initial_mask)))
 
     def forward(self, latents: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -156,7 +161,7 @@ class ClipDiscriminator(nn.Module):
             layers += [nn.BatchNorm3d(after)] if number else []
             layers.append(nn.LeakyReLU(0.2, inplace=True))
             sizes = [(size + 2 - own) // stride + 1 for size, own, stride in zip(sizes, kernel, (step, 2, 2), strict=True)]
-        self.layers = nn.Sequential(*layers, nn.Conv3d(widths[-1], 1, tuple(sizes)))
+        self.layers = nn.Sequential(*layers, nn.Conv3d(widths[-1], 1, (sizes[0], sizes[1], sizes[2])))
         self.apply(initialise)
 
     def forward(self, clips: Tensor) -> Tensor:
