@@ -181,7 +181,7 @@ def _size(listing: Listing, asked: tuple[int, int] | None, reels: list[tuple[_Un
 def _clips(
     reels: list[tuple[_Unit, Reel]], rate: int, size: tuple[int, int], fit: str, channels: int, frames: int, progress: bool
 ) -> Iterator[tuple[tuple[_Unit, Reel], np.ndarray, str | None]]:
-    """Each clip at its rate, size and channels, (T, H, W, C), or why it cannot be had. Those too short for a record have none."""
+    """Each clip at its rate, size and channels, (T, H, W, C), or why it cannot be had; none of those too short for a record."""
     from ...store.cache import in_parallel
 
     def work(number: int) -> tuple[np.ndarray, str | None]:
