@@ -55,6 +55,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "anime-32": ("anime", {"picture": ImageSpec(3, 32, 32), "attributes": TAGS}, {}),
     "age-cgan-32": ("age-cgan", {"picture": ImageSpec(3, 32, 32), "attributes": AGES}, {"recogniser_share": 0.0}),
     "icgan-32": ("icgan", {"picture": ImageSpec(3, 32, 32), "attributes": TAGS}, {}),
+    "ian-32": ("ian", ImageSpec(3, 32, 32), {}),
     "infogan-32": ("infogan", ImageSpec(1, 32, 32), {}),
     "gon-32": ("gon", ImageSpec(1, 32, 32), {}),
     "ternary-gan-32": ("ternary-gan", ImageSpec(1, 32, 32), {}),

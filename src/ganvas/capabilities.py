@@ -313,6 +313,17 @@ class Projects(Protocol):
 
 
 @runtime_checkable
+class Repaints(Protocol):
+    """Draws images again from latents, which brush strokes can move."""
+
+    def repaint(self, images: Tensor, colours: Tensor, strength: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Images of the spec's size, colours that are wanted (B, C, H, W) and how much, (B, 1, H, W) from 0 to 1 -> drawings
+        (B, C, H, W): the images again, and as they are once the strokes are followed. What that changes is laid on by who calls
+        it."""
+        ...
+
+
+@runtime_checkable
 class MixesStyles(Protocol):
     """Takes coarse features from one latent and fine ones from another, at one of `style_layers` - 1 places."""
 

@@ -35,6 +35,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "critic_turns": ("n_critic", "critic_iters", "d_iters", "d_steps"),
     "penalty_weight": ("lambda_gp", "gp_weight", "gp", "penalty"),
     "adversarial_weight": ("lambda_adv", "lambda_gan", "gan_weight"),
+    "orthogonal_weight": ("ortho", "orthogonal"),
     "r1_weight": ("gamma", "r1_gamma"),
     "class_weight": ("lambda_cls",),
     "cycle_weight": ("lambda_cycle", "lambda_a", "cycle"),

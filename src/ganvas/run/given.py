@@ -3,7 +3,7 @@ inputs, or words. Not for the inputs themselves (`apply`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,15 @@ def stem(name: str) -> str:
 
 
 class GivenField:
-    """A further field. text: as the user gave it; a path, or words where the kind makes a record of them."""
+    """A further field. text: as the user gave it; a path, or words where the kind makes a record of them. own: suffix -> reads
+    a file that the kind does not read (`Use.reads`)."""
 
-    def __init__(self, name: str, text: str, spec: Any, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, name: str, text: str, spec: Any, settings: Mapping[str, Any], own: Mapping[str, Callable[[Path, Any], Piece]]
+    ) -> None:
         from ..data.finding import files_of
 
-        self.name, self.text, self.spec, self.settings = name, text, spec, settings
+        self.name, self.text, self.spec, self.settings, self.own = name, text, spec, settings, own
         self.kind = kind_of(spec.kind)
         self.files: dict[str, Path] = {}
         self.words: list[Piece] | None = None
@@ -35,7 +38,11 @@ class GivenField:
         there = path.exists() if len(text) < 1000 and "\n" not in text else False
         if there and not isinstance(self.kind, Reads):
             raise GanvasError(f"--{name}: there is no way yet to read files of {self.kind.says.noun} here")
-        if there:
+        listed = [path] if path.is_file() else sorted(path.iterdir()) if there and own else []
+        mine = [file for file in listed if file.suffix.lower() in own]
+        if mine:
+            self.files = {stem(file.name): file for file in mine}
+        elif there:
             listing = files_of(path, self.kind)
             self.files = {stem(found): file for file, found in zip(listing.files, listing.names, strict=True)}
         elif isinstance(self.kind, Worded):
@@ -53,8 +60,12 @@ class GivenField:
         """Everything that was given, in order. Raises DataError for a file that cannot be read."""
         if self.words is not None:
             return self.words
+        return [piece for path in self.files.values() for piece in self._read(path)]
+
+    def _read(self, path: Path) -> list[Piece]:
         assert isinstance(self.kind, Reads)
-        return [piece for path in self.files.values() for piece in self.kind.read(path, self.spec, self.settings)]
+        own = self.own.get(path.suffix.lower())
+        return list(self.kind.read(path, self.spec, self.settings)) if own is None else [own(path, self.spec)]
 
     def of(self, name: str) -> list[Piece]:
         """What belongs to the input of that name (without suffix): the file of that name, or the only one there is.
@@ -63,7 +74,6 @@ class GivenField:
         """
         if self.words is not None:
             return self.words
-        assert isinstance(self.kind, Reads)
         if len(self.files) == 1:
             (path,) = self.files.values()
         else:
@@ -72,7 +82,7 @@ class GivenField:
             if found is None:
                 raise DataError(f"{name}: no {self.name} of that name in {self.text}")
             path = found
-        return list(self.kind.read(path, self.spec, self.settings))
+        return self._read(path)
 
 
 def given_fields(use: Use, work: Work, given: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, GivenField]:
@@ -89,7 +99,10 @@ def given_fields(use: Use, work: Work, given: Mapping[str, str], settings: Mappi
     lacking = [name for name, must in more.items() if must and name not in given and name not in found]
     if lacking:
         raise GanvasError(f"{work.name} needs a {lacking[0]} to {use.verb}: add  --with {lacking[0]}=FILE")
-    return {name: GivenField(name, str(text), spec_given(use, work, name), settings) for name, text in given.items()}
+    return {
+        name: GivenField(name, str(text), spec_given(use, work, name), settings, use.reads if name in use.brings else {})
+        for name, text in given.items()
+    }
 
 
 def sorted_out(use: Use, work: Work, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

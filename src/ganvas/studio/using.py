@@ -52,7 +52,10 @@ def _use(use: Use, system: Any, fields: Mapping[str, Any], work: Work) -> dict[s
         "example": example_of(use, system, list(fields)),
         "first": None if first is None else given_as(first, fields[first], True),
         # What the use brings may be in the file itself, as transparent pixels are.
-        "fields": [given_as(name, spec_given(use, work, name), must and name not in use.brings) for name, must in more.items()],
+        "fields": [
+            given_as(name, spec_given(use, work, name), must and not own, tuple(use.reads) if own else ())
+            for name, must, own in ((name, must, name in use.brings) for name, must in more.items())
+        ],
         "options": [_option(item, use, choices) for item in knobs(use.Options)],
         "gives": list(fields_given(use, list(fields))),
         "makes": any(name in fields for name in fields_given(use, list(fields))),
@@ -87,14 +90,15 @@ def _one(values: Any) -> dict[str, Any]:
     return {"values": [str(value) for value in values]}
 
 
-def given_as(name: str, spec: Any, must: bool) -> dict[str, Any]:
-    """How a field can be given on a page: `words`, `paint` with a palette, `draw`, or a file."""
+def given_as(name: str, spec: Any, must: bool, others: tuple[str, ...] = ()) -> dict[str, Any]:
+    """How a field can be given on a page: `words`, `paint` with a palette, `draw`, or a file. others: suffixes of files that
+    the use reads beside those of the kind."""
     kind = kind_of(spec.kind)
     ways = []
     if isinstance(kind, Worded):
         ways.append("words")
     found: dict[str, Any] = {
-        "name": name, "noun": kind.says.noun, "of": describe(spec), "must": must, "suffixes": list(kind.suffixes),
+        "name": name, "noun": kind.says.noun, "of": describe(spec), "must": must, "suffixes": [*others, *kind.suffixes],
     }  # fmt: skip
     if isinstance(kind, WritesLike) and kind.spread == 2 and getattr(spec, "palette", None):
         found |= {"palette": [{"name": n, "colour": c} for n, c in zip(spec.names, spec.palette, strict=True)]}

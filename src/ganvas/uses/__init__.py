@@ -185,6 +185,8 @@ class Use:
     main field (a mask of what is missing). optional: those of them that may be left out.
     Options: a frozen dataclass of knobs. `tile` among them: large records are worked on in pieces of that side. `fitted` among
     them: whether records are brought to the size of training is the user's choice.
+    reads: suffix -> reads a file of what it brings that no kind reads, (path, spec) -> a piece that `complete` makes a record
+    of; raises DataError.
     order: the lowest first, where a system can be put to several. replaces: verbs in whose place it stands where both are
     offered. fitted: whether it takes records of the size of training; others are taken as they are. batch: how many of these at
     once, 0: all. grows: how many times as large the result is. quick: options for a look in passing.
@@ -210,6 +212,7 @@ class Use:
     gives: tuple[str, ...] = (MADE,)
     brings: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
+    reads: Mapping[str, Callable[[Path, Any], Piece]] = field(default_factory=dict)
     Options: type = NoOptions
     method: str = ""
     aliases: tuple[str, ...] = ()
