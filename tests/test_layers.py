@@ -41,6 +41,7 @@ LONG = {
     "data/phantoms/chest.py": "one phantom: anatomy in numbers",
     "run/loop.py": "the run around the engine: budget, signals, saving, pictures, alarms",
     "kinds/image/filling.py": "pictures of any format to one array, each rule a function",
+    "store/listing.py": "what folders and tables tell of files, a rule each",
     "data/dataset.py": "opening data of one field and of several",
     "_commands.py": "what each command calls and prints, one a function",
     "evaluation/sets.py": "both sides of an evaluation",

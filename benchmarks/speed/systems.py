@@ -38,6 +38,7 @@ from ganvas.kinds.solid.spec import SolidSpec
 from ganvas.kinds.sound.spec import SoundSpec
 from ganvas.kinds.table.spec import CLASS, NUMBER, TableSpec
 from ganvas.kinds.tune.spec import TuneSpec
+from ganvas.kinds.video.spec import VideoSpec
 from ganvas.presets import Situation
 from ganvas.registry import load_system
 from ganvas.specs import REAL
@@ -92,6 +93,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "midinet-8": ("midinet", TuneSpec(8), {}),
     "mad-gan-60": ("mad-gan", SeriesSpec(60, tuple("abcdefgh"), (0.0,) * 8, (1.0,) * 8), {}),
     "gan-3d-32": ("gan-3d", SolidSpec(32), {}),
+    "vgan-32": ("vgan", VideoSpec(16, 32, 32), {}),
 }
 """name -> (system, data or data by field, settings over those of the preset `auto` for ten minutes)."""
 
@@ -114,7 +116,7 @@ def noise(spec: Any, rng: np.random.Generator) -> np.ndarray:
         return rng.uniform(-1, 1, (512, *spec.shape)).astype(np.float32)
     if spec.kind == "table":
         return np.stack([rng.integers(0, len(own) or 80, 512) for own in spec.categories], 1).astype(np.float32)
-    if spec.kind in ("tune", "pose"):
+    if spec.kind in ("tune", "pose", "video"):
         return kind_of(spec.kind).blank(spec, 512, rng)
     if spec.kind == "solid":
         return (rng.random((512, *spec.shape[1:])) < 0.1).astype(np.uint8)

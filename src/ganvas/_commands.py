@@ -466,7 +466,8 @@ def run_data_check(options: argparse.Namespace) -> int:
     from .run.settings import parse_size
 
     chosen = {
-        name: getattr(options, name) for name in ("strict", "axis", "kind", "channels", "rate", "fit", "up", "fields", "sheet")
+        name: getattr(options, name)
+        for name in ("strict", "axis", "kind", "channels", "rate", "fit", "up", "frames", "fields", "sheet")
     }
     report = check(options.path, size=parse_size(options.size), **chosen)
     emit(options, report.to_dict(), report.lines())
@@ -506,6 +507,7 @@ def run_data_list(options: argparse.Namespace) -> int:
         "points": "CSV of x,y(,z); formula:sin(3*x)*x;x=-3..3",
         "graphs": "edge lists (.edges, .csv ...), GraphML, GML, adjacency in .npz: pip install 'ganvas[graphs]'",
         "sound": "WAV, FLAC, OGG, MP3, AIFF of any rate, mono or stereo: pip install 'ganvas[sound]'",
+        "video": "folders of frames, GIF, arrays; MP4, AVI, WebM, MKV: pip install 'ganvas[video]'",
         "sequences": "text, CSV or arrays of tokens; MIDI (melodies): pip install 'ganvas[tokens]'",
         "labels": "class sub-folders, labels.csv (file,label), groups.csv (file,group,split)",
     }

@@ -16,7 +16,7 @@ from ganvas.kinds import Kind, kind_names, kind_of
 from ganvas.run.settings import Settings
 
 KINDS = [kind_of(name) for name in kind_names()]
-NAMES = ("size", "channels", "fit", "rate", "axis", "up")
+NAMES = ("size", "channels", "fit", "rate", "axis", "up", "frames")
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

@@ -115,9 +115,15 @@ def poses() -> Case:
     return Case(values, PoseSpec(64, 64, NAMES, links), "json", lambda x: np.concatenate([x[..., :2] * 0.5, x[..., 2:]], 2))
 
 
+def clips() -> Case:
+    made = make_phantom("clips", COUNT, 0, size=16)
+    odd = np.arange(16)[None, :, None, None, None] % 2 == 1
+    return Case(np.asarray(made.values), made.spec, "npz", lambda x: np.where(odd, 255 - x, x))  # every second frame negative
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "image": images, "points": points, "sound": sounds, "series": series, "solid": solids, "tokens": tunes, "table": rows,
-    "label_map": maps, "pose": poses, "tune": melodies,
+    "label_map": maps, "pose": poses, "tune": melodies, "video": clips,
 }  # fmt: skip
 
 
@@ -126,7 +132,7 @@ def test_every_kind_is_tried_here() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in ("solid", "image") else ()) for name in CASES]
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in ("solid", "image", "video") else ()) for name in CASES]
 )
 def test_other_units_score_badly_and_an_excerpt_is_found(name: str, tmp_path: Path) -> None:
     pytest.importorskip("soundfile" if name == "sound" else "numpy")

@@ -40,21 +40,23 @@ def check(
     rate: int | None = None,
     fit: str | None = None,
     up: str | None = None,
+    frames: int | None = None,
     fields: str | None = None,
     sheet: Path | None = None,
     progress: bool = True,
 ) -> CheckReport:
     """Look through a folder, file, array or phantom and report. Reads every file once and writes nothing but the sheet.
 
-    kind: sound, series, solid, graph or tokens, where the files leave open what they are. size, channels, rate, fit, up: as
-    `open_data` takes them, of what is neither pictures nor points: of those the report tells every size and channel anyway.
+    kind: sound, series, solid, graph or tokens, where the files leave open what they are. size, channels, rate, fit, up,
+    frames: as `open_data` takes them, of what is neither pictures nor points: of those the report tells every size and channel
+    anyway.
     fields: where the fields of records of several lie, `photo=photos,map=labels`, when they are not found by themselves. sheet:
-    a PNG to write, of some rows of such records, fields side by side.
+    a PNG to write, of some rows of such records, fields side by side, or of some records of one field.
 
     Raises DataError when there is nothing at all to look at, when a table does not fit the files, and with `strict` for
     the first unreadable file; GanvasError for settings that the data does not take.
     """
-    settings = {"size": size, "channels": channels, "rate": rate, "fit": fit, "up": up}
+    settings = {"size": size, "channels": channels, "rate": rate, "fit": fit, "up": up, "frames": frames}
     given = {name: value for name, value in settings.items() if value is not None}
     report = _checked(source, strict, axis, kind, given, fields, sheet, progress)
     from ..metrics.memorisation import too_few
@@ -80,13 +82,14 @@ def _checked(
         if several is not None:  # records of one field with captions or attributes beside
             again = _checked(source, strict, axis, several.alone, {}, None, None, progress)
             return _joined(several, again)
-    if fields or sheet:
+    chosen = "image" if path is None else kind or claimed(path) or recognise(str(source))
+    if fields or (sheet and chosen in PICTURES):
         which = "--fields" if fields else "--sheet"
         raise DataError(
             f"{source}: {which} is for records of several fields, which it does not hold, or not in a layout that is known"
         )
-    if path is not None and (chosen := kind or claimed(path) or recognise(str(source))) not in PICTURES:
-        return _of_kind(str(source), chosen, strict, progress, given)
+    if path is not None and chosen not in PICTURES:
+        return _of_kind(str(source), chosen, strict, progress, given, sheet)
     try:
         report = of_pictures(source, strict, axis, progress)
     except Unreadable:
@@ -134,17 +137,22 @@ def _of_fields(path: Path, text: str, fields: str | None, sheet: Path | None) ->
     if groups:
         report.groups, report.group_source = len(groups), some([table.name for table in rows.tables]) or "the file"
     if sheet is not None:
-        import io
-
-        from PIL import Image
-
-        from ..files import write_atomically
-
-        buffer = io.BytesIO()  # not by `drawing.png`, which calls what it writes synthetic
-        Image.fromarray(drawn(found)).save(buffer, format="PNG")
-        write_atomically(sheet, buffer.getvalue())
-        report.sheet = str(sheet)
+        _drawn(sheet, drawn(found), report)
     return report
+
+
+def _drawn(sheet: Path, picture: np.ndarray, report: CheckReport) -> None:
+    """Write a contact sheet."""
+    import io
+
+    from PIL import Image
+
+    from ..files import write_atomically
+
+    buffer = io.BytesIO()  # not by `drawing.png`, which calls what it writes synthetic
+    Image.fromarray(picture).save(buffer, format="PNG")
+    write_atomically(sheet, buffer.getvalue())
+    report.sheet = str(sheet)
 
 
 def _joined(several: CheckReport, usual: CheckReport) -> CheckReport:
@@ -168,7 +176,9 @@ def _some_kind(source: str, strict: bool, progress: bool, given: dict[str, Any])
     return None
 
 
-def _of_kind(source: str, kind: str, strict: bool, progress: bool, given: dict[str, Any]) -> CheckReport:
+def _of_kind(
+    source: str, kind: str, strict: bool, progress: bool, given: dict[str, Any], sheet: Path | None = None
+) -> CheckReport:
     """What data of a kind with a module of its own becomes when it is opened; the cache is one for the moment."""
     import tempfile
 
@@ -185,6 +195,9 @@ def _of_kind(source: str, kind: str, strict: bool, progress: bool, given: dict[s
             report.labels = {name: int((data.labels == k).sum()) for k, name in enumerate(data.spec.classes)}
         report.exact_count = report.near_count = -1
         report.groups, report.group_source = len(np.unique(data.groups)), "what may be held out together"
+        if sheet is not None:
+            some_of = np.unique(np.linspace(0, len(data) - 1, min(len(data), own.says.shown)).astype(int))
+            _drawn(sheet, own.picture(np.asarray(data.values[some_of]), data.spec), report)
         del data  # its file is mapped
     chosen = "".join(f" --{n} {'x'.join(map(str, v)) if isinstance(v, tuple) else v}" for n, v in given.items())
     report.train = [

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import DataError, GanvasError
 from ..kinds import Kind, kind_names, kind_of, spec_from_dict
-from ..kinds.facets import Beside, Framed, FromArrays, FromTexts, LooksInside, OwnsColumns, Sided, Whole
+from ..kinds.facets import Beside, Bundles, Framed, FromArrays, FromTexts, LooksInside, OwnsColumns, Sided, Whole
 from ..specs import REAL, Spec
 from ..store import cache as caching
 from ..store.code import FILLING, code_digest
@@ -49,6 +49,7 @@ def open_data(
     fit: str | None = None,
     axis: int | None = None,
     up: str | None = None,
+    frames: int | None = None,
     heldout: float = 0.2,
     seed: int = 0,
     strict: bool = False,
@@ -74,7 +75,7 @@ def open_data(
     lie side by side, of which those of a single colour are left out. Of sound and sequences, `crop` takes the start of each,
     `patches` all of it in pieces; by default what suits their lengths. channels: 1 or 3 turns colour into grey or grey into
     RGB; None wants all files alike. axis: along which a volume is sliced.
-    up: of meshes, the axis that points up in their files.
+    up: of meshes, the axis that points up in their files. frames: of video, how many a record has.
     heldout: share of the records held out, whole groups at a time, every label in proportion; a `split` column decides
     alone. Groups are those of `groups.csv`, else of the hashed PatientID, else of the volume, else near twins.
     seed: of the split, of `limit` and of a phantom. strict: an unreadable file is an error instead of a note.
@@ -100,7 +101,7 @@ def open_data(
         source = _checked(source)
     else:
         source = existing(source)
-    options = {"size": size, "channels": channels, "fit": fit, "axis": axis, "rate": rate, "up": up}
+    options = {"size": size, "channels": channels, "fit": fit, "axis": axis, "rate": rate, "up": up, "frames": frames}
     if fields or columns:
         if isinstance(source, np.ndarray):
             raise GanvasError("an array holds one field: give a folder, or an .npz with a key a field")
@@ -146,9 +147,11 @@ def _from_name(
     if source.text in phantoms.catalogue():
         notes.append(f"'{source}' is taken as the file or folder of that name, not as the phantom")
     listing = files_of(source, kind)
-    if limit is not None and len(listing.files) > limit:
-        chosen = np.random.default_rng([seed, 0x11]).choice(len(listing.files), limit, replace=False)
-        listing = listing.chosen(np.sort(chosen))
+    parts = kind.bundles(listing.names) if isinstance(kind, Bundles) else listing.names
+    own = np.unique(parts, return_inverse=True)[1].reshape(-1) if parts is not listing.names else np.arange(len(parts))
+    if limit is not None and len(parts) and own.max() >= limit:
+        chosen = np.random.default_rng([seed, 0x11]).choice(int(own.max()) + 1, limit, replace=False)
+        listing = listing.chosen(np.flatnonzero(np.isin(own, chosen)))
     return _from_files(listing, kind, settings, store, strict, progress), notes
 
 
@@ -253,7 +256,7 @@ def _from_phantom(
             classes = () if made.labels is None else made.classes
             kind.fill_array(writer, made.values, made.labels, classes, subjects, settings, progress)
             return
-        for name in ("rate", "channels"):
+        for name in ("rate", "channels", "frames"):
             asked = settings.get(name)
             if asked not in (None, own := getattr(made.spec, name, asked)):
                 raise DataError(f"phantom '{text}': its {name} is {own}, not {asked}: leave out --{name}")

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import DataError, did_you_mean
 from ..kinds import Kind, kind_names, kind_of
-from ..kinds.facets import Claims, FromArrays, Lends, LooksInside, Sniffs
+from ..kinds.facets import Bundles, Claims, FromArrays, Lends, LooksInside, Sniffs
 from ..store.listing import Listing, Source, check_there, list_files
 from .phantoms import catalogue, is_phantom
 
@@ -138,4 +138,7 @@ def files_of(place: str | Path | Source, kind: Kind, others: tuple[str, ...] = (
     """The source's files of that kind, and those of other suffixes, with their labels, groups and sides. Raises DataError as
     `list_files`."""
     sniff = kind.sniff if isinstance(kind, Sniffs) else None
-    return list_files(source_of(place), (*kind.suffixes, *others), kind.says.noun, sniff, masks=isinstance(kind, LooksInside))
+    bundles = kind.bundles if isinstance(kind, Bundles) else None
+    return list_files(
+        source_of(place), (*kind.suffixes, *others), kind.says.noun, sniff, masks=isinstance(kind, LooksInside), bundles=bundles
+    )

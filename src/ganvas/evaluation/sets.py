@@ -302,7 +302,7 @@ def _both(
     own = kind_of(made.spec.kind)
     if isinstance(own, Seen):
         return made, _real_pictures(made, truth, notes)
-    same = {"kinds": (own.name,)}
+    same: dict[str, Any] = {"kinds": (own.name,), "frames": getattr(made.spec, "frames", None)}
     dataset = truth(size=size if own.says.ended or isinstance(own, Whole) else _size_of(made.spec), **same)
     if dataset.spec.kind != own.name:
         raise _differ(made.spec, dataset.spec)
@@ -382,6 +382,7 @@ def _parts(
     else:
         rate = getattr(dataset.spec, "rate", None)
         settings |= {"size": _size_of(dataset.spec), "kinds": (own.name,), "rate": rate}
+        settings["frames"] = getattr(dataset.spec, "frames", None)
     other = _open(heldout, "the held-out data", **settings)
     if other.spec.kind != dataset.spec.kind or other.values.shape[1:] != dataset.values.shape[1:]:
         raise GanvasError(

@@ -102,6 +102,15 @@ class Claims(Protocol):
 
 
 @runtime_checkable
+class Bundles(Protocol):
+    """Has records that several files make together: the frames of a clip. Tables and folders then speak of these."""
+
+    def bundles(self, names: Sequence[str]) -> list[str]:
+        """Of each file, by its name in the source, the name of what it is a part of; its own where it is whole."""
+        ...
+
+
+@runtime_checkable
 class Beside(Protocol):
     """Reads further files that say what its records mean; when these change, records are made anew."""
 

@@ -74,6 +74,7 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
         fit=settings.fit,
         axis=settings.axis,
         up=settings.up,
+        frames=settings.frames,
         heldout=HELDOUT if settings.heldout is None else settings.heldout,
         seed=settings.seed if settings.split_seed is None else settings.split_seed,
         strict=settings.strict,

@@ -20,7 +20,7 @@ UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**
 @dataclass(frozen=True)
 class Settings:
     """Every field is an option of `ganvas train` (`--micro-batches` is `micro_batches`). What `size`, `channels`, `fit`,
-    `rate`, `axis` and `up` mean, each kind of data says itself (`KindSays.options`)."""
+    `rate`, `axis`, `frames` and `up` mean, each kind of data says itself (`KindSays.options`)."""
 
     data: str = knob("", "folder of images, .npz/.npy, DICOM, NIfTI, CSV of points, or a phantom (see: ganvas data list)")
     preset: str = knob("auto", "named group of settings of the system (see: ganvas show SYSTEM)")
@@ -33,6 +33,7 @@ class Settings:
     )
     rate: int | None = knob(None, "steps of time", low=1, high=192_000)
     axis: int | None = knob(None, "an axis of the files", low=0, high=2)
+    frames: int | None = knob(None, "frames of the records", low=2, high=1024)
     up: str | None = knob(None, "the axis that points up", choices=("y", "z"))
     heldout: float | None = knob(
         None,

@@ -306,6 +306,7 @@ def _begin(plan: Plan, init_from: str | Path | None) -> None:
     spec = dataset.spec
     resolved = dataclasses.asdict(settings)
     resolved["size"] = getattr(spec, "size", None)
+    resolved["frames"] = getattr(spec, "frames", None)
     resolved["rate"] = getattr(spec, "rate", None)
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -169,13 +169,14 @@ def check_there(place: Path | Source) -> None:
 
 def list_files(
     place: Path | Source, suffixes: tuple[str, ...], noun: str, sniff: Callable[[Path], bool] | None = None, *,
-    masks: bool = False,
+    masks: bool = False, bundles: Callable[[Sequence[str]], list[str]] | None = None,
 ) -> Listing:  # fmt: skip
     """Every readable file of a file or folder, sorted naturally.
 
     Hidden files are left out, and mask folders unless `masks` are wanted. Raises DataError when the source does not exist,
     cannot be entered, holds nothing readable, or when a table does not fit the files. suffixes: of the files that are wanted,
-    whose records are called `noun`. sniff: whether a file of another suffix, or none, is one of them all the same.
+    whose records are called `noun`. sniff: whether a file of another suffix, or none, is one of them all the same. bundles: of
+    what each file is a part, where several make one (`facets.Bundles`): folders and tables tell of these.
     """
     source = place.path if isinstance(place, Source) else place
     place = place if isinstance(place, Source) else Source(place)
@@ -223,9 +224,30 @@ def list_files(
             raise DataError(f"{source}: no {noun}, but {some(direct)}; for points, name the file: {source / direct[0]}")
         what = f"only files of other kinds ({some(sorted(others))})" if others else "an empty folder"
         raise DataError(f"{source}: {what}; no {noun} to train on: put files of {', '.join(suffixes)} there")
+    if bundles is None:
+        _told_of(listing)
+    else:
+        _told_of_bundles(listing, bundles(names))
+    return listing
+
+
+def _told_of(listing: Listing) -> None:
+    """Labels, groups and sides, by folders and tables."""
     _folder_labels(listing)
     _apply_tables(listing)
-    return listing
+
+
+def _told_of_bundles(listing: Listing, bundles: list[str]) -> None:
+    """The same of what each file is a part of: the parts of one have its label, group and side."""
+    place = {name: number for number, name in enumerate(dict.fromkeys(bundles))}
+    names, unknown = list(place), [None] * len(place)
+    files = [listing.source / name for name in names]
+    whole = Listing(listing.source, files, names, [*unknown], [*unknown], [*unknown], notes=listing.notes)
+    _told_of(whole)
+    listing.tables, listing.labels_from_folders = whole.tables, whole.labels_from_folders
+    own = [place[name] for name in bundles]
+    listing.labels, listing.groups = [whole.labels[k] for k in own], [whole.groups[k] for k in own]
+    listing.heldout = [whole.heldout[k] for k in own]
 
 
 def is_filled_by_ganvas(folder: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,7 +82,7 @@ class KindCase:
 
     def opened(self, paths: list[Path], cache: Path) -> Any:
         """A data set of files of one folder, at the size of the records."""
-        place = paths[0] if len(paths) == 1 else paths[0].parent
+        place = paths[0] if len(paths) == 1 else Path(os.path.commonpath([path.parent for path in paths]))
         told = getattr(self.records[1], "size", None)  # what --size would have to be
         sides = tuple(int(side) for side in str(told).split("x")) if told else (None,)
         size = sides[0] if len(sides) == 1 else sides

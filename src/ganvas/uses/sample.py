@@ -43,7 +43,7 @@ class Options:
         (),
         "NAME=AMOUNT: change a property of all samples by so many standard deviations of the latents, as in brightness=+2 "
         "(sound: brightness, loudness, length, pitch; images: brightness, contrast; solids: volume, height, width, depth; "
-        "series: spread, and each quantity by its name)",
+        "clips: brightness, motion; series: spread, and each quantity by its name)",
     )
 
 

@@ -88,6 +88,7 @@ CHEST_CLASSES = ("normal", "nodule", "effusion", "cardiomegaly", "pneumothorax")
 SENSOR_CLASSES = ("normal", "spike", "drift", "stuck", "phase")
 SOLID_CLASSES = ("chair", "table", "shelf", "bed")
 MELODY_CLASSES = ("major", "minor")
+CLIP_CLASSES = ("falling", "sliding", "swinging", "circling")
 
 _CATALOGUE = {
     phantom.name: phantom
@@ -200,6 +201,14 @@ _CATALOGUE = {
             _Lazy("patients"),
         ),
         Phantom(
+            "clips",
+            "video",
+            "clips of a shape that falls, slides, swings or circles before a still background (16 frames, 10 a second)",
+            CLIP_CLASSES,
+            _Lazy("clips"),
+            side=32,
+        ),
+        Phantom(
             "words",
             "sound",
             "four made-up words (0.5 s at 4000 Hz), buzzing voices with gliding formants",
@@ -281,7 +290,7 @@ def make_phantom(
     """Draw `n` samples of the phantom `text`.
 
     n: at least 1. seed: a whole number >= 0. size: pixels, one side or (height, width), 16 to 4096; of other kinds one number,
-    the length or the side of a record; None: 64, for solids 32.
+    the length or the side of a record; None: 64, for solids and clips 32.
     depth: 8 or 16 bits; images only. progress: called with (made, asked for).
 
     Raises DataError, in one line, for an unknown name or variant, a formula that cannot be read, and an `n`, `seed`,
@@ -331,6 +340,7 @@ def truth(text: str, n: int, seed: int = 0) -> np.ndarray:
 
 __all__ = [
     "CHEST_CLASSES",
+    "CLIP_CLASSES",
     "LARGEST_SIDE",
     "MELODY_CLASSES",
     "PATTERNS",
