@@ -1,0 +1,295 @@
+"""StackGAN. Zhang, Xu, Li, Zhang, Wang, Huang, Metaxas, 2017, "StackGAN: Text to Photo-realistic Image Synthesis with Stacked
+Generative Adversarial Networks" (ICCV, arXiv 1612.03242).
+
+A picture of a caption in two stages. Stage one draws it small, from noise z and the caption's embedding h; then stage two,
+without noise, reads the small picture and the caption once more and draws it large. In both, G is told of the caption by
+conditioning augmentation (section 3.2): not h, but a sample c = mu(h) + sigma(h) eps, eps ~ N(0, 1), with a price on leaving
+the normal distribution, which fills the gaps between the captions of the data (eq. 4, and eq. 6 with the small picture for z):
+    L_D = -log D(x, h) - (log(1 - D(x, h')) + log(1 - D(G(z, c), h))) / 2,      h' a wrong caption,
+    L_G = -log D(G(z, c), h) + lambda KL(N(mu(h), Sigma(h)) || N(0, I)),        lambda = 1.
+While stage two learns stage one stands still. The text encoder is learnt first, from a joint embedding (see gan-cls).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from ganvas.batches import Batch, Noise
+from ganvas.capabilities import Panel
+from ganvas.config import knob
+from ganvas.errors import GanvasError
+from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.kinds import spelled
+from ganvas.networks.caption import CaptionDiscriminator, CaptionEncoder, CaptionMemory
+from ganvas.networks.convolutional import SMALLEST_SIDE, ConvolutionalEncoder
+from ganvas.networks.stackgan import ConditioningAugmentation, StageOne, StageTwo
+from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
+from ganvas.objectives.augmentation import POLICIES, augment
+from ganvas.objectives.captions import joint_embedding, wrong_is_fake
+from ganvas.objectives.schedules import until_share
+from ganvas.optim import optimiser
+from ganvas.presets import Situation, widest
+
+CARD = {
+    "title": "StackGAN: Text to Photo-realistic Image Synthesis with Stacked Generative Adversarial Networks",
+    "authors": "Zhang, Xu, Li, Zhang, Wang, Huang, Metaxas",
+    "year": 2017,
+    "paper": "arXiv 1612.03242",
+    "summary": "draws pictures of what a caption says, first small, then large; learnt from pictures with captions",
+    "data": {"picture": "image", "caption": "tokens"},
+    "aliases": ["stack-gan"],
+}
+
+KEPT = 256  # captions that samples without a caption are drawn from
+SHOWN = 3  # pictures of one caption in `show`
+
+
+@dataclass(frozen=True)
+class Config:
+    latent_size: int = knob(100, "size of the noise z of stage one", low=1)
+    text_size: int = knob(128, "size of a caption's embedding", low=2)
+    condition_size: int = knob(64, "size of c, and of what each D makes of the embedding", low=1)
+    width: int = knob(32, "channels of all image networks where their pictures are largest, a quarter of a word vector", low=1)
+    blocks: int = knob(4, "residual blocks of stage two", low=0, high=32)
+    reduction: int = knob(0, "how much smaller stage one draws; 0: 4 from 64 pixels on, else 2", choices=(0, 2, 4))
+    keep_draft: bool = knob(True, "stage two adds to the enlarged small picture; off: it draws anew")
+    conditioning_augmentation: bool = knob(True, "tell G of a caption by a sample around it; off: by its mean alone")
+    kl_weight: float = knob(1.0, "weight of the divergence, a mean over the numbers of c (lambda)", low=0.0)
+    matching_aware: bool = knob(True, "real pictures with wrong captions are fakes to D; off: a plain conditional GAN")
+    embedding_share: float = knob(0.15, "share of the budget for the text encoder, before the game", low=0.001, high=0.8)
+    stage_one_share: float = knob(0.4, "share of the budget for stage one", low=0.01, high=0.9)
+    embedding_learning_rate: float = knob(7e-4, "learning rate of text and image encoder (Adam)", low=0.0)
+    learning_rate: float = knob(2e-4, "learning rate of G and D of both stages (Adam)", low=0.0)
+    decay_steps: int = knob(0, "how often the learning rate is halved, evenly over each stage", low=0, high=20)
+    beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
+    augment: tuple[str, ...] = knob((), "changes that each D sees on real and fake pictures alike", choices=POLICIES)
+    ema_half_life: float = knob(5_000.0, "half-life in samples of both G that pictures are drawn from", low=0.0)
+    batch_size: int = knob(64, "records in a batch", low=2)
+
+
+def divergence(mean: Tensor, spread: Tensor) -> Tensor:
+    """KL(N(mean, exp(spread)) || N(0, 1)), the mean over records and numbers (B, size); spread: logarithm of the variance."""
+    return 0.5 * (mean.square() + spread.exp() - 1 - spread).mean()
+
+
+WORK_WANTED = {16: 0.0, 24: 200_000.0, 32: 600_000.0, 64: 4_000_000.0}  # width -> GFLOP by 64x64 pixels until it pays off
+
+
+def auto(situation: Situation) -> dict[str, Any]:
+    """Wider where the budget pays for it; of few pictures D sees shifted ones, so that it cannot learn them by heart."""
+    picture = situation.spec["picture"]
+    width = widest(situation, WORK_WANTED, lambda _: picture.height * picture.width / 64**2, share=1.0)
+    few = situation.records < 10_000
+    own = {"width": width, "learning_rate": 5e-4, "batch_size": 32, "augment": ("translation",) if few else ()}
+    return {**own, "blocks": 2, "embedding_share": 0.1} if width < 32 else own
+
+
+PRESETS: dict[str, Any] = {
+    "auto": auto,
+    "paper": {
+        "width": 64, "text_size": 1024, "condition_size": 128, "reduction": 4, "keep_draft": False, "decay_steps": 5,
+        "ema_half_life": 0.0, "stage_one_share": 0.42,
+    },
+}  # fmt: skip
+
+
+class StackGan(System):
+    Config = Config
+    couples_batch = "BatchNorm, wrong captions and the joint embedding: micro-batches and processes see their own share alone"
+    stacked: Tensor
+
+    def __init__(self, spec: Any, config: Any) -> None:
+        picture, words = spec["picture"], spec["caption"]
+        channels, height, columns = picture.shape
+        times = config.reduction or (4 if min(height, columns) >= 64 else 2)
+        super().__init__(spec, replace(config, reduction=times))
+        self.small = small = (math.ceil(height / times), math.ceil(columns / times))
+        if min(small) < SMALLEST_SIDE:
+            raise GanvasError(
+                f"stackgan: of {picture.size} stage one would draw a {times}th, and needs {SMALLEST_SIDE} pixels a side: "
+                f"choose larger pictures, as in --size {times * SMALLEST_SIDE}" + (", or reduction=2" if times > 2 else "")
+            )
+        text, condition, width = config.text_size, config.condition_size, config.width
+        self.text_encoder = CaptionEncoder(len(words.symbols), text, 4 * width, ends=words.ends)
+        self.image_encoder = ConvolutionalEncoder((channels, *small), text, width)
+        self.condition_one, self.condition_two = (ConditioningAugmentation(text, condition) for _ in range(2))
+        self.stage_one = StageOne(config.latent_size, condition, (channels, *small), width)
+        self.discriminator_one = CaptionDiscriminator(text, condition, (channels, *small), width)
+        self.stage_two = StageTwo(condition, picture.shape, small, times, width, config.blocks, kept=config.keep_draft)
+        self.discriminator_two = CaptionDiscriminator(text, condition, picture.shape, width)
+        self.draft, self.drawing = copy.deepcopy(self.stage_one), copy.deepcopy(self.stage_two)
+        self.undecided = (1.5 if config.matching_aware else 2.0) * math.log(2)  # the terms of fakes share one half
+        self.known = CaptionMemory(KEPT, words.length)
+        self.register_buffer("stacked", torch.zeros(()))  # whether stage two has begun to learn
+
+    # The game
+
+    def train(self, mode: bool = True) -> StackGan:
+        """The kept stage one never leaves evaluation mode: stage two must not move the statistics of its BatchNorm."""
+        super().train(mode)
+        self.draft.eval()
+        return self
+
+    def players(self) -> tuple[Player, ...]:
+        config, one = self.config, self.config.embedding_share
+        two = min(0.95, one + config.stage_one_share)
+
+        def falling(begin: float, end: float) -> Any:
+            steps = config.decay_steps
+            return lambda clock: 0.5 ** min(steps, int(max(0.0, clock.progress - begin) / (end - begin) * (steps + 1)))
+
+        rule, first, second = optimiser("adam", config.learning_rate, beta1=config.beta1), falling(one, two), falling(two, 1.0)
+        return (
+            Player("encoders", ("text_encoder", "image_encoder"), optimiser("adam", config.embedding_learning_rate)),
+            Player("discriminator one", ("discriminator_one",), rule, first),
+            Player("stage one", ("stage_one", "condition_one"), rule, first),
+            Player("discriminator two", ("discriminator_two",), rule, second),
+            Player("stage two", ("stage_two", "condition_two"), rule, second),
+        )
+
+    def phases(self) -> tuple[Phase, ...]:
+        one = (Turn("discriminator one", self.discriminate_drafts), Turn("stage one", self.sketch))
+        two = (Turn("discriminator two", self.discriminate), Turn("stage two", self.finish))
+        shares = self.config.embedding_share, min(0.95, self.config.embedding_share + self.config.stage_one_share)
+        return (
+            Phase("embedding", (Turn("encoders", self.embed),), until=until_share(shares[0])),
+            Phase("stage one", one, until=until_share(shares[1])),
+            Phase("stage two", two),
+        )
+
+    def averages(self) -> tuple[Average, ...]:
+        """Each of the samples of its own stage; that of stage one stands still from then on."""
+
+        def of(stage: str) -> Any:
+            most = self.config.ema_half_life
+            return lambda clock: min(most, 0.1 * clock.phase_samples) if clock.phase == stage else math.inf
+
+        return (
+            Average("stage_one", "draft", of("stage one"), ramp=math.inf),
+            Average("stage_two", "drawing", of("stage two"), ramp=math.inf),
+        )
+
+    def reductions(self) -> Mapping[str, str]:
+        return {"captions": "lead", "seen": "lead", "stacked": "lead"}
+
+    def embed(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
+        """The first phase: pictures and captions that belong together come near each other."""
+        captions = batch["caption"]
+        self.known.remember(captions)
+        pictures = self.image_encoder(self._reduced(batch["picture"]))
+        of_pictures, of_texts = joint_embedding(pictures, self.text_encoder(captions), captions)
+        return {"captions of a picture": of_pictures, "pictures of a caption": of_texts}
+
+    def discriminate_drafts(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
+        """Eq. 3 at the size of stage one."""
+        return self._judged(
+            batch, shared, self.discriminator_one, self._reduced(batch["picture"]), self._drafted(batch, shared)
+        )
+
+    def sketch(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
+        """Eq. 4: stage one's turn."""
+        return self._convinced(batch, shared, self.discriminator_one, self._drafted(batch, shared))
+
+    def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
+        """Eq. 5: the same at full size."""
+        self.stacked.fill_(1.0)
+        return self._judged(batch, shared, self.discriminator_two, batch["picture"], self._finished(batch, shared))
+
+    def finish(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
+        """Eq. 6: stage two's turn."""
+        return self._convinced(batch, shared, self.discriminator_two, self._finished(batch, shared))
+
+    def _judged(self, batch: Batch, shared: Shared, judge: CaptionDiscriminator, pictures: Tensor, made: Tensor) -> Terms:
+        texts, captions = self._texts(batch, shared), batch["caption"]
+        self.known.remember(captions)
+        real = judge.look(self._seen_by_d(pictures, batch.noise))
+        share = 0.5 if self.config.matching_aware else 1.0
+        fake = judge(self._seen_by_d(made.detach(), batch.noise), texts)
+        terms = {"real": real_is_real(judge.decide(real, texts)), "fake": share * fake_is_fake(fake)}
+        if self.config.matching_aware:
+            terms["wrong caption"] = share * wrong_is_fake(judge.decide(real, texts.roll(1, 0)), captions)
+        return terms
+
+    def _convinced(self, batch: Batch, shared: Shared, judge: CaptionDiscriminator, made: Tensor) -> Terms:
+        logits = judge(self._seen_by_d(made, batch.noise), self._texts(batch, shared))
+        terms = {"fool": non_saturating(logits)}
+        if self.config.conditioning_augmentation:
+            terms["divergence"] = self.config.kl_weight * divergence(*shared["told"])
+        return terms
+
+    def _drafted(self, batch: Batch, shared: Shared) -> Tensor:
+        """What stage one makes, with its graph, the same for both turns of a round; `told` is what it knew of the captions."""
+        if "made" not in shared:
+            latents = batch.noise.normal(len(batch), self.config.latent_size)
+            told = self.condition_one(self._texts(batch, shared), self._eps(batch.noise, len(batch)))
+            shared["made"], shared["told"] = self.stage_one(latents, told[0]), told[1:]
+        made: Tensor = shared["made"]
+        return made
+
+    def _finished(self, batch: Batch, shared: Shared) -> Tensor:
+        """The same of stage two, upon drafts that nobody trains any more."""
+        if "made" not in shared:
+            texts = self._texts(batch, shared)
+            with torch.no_grad():
+                drafts = self._draft(texts, batch.noise)
+            told = self.condition_two(texts, self._eps(batch.noise, len(batch)))
+            shared["made"], shared["told"] = self.stage_two(drafts, told[0]), told[1:]
+        made: Tensor = shared["made"]
+        return made
+
+    def _draft(self, texts: Tensor, noise: Noise) -> Tensor:
+        latents = noise.normal(len(texts), self.config.latent_size)
+        made: Tensor = self.draft(latents, self.condition_one(texts, self._eps(noise, len(texts)))[0])
+        return made
+
+    def _eps(self, noise: Noise, count: int) -> Tensor:
+        eps = noise.normal(count, self.config.condition_size)
+        return eps if self.config.conditioning_augmentation else torch.zeros_like(eps)
+
+    def _texts(self, batch: Batch, shared: Shared) -> Tensor:
+        """The embeddings of the batch's captions; in the game nobody trains them."""
+        if "texts" not in shared:
+            with torch.no_grad():
+                shared["texts"] = self.text_encoder(batch["caption"])
+        texts: Tensor = shared["texts"]
+        return texts
+
+    def _reduced(self, pictures: Tensor) -> Tensor:
+        return interpolate(pictures, self.small, mode="area")
+
+    def _seen_by_d(self, images: Tensor, noise: Noise) -> Tensor:
+        return augment(images, noise, self.config.augment)
+
+    # What it can do
+
+    def sample(
+        self, count: int, noise: Noise, labels: Tensor | None = None, caption: Tensor | None = None
+    ) -> Tensor:  # fmt: skip
+        """Pictures (count, C, H, W). caption: (count, length) int64, what each is to show; None draws from captions seen.
+        While stage two has not begun to learn they are stage one's, enlarged."""
+        if caption is None:
+            caption = self.known.drawn(count, noise)
+        return self._sampled(self.text_encoder(caption), noise)[1]
+
+    def _sampled(self, texts: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Stage one's pictures enlarged, and the pictures, (B, C, H, W) each."""
+        drafts = self._draft(texts, noise)
+        height, columns = self.spec["picture"].shape[1:]
+        enlarged = interpolate(drafts, (height, columns), mode="bilinear", align_corners=False)
+        told = self.condition_two(texts, self._eps(noise, len(texts)))[0]
+        return enlarged, torch.where(self.stacked > 0, self.drawing(drafts, told), enlarged)
+
+    def show(self, batch: Batch, noise: Noise) -> Panel:
+        """The true picture of a caption, and several made of the caption alone, each after what stage one had made of it."""
+        texts = self.text_encoder(batch["caption"])
+        made = [picture for _ in range(SHOWN) for picture in self._sampled(texts, noise)]
+        columns = ("true", *(f"{what} {k}" for k in range(1, SHOWN + 1) for what in ("stage one", "made")))
+        return Panel(torch.stack([batch["picture"], *made], 1), columns, spelled(batch["caption"], self.spec["caption"]))
