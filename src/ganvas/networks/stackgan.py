@@ -17,6 +17,8 @@ WIDEST = 8
 """At most so many times the channels at full resolution."""
 COARSE = 16
 """Pixels of the short side at which stage two meets the caption, at most."""
+CLOSE = -2.0
+"""Logarithm of the variance at first: samples that begin as far apart as captions do say little of them."""
 INSIDE = 0.95
 """As near to black and white an enlarged picture is let to be: the inverse of tanh has no value at 1."""
 
@@ -30,6 +32,7 @@ class ConditioningAugmentation(nn.Module):
     def __init__(self, text: int, size: int) -> None:
         super().__init__()
         self.mean, self.spread = nn.Linear(text, size), nn.Linear(text, size)
+        nn.init.constant_(self.spread.bias, CLOSE)
 
     def forward(self, embeddings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         mean, spread = self.mean(embeddings), self.spread(embeddings)

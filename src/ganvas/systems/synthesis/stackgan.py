@@ -123,7 +123,8 @@ class StackGan(System):
         self.condition_one, self.condition_two = (ConditioningAugmentation(text, condition) for _ in range(2))
         self.stage_one = StageOne(config.latent_size, condition, (channels, *small), width)
         self.discriminator_one = CaptionDiscriminator(text, condition, (channels, *small), width)
-        self.stage_two = StageTwo(condition, picture.shape, small, times, width, config.blocks, kept=config.keep_draft)
+        half = max(1, width // 2)  # stage two works at half the size with as many channels as D
+        self.stage_two = StageTwo(condition, picture.shape, small, times, half, config.blocks, kept=config.keep_draft)
         self.discriminator_two = CaptionDiscriminator(text, condition, picture.shape, width)
         self.draft, self.drawing = copy.deepcopy(self.stage_one), copy.deepcopy(self.stage_two)
         self.undecided = (1.5 if config.matching_aware else 2.0) * math.log(2)  # the terms of fakes share one half
