@@ -42,7 +42,7 @@ class CaptionMemory(nn.Module):
     captions: Tensor
     seen: Tensor
 
-    def __init__(self, most: int, length: int) -> None:
+    def __init__(self, length: int, most: int = 256) -> None:
         super().__init__()
         self.register_buffer("captions", torch.zeros(most, length, dtype=torch.int64))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))

@@ -39,8 +39,26 @@ class ConditioningAugmentation(nn.Module):
         return mean + torch.exp(0.5 * spread) * noise, mean, spread
 
 
+def divergence(mean: Tensor, spread: Tensor) -> Tensor:
+    """KL(N(mean, exp(spread)) || N(0, 1)), the mean over records and numbers (B, size); spread: logarithm of the variance."""
+    return 0.5 * (mean.square() + spread.exp() - 1 - spread).mean()
+
+
 def _up(before: int, after: int) -> list[nn.Module]:
     return [enlarging(before, after, "resized"), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+
+
+class Stage(nn.Module):
+    """What a stage is given, embeddings (B, text) and normal noise (B, condition) -> (pictures, mean, logarithm of the
+    variance of the condition): conditioning augmentation, and `draw`, to which its sample is handed."""
+
+    def __init__(self, text: int, condition: int, draw: nn.Module) -> None:
+        super().__init__()
+        self.tell, self.draw = ConditioningAugmentation(text, condition), draw
+
+    def forward(self, given: Tensor, embeddings: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        condition, mean, spread = self.tell(embeddings, noise)
+        return self.draw(given, condition), mean, spread
 
 
 class StageOne(nn.Module):
@@ -72,8 +90,8 @@ class StageTwo(nn.Module):
 
     The picture is encoded to at most COARSE pixels (halved once at least), the condition stands beside it at every place,
     a convolution mixes both, `blocks` residual ones follow, then nearest pixels and 3x3 convolutions. times: a power of 2.
-    width: channels at full size; doubles inwards, at most 8 times. kept: what is drawn is added to the enlarged picture,
-    before tanh, so that it begins as that.
+    width: channels at half of the full size, as of D; doubles inwards, at most 4 times as many. kept: what is drawn is added to
+    the enlarged picture, before tanh, so that it begins as that.
     """
 
     def __init__(
@@ -94,7 +112,7 @@ class StageTwo(nn.Module):
         while min(small) >> downs > COARSE:
             downs += 1
         self.multiple = 2**downs
-        ups = downs + times.bit_length() - 1
+        ups, width = downs + times.bit_length() - 1, max(1, width // 2)
         widths = [width * min(WIDEST, 2**place) for place in range(ups + 1)]
         down = convolution(channels, widths[-1 - downs], 3, activation=relu)
         for before, after in pairwise(widths[-1 - downs :]):

@@ -13,6 +13,7 @@ While stage two learns stage one stands still. The text encoder is learnt first,
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Tu
 from ganvas.kinds import spelled
 from ganvas.networks.caption import CaptionDiscriminator, CaptionEncoder, CaptionMemory
 from ganvas.networks.convolutional import SMALLEST_SIDE, ConvolutionalEncoder
-from ganvas.networks.stackgan import ConditioningAugmentation, StageOne, StageTwo
+from ganvas.networks.stackgan import Stage, StageOne, StageTwo, divergence
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.objectives.captions import joint_embedding, wrong_is_fake
@@ -48,7 +49,7 @@ CARD = {
     "aliases": ["stack-gan"],
 }
 
-KEPT = 256  # captions that samples without a caption are drawn from
+TIMES = {1: 0, 2: 16, 4: 64}  # how often smaller stage one draws, of pictures from so many pixels on
 SHOWN = 3  # pictures of one caption in `show`
 
 
@@ -59,7 +60,7 @@ class Config:
     condition_size: int = knob(64, "size of c, and of what each D makes of the embedding", low=1)
     width: int = knob(32, "channels of all image networks where their pictures are largest, a quarter of a word vector", low=1)
     blocks: int = knob(4, "residual blocks of stage two", low=0, high=32)
-    reduction: int = knob(0, "how much smaller stage one draws; 0: 4 from 64 pixels on, else 2", choices=(0, 2, 4))
+    reduction: int = knob(0, "how often smaller stage one draws; 0: 4 from 64 pixels on, 2 from 16", choices=(0, 1, 2, 4))
     keep_draft: bool = knob(True, "stage two adds to the enlarged small picture; off: it draws anew")
     conditioning_augmentation: bool = knob(True, "tell G of a caption by a sample around it; off: by its mean alone")
     kl_weight: float = knob(1.0, "weight of the divergence, a mean over the numbers of c (lambda)", low=0.0)
@@ -75,11 +76,6 @@ class Config:
     batch_size: int = knob(64, "records in a batch", low=2)
 
 
-def divergence(mean: Tensor, spread: Tensor) -> Tensor:
-    """KL(N(mean, exp(spread)) || N(0, 1)), the mean over records and numbers (B, size); spread: logarithm of the variance."""
-    return 0.5 * (mean.square() + spread.exp() - 1 - spread).mean()
-
-
 WORK_WANTED = {16: 0.0, 24: 200_000.0, 32: 600_000.0, 64: 4_000_000.0}  # width -> GFLOP by 64x64 pixels until it pays off
 
 
@@ -87,18 +83,12 @@ def auto(situation: Situation) -> dict[str, Any]:
     """Wider where the budget pays for it; of few pictures D sees shifted ones, so that it cannot learn them by heart."""
     picture = situation.spec["picture"]
     width = widest(situation, WORK_WANTED, lambda _: picture.height * picture.width / 64**2, share=1.0)
-    few = situation.records < 10_000
-    own = {"width": width, "learning_rate": 5e-4, "batch_size": 32, "augment": ("translation",) if few else ()}
-    return {**own, "blocks": 2, "embedding_share": 0.1} if width < 32 else own
+    blocks, seen = (4 if width >= 32 else 2), ("translation",) if situation.records < 10_000 else ()
+    return {"width": width, "blocks": blocks, "learning_rate": 5e-4, "batch_size": 32, "augment": seen}
 
 
-PRESETS: dict[str, Any] = {
-    "auto": auto,
-    "paper": {
-        "width": 64, "text_size": 1024, "condition_size": 128, "reduction": 4, "keep_draft": False, "decay_steps": 5,
-        "ema_half_life": 0.0, "stage_one_share": 0.42,
-    },
-}  # fmt: skip
+PAPER = {"width": 64, "text_size": 1024, "condition_size": 128, "reduction": 4, "keep_draft": False, "decay_steps": 5}
+PRESETS: dict[str, Any] = {"auto": auto, "paper": {**PAPER, "stage_one_share": 0.42, "ema_half_life": 0.0}}
 
 
 class StackGan(System):
@@ -109,26 +99,24 @@ class StackGan(System):
     def __init__(self, spec: Any, config: Any) -> None:
         picture, words = spec["picture"], spec["caption"]
         channels, height, columns = picture.shape
-        times = config.reduction or (4 if min(height, columns) >= 64 else 2)
+        times = config.reduction or max(own for own, least in TIMES.items() if min(height, columns) >= least)
         super().__init__(spec, replace(config, reduction=times))
         self.small = small = (math.ceil(height / times), math.ceil(columns / times))
         if min(small) < SMALLEST_SIDE:
             raise GanvasError(
-                f"stackgan: of {picture.size} stage one would draw a {times}th, and needs {SMALLEST_SIDE} pixels a side: "
-                f"choose larger pictures, as in --size {times * SMALLEST_SIDE}" + (", or reduction=2" if times > 2 else "")
+                f"stackgan: stage one needs {SMALLEST_SIDE} pixels a side: choose a larger --size, or reduction=1"
             )
         text, condition, width = config.text_size, config.condition_size, config.width
         self.text_encoder = CaptionEncoder(len(words.symbols), text, 4 * width, ends=words.ends)
         self.image_encoder = ConvolutionalEncoder((channels, *small), text, width)
-        self.condition_one, self.condition_two = (ConditioningAugmentation(text, condition) for _ in range(2))
-        self.stage_one = StageOne(config.latent_size, condition, (channels, *small), width)
+        told = functools.partial(Stage, text, condition)  # each stage samples around captions by itself
+        self.stage_one = told(StageOne(config.latent_size, condition, (channels, *small), width))
         self.discriminator_one = CaptionDiscriminator(text, condition, (channels, *small), width)
-        half = max(1, width // 2)  # stage two works at half the size with as many channels as D
-        self.stage_two = StageTwo(condition, picture.shape, small, times, half, config.blocks, kept=config.keep_draft)
+        self.stage_two = told(StageTwo(condition, picture.shape, small, times, width, config.blocks, kept=config.keep_draft))
         self.discriminator_two = CaptionDiscriminator(text, condition, picture.shape, width)
         self.draft, self.drawing = copy.deepcopy(self.stage_one), copy.deepcopy(self.stage_two)
         self.undecided = (1.5 if config.matching_aware else 2.0) * math.log(2)  # the terms of fakes share one half
-        self.known = CaptionMemory(KEPT, words.length)
+        self.known = CaptionMemory(words.length)
         self.register_buffer("stacked", torch.zeros(()))  # whether stage two has begun to learn
 
     # The game
@@ -140,153 +128,121 @@ class StackGan(System):
         return self
 
     def players(self) -> tuple[Player, ...]:
-        config, one = self.config, self.config.embedding_share
-        two = min(0.95, one + config.stage_one_share)
+        config, (one, two) = self.config, self._ends()
 
         def falling(begin: float, end: float) -> Any:
-            steps = config.decay_steps
-            return lambda clock: 0.5 ** min(steps, int(max(0.0, clock.progress - begin) / (end - begin) * (steps + 1)))
+            most = config.decay_steps
+            return lambda clock: 0.5 ** min(most, int(max(0.0, clock.progress - begin) / (end - begin) * (most + 1)))
 
         rule, first, second = optimiser("adam", config.learning_rate, beta1=config.beta1), falling(one, two), falling(two, 1.0)
         return (
             Player("encoders", ("text_encoder", "image_encoder"), optimiser("adam", config.embedding_learning_rate)),
             Player("discriminator one", ("discriminator_one",), rule, first),
-            Player("stage one", ("stage_one", "condition_one"), rule, first),
+            Player("stage one", ("stage_one",), rule, first),
             Player("discriminator two", ("discriminator_two",), rule, second),
-            Player("stage two", ("stage_two", "condition_two"), rule, second),
+            Player("stage two", ("stage_two",), rule, second),
         )
 
     def phases(self) -> tuple[Phase, ...]:
         one = (Turn("discriminator one", self.discriminate_drafts), Turn("stage one", self.sketch))
         two = (Turn("discriminator two", self.discriminate), Turn("stage two", self.finish))
-        shares = self.config.embedding_share, min(0.95, self.config.embedding_share + self.config.stage_one_share)
-        return (
-            Phase("embedding", (Turn("encoders", self.embed),), until=until_share(shares[0])),
-            Phase("stage one", one, until=until_share(shares[1])),
-            Phase("stage two", two),
-        )
+        begin, end = (until_share(share) for share in self._ends())
+        first = Phase("embedding", (Turn("encoders", self.embed),), until=begin)
+        return first, Phase("stage one", one, until=end), Phase("stage two", two)
+
+    def _ends(self) -> tuple[float, float]:
+        """Shares of the budget at which the text encoder and stage one are done."""
+        return self.config.embedding_share, min(0.95, self.config.embedding_share + self.config.stage_one_share)
 
     def averages(self) -> tuple[Average, ...]:
         """Each of the samples of its own stage; that of stage one stands still from then on."""
 
         def of(stage: str) -> Any:
-            most = self.config.ema_half_life
-            return lambda clock: min(most, 0.1 * clock.phase_samples) if clock.phase == stage else math.inf
+            return lambda clock: min(self.config.ema_half_life, clock.phase_samples / 10) if clock.phase == stage else math.inf
 
-        return (
-            Average("stage_one", "draft", of("stage one"), ramp=math.inf),
-            Average("stage_two", "drawing", of("stage two"), ramp=math.inf),
-        )
+        one = Average("stage_one", "draft", of("stage one"), ramp=math.inf)
+        return one, Average("stage_two", "drawing", of("stage two"), ramp=math.inf)
 
     def reductions(self) -> Mapping[str, str]:
         return {"captions": "lead", "seen": "lead", "stacked": "lead"}
 
     def embed(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """The first phase: pictures and captions that belong together come near each other."""
-        captions = batch["caption"]
-        self.known.remember(captions)
-        pictures = self.image_encoder(self._reduced(batch["picture"]))
-        of_pictures, of_texts = joint_embedding(pictures, self.text_encoder(captions), captions)
+        self.known.remember(batch["caption"])
+        pictures, texts = (
+            self.image_encoder(interpolate(batch["picture"], self.small, mode="area")),
+            self.text_encoder(batch["caption"]),
+        )
+        of_pictures, of_texts = joint_embedding(pictures, texts, batch["caption"])
         return {"captions of a picture": of_pictures, "pictures of a caption": of_texts}
 
     def discriminate_drafts(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        """Eq. 3 at the size of stage one."""
-        return self._judged(
-            batch, shared, self.discriminator_one, self._reduced(batch["picture"]), self._drafted(batch, shared)
-        )
+        """Eq. 3, at the size of stage one."""
+        return self._judged(batch, shared, interpolate(batch["picture"], self.small, mode="area"), two=False)
 
     def sketch(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """Eq. 4: stage one's turn."""
-        return self._convinced(batch, shared, self.discriminator_one, self._drafted(batch, shared))
+        return self._convinced(batch, shared, two=False)
 
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """Eq. 5: the same at full size."""
         self.stacked.fill_(1.0)
-        return self._judged(batch, shared, self.discriminator_two, batch["picture"], self._finished(batch, shared))
+        return self._judged(batch, shared, batch["picture"], two=True)
 
     def finish(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """Eq. 6: stage two's turn."""
-        return self._convinced(batch, shared, self.discriminator_two, self._finished(batch, shared))
+        return self._convinced(batch, shared, two=True)
 
-    def _judged(self, batch: Batch, shared: Shared, judge: CaptionDiscriminator, pictures: Tensor, made: Tensor) -> Terms:
-        texts, captions = self._texts(batch, shared), batch["caption"]
-        self.known.remember(captions)
-        real = judge.look(self._seen_by_d(pictures, batch.noise))
+    def _judged(self, batch: Batch, shared: Shared, pictures: Tensor, *, two: bool) -> Terms:
+        judge = self.discriminator_two if two else self.discriminator_one
+        made, texts = self._made(batch, shared, two)
+        self.known.remember(batch["caption"])
+        real = judge.look(augment(pictures, batch.noise, self.config.augment))
+        fake = judge(augment(made.detach(), batch.noise, self.config.augment), texts)
         share = 0.5 if self.config.matching_aware else 1.0
-        fake = judge(self._seen_by_d(made.detach(), batch.noise), texts)
         terms = {"real": real_is_real(judge.decide(real, texts)), "fake": share * fake_is_fake(fake)}
         if self.config.matching_aware:
-            terms["wrong caption"] = share * wrong_is_fake(judge.decide(real, texts.roll(1, 0)), captions)
+            terms["wrong caption"] = share * wrong_is_fake(judge.decide(real, texts.roll(1, 0)), batch["caption"])
         return terms
 
-    def _convinced(self, batch: Batch, shared: Shared, judge: CaptionDiscriminator, made: Tensor) -> Terms:
-        logits = judge(self._seen_by_d(made, batch.noise), self._texts(batch, shared))
-        terms = {"fool": non_saturating(logits)}
+    def _convinced(self, batch: Batch, shared: Shared, *, two: bool) -> Terms:
+        judge = self.discriminator_two if two else self.discriminator_one
+        made, texts = self._made(batch, shared, two)
+        terms = {"fool": non_saturating(judge(augment(made, batch.noise, self.config.augment), texts))}
         if self.config.conditioning_augmentation:
             terms["divergence"] = self.config.kl_weight * divergence(*shared["told"])
         return terms
 
-    def _drafted(self, batch: Batch, shared: Shared) -> Tensor:
-        """What stage one makes, with its graph, the same for both turns of a round; `told` is what it knew of the captions."""
+    def _made(self, batch: Batch, shared: Shared, two: bool) -> tuple[Tensor, Tensor]:
+        """What a stage makes, with its graph, and the embeddings of the captions, which nobody trains; the same for both turns
+        of a round. `told` is what it knew of the captions. Stage two draws upon drafts that nobody trains any more."""
         if "made" not in shared:
-            latents = batch.noise.normal(len(batch), self.config.latent_size)
-            told = self.condition_one(self._texts(batch, shared), self._eps(batch.noise, len(batch)))
-            shared["made"], shared["told"] = self.stage_one(latents, told[0]), told[1:]
-        made: Tensor = shared["made"]
-        return made
-
-    def _finished(self, batch: Batch, shared: Shared) -> Tensor:
-        """The same of stage two, upon drafts that nobody trains any more."""
-        if "made" not in shared:
-            texts = self._texts(batch, shared)
             with torch.no_grad():
-                drafts = self._draft(texts, batch.noise)
-            told = self.condition_two(texts, self._eps(batch.noise, len(batch)))
-            shared["made"], shared["told"] = self.stage_two(drafts, told[0]), told[1:]
-        made: Tensor = shared["made"]
-        return made
-
-    def _draft(self, texts: Tensor, noise: Noise) -> Tensor:
-        latents = noise.normal(len(texts), self.config.latent_size)
-        made: Tensor = self.draft(latents, self.condition_one(texts, self._eps(noise, len(texts)))[0])
-        return made
-
-    def _eps(self, noise: Noise, count: int) -> Tensor:
-        eps = noise.normal(count, self.config.condition_size)
-        return eps if self.config.conditioning_augmentation else torch.zeros_like(eps)
-
-    def _texts(self, batch: Batch, shared: Shared) -> Tensor:
-        """The embeddings of the batch's captions; in the game nobody trains them."""
-        if "texts" not in shared:
-            with torch.no_grad():
-                shared["texts"] = self.text_encoder(batch["caption"])
-        texts: Tensor = shared["texts"]
-        return texts
-
-    def _reduced(self, pictures: Tensor) -> Tensor:
-        return interpolate(pictures, self.small, mode="area")
-
-    def _seen_by_d(self, images: Tensor, noise: Noise) -> Tensor:
-        return augment(images, noise, self.config.augment)
+                shared["texts"] = texts = self.text_encoder(batch["caption"])
+                latents = batch.noise.normal(len(batch), self.config.latent_size)
+                given = self.draft(latents, texts, self._eps(texts, batch.noise))[0] if two else latents
+            stage = self.stage_two if two else self.stage_one
+            shared["made"], *shared["told"] = stage(given, texts, self._eps(texts, batch.noise))
+        return shared["made"], shared["texts"]
 
     # What it can do
 
-    def sample(
-        self, count: int, noise: Noise, labels: Tensor | None = None, caption: Tensor | None = None
-    ) -> Tensor:  # fmt: skip
+    def sample(self, count: int, noise: Noise, labels: Tensor | None = None, caption: Tensor | None = None) -> Tensor:
         """Pictures (count, C, H, W). caption: (count, length) int64, what each is to show; None draws from captions seen.
         While stage two has not begun to learn they are stage one's, enlarged."""
-        if caption is None:
-            caption = self.known.drawn(count, noise)
+        caption = self.known.drawn(count, noise) if caption is None else caption
         return self._sampled(self.text_encoder(caption), noise)[1]
 
     def _sampled(self, texts: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Stage one's pictures enlarged, and the pictures, (B, C, H, W) each."""
-        drafts = self._draft(texts, noise)
-        height, columns = self.spec["picture"].shape[1:]
-        enlarged = interpolate(drafts, (height, columns), mode="bilinear", align_corners=False)
-        told = self.condition_two(texts, self._eps(noise, len(texts)))[0]
-        return enlarged, torch.where(self.stacked > 0, self.drawing(drafts, told), enlarged)
+        eps = [self._eps(texts, noise) for _ in range(2)]
+        drafts = self.draft(noise.normal(len(texts), self.config.latent_size), texts, eps[0])[0]
+        enlarged = interpolate(drafts, self.spec["picture"].shape[1:], mode="bilinear", align_corners=False)
+        return enlarged, torch.where(self.stacked > 0, self.drawing(drafts, texts, eps[1])[0], enlarged)
+
+    def _eps(self, texts: Tensor, noise: Noise) -> Tensor:
+        """(B, condition_size): how far from their means samples are drawn, in standard deviations."""
+        return noise.normal(len(texts), self.config.condition_size) * self.config.conditioning_augmentation
 
     def show(self, batch: Batch, noise: Noise) -> Panel:
         """The true picture of a caption, and several made of the caption alone, each after what stage one had made of it."""
