@@ -48,8 +48,6 @@ def arm(task: Task, system: str, config: dict[str, Any], pace: float = 1.0) -> O
     common, side = (LARGE, LARGE_SIDE) if task.large else (COMMON, HALF if task.phantom else SIDE)
     own = replace(task, budget=f"{rounds}r")
     run, facts = trained(own, system, common | config, data=str(source), size=side, threads=1, precision="32")
-    if not task.phantom:
-        shutil.rmtree(task.folder / "emoji")
     return judged(run, 10_000 + task.seed, facts)
 
 
