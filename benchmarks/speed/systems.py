@@ -36,6 +36,7 @@ from ganvas.kinds.series.spec import SeriesSpec
 from ganvas.kinds.solid.spec import SolidSpec
 from ganvas.kinds.sound.spec import SoundSpec
 from ganvas.kinds.table.spec import CLASS, NUMBER, TableSpec
+from ganvas.kinds.tokens.spec import TokensSpec
 from ganvas.kinds.tune.spec import TuneSpec
 from ganvas.presets import Situation
 from ganvas.registry import load_system
@@ -45,6 +46,7 @@ AIM = 0.20
 TAGS = TableSpec(
     ("a", "b"), (CLASS, CLASS), (("p", "q", "r"), ("x", "y", "z")), (0.0, 0.0), (1.0, 1.0), (False, False), (-1, -1)
 )
+CAPTIONS = TokensSpec(8, ("", *(f"word{number}" for number in range(200))))
 AGES = TableSpec(("age",), (NUMBER,), ((),), (40.0,), (20.0,), (False,), (0,), bounds=((5.0, 84.0),))
 BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "dcgan-64": ("dcgan", ImageSpec(1, 64, 64), {}),
@@ -66,6 +68,8 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "cyclegan-32": ("cyclegan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
     "cyclegan-64": ("cyclegan", ImageSpec(3, 64, 64, classes=("a", "b")), {}),
     "discogan-32": ("discogan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
+    "stackgan-64": ("stackgan", {"picture": ImageSpec(3, 64, 64), "caption": CAPTIONS}, {"embedding_share": 0.0, "stage_one_share": 0.0}),
+    "tp-gan-32": ("tp-gan", {name: ImageSpec(3, 32, 32) for name in ("front", "side")}, {"recogniser_share": 0.0}),
     "pixeldtgan-32": ("pixeldtgan", {name: ImageSpec(3, 32, 32) for name in ("garment", "photo")}, {}),
     "srgan-96": ("srgan", ImageSpec(3, 96, 96), {"pretraining": 0.0}),
     "context-encoder-64": ("context-encoder", ImageSpec(3, 64, 64), {}),

@@ -32,7 +32,7 @@ def patch_size(height: int, width: int) -> tuple[int, int]:
 
 
 def detailed_places(mean: Tensor, size: tuple[int, int]) -> Tensor:
-    """The mean picture (C, H, W) of front views -> top left corners (PLACES, 2) int64 of patches of `size` apart from each other.
+    """The mean picture (C, H, W) of front views -> top left corners (PLACES, 2) int64 of patches of `size`, apart.
 
     The places where neighbours differ most: what stays where it is over all pictures has edges in their mean. The outermost
     eighth, where heads and shoulders end, does not count.

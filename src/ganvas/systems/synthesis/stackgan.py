@@ -65,8 +65,8 @@ class Config:
     conditioning_augmentation: bool = knob(True, "tell G of a caption by a sample around it; off: by its mean alone")
     kl_weight: float = knob(1.0, "weight of the divergence, a mean over the numbers of c (lambda)", low=0.0)
     matching_aware: bool = knob(True, "real pictures with wrong captions are fakes to D; off: a plain conditional GAN")
-    embedding_share: float = knob(0.15, "share of the budget for the text encoder, before the game", low=0.001, high=0.8)
-    stage_one_share: float = knob(0.4, "share of the budget for stage one", low=0.01, high=0.9)
+    embedding_share: float = knob(0.15, "share of the budget for the text encoder, before the game", low=0.0, high=0.8)
+    stage_one_share: float = knob(0.4, "share of the budget for stage one", low=0.0, high=0.9)
     embedding_learning_rate: float = knob(7e-4, "learning rate of text and image encoder (Adam)", low=0.0)
     learning_rate: float = knob(2e-4, "learning rate of G and D of both stages (Adam)", low=0.0)
     decay_steps: int = knob(0, "how often the learning rate is halved, evenly over each stage", low=0, high=20)
@@ -132,7 +132,7 @@ class StackGan(System):
 
         def falling(begin: float, end: float) -> Any:
             most = config.decay_steps
-            return lambda clock: 0.5 ** min(most, int(max(0.0, clock.progress - begin) / (end - begin) * (most + 1)))
+            return lambda clock: 0.5 ** min(most, int(max(0.0, clock.progress - begin) / max(end - begin, 1e-9) * (most + 1)))
 
         rule, first, second = optimiser("adam", config.learning_rate, beta1=config.beta1), falling(one, two), falling(two, 1.0)
         return (

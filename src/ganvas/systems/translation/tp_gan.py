@@ -26,8 +26,9 @@ from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.networks.maps import mirrored_together
 from ganvas.networks.patch import PatchDiscriminator, patch_depth
-from ganvas.networks.tp_gan import PLACES, Recogniser, TwoPathways, detailed_places, patch_size, patches, total_variation
+from ganvas.networks.tp_gan import Recogniser, TwoPathways, detailed_places, patch_size, patches, total_variation
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.schedules import linear_decay, until_share
 from ganvas.optim import optimiser
@@ -54,12 +55,14 @@ class Config:
     local: bool = knob(True, "draw four parts by paths of their own; off: the global path alone")
     recogniser_width: int = knob(32, "channels of the first layer of F", low=1)
     features: int = knob(256, "numbers by which F knows who is on a picture", low=2)
-    recogniser_share: float = knob(0.15, "share of the budget in which F learns, before the game", low=0.001, high=0.9)
+    recogniser_share: float = knob(0.15, "share of the budget in which F learns, before the game", low=0.0, high=0.9)
+    pixel_weight: float = knob(1.0, "weight of the distance to the true front view, at three sizes", low=0.0)
     part_weight: float = knob(1.0, "weight of the distance of the parts", low=0.0)
     symmetry_weight: float = knob(0.3, "weight of what is not the same on both sides (lambda 1)", low=0.0)
     adversarial_weight: float = knob(1e-3, "weight of the adversarial term (lambda 2)", low=0.0)
     identity_weight: float = knob(3e-3, "weight of the distance of what F finds (lambda 3)", low=0.0)
     variation_weight: float = knob(1e-4, "weight of the total variation (lambda 4)", low=0.0)
+    flip: bool = knob(True, "mirror half of the pairs left to right, side and front view together")
     learning_rate: float = knob(1e-4, "learning rate of G and D (Adam)", low=0.0)
     recogniser_learning_rate: float = knob(1e-3, "learning rate of F (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
@@ -140,7 +143,7 @@ class TpGan(System):
 
     def recognise(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """The first phase: a side view knows its front view among those of the batch, and the other way round."""
-        fronts, sides = batch["front"], batch["side"]
+        sides, fronts = self._pairs(batch, shared)
         with torch.no_grad():
             self.seen += 1
             self.mean.lerp_(fronts.mean(0).to(self.mean.dtype), 1 / self.seen)
@@ -152,28 +155,27 @@ class TpGan(System):
 
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """D sees front views, true and made."""
-        shared["made"] = self.generator(batch["side"], self.places())
+        sides, fronts = self._pairs(batch, shared)
+        shared["made"] = self.generator(sides, self.places())
         made = shared["made"][0][-1].detach()
-        return {"real": real_is_real(self.discriminator(batch["front"])), "fake": fake_is_fake(self.discriminator(made))}
+        return {"real": real_is_real(self.discriminator(fronts)), "fake": fake_is_fake(self.discriminator(made))}
 
     def turn_round(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """G's turn: eq. 2."""
-        config, fronts, places = self.config, batch["front"], self.places()
-        drawn, parts = shared.pop("made") if "made" in shared else self.generator(batch["side"], places)
+        config, places, (sides, fronts) = self.config, self.places(), self._pairs(batch, shared)
+        drawn, parts = shared.pop("made") if "made" in shared else self.generator(sides, places)
         made = drawn[-1]
         true = [fronts if own.shape == fronts.shape else interpolate(fronts, own.shape[2:], mode="area") for own in drawn]
         off = torch.stack([(own - wanted).abs().mean() for own, wanted in zip(drawn, true, strict=True)])
         terms = {
-            "pixels": sum(
-                (weight * (own - wanted).abs().mean() for weight, own, wanted in zip(scales, drawn, true, strict=True))
-            ),
+            "pixels": config.pixel_weight * (off * off.new_tensor(SCALES[-len(drawn) :])).sum(),
             "symmetry": config.symmetry_weight * sum((own - own.flip(3)).abs().mean() for own in drawn) / len(drawn),
             "variation": config.variation_weight * total_variation(made),
         }
         if parts and config.part_weight:
             wanted = [patches(fronts, place, self.size) for place in places]
-            off = sum(((own - part).abs().mean() for own, part in zip(parts, wanted, strict=True)))
-            terms["parts"] = config.part_weight * off / PLACES
+            each = [(own - part).abs().mean() for own, part in zip(parts, wanted, strict=True)]
+            terms["parts"] = config.part_weight * torch.stack(each).mean()
         if config.identity_weight:
             with torch.no_grad():
                 known = self.recogniser(fronts)
@@ -183,6 +185,14 @@ class TpGan(System):
         if config.adversarial_weight:
             terms["fool"] = config.adversarial_weight * non_saturating(self.discriminator(made))
         return terms
+
+    def _pairs(self, batch: Batch, shared: Shared) -> tuple[Tensor, Tensor]:
+        """Side and front views, mirrored together; the same for both turns of a round."""
+        if "pairs" not in shared:
+            pairs = batch["side"], batch["front"]
+            shared["pairs"] = mirrored_together(batch.noise, *pairs) if self.config.flip else pairs
+        sides, fronts = shared["pairs"]
+        return sides, fronts
 
     def places(self) -> Tensor:
         """(PLACES, 2) int64: top left corners of the parts; they stand still once F has learnt."""
