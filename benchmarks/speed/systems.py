@@ -68,7 +68,11 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "cyclegan-32": ("cyclegan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
     "cyclegan-64": ("cyclegan", ImageSpec(3, 64, 64, classes=("a", "b")), {}),
     "discogan-32": ("discogan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
-    "stackgan-64": ("stackgan", {"picture": ImageSpec(3, 64, 64), "caption": CAPTIONS}, {"embedding_share": 0.0, "stage_one_share": 0.0}),
+    "stackgan-64": (
+        "stackgan",
+        {"picture": ImageSpec(3, 64, 64), "caption": CAPTIONS},
+        {"embedding_share": 0.0, "stage_one_share": 0.0},
+    ),
     "tp-gan-32": ("tp-gan", {name: ImageSpec(3, 32, 32) for name in ("front", "side")}, {"recogniser_share": 0.0}),
     "pixeldtgan-32": ("pixeldtgan", {name: ImageSpec(3, 32, 32) for name in ("garment", "photo")}, {}),
     "srgan-96": ("srgan", ImageSpec(3, 96, 96), {"pretraining": 0.0}),
@@ -109,6 +113,8 @@ def noise(spec: Any, rng: np.random.Generator) -> np.ndarray:
         return rng.uniform(-1, 1, (512, *spec.shape)).astype(np.float32)
     if spec.kind == "table":
         return np.stack([rng.integers(0, len(own) or 80, 512) for own in spec.categories], 1).astype(np.float32)
+    if spec.kind == "tokens":
+        return rng.integers(0, len(spec.symbols), (512, spec.length), dtype=np.int32)
     if spec.kind == "tune":
         return kind_of(spec.kind).blank(spec, 512, rng)
     if spec.kind == "solid":

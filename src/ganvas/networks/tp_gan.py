@@ -18,7 +18,7 @@ PLACES = 4
 """Eyes, nose and mouth; where nothing is known of landmarks, the four places of most detail."""
 HIGH, WIDE = 4, 3.2
 """Sides of a patch, in those of the picture: 1 / HIGH, 1 / WIDE (the paper's eyes are 40 pixels of 128)."""
-OVERLAP = 0.5
+APART = 0.75
 """Share of its sides by which a place keeps away from those found before."""
 
 
@@ -52,7 +52,7 @@ def detailed_places(mean: Tensor, size: tuple[int, int]) -> Tensor:
     for _ in range(PLACES):
         best = energy.flatten().argmax()
         top, left = best // energy.shape[1], best % energy.shape[1]
-        near = ((rows - top).abs() < OVERLAP * size[0]) & ((columns - left).abs() < OVERLAP * size[1])
+        near = ((rows - top).abs() < APART * size[0]) & ((columns - left).abs() < APART * size[1])
         energy = torch.where(near, 0.5 * energy.min(), energy)
         found.append(torch.stack([top, left]))
     return torch.stack(found)

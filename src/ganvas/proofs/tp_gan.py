@@ -10,7 +10,6 @@ EfficientNet-lite0's features, takes no part in any training. Settings were trie
 from __future__ import annotations
 
 import csv
-import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ import torch
 
 from ganvas.batches import Noise
 from ganvas.kinds import decode, encode
-from ganvas.proofs import HIGHER, Outcome, Proof, Row, Task
+from ganvas.proofs import Outcome, Row, Task
 from ganvas.proofs._arms import data_of, trained
 from ganvas.proofs.age_cgan import judge_of
 
@@ -31,6 +30,7 @@ FRAME, LEFT, FRONT = 64, 1, 2  # of a character's sheet: side of a frame, and ro
 WINDOW = (14, 16, 48, 32)  # top, left, height and width of the part of a frame that holds a character
 AMONG = 100
 FAR = 45  # degrees from which a view counts as turned far
+SURER, EVENER = 1.1, 0.25
 PACE = 1.0  # rounds of pix2pix in the time of one of tp-gan, measured on one core
 COMMON: dict[str, Any] = {"batch_size": 16, "learning_rate": 1e-3, "decay_start": 0.6, "ema_half_life": 1000.0}
 ARMS: dict[str, dict[str, Any]] = {
@@ -99,9 +99,7 @@ def light(pictures: np.ndarray) -> np.ndarray:
     return found
 
 
-def _people_found(
-    pictures: dict[str, np.ndarray], rows: np.ndarray, side: int, seed: int
-) -> tuple[float, str, dict[str, Any]]:
+def _people_found(pictures: dict[str, np.ndarray], rows: np.ndarray, side: int, seed: int) -> tuple[float, str, dict[str, Any]]:
     """Share of pictures whose traits are nearest to those of their own person, among all who were held out: (of what is made of
     views turned by FAR degrees and more, the protocol, of all kinds of pictures, turned so far and all)."""
     from ganvas.data.phantoms.faces import people, scenes
