@@ -152,8 +152,6 @@ def test_pairs_are_mirrored_together() -> None:
     assert 10 < int(turned.sum()) < 54
     assert torch.equal((fronts != own["front"]).flatten(1).any(1), turned)
     assert torch.equal(fronts[turned], own["front"][turned].flip(3))
-        fronts[turned], own["front"][turned].flip(3)
-    )
     assert system._pairs(own, shared)[0] is sides, "the same for both turns"
 
 
