@@ -28,7 +28,7 @@ from ganvas.systems.translation.tp_gan import PRESETS, Config, TpGan
 SIDE = 16
 SPEC = {name: ImageSpec(channels=3, height=SIDE, width=SIDE) for name in ("front", "side")}
 SMALL: dict[str, Any] = {
-    "width": 8, "code_size": 16, "recogniser_width": 8, "features": 16, "batch_size": 16, "adversarial_weight": 0.01,
+    "width": 8, "code_size": 16, "recogniser_width": 8, "embedding_size": 16, "batch_size": 16, "adversarial_weight": 0.01,
     "identity_weight": 0.1,
 }  # fmt: skip
 
@@ -105,7 +105,7 @@ def test_each_path_draws_its_own_part_from_a_wider_window() -> None:
     _, other = net(changed, places)
     assert not torch.allclose(parts[0], other[0]) and all(torch.equal(a, b) for a, b in zip(parts[2:], other[2:], strict=True))
     assert len({id(path) for path in net.local}) == PLACES
-    ours = [path.halve.weight for path in net.local]
+    ours = [net.get_parameter(f"local.{number}.halve.weight") for number in range(PLACES)]
     assert not torch.equal(ours[0], ours[1]), "the right eye has a path of its own"
     drawn, parts = TwoPathways((3, 32, 32), 8, 16, 3, local=False)(views.expand(2, -1, -1, -1), places)
     assert not parts and drawn[-1].shape == (2, 3, 32, 32)
@@ -127,7 +127,7 @@ def test_terms_are_what_they_say() -> None:
     own = batch()
     truth = own["front"]
     system = small(flip=False)
-    system.generator.forward = drawn  # type: ignore[method-assign, assignment]
+    system.generator.forward = drawn  # type: ignore[method-assign]
     found = system.turn_round(own, Clock(), {})
     assert found["pixels"].item() == 0 and found["identity"].item() == 0
     torch.testing.assert_close(found["symmetry"], 0.3 * (truth - truth.flip(3)).abs().mean())
@@ -145,7 +145,8 @@ def test_who_is_on_a_picture_stands_still_in_the_game() -> None:
 
 
 def test_pairs_are_mirrored_together() -> None:
-    system, shared = small(), {}
+    system = small()
+    shared: dict[str, Any] = {}
     own = batch(64)
     sides, fronts = system._pairs(own, shared)
     turned = (sides != own["side"]).flatten(1).any(1)

@@ -70,7 +70,6 @@ class Config:
     embedding_learning_rate: float = knob(7e-4, "learning rate of text and image encoder (Adam)", low=0.0)
     learning_rate: float = knob(2e-4, "learning rate of G and D of both stages (Adam)", low=0.0)
     decay_steps: int = knob(0, "how often the learning rate is halved, evenly over each stage", low=0, high=20)
-    beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     augment: tuple[str, ...] = knob((), "changes that each D sees on real and fake pictures alike", choices=POLICIES)
     ema_half_life: float = knob(5_000.0, "half-life in samples of both G that pictures are drawn from", low=0.0)
     batch_size: int = knob(64, "records in a batch", low=2)
@@ -115,7 +114,8 @@ class StackGan(System):
         self.stage_two = told(StageTwo(condition, picture.shape, small, times, width, config.blocks, kept=config.keep_draft))
         self.discriminator_two = CaptionDiscriminator(text, condition, picture.shape, width)
         self.draft, self.drawing = copy.deepcopy(self.stage_one), copy.deepcopy(self.stage_two)
-        self.undecided = (1.5 if config.matching_aware else 2.0) * math.log(2)  # the terms of fakes share one half
+        self.share = 0.5 if config.matching_aware else 1.0  # the terms of fakes share one half
+        self.undecided = (1 + self.share) * math.log(2)
         self.known = CaptionMemory(words.length)
         self.register_buffer("stacked", torch.zeros(()))  # whether stage two has begun to learn
 
@@ -131,10 +131,10 @@ class StackGan(System):
         config, (one, two) = self.config, self._ends()
 
         def falling(begin: float, end: float) -> Any:
-            most = config.decay_steps
-            return lambda clock: 0.5 ** min(most, int(max(0.0, clock.progress - begin) / max(end - begin, 1e-9) * (most + 1)))
+            steps, span = config.decay_steps, max(end - begin, 1e-9)
+            return lambda clock: 0.5 ** min(steps, int(max(0.0, clock.progress - begin) / span * (steps + 1)))
 
-        rule, first, second = optimiser("adam", config.learning_rate, beta1=config.beta1), falling(one, two), falling(two, 1.0)
+        rule, first, second = optimiser("adam", config.learning_rate, beta1=0.5), falling(one, two), falling(two, 1.0)
         return (
             Player("encoders", ("text_encoder", "image_encoder"), optimiser("adam", config.embedding_learning_rate)),
             Player("discriminator one", ("discriminator_one",), rule, first),
@@ -160,8 +160,8 @@ class StackGan(System):
         def of(stage: str) -> Any:
             return lambda clock: min(self.config.ema_half_life, clock.phase_samples / 10) if clock.phase == stage else math.inf
 
-        one = Average("stage_one", "draft", of("stage one"), ramp=math.inf)
-        return one, Average("stage_two", "drawing", of("stage two"), ramp=math.inf)
+        pairs = ("stage_one", "draft"), ("stage_two", "drawing")
+        return tuple(Average(source, target, of(source.replace("_", " ")), ramp=math.inf) for source, target in pairs)
 
     def reductions(self) -> Mapping[str, str]:
         return {"captions": "lead", "seen": "lead", "stacked": "lead"}
@@ -199,10 +199,9 @@ class StackGan(System):
         self.known.remember(batch["caption"])
         real = judge.look(augment(pictures, batch.noise, self.config.augment))
         fake = judge(augment(made.detach(), batch.noise, self.config.augment), texts)
-        share = 0.5 if self.config.matching_aware else 1.0
-        terms = {"real": real_is_real(judge.decide(real, texts)), "fake": share * fake_is_fake(fake)}
+        terms = {"real": real_is_real(judge.decide(real, texts)), "fake": self.share * fake_is_fake(fake)}
         if self.config.matching_aware:
-            terms["wrong caption"] = share * wrong_is_fake(judge.decide(real, texts.roll(1, 0)), batch["caption"])
+            terms["wrong caption"] = self.share * wrong_is_fake(judge.decide(real, texts.roll(1, 0)), batch["caption"])
         return terms
 
     def _convinced(self, batch: Batch, shared: Shared, *, two: bool) -> Terms:
@@ -230,8 +229,7 @@ class StackGan(System):
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None, caption: Tensor | None = None) -> Tensor:
         """Pictures (count, C, H, W). caption: (count, length) int64, what each is to show; None draws from captions seen.
         While stage two has not begun to learn they are stage one's, enlarged."""
-        caption = self.known.drawn(count, noise) if caption is None else caption
-        return self._sampled(self.text_encoder(caption), noise)[1]
+        return self._sampled(self.text_encoder(self.known.drawn(count, noise) if caption is None else caption), noise)[1]
 
     def _sampled(self, texts: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Stage one's pictures enlarged, and the pictures, (B, C, H, W) each."""

@@ -54,7 +54,7 @@ class Config:
     code_size: int = knob(256, "numbers of the code of the global path", low=1)
     local: bool = knob(True, "draw four parts by paths of their own; off: the global path alone")
     recogniser_width: int = knob(32, "channels of the first layer of F", low=1)
-    features: int = knob(256, "numbers by which F knows who is on a picture", low=2)
+    embedding_size: int = knob(256, "numbers by which F knows who is on a picture", low=2)
     recogniser_share: float = knob(0.15, "share of the budget in which F learns, before the game", low=0.0, high=0.9)
     pixel_weight: float = knob(1.0, "weight of the distance to the true front view, at three sizes", low=0.0)
     part_weight: float = knob(1.0, "weight of the distance of the parts", low=0.0)
@@ -80,7 +80,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     front = situation.spec["front"]
     pixels = front.height * front.width / 64**2
     width = widest(situation, PAIRS_WANTED, lambda width: WORK_PER_PAIR * width**2 * pixels)
-    quick = {"learning_rate": 1e-3, "code_size": 128, "recogniser_width": 16, "features": 64} if width <= 32 else {}
+    quick = {"learning_rate": 1e-3, "code_size": 128, "recogniser_width": 16, "embedding_size": 64} if width <= 32 else {}
     own = {"adversarial_weight": 0.02, "identity_weight": 0.3, "symmetry_weight": 0.1, "decay_start": 0.6}
     return {"width": width, "batch_size": 16, "ema_half_life": 1_000.0, **own, **quick}
 
@@ -111,7 +111,7 @@ class TpGan(System):
         self.size = patch_size(*sides)
         self.generator = TwoPathways(front.shape, config.width, config.code_size, depth, local=config.local)
         self.discriminator = PatchDiscriminator(front.channels, config.width, patch_depth(min(sides)), None)
-        self.recogniser = Recogniser(front.shape, config.features, config.recogniser_width)
+        self.recogniser = Recogniser(front.shape, config.embedding_size, config.recogniser_width)
         if config.ema_half_life:
             self.average = copy.deepcopy(self.generator)
         self.register_buffer("mean", torch.zeros(front.shape))  # of front views met so far, for where parts are
