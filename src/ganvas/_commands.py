@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .config import key_values
 from .errors import GanvasError, RunError
 
 
@@ -49,7 +50,7 @@ def run_train(options: argparse.Namespace) -> int:
 
     given = {k.name: getattr(options, k.name) for k in knobs(Settings) if getattr(options, k.name) is not None}
     data = given.pop("data", None)
-    overrides = _key_values(options.set)
+    overrides = key_values(options.set)
     if options.config is not None and overrides:
         raise GanvasError("--set and --config cannot be combined: put the setting into the file")
     from .memory.guarding import check
@@ -118,16 +119,6 @@ def _best_line(result: dict[str, Any]) -> str:
     return f"{where}: ganvas sample {result['run']} --checkpoint best"
 
 
-def _key_values(words: Sequence[str]) -> dict[str, str]:
-    pairs = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or not key:
-            raise GanvasError(f"--set '{word}' is not KEY=VALUE, for example  --set width=32")
-        pairs[key.strip()] = value.strip()
-    return pairs
-
-
 def _named(words: Sequence[str]) -> dict[str, str]:
     """`--with NAME=WHAT`, several times."""
     found = {}
@@ -194,7 +185,7 @@ def run_sample(options: argparse.Namespace) -> int:
         which=options.checkpoint,
         device=options.device,
         system=options.system,
-        config=_key_values(options.set),
+        config=key_values(options.set),
         overwrite=options.overwrite,
         say=lambda text: print(text, file=sys.stderr, flush=True),
         **_use_options(options),
@@ -222,7 +213,7 @@ def run_apply(options: argparse.Namespace) -> int:
         which=options.checkpoint,
         device=options.device,
         system=options.system,
-        config=_key_values(options.set),
+        config=key_values(options.set),
         overwrite=options.overwrite,
         progress=True,
         say=lambda text: print(text, file=sys.stderr, flush=True),
@@ -368,7 +359,7 @@ def run_check(options: argparse.Namespace) -> int:
 
         pick_device(options.device)
     watched = sys.stderr.isatty() and not options.json
-    settings = _key_values(options.set)
+    settings = key_values(options.set)
 
     def began(name: str) -> None:
         if watched:
@@ -537,7 +528,7 @@ def run_study(options: argparse.Namespace) -> int:
 def run_memory(options: argparse.Namespace) -> int:
     from .memory._command import run
 
-    value, lines = run(options, _key_values(options.set))
+    value, lines = run(options, key_values(options.set))
     emit(options, value, lines)
     return 0
 

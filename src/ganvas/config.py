@@ -11,6 +11,7 @@ import dataclasses
 import math
 import types
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -177,3 +178,14 @@ def _whole(text: str, least: int, told: str) -> int:
     if not least <= number < 2**63:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number {told}")
     return number
+
+
+def key_values(words: Sequence[str]) -> dict[str, str]:
+    """`--set KEY=VALUE`, several times. Raises GanvasError for another form."""
+    pairs = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise GanvasError(f"--set '{word}' is not KEY=VALUE, for example  --set width=32")
+        pairs[key.strip()] = value.strip()
+    return pairs

@@ -123,3 +123,27 @@ def test_demonstrations_are_commands_that_can_be_run(studio) -> None:
         options = _parse(shlex.split(one["line"])[1:])
         build_config(load_system(one["system"])[2].Config, one["config"])
         assert options.system == one["system"] and one["words"] and one["alarm"]
+
+
+def test_findings_are_looked_for_where_they_are_known(studio, monkeypatch) -> None:
+    """The page of a run says whether they can be counted; the button's order is the command with its switch."""
+    from ganvas.data.phantoms import knows_findings
+    from ganvas.studio.jobs import Job, Jobs
+    from ganvas.studio.runs import Runs
+
+    asked: list[list[str]] = []
+
+    def add(self: Jobs, does: str, words: list[str], run: str) -> Job:
+        asked.append(words)
+        return Job("1", does, tuple(words), run)
+
+    monkeypatch.setattr(Jobs, "add", add)
+    studio.post("act", {"run": "sine", "what": "evaluate", "unintended": True})
+    studio.post("act", {"run": "sine", "what": "evaluate"})
+    assert asked[0][-1] == "--unintended" and "--unintended" not in asked[1]
+    page = Runs(studio.places, Jobs(studio.places)).page("sine")
+    assert page["findings"] is False
+
+    assert knows_findings("chest") and not knows_findings("brain") and not knows_findings("photos")
+    one = next(one for one in studio.client.get("/api/lesson-wrong").json()["wrong"] if one["id"] == "unintended")
+    assert one["system"] == "cgan" and "--data chest" in one["line"]

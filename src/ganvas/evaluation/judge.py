@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.phantoms import knows_findings
 from ..errors import GanvasError
 from ..kinds import kind_of
 from ..kinds.facets import Seen, Whole
@@ -111,7 +112,7 @@ def evaluate(
         )
     if unintended and quick:
         raise GanvasError("--unintended needs all samples: leave out --quick")
-    if unintended and (sets.phantom.partition(":")[0] != "chest" or not sets.asked or sets.generated.labels is None):
+    if unintended and (not knows_findings(sets.phantom) or not sets.asked or sets.generated.labels is None):
         raise GanvasError(
             "--unintended needs the phantom 'chest' as real data and samples whose class was asked for: a run of cgan on it, "
             "or samples in class folders"

@@ -64,15 +64,24 @@ def play(folder: str | Path) -> dict[str, Any]:
         if (place / RESULT).exists():
             return read_plain(place / RESULT)
         job = read_plain(place / JOB)
+        if "player" in job:  # a study whose jobs are no single training says itself what they do
+            result = {"study": job["study"], **_named(job["player"])(place, job)}
+            write_json(place / RESULT, result)
+            return result
         _train(place, job)
-        module, _, name = str(job["judge"]).partition(":")
         result = {
             **{key: job[key] for key in ("study", "cell", "seed", "rounds", "threads", "config")},
             **_of_run(place, job),
-            **getattr(importlib.import_module(module), name)(place, job),
+            **_named(job["judge"])(place, job),
         }
         write_json(place / RESULT, result)
         return result
+
+
+def _named(text: str) -> Any:
+    """The function that `module:function` names."""
+    module, _, name = text.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 class Played:

@@ -20,6 +20,7 @@ def add_commands(actions: Any) -> None:
     _add_xray(actions)
     _add_compression(actions)
     _add_memory(actions)
+    _add_augmentation(actions)
     readers = actions.add_parser("readers", help="blinded human reading: can people tell synthetic images from real ones?")
     readers.set_defaults(leaf=readers)
     steps = readers.add_subparsers(title="commands", metavar="COMMAND")
@@ -73,6 +74,11 @@ def _add_cells(made: argparse.ArgumentParser, name: str) -> None:
     made.add_argument(
         "--phantom-count", type=count_of, default=800, help="images to make where the data is a phantom (default 800)"
     )
+    _add_places(made)
+
+
+def _add_places(made: argparse.ArgumentParser) -> None:
+    """Where the jobs of a study run."""
     made.add_argument("--jobs", type=count_of, help="runs at a time (default: one a core, or one a GPU)")
     made.add_argument(
         "--launcher", default="local", choices=("local", "slurm", "submitit"),
@@ -82,6 +88,26 @@ def _add_cells(made: argparse.ArgumentParser, name: str) -> None:
         "--cluster", metavar="KEY=VALUE", action="append", default=[],
         help="parameter of submitit's executor, such as slurm_partition=gpu or timeout_min=600",
     )  # fmt: skip
+
+
+def _add_augmentation(actions: Any) -> None:
+    summary = "do synthetic records help a classifier of your data: alone, beside classic augmentation, with few real records?"
+    made = _command(actions, "augmentation", summary, _augmentation)
+    made.add_argument("--data", help="labelled images: anything ganvas train takes (default: the phantom chest)")
+    made.add_argument("--out", type=Path, default=Path("studies") / "augmentation", metavar="DIR", help="default %(default)s")
+    made.add_argument("--system", default="dcgan", help="of the generators (default dcgan); without labels, one of each class")
+    made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the system")
+    made.add_argument("--fractions", default="5,10,25,100", help="of the real records, in per cent (default %(default)s)")
+    made.add_argument("--generators", type=count_of, default=2, help="of each fraction (default 2)")
+    made.add_argument("--seeds", type=count_of, default=5, help="classifiers of every arm for each generator (default 5)")
+    made.add_argument("--budget", default="10m", help="training of a generator, such as 10m (default %(default)s)")
+    made.add_argument("--size", default="48", help="of the images, 48 or HEIGHTxWIDTH (default %(default)s)")
+    made.add_argument("--channels", type=int, choices=(1, 3), help="1 (grey) or 3 (colour), when the data mixes them")
+    made.add_argument("--steps", type=count_of, default=400, help="of every classifier, in batches of 64 (default 400)")
+    made.add_argument("--samples", type=count_of, default=250, help="synthetic records of each class (default 250)")
+    made.add_argument("--flip", action="store_true", help="classic augmentation also mirrors left to right")
+    made.add_argument("--phantom-count", type=count_of, default=2000, help="records of a phantom (default 2000)")
+    _add_places(made)
 
 
 def _add_memory(actions: Any) -> None:
@@ -156,19 +182,60 @@ def _compression(options: argparse.Namespace) -> Answer:
     return result, lines(result)
 
 
+def _augmentation(options: argparse.Namespace) -> Answer:
+    from ..config import key_values
+    from ..errors import GanvasError
+    from ..run.budget import parse_budget
+    from .augmentation import augmentation, lines
+
+    budget = parse_budget(options.budget)
+    if budget.seconds is None:
+        raise GanvasError(f"--budget {options.budget} is not a time: a generator takes 10m or 1h")
+    try:
+        fractions = [float(part.strip().removesuffix("%")) for part in options.fractions.split(",")]
+    except ValueError:
+        raise GanvasError(f"--fractions {options.fractions}: give per cents, as in 5,25,100") from None
+    result = _stoppable(
+        augmentation, options, system=options.system, config=key_values(options.set), fractions=fractions,
+        generators=options.generators, classifiers=options.seeds, seconds=budget.seconds, size=options.size,
+        channels=options.channels, steps=options.steps, samples=options.samples, flip=options.flip,
+    )  # fmt: skip
+    return result, lines(result)
+
+
 def _played(study: Callable[..., dict[str, Any]], options: argparse.Namespace, **more: Any) -> dict[str, Any]:
     """Play a study of cells under the options of `_add_cells`."""
+    from ..errors import GanvasError
+    from ..run.budget import parse_budget
+
+    budget = parse_budget(options.budget)
+    if options.budget is not None and budget.seconds is None:
+        raise GanvasError(f"--budget {options.budget} is not a time: a study takes 60m or 8h; rounds go to --rounds")
+    return _stoppable(
+        study,
+        options,
+        seeds=options.seeds,
+        rounds=options.rounds,
+        budget=budget.seconds,
+        size=options.size,
+        width=options.width,
+        batch=options.batch,
+        looks=options.looks,
+        samples=options.samples,
+        inception=options.inception,
+        **more,
+    )
+
+
+def _stoppable(study: Callable[..., dict[str, Any]], options: argparse.Namespace, **more: Any) -> dict[str, Any]:
+    """Play a study under the options of `_add_places`; told to end, it says how to go on."""
     import shlex
     import signal
     import sys
 
     from ..errors import GanvasError
-    from ..run.budget import parse_budget
     from .cells import Stopped
 
-    budget = parse_budget(options.budget)
-    if options.budget is not None and budget.seconds is None:
-        raise GanvasError(f"--budget {options.budget} is not a time: a study takes 60m or 8h; rounds go to --rounds")
     cluster: dict[str, Any] = {}
     for word in options.cluster:
         key, equals, value = word.partition("=")
@@ -179,15 +246,6 @@ def _played(study: Callable[..., dict[str, Any]], options: argparse.Namespace, *
         return study(
             options.data,
             options.out,
-            seeds=options.seeds,
-            rounds=options.rounds,
-            budget=budget.seconds,
-            size=options.size,
-            width=options.width,
-            batch=options.batch,
-            looks=options.looks,
-            samples=options.samples,
-            inception=options.inception,
             phantom_count=options.phantom_count,
             jobs=options.jobs,
             launcher=options.launcher,

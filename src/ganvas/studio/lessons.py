@@ -74,6 +74,14 @@ WRONG: tuple[dict[str, Any], ...] = (
         "run": {"budget": "2000r", "phantom_count": 60, "sample_every": 3, "heldout": 0.5}, "config": {"batch_size": 64},
     },
     {
+        "id": "unintended", "title": "Findings that nobody asked for", "alarm": "the audit (Can I trust it?)",
+        "words": "Asked for a healthy chest, for a nodule, for a large heart. It has heard the names too briefly, and draws a "
+        "finding where none was asked for: shown to a student, such a picture teaches what is wrong. The losses are calm and "
+        "nothing is copied. Open Can I trust it? and look for such findings: a detector counts them, less its own errors.",
+        "task": "synthesis", "kind": "image", "suits": "classes", "data": "chest",
+        "run": {"budget": "600r", "size": "32", "sample_every": 3, "evaluations": 0, "phantom_count": 1000}, "config": {},
+    },
+    {
         "id": "still", "title": "A player that does not move", "alarm": "player does not move",
         "words": "A learning rate of nothing: the losses look alive, because the opponent moves. The watch compares weights.",
         "task": "synthesis", "kind": "image", "data": "chest", "run": {"budget": "40s", "size": "32", "sample_every": 3},
@@ -193,7 +201,7 @@ async def what_can_go_wrong(studio: Any, request: Request) -> Any:
 
     rows = []
     for one in WRONG:
-        able = [card for card in suited(one["kind"], {"anything"}) if card.task == one["task"]]
+        able = [card for card in suited(one["kind"], {one.get("suits", "anything")}) if card.task == one["task"]]
         system = able[0].name if able else ""
         words = lines.train(system, one["data"], f"runs/{one['id']}", one["run"], one["config"])
         rows.append({**one, "system": system, "line": lines.told(words)})

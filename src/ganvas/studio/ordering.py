@@ -111,7 +111,7 @@ async def act(studio: Studio, request: Request) -> Any:
     if what == "resume":
         words = ["train", "--resume", folder, *lines.options({"budget": values.get("budget")})]
     elif what == "evaluate":
-        words = ["evaluate", folder, *lines.options({"count": values.get("count")})]
+        words = ["evaluate", folder, *lines.options({key: values.get(key) for key in ("count", "unintended")})]
     elif what == "report":
         words = ["report", folder]
     else:

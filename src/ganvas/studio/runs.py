@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..data.phantoms import knows_findings
 from ..errors import GanvasError
 from ..files import holder
 from ..kinds import describe, kind_of
@@ -117,6 +118,7 @@ class Runs:
                 "learnt": record.learnt_text, "heldout": record.data.get("heldout"), "notes": record.data.get("notes", []),
                 "settings": {key: value for key, value in vars(record.settings).items() if value is not None},
                 "config": record.config,
+                "findings": bool(getattr(record.spec, "classes", ())) and knows_findings(record.settings.data),
                 "title": record.card.title, "paper": record.card.paper,
             }  # fmt: skip
             page["first"] = ["ganvas", "train", record.card.name, "--data", record.settings.data]

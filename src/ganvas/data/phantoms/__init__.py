@@ -232,6 +232,11 @@ def is_phantom(text: str) -> bool:
         return True
 
 
+def knows_findings(text: str) -> bool:
+    """Whether `text` asks for a phantom of which is known what every image shows, and which of that cannot be together."""
+    return is_phantom(text) and text.partition(":")[0] == "chest"
+
+
 def _find(text: str) -> tuple[Phantom, str | None]:
     name, colon, variant = text.partition(":")
     if name not in _CATALOGUE:

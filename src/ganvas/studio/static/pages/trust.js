@@ -23,10 +23,15 @@ export async function show(page, { name }) {
     draw(found);
   }
 
-  function order(what, words, kind) {
+  function order(what, words, kind, more) {
     const button = h("button", { type: "button", class: kind || "" }, words);
-    button.addEventListener("click", () => busy(button, () => post("act", { run: name, what }).then(() => { toast("in the queue; it appears here when it is done"); return refresh(); })));
+    button.addEventListener("click", () => busy(button, () => post("act", { run: name, what, ...more }).then(() => { toast("in the queue; it appears here when it is done"); return refresh(); })));
     return button;
+  }
+
+  // Where it is known what every record shows, findings that nobody asked for can be counted.
+  function sought(found) {
+    return found.findings ? order("evaluate", "Judge, and look for findings nobody asked for", "", { unintended: true }) : null;
   }
 
   function draw(found) {
@@ -44,9 +49,9 @@ export async function show(page, { name }) {
           h("tbody", {}, told.rows.map((row) => h("tr", {}, h("th", { scope: "row" }, row.name), h("td", { class: "mono" }, row.value), row.anchors.map((value) => h("td", { class: "mono" }, value)), h("td", { class: "soft" }, row.blind ? "no telling here" : row.better)))))),
         told.copies.length ? h("details", {}, h("summary", {}, "Copies of training records, in numbers"), h("table", {}, h("thead", {}, h("tr", {}, ["measure", "samples", "unseen real records"].map((word) => h("th", { scope: "col" }, word)))),
           h("tbody", {}, told.copies.map((row) => h("tr", {}, h("th", { scope: "row" }, row.name), h("td", { class: "mono" }, row.value), h("td", { class: "mono" }, row.null)))))) : null,
-        h("div", { class: "row" }, order("evaluate", "Judge again"), found.has.report ? null : order("report", "Write the report")))
+        h("div", { class: "row" }, order("evaluate", "Judge again"), sought(found), found.has.report ? null : order("report", "Write the report")))
         : h("section", { class: "panel empty" }, h("h2", {}, "It was not judged yet"), h("p", {}, "Samples are drawn and compared with held-out records: how near, how varied, copied from whom? This takes some minutes."),
-          found.has.weights ? order("evaluate", "Judge it", "main") : h("p", {}, "It has no weights yet.")),
+          found.has.weights ? h("div", { class: "row" }, order("evaluate", "Judge it", "main"), sought(found)) : h("p", {}, "It has no weights yet.")),
       found.has.audit ? frame(name, "evaluation/audit.html", "Nearest pairs", "Samples beside the training records nearest to them. Real records are in it: it stays on this machine.") : null,
       h("section", { class: "panel stack" }, h("div", { class: "row between" }, h("h2", {}, "Report"), order("report", found.has.report ? "Write it again" : "Write the report")),
         found.has.report ? embedded(name, "report.html", "Report") : h("p", { class: "soft" }, "One page to mail or to attach to a paper, without a real record in it.")),
