@@ -22,7 +22,7 @@ FLOORS: tuple[str, ...] = (
     "systems health uses",
     "doctor testing",
     "run",
-    "evaluation memory proofs",
+    "evaluation memory proofs export",
     "report",
     "studies studio",
     "_commands",

@@ -323,6 +323,32 @@ def run_compare(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_export(options: argparse.Namespace) -> int:
+    from .export import export
+
+    result = export(
+        options.folder,
+        options.out,
+        format=options.format,
+        verb=options.verb,
+        options=key_values(options.option, "--option", "to=horse"),
+        which=options.checkpoint,
+        system=options.system,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    lines = []
+    for verb, found in result["uses"].items():
+        free = sorted({side for told in found["inputs"].values() for side in told["shape"] if isinstance(side, str)})
+        lines.append(
+            f"{verb}: {result['out']}/{found['file']}  {found['bytes'] / 1e6:.1f} MB, free: {', '.join(free) or 'nothing'}"
+        )
+        lines += [f"  takes {name} {told['shape']} {told['type']}, {told['values']}" for name, told in found["inputs"].items()]
+        lines.append(f"  gives {', '.join(found['outputs'])}; differs from ganvas by {found['largest_difference']:.1e} at most")
+    lines += [f"left out: {verb} ({why})" for verb, why in result["left_out"].items()]
+    emit(options, result, [*lines, f"facts  {Path(result['out']) / 'export.json'}"])
+    return 0
+
+
 def run_systems(options: argparse.Namespace) -> int:
     from .registry import catalogue
 

@@ -25,6 +25,7 @@ from ._commands import (
     run_demo,
     run_doctor,
     run_evaluate,
+    run_export,
     run_memory,
     run_prove,
     run_report,
@@ -283,6 +284,17 @@ def _build_parser(words: Sequence[str] = ()) -> _Parser:
     beside.add_argument("--out", metavar="FILE", type=Path, help="an HTML page, with plots in a folder beside it")
     beside.add_argument("--overwrite", action="store_true", help="replace what ganvas wrote under that name before")
     beside.add_argument("--system", metavar="FILE", type=Path, help="the system file, for runs of a system not ganvas's own")
+
+    out = command("export", "a run as ONNX graphs for other programs, each compared with what ganvas makes", run_export)
+    out.add_argument("folder", metavar="RUN", type=Path)
+    out.add_argument("--out", type=Path, required=True, help="folder of the files, new or empty")
+    out.add_argument("--format", default="onnx", help="of the files: onnx (default)")
+    out.add_argument("--as", dest="verb", help="one use alone (default: every use of the run that can be a graph)")
+    out.add_argument(
+        "--option", metavar="NAME=VALUE", action="append", default=[], help="of that use, fixed in its graph, as in to=horse"
+    )
+    _checkpoint_option(out)
+    out.add_argument("--system", metavar="FILE", type=Path, help="the system file, for a run of a system not ganvas's own")
 
     command("systems", "list every system", run_systems)
     show = command("show", "tell all about one system: paper, settings, presets", run_show)

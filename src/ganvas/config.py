@@ -180,12 +180,12 @@ def _whole(text: str, least: int, told: str) -> int:
     return number
 
 
-def key_values(words: Sequence[str]) -> dict[str, str]:
+def key_values(words: Sequence[str], option: str = "--set", example: str = "width=32") -> dict[str, str]:
     """`--set KEY=VALUE`, several times. Raises GanvasError for another form."""
     pairs = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
-            raise GanvasError(f"--set '{word}' is not KEY=VALUE, for example  --set width=32")
+            raise GanvasError(f"{option} '{word}' is not KEY=VALUE, for example  {option} {example}")
         pairs[key.strip()] = value.strip()
     return pairs

@@ -1,0 +1,119 @@
+"""Runs as files for other programs: ONNX graphs of their uses.
+
+Every graph is tried against ganvas before it is kept. `onnx_file` writes and tries graphs, `tracing` makes functions of tensors
+of uses. Not for weights that ganvas itself reads again: those are the checkpoints of a run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import GanvasError
+from ..files import disk_errors, write_json
+
+FORMATS = ("onnx",)
+FACTS = "export.json"
+
+
+def export(
+    run: str | Path,
+    out: str | Path,
+    *,
+    format: str = "onnx",
+    verb: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    which: str | None = None,
+    system: Any = None,
+    say: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Write a run into the empty or new folder `out`; returns what `export.json` there holds.
+
+    format: `onnx`, a graph VERB.onnx of every use that can be one (or of `verb` alone), each compared with what ganvas makes of
+    the same numbers. options: of the use, fixed in its graph, such as {"to": "horse"}. which: `last` or `best`. system: file of
+    a system that is not ganvas's own.
+
+    Raises GanvasError when nothing of the run can be exported, with the reason of each use.
+    """
+    from ..run.load import Run
+    from ..run.outputs import check_free
+
+    if options and verb is None:
+        raise GanvasError("an option belongs to a use: name it with  --as")
+    if format not in FORMATS:
+        raise GanvasError(f"--format '{format}' is not known: choose one of {', '.join(FORMATS)}")
+    out, tell = Path(out), say or (lambda text: None)
+    check_free(out, False)
+    opened = Run(run, which=which, device="cpu", system=system)
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    return _graphs(opened, out, verb, dict(options or {}), tell)
+
+
+def _graphs(run: Any, out: Path, verb: str | None, options: dict[str, Any], tell: Callable[[str], None]) -> dict[str, Any]:
+    from ..uses import find_use, uses_of
+    from .onnx_file import Untraceable, need_onnx, write
+    from .tracing import Graph
+
+    need_onnx()
+    uses = uses_of(run.system) if verb is None else [find_use(run.system, verb, run.record.card.name)]
+    run.system.eval()
+    written, left = {}, {}
+    for use in uses:
+        try:
+            graph = Graph(use, run.work(), options if verb is not None else _usual(use, run.work()))
+            found = write(graph, out / f"{use.verb}.onnx")
+        except Untraceable as error:
+            left[use.verb] = str(error)
+            tell(f"left out: {use.verb} ({error})")
+            continue
+        inputs = {name: _told(graph, name, found.free.get(name)) for name in graph.inputs if name in found.free}
+        written[use.verb] = {
+            "file": f"{use.verb}.onnx", "purpose": use.says.purpose, "inputs": inputs, "outputs": graph.results,
+            "options": dict(options if verb is not None else _usual(use, run.work())),
+            "largest_difference": found.error, "tried": found.tried, "bytes": found.bytes,
+        }  # fmt: skip
+        tell(f"wrote {out / use.verb}.onnx: differs from ganvas by at most {found.error:.1e} of the largest value")
+    if not written:
+        told = "; ".join(f"{name}: {why}" for name, why in left.items())
+        raise GanvasError(f"{run.record.path}: nothing that it does can be a graph ({told})")
+    facts = {
+        "system": run.record.card.name, "format": "onnx", "checkpoint": run.which, "uses": written, "left_out": left,
+        "fields": {name: _of_field(spec) for name, spec in run.record.fields.items()},
+    }  # fmt: skip
+    write_json(out / FACTS, facts)
+    return {**facts, "out": str(out)}
+
+
+def _usual(use: Any, work: Any) -> Mapping[str, Any]:
+    """The options that a use is tried with, where it needs some."""
+    return next(iter(use.trials(work)), {}) if use.trials else {}
+
+
+def _told(graph: Any, name: str, free: Mapping[int, str] | None) -> dict[str, Any]:
+    """What an input is: shape, with names in the places that are free, type, and what its numbers are."""
+    if name in graph.examples:
+        example = graph.examples[name]
+        shape, kind = list(example.shape), str(example.dtype)
+        values = "about -1 to 1, as ganvas encodes the field" if example.is_floating_point() else "whole numbers"
+        classes = getattr(graph.work.spec, "classes", ())
+        if name == "label" and classes:
+            values = f"index of a class: {', '.join(f'{k} {word}' for k, word in enumerate(classes[:20]))}"
+    else:
+        asked = graph.asked[graph.inputs.index(name) - len(graph.examples)]
+        shape = list(asked.shape)
+        kind = "torch.int64" if asked.how == "integers" else "torch.float32"
+        whole = f"whole numbers from 0 to {asked.high - 1}"
+        values = {"normal": "standard normal", "uniform": "uniform in [0, 1)"}.get(asked.how, whole)
+    told: list[Any] = [free[axis] if free and axis in free else side for axis, side in enumerate(shape)]
+    multiple = {"multiple": graph.multiple} if free and "height" in free.values() and graph.multiple > 1 else {}
+    return {"shape": told, "type": kind.removeprefix("torch."), "values": values, **multiple}
+
+
+def _of_field(spec: Any) -> dict[str, Any]:
+    from ..specs import spec_to_dict
+
+    made: dict[str, Any] = json.loads(json.dumps(spec_to_dict(spec), default=str))
+    return made

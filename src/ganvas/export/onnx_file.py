@@ -1,0 +1,141 @@
+"""A use of a run as an ONNX graph, compared with what ganvas itself makes of the same numbers before it is kept.
+
+Not for choosing uses or for the folder (`ganvas.export`), nor for what a graph is of (`tracing`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import GanvasError, MissingExtra
+from .tracing import Graph
+
+RECORDS, OTHER = 2, 5  # of the example that is traced, and of the one that the graph is tried with
+WORST = 1e-3  # largest difference that is let pass, relative to the largest value
+
+
+class Untraceable(GanvasError):
+    """This use cannot be a graph: it searches, or does what there is no operator for."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A graph that was written and tried. free: which axes of which input are free, by name. error: the largest difference to
+    what ganvas makes, relative to the largest value; tried: shapes that it was tried with."""
+
+    free: dict[str, dict[int, str]]
+    error: float
+    tried: list[list[int]]
+    bytes: int
+
+
+def need_onnx() -> Any:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra(str(error.name or "onnx"), "export") from None
+    return onnxruntime
+
+
+def write(graph: Graph, path: Path) -> Written:
+    """Trace, write and try it: with free sizes where the use takes any, else with a free number of records, else with as many
+    as were traced. Raises Untraceable with the reason."""
+    runtime = need_onnx()
+    try:
+        graph.settle(RECORDS)
+    except NotImplementedError as error:
+        raise Untraceable(f"it draws {error}") from None
+    reason = ""
+    for sizes, many in ((True, True), (False, True), (False, False)):
+        if sizes and not graph.sizes:
+            continue
+        free = _free(graph, sizes, many)
+        try:
+            _trace(graph, path, free)
+            return _tried(graph, path, free, runtime, sizes, many)
+        except Exception as error:  # whatever the tracer runs into
+            reason = _short(error)
+            path.unlink(missing_ok=True)
+    raise Untraceable(reason)
+
+
+def _short(error: BaseException) -> str:
+    """What stopped the tracer, in a line: the innermost reason that it names."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {first}"[:160]
+
+
+def _free(graph: Graph, sizes: bool, many: bool) -> dict[str, dict[int, str]]:
+    free: dict[str, dict[int, str]] = {}
+    for name, example in graph.examples.items():
+        free[name] = {0: "records"} if many else {}
+        if sizes and example.dim() == 4:
+            free[name] |= {2: "height", 3: "width"}
+    for name, asked in zip(graph.inputs[len(graph.examples) :], graph.asked, strict=True):
+        free[name] = {0: "records"} if many and asked.each else {}
+    return free
+
+
+def _trace(graph: Graph, path: Path, free: dict[str, dict[int, str]]) -> None:
+    inputs = (*graph.examples.values(), *_numbers(graph, RECORDS, 0))
+    shapes = tuple(dict.fromkeys(free[name], torch.export.Dim.AUTO) for name in graph.inputs)
+    with quiet(), torch.no_grad():
+        torch.onnx.export(
+            graph, inputs, str(path), input_names=list(graph.inputs), output_names=graph.results, dynamic_shapes=(shapes,),
+            dynamo=True, external_data=False, verbose=False,
+        )  # fmt: skip
+
+
+def _numbers(graph: Graph, records: int, seed: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return [asked.drawn(generator, records, RECORDS) for asked in graph.asked]
+
+
+def _tried(graph: Graph, path: Path, free: dict[str, dict[int, str]], runtime: Any, sizes: bool, many: bool) -> Written:
+    """Other records, as many others, of another size, where these are free."""
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    taken = {one.name for one in session.get_inputs()}
+    worst, tried = 0.0, []
+    for records, larger in ((RECORDS, 0), (OTHER if many else RECORDS, 0), *(((1 if many else RECORDS, 1),) if sizes else ())):
+        fields, numbers = graph.fields(records, records, larger), _numbers(graph, records, records)
+        given = dict(zip(graph.inputs, (*fields.values(), *numbers), strict=True))
+        with torch.no_grad():
+            expected = graph(*given.values())
+        found = session.run(None, {name: value.numpy() for name, value in given.items() if name in taken})
+        for own, true in zip(found, expected, strict=True):
+            if own.shape != tuple(true.shape):
+                raise ValueError(f"it gives {own.shape} where ganvas gives {tuple(true.shape)}")
+            if own.size:
+                worst = max(worst, float(np.abs(own - true.numpy()).max() / max(1e-12, float(true.abs().max()))))
+        tried.append(list(expected[0].shape))
+    if not worst <= WORST:
+        raise ValueError(f"it differs from what ganvas makes by {worst:.2g} of the largest value")
+    return Written({name: axes for name, axes in free.items() if name in taken}, worst, tried, path.stat().st_size)
+
+
+@contextlib.contextmanager
+def quiet() -> Any:
+    """The tracer's own words would drown ours."""
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
