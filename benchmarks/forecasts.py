@@ -38,7 +38,7 @@ import numpy as np
 
 from ganvas.data.dataset import open_data
 from ganvas.doctor import machine
-from ganvas.proofs import dtn, gan_cls, gansynth, pix2pix, pixeldtgan, spade, stargan
+from ganvas.proofs import dtn, gan_cls, gansynth, pix2pix, pixeldtgan, spade, stargan, tp_gan
 from ganvas.registry import catalogue, find, load_system
 
 RESULT = Path(__file__).parent / "results" / "forecasts.json"
@@ -57,7 +57,7 @@ DATA = {
     "infogan": "chest", "latent-gan-3d": "solids", "lsgan": "chest", "vae-gan-3d": "solids", "mad-gan": "sensors",
     "netgan": "communities", "pix2pix": "walls", "pix2pixhd": "streets", "pg2": "figures", "pixeldtgan": "worn",
     "projected-gan": "chest", "psgan": "chest", "semi-gan": "few labels", "seqgan": "melodies", "spade": "streets",
-    "srgan": "chest", "stargan": "faces", "stylegan2": "chest",
+    "srgan": "chest", "stackgan": "captions", "stargan": "faces", "stylegan2": "chest", "tp-gan": "views",
     "progan": "chest", "specgan": "words", "ternary-gan": "chest", "vgan": "clips", "wavegan": "words", "wgan-gp": "chest",
 }  # fmt: skip
 MORE = {
@@ -98,7 +98,8 @@ def _few_labels(folder: Path) -> Path:
 DRAWN: dict[str, Callable[[Path], Path]] = {
     "captions": gan_cls._shapes, "digits": _digits, "drawings": lambda folder: stargan.draw_faces(folder) / stargan.FACES,
     "faces": stargan.draw_faces, "few labels": _few_labels,
-    "notes": gansynth.draw_notes, "streets": spade.streets, "walls": pix2pix._walls, "worn": pixeldtgan.draw_figures,
+    "views": lambda folder: tp_gan.draw_people(folder, ("side", "front"), 32, 0), "notes": gansynth.draw_notes,
+    "streets": spade.streets, "walls": pix2pix._walls, "worn": pixeldtgan.draw_figures,
 }  # fmt: skip
 
 

@@ -37,6 +37,7 @@ from ganvas.kinds.series.spec import SeriesSpec
 from ganvas.kinds.solid.spec import SolidSpec
 from ganvas.kinds.sound.spec import SoundSpec
 from ganvas.kinds.table.spec import CLASS, NUMBER, TableSpec
+from ganvas.kinds.tokens.spec import TokensSpec
 from ganvas.kinds.tune.spec import TuneSpec
 from ganvas.kinds.video.spec import VideoSpec
 from ganvas.presets import Situation
@@ -47,6 +48,7 @@ AIM = 0.20
 TAGS = TableSpec(
     ("a", "b"), (CLASS, CLASS), (("p", "q", "r"), ("x", "y", "z")), (0.0, 0.0), (1.0, 1.0), (False, False), (-1, -1)
 )
+CAPTIONS = TokensSpec(8, ("", *(f"word{number}" for number in range(200))))
 AGES = TableSpec(("age",), (NUMBER,), ((),), (40.0,), (20.0,), (False,), (0,), bounds=((5.0, 84.0),))
 NOTES = TableSpec(
     ("pitch", "instrument"), (NUMBER, CLASS), ((), ("p", "q", "r")), (60.0, 0.0), (7.0, 1.0), (False, False), (0, -1),
@@ -74,6 +76,12 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "cyclegan-64": ("cyclegan", ImageSpec(3, 64, 64, classes=("a", "b")), {}),
     "discogan-32": ("discogan", ImageSpec(3, 32, 32, classes=("a", "b")), {}),
     "pg2-64": ("pg2", {"picture": ImageSpec(3, 64, 64), "pose": PoseSpec(64, 64, tuple("abcdefgh"))}, {"coarse_share": 0.0}),
+    "stackgan-64": (
+        "stackgan",
+        {"picture": ImageSpec(3, 64, 64), "caption": CAPTIONS},
+        {"embedding_share": 0.0, "stage_one_share": 0.0},
+    ),
+    "tp-gan-32": ("tp-gan", {name: ImageSpec(3, 32, 32) for name in ("front", "side")}, {"recogniser_share": 0.0}),
     "pixeldtgan-32": ("pixeldtgan", {name: ImageSpec(3, 32, 32) for name in ("garment", "photo")}, {}),
     "srgan-96": ("srgan", ImageSpec(3, 96, 96), {"pretraining": 0.0}),
     "context-encoder-64": ("context-encoder", ImageSpec(3, 64, 64), {}),
@@ -116,6 +124,8 @@ def noise(spec: Any, rng: np.random.Generator) -> np.ndarray:
         return rng.uniform(-1, 1, (512, *spec.shape)).astype(np.float32)
     if spec.kind == "table":
         return np.stack([rng.integers(0, len(own) or 80, 512) for own in spec.categories], 1).astype(np.float32)
+    if spec.kind == "tokens":
+        return rng.integers(0, len(spec.symbols), (512, spec.length), dtype=np.int32)
     if spec.kind in ("tune", "pose", "video"):
         return kind_of(spec.kind).blank(spec, 512, rng)
     if spec.kind == "solid":

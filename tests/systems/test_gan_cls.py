@@ -15,7 +15,8 @@ from ganvas.engine import Engine
 from ganvas.game import Clock
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.kinds.tokens.spec import TokensSpec
-from ganvas.systems.synthesis.gan_cls import KEPT, SHOWN, Config, GanCls, differ, joint_embedding
+from ganvas.objectives.captions import differ, joint_embedding
+from ganvas.systems.synthesis.gan_cls import KEPT, SHOWN, Config, GanCls
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 190, 60), "blue": (50, 70, 230)}
 SHAPES = ("square", "bar", "pole")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, leaky_relu
 
+from ..batches import Noise
 from .convolutional import ConvolutionalDiscriminator, ConvolutionalGenerator, initialise
 
 
@@ -33,6 +34,31 @@ class CaptionEncoder(nn.Module):
         features = torch.relu(features + self.second(features)) * mask
         mean = features.sum(2) / mask.sum(2).clamp(min=1)
         return layer_norm(self.out(torch.cat([mean, features.amax(2)], 1)), (self.size,))
+
+
+class CaptionMemory(nn.Module):
+    """The latest captions (most, length) that a game has met, for samples that are asked for without one."""
+
+    captions: Tensor
+    seen: Tensor
+
+    def __init__(self, length: int, most: int = 256) -> None:
+        super().__init__()
+        self.register_buffer("captions", torch.zeros(most, length, dtype=torch.int64))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def remember(self, captions: Tensor) -> None:
+        """Keep captions (B, length) in the place of the oldest."""
+        latest = captions[-len(self.captions) :]
+        places = (self.seen + torch.arange(len(latest), device=captions.device)) % len(self.captions)
+        self.captions[places] = latest
+        self.seen += len(latest)
+
+    def drawn(self, count: int, noise: Noise) -> Tensor:
+        """(count, length) int64, each of those kept as likely."""
+        kept = len(self.captions)
+        return self.captions[noise.integers(kept, count) % self.seen.clamp(1, kept)]
 
 
 class CaptionGenerator(nn.Module):

@@ -19,7 +19,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from ganvas.batches import Batch, Noise
 from ganvas.capabilities import Panel
@@ -30,6 +29,7 @@ from ganvas.networks.caption import CaptionDiscriminator, CaptionEncoder, Captio
 from ganvas.networks.convolutional import ConvolutionalEncoder
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.augmentation import POLICIES, augment
+from ganvas.objectives.captions import joint_embedding, wrong_is_fake
 from ganvas.objectives.schedules import until_share
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
@@ -64,24 +64,6 @@ class Config:
     augment: tuple[str, ...] = knob((), "changes that D sees on real and fake pictures alike", choices=POLICIES)
     ema_half_life: float = knob(5_000.0, "half-life in samples of the G that pictures are drawn from", low=0.0)
     batch_size: int = knob(64, "records in a batch", low=2)
-
-
-def differ(captions: Tensor, others: Tensor) -> Tensor:
-    """(...,) bool: which of captions (..., length) are not the same as the others, word by word."""
-    return (captions != others).any(-1)
-
-
-def joint_embedding(pictures: Tensor, texts: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
-    """The two hinge terms of the symmetric joint embedding, means over all pairs whose captions (B, length) differ.
-
-    pictures, texts: (B, D). First: of each picture among captions; second: of each caption among pictures.
-    """
-    scores = pictures @ texts.T / texts.shape[1] ** 0.5
-    own, other = scores.diagonal(), differ(captions[:, None], captions[None]).to(scores.dtype)
-    count = other.sum().clamp(min=1)
-    of_pictures = ((1 + scores - own[:, None]).relu() * other).sum() / count
-    of_texts = ((1 + scores - own[None]).relu() * other).sum() / count
-    return of_pictures, of_texts
 
 
 WORK_WANTED = {24: 0.0, 32: 60_000.0, 64: 400_000.0}  # width -> GFLOP for each 32x32 pixels that it takes to pay off
@@ -163,9 +145,8 @@ class GanCls(System):
         share = 0.5 if self.config.matching_aware else 1.0
         terms = {"real": real_is_real(self.discriminator.decide(real, texts)), "fake": share * fake_is_fake(made)}
         if self.config.matching_aware:
-            wrong = differ(captions, captions.roll(1, 0)).to(real.dtype)
-            judged = softplus(self.discriminator.decide(real, texts.roll(1, 0)))
-            terms["wrong caption"] = share * (judged * wrong).sum() / wrong.sum().clamp(min=1)
+            wrong = self.discriminator.decide(real, texts.roll(1, 0))
+            terms["wrong caption"] = share * wrong_is_fake(wrong, captions)
         return terms
 
     def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
