@@ -18,7 +18,7 @@ from ganvas.kinds import kind_of
 
 FOLDER = Path(ganvas.studio.__file__).parent / "static" / "data"
 BOX = (560, 320)
-SHOWN = {"image": 6, "points": 2000, "sound": 2, "series": 2, "solid": 3, "table": 600, "tokens": 4}
+SHOWN = {"image": 6, "points": 2000, "sound": 2, "series": 2, "solid": 3, "table": 600, "tokens": 4, "video": 4}
 
 
 def draw(name: str, kind: str) -> Path:

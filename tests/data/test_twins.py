@@ -1,5 +1,6 @@
 """Twins of every kind that says what they are stay on one side of the split: a waveform at several gains, a tune in another
-key, a turned solid, a series that begins later, a mirrored map."""
+key, a turned solid, a series that begins later, a mirrored map, a clip that is
+mirrored and begins later."""
 
 from __future__ import annotations
 
@@ -67,8 +68,15 @@ def maps() -> tuple[np.ndarray, np.ndarray, Any]:
     return values, values[:, :, ::-1].copy(), LABEL_MAPS.example((48, 40), 3)
 
 
+def clips() -> tuple[np.ndarray, np.ndarray, Any]:
+    made = make_phantom("clips", COUNT, 1, size=16)
+    values = np.asarray(made.values)
+    later = np.concatenate([values[:, 2:], values[:, -1:], values[:, -1:]], 1)
+    return values, later[:, :, :, ::-1].copy(), made.spec
+
+
 CASES: dict[str, Callable[[], tuple[np.ndarray, np.ndarray, Any]]] = {
-    "sound": sounds, "series": series, "solid": solids, "tokens": tunes, "label_map": maps,
+    "sound": sounds, "series": series, "solid": solids, "tokens": tunes, "label_map": maps, "video": clips,
 }  # fmt: skip
 
 
@@ -97,7 +105,7 @@ def test_twins_in_files_are_held_out_together(name: str, tmp_path: Path) -> None
     (tmp_path / "data").mkdir()
     format = "mid" if name == "tokens" else "npz" if name == "solid" else kind.formats[0]
     kind.write(np.concatenate([values, others]), spec, tmp_path / "data", format=format, depth=None, note={})
-    size = int(str(spec.size)) if name != "label_map" else None
+    size = int(str(spec.size)) if name not in ("label_map", "video") else None
     data = open_data(tmp_path / "data", kinds=(name,), size=size, cache=tmp_path / "cache", progress=False)
     assert len(data) == 2 * COUNT and 0.1 < data.heldout.mean() < 0.3
     divided = data.heldout[:COUNT] != data.heldout[COUNT:]

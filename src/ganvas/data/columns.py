@@ -134,8 +134,11 @@ def _matched(
         chosen = same or near or (guessed if len(able) == 1 else [])
         if len(chosen) != 1:
             there = f"it has {some(list(columns), 8)}" if columns else "it has none"
-            which = f"the field {name} may be {' or '.join(chosen)}" if chosen else f"there is no {name}"
-            raise DataError(f"{source}: {which} ({there}): {_layout(wanted)}")
+            files = [own for own in able if left[own].files]
+            if may := (chosen or files)[:6]:
+                which = f"the field {name} may be {' or '.join(may)}"
+                raise DataError(f"{source}: {which} ({there}): say which, as in  --fields {name}={may[0]}")
+            raise DataError(f"{source}: there is no {name} ({there}): {_layout(wanted)}")
         found[name] = left.pop(chosen[0])
         if layouts.plain(chosen[0]) != layouts.plain(name):
             notes.append(f"the field {name} is taken from '{chosen[0]}' (--fields {name}=... chooses another)")

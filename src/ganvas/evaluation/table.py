@@ -33,6 +33,8 @@ ROWS: dict[str, tuple[str, str]] = {
     "overlap_of_samples": ("IoU of samples, nearest held-out", HIGHER),
     "overlap_of_heldout": ("IoU of held-out, nearest sample", HIGHER),
     "one_piece": ("solids in one piece", NEAR_REAL),
+    "point_distance": ("points off, pixels", LOWER),
+    "right_points": ("points right (PCK)", HIGHER),
     "motion": ("change from frame to frame", NEAR_REAL),
     "moving": ("share of pixels that move", NEAR_REAL),
     "wasserstein": ("numbers apart, in deviations", LOWER),

@@ -99,16 +99,20 @@ def in_pixels(places: Array, size: tuple[int, int]) -> Array:
     return found
 
 
-def draw(people: list[dict[str, Any]], turned: Array, size: int | tuple[int, int] = 64, *, grain: Array | None = None) -> Array:
-    """Pictures (N, height, width, 3) uint8 of people (`persons`) in poses (`angles`). grain: (N,) whole numbers that the
-    texture of the ground is drawn by; None: a plain ground."""
+def draw(
+    people: list[dict[str, Any]], turned: Array, size: int | tuple[int, int] = 64, *, grain: Array | None = None, depth: int = 8
+) -> Array:
+    """Pictures (N, height, width, 3) uint8, or uint16 of 16 bits, of people (`persons`) in poses (`angles`). grain: (N,) whole
+    numbers that the texture of the ground is drawn by; None: a plain ground."""
     sides = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
     at = in_pixels(joints(turned), sides)
     unit = min(sides)
     rows, columns = np.mgrid[: sides[0], : sides[1]].astype(np.float32)
-    made = np.empty((len(people), *sides, 3), np.uint8)
+    white, whole = 2**depth - 1, np.uint8 if depth == 8 else np.uint16
+    made = np.empty((len(people), *sides, 3), whole)
     for number, (who, places) in enumerate(zip(people, at, strict=True)):
-        made[number] = _one(who, places, unit, rows, columns, None if grain is None else int(grain[number]))
+        drawn = _one(who, places, unit, rows, columns, None if grain is None else int(grain[number]))
+        made[number] = (drawn * white).round().astype(whole)
     return made
 
 
@@ -150,7 +154,8 @@ def _one(who: dict[str, Any], at: Array, unit: float, rows: Array, columns: Arra
     top = at[PLACE["head"]] + 0.35 * (at[PLACE["head"]] - at[PLACE["neck"]])
     limb(top, top, 0.068 * unit, hair)
     limb("head", "head", 0.062 * unit, skin)
-    return (picture.clip(0, 1) * 255).round().astype(np.uint8)
+    found: Array = picture.clip(0, 1)
+    return found
 
 
 def told(variant: str | None, n: int, seed: int) -> dict[str, list[str]]:
@@ -176,7 +181,7 @@ def make(variant: str | None, n: int, seed: int, size: tuple[int, int], depth: i
     for start in range(0, n, 64):
         rows = slice(start, min(start + 64, n))
         grain = np.array([seed * 1_000_003 + k for k in range(rows.start, rows.stop)])
-        pieces.append(draw(people[rows], turned[rows], size, grain=grain))
+        pieces.append(draw(people[rows], turned[rows], size, grain=grain, depth=depth))
         if progress is not None:
             progress(rows.stop, n)
     values = np.concatenate(pieces)
@@ -194,4 +199,4 @@ def make(variant: str | None, n: int, seed: int, size: tuple[int, int], depth: i
         }
         for k in range(n)
     ]
-    return PhantomData(values.astype(np.uint16) * 257 if depth == 16 else values, None, (), facts=facts, columns=columns)
+    return PhantomData(values, None, (), facts=facts, columns=columns)
