@@ -103,7 +103,7 @@ def test_twins_in_files_are_held_out_together(name: str, tmp_path: Path) -> None
     values, others, spec = CASES[name]()
     kind = kind_of(name)
     (tmp_path / "data").mkdir()
-    format = "mid" if name == "tokens" else "npz" if name == "solid" else kind.formats[0]
+    format = "mid" if name == "tokens" else "npz" if name in ("solid", "video") else kind.formats[0]
     kind.write(np.concatenate([values, others]), spec, tmp_path / "data", format=format, depth=None, note={})
     size = int(str(spec.size)) if name not in ("label_map", "video") else None
     data = open_data(tmp_path / "data", kinds=(name,), size=size, cache=tmp_path / "cache", progress=False)

@@ -397,3 +397,15 @@ def test_data_check_tells_clips_and_draws_a_sheet(tmp_path: Path, capsys: pytest
     assert "clips of 16 frames" in capsys.readouterr().out
     assert main(["data", "check", str(tmp_path / "frames")]) == 0
     assert "96" in capsys.readouterr().out, "nobody says video: pictures"
+
+
+def test_frames_that_stand_still_come_back_from_a_gif(tmp_path: Path) -> None:
+    """A GIF holds frames that are like the one before as one that stays longer: in the middle, and at the end."""
+    values, spec = clips(3)
+    still = values.copy()
+    still[0, -3:], still[1, 5:8] = still[0, -4], still[1, 4]
+    KIND.write(still, spec, tmp_path, format="gif", depth=None, note={})
+    again = open_data(tmp_path, kinds=("video",), cache=tmp_path.parent / "cache", progress=False)
+    assert again.values.shape == still.shape and again.spec.rate == spec.rate
+    apart = np.abs(np.asarray(again.values).astype(int) - still).mean((1, 2, 3, 4))
+    assert (apart < 4).all(), apart

@@ -36,8 +36,9 @@ GRAIN = 0.011  # seconds: a GIF counts hundredths
 class Reel:
     """A clip that is not decoded yet. files: its one file, or its pictures in order. index: of an array file, its number.
 
-    times: (T,) seconds at which frames are shown, None where nothing says them. channels: 1 or 3. grey: it is in colour by its
-    form and grey by what it shows. notes: what a user should know of it.
+    times: (T,) seconds at which frames are shown, None where nothing says them; ends: when the last one goes, where that is
+    said: writers of GIF leave out frames that are like the one before, which then stays longer. channels: 1 or 3. grey: it is
+    in colour by its form and grey by what it shows. notes: what a user should know of it.
     """
 
     files: list[Path]
@@ -51,12 +52,15 @@ class Reel:
     label: str | None = None
     grey: bool = False
     notes: list[str] = field(default_factory=list)
+    ends: float | None = None
 
     @property
     def rate(self) -> float | None:
-        """Frames a second, on average."""
+        """Frames a second: on average, or of most frames where these stay for unlike times."""
         if self.times is None or len(self.times) < 2:
             return None
+        if self.ends is not None and self.uneven:
+            return float(1 / np.median(self._steps()))
         return float((len(self.times) - 1) / (self.times[-1] - self.times[0]))
 
     @property
@@ -64,8 +68,13 @@ class Reel:
         """Whether frames come at several rates."""
         if self.times is None or len(self.times) < 3:
             return False
-        steps = np.diff(self.times)
+        steps = self._steps()
         return bool(np.ptp(steps) > max(UNEVEN * float(np.median(steps)), GRAIN))
+
+    def _steps(self) -> np.ndarray:
+        """Seconds that frames stay, the last one too where it is known."""
+        assert self.times is not None
+        return np.diff(self.times if self.ends is None else np.append(self.times, self.ends))
 
 
 def bundles(names: Sequence[str]) -> list[str]:
@@ -142,7 +151,7 @@ def _of_gif(path: Path) -> Reel:
         grey = grey and bool((pixels == pixels[..., :1]).all())
         shape = pixels.shape[:2]
         notes += [note] if note and note not in notes else []
-    return Reel([path], len(times), *shape, 3, times=np.array(times), grey=grey, notes=notes)
+    return Reel([path], len(times), *shape, 3, times=np.array(times), ends=passed, grey=grey, notes=notes)
 
 
 def _gif_frames(path: Path) -> Iterator[tuple[np.ndarray, float, str]]:

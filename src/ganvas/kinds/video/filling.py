@@ -131,7 +131,7 @@ def _places(reel: Reel, rate: int) -> np.ndarray:
     """Which of its frames a clip shows at that rate, in order."""
     if reel.times is None or reel.rate is None or (round(reel.rate) == rate and not reel.uneven):
         return np.arange(reel.frames)
-    ends = reel.times[-1] + 1 / reel.rate
+    ends = reel.times[-1] + 1 / reel.rate if reel.ends is None else reel.ends
     moments = np.arange(max(1, int(ends * rate + 1e-6))) / rate
     return np.maximum(np.searchsorted(reel.times, moments + 1e-4, side="right") - 1, 0)
 
