@@ -89,7 +89,8 @@ class Proof:
     arms: `system` and `baseline`, and others that are reported beside them. budget: of each arm. seeds: at least 3.
     real: the folder of the data under the root of real data; None for a proof about a phantom. phantom: what to train on
     otherwise. large_budget: of each arm in the large form, at the sizes of a GPU, for claims that minutes of a core are too
-    small for; its mark is the same. note: what a reader must know, or what was tried when the proof fails.
+    small for; its mark is the same. note: what a reader must know, or what was tried when the proof fails. apart: arms with a
+    measure of their own, which are reported and not compared with `system` and `baseline`.
     """
 
     claim: str
@@ -106,6 +107,7 @@ class Proof:
     seeds: int = 3
     large_budget: str | None = None
     note: str = ""
+    apart: tuple[str, ...] = ()
 
 
 def catalogue() -> list[str]:
@@ -402,7 +404,8 @@ def _seed_entry(arms: Mapping[str, Mapping[str, Any]], proof: Proof, seed: int) 
 
 def _protocol(arms: Mapping[str, Mapping[str, Any]], proof: Proof, count: int) -> str:
     """The protocol all values share. Raises RunError when they do not: then they must not be compared."""
-    protocols = sorted({str(arms[f"{arm}/{seed}"]["protocol"]) for arm in proof.arms for seed in range(count)})
+    compared = [arm for arm in proof.arms if arm not in proof.apart]
+    protocols = sorted({str(arms[f"{arm}/{seed}"]["protocol"]) for arm in compared for seed in range(count)})
     if len(protocols) > 1:
         raise RunError(f"values of different protocols are not compared: {'; '.join(protocols)}")
     return protocols[0]

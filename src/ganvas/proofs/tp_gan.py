@@ -220,6 +220,7 @@ PROOF = Proof(
         "characters": lambda task: arm(task, "tp-gan", characters=True),
         "characters by pix2pix": lambda task: arm(task, "pix2pix", characters=True),
     },
+    apart=("characters", "characters by pix2pix"),
     budget="900r",
     quick_budget="60r",
     large_budget="8000r",
