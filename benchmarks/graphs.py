@@ -20,8 +20,8 @@ from typing import Any
 import torch
 
 from ganvas.doctor import machine
-from ganvas.export.onnx_file import Untraceable, write
-from ganvas.export.tracing import Graph
+from ganvas.export.onnx_file import write
+from ganvas.export.tracing import Graph, Untraceable
 from ganvas.registry import catalogue
 from ganvas.specs import REAL
 from ganvas.testing.boards import Case, subject_of

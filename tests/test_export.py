@@ -19,8 +19,8 @@ pytest.importorskip("onnxscript")
 from ganvas.batches import Noise  # noqa: E402
 from ganvas.errors import GanvasError  # noqa: E402
 from ganvas.export import export  # noqa: E402
-from ganvas.export.onnx_file import Untraceable, write  # noqa: E402
-from ganvas.export.tracing import Graph, ToldNoise  # noqa: E402
+from ganvas.export.onnx_file import write  # noqa: E402
+from ganvas.export.tracing import Graph, ToldNoise, Untraceable  # noqa: E402
 from ganvas.run.load import Run  # noqa: E402
 from ganvas.run.train import train  # noqa: E402
 from ganvas.specs import REAL  # noqa: E402

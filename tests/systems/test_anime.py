@@ -24,6 +24,7 @@ from ganvas.kinds import decode, encode
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.kinds.table.spec import BINARY, CLASS, NUMBER, TableSpec
 from ganvas.networks.anime import Generator, TaggingDiscriminator
+from ganvas.networks.columns import remember
 from ganvas.store.records import Dataset, Field
 from ganvas.systems.synthesis.anime import Anime, Config
 from ganvas.systems.synthesis.dcgan import DcGan
@@ -125,7 +126,7 @@ def test_what_is_not_known_of_a_picture_counts_in_no_loss_and_is_told_as_nothing
     unknown = torch.tensor([[0, 0, 0, 0, 0], [1, 1, 1, 0, 0], [0, 0, 0, 1, 1]], dtype=torch.bool)
     assert logits.grad is not None
     assert (logits.grad[unknown] == 0).all() and (logits.grad[~unknown] != 0).all()
-    system._remember(codes)
+    remember(system.rows, system.seen, system._columns, codes)
     assert system.learnt_rows().tolist() == [[0, 1], [-1, 0], [2, -1]]
 
 
@@ -178,7 +179,9 @@ def test_what_cannot_be_learnt_is_told_in_one_line() -> None:
 def remembering() -> Work:
     system = build()
     data = pictures()
-    system._remember(system.codes(encode(np.asarray(data.fields["attributes"].values), TABLE)))
+    remember(
+        system.rows, system.seen, system._columns, system.codes(encode(np.asarray(data.fields["attributes"].values), TABLE))
+    )
     return Work(system, SPECS, seed=3)
 
 

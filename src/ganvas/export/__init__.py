@@ -54,8 +54,8 @@ def export(
 
 def _graphs(run: Any, out: Path, verb: str | None, options: dict[str, Any], tell: Callable[[str], None]) -> dict[str, Any]:
     from ..uses import find_use, uses_of
-    from .onnx_file import Untraceable, need_onnx, write
-    from .tracing import Graph
+    from .onnx_file import need_onnx, write
+    from .tracing import Graph, Untraceable
 
     need_onnx()
     uses = uses_of(run.system) if verb is None else [find_use(run.system, verb, run.record.card.name)]

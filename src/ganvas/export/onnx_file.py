@@ -10,6 +10,7 @@ import io
 import logging
 import warnings
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import GanvasError, MissingExtra
-from .tracing import Graph
+from ..errors import MissingExtra
+from .tracing import Graph, Untraceable
 
 RECORDS, OTHER = 2, 5  # of the example that is traced, and of the one that the graph is tried with
 WORST = 1e-3  # largest difference that is let pass, relative to the largest value
-
-
-class Untraceable(GanvasError):
-    """This use cannot be a graph: it searches, or does what there is no operator for."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +37,12 @@ class Written:
 
 
 def need_onnx() -> Any:
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(str(error.name or "onnx"), "export") from None
+    """ONNX Runtime. Raises MissingExtra where it, or what writes graphs, is not installed."""
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        if find_spec(name) is None:
+            raise MissingExtra(name, "export")
+    import onnxruntime
+
     return onnxruntime
 
 
@@ -53,10 +50,7 @@ def write(graph: Graph, path: Path) -> Written:
     """Trace, write and try it: with free sizes where the use takes any, else with a free number of records, else with as many
     as were traced. Raises Untraceable with the reason."""
     runtime = need_onnx()
-    try:
-        graph.settle(RECORDS)
-    except NotImplementedError as error:
-        raise Untraceable(f"it draws {error}") from None
+    graph.settle(RECORDS)
     reason = ""
     for sizes, many in ((True, True), (False, True), (False, False)):
         if sizes and not graph.sizes:

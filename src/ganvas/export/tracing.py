@@ -16,9 +16,14 @@ from torch import Tensor, nn
 
 from ..batches import Noise
 from ..capabilities import Samples
+from ..errors import GanvasError
 from ..kinds import kind_of
 from ..uses import Use, Work, build_options, fields_taken, spec_given
 from ..uses.tiling import takes_one_size
+
+
+class Untraceable(GanvasError):
+    """This use cannot be a graph: it searches, or does what there is no operator for."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class ToldNoise(Noise):
         return self._told("integers", count, shape, high)
 
     def shared(self, *shape: int) -> Tensor:
-        raise NotImplementedError("numbers for the whole batch")
+        raise Untraceable("it draws numbers for the whole batch")
 
 
 class Graph(nn.Module):

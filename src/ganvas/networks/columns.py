@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from ..errors import GanvasError, did_you_mean
+
+if TYPE_CHECKING:
+    from ..batches import Noise
+
+KEPT = 4096  # rows of a table that are remembered: what is shown together, for samples that leave it open
 
 
 @dataclass(frozen=True)
@@ -88,3 +93,23 @@ def codes_for(columns: Sequence[Column], shown: Tensor) -> Tensor:
         known = shown[:, place, None] >= 0
         found.append(one_hot(shown[:, place].clamp(min=0), len(column.values)) * known)
     return torch.cat(found, 1)
+
+
+# The latest rows that were learnt from, in two buffers of a system: rows (KEPT, columns) int64 and seen (), how many there were
+
+
+def remember(rows: Tensor, seen: Tensor, columns: Sequence[Column], codes: Tensor) -> None:
+    """Write the rows of codes (B, values of all columns) over the oldest ones, without waiting for the device."""
+    latest = shown_in(columns, codes[-KEPT:])
+    rows[(seen + torch.arange(len(latest), device=latest.device)) % KEPT] = latest
+    seen += len(latest)
+
+
+def remembered(rows: Tensor, seen: Tensor) -> Tensor:
+    """Those that are there (N, columns)."""
+    return rows[: int(seen.clamp(max=KEPT))]
+
+
+def drawn_rows(rows: Tensor, seen: Tensor, count: int, noise: Noise) -> Tensor:
+    """(count, columns) of those that are there, drawn at random."""
+    return rows[noise.integers(KEPT, count) % seen.clamp(1, KEPT)]

@@ -7,7 +7,6 @@ stands a system that edits without encoding, trained for as long.
 
 from __future__ import annotations
 
-import csv
 import functools
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from ganvas.batches import Noise
 from ganvas.kinds import decode, encode
 from ganvas.proofs import LOWER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import data_of, trained
-from ganvas.proofs.stargan import COLUMNS, FACES, SHOWN, draw_faces, judged, learnt_from, pictures_of, reader_of
+from ganvas.proofs.stargan import COLUMNS, FACES, SHOWN, draw_faces, judged, read_by, true_edits
 from ganvas.proofs.stargan import COMMON as EDITING
 
 SIDE, LARGE_SIDE = 24, 64
@@ -47,11 +46,8 @@ def arm(task: Task, system: str = "icgan", found: bool = True) -> Outcome:
     root = draw_faces(task.folder.parent / "faces") if task.phantom else Path(task.data)
     run, facts = _run(task, system, root)
     dataset = data_of(run)
-    spec, table = dataset.fields["picture"].spec, dataset.fields["attributes"].spec
-    values = {name: own for name, own in zip(table.names, table.categories, strict=True) if name in COLUMNS}
-    reader = reader_of(dataset.fingerprint, lambda: learnt_from(dataset, values))
-    edits = [row for row in csv.DictReader((root / f"{FACES}-edits.csv").open()) if row["attribute"] in COLUMNS]
-    given, true = (pictures_of(root, [row[key] for row in edits], spec) for key in ("file", "edited_file"))
+    spec, (values, reader) = dataset.fields["picture"].spec, read_by(dataset)
+    edits, given, true = true_edits(root, spec)
     made = np.empty_like(given)
     noise, encoder = Noise.seeded(task.seed), getattr(run.system, "latent_encoder", None)
     if not found:

@@ -53,11 +53,8 @@ def arm(task: Task, groups: Sequence[tuple[str, ...]]) -> Outcome:
         seconds += facts["processor_seconds"] or 0.0
         parameters += sum(p.numel() for p in run.system.parameters())
     dataset = data_of(run)
-    spec, table = dataset.fields["picture"].spec, dataset.fields["attributes"].spec
-    values = {name: own for name, own in zip(table.names, table.categories, strict=True) if name in COLUMNS}
-    reader = reader_of(dataset.fingerprint, lambda: learnt_from(dataset, values))
-    edits = [row for row in csv.DictReader((root / f"{FACES}-edits.csv").open()) if row["attribute"] in COLUMNS]
-    given, true = (pictures_of(root, [row[key] for row in edits], spec) for key in ("file", "edited_file"))
+    spec, (values, reader) = dataset.fields["picture"].spec, read_by(dataset)
+    edits, given, true = true_edits(root, spec)
     made = np.empty_like(given)
     for name, value in sorted({(row["attribute"], row["to"]) for row in edits}):
         rows = [place for place, row in enumerate(edits) if (row["attribute"], row["to"]) == (name, value)]
@@ -107,6 +104,21 @@ def reader_of(key: str, records: Callable[[], tuple[np.ndarray, dict[str, np.nda
     if key not in _readers:
         _readers[key] = attribute_reader(*records())
     return _readers[key]
+
+
+def read_by(dataset: Any) -> tuple[dict[str, tuple[str, ...]], Reader]:
+    """(the values of the columns that are edited, a reader of these that was taught on the training part)."""
+    table = dataset.fields["attributes"].spec
+    values = {name: own for name, own in zip(table.names, table.categories, strict=True) if name in COLUMNS}
+    return values, reader_of(dataset.fingerprint, lambda: learnt_from(dataset, values))
+
+
+def true_edits(root: Path, spec: Any) -> tuple[list[dict[str, str]], np.ndarray, np.ndarray]:
+    """(edits of held-out pictures, which name `attribute` and `to`, the pictures, and the same with exactly that changed)."""
+    with (root / f"{FACES}-edits.csv").open() as file:
+        edits = [row for row in csv.DictReader(file) if row["attribute"] in COLUMNS]
+    given, true = (pictures_of(root, [row[key] for row in edits], spec) for key in ("file", "edited_file"))
+    return edits, given, true
 
 
 def learnt_from(dataset: Any, values: dict[str, tuple[str, ...]]) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -25,7 +25,7 @@ from torch.nn.functional import softplus
 from ganvas.batches import Batch, Noise
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
-from ganvas.networks.columns import codes_for, shown_in
+from ganvas.networks.columns import KEPT, codes_for, drawn_rows, remember, remembered
 from ganvas.networks.gansynth import NoteColumns, networks_of, spectrogram_of, transposed
 from ganvas.networks.progressive import blended, doubled, halved
 from ganvas.objectives.penalties import interpolation_penalty, squared_slopes
@@ -42,7 +42,6 @@ CARD = {
     "data": {"note": "sound", "attributes": "table"},
 }
 
-KEPT = 4096  # rows of the table that are remembered, for samples that leave them open
 OPEN_STAGE = 10_000  # clips of a size, where the budget says nothing of its end
 
 
@@ -206,9 +205,7 @@ class GanSynth(System):
                 if alpha is not None:
                     pictures = blended(doubled(halved(pictures), (pictures.shape[2], pictures.shape[3])), pictures, alpha)
                 shared["real"], shared["codes"] = pictures, self.told.codes(batch["attributes"])
-                latest = shown_in(self.told.columns, shared["codes"][-KEPT:])
-                self.rows[(self.seen + torch.arange(len(latest), device=latest.device)) % KEPT] = latest
-                self.seen += len(latest)
+                remember(self.rows, self.seen, self.told.columns, shared["codes"])
         found: Tensor = shared["real"]
         return found
 
@@ -222,7 +219,7 @@ class GanSynth(System):
         return {column.name: column.values for column in self.told.columns}
 
     def learnt_rows(self) -> Tensor:
-        return self.rows[: int(self.seen.clamp(max=KEPT))]
+        return remembered(self.rows, self.seen)
 
     def value_of(self, name: str, text: str) -> str | None:
         """`C4` is the pitch 60."""
@@ -232,7 +229,7 @@ class GanSynth(System):
         """Noise comes before attributes: with one seed, notes of other pitches differ in nothing else."""
         latents = self.latents(count, noise)
         if shown is None:
-            shown = self.rows[noise.integers(KEPT, count) % self.seen.clamp(1, KEPT)]
+            shown = drawn_rows(self.rows, self.seen, count, noise)
         return self.play(latents, shown)
 
     def pitches(self) -> tuple[int, ...]:

@@ -28,7 +28,7 @@ from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.anime import Generator, TaggingDiscriminator
-from ganvas.networks.columns import codes_for, codes_of, columns_of, shown_in
+from ganvas.networks.columns import KEPT, codes_for, codes_of, columns_of, drawn_rows, remember, remembered
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.objectives.penalties import interpolation_penalty
@@ -46,8 +46,6 @@ CARD = {
     "suits": {"table": "choices"},
     "aliases": ["anime-characters"],
 }
-
-KEPT = 4096  # rows of the table that are remembered: what is shown together, for samples that leave it open
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ class Anime(System):
     def judge_and_tag(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """D's turn. Fakes are asked for the tags of the batch's real pictures: what never goes together is not asked for."""
         codes = self.codes(batch["attributes"])
-        self._remember(codes)
+        remember(self.rows, self.seen, self._columns, codes)
         shared["fake"] = self._fake(batch, codes)  # with its graph: the generator's turn goes on from here
         real, weight = batch["picture"], self.config.adversarial_weight
         on_real, tags = self._judge(real, batch)
@@ -188,26 +186,19 @@ class Anime(System):
         """Rows of the table (B, D) -> tags (B, values of all columns)."""
         return codes_of(self._columns, attributes).to(next(self.parameters()).dtype)
 
-    def _remember(self, codes: Tensor) -> None:
-        """Keep the latest rows, for samples that leave attributes open."""
-        latest = shown_in(self._columns, codes[-KEPT:])
-        places = (self.seen + torch.arange(len(latest), device=codes.device)) % KEPT
-        self.rows[places] = latest
-        self.seen += len(latest)
-
     # What it can do
 
     def attributes(self) -> Mapping[str, tuple[str, ...]]:
         return {column.name: column.values for column in self._columns}
 
     def learnt_rows(self) -> Tensor:
-        return self.rows[: int(self.seen.clamp(max=KEPT))]
+        return remembered(self.rows, self.seen)
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None, *, shown: Tensor | None = None) -> Tensor:
         """Noise comes before tags: with one seed, samples of other tags differ in nothing else."""
         latents = noise.normal(count, self.config.latent_size)
         if shown is None:
-            shown = self.rows[noise.integers(KEPT, count) % self.seen.clamp(1, KEPT)]
+            shown = drawn_rows(self.rows, self.seen, count, noise)
         images: Tensor = self.average(torch.cat([latents, codes_for(self._columns, shown).to(latents)], 1))
         return images
 

@@ -26,7 +26,7 @@ from ganvas.batches import Batch, Noise
 from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
-from ganvas.networks.columns import codes_for, codes_of, columns_of, shown_in
+from ganvas.networks.columns import KEPT, codes_for, codes_of, columns_of, drawn_rows, remember, remembered
 from ganvas.networks.convolutional import ConvolutionalGenerator
 from ganvas.networks.icgan import Encoder, TellingDiscriminator
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
@@ -46,7 +46,6 @@ CARD = {
     "aliases": ["ic-gan", "invertible-conditional-gan"],
 }
 
-KEPT = 4096  # rows of the table that are remembered: what is shown together, for samples that leave it open
 WRONG = 0.5  # weight of each half of what is not to be taken for real: a wrong y, and a made picture
 
 
@@ -145,7 +144,7 @@ class IcGan(System):
     def judge(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """L_D. Made pictures are asked for what real ones of the batch show: what never goes together is not asked for."""
         codes = self.codes(batch["attributes"])
-        self._remember(codes)
+        remember(self.rows, self.seen, self._columns, codes)
         told, real = self.told(codes), augment(batch["picture"], batch.noise, self.config.augment)
         shared["fake"] = self.generator(torch.cat([self._latents(batch), told], 1))  # with its graph, for G's turn
         fake = augment(shared["fake"].detach(), batch.noise, self.config.augment)
@@ -197,25 +196,19 @@ class IcGan(System):
         known = [codes[:, c.own].sum(1, keepdim=True).expand(-1, len(c.values)) for c in self._columns]
         return 2 * codes - torch.cat(known, 1)
 
-    def _remember(self, codes: Tensor) -> None:
-        """Keep the latest rows, for samples that leave attributes open."""
-        latest = shown_in(self._columns, codes[-KEPT:])
-        self.rows[(self.seen + torch.arange(len(latest), device=codes.device)) % KEPT] = latest
-        self.seen += len(latest)
-
     # What it can do
 
     def attributes(self) -> Mapping[str, tuple[str, ...]]:
         return {column.name: column.values for column in self._columns}
 
     def learnt_rows(self) -> Tensor:
-        return self.rows[: int(self.seen.clamp(max=KEPT))]
+        return remembered(self.rows, self.seen)
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None, *, shown: Tensor | None = None) -> Tensor:
         """Noise comes before attributes: with one seed, samples of others differ in nothing else."""
         latents = noise.normal(count, self.config.latent_size)
         if shown is None:
-            shown = self.rows[noise.integers(KEPT, count) % self.seen.clamp(1, KEPT)]
+            shown = drawn_rows(self.rows, self.seen, count, noise)
         return self._drawn(latents, self.told(codes_for(self._columns, shown).to(latents)))
 
     def read(self, pictures: Tensor) -> Tensor:
