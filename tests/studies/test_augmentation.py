@@ -87,6 +87,10 @@ def test_what_cannot_be_studied_is_refused_in_a_line(tmp_path: Path) -> None:
     np.save(tmp_path / "bare.npy", images)
     with pytest.raises(GanvasError, match="two classes or more"):
         opened(a_job(tmp_path / "bare.npy"))
+    (tmp_path / "drums").mkdir()
+    (tmp_path / "drums" / "kick.wav").write_bytes(b"RIFF")
+    with pytest.raises(GanvasError, match="is of labelled images, these are sounds"):
+        opened(a_job(tmp_path / "drums"))
     with pytest.raises(GanvasError, match="--fractions"):
         augmentation(str(tmp_path / "bare.npy"), tmp_path / "out", fractions=[0, 10])
 

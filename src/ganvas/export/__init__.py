@@ -97,7 +97,8 @@ def _told(graph: Any, name: str, free: Mapping[int, str] | None) -> dict[str, An
     if name in graph.examples:
         example = graph.examples[name]
         shape, kind = list(example.shape), str(example.dtype)
-        values = "about -1 to 1, as ganvas encodes the field" if example.is_floating_point() else "whole numbers"
+        low, high = float(example.min()), float(example.max())
+        values = f"as ganvas encodes the field, tried with {low:.3g} to {high:.3g}"
         classes = getattr(graph.work.spec, "classes", ())
         if name == "label" and classes:
             values = f"index of a class: {', '.join(f'{k} {word}' for k, word in enumerate(classes[:20]))}"

@@ -65,8 +65,13 @@ def fraction_of(dataset: Dataset, share: float, seed: int) -> np.ndarray:
 def opened(job: Mapping[str, Any]) -> Dataset:
     """The data of a study's job: labelled images with a held-out part. Raises GanvasError for what cannot be studied."""
     from ..data.dataset import open_data
+    from ..data.finding import recognise
+    from ..kinds import kind_of
     from ..run.settings import parse_size
 
+    kind = recognise(job["data"], ("image",))
+    if kind != "image":
+        raise GanvasError(f"{job['data']}: a study of augmentation is of labelled images, these are {kind_of(kind).says.noun}")
     options = {**job["options"], "size": parse_size(job["size"])}
     dataset = open_data(job["data"], progress=False, kinds=("image",), seed=0, **options)
     if dataset.labels is None or len(dataset.spec.classes) < 2:
