@@ -31,7 +31,12 @@ from ganvas.data.classes import is_unlabelled
 from ganvas.errors import GanvasError
 from ganvas.game import Clock, Feed, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.perceptual_gan import (
-    FeatureGenerator, LowLevel, Perception, Upper, adversarial_branch, reductions, sides_of,
+    Backbone,
+    FeatureGenerator,
+    Perception,
+    adversarial_branch,
+    reductions,
+    zoomed,
 )  # fmt: skip
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating
 from ganvas.objectives.augmentation import POLICIES, augment
@@ -56,7 +61,8 @@ FINE = 0.2  # a record with less detail beyond the small side, as a share of tha
 
 @dataclass(frozen=True)
 class Config:
-    width: int = knob(32, "channels at half the resolution; four times as many in the features that are mended", low=1, high=1024)
+    width: int = knob(32, "channels at half the resolution; four times as many at an eighth", low=1, high=1024)
+    pretrained: bool = knob(False, "features of a frozen network that knows photographs; false: learnt with the classifier")
     blocks: int = knob(2, "residual blocks of the generator", low=0, high=64)
     units: int = knob(128, "units of the layers of both branches", low=1)
     small_side: int = knob(0, "a record with no more detail than so many pixels a side is small; 0: 5/8 of the size", low=0)
@@ -65,8 +71,9 @@ class Config:
     classifier_share: float = knob(0.5, "share of the budget for the classifier, before the game", low=0.001, high=0.99)
     adversarial_weight: float = knob(1.0, "weight of looking like features of large records; 0: no discriminator", low=0.0)
     class_weight: float = knob(1.0, "weight of being named rightly by the perception branch", low=0.0)
-    dropout: float = knob(0.3, "share of features left out in the perception branch while the classifier learns", low=0.0, high=0.9)
+    dropout: float = knob(0.3, "share of features left out while the classifier learns", low=0.0, high=0.9)
     augment: tuple[str, ...] = knob((), "changes of all records while training", choices=POLICIES)
+    zoom: float = knob(0.0, "records are seen larger, smaller and aside by up to this share while training", low=0.0, high=0.5)
     learning_rate: float = knob(1e-3, "learning rate of all players (Adam); falls in the second half of each phase", low=0.0)
     beta1: float = knob(0.9, "first beta of Adam", low=0.0, high=0.9999)
     batch_size: int = knob(64, "records in a batch", low=1)
@@ -74,7 +81,7 @@ class Config:
 
 def auto(situation: Situation) -> dict[str, Any]:
     """Records move and change their colours a little, as crops do; wider networks for an hour and more."""
-    return {"width": 24 if (situation.seconds or 3600.0) < 1800.0 else 48, "augment": ("translation", "color")}
+    return {"width": 24 if (situation.seconds or 3600.0) < 1800.0 else 48, "augment": ("color",), "zoom": 0.15}
 
 
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {"width": 96, "blocks": 6, "units": 4096, "dropout": 0.5}}
@@ -100,13 +107,14 @@ class PerceptualGan(System):
             raise GanvasError(f"perceptual-gan: records of {height}x{width} are too small: take --size 16 or more")
         if not 1 <= least <= small < shorter or small < 2:
             raise GanvasError(
-                f"perceptual-gan: small_side={small} and least_side={least}: least_side may not be the larger, and small records "
-                f"are smaller than the size of training, {shorter}"
+                f"perceptual-gan: small_side={small} and least_side={least}: least_side may not be the larger, and small "
+                f"records are smaller than the size of training, {shorter}"
             )
-        numbers = 4 * config.width * math.prod(sides_of(height, width))
-        self.lower, self.upper = LowLevel(spec.channels, config.width), Upper(config.width)
+        self.backbone = Backbone(spec.shape, config.width, config.pretrained)
+        numbers = math.prod(self.backbone.shapes[1])
+        self.extractors = ("effnet",) if config.pretrained else ()
         self.perception = Perception(numbers, config.units, len(self.class_names), config.dropout)
-        self.generator = FeatureGenerator(config.width, config.blocks)
+        self.generator = FeatureGenerator(self.backbone.shapes, config.width, config.blocks)
         self.discriminator = adversarial_branch(numbers, config.units) if config.adversarial_weight else None
         index = {name: place for place, name in enumerate(self.class_names)}
         place_of = torch.tensor([index.get(name, 0) for name in spec.classes])
@@ -114,7 +122,8 @@ class PerceptualGan(System):
         # Half the small side, and then all sides from the least to the small one.
         sides = [max(1, small // 2), *range(least, small + 1)]
         for name, length in (("rows", height), ("columns", width)):
-            self.register_buffer(name, reductions(length, [max(1, round(s * length / shorter)) for s in sides]), persistent=False)
+            own = [max(1, round(side * length / shorter)) for side in sides]
+            self.register_buffer(name, reductions(length, own), persistent=False)
 
     # The game
 
@@ -125,7 +134,8 @@ class PerceptualGan(System):
         config = self.config
         rule, share = optimiser("adam", config.learning_rate, beta1=config.beta1), config.classifier_share
         early, late = linear_decay(share / 2, share), linear_decay((1 + share) / 2)
-        players = (Player("classifier", ("lower", "upper", "perception"), rule, rate=early),)
+        learnt = () if config.pretrained else ("backbone",)
+        players = (Player("classifier", (*learnt, "perception"), rule, rate=early),)
         if self.discriminator is not None:
             players += (Player("discriminator", ("discriminator",), rule, rate=late),)
         return (*players, Player("generator", ("generator",), rule, rate=late))
@@ -139,11 +149,11 @@ class PerceptualGan(System):
 
     def name_large(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """The first phase: the classes of records as they are, of some of them as if they were small."""
-        images = augment(batch.real, batch.noise, self.config.augment)
+        images = self._moved(batch)
         if self.config.reduced_share:
             chosen = batch.noise.uniform(len(batch)) < self.config.reduced_share
             images = torch.where(chosen[:, None, None, None], self.reduced(images, batch.noise), images)
-        logits = self.perception(self.upper(self.lower(images)), batch.noise)
+        logits = self.perception(self.backbone(images)[1], batch.noise)
         return {"class": cross_entropy(logits, self.place_of[batch.labels])}
 
     def tell_apart(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
@@ -167,13 +177,16 @@ class PerceptualGan(System):
         """(F_l, F_s + G(f)) of a batch, once a round. The classifier is left alone, so no graph is kept of it."""
         if "mended" not in shared:
             with torch.no_grad():
-                images = augment(batch.real, batch.noise, self.config.augment)
+                images = self._moved(batch)
                 shared["is large"] = ~self.is_small(batch.real)
-                shared["large"] = self.upper(self.lower(images))
-                low = self.lower(self.reduced(images, batch.noise))
-                small = self.upper(low)
+                shared["large"] = self.backbone(images)[1]
+                low, small = self.backbone(self.reduced(images, batch.noise))
             shared["mended"] = small + self.generator(low)
         return shared["large"], shared["mended"]
+
+    def _moved(self, batch: Batch) -> Tensor:
+        images = zoomed(batch.real, batch.noise, self.config.zoom) if self.config.zoom else batch.real
+        return augment(images, batch.noise, self.config.augment)
 
     # Small records
 
@@ -202,8 +215,7 @@ class PerceptualGan(System):
 
     def named(self, records: Tensor, small: Tensor) -> Tensor:
         """Logits (B, K) of records. small: (B,) whose features are mended."""
-        low = self.lower(records)
-        features = self.upper(low)
+        low, features = self.backbone(records)
         logits: Tensor = self.perception(torch.where(small[:, None, None, None], features + self.generator(low), features))
         return logits
 
