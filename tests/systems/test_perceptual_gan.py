@@ -162,8 +162,8 @@ def test_terms_are_those_of_the_paper() -> None:
     rough = tensor(rng.integers(0, 255, (4, 16, 16, 1)).astype(np.uint8))
     batch = Batch(noise(), {"real": rough}, torch.tensor([0, 1, 2, 0]))
     assert system.discriminator is not None
-    torch.nn.init.zeros_(system.discriminator[-1].weight)
-    torch.nn.init.zeros_(system.discriminator[-1].bias)
+    torch.nn.init.zeros_(system.discriminator.last.weight)
+    torch.nn.init.zeros_(system.discriminator.last.bias)
     shared: dict[str, Any] = {}
     told = system.tell_apart(batch, Clock(), shared)
     assert told["real"].item() == pytest.approx(math.log(2)) == told["fake"].item()

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, interpolate
+from torch.nn.functional import adaptive_avg_pool2d, interpolate, leaky_relu
 
 from ..batches import Noise
-from .blocks import ResidualBlock, convolution, leaky_relu, relu
+from .blocks import ResidualBlock, convolution, relu
 from .features import DEPTHS, Features
 from .frozen import Frozen
 
@@ -79,14 +79,17 @@ class FeatureGenerator(nn.Module):
         return adaptive_avg_pool2d(self.last(self.layers(features)), self.sides)  # odd sides are rounded otherwise
 
 
-class Perception(nn.Module):
-    """The perception branch: F -> logits (B, K), by two shared layers of `units` and a classifier. dropout: share of inputs of
-    each layer that are left out where noise is given."""
+class Branch(nn.Module):
+    """A branch of the discriminator: F -> logits (B, outputs), by two layers of `units` and a last one.
 
-    def __init__(self, numbers: int, units: int, classes: int, dropout: float) -> None:
+    dropout: share of the inputs of each layer that are left out where noise is given. Few records are learnt by heart
+    otherwise, by the branch that names them and by the one that tells them apart.
+    """
+
+    def __init__(self, numbers: int, units: int, outputs: int, dropout: float) -> None:
         super().__init__()
         self.dropout = dropout
-        self.first, self.second, self.last = nn.Linear(numbers, units), nn.Linear(units, units), nn.Linear(units, classes)
+        self.first, self.second, self.last = nn.Linear(numbers, units), nn.Linear(units, units), nn.Linear(units, outputs)
 
     def forward(self, features: Tensor, noise: Noise | None = None) -> Tensor:
         def kept(values: Tensor) -> Tensor:
@@ -94,15 +97,9 @@ class Perception(nn.Module):
                 return values
             return values * (noise.uniform(*values.shape) >= self.dropout) / (1 - self.dropout)
 
-        values = self.first(kept(features.flatten(1))).relu()
-        logits: Tensor = self.last(kept(self.second(kept(values)).relu()))
+        values = leaky_relu(self.first(kept(features.flatten(1))), 0.2)
+        logits: Tensor = self.last(kept(leaky_relu(self.second(kept(values)), 0.2)))
         return logits
-
-
-def adversarial_branch(numbers: int, units: int) -> nn.Sequential:
-    """F -> logits (B, 1) of belonging to a large record, by three layers."""
-    first, second = nn.Linear(numbers, units), nn.Linear(units, units)
-    return nn.Sequential(nn.Flatten(), first, leaky_relu(), second, leaky_relu(), nn.Linear(units, 1))
 
 
 def zoomed(images: Tensor, noise: Noise, share: float) -> Tensor:

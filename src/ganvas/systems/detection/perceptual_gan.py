@@ -32,9 +32,8 @@ from ganvas.errors import GanvasError
 from ganvas.game import Clock, Feed, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.perceptual_gan import (
     Backbone,
+    Branch,
     FeatureGenerator,
-    Perception,
-    adversarial_branch,
     reductions,
     zoomed,
 )  # fmt: skip
@@ -71,7 +70,7 @@ class Config:
     classifier_share: float = knob(0.5, "share of the budget for the classifier, before the game", low=0.001, high=0.99)
     adversarial_weight: float = knob(1.0, "weight of looking like features of large records; 0: no discriminator", low=0.0)
     class_weight: float = knob(1.0, "weight of being named rightly by the perception branch", low=0.0)
-    dropout: float = knob(0.3, "share of features left out while the classifier learns", low=0.0, high=0.9)
+    dropout: float = knob(0.3, "share of features left out in both branches while training", low=0.0, high=0.9)
     augment: tuple[str, ...] = knob((), "changes of all records while training", choices=POLICIES)
     zoom: float = knob(0.0, "records are seen larger, smaller and aside by up to this share while training", low=0.0, high=0.5)
     learning_rate: float = knob(1e-3, "learning rate of all players (Adam); falls in the second half of each phase", low=0.0)
@@ -114,9 +113,9 @@ class PerceptualGan(System):
         self.backbone = Backbone(spec.shape, config.width, config.pretrained)
         numbers = math.prod(self.backbone.shapes[1])
         self.extractors = ("effnet",) if config.pretrained else ()
-        self.perception = Perception(numbers, config.units, len(self.class_names), config.dropout)
+        self.perception = Branch(numbers, config.units, len(self.class_names), config.dropout)
         self.generator = FeatureGenerator(self.backbone.shapes, config.width, config.blocks)
-        self.discriminator = adversarial_branch(numbers, config.units) if config.adversarial_weight else None
+        self.discriminator = Branch(numbers, config.units, 1, config.dropout) if config.adversarial_weight else None
         index = {name: place for place, name in enumerate(self.class_names)}
         place_of = torch.tensor([index.get(name, 0) for name in spec.classes])
         self.register_buffer("place_of", place_of, persistent=False)  # class of the data -> place among the named ones
@@ -161,17 +160,18 @@ class PerceptualGan(System):
         """D's turn: features of records that are large, against mended features of small ones. Means over all records."""
         large, mended = self._features(batch, shared)
         truly = shared["is large"].to(large.dtype)
-        real = softplus(-self.discriminator(large).flatten())  # type: ignore[misc]
-        return {"real": (truly * real).mean(), "fake": fake_is_fake(self.discriminator(mended.detach()))}  # type: ignore[misc]
+        assert self.discriminator is not None
+        real = softplus(-self.discriminator(large, batch.noise).flatten())
+        return {"real": (truly * real).mean(), "fake": fake_is_fake(self.discriminator(mended.detach(), batch.noise))}
 
     def super_resolve(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """G's turn: look like features of large records, and be named rightly by what learnt from these."""
         _, mended = self._features(batch, shared)
         shared.clear()
-        named = cross_entropy(self.perception(mended), self.place_of[batch.labels])
+        named = cross_entropy(self.perception(mended, batch.noise), self.place_of[batch.labels])
         terms = {"class": self.config.class_weight * named}
         if self.discriminator is not None:
-            terms["adversarial"] = self.config.adversarial_weight * non_saturating(self.discriminator(mended))
+            terms["adversarial"] = self.config.adversarial_weight * non_saturating(self.discriminator(mended, batch.noise))
         return terms
 
     def _features(self, batch: Batch, shared: Shared) -> tuple[Tensor, Tensor]:
