@@ -6,8 +6,8 @@ of a small object and adds to its features F_s what they lack, so that they look
 discriminator on features has two branches: the adversarial one D tells the two apart, the perception branch names the class.
     min_G max_D  E log D(F_l) + E log(1 - D(F_s + G(f)))                                    adversarial
     G lowers     w1 [-log D(F_s + G(f))] + w2 [-log p(class | F_s + G(f))]                  w1 = w2 = 1
-The classifier learns first, from records as they are, and is then left alone: large records are named as before. Small ones
-are made of large ones while training, averaged down to a random side and enlarged again. In use a record goes through G where
+The classifier learns first and is then left alone: large records are named as before. Small ones are made of large ones
+while training, averaged down to a random side and enlarged again. In use a record goes through G where
 it has no more detail than a small one, whatever its number of pixels.
 
 Crops of one object each; finding where objects are is another matter (the page has an example).
@@ -79,9 +79,16 @@ class Config:
 
 
 def auto(situation: Situation) -> dict[str, Any]:
-    """Frozen features, which few records are enough for; records seen larger and smaller, as crops are; a wider generator for
-    half an hour and more."""
-    return {"pretrained": True, "width": 16 if (situation.seconds or 3600.0) < 1800.0 else 32, "zoom": 0.15, "batch_size": 32}
+    """Frozen features, which few records are enough for; half of the records small for the classifier too; records seen larger and
+    smaller, as crops are; a wider generator for half an hour and more."""
+    return {
+        "width": 8 if (situation.seconds or 3600.0) < 1800.0 else 32,
+        "pretrained": True,
+        "reduced_share": 0.5,
+        "adversarial_weight": 0.3,
+        "zoom": 0.15,
+        "batch_size": 32,
+    }
 
 
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {"pretrained": True, "width": 96, "blocks": 6, "units": 4096, "dropout": 0.5}}
