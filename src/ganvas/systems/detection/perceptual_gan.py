@@ -79,8 +79,8 @@ class Config:
 
 
 def auto(situation: Situation) -> dict[str, Any]:
-    """Frozen features, which few records are enough for; half of the records small for the classifier too; records seen larger and
-    smaller, as crops are; a wider generator for half an hour and more."""
+    """Frozen features, which few records are enough for; half of the records small for the classifier too; records seen
+    larger and smaller, as crops are; a wider generator for half an hour and more."""
     return {
         "width": 8 if (situation.seconds or 3600.0) < 1800.0 else 32,
         "pretrained": True,
