@@ -64,7 +64,7 @@ class FeatureGenerator(nn.Module):
 
     def __init__(self, shapes: tuple[tuple[int, ...], ...], width: int, blocks: int) -> None:
         super().__init__()
-        self.sides = shapes[1][1:]
+        self.sides = (shapes[1][1], shapes[1][2])
         first = convolution(shapes[0][0], width, 3, 2, activation=relu)
         wide = convolution(width, 4 * width, 1, activation=relu)
         residual = [ResidualBlock(4 * width) for _ in range(blocks)]

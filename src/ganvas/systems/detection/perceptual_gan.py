@@ -142,7 +142,7 @@ class PerceptualGan(System):
         rule, share = optimiser("adam", config.learning_rate, beta1=config.beta1), config.classifier_share
         early, late = linear_decay(share / 2, share), linear_decay((1 + share) / 2)
         learnt = () if config.pretrained else ("backbone",)
-        players = (Player("classifier", (*learnt, "perception"), rule, rate=early),)
+        players: tuple[Player, ...] = (Player("classifier", (*learnt, "perception"), rule, rate=early),)
         if self.discriminator is not None:
             players += (Player("discriminator", ("discriminator",), rule, rate=late),)
         return (*players, Player("generator", ("generator",), rule, rate=late))
