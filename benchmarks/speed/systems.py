@@ -67,6 +67,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "gon-32": ("gon", ImageSpec(1, 32, 32), {}),
     "ternary-gan-32": ("ternary-gan", ImageSpec(1, 32, 32), {}),
     "semi-gan-32": ("semi-gan", ImageSpec(1, 32, 32, classes=("a", "b", "unlabelled")), {}),
+    "perceptual-gan-32": ("perceptual-gan", ImageSpec(3, 32, 32, classes=("a", "b", "c")), {"classifier_share": 0.001}),
     "progan-32": ("progan", ImageSpec(1, 32, 32), {"grow": False}),
     "stylegan2-32": ("stylegan2", ImageSpec(1, 32, 32), {}),
     "stylegan2-64": ("stylegan2", ImageSpec(3, 64, 64), {}),
