@@ -63,7 +63,7 @@ def known(traits: np.ndarray, age: float, yaw: np.ndarray, pitch: np.ndarray, si
 def make(variant: str | None, n: int, seed: int, size: tuple[int, int], depth: int, progress: Progress | None) -> PhantomData:
     """`n` clips of 16 frames at 10 a second, four in a row of one person.
 
-    facts: person, age, light, strength, glasses, mouth, yaw and pitch in each frame, and the place of each of POINTS in each
+    facts: subject (who it is; whole people are held out), age, light, strength, glasses, mouth, yaw and pitch in each frame, and the place of each of POINTS in each
     frame (0 to 1 from the left and from above). Raises DataError for sides out of range.
     """
     if max(size) > LARGEST:
@@ -78,7 +78,7 @@ def make(variant: str | None, n: int, seed: int, size: tuple[int, int], depth: i
         values[index] = clip(traits[index], still, yaw, pitch, size)
         where = known(traits[index], still["age"], yaw, pitch, size)
         facts.append({
-            "person": int(persons[index]), **{name: still[name] for name in ("age", "light", "strength")},
+            "subject": int(persons[index]), **{name: still[name] for name in ("age", "light", "strength")},
             "glasses": GLASSES[still["glasses"]], "mouth": MOUTHS[still["mouth"]],
             "yaw": np.round(yaw, 1).tolist(), "pitch": np.round(pitch, 1).tolist(),
             **{name: np.round(where[:, k], 4).tolist() for k, name in enumerate(POINTS)},
@@ -86,5 +86,4 @@ def make(variant: str | None, n: int, seed: int, size: tuple[int, int], depth: i
         })  # fmt: skip
         if progress is not None:
             progress(index + 1, n)
-    columns = {"group": [f"p{person:03d}" for person in persons]}
-    return PhantomData(values, None, (), facts=facts, spec=VideoSpec(FRAMES, *size, 3, RATE), columns=columns)
+    return PhantomData(values, None, (), facts=facts, spec=VideoSpec(FRAMES, *size, 3, RATE))
