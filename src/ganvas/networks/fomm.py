@@ -106,14 +106,14 @@ class Transforms:
 
 class Hourglass(nn.Module):
     """Maps (B, channels, H, W) -> (B, self.channels, H, W), down to maps of 4 pixels and up again, with what was seen on the
-    way down beside. width: doubles at each halving, up to 8 times."""
+    way down beside. width: doubles at each of at most `most` halvings."""
 
     def __init__(self, channels: int, width: int, side: int, most: int = 5) -> None:
         super().__init__()
         levels = 0
         while levels < most and side >> (levels + 1) >= SMALLEST_MAP:
             levels += 1
-        widths = [channels, *(width * min(8, 2 ** (level + 1)) for level in range(levels))]
+        widths = [channels, *(width * 2 ** (level + 1) for level in range(levels))]
         self.down = nn.ModuleList(
             nn.Sequential(*convolution(before, after, 3, norm=nn.BatchNorm2d, activation=relu), nn.AvgPool2d(2, ceil_mode=True))
             for before, after in itertools.pairwise(widths)
@@ -121,7 +121,7 @@ class Hourglass(nn.Module):
         self.up = nn.ModuleList()
         carried = widths[-1]
         for level in range(levels - 1, -1, -1):
-            after = width * min(8, 2**level)
+            after = width * 2**level
             self.up.append(nn.Sequential(*convolution(carried, after, 3, norm=nn.BatchNorm2d, activation=relu)))
             carried = after + widths[level]
         self.channels = carried
@@ -282,8 +282,8 @@ class Animator(nn.Module):
     """All that makes frames: keypoints, motion, generator. motion: `affine`, `shift` (no local maps) or `none` (no field)."""
 
     def __init__(
-        self, shape: tuple[int, int, int], count: int, width: int, blocks: int, halvings: int, scale: int, motion: str,
-        copies: bool,
+        self, shape: tuple[int, int, int], count: int, width: int, generator_width: int, blocks: int, halvings: int, scale: int,
+        motion: str, copies: bool,
     ) -> None:  # fmt: skip
         super().__init__()
         channels, *sides = shape
@@ -292,7 +292,7 @@ class Animator(nn.Module):
         self.detector = KeypointDetector(channels, count, width, side, motion == "affine")
         self.motion = DenseMotion(channels, count, width, side, self.warps)
         beside = 0 if self.warps else self.motion.hourglass.channels
-        self.generator = WarpingGenerator(channels, width, halvings, blocks, beside, copies)
+        self.generator = WarpingGenerator(channels, generator_width, halvings, blocks, beside, copies)
 
     def small(self, frames: Tensor) -> Tensor:
         """At the scale at which keypoints and motion are found."""

@@ -1,9 +1,9 @@
 """The proof of `fomm`: a still of one person moves as another one's video does, nearer to what that would really look like than
 the still itself, and than what the same networks draw that are told the keypoints and warp nothing.
 
-What it would really look like is known of the phantom `turning-faces`: the same person is drawn in the other one's motion. Where
-eyes, nose and mouth are is found in true and made frames alike by a network that took no part in any training (`finder`). Settings
-were tried with a seed of none of the runs and with other people than those who are judged.
+What it would really look like is known of the phantom `turning-faces`: the same person is drawn in the other one's motion.
+Where eyes, nose and mouth are is found in true and made frames alike by a network that took no part in any training (`finder`).
+Settings were tried with a seed of none of the runs and with other people than those who are judged.
 """
 
 from __future__ import annotations
@@ -163,14 +163,14 @@ def met(rows: Sequence[Row]) -> bool:
 
 OF_STILL, OF_BASELINE, KEYPOINTS_OF_STILL = 0.7, 0.95, 0.5
 PROOF = Proof(
-    claim="a still picture of a stranger, animated by another stranger's video, is nearer to the true clip than the still, and than "
-    "what the same networks draw without a motion field",
-    baseline="the same networks, told of source and driving keypoints, without warping (motion=none), in equal time; and the still",
+    claim="a still picture of a stranger, animated by another stranger's video, is nearer to the true clip than the still, and "
+    "than what the same networks draw without a motion field",
+    baseline="the same networks, told of both frames' keypoints, which warp nothing (motion=none), in equal time; the still",
     metric="mean absolute error to the true clip, of black to white, behind the first frame",
     direction=LOWER,
     mark=(
-        f"with every seed at most {OF_STILL} of the still's error and {OF_BASELINE} of the baseline's; the distance of eyes, nose and "
-        f"mouth to their true places at most {KEYPOINTS_OF_STILL} of the still's, and no more than the baseline's"
+        f"with every seed at most {OF_STILL} of the still's error and {OF_BASELINE} of the baseline's; the distance of eyes, "
+        f"nose and mouth to their true places at most {KEYPOINTS_OF_STILL} of the still's, and no more than the baseline's"
     ),
     met=met,
     arms={"system": lambda task: arm(task, "affine"), "baseline": lambda task: arm(task, "none", PACE)},

@@ -63,8 +63,9 @@ def known(traits: np.ndarray, age: float, yaw: np.ndarray, pitch: np.ndarray, si
 def make(variant: str | None, n: int, seed: int, size: tuple[int, int], depth: int, progress: Progress | None) -> PhantomData:
     """`n` clips of 16 frames at 10 a second, four in a row of one person.
 
-    facts: subject (who it is; whole people are held out), age, light, strength, glasses, mouth, yaw and pitch in each frame, and the place of each of POINTS in each
-    frame (0 to 1 from the left and from above). Raises DataError for sides out of range.
+    facts: subject (who it is; whole people are held out), age, light, strength, glasses, mouth, yaw and pitch in each frame,
+    and the place of each of POINTS in each frame (0 to 1 from the left and from above). Raises DataError for sides out of
+    range.
     """
     if max(size) > LARGEST:
         height, width = size

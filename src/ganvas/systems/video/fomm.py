@@ -51,7 +51,8 @@ CARD = {
 @dataclass(frozen=True)
 class Config:
     keypoints: int = knob(10, "keypoints that are found", low=1, high=64)
-    width: int = knob(32, "channels of the first layers; doubles with each halving, up to 8 times", low=1, high=1024)
+    width: int = knob(32, "channels of what finds keypoints and motion; doubles with each halving", low=1, high=1024)
+    generator_width: int = knob(64, "channels of G; doubles with each halving, up to 8 times", low=1, high=1024)
     blocks: int = knob(6, "residual blocks of the generator", low=0, high=32)
     halvings: int = knob(2, "halvings before features are warped", low=0, high=5)
     motion_scale: int = knob(4, "keypoints and motion are found on pictures this many times smaller", low=1, high=8)
@@ -74,8 +75,8 @@ class Config:
     batch_size: int = knob(40, "clips in a batch, of each a pair of frames", low=2)
 
 
-WORK = 1.0e-3  # GFLOP of a round for a clip of 48x48, for each width^2
-WANTED = {12: 0.0, 16: 40_000.0, 32: 400_000.0}  # clips after which a width pays off
+WORK = 4.0e-3  # GFLOP of a round for a clip of 48x48, for each width^2
+WANTED = {12: 0.0, 16: 40_000.0, 32: 300_000.0}  # clips after which a width pays off
 
 
 def auto(situation: Situation) -> dict[str, Any]:
@@ -86,10 +87,10 @@ def auto(situation: Situation) -> dict[str, Any]:
     width = widest(situation, WANTED, lambda width: WORK * pixels * width**2)
     cpu = situation.device == "cpu"
     return {
-        "width": width, "discriminator_width": width, "blocks": 2 if cpu else 4, "halvings": 1 if side < 128 else 2,
-        "motion_scale": 1 if side < 40 else 2 if side < 128 else 4, "scales": 3, "copies": True, "learning_rate": 1e-3 if cpu
-        else 5e-4, "equivariance_weight": 2.0, "map_weight": 2.0, "decay_start": 0.5, "ema_half_life": 500.0,
-        "batch_size": 16 if cpu else 32,
+        "width": width, "generator_width": width, "discriminator_width": width, "blocks": 2 if cpu else 4,
+        "halvings": 1 if side < 128 else 2, "motion_scale": 2 if side < 128 else 4, "scales": 3, "copies": True,
+        "equivariance_weight": 2.0, "map_weight": 2.0, "learning_rate": 1e-3 if cpu else 5e-4, "decay_start": 0.5,
+        "ema_half_life": 500.0, "batch_size": 8 if cpu else 32,
     }  # fmt: skip
 
 
@@ -116,7 +117,15 @@ class Fomm(System):
         shape = (channels, height, width)
         scale = min(config.motion_scale, max(1, side // SMALLEST))
         self.animator = Animator(
-            shape, config.keypoints, config.width, config.blocks, config.halvings, scale, config.motion, config.copies
+            shape,
+            config.keypoints,
+            config.width,
+            config.generator_width,
+            config.blocks,
+            config.halvings,
+            scale,
+            config.motion,
+            config.copies,
         )
         self.average = copy.deepcopy(self.animator)
         self.judged = config.adversarial_weight > 0 or config.matching_weight > 0
