@@ -30,7 +30,7 @@ from ganvas.uses.animate import complete, error, still
 
 SPEC = VideoSpec(4, 16, 16, 1)
 SMALL: dict[str, Any] = {
-    "width": 8, "generator_width": 8, "keypoints": 4, "blocks": 1, "halvings": 1, "motion_scale": 1, "scales": 2,
+    "width": 8, "generator_width": 8, "keypoints": 4, "blocks": 1, "halvings": 1, "motion_scale": 1, "compared_scales": 2,
     "copies": True, "batch_size": 16, "discriminator_width": 8, "equivariance_weight": 2.0, "map_weight": 2.0,
     "learning_rate": 2e-3,
 }  # fmt: skip
@@ -177,12 +177,12 @@ def test_a_pair_is_two_frames_of_one_clip() -> None:
 
 
 def test_without_weights_nobody_judges_and_terms_are_weighted() -> None:
-    system = build(adversarial_weight=0.0, matching_weight=0.0)
+    system = build(adversarial_weight=0.0, feature_weight=0.0)
     assert [player.name for player in system.players()] == ["animator"]
     batch = Batch(noise(), {"real": torch.rand(4, 1, 4, 16, 16) * 2 - 1})
     terms = system.imitate(batch, Clock(), {})
     assert set(terms) == {"error", "places", "maps"}
-    twice = build(adversarial_weight=0.0, matching_weight=0.0, reconstruction_weight=20.0)
+    twice = build(adversarial_weight=0.0, feature_weight=0.0, reconstruction_weight=20.0)
     batch = Batch(noise(), {"real": batch.real})
     assert float(twice.imitate(batch, Clock(), {})["error"]) == pytest.approx(2 * float(terms["error"]), rel=1e-4)
 

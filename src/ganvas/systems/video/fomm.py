@@ -62,11 +62,11 @@ class Config:
     )  # fmt: skip
     copies: bool = knob(False, "the warped picture itself stands where nothing is hidden")
     reconstruction_weight: float = knob(10.0, "weight of the error at each of the scales", low=0.0)
-    scales: int = knob(4, "scales at which frames are compared: 1, 1/2, 1/4 ...", low=1, high=8)
+    compared_scales: int = knob(4, "scales at which frames are compared: 1, 1/2, 1/4 ...", low=1, high=8)
     equivariance_weight: float = knob(10.0, "weight of keypoints that go along with a known transform", low=0.0)
     map_weight: float = knob(10.0, "weight of local maps that do so", low=0.0)
     adversarial_weight: float = knob(1.0, "weight of D's say", low=0.0)
-    matching_weight: float = knob(10.0, "weight of matching D's features; with both at 0 there is no D", low=0.0)
+    feature_weight: float = knob(10.0, "weight of matching D's features; with both at 0 there is no D", low=0.0)
     discriminator_width: int = knob(32, "channels of D's first layer", low=1, high=1024)
     learning_rate: float = knob(2e-4, "learning rate of both players (Adam)", low=1e-9)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
@@ -88,7 +88,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     cpu = situation.device == "cpu"
     return {
         "width": width, "generator_width": width, "discriminator_width": width, "blocks": 2 if cpu else 4,
-        "halvings": 1 if side < 128 else 2, "motion_scale": 2 if side < 128 else 4, "scales": 3, "copies": True,
+        "halvings": 1 if side < 128 else 2, "motion_scale": 2 if side < 128 else 4, "compared_scales": 3, "copies": True,
         "equivariance_weight": 2.0, "map_weight": 2.0, "learning_rate": 1e-3 if cpu else 5e-4, "decay_start": 0.5,
         "ema_half_life": 500.0, "batch_size": 8 if cpu else 32,
     }  # fmt: skip
@@ -98,6 +98,24 @@ PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
 
 AT_ONCE = 32  # frames that are drawn together
 SMALLEST_SCALE = 8  # pixels of a side below which frames are not compared
+
+
+def _at(frames: Tensor, level: int) -> Tensor:
+    """Halved `level` times."""
+    return frames if level == 0 else avg_pool2d(frames, 2**level)
+
+
+def _repeated(points: Keypoints, times: int) -> Keypoints:
+    maps = None if points.maps is None else points.maps.repeat_interleave(times, 0)
+    return Keypoints(points.places.repeat_interleave(times, 0), maps)
+
+
+def _moved(own: Keypoints, start: Keypoints, now: Keypoints) -> Keypoints:
+    """The own keypoints, moved as those of `start` have by `now` (eq. 12)."""
+    places = own.places + now.places - start.places
+    if own.maps is None or start.maps is None or now.maps is None:
+        return Keypoints(places, None)
+    return Keypoints(places, product(product(now.maps, inverse(start.maps)), own.maps))
 
 
 class Fomm(System):
@@ -128,11 +146,11 @@ class Fomm(System):
             config.copies,
         )
         self.average = copy.deepcopy(self.animator)
-        self.judged = config.adversarial_weight > 0 or config.matching_weight > 0
+        self.judged = config.adversarial_weight > 0 or config.feature_weight > 0
         if self.judged:
             depth = patch_depth(side)
             self.discriminator = PatchDiscriminator(channels, config.discriminator_width, depth, nn.InstanceNorm2d)
-        self.levels = [k for k in range(config.scales) if k == 0 or side >> k >= SMALLEST_SCALE]
+        self.levels = [k for k in range(config.compared_scales) if k == 0 or side >> k >= SMALLEST_SCALE]
 
     # The game
 
@@ -164,7 +182,7 @@ class Fomm(System):
         if self.judged:
             own, wanted = self.discriminator.features(made), self.discriminator.features(driving)
             terms["fool"] = config.adversarial_weight * least_squares(own[-1], 1.0)
-            terms["matching"] = config.matching_weight * feature_matching(own[:-1], wanted[:-1])
+            terms["matching"] = config.feature_weight * feature_matching(own[:-1], wanted[:-1])
         return terms
 
     def _made(self, batch: Batch, shared: Shared) -> tuple[Tensor, Tensor, Keypoints]:
@@ -213,21 +231,3 @@ class Fomm(System):
             drawn = self.average(images.repeat_interleave(part.shape[1], 0), own, wanted)
             made.append(drawn.view(count, part.shape[1], *drawn.shape[1:]).transpose(1, 2))
         return torch.cat(made, 2).clamp(-1, 1)
-
-
-def _at(frames: Tensor, level: int) -> Tensor:
-    """Halved `level` times."""
-    return frames if level == 0 else avg_pool2d(frames, 2**level)
-
-
-def _repeated(points: Keypoints, times: int) -> Keypoints:
-    maps = None if points.maps is None else points.maps.repeat_interleave(times, 0)
-    return Keypoints(points.places.repeat_interleave(times, 0), maps)
-
-
-def _moved(own: Keypoints, start: Keypoints, now: Keypoints) -> Keypoints:
-    """The own keypoints, moved as those of `start` have by `now` (eq. 12)."""
-    places = own.places + now.places - start.places
-    if own.maps is None or start.maps is None or now.maps is None:
-        return Keypoints(places, None)
-    return Keypoints(places, product(product(now.maps, inverse(start.maps)), own.maps))
