@@ -5,28 +5,32 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+import ganvas
 from ganvas.batches import Batch, Noise
 from ganvas.config import build_config
+from ganvas.data.phantoms.faces import draw, people
 from ganvas.data.streams import open_stream
 from ganvas.engine import Engine
 from ganvas.errors import DataError, GanvasError
 from ganvas.game import Clock
 from ganvas.kinds import decode, encode
-from ganvas.kinds.facets import Piece
 from ganvas.kinds.video.spec import VideoSpec
+from ganvas.kinds.video.writing import write_clip
 from ganvas.networks import fomm as networks
 from ganvas.networks.fomm import Keypoints, Transforms, applied, candidates, grid, inverse, product, warped
 from ganvas.store.records import Dataset, Field
 from ganvas.systems.video import fomm
 from ganvas.systems.video.fomm import PRESETS, Config, Fomm
-from ganvas.uses import Given
-from ganvas.uses.animate import complete, error, still
+from ganvas.uses import Work
+from ganvas.uses.animate import error, judge, measure, show, still
 
 SPEC = VideoSpec(4, 16, 16, 1)
 SMALL: dict[str, Any] = {
@@ -242,14 +246,41 @@ def test_the_paper_can_be_built() -> None:
 # The use
 
 
-def test_a_driving_video_is_taken_whole_and_has_to_be_given() -> None:
-    windows = [Piece(squares(1, seed), SPEC, ("a note",)) for seed in range(3)]
-    picture = [Piece(np.zeros((1, 16, 16, 1), np.uint8), None)]
-    given = complete("anna.png", Given(picture, {"driving": windows}))
-    (whole,) = given.beside["driving"]
-    assert whole.records.shape == (1, 12, 16, 16, 1)
-    assert whole.spec.frames == 12
-    assert whole.notes == ("a note",)
-    assert np.array_equal(whole.records[0, 4:8], windows[1].records[0])
-    with pytest.raises(DataError, match="--with driving=FILE"):
-        complete("anna.png", Given(picture, {}))
+def test_from_files_to_a_clip_that_moves_as_long_and_as_fast_as_the_driving_one(tmp_path: Path) -> None:
+    """Trained on clips of 16 frames, put to use on a picture of another size by a longer GIF at another rate, and judged."""
+    run, settings = tmp_path / "run", {"size": "16", "phantom_count": 60, "quiet": True, "device": "cpu"}
+    config = {"width": 4, "generator_width": 4, "discriminator_width": 4, "batch_size": 4}
+    ganvas.train("fomm", "turning-faces", out=run, budget="2r", config=config, **settings)
+    Image.fromarray(draw(people(np.array([3])), (30, 24))[0]).save(tmp_path / "anna.png")
+    frames = draw(people(np.zeros(20, int)), 24, yaw=np.linspace(-30, 30, 20))
+    write_clip(tmp_path / "ben.gif", frames, VideoSpec(20, 24, 24, 3, 25), {})
+    given = {"driving": str(tmp_path / "ben.gif")}
+    made = ganvas.apply(run, [tmp_path / "anna.png"], verb="animate", fields=given, out=tmp_path / "out")
+    (file,) = made["files"]
+    with Image.open(file) as clip:
+        assert (clip.size, clip.n_frames, clip.info["duration"]) == ((16, 16), 20, 40)
+    assert made["done"] == "animated"
+    absolute = ganvas.apply(run, [tmp_path / "anna.png"], fields=given, out=tmp_path / "posed", absolute=True)
+    assert Path(absolute["files"][0]).read_bytes() != Path(file).read_bytes()
+    with pytest.raises(GanvasError, match="needs a driving to animate: add  --with driving=FILE"):
+        ganvas.apply(run, [tmp_path / "anna.png"], out=tmp_path / "none")
+    with pytest.raises(DataError, match=r"ben\.png"):
+        (tmp_path / "ben.png").write_bytes(b"no picture")
+        ganvas.apply(run, [tmp_path / "anna.png"], fields={"driving": str(tmp_path / "ben.png")}, out=tmp_path / "none")
+
+
+def test_held_out_clips_are_judged_beside_a_picture_that_stands_still() -> None:
+    clips = squares(48)
+    data = Dataset({"real": Field(SPEC, clips)}, None, np.arange(48), np.arange(48) < 24, "squares", "")
+    system = build().eval()
+    work = Work(system, {"real": SPEC})
+    found = measure(work, data, 100)
+    rest = clips[:24].astype(float)
+    known = np.abs(rest[:, 1:] - rest[:, :1]).mean() / 255
+    assert found["still_error"].value == pytest.approx(known, rel=1e-4)
+    assert found["animated_error"].value != pytest.approx(known, rel=1e-2)
+    judged = judge(work, build(), data, 100, None)
+    assert judged.values.shape == judged.originals.shape == clips[:24].shape
+    assert np.array_equal(judged.beside["input"].values, still(clips[:24]))
+    panel = show(work, Batch(noise(), {"real": encode(clips[:3], SPEC, torch.device("cpu"))}))
+    assert panel.records.shape == (3, 3, 1, 4, 16, 16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,7 @@ import numpy as np
 
 from ..capabilities import Animates, Panel
 from ..config import knob
-from ..errors import DataError
-from . import Beside, Fields, Given, Judged, Use, UseSays, Work
+from . import Beside, Fields, Judged, Use, UseSays, Work
 from .judging import both, decoded, held_rows, in_pieces, told_pairs
 
 if TYPE_CHECKING:
@@ -40,21 +40,9 @@ def picture_spec(spec: Any) -> Any:
     return ImageSpec(spec.channels, spec.height, spec.width, spec.depth, 0.0, float(spec.white))
 
 
-def complete(file: str, given: Given) -> Given:
-    """The driving video in one piece, however it was read. Raises DataError where there is none, or one with several clips."""
-    if DRIVING not in given.beside:
-        raise DataError(f"{file}: animating needs a video to move by: add  --with driving=FILE")
-    own = given.beside[DRIVING]
-    return replace(given, beside={**given.beside, DRIVING: [_whole(own)]})
-
-
-def _whole(pieces: list[Piece]) -> Piece:
-    """Windows of one video, one behind the other."""
-    if len(pieces) == 1 and len(pieces[0].records) == 1:
-        return pieces[0]
-    frames = np.concatenate([clip for piece in pieces for clip in piece.records])
-    notes = tuple(dict.fromkeys(note for piece in pieces for note in piece.notes))
-    return replace(pieces[0], records=frames[None], spec=replace(pieces[0].spec, frames=len(frames)), notes=notes)
+def mend(given: Piece, made: Piece, beside: Mapping[str, Piece]) -> Piece:
+    """The clip at the rate of the driving video."""
+    return replace(made, spec=replace(made.spec, rate=beside[DRIVING].spec.rate))
 
 
 def run(work: Work, given: Fields, options: Any) -> Fields:
@@ -133,7 +121,7 @@ USE = Use(
     Options=Options,
     order=39,
     fitted=True,
-    complete=complete,
+    mend=mend,
     run=run,
     tell=tell,
     judge=judge,
