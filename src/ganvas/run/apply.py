@@ -219,7 +219,7 @@ class _Job:
             )
         for name, own in beside.items():
             others = sum(len(piece.records) for piece in own)
-            if others not in (1, count) and not self.given[name].together:
+            if others not in (1, count) and name not in self.use.together:
                 raise DataError(f"{file.path}: holds {count} records and {others} of {name}: give one, or as many")
         if self.made is None:
             self.look(file, pieces, beside)
@@ -246,7 +246,7 @@ class _Job:
             for note in (note for piece in own for note in piece.notes):
                 self.desk.note(note)
         for name, own in beside.items():
-            if len(own) not in (1, total) and not self.given[name].together:
+            if len(own) not in (1, total) and name not in self.use.together:
                 raise DataError(
                     f"{file.path}: {len(own)} records of {name} do not go with {total} stretches: give one, or as many"
                 )
@@ -264,7 +264,7 @@ class _Job:
 
         return {
             name: replace(own[0], records=np.concatenate([piece.records for piece in own]))
-            if self.given[name].together
+            if name in self.use.together
             else own[place if len(own) > 1 else 0]
             for name, own in beside.items()
         }
