@@ -46,7 +46,12 @@ def arm(task: Task, motion: str, pace: float = 1.0) -> Outcome:
     side = LARGE_SIDE if task.large else SIDE
     task = replace(task, budget=f"{round(pace * int(task.budget.removesuffix('r')))}r")
     config = (LARGE if task.large else COMMON) | {"motion": motion}
-    given = {"size": str(side), "phantom_count": CLIPS if not task.large else 2_000, "threads": 1, "precision": "32"}
+    given: dict[str, Any] = {
+        "size": str(side),
+        "phantom_count": CLIPS if not task.large else 2_000,
+        "threads": 1,
+        "precision": "32",
+    }
     run, facts = trained(task, "fomm", config, **given)
     return judged(run.system, side, finder(task.folder.parent, side), facts)
 
