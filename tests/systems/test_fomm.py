@@ -36,7 +36,7 @@ SPEC = VideoSpec(4, 16, 16, 1)
 SMALL: dict[str, Any] = {
     "width": 8, "generator_width": 8, "keypoints": 4, "blocks": 1, "halvings": 1, "motion_scale": 1, "compared_scales": 2,
     "copies": True, "batch_size": 16, "discriminator_width": 8, "equivariance_weight": 2.0, "map_weight": 2.0,
-    "learning_rate": 2e-3,
+    "learning_rate": 2e-3, "heatmap_temperature": 0.5,
 }  # fmt: skip
 
 

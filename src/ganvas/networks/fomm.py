@@ -18,7 +18,6 @@ from torch.nn.functional import grid_sample, interpolate
 from ..batches import Noise
 from .blocks import convolution, relu
 
-TEMPERATURE = 0.1  # of the softmax over a heatmap
 VARIANCE = 0.01  # of the Gaussians that tell of keypoints
 LEAST_DETERMINANT = 1e-2  # of a local map that is inverted
 SMALLEST_MAP = 4  # a smaller one is not halved further
@@ -145,8 +144,9 @@ def head(before: int, after: int, side: int) -> nn.Conv2d:
 class KeypointDetector(nn.Module):
     """Frames (B, C, H, W) -> keypoints: heatmaps, of which a place is the mean; with `affine` also the maps round them."""
 
-    def __init__(self, channels: int, count: int, width: int, side: int, affine: bool) -> None:
+    def __init__(self, channels: int, count: int, width: int, side: int, affine: bool, temperature: float) -> None:
         super().__init__()
+        self.temperature = temperature
         self.hourglass = Hourglass(channels, width, side)
         self.heat = head(self.hourglass.channels, count, side)
         self.maps: nn.Conv2d | None = None
@@ -161,7 +161,7 @@ class KeypointDetector(nn.Module):
         seen = self.hourglass(frames)
         logits = full(self.heat(seen))
         count, points, height, width = logits.shape
-        heat = (logits.flatten(2) / TEMPERATURE).softmax(-1).view(count, points, height, width)
+        heat = (logits.flatten(2) / self.temperature).softmax(-1).view(count, points, height, width)
         places = (heat[..., None] * grid(height, width, heat)).sum((2, 3))
         if self.maps is None:
             return Keypoints(places, None)
@@ -283,13 +283,13 @@ class Animator(nn.Module):
 
     def __init__(
         self, shape: tuple[int, int, int], count: int, width: int, generator_width: int, blocks: int, halvings: int, scale: int,
-        motion: str, copies: bool,
+        motion: str, copies: bool, temperature: float,
     ) -> None:  # fmt: skip
         super().__init__()
         channels, *sides = shape
         self.scale, self.warps = scale, motion != "none"
         side = min(sides) // scale
-        self.detector = KeypointDetector(channels, count, width, side, motion == "affine")
+        self.detector = KeypointDetector(channels, count, width, side, motion == "affine", temperature)
         self.motion = DenseMotion(channels, count, width, side, self.warps)
         beside = 0 if self.warps else self.motion.hourglass.channels
         self.generator = WarpingGenerator(channels, generator_width, halvings, blocks, beside, copies)

@@ -32,7 +32,8 @@ PAIRS, SHOWN = 48, 6
 STRANGERS, PEOPLE_SEED = 10_000, 4242  # people who are judged have numbers from here on, of a seed of their own
 COMMON: dict[str, Any] = {
     "width": 12, "generator_width": 12, "discriminator_width": 12, "blocks": 2, "halvings": 1, "motion_scale": 2,
-    "compared_scales": 3, "copies": True, "equivariance_weight": 2.0, "map_weight": 2.0, "learning_rate": 1e-3,
+    "compared_scales": 3, "copies": True, "heatmap_temperature": 0.5, "map_weight": 2.0, "feature_weight": 1.0,
+    "adversarial_weight": 0.1, "learning_rate": 1e-3,
     "decay_start": 0.5, "ema_half_life": 500.0, "batch_size": 8,
 }  # fmt: skip
 LARGE: dict[str, Any] = COMMON | {
@@ -104,7 +105,7 @@ def finder(folder: Path, side: int, pictures: int = 4_800, rounds: int = 1_000) 
         torch.manual_seed(0)
         layers: list[nn.Module] = []
         for before, after in ((3, 16), (16, 32), (32, 64)):
-            layers += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)]
+            layers += [nn.Conv2d(before, after, 3, 2, 1), nn.BatchNorm2d(after), nn.ReLU()]
         net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * (side // 8) ** 2, 64), nn.ReLU(), nn.Linear(64, 10))
     if file.exists():
         net.load_state_dict(torch.load(file, weights_only=True))
@@ -178,8 +179,11 @@ PROOF = Proof(
     ),
     met=met,
     arms={"system": lambda task: arm(task, "affine"), "baseline": lambda task: arm(task, "none", PACE)},
-    budget="900r",  # 7,200 clips: about a minute and a quarter of one idle core
+    budget="1500r",  # 12,000 clips: about two and a quarter minutes of one idle core
     quick_budget="30r",
     phantom="turning-faces",
     large_budget="20000r",
+    note="A first run of 900 rounds, with heatmaps of the paper's temperature and a D of the paper's weights, was stopped: a "
+    "look at half of seed 0's pairs showed 0.89 of the still's error and 0.91 of the baseline's. The settings were then changed "
+    "on other people and another seed; the mark was not.",
 )

@@ -56,6 +56,7 @@ class Config:
     blocks: int = knob(6, "residual blocks of the generator", low=0, high=32)
     halvings: int = knob(2, "halvings before features are warped", low=0, high=5)
     motion_scale: int = knob(4, "keypoints and motion are found on pictures this many times smaller", low=1, high=8)
+    heatmap_temperature: float = knob(0.1, "of the softmax over heatmaps: higher, and they are wider", low=1e-3, high=100.0)
     motion: str = knob(
         "affine", "affine: keypoints with local maps; shift: keypoints alone; none: told of them, and nothing is warped",
         choices=("affine", "shift", "none"),
@@ -89,8 +90,8 @@ def auto(situation: Situation) -> dict[str, Any]:
     return {
         "width": width, "generator_width": width, "discriminator_width": width, "blocks": 2 if cpu else 4,
         "halvings": 1 if side < 128 else 2, "motion_scale": 2 if side < 128 else 4, "compared_scales": 3, "copies": True,
-        "equivariance_weight": 2.0, "map_weight": 2.0, "learning_rate": 1e-3 if cpu else 5e-4, "decay_start": 0.5,
-        "ema_half_life": 500.0, "batch_size": 8 if cpu else 32,
+        "heatmap_temperature": 0.5, "map_weight": 2.0, "feature_weight": 1.0, "adversarial_weight": 0.1,
+        "learning_rate": 1e-3 if cpu else 5e-4, "decay_start": 0.5, "ema_half_life": 500.0, "batch_size": 8 if cpu else 32,
     }  # fmt: skip
 
 
@@ -144,6 +145,7 @@ class Fomm(System):
             scale,
             config.motion,
             config.copies,
+            config.heatmap_temperature,
         )
         self.average = copy.deepcopy(self.animator)
         self.judged = config.adversarial_weight > 0 or config.feature_weight > 0
