@@ -218,6 +218,16 @@ class Reposes(Protocol):
 
 
 @runtime_checkable
+class Animates(Protocol):
+    """Makes a still picture move as another one's video does. Learnt from clips; both are of the size of training."""
+
+    def animate(self, images: Tensor, noise: Noise, driving: Tensor, relative: bool = True) -> Tensor:
+        """Images (B, C, H, W) and a driving clip for all or each, (1 or B, C, T, H, W), T as long as it may be -> clips (B, C,
+        T, H, W). relative: an image moves as the driving video has since its first frame; else it takes the pose of that."""
+        ...
+
+
+@runtime_checkable
 class Colours(Protocol):
     """Colours drawings or grey pictures, and listens to hints: colours that were given in places.
 
