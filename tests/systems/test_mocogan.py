@@ -34,7 +34,7 @@ SPEC = VideoSpec(6, 8, 8, 1, classes=ACTIONS)
 def build(spec: VideoSpec = SPEC, **settings: Any) -> MoCoGan:
     torch.manual_seed(0)
     given = {
-        "width": 16, "clip_width": 8, "content_size": 6, "motion_size": 4, "batch_size": 16, "frames_judged": 2,
+        "width": 16, "clip_width": 8, "content_size": 6, "motion_size": 4, "batch_size": 16,
         "generator_learning_rate": 2e-3, "discriminator_learning_rate": 1e-3, **settings,
     }  # fmt: skip
     return MoCoGan(spec, build_config(Config, given))
@@ -54,20 +54,21 @@ def acted(system: MoCoGan, **options: Any) -> torch.Tensor:
 
 
 def blocks(count: int = 256) -> tuple[np.ndarray, np.ndarray]:
-    """A block of a shade of its own that crosses a black ground to the right, or downwards."""
+    """A white block that crosses a ground of a shade of its own to the right, or downwards."""
     rng = np.random.default_rng(0)
     clips, labels = np.zeros((count, 6, 8, 8, 1), np.uint8), np.arange(count) % 2
     for clip, label in zip(clips, labels, strict=True):
-        shade, lane = rng.integers(90, 256), rng.integers(0, 6)
+        lane = rng.integers(0, 6)
+        clip[:] = rng.integers(0, 160)
         for frame in range(6):
             across = (slice(lane, lane + 3), slice(frame, frame + 3))
-            clip[frame][across if label == 0 else across[::-1]] = shade
+            clip[frame][across if label == 0 else across[::-1]] = 255
     return clips, labels
 
 
 def way(clips: np.ndarray) -> np.ndarray:
     """(N,) 0 where what is bright moves to the right, 1 where it moves downwards."""
-    mass = clips[..., 0].astype(float) + 1e-6
+    mass = (clips[..., 0].astype(float) - shade(clips)[:, None, None, None]).clip(0) + 1e-6
     mass /= mass.sum(axis=(2, 3), keepdims=True)
     steps = np.arange(8)
     across, down = (mass.sum(axis=2) * steps).sum(2), (mass.sum(axis=3) * steps).sum(2)
@@ -75,12 +76,12 @@ def way(clips: np.ndarray) -> np.ndarray:
 
 
 def shade(clips: np.ndarray) -> np.ndarray:
-    """(N,) the level of the nine brightest pixels, mean of the frames."""
-    return np.sort(clips.reshape(*clips.shape[:2], -1), axis=2)[:, :, -9:].mean(axis=(1, 2))
+    """(N,) the level of the ground: the middle one of a frame, mean of the frames."""
+    return np.median(clips.reshape(*clips.shape[:2], -1), axis=2).mean(axis=1)
 
 
 @cache
-def learnt(codes: str, rounds: int = 250) -> tuple[float, float]:
+def learnt(codes: str, rounds: int = 300) -> tuple[float, float]:
     """(how far the shades of looks that do something else agree, as a correlation; share of clips that do what was asked)."""
     clips, labels = blocks()
     data = Dataset({"real": Field(SPEC, clips)}, labels, np.arange(len(clips)), np.zeros(len(clips), bool), "blocks", "")
@@ -98,14 +99,14 @@ def learnt(codes: str, rounds: int = 250) -> tuple[float, float]:
 
 def test_a_look_is_kept_when_it_does_something_else_and_it_does_what_is_asked() -> None:
     kept, right = learnt("two")
-    assert right > 0.9
-    assert kept > 0.8
+    assert right > 0.8
+    assert kept > 0.7
     clips, labels = blocks(64)
     assert (way(clips) == labels).all(), "the judge knows the ways of real clips"
 
 
 def test_without_a_code_that_stays_looks_are_lost() -> None:
-    assert learnt("one")[0] < learnt("two")[0] - 0.2
+    assert learnt("one")[0] < learnt("two")[0] - 0.3
 
 
 def test_content_is_in_every_frame_and_motion_is_not_the_look() -> None:
@@ -180,7 +181,7 @@ def test_clips_of_any_length_and_aspect_are_made_and_judged_and_a_batch_of_one_s
         assert clips.shape == (1, channels, *shape)
         said, read = system.video_discriminator(clips)
         assert (said.shape, read.shape) == ((1,), (1, 2))
-        assert system._judged_frames(clips, Batch(noise(), {"real": clips})).shape == (min(2, shape[0]),)
+        assert system._judged_frames(clips, Batch(noise(), {"real": clips})).shape == (1,)
 
 
 def test_the_papers_form_looks_through_kernels_of_four_frames() -> None:
@@ -207,9 +208,10 @@ def test_a_look_a_motion_and_an_action_are_asked_for_by_number_and_name() -> Non
     torch.testing.assert_close(acted(system, count=1, content=4, motion=4)[0], every[3])
     one = acted(system, count=4, content=2, motion=3)
     torch.testing.assert_close(one, one[:1].expand_as(one))
-    assert not torch.allclose(acted(system, count=1, content=2, motion=3, label="right"), one[:1]) or system.classes == 0
+    torch.testing.assert_close(acted(system, count=1, content=2, motion=3, label="right"), one[:1])
     down = acted(system, count=1, content=2, motion=3, label="down")
-    assert not torch.allclose(down, acted(system, count=1, content=2, motion=3, label="0"))
+    assert torch.equal(down, acted(system, count=1, content=2, motion=3, label="1"))
+    assert float((down - one[:1]).detach().abs().max()) > 1e-4
     labels = find_use(system, "act").run(work(system), {}, build_options(act.USE, {"count": 4, "motion": 2}))["label"]
     assert labels.tolist() == [1, 1, 1, 1], "a motion has its action"
 
@@ -279,6 +281,8 @@ def test_from_folders_of_actions_to_long_clips(tmp_path: Path) -> None:
     long = ["--as", "act", "-n", "2", "--content", "3", "--frames", "20", "--format", "png", "--out", str(tmp_path / "long")]
     assert main(["apply", str(tmp_path / "run"), *long]) == 0
     assert len(list((tmp_path / "long" / "sample-0001").glob("*.png"))) == 20
+    told = (tmp_path / "long" / "labels.csv").read_text().splitlines()
+    assert told == ["file,label", f"sample-0001,{run.spec.classes[0]}", f"sample-0002,{run.spec.classes[1]}"]
 
 
 # The proof

@@ -23,13 +23,13 @@ CHARACTERS, UNSEEN = 256, 100
 FRAME, WINDOW = 64, (14, 8, 48)  # of a sheet: pixels of a frame; top, left and side of what holds every frame taken
 ACTIONS = {"walk": (2, tuple(range(1, 9))), "cast": (6, tuple(range(7))), "slash": (10, tuple(range(6)))}
 AMONG = 100  # looks
-KEPT, OBEYED = 0.5, 0.8
+KEPT, OBEYED = 0.4, 0.8
 COMMON: dict[str, Any] = {
     "width": 32, "clip_width": 16, "frames_judged": 2, "generator_learning_rate": 5e-4, "discriminator_learning_rate": 5e-4,
     "ema_half_life": 5_000.0, "batch_size": 16,
 }  # fmt: skip
 LARGE: dict[str, Any] = {"width": 64, "clip_width": 64, "frames_judged": 1, "batch_size": 32, "ema_half_life": 10_000.0}
-ONE = {"codes": "one"}  # as many numbers, none of which stays
+ONE = {"codes": "one"}  # as many numbers, told to the recurrence at every frame: none of them reaches G_I by itself
 
 
 def arm(task: Task, config: dict[str, Any]) -> Outcome:
@@ -37,16 +37,16 @@ def arm(task: Task, config: dict[str, Any]) -> Outcome:
     common = LARGE if task.large else COMMON
     size = str(LARGE_SIDE if task.large else SIDE)
     run, facts = trained(task, "mocogan", common | config, data=_source(task), size=size, threads=1, precision="32")
-    return judged(run, task.seed, facts)
+    return judged(run, task, facts)
 
 
-def judged(run: Any, seed: int, facts: dict[str, Any]) -> Outcome:
+def judged(run: Any, task: Task, facts: dict[str, Any]) -> Outcome:
     """How often a look is found again among others when it does something else, and how often that is what was asked for."""
     dataset = data_of(run)
     assert dataset.labels is not None
     train, held = dataset.train_indices(), np.sort(dataset.heldout_indices())
     judge = judge_of(flat(np.asarray(dataset.values[train])), dataset.labels[train], seed=0)
-    first, second, asked = acted(run, seed)
+    first, second, asked = acted(run, task.seed)
     said = [judge(flat(own)) for own in (first, second)]
     right = np.concatenate([own == wanted for own, wanted in zip(said, asked, strict=True)])
     middle = first.shape[1] // 2
@@ -59,7 +59,7 @@ def judged(run: Any, seed: int, facts: dict[str, Any]) -> Outcome:
     }
     places = np.linspace(0, first.shape[1] - 1, 4).round().astype(int)
     pairs = np.stack([first[:6], second[:6]], 1).reshape(-1, *first.shape[1:])[:, places]
-    strips = np.concatenate(list(pairs.transpose(1, 0, 2, 3, 4)), axis=2)
+    strips = np.concatenate(list(pairs.transpose(1, 0, 2, 3, 4)), axis=2) if task.phantom else None  # see the data's licence
     protocol = f"top-1 among {len(first)}/colours of a still frame/another action, motion drawn anew"
     return Outcome(found_again(first[:, middle], second[:, middle]), protocol, more | facts, strips)
 
@@ -159,7 +159,7 @@ def met(rows: Sequence[Row]) -> bool:
 
 PROOF = Proof(
     claim="with a content code of its own, who acts keeps his look when another action is asked for, and does what was asked",
-    baseline="one recurrent code of as many numbers, the rest of the networks the same, at equal rounds",
+    baseline="one recurrent code of as many numbers, which is told at every frame what is to be seen, at equal rounds",
     metric="share of looks that are found again among 100, by the colours of a still frame, when they do something else",
     direction=HIGHER,
     mark=(

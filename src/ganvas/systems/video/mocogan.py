@@ -83,22 +83,24 @@ PRESETS: dict[str, Any] = {"auto": auto, "paper": {"instance_noise": 0.1}}
 class ClipGenerator(nn.Module):
     """R_M and G_I. content (B, content), motions (B, 1 + T, motion), actions (B, K) one-hot -> clips (B, C, T, H, W).
 
-    motions: h(0), and the fresh noise of each frame; T is any number. two: whether content stays; else it is where the
-    recurrent code, which is then of both sizes, begins, beside h(0).
+    motions: h(0), and the fresh noise of each frame; T is any number. With one code the recurrent one is of both sizes, begins
+    with content and h(0), and is told content at every frame: G_I hears of it by way of the recurrence alone.
     """
 
     def __init__(self, config: Config, actions: int, shape: Sequence[int]) -> None:
         super().__init__()
         channels, _, height, width = shape
         self.two, both = config.codes == "two", config.content_size + config.motion_size
-        self.recurrence = nn.GRUCell(config.motion_size + actions, config.motion_size if self.two else both)
+        size = config.motion_size if self.two else both
+        self.recurrence = nn.GRUCell(size + actions, size)
         self.frame = ConvolutionalGenerator(both, (channels, height, width), config.width)
 
     def forward(self, content: Tensor, motions: Tensor, actions: Tensor) -> Tensor:
         state = motions[:, 0] if self.two else torch.cat([content, motions[:, 0]], dim=1)
         codes = []
+        told = actions if self.two else torch.cat([actions, content], dim=1)
         for fresh in motions[:, 1:].unbind(1):
-            state = self.recurrence(torch.cat([fresh, actions], dim=1), state)
+            state = self.recurrence(torch.cat([fresh, told], dim=1), state)
             codes.append(torch.cat([content, state], dim=1) if self.two else state)
         frames: Tensor = self.frame(torch.stack(codes, dim=1).flatten(0, 1))
         return frames.unflatten(0, (len(content), len(codes))).transpose(1, 2)
