@@ -70,7 +70,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     values = spec.frames * spec.height * spec.width / (16 * 32**2)
     width = widest(situation, WANTED, lambda width: WORK * values * width**2)
     if situation.device != "cpu":
-        return {"width": width, "clip_width": width, "ema_half_life": 5_000.0}
+        return {"width": max(32, width), "clip_width": max(32, width), "ema_half_life": 5_000.0}
     return {
         "width": width, "clip_width": width // 2, "frames_judged": 2, "generator_learning_rate": 5e-4,
         "discriminator_learning_rate": 5e-4, "ema_half_life": 5_000.0, "batch_size": 16,
