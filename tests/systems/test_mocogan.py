@@ -89,7 +89,8 @@ def learnt(codes: str, rounds: int = 400) -> tuple[float, float]:
     engine = Engine(system, {"data": open_stream(data, system.feeds()["data"], 16, seed=0)}, seed=0)
     for _ in range(rounds):
         engine.play_round()
-    with engine.watching() as board, torch.no_grad():
+    with engine.watching() as watched, torch.no_grad():
+        board: Any = watched
         content, asked = noise(5).normal(64, 6), [torch.zeros(64).long(), torch.ones(64).long()]
         made = [board.act(content, noise(6 + k).normal(64, 7, 4), own) for k, own in enumerate(asked)]
         first, second = (kind_of("video").decode(own, SPEC) for own in made)
@@ -178,7 +179,8 @@ def test_actions_are_read_of_real_clips_by_d_and_of_made_ones_by_g() -> None:
 @pytest.mark.parametrize("shape", [(16, 32, 32), (2, 8, 8), (5, 9, 23), (7, 20, 12), (3, 40, 33)])
 def test_clips_of_any_length_and_aspect_are_made_and_judged_and_a_batch_of_one_stays_one(shape: Any) -> None:
     for channels, codes in ((1, "two"), (3, "one")):
-        system = build(VideoSpec(*shape, channels, classes=ACTIONS), width=2, clip_width=2, codes=codes).eval()
+        frames, height, width = shape
+        system = build(VideoSpec(frames, height, width, channels, classes=ACTIONS), width=2, clip_width=2, codes=codes).eval()
         clips = system.sample(1, noise(), torch.tensor([1]))
         assert clips.shape == (1, channels, *shape)
         said, read = system.video_discriminator(clips)
