@@ -50,7 +50,7 @@ DATA = {
     "anime": "faces", "anogan": "brain:t1", "auto-painter": "drawings", "biggan": "chest", "cgan": "chest",
     "cogan": "brain",
     "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest", "dose-gan": "brain:ct", "melgan": "words",
-    "midinet": "tunes",
+    "midinet": "tunes", "mocogan": "clips",
     "cyclegan": "brain", "dcgan": "chest", "discogan": "brain", "dtn": "digits", "fastgan": "chest", "gan": "patterns",
     "fomm": "turning-faces",
     "gan-3d": "solids", "gan-postfilter": "words",

@@ -104,6 +104,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "gan-3d-32": ("gan-3d", SolidSpec(32), {}),
     "fomm-48": ("fomm", VideoSpec(16, 48, 48), {}),
     "vgan-32": ("vgan", VideoSpec(16, 32, 32), {}),
+    "mocogan-32": ("mocogan", VideoSpec(16, 32, 32), {}),
 }
 """name -> (system, data or data by field, settings over those of the preset `auto` for ten minutes)."""
 

@@ -390,6 +390,20 @@ class MixesStyles(Protocol):
 
 
 @runtime_checkable
+class ActsApart(Protocol):
+    """Makes clips of a look and a motion that are asked for apart. content_size, motion_size: how many numbers say what is
+    seen, and how each frame moves."""
+
+    content_size: int
+    motion_size: int
+
+    def act(self, contents: Tensor, motions: Tensor, labels: Tensor | None = None) -> Tensor:
+        """contents (B, content_size) and motions (B, 1 + T, motion_size), standard normal; labels (B,) int64 of the actions
+        where it takes classes -> clips (B, C, T, H, W) of any length T, which begin alike whatever it is."""
+        ...
+
+
+@runtime_checkable
 class MakesTextures(Protocol):
     """Makes images of any size that look alike everywhere.
 

@@ -26,6 +26,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "classified": ("held-out records, class right", HIGHER),
     "attributes_as_asked": ("attributes as asked", HIGHER),
     "attributes_kept": ("other attributes kept", HIGHER),
+    "content_shift": ("look lost with another motion", ZERO),
     "link_auroc": ("held-out links, AUROC", HIGHER),
     **{key: (name, NEAR_REAL) for key, name in GRAPHS.items()},
     "edge_overlap": ("edges learnt from, found again", NEAR_REWIRED),
