@@ -1,0 +1,214 @@
+"""Remaster: make old films clean, and colour them after pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..capabilities import Panel, Remasters
+from ..config import knob
+from ..kinds.facets import Piece
+from . import Fields, Given, Judged, Use, UseSays, Work, first_of
+from .judging import as_given, both, decoded, held_rows, in_pieces, told_pairs
+from .tiling import TILE_HELP, check_tile
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..batches import Batch
+    from ..metrics.measure import Measure
+    from ..store.records import Dataset
+
+REFERENCE = "reference"
+COLOURS = ("new", "own", "none")
+SHOWN = 4  # frames of a held-out clip that are its references
+UNLIKE, SHARE = 0.1, 0.02  # of the range: channels that differ by more are a colour; and the share of pixels that have one
+APART = 1.1  # times: aspects that differ by more are told
+
+
+@dataclass(frozen=True)
+class Options:
+    tile: int = knob(256, TILE_HELP)
+    colours: str = knob("new", "new: as learnt, or as the references have them; own: the film's; none: grey", choices=COLOURS)
+
+
+def reference_spec(spec: Any) -> Any:
+    """Of pictures in colour, of the size of a frame."""
+    from ..kinds import kind_of
+
+    return kind_of("image").example((spec.height, spec.width), 3)
+
+
+def run(work: Work, given: Fields, options: Any) -> Fields:
+    """Clips (B, C, T, H, W) of any size, with references (B, 3, K, h, w), or (B, 3, h, w) for one, or without."""
+    clips, more = first_of(given)
+    references = more.get(REFERENCE)
+    if references is not None and references.dim() == 4:
+        references = references[:, :, None]
+    return {work.main: _remastered(work, clips, references, options)}
+
+
+def _remastered(work: Work, clips: Tensor, references: Tensor | None, options: Any) -> Tensor:
+    import torch
+
+    from ..inference.colouring import chroma_of, framewise, grey, with_chroma
+    from ..inference.remastering import cleaned, coloured
+
+    system, size = work.system, (work.spec.height, work.spec.width)
+    greys = cleaned(lambda x: system.clean(x, work.noise), framewise(grey, clips), options.tile, system.multiple)
+    if clips.shape[1] == 1:
+        return greys
+    if options.colours == "none":
+        return greys.expand_as(clips)
+    if options.colours == "own":
+        frames = [framewise(lambda x, y: with_chroma(y, chroma_of(x)), clips[:, :, t, None], greys[:, :, t, None])
+                  for t in range(clips.shape[2])]  # fmt: skip
+        return torch.cat(frames, 2)
+    return coloured(lambda x, pictures: system.tint(x, pictures, work.noise), greys, references, size, system.multiple)
+
+
+def tell(work: Work, options: Any) -> str:
+    check_tile(options.tile)
+    return "remastered" if options.colours == "new" else f"remastered, {options.colours} colours"
+
+
+# Files
+
+
+def complete(name: str, given: Given) -> Given:
+    """References become one clip of pictures; a note where they are grey, or of another aspect than the film."""
+    if REFERENCE not in given.beside:
+        return given
+    pieces, film = given.beside[REFERENCE], given.pieces[0].spec
+    height, width = (min(max(own.spec.shape[axis] for own in pieces), getattr(film, side)) for axis, side in ((1, "height"), (2, "width")))
+    notes = [note for own in pieces for note in own.notes]
+    pictures = [_share(own, height, width) for own in pieces]
+    dull = sum(float(((own.max(-1) - own.min(-1)) > UNLIKE).mean()) <= SHARE for own in pictures)
+    if dull:
+        notes.append(f"{name}: {dull} of {len(pictures)} references hold next to no colour: what they show becomes grey")
+    aspects = [own.spec.shape[2] / own.spec.shape[1] * film.height / film.width for own in pieces]
+    if any(max(aspect, 1 / aspect) > APART for aspect in aspects):
+        notes.append(f"{name}: references of another aspect than the film are stretched to it: crop them to that of a frame")
+    records = np.rint(255 * np.stack(pictures)).astype(np.uint8)[None]
+    spec = replace(film, frames=len(pictures), height=height, width=width, channels=3, depth=8)
+    return Given(given.pieces, {**given.beside, REFERENCE: [Piece(records, spec, tuple(notes))]})
+
+
+def _share(piece: Piece, height: int, width: int) -> np.ndarray:
+    """The picture (height, width, 3) of a piece, as shares of its range."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    low, high = piece.spec.low, piece.spec.high
+    values = ((piece.records[:1].astype(np.float32) - low) / (high - low)).clip(0, 1)
+    image = torch.from_numpy(np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:3], 3)))).permute(0, 3, 1, 2)
+    image = interpolate(image, size=(height, width), mode="bilinear", align_corners=False, antialias=True)
+    made: np.ndarray = image.clamp(0, 1)[0].permute(1, 2, 0).numpy()
+    return made
+
+
+# Judging
+
+
+def _references(clips: Tensor, count: int) -> Tensor | None:
+    """`count` frames of clips (B, C, T, H, W), evenly spread."""
+    frames = clips.shape[2]
+    return None if not count or clips.shape[1] != 3 else clips[:, :, [int((k + 0.5) * frames / count) for k in range(count)]]
+
+
+def _again(work: Work, clips: Tensor, count: int = SHOWN) -> Tensor:
+    """Clips worn as in training, remastered with frames of themselves as references."""
+    return _remastered(work, work.system.age(clips, work.noise), _references(clips, count), Options(tile=0))
+
+
+def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Any) -> Judged:
+    """Held-out clips, worn and remastered, with the true ones beside."""
+    rows = held_rows(dataset, count, work.seed, USE.says.doing)
+    given = {work.main: np.asarray(dataset.values[rows])}
+    made, untrained = both(work, fresh, given, lambda own, fields: _again(own, fields[work.main]))
+    worn = decoded(work, in_pieces(work, given, lambda fields: work.system.age(fields[work.main], work.noise)))
+    return Judged(
+        made,
+        untrained,
+        dataset,
+        originals=given[work.main],
+        beside={"input": as_given(worn)},
+        families=("distance", "look"),  # each stands for a held-out record: their spread and copies say nothing of the run
+        notes=[f"judged: {len(rows)} held-out records, worn as in training, with {SHOWN} of their frames as references"
+               f"{told_pairs(work)}"],
+    )  # fmt: skip
+
+
+def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
+    """How far colours are from the true ones without references, with one, and with four; frames that were shown do not count."""
+    from ..inference.colouring import chroma_of, framewise
+    from ..metrics.measure import Measure
+
+    if work.spec.channels != 3:
+        return {}
+    rows = held_rows(dataset, count, work.seed, USE.says.doing)
+    found: list[np.ndarray] = []
+
+    def looked(fields: dict[str, Any]) -> Tensor:
+        clips = fields[work.main]
+        before = work.noise.generator.get_state()
+        shown = {int((k + 0.5) * clips.shape[2] / many) for many in (1, SHOWN) for k in range(many)}
+        kept = [frame for frame in range(clips.shape[2]) if frame not in shown] or list(range(clips.shape[2]))
+        true = framewise(chroma_of, clips)[:, :, kept]
+        for many in (0, 1, SHOWN):
+            work.noise.generator.set_state(before)
+            made = _again(work, clips, many)
+            found.append((framewise(chroma_of, made)[:, :, kept] - true).abs().mean((1, 2, 3, 4)).float().cpu().numpy())
+        return made
+
+    in_pieces(work, {work.main: np.asarray(dataset.values[rows])}, looked)
+    names = {"colour_error_alone": "no reference", "colour_error_one": "1 reference", "colour_error": f"{SHOWN} references"}
+    return {
+        name: Measure(50 * float(np.concatenate(found[place::3]).mean()), f"percent/mean of Cb and Cr, {words}/n={len(rows)}")
+        for place, (name, words) in enumerate(names.items())
+    }
+
+
+def show(work: Work, batch: Batch) -> Panel:
+    """Worn, remastered, and true."""
+    import torch
+
+    work.renew()
+    clips = batch[work.main]
+    worn = work.system.age(clips, work.noise)
+    columns, made = ["worn"], [worn]
+    for count in (0, SHOWN) if clips.shape[1] == 3 else (0,):
+        columns.append("remastered" if not count else f"with {count} references")
+        made.append(_remastered(work, worn, _references(clips, count), Options(tile=0)))
+    return Panel(torch.stack([*made, clips], 1), (*columns, "true"))
+
+
+USE = Use(
+    verb="remaster",
+    done="remastered",
+    promise=Remasters,
+    method="tint",
+    brings={REFERENCE: reference_spec},
+    optional=(REFERENCE,),
+    gathered=(REFERENCE,),
+    cuts=True,
+    Options=Options,
+    order=37,
+    run=run,
+    tell=tell,
+    complete=complete,
+    judge=judge,
+    measure=measure,
+    show=show,
+    says=UseSays(
+        purpose="making old films clean, and colouring them after pictures that are given",
+        doing="remastering",
+        example="ganvas apply RUN FILE --out FOLDER",
+        caution=(
+            "What a scratch or a speck hid is guessed. Colours come from the references; where these show nothing like it, they are "
+            "those that such clips usually have, and the true ones are not known to it."
+        ),
+    ),
+)
