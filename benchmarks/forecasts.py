@@ -49,7 +49,7 @@ DATA = {
     "acgan": "chest", "age-cgan": "faces:front",
     "anime": "faces", "anogan": "brain:t1", "auto-painter": "drawings", "biggan": "chest", "cgan": "chest",
     "cogan": "brain",
-    "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest", "dose-gan": "brain:ct", "melgan": "words",
+    "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest", "deepremaster": "clips", "dose-gan": "brain:ct", "melgan": "words",
     "midinet": "tunes",
     "cyclegan": "brain", "dcgan": "chest", "discogan": "brain", "dtn": "digits", "fastgan": "chest", "gan": "patterns",
     "gan-3d": "solids", "gan-postfilter": "words",

@@ -101,6 +101,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "midinet-8": ("midinet", TuneSpec(8), {}),
     "mad-gan-60": ("mad-gan", SeriesSpec(60, tuple("abcdefgh"), (0.0,) * 8, (1.0,) * 8), {}),
     "gan-3d-32": ("gan-3d", SolidSpec(32), {}),
+    "deepremaster-32": ("deepremaster", VideoSpec(16, 32, 32), {}),
     "vgan-32": ("vgan", VideoSpec(16, 32, 32), {}),
 }
 """name -> (system, data or data by field, settings over those of the preset `auto` for ten minutes)."""

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, scaled_dot_product_attention
+from torch.nn.functional import interpolate, normalize, scaled_dot_product_attention
 
 BEGINNING = 0.1  # of the usual size: weights of the last convolutions, so that an untrained network changes little
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+SHARPNESS = 10.0  # of attention by resemblance, before training: what the cosine is multiplied by
 LEAST = 8  # channels of a map, however narrow a network is
 NORMS = {"batch": nn.BatchNorm3d, "none": None}
 
@@ -76,22 +78,29 @@ class Attention(nn.Module):
 
     source (B, C, T, H, W), references (B, C, K, h, w) -> (B, C, T, H, W). seen (B, K) bool: the references that count. A place
     may also look at none of them: a key that is learnt stands beside theirs, with 0 for its value. start: gamma before training.
+    alike: K is made by the layer that makes Q, both of maps that a ladder made of grey values, `plain` of the source and `known`
+    of the references (B, C, K, h, w), and both have one length: before anything is learnt, places look at what resembles them.
     """
 
-    def __init__(self, channels: int, start: float) -> None:
+    def __init__(self, channels: int, start: float, alike: bool = False) -> None:
         super().__init__()
-        inner = max(LEAST, channels // 8)
-        self.query, self.key = nn.Conv3d(channels, inner, 1), nn.Conv3d(channels, inner, 1)
+        inner = max(LEAST, channels // (2 if alike else 8))
+        self.query = nn.Conv3d(channels, inner, 1)
+        self.key = None if alike else nn.Conv3d(channels, inner, 1)
+        self.sharpness = nn.Parameter(torch.tensor(SHARPNESS)) if alike else None
         self.value = nn.Conv3d(channels, channels, 1)
         self.nothing = nn.Parameter(torch.zeros(1, 1, inner))
         self.gamma = nn.Parameter(torch.tensor(float(start)))
 
-    def forward(self, source: Tensor, references: Tensor, seen: Tensor | None = None) -> Tensor:
+    def forward(
+        self, source: Tensor, references: Tensor, seen: Tensor | None = None, plain: Tensor | None = None,
+        known: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         count = len(source)
-        query, key, value = (
-            maps.flatten(2).transpose(1, 2)  # (B, places, channels)
-            for maps in (self.query(source), self.key(references), self.value(references))
-        )
+        asked = (self.query(source), self.key(references)) if self.key is not None else (self.query(plain), self.query(known))
+        query, key, value = (maps.flatten(2).transpose(1, 2) for maps in (*asked, self.value(references)))  # (B, places, C)
+        if self.sharpness is not None:
+            query, key = normalize(query, dim=2) * self.sharpness, normalize(key, dim=2)
         key = torch.cat([key, self.nothing.expand(count, -1, -1)], 1)
         value = torch.cat([value, torch.zeros_like(value[:, :1])], 1)
         mask = None
@@ -124,13 +133,16 @@ class Colourisation(nn.Module):
     Sides are multiples of 2^(halvings + 1). Grey frames and pictures go down two ladders of convolutions; at 1 / 2^halvings of
     the size, and at half of that, the frames look at the pictures (`Attention`), and then at themselves, through all frames;
     convolutions through time (`time` frames) bring the chroma up again. K may be any number: `seen` (B, K) says which pictures
-    count; None for pictures: none. skips: maps of the way down are added on the way up. start: gamma of every attention.
+    count; None for pictures: none. skips: maps of the way down are added on the way up. start: gamma of every attention. alike:
+    places are found by the grey values of pictures, on the frames' own ladder, and the pictures' ladder brings colours alone.
     """
 
-    def __init__(self, width: int, halvings: int, time: int, norm: str, skips: bool, start: float, references: bool) -> None:
+    def __init__(
+        self, width: int, halvings: int, time: int, norm: str, skips: bool, start: float, references: bool, alike: bool
+    ) -> None:
         super().__init__()
         inner = width * 2**halvings
-        self.down, self.skips = descent(1, width, halvings, norm), skips
+        self.down, self.skips, self.alike = descent(1, width, halvings, norm), skips, alike
         self.flat = nn.Sequential(Layer(inner, inner, 1, norm), Layer(inner, inner, 1, norm))
         self.deeper = nn.Sequential(Layer(inner, inner, 1, norm, 2), Layer(inner, inner, 1, norm))
         self.pictures = self.pictures_deeper = None
@@ -139,7 +151,7 @@ class Colourisation(nn.Module):
             self.pictures_deeper = nn.Sequential(
                 Layer(inner, inner, 1, norm, 2), Layer(inner, inner, 1, norm), Layer(inner, inner, 1, norm)
             )
-            self.look, self.look_deeper = Attention(inner, start), Attention(inner, start)
+            self.look, self.look_deeper = Attention(inner, start, alike), Attention(inner, start, alike)
         self.selves = nn.ModuleList(Attention(inner, start) for _ in range(2)) if time > 1 else None
         self.between = Layer(inner, inner, 1, norm)
         self.joined = Layer(2 * inner, inner, time, norm)
@@ -159,13 +171,21 @@ class Colourisation(nn.Module):
             kept.append(maps)
             maps = stage(maps)
         given = pictures if self.pictures is not None else None
+        known = None
         if given is not None:
+            if self.alike:
+                known = (given * given.new_tensor(LUMA)[:, None, None, None]).sum(1, keepdim=True)
+                for stage in self.down:
+                    known = stage(known)
             for stage in self.pictures:  # type: ignore[union-attr]
                 given = stage(given)
-            maps = self.look(maps, given, seen)
+        plain = maps
+        maps = maps if given is None else self.look(maps, given, seen, plain, known)
         low = self.deeper(maps)
         if given is not None:
-            low = self.look_deeper(low, self.pictures_deeper(given), seen)  # type: ignore[misc]
+            if known is not None:  # what resembles what is asked without the colours that were brought so far
+                plain, known = self.deeper(plain), self.deeper(known)
+            low = self.look_deeper(low, self.pictures_deeper(given), seen, plain, known)  # type: ignore[misc]
         low = self.between(low)
         low = low if self.selves is None else self.selves[0](low, low)
         maps = self.joined(torch.cat([doubled(low), self.flat(maps)], 1))

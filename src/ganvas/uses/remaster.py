@@ -164,7 +164,7 @@ def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
         return made
 
     in_pieces(work, {work.main: np.asarray(dataset.values[rows])}, looked)
-    names = {"colour_error_alone": "no reference", "colour_error_one": "1 reference", "colour_error": f"{SHOWN} references"}
+    names = {"chroma_error_alone": "no reference", "chroma_error_one": "1 reference", "chroma_error": f"{SHOWN} references"}
     return {
         name: Measure(50 * float(np.concatenate(found[place::3]).mean()), f"percent/mean of Cb and Cr, {words}/n={len(rows)}")
         for place, (name, words) in enumerate(names.items())

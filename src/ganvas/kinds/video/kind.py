@@ -14,7 +14,7 @@ import numpy as np
 
 from ...errors import GanvasError
 from .. import Kind, KindSays
-from ..facets import Side
+from ..facets import Pairs, Side
 from ..image.grid import grid as image_grid
 from ..image.resize import parse_size
 from ..image.spec import ImageSpec
@@ -147,6 +147,12 @@ class VideoKind(Kind):
     def measures(self, made: Side, train: Side, heldout: Side, seed: int) -> dict[str, Any]:
         """Motion and the share of pixels that move, beside those of real clips (`features.measures`)."""
         return features.measures(made, train, heldout, seed)
+
+    pair_measure = "psnr"
+
+    def paired(self, made: np.ndarray, true: np.ndarray, spec: VideoSpec, barred: tuple[str, ...]) -> Pairs:
+        """PSNR and flicker (`features.paired`); no extractor is asked."""
+        return features.paired(np.asarray(made), np.asarray(true), spec.white)
 
     def aligned(self, values: np.ndarray, spec: VideoSpec, other: VideoSpec) -> tuple[np.ndarray, VideoSpec, list[str]]:
         """In the depth and with the channels of `other`; a note where rates differ; see `facets.Aligned`."""

@@ -43,6 +43,9 @@ CARD = {
 }
 
 
+MATCHING = ("own", "alike")
+
+
 @dataclass(frozen=True)
 class Config:
     width: int = knob(64, "channels of the first maps of both networks; more inside", low=1, high=1024)
@@ -51,6 +54,7 @@ class Config:
     norm: str = knob("batch", "normalisation of both networks", choices=tuple(NORMS))
     skips: bool = knob(False, "maps of the way down are added on the way up: finer detail and colours")
     initial_attention: float = knob(0.0, "gamma of each attention before training", low=0.0)
+    matching: str = knob("own", "how places of pictures are found: by a ladder of their own, or alike, by that of the frames", choices=MATCHING)
     references: int = knob(6, "pictures in colour that a clip is shown at most while training; 0: none, ever", low=0, high=64)
     length: int = knob(5, "frames of the random piece of each record that is trained on; 0: all", low=0)
     wear: float = knob(1.0, "how worn clips are at most while training", low=0.0, high=2.0)
@@ -71,7 +75,7 @@ ROUNDS_WANTED = 20_000  # with fewer, the small networks end up better
 def auto(situation: Situation) -> dict[str, Any]:
     """Small networks that keep fine detail and learn to look at pictures early; wider ones where the budget pays for them."""
     common = {
-        "norm": "none", "skips": True, "initial_attention": 1.0, "references": 4, "optimiser": "adam", "learning_rate": 1e-3,
+        "norm": "none", "skips": True, "initial_attention": 1.0, "matching": "alike", "references": 4, "optimiser": "adam", "learning_rate": 1e-3,
         "decay_start": 0.5, "ema_half_life": 500.0, "batch_size": 4, "chroma_weight": 3.0,
     }  # fmt: skip
     spec = situation.spec
@@ -102,8 +106,9 @@ class DeepRemaster(System):
         self.colourisation = self.average_colourisation = None
         if spec.channels == 3:  # grey clips are cleaned alone
             self.colourisation = Colourisation(
-                config.width, config.halvings, time, config.norm, config.skips, config.initial_attention, config.references > 0
-            )
+                config.width, config.halvings, time, config.norm, config.skips, config.initial_attention, config.references > 0,
+                config.matching == "alike",
+            )  # fmt: skip
             self.average_colourisation = copy.deepcopy(self.colourisation)
         if config.norm == "batch":
             self.couples_batch = "BatchNorm: micro-batches and processes normalise over their own share"
