@@ -49,7 +49,8 @@ DATA = {
     "acgan": "chest", "age-cgan": "faces:front",
     "anime": "faces", "anogan": "brain:t1", "auto-painter": "drawings", "biggan": "chest", "cgan": "chest",
     "cogan": "brain",
-    "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest", "deepremaster": "clips", "dose-gan": "brain:ct", "melgan": "words",
+    "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest", "deepremaster": "clips",
+    "dose-gan": "brain:ct", "melgan": "words",
     "midinet": "tunes",
     "cyclegan": "brain", "dcgan": "chest", "discogan": "brain", "dtn": "digits", "fastgan": "chest", "gan": "patterns",
     "gan-3d": "solids", "gan-postfilter": "words",
@@ -65,6 +66,7 @@ MORE = {
     "discogan": {"size": "32"},
     "context-encoder": {"size": "32"},
     "deblurgan": {"size": "64"},
+    "deepremaster": {"size": "32"},
     "dose-gan": {"size": "64"},
 }  # fmt: skip
 WIDTHS = (8, 32)

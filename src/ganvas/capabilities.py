@@ -256,7 +256,7 @@ class Remasters(Protocol):
         ...
 
     def tint(self, greys: Tensor, references: Tensor | None, noise: Noise) -> Tensor:
-        """Clean grey clips, and pictures (B, 3, K, h, w), sides multiples of `multiple` too -> clips (B, C, T, H, W) of the same
+        """Clean grey clips, and pictures (B, 3, K, h, w), sides multiples of `multiple` too -> clips (B, C, T, H, W) of that
         luminance. None: no picture."""
         ...
 

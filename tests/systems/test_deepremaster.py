@@ -1,4 +1,4 @@
-"""DeepRemaster: what other frames show is not lost in one of them; colours come from references, however many and in any order."""
+"""DeepRemaster: what other frames show is not lost in one of them; colours come from references, as many as there are."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ from ganvas.game import Clock
 from ganvas.inference.colouring import chroma_of, framewise, grey, with_chroma
 from ganvas.inference.remastering import cleaned, coloured, coloured_size, followed
 from ganvas.kinds.video.spec import VideoSpec
-from ganvas.networks.deepremaster import Attention
 from ganvas.networks.film import aged
 from ganvas.store.records import Dataset, Field
-from ganvas.systems.video.deepremaster import PRESETS, Config, DeepRemaster
+from ganvas.systems.video.deepremaster import MATCHING, PRESETS, Config, DeepRemaster
 from ganvas.uses import Work
 from ganvas.uses.remaster import USE, Options
 
 SPEC = VideoSpec(6, 16, 16)
 SMALL: dict[str, Any] = {
     "width": 8, "halvings": 2, "norm": "none", "skips": True, "initial_attention": 1.0, "references": 2, "optimiser": "adam",
-    "learning_rate": 2e-3, "batch_size": 8, "chroma_weight": 3.0, "flip": False, "length": 4,
+    "learning_rate": 2e-3, "batch_size": 8, "chroma_weight": 3.0, "flip": False, "length": 4, "matching": "alike",
 }  # fmt: skip
 
 
@@ -101,14 +100,19 @@ def test_through_time_what_stands_still_flickers_less() -> None:
 
 def test_references_count_as_a_set_and_those_that_are_not_seen_not_at_all() -> None:
     torch.manual_seed(0)
-    attention = Attention(16, 1.0).eval()
-    source, references = torch.randn(2, 16, 3, 4, 4), torch.randn(2, 16, 5, 2, 6)
-    with torch.no_grad():
-        whole = attention(source, references)
-        torch.testing.assert_close(attention(source, references[:, :, [3, 1, 4, 0, 2]]), whole)
-        first = torch.tensor([[True, True, False, False, False]] * 2)
-        torch.testing.assert_close(attention(source, references, first), attention(source, references[:, :, :2]))
-        torch.testing.assert_close(attention(source, references, first & False), source)
+    clips, pictures = torch.rand(2, 1, 3, 16, 16) - 0.5, torch.rand(2, 3, 5, 16, 24) - 0.5
+    for matching in MATCHING:
+        network = build(matching=matching).colourisation
+        assert network is not None
+        with torch.no_grad():
+            network.final.weight.mul_(20)
+            whole = network(clips, pictures)
+            torch.testing.assert_close(network(clips, pictures[:, :, [3, 1, 4, 0, 2]]), whole, atol=1e-5, rtol=0)
+            first = torch.tensor([[True, True, False, False, False]] * 2)
+            two = network(clips, pictures[:, :, :2])
+            torch.testing.assert_close(network(clips, pictures, first), two, atol=1e-5, rtol=0)
+            assert (two - whole).abs().mean() > 1e-3
+            torch.testing.assert_close(network(clips, pictures, first & False), network(clips), atol=1e-5, rtol=0)
 
 
 def test_frame_by_frame_no_frame_knows_of_another() -> None:
@@ -123,7 +127,10 @@ def test_frame_by_frame_no_frame_knows_of_another() -> None:
         assert torch.allclose(one[:, :, 3:], two[:, :, 3:], atol=1e-6) is not temporal
 
 
-@pytest.mark.parametrize(("settings", "channels"), [({}, 3), ({"norm": "batch", "skips": False}, 3), ({"references": 0}, 3), ({}, 1)])
+@pytest.mark.parametrize(
+    ("settings", "channels"),
+    [({}, 3), ({"matching": "own"}, 3), ({"norm": "batch", "skips": False}, 3), ({"references": 0}, 3), ({}, 1)],
+)
 def test_every_weight_learns(settings: dict[str, Any], channels: int) -> None:
     system = build(VideoSpec(6, 20, 18, channels), **settings)
     clips = torch.rand(4, channels, 6, 20, 18) * 2 - 1
@@ -142,7 +149,9 @@ def test_what_is_too_small_is_told() -> None:
 
 def test_the_film_model_wears_every_record_in_its_own_way_and_leaves_no_wear_as_it_is() -> None:
     clips = torch.rand(3, 1, 5, 24, 32) - 0.5
-    assert torch.equal(aged(clips, Noise.seeded(0), 0.0), clips) or torch.allclose(aged(clips, Noise.seeded(0), 0.0), clips, atol=1e-5)
+    assert torch.equal(aged(clips, Noise.seeded(0), 0.0), clips) or torch.allclose(
+        aged(clips, Noise.seeded(0), 0.0), clips, atol=1e-5
+    )
     worn = aged(clips[:1].expand(3, -1, -1, -1, -1), Noise.seeded(0))
     assert worn.abs().max() <= 1
     assert (worn[0] - worn[1]).abs().mean() > 0.02 and (worn[1] - worn[2]).abs().mean() > 0.02

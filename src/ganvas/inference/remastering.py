@@ -1,5 +1,6 @@
-"""Films of any size through a system that learnt small ones: grey values are cleaned at the film's own size, piece by piece, and
-colours are found where frames are about as large as those that were learnt, and laid under the clean grey values. Not for files.
+"""Films of any size through a system that learnt small ones: grey values are cleaned at the film's own size, piece by piece;
+colours are found where frames are about as large as those that were learnt, and laid under the clean grey values. Not for
+files.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def coloured_size(height: int, width: int, learnt: tuple[int, int], multiple: in
 
 
 def cleaned(function: Callable[[Tensor], Tensor], greys: Tensor, tile: int, multiple: int) -> Tensor:
-    """`function` over grey clips (B, 1, T, H, W), one by one, in pieces of `tile` pixels; 0: whole. Values of the same shape."""
+    """`function` over grey clips (B, 1, T, H, W), one by one, in pieces of `tile` pixels (0: whole) -> the same shape."""
     overlap = max(16, tile // 8)
     made = [tiled(function, clip[None], tile=tile, overlap=overlap, multiple=multiple).to(clip) for clip in greys]
     return torch.cat(made)

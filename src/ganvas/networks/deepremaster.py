@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, normalize, scaled_dot_product_attention
+from torch.nn.functional import avg_pool3d, interpolate, normalize, scaled_dot_product_attention
 
 BEGINNING = 0.1  # of the usual size: weights of the last convolutions, so that an untrained network changes little
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -73,43 +73,68 @@ class Restoration(nn.Module):
         return made
 
 
-class Attention(nn.Module):
-    """Every place of a source looks at every place of references: source + gamma softmax(Q K^T) V, with Q of the source.
+def looked(query: Tensor, key: Tensor, value: Tensor, nothing: Tensor, seen: Tensor | None) -> Tensor:
+    """softmax(Q K^T) V of maps: query (B, D, T, H, W), key (B, D, K, h, w), value (B, C, K, h, w) -> (B, C, T, H, W).
 
-    source (B, C, T, H, W), references (B, C, K, h, w) -> (B, C, T, H, W). seen (B, K) bool: the references that count. A place
-    may also look at none of them: a key that is learnt stands beside theirs, with 0 for its value. start: gamma before training.
-    alike: K is made by the layer that makes Q, both of maps that a ladder made of grey values, `plain` of the source and `known`
-    of the references (B, C, K, h, w), and both have one length: before anything is learnt, places look at what resembles them.
+    nothing (D): a key that stands beside the others, with 0 for its value: a place may look at none of them. seen (B, K) bool:
+    which of K count; None: all.
+    """
+    count, frames, height, width = len(query), *query.shape[2:]
+    asked, keys, values = (maps.flatten(2).transpose(1, 2) for maps in (query, key, value))  # (B, places, channels)
+    keys = torch.cat([keys, nothing.to(keys.dtype).expand(count, 1, -1)], 1)
+    values = torch.cat([values, torch.zeros_like(values[:, :1])], 1)
+    mask = None
+    if seen is not None:
+        mask = seen.repeat_interleave(key.shape[3] * key.shape[4], 1)
+        mask = torch.cat([mask, torch.ones_like(mask[:, :1])], 1)[:, None, :].expand(-1, asked.shape[1], -1)
+    found: Tensor = scaled_dot_product_attention(asked, keys, values, mask, scale=1.0)
+    return found.transpose(1, 2).unflatten(2, (frames, height, width))
+
+
+class Attention(nn.Module):
+    """Source-reference attention, as in the paper: source + gamma softmax(Q K^T) V, with Q of the source, K, V of references.
+
+    source (B, C, T, H, W), references (B, C, K, h, w) -> (B, C, T, H, W). start: gamma before training.
     """
 
-    def __init__(self, channels: int, start: float, alike: bool = False) -> None:
+    def __init__(self, channels: int, start: float) -> None:
         super().__init__()
-        inner = max(LEAST, channels // (2 if alike else 8))
-        self.query = nn.Conv3d(channels, inner, 1)
-        self.key = None if alike else nn.Conv3d(channels, inner, 1)
-        self.sharpness = nn.Parameter(torch.tensor(SHARPNESS)) if alike else None
+        inner = max(LEAST, channels // 8)
+        self.query, self.key = nn.Conv3d(channels, inner, 1), nn.Conv3d(channels, inner, 1)
         self.value = nn.Conv3d(channels, channels, 1)
-        self.nothing = nn.Parameter(torch.zeros(1, 1, inner))
+        self.nothing = nn.Parameter(torch.zeros(inner))
+        self.gamma = nn.Parameter(torch.tensor(float(start)))
+
+    def forward(self, source: Tensor, references: Tensor, seen: Tensor | None = None) -> Tensor:
+        value = looked(self.query(source), self.key(references), self.value(references), self.nothing, seen)
+        made: Tensor = source + self.gamma * value
+        return made
+
+
+class Resemblance(nn.Module):
+    """Attention by the resemblance of grey values, which finds places before anything is learnt.
+
+    source, known: maps (B, C, T, H, W), (B, C, K, h, w) that one ladder made of grey frames and of the grey values of pictures;
+    what is compared is the cosine of how both differ from the mean of the source. Brings maps of the pictures (B, C, K, h, w)
+    and their chroma (B, 2, K, h, w) -> (B, C, T, H, W) with the source, and the chroma alone (B, 2, T, H, W).
+    """
+
+    def __init__(self, channels: int, start: float) -> None:
+        super().__init__()
+        inner = max(LEAST, channels // 2)
+        self.compared = nn.Conv3d(channels, inner, 1, bias=False)
+        self.value = nn.Conv3d(channels, channels, 1)
+        self.nothing = nn.Parameter(torch.zeros(inner))
+        self.sharpness = nn.Parameter(torch.tensor(SHARPNESS))
         self.gamma = nn.Parameter(torch.tensor(float(start)))
 
     def forward(
-        self, source: Tensor, references: Tensor, seen: Tensor | None = None, plain: Tensor | None = None,
-        known: Tensor | None = None,
-    ) -> Tensor:  # fmt: skip
-        count = len(source)
-        asked = (self.query(source), self.key(references)) if self.key is not None else (self.query(plain), self.query(known))
-        query, key, value = (maps.flatten(2).transpose(1, 2) for maps in (*asked, self.value(references)))  # (B, places, C)
-        if self.sharpness is not None:
-            query, key = normalize(query, dim=2) * self.sharpness, normalize(key, dim=2)
-        key = torch.cat([key, self.nothing.expand(count, -1, -1)], 1)
-        value = torch.cat([value, torch.zeros_like(value[:, :1])], 1)
-        mask = None
-        if seen is not None:
-            mask = seen.repeat_interleave(references.shape[3] * references.shape[4], 1)
-            mask = torch.cat([mask, torch.ones_like(mask[:, :1])], 1)[:, None, :].expand(-1, query.shape[1], -1)
-        found = scaled_dot_product_attention(query, key, value, mask, scale=1.0)
-        made: Tensor = source + self.gamma * found.transpose(1, 2).reshape(source.shape)
-        return made
+        self, source: Tensor, known: Tensor, maps: Tensor, chroma: Tensor, seen: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        mean = source.mean((2, 3, 4), keepdim=True)
+        query, key = (normalize(self.compared(own - mean), dim=1) for own in (source, known))
+        found = looked(self.sharpness * query, key, torch.cat([self.value(maps), chroma], 1), self.nothing, seen)
+        return source + self.gamma * found[:, :-2], found[:, -2:]
 
 
 def descent(before: int, width: int, halvings: int, norm: str) -> nn.ModuleList:
@@ -119,9 +144,7 @@ def descent(before: int, width: int, halvings: int, norm: str) -> nn.ModuleList:
         after = width * 2 ** (stage + 1)
         entry = width if stage == 0 else after
         stages.append(
-            nn.Sequential(
-                Layer(before, entry, 1, norm, 2), Layer(entry, after, 1, norm), Layer(after, after, 1, norm)
-            )
+            nn.Sequential(Layer(before, entry, 1, norm, 2), Layer(entry, after, 1, norm), Layer(after, after, 1, norm))
         )
         before = after
     return nn.ModuleList(stages)
@@ -133,8 +156,8 @@ class Colourisation(nn.Module):
     Sides are multiples of 2^(halvings + 1). Grey frames and pictures go down two ladders of convolutions; at 1 / 2^halvings of
     the size, and at half of that, the frames look at the pictures (`Attention`), and then at themselves, through all frames;
     convolutions through time (`time` frames) bring the chroma up again. K may be any number: `seen` (B, K) says which pictures
-    count; None for pictures: none. skips: maps of the way down are added on the way up. start: gamma of every attention. alike:
-    places are found by the grey values of pictures, on the frames' own ladder, and the pictures' ladder brings colours alone.
+    count; None for pictures: none. skips: maps of the way down are added on the way up. start: gamma of every attention.
+    alike: frames look once, by `Resemblance`, and chroma begins as that which was found there.
     """
 
     def __init__(
@@ -148,10 +171,11 @@ class Colourisation(nn.Module):
         self.pictures = self.pictures_deeper = None
         if references:
             self.pictures = descent(3, width, halvings, norm)
-            self.pictures_deeper = nn.Sequential(
-                Layer(inner, inner, 1, norm, 2), Layer(inner, inner, 1, norm), Layer(inner, inner, 1, norm)
-            )
-            self.look, self.look_deeper = Attention(inner, start, alike), Attention(inner, start, alike)
+            self.look: nn.Module = Resemblance(inner, start) if alike else Attention(inner, start)
+            if not alike:
+                again = (Layer(inner, inner, 1, norm) for _ in range(2))
+                self.pictures_deeper = nn.Sequential(Layer(inner, inner, 1, norm, 2), *again)
+                self.look_deeper = Attention(inner, start)
         self.selves = nn.ModuleList(Attention(inner, start) for _ in range(2)) if time > 1 else None
         self.between = Layer(inner, inner, 1, norm)
         self.joined = Layer(2 * inner, inner, time, norm)
@@ -170,22 +194,27 @@ class Colourisation(nn.Module):
         for stage in self.down:
             kept.append(maps)
             maps = stage(maps)
-        given = pictures if self.pictures is not None else None
-        known = None
-        if given is not None:
-            if self.alike:
-                known = (given * given.new_tensor(LUMA)[:, None, None, None]).sum(1, keepdim=True)
-                for stage in self.down:
-                    known = stage(known)
-            for stage in self.pictures:  # type: ignore[union-attr]
+        brought = None
+        if pictures is None or self.pictures is None:
+            low = self.deeper(maps)
+        else:
+            given = pictures
+            for stage in self.pictures:
                 given = stage(given)
-        plain = maps
-        maps = maps if given is None else self.look(maps, given, seen, plain, known)
-        low = self.deeper(maps)
-        if given is not None:
-            if known is not None:  # what resembles what is asked without the colours that were brought so far
-                plain, known = self.deeper(plain), self.deeper(known)
-            low = self.look_deeper(low, self.pictures_deeper(given), seen, plain, known)  # type: ignore[misc]
+            if self.pictures_deeper is not None:
+                maps = self.look(maps, given, seen)
+                low = self.look_deeper(self.deeper(maps), self.pictures_deeper(given), seen)
+            else:
+                grey = (pictures * pictures.new_tensor(LUMA)[:, None, None, None]).sum(1, keepdim=True)
+                chroma = torch.cat(
+                    [(pictures[:, 2:] - grey) / (2 - 2 * LUMA[2]), (pictures[:, :1] - grey) / (2 - 2 * LUMA[0])], 1
+                )
+                for stage in self.down:
+                    grey = stage(grey)
+                maps, brought = self.look(
+                    maps, grey, given, avg_pool3d(chroma, (1, 2 ** len(self.down), 2 ** len(self.down))), seen
+                )
+                low = self.deeper(maps)
         low = self.between(low)
         low = low if self.selves is None else self.selves[0](low, low)
         maps = self.joined(torch.cat([doubled(low), self.flat(maps)], 1))
@@ -195,4 +224,10 @@ class Colourisation(nn.Module):
             known = kept.pop()
             maps = maps + across(known) if self.skips else maps
         made: Tensor = self.final(maps).tanh()
-        return made
+        if not self.alike:
+            return made
+        if brought is not None:  # what the pictures show there, made finer
+            for _ in self.down:
+                brought = doubled(brought)
+            return (brought + 2 * made).clamp(-1, 1)
+        return (2 * made).clamp(-1, 1)

@@ -31,7 +31,7 @@ def aged(clips: Tensor, noise: Noise, wear: float = 1.0) -> Tensor:
     made = _soft(clips, 1.2 * own[:, 0])
     # A print that has faded: less contrast, blacks that are grey, or whites that are.
     middle = (noise.uniform(count).to(clips.dtype) - 0.5)[:, None, None, None, None]
-    made = middle + (made - middle) * (1 - 0.5 * share(1))
+    made = middle + (made - middle) * (1 - 0.3 * share(1))
     # The lamp, and how thick the emulsion is, differ from frame to frame.
     lamp = noise.normal(count, 2, frames).to(clips.dtype)[:, :, None, :, None, None]
     made = made * (1 + 0.12 * share(2) * lamp[:, 0]) + 0.12 * share(2) * lamp[:, 1]
@@ -83,7 +83,9 @@ def _scratched(clips: Tensor, noise: Noise, share: Tensor) -> Tensor:
         across, wide, strong, bright, there, when = (own[:, None, None] for own in draw[:, number].unbind(-1))
         place = across * width + 0.4 * shake[:, number, :, None]
         cover = (0.9 + 0.8 * wide - (x - place).abs()).clamp(0, 1) * (0.4 + 0.6 * strong)
-        lasts = ((time[:, None] - 1.5 * when + 0.25).abs() < 0.75).to(clips.dtype)  # of all frames, or from one on, or up to one
+        lasts = ((time[:, None] - 1.5 * when + 0.25).abs() < 0.75).to(
+            clips.dtype
+        )  # of all frames, or from one on, or up to one
         cover = (cover * lasts * (there < share[:, None, None]))[:, None, :, None, :]
         clips = clips + cover * ((2 * (bright < 0.6).to(clips.dtype) - 1)[:, None, :, :, None] * 0.9 - clips)
     return clips

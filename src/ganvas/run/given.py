@@ -105,7 +105,14 @@ def given_fields(use: Use, work: Work, given: Mapping[str, str], settings: Mappi
     if lacking:
         raise GanvasError(f"{work.name} needs a {lacking[0]} to {use.verb}: add  --with {lacking[0]}=FILE")
     return {
-        name: GivenField(name, str(text), spec_given(use, work, name), settings, use.reads if name in use.brings else {}, name in use.gathered)
+        name: GivenField(
+            name,
+            str(text),
+            spec_given(use, work, name),
+            settings,
+            use.reads if name in use.brings else {},
+            name in use.gathered,
+        )
         for name, text in given.items()
     }
 

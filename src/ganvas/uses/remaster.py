@@ -82,7 +82,9 @@ def complete(name: str, given: Given) -> Given:
     if REFERENCE not in given.beside:
         return given
     pieces, film = given.beside[REFERENCE], given.pieces[0].spec
-    height, width = (min(max(own.spec.shape[axis] for own in pieces), getattr(film, side)) for axis, side in ((1, "height"), (2, "width")))
+    height, width = (
+        min(max(own.spec.shape[axis] for own in pieces), getattr(film, side)) for axis, side in ((1, "height"), (2, "width"))
+    )
     notes = [note for own in pieces for note in own.notes]
     pictures = [_share(own, height, width) for own in pieces]
     dull = sum(float(((own.max(-1) - own.min(-1)) > UNLIKE).mean()) <= SHARE for own in pictures)
@@ -142,7 +144,7 @@ def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Any) ->
 
 
 def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
-    """How far colours are from the true ones without references, with one, and with four; frames that were shown do not count."""
+    """How far colours are from the true ones with no reference, one, and four; frames that were shown do not count."""
     from ..inference.colouring import chroma_of, framewise
     from ..metrics.measure import Measure
 
@@ -207,8 +209,8 @@ USE = Use(
         doing="remastering",
         example="ganvas apply RUN FILE --out FOLDER",
         caution=(
-            "What a scratch or a speck hid is guessed. Colours come from the references; where these show nothing like it, they are "
-            "those that such clips usually have, and the true ones are not known to it."
+            "What a scratch or a speck hid is guessed. Colours come from the references; where these show nothing like it, "
+            "they are those that such clips usually have, and the true ones are not known to it."
         ),
     ),
 )

@@ -85,7 +85,7 @@ def measures(made: Side, train: Side, heldout: Side, seed: int) -> dict[str, obj
 
 
 def paired(made: np.ndarray, true: np.ndarray, white: float) -> dict[str, tuple[np.ndarray, str]]:
-    """Of pairs of clips (N, T, H, W, C): PSNR in dB, and by how much the error of a pixel changes from frame to frame, in levels
+    """Of pairs of clips (N, T, H, W, C): PSNR in dB, and by how much errors of pixels change from frame to frame, in levels
     of 255; a still error, such as a tint, does not flicker. One clip at a time: they are large."""
     found: dict[str, list[float]] = {"psnr": [], "flicker": []}
     for one, other in zip(made, true, strict=True):

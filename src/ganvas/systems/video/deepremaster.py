@@ -1,8 +1,8 @@
 """DeepRemaster. Iizuka and Simo-Serra, 2019, "DeepRemaster: Temporal Source-Reference Attention Networks for Comprehensive
 Video Enhancement" (ACM TOG 38(6), SIGGRAPH Asia, arXiv 2009.08692).
 
-Old film becomes clean and gets colours. A network R of temporal convolutions cleans the luminance x of a clip; a network C gives
-the clean clip its chroma, and looks at any number of pictures in colour, z, by source-reference attention
+Old film becomes clean and gets colours. A network R of temporal convolutions cleans the luminance x of a clip; a network C
+gives the clean clip its chroma, and looks at any number of pictures in colour, z, by source-reference attention
     A(s, r) = s + gamma softmax(Q(s) K(r)^T) V(r),        s: maps of the clip, r: of the pictures, gamma learnt
 so that every place takes the colours of those places of the pictures that it resembles; with r = s (self-attention) colours
 agree through all frames. Both lower the mean error
@@ -54,7 +54,9 @@ class Config:
     norm: str = knob("batch", "normalisation of both networks", choices=tuple(NORMS))
     skips: bool = knob(False, "maps of the way down are added on the way up: finer detail and colours")
     initial_attention: float = knob(0.0, "gamma of each attention before training", low=0.0)
-    matching: str = knob("own", "how places of pictures are found: by a ladder of their own, or alike, by that of the frames", choices=MATCHING)
+    matching: str = knob(
+        "own", "how places of pictures are found: by a ladder of their own, or alike, by that of the frames", choices=MATCHING
+    )
     references: int = knob(6, "pictures in colour that a clip is shown at most while training; 0: none, ever", low=0, high=64)
     length: int = knob(5, "frames of the random piece of each record that is trained on; 0: all", low=0)
     wear: float = knob(1.0, "how worn clips are at most while training", low=0.0, high=2.0)
@@ -75,8 +77,8 @@ ROUNDS_WANTED = 20_000  # with fewer, the small networks end up better
 def auto(situation: Situation) -> dict[str, Any]:
     """Small networks that keep fine detail and learn to look at pictures early; wider ones where the budget pays for them."""
     common = {
-        "norm": "none", "skips": True, "initial_attention": 1.0, "matching": "alike", "references": 4, "optimiser": "adam", "learning_rate": 1e-3,
-        "decay_start": 0.5, "ema_half_life": 500.0, "batch_size": 4, "chroma_weight": 3.0,
+        "norm": "none", "skips": True, "initial_attention": 1.0, "matching": "alike", "references": 4, "optimiser": "adam",
+        "learning_rate": 2e-3, "decay_start": 0.5, "ema_half_life": 500.0, "batch_size": 4, "chroma_weight": 3.0,
     }  # fmt: skip
     spec = situation.spec
     side = min(spec.height, spec.width)
@@ -165,13 +167,20 @@ class DeepRemaster(System):
         clips = batch.real
         count = torch.arange(len(clips), device=clips.device)
         rows, columns = (
-            (place[:, axis, None] * (side % self.multiple + 1)).long() + torch.arange(side - side % self.multiple, device=clips.device)
+            (place[:, axis, None] * (side % self.multiple + 1)).long()
+            + torch.arange(side - side % self.multiple, device=clips.device)
             for axis, side in enumerate(clips.shape[3:])
         )
         columns = columns[:, None].expand(-1, mirror.shape[1], -1)
         if self.config.flip:
             columns = torch.where(mirror[:, :, None] < 0.5, columns, columns.flip(2))
-        where = (count[:, None, None, None], slice(None), frames[:, :, None, None], rows[:, None, :, None], columns[:, :, None, :])
+        where = (
+            count[:, None, None, None],
+            slice(None),
+            frames[:, :, None, None],
+            rows[:, None, :, None],
+            columns[:, :, None, :],
+        )
         return clips[where].permute(0, 4, 1, 2, 3).contiguous()
 
     # What it can do
