@@ -217,7 +217,7 @@ def test_the_use_takes_any_length_and_size_and_one_reference_or_several(frames: 
     work = Work(system, {"real": SPEC})
     clips = torch.rand(1, 3, frames, 21, 50) * 2 - 1
     with torch.no_grad():
-        for more in ({}, {"reference": torch.rand(1, 3, 30, 20)}, {"reference": torch.rand(1, 3, 4, 30, 20)}):
+        for more in ({}, {"reference": torch.rand(1, 3, 30, 20)}, {"reference": torch.rand(4, 3, 30, 20)}):
             made = USE.run(work, {"real": clips, **more}, Options(tile=32))["real"]
             assert made.shape == clips.shape and made.abs().max() <= 1 + 1e-6
 

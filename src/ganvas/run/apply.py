@@ -273,10 +273,8 @@ class _Job:
         sides = record.shape[record.dim() - spread :]
         further = {name: self.tensor(own) for name, own in beside.items()}
         # What it makes lies beside it in space, but a given example of that (a style) is looked at whole.
-        whole_names = {work.main, *use.gathered}
-        along = {
-            name: own for name, own in further.items() if spread and _spread(beside[name]) == spread and name not in whole_names
-        }
+        apart = {work.main, *use.together}
+        along = {name: own for name, own in further.items() if spread and _spread(beside[name]) == spread and name not in apart}
         for name, own in along.items():
             if own.shape[own.dim() - spread :] != sides:
                 told = ("x".join(map(str, shape)) for shape in (own.shape[own.dim() - spread :], sides))

@@ -23,15 +23,13 @@ def stem(name: str) -> str:
 
 class GivenField:
     """A further field. text: as the user gave it; a path, or words where the kind makes a record of them. own: suffix -> reads
-    a file that the kind does not read (`Use.reads`). gathered: see `Use.gathered`."""
+    a file that the kind does not read (`Use.reads`)."""
 
     def __init__(
-        self, name: str, text: str, spec: Any, settings: Mapping[str, Any], own: Mapping[str, Callable[[Path, Any], Piece]],
-        gathered: bool = False,
-    ) -> None:  # fmt: skip
+        self, name: str, text: str, spec: Any, settings: Mapping[str, Any], own: Mapping[str, Callable[[Path, Any], Piece]]
+    ) -> None:
         from ..data.finding import files_of
 
-        self.gathered = gathered
         self.name, self.text, self.spec, self.settings, self.own = name, text, spec, settings, own
         self.kind = kind_of(spec.kind)
         self.files: dict[str, Path] = {}
@@ -76,9 +74,6 @@ class GivenField:
         """
         if self.words is not None:
             return self.words
-        if self.gathered:
-            mine = [path for found, path in self.files.items() if Path(found).parent == Path(name)]
-            return [piece for path in mine or self.files.values() for piece in self._read(path)]
         if len(self.files) == 1:
             (path,) = self.files.values()
         else:
@@ -105,14 +100,7 @@ def given_fields(use: Use, work: Work, given: Mapping[str, str], settings: Mappi
     if lacking:
         raise GanvasError(f"{work.name} needs a {lacking[0]} to {use.verb}: add  --with {lacking[0]}=FILE")
     return {
-        name: GivenField(
-            name,
-            str(text),
-            spec_given(use, work, name),
-            settings,
-            use.reads if name in use.brings else {},
-            name in use.gathered,
-        )
+        name: GivenField(name, str(text), spec_given(use, work, name), settings, use.reads if name in use.brings else {})
         for name, text in given.items()
     }
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..capabilities import Panel, Remasters
 from ..config import knob
-from ..kinds.facets import Piece
-from . import Fields, Given, Judged, Use, UseSays, Work, first_of
+from . import Fields, Judged, Use, UseSays, Work, first_of
 from .judging import as_given, both, decoded, held_rows, in_pieces, told_pairs
 from .tiling import TILE_HELP, check_tile
 
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
 REFERENCE = "reference"
 COLOURS = ("new", "own", "none")
 SHOWN = 4  # frames of a held-out clip that are its references
-UNLIKE, SHARE = 0.1, 0.02  # of the range: channels that differ by more are a colour; and the share of pixels that have one
-APART = 1.1  # times: aspects that differ by more are told
+FINER = 2  # times the sides of training: the size that references are brought to before that at which colours are found
 
 
 @dataclass(frozen=True)
@@ -35,18 +33,18 @@ class Options:
 
 
 def reference_spec(spec: Any) -> Any:
-    """Of pictures in colour, of the size of a frame."""
+    """Of pictures in colour."""
     from ..kinds import kind_of
 
-    return kind_of("image").example((spec.height, spec.width), 3)
+    return kind_of("image").example((FINER * spec.height, FINER * spec.width), 3)
 
 
 def run(work: Work, given: Fields, options: Any) -> Fields:
-    """Clips (B, C, T, H, W) of any size, with references (B, 3, K, h, w), or (B, 3, h, w) for one, or without."""
+    """Clips (B, C, T, H, W) of any size, with references (K, 3, h, w) that all of them are shown, or without."""
     clips, more = first_of(given)
     references = more.get(REFERENCE)
-    if references is not None and references.dim() == 4:
-        references = references[:, :, None]
+    if references is not None:
+        references = references.transpose(0, 1)[None].expand(len(clips), -1, -1, -1, -1)
     return {work.main: _remastered(work, clips, references, options)}
 
 
@@ -72,43 +70,6 @@ def _remastered(work: Work, clips: Tensor, references: Tensor | None, options: A
 def tell(work: Work, options: Any) -> str:
     check_tile(options.tile)
     return "remastered" if options.colours == "new" else f"remastered, {options.colours} colours"
-
-
-# Files
-
-
-def complete(name: str, given: Given) -> Given:
-    """References become one clip of pictures; a note where they are grey, or of another aspect than the film."""
-    if REFERENCE not in given.beside:
-        return given
-    pieces, film = given.beside[REFERENCE], given.pieces[0].spec
-    height, width = (
-        min(max(own.spec.shape[axis] for own in pieces), getattr(film, side)) for axis, side in ((1, "height"), (2, "width"))
-    )
-    notes = [note for own in pieces for note in own.notes]
-    pictures = [_share(own, height, width) for own in pieces]
-    dull = sum(float(((own.max(-1) - own.min(-1)) > UNLIKE).mean()) <= SHARE for own in pictures)
-    if dull:
-        notes.append(f"{name}: {dull} of {len(pictures)} references hold next to no colour: what they show becomes grey")
-    aspects = [own.spec.shape[2] / own.spec.shape[1] * film.height / film.width for own in pieces]
-    if any(max(aspect, 1 / aspect) > APART for aspect in aspects):
-        notes.append(f"{name}: references of another aspect than the film are stretched to it: crop them to that of a frame")
-    records = np.rint(255 * np.stack(pictures)).astype(np.uint8)[None]
-    spec = replace(film, frames=len(pictures), height=height, width=width, channels=3, depth=8)
-    return Given(given.pieces, {**given.beside, REFERENCE: [Piece(records, spec, tuple(notes))]})
-
-
-def _share(piece: Piece, height: int, width: int) -> np.ndarray:
-    """The picture (height, width, 3) of a piece, as shares of its range."""
-    import torch
-    from torch.nn.functional import interpolate
-
-    low, high = piece.spec.low, piece.spec.high
-    values = ((piece.records[:1].astype(np.float32) - low) / (high - low)).clip(0, 1)
-    image = torch.from_numpy(np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:3], 3)))).permute(0, 3, 1, 2)
-    image = interpolate(image, size=(height, width), mode="bilinear", align_corners=False, antialias=True)
-    made: np.ndarray = image.clamp(0, 1)[0].permute(1, 2, 0).numpy()
-    return made
 
 
 # Judging
@@ -194,13 +155,12 @@ USE = Use(
     method="tint",
     brings={REFERENCE: reference_spec},
     optional=(REFERENCE,),
-    gathered=(REFERENCE,),
+    together=(REFERENCE,),
     cuts=True,
     Options=Options,
     order=37,
     run=run,
     tell=tell,
-    complete=complete,
     judge=judge,
     measure=measure,
     show=show,

@@ -105,9 +105,12 @@ class VideoKind(Kind):
 
     def decode(self, tensor: Tensor, spec: VideoSpec) -> np.ndarray:
         """(N, C, T, H, W) -> (N, T, H, W, C) in the depth of the spec."""
-        unit = (tensor.detach().float().clamp(-1, 1).permute(0, 2, 3, 4, 1) + 1) / 2
-        whole = unit.double().mul_(spec.white).round_().clamp_(0, spec.white).cpu().numpy()
-        return np.ascontiguousarray(whole.astype(np.uint8 if spec.depth == 8 else np.uint16))
+        count, channels, frames, height, width = tensor.shape
+        made = np.empty((count, frames, height, width, channels), np.uint8 if spec.depth == 8 else np.uint16)
+        for frame in range(frames):  # one after the other: in double precision, clips of large frames are larger than memory
+            unit = (tensor[:, :, frame].detach().float().clamp(-1, 1).permute(0, 2, 3, 1) + 1) / 2
+            made[:, frame] = unit.double().mul_(spec.white).round_().clamp_(0, spec.white).cpu().numpy()
+        return made
 
     # Writing and showing
 
