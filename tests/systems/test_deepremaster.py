@@ -81,10 +81,10 @@ def flicker(system: DeepRemaster, clips: Tensor) -> tuple[float, float]:
 
 
 def test_references_bring_colours_that_grey_values_do_not_tell() -> None:
-    system, clips = learnt(150)
+    system, clips = learnt(60)
     alone, shown = errors(system, clips, 0), errors(system, clips, 1)
     assert shown < 0.6 * alone, (shown, alone)
-    deaf, clips = learnt(150, references=0)
+    deaf, clips = learnt(40, references=0)
     assert errors(deaf, clips, 1) == errors(deaf, clips, 0)
     assert errors(deaf, clips, 1) > 1.3 * shown
 
@@ -92,7 +92,7 @@ def test_references_bring_colours_that_grey_values_do_not_tell() -> None:
 def test_through_time_what_stands_still_flickers_less() -> None:
     found = {}
     for temporal in (True, False):
-        system, clips = learnt(100, temporal=temporal, references=0, chroma_weight=0.0)
+        system, clips = learnt(60, temporal=temporal, references=0, chroma_weight=0.0)
         worn, found[temporal] = flicker(system, clips)
         assert found[temporal] < 0.8 * worn
     assert found[True] < 0.75 * found[False], found
