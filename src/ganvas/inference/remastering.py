@@ -15,6 +15,7 @@ from .colouring import chroma_of, grey, with_chroma
 from .tiles import continued, tiled
 
 LARGE = 1.5  # times the sides that were learnt: larger frames are coloured when made smaller
+REACH = 32  # pixels that neighbouring tiles share at least
 AROUND, FLAT = 2, 0.02  # pixels on each side, and the variance of grey values, under which chroma does not follow these
 
 
@@ -31,7 +32,7 @@ def coloured_size(height: int, width: int, learnt: tuple[int, int], multiple: in
 
 def cleaned(function: Callable[[Tensor], Tensor], greys: Tensor, tile: int, multiple: int) -> Tensor:
     """`function` over grey clips (B, 1, T, H, W), one by one, in pieces of `tile` pixels (0: whole) -> the same shape."""
-    overlap = max(16, tile // 8)
+    overlap = max(REACH, tile // 8)
     made = [tiled(function, clip[None], tile=tile, overlap=overlap, multiple=multiple).to(clip) for clip in greys]
     return torch.cat(made)
 

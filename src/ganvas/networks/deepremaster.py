@@ -80,15 +80,16 @@ def looked(query: Tensor, key: Tensor, value: Tensor, nothing: Tensor, seen: Ten
     which of K count; None: all.
     """
     count, frames, height, width = len(query), *query.shape[2:]
-    asked, keys, values = (maps.flatten(2).transpose(1, 2) for maps in (query, key, value))  # (B, places, channels)
-    keys = torch.cat([keys, nothing.to(keys.dtype).expand(count, 1, -1)], 1)
-    values = torch.cat([values, torch.zeros_like(values[:, :1])], 1)
+    # (B, 1, places, channels): with an axis of heads, all pairs of places are never held at once.
+    asked, keys, values = (maps.flatten(2).transpose(1, 2)[:, None] for maps in (query, key, value))
+    keys = torch.cat([keys, nothing.to(keys.dtype).expand(count, 1, 1, -1)], 2)
+    values = torch.cat([values, torch.zeros_like(values[:, :, :1])], 2)
     mask = None
     if seen is not None:
         mask = seen.repeat_interleave(key.shape[3] * key.shape[4], 1)
-        mask = torch.cat([mask, torch.ones_like(mask[:, :1])], 1)[:, None, :].expand(-1, asked.shape[1], -1)
+        mask = torch.cat([mask, torch.ones_like(mask[:, :1])], 1)[:, None, None]
     found: Tensor = scaled_dot_product_attention(asked, keys, values, mask, scale=1.0)
-    return found.transpose(1, 2).unflatten(2, (frames, height, width))
+    return found[:, 0].transpose(1, 2).unflatten(2, (frames, height, width))
 
 
 class Attention(nn.Module):
