@@ -48,7 +48,7 @@ def _side(task: Task) -> str:
 def _source(task: Task) -> str:
     if task.phantom:
         return task.data
-    folder = task.folder.parent / f"clips-{_side(task)}"
+    folder = task.folder / "clips"  # of its own: arms may run beside one another
     if not (folder / "test" / "clips.npz").exists():
         walk_characters(Path(task.data), folder, int(_side(task)), CLIPS, HELDOUT)
     return str(folder)
