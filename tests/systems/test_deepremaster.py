@@ -92,10 +92,10 @@ def test_references_bring_colours_that_grey_values_do_not_tell() -> None:
 def test_through_time_what_stands_still_flickers_less() -> None:
     found = {}
     for temporal in (True, False):
-        system, clips = learnt(60, temporal=temporal, references=0, chroma_weight=0.0)
+        system, clips = learnt(120, temporal=temporal, references=0, chroma_weight=0.0)
         worn, found[temporal] = flicker(system, clips)
-        assert found[temporal] < 0.8 * worn
-    assert found[True] < 0.75 * found[False], found
+        assert found[temporal] < 0.6 * worn
+    assert found[True] < 0.85 * found[False], found
 
 
 def test_references_count_as_a_set_and_those_that_are_not_seen_not_at_all() -> None:

@@ -11,6 +11,7 @@ from torch.nn.functional import avg_pool3d, interpolate, normalize, scaled_dot_p
 
 BEGINNING = 0.1  # of the usual size: weights of the last convolutions, so that an untrained network changes little
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+BESIDE = 0.2  # of the weights of a convolution's middle frame, those of the frames beside it at first
 SHARPNESS = 10.0  # of attention by resemblance, before training: what the cosine is multiplied by
 LEAST = 8  # channels of a map, however narrow a network is
 NORMS = {"batch": nn.BatchNorm3d, "none": None}
@@ -24,7 +25,10 @@ class Layer(nn.Sequential):
         conv = nn.Conv3d(before, after, (time, 3, 3), (1, step, step), (time // 2, 1, 1), bias=kind is None)
         super().__init__(conv, *([] if kind is None else [kind(after)]), nn.ELU())
         if kind is None:  # keeps the size of maps from layer to layer
-            nn.init.normal_(conv.weight, 0.0, 1.25 / conv.weight[0].numel() ** 0.5)
+            nn.init.normal_(conv.weight, 0.0, 1.25 / (9 * before) ** 0.5)
+            if time > 1:
+                with torch.no_grad():  # frames beside the middle one count for little at first
+                    conv.weight[:, :, [0, 2]] *= BESIDE
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
 
 

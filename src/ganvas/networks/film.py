@@ -28,7 +28,7 @@ def aged(clips: Tensor, noise: Noise, wear: float = 1.0) -> Tensor:
     def share(place: int) -> Tensor:
         return own[:, place, None, None, None, None]
 
-    made = _soft(clips, 1.2 * own[:, 0])
+    made = _soft(clips, 0.7 * own[:, 0])
     # A print that has faded: less contrast, blacks that are grey, or whites that are.
     middle = (noise.uniform(count).to(clips.dtype) - 0.5)[:, None, None, None, None]
     made = middle + (made - middle) * (1 - 0.3 * share(1))
@@ -37,7 +37,7 @@ def aged(clips: Tensor, noise: Noise, wear: float = 1.0) -> Tensor:
     made = made * (1 + 0.12 * share(2) * lamp[:, 0]) + 0.12 * share(2) * lamp[:, 1]
     grain = noise.normal(count, 1, frames, height, width).to(clips.dtype)
     coarse = _soft(grain, torch.full_like(own[:, 0], 0.7)) * 2.2
-    made = made + 0.2 * share(3) * (0.5 * grain + 0.5 * coarse)
+    made = made + 0.15 * share(3) * (0.5 * grain + 0.5 * coarse)
     made = _dusty(made, noise, own[:, 4])
     return _scratched(made, noise, own[:, 5]).clamp(-1, 1)
 
