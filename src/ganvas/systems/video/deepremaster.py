@@ -70,7 +70,7 @@ class Config:
     batch_size: int = knob(20, "records in a batch", low=1)
 
 
-WORK = 0.02  # GFLOP of a round for one frame of 64x64, for each width^2
+WORK = 0.012  # GFLOP of a round for one frame of 64x64, for each width^2
 ROUNDS_WANTED = 20_000  # with fewer, the small networks end up better
 
 
