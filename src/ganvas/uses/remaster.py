@@ -34,9 +34,9 @@ class Options:
 
 def reference_spec(spec: Any) -> Any:
     """Of pictures in colour."""
-    from ..kinds import kind_of
+    from ..kinds.image.spec import ImageSpec
 
-    return kind_of("image").example((FINER * spec.height, FINER * spec.width), 3)
+    return ImageSpec(3, FINER * spec.height, FINER * spec.width)
 
 
 def run(work: Work, given: Fields, options: Any) -> Fields:
