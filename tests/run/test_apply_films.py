@@ -25,7 +25,9 @@ from toys import SIMPLE_SYSTEM
 
 av = pytest.importorskip("av")
 KIND = kind_of("video")
-INVERTS = "degrade(self, images, noise):\n        return images\n    def restore(self, images, noise):\n        return -images\n"
+INVERTS = (
+    "degrade(self, images, noise):\n        return images\n    def restore(self, images, noise):\n        return -images\n"
+)
 
 
 def frames(count: int, height: int = 16, width: int = 16, seed: int = 0) -> np.ndarray:
