@@ -93,6 +93,7 @@ PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
 
 class DeepRemaster(System):
     Config = Config
+    couples_batch = "BatchNorm (norm=batch): micro-batches and processes normalise over their own share"
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
@@ -112,8 +113,6 @@ class DeepRemaster(System):
                 config.matching == "alike",
             )  # fmt: skip
             self.average_colourisation = copy.deepcopy(self.colourisation)
-        if config.norm == "batch":
-            self.couples_batch = "BatchNorm: micro-batches and processes normalise over their own share"
 
     # The game
 
