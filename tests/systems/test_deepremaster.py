@@ -173,15 +173,18 @@ def test_chroma_and_luminance_are_the_image() -> None:
 # Films of any size
 
 
-def test_tiles_of_a_large_film_fit_together_and_time_is_whole() -> None:
+def test_a_large_film_is_cleaned_in_tiles_as_if_it_were_whole() -> None:
+    """Tiles of columns 0 to 127 and 32 to 159: what one of them alone makes is far from its border."""
     system = build().eval()
-    clips = torch.rand(1, 1, 5, 70, 90) * 2 - 1
+    clips = torch.rand(1, 1, 5, 22, 160) * 2 - 1
     noise = Noise.seeded(0)
     with torch.no_grad():
-        parts = cleaned(lambda x: system.clean(x, noise), clips, 64, system.multiple)
+        parts = cleaned(lambda x: system.clean(x, noise), clips, 128, system.multiple)
         whole = cleaned(lambda x: system.clean(x, noise), clips, 0, system.multiple)
     assert parts.shape == clips.shape
-    assert (parts - whole).abs().mean() < 0.003 and (parts - whole).abs().max() < 0.15
+    for alone in (slice(0, 32), slice(128, 160)):
+        torch.testing.assert_close(parts[..., alone], whole[..., alone], atol=1e-4, rtol=0)
+    assert (parts - whole).abs().mean() < 0.05
 
 
 def test_large_frames_are_coloured_small_and_chroma_follows_their_edges() -> None:
