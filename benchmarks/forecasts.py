@@ -51,6 +51,9 @@ DATA = {
     "cogan": "brain",
     "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest", "dose-gan": "brain:ct", "melgan": "words",
     "midinet": "tunes", "mocogan": "clips",
+    "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest", "deepremaster": "clips",
+    "dose-gan": "brain:ct", "melgan": "words",
+    "midinet": "tunes",
     "cyclegan": "brain", "dcgan": "chest", "discogan": "brain", "dtn": "digits", "fastgan": "chest", "gan": "patterns",
     "fomm": "turning-faces",
     "gan-3d": "solids", "gan-postfilter": "words",
@@ -67,6 +70,7 @@ MORE = {
     "discogan": {"size": "32"},
     "context-encoder": {"size": "32"},
     "deblurgan": {"size": "64"},
+    "deepremaster": {"size": "32"},
     "dose-gan": {"size": "64"},
 }  # fmt: skip
 WIDTHS = (8, 32)

@@ -103,6 +103,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "mad-gan-60": ("mad-gan", SeriesSpec(60, tuple("abcdefgh"), (0.0,) * 8, (1.0,) * 8), {}),
     "gan-3d-32": ("gan-3d", SolidSpec(32), {}),
     "fomm-48": ("fomm", VideoSpec(16, 48, 48), {}),
+    "deepremaster-32": ("deepremaster", VideoSpec(16, 32, 32), {}),
     "vgan-32": ("vgan", VideoSpec(16, 32, 32), {}),
     "mocogan-32": ("mocogan", VideoSpec(16, 32, 32), {}),
 }

@@ -251,6 +251,27 @@ class Colours(Protocol):
 
 
 @runtime_checkable
+class Remasters(Protocol):
+    """Makes old films clean, and colours them after pictures. Clips are (B, C, T, H, W), of any number of frames; sides are
+    multiples of `multiple`. Grey clips have one channel."""
+
+    multiple: int
+
+    def age(self, clips: Tensor, noise: Noise) -> Tensor:
+        """What is to be undone, as in training: clips of any size, worn and without colour, of the same shape."""
+        ...
+
+    def clean(self, greys: Tensor, noise: Noise) -> Tensor:
+        """Worn grey clips (B, 1, T, H, W) -> clean ones. Large ones come in tiles, so what is far away must not matter."""
+        ...
+
+    def tint(self, greys: Tensor, references: Tensor | None, noise: Noise) -> Tensor:
+        """Clean grey clips, and pictures (B, 3, K, h, w), sides multiples of `multiple` too -> clips (B, C, T, H, W) of that
+        luminance. None: no picture."""
+        ...
+
+
+@runtime_checkable
 class Reconstructs(Protocol):
     """Makes a solid of one picture of it. Solids are (B, 1, S, S, S), inside above one half."""
 

@@ -14,6 +14,7 @@ LOWER, HIGHER, NEAR_REAL, ZERO = "lower", "higher", "as `real`", "near 0"
 ROWS: dict[str, tuple[str, str]] = {
     "retrieval": ("own original is the nearest", HIGHER),
     "psnr": ("PSNR to the original, dB", HIGHER),
+    "flicker": ("flicker beside it, levels of 255", LOWER),
     "ms_ssim_to_original": ("MS-SSIM to the original", HIGHER),
     "perceptual": ("LPIPS-like distance to it", LOWER),
     "log_spectral_distance": ("log-spectral distance to it, dB", LOWER),
@@ -22,6 +23,9 @@ ROWS: dict[str, tuple[str, str]] = {
     "same_values": ("values as in the original", HIGHER),
     "same_labels": ("pixels labelled as in it", HIGHER),
     "overlap": ("overlap with it (IoU)", HIGHER),
+    "chroma_error": ("colours off, with references, %", LOWER),
+    "chroma_error_one": ("colours off, with one, %", LOWER),
+    "chroma_error_alone": ("colours off, with none, %", LOWER),
     "anomaly_auroc": ("normal from other, AUROC", HIGHER),
     "classified": ("held-out records, class right", HIGHER),
     "attributes_as_asked": ("attributes as asked", HIGHER),
