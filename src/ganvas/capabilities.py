@@ -291,6 +291,29 @@ class Vocodes(Protocol):
 
 
 @runtime_checkable
+class Speaks(Protocol):
+    """Makes sound of phones (`kinds.tokens.phones`), and knows those of the texts that it learnt from. classes: its voices."""
+
+    classes: int
+
+    def phones(self, text: Tensor) -> Tensor:
+        """Texts (B, words) int64 of the run's own words -> places in `PHONES` (B, K), -1 behind the end."""
+        ...
+
+    def phones_heard(self) -> list[str]:
+        """The phones that words of the data are made of."""
+        ...
+
+    def utter(
+        self, phones: Tensor, noise: Noise, labels: Tensor | None = None, *, frames: int = 0, pace: float = 1.0,
+        higher: float = 0.0,
+    ) -> Tensor:  # fmt: skip
+        """Phones (B, K) -> sounds (B, C, T), each of the voice `labels` (B,). frames: how many at most; 0: as many as the
+        longest takes. pace: how much faster than usual. higher: octaves."""
+        ...
+
+
+@runtime_checkable
 class Postfilters(Protocol):
     """Gives averaged speech natural detail, by spectrograms whose differences filter sounds.
 

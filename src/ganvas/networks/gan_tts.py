@@ -1,5 +1,5 @@
-"""The networks of GAN-TTS (Binkowski et al. 2020, sections 3.1 and 3.2) and what they are told: features of a text at the rate of
-frames, a generator from these to samples, and discriminators that look at random windows."""
+"""The networks of GAN-TTS (Binkowski et al. 2020, sections 3.1 and 3.2) and what they are told: features of a text for each
+frame, a generator from these to samples, and discriminators that look at random windows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, one_hot, relu
 
-from ..kinds.tokens.phones import LENGTHS, PHONES, UNVOICED
+from ..kinds.tokens.phones import LENGTHS, PHONES, UNVOICED, indices, phones_of
 from .spectral import spectral
 
 SILENT = 0  # the place of silence among phones
@@ -19,6 +19,7 @@ AROUND = 0.02  # seconds over which loudness is averaged
 LOWEST, HIGHEST = 65.0, 400.0  # Hz of voices
 PERIODIC = 0.5  # correlation of a wave with itself a period later, from which on it is voiced
 USUAL = 150.0  # Hz
+QUIET, SHARE = -3.0, 0.01  # logarithm of a filter's gains, and share of what is added to filtered sources, at first
 NUMBERS = 6  # features beside the three phones
 COURSE = 8  # parts of a text of which the pitch is remembered
 LENGTH, TAIL = 0.08, 0.1  # seconds of a phone of length 1 where nothing was heard yet, and of silence behind the last
@@ -75,9 +76,9 @@ def features_of(
     """What is told of each frame, (B, FEATURES, frames).
 
     phones (B, K), -1 behind the end, are laid from the frame `first` to `last` (B,), each as long as its table says beside the
-    others; silence is around them. seconds: of a frame. octaves: (B, frames) over 150 Hz; voiced: likewise, None: as phones are.
-    Told are the phone, the one before and the one behind; how much of it is over and left, how much of all phones is over, the
-    octaves of its length, pitch and voicing.
+    others; silence is around them. seconds: of a frame. octaves: (B, frames) over 150 Hz; voiced: likewise, None: as phones
+    are. Told are the phone, the one before and the one behind; how much of it is over and left, how much of all phones is
+    over, the octaves of its length, pitch and voicing.
     """
     frames = octaves.shape[1]
     lengths = lengths_of(phones)
@@ -118,9 +119,30 @@ def hum_of(octaves: Tensor, voiced: Tensor, hop: int, rate: int) -> Tensor:
     return wave * (2 / many).sqrt() * loud
 
 
+class Spelling(nn.Module):
+    """Texts (B, words), places among `symbols` -> places in `PHONES` (B, K), -1 behind the end."""
+
+    table: Tensor
+
+    def __init__(self, symbols: Sequence[str]) -> None:
+        super().__init__()
+        said = [indices(phones_of(symbol)[0]) for symbol in symbols]
+        most = max(1, *map(len, said))
+        table = torch.tensor([[*own, *[-1] * (most - len(own))] for own in said])
+        self.register_buffer("table", table, persistent=False)
+
+    def forward(self, text: Tensor) -> Tensor:
+        spelt = self.table[text].flatten(1)
+        return spelt.gather(1, (spelt < 0).to(torch.uint8).argsort(dim=1, stable=True))
+
+    def heard(self) -> list[str]:
+        """The phones that words are made of."""
+        return [PHONES[place] for place in sorted(set(self.table.flatten().tolist()) - {-1})]
+
+
 class Voices(nn.Module):
-    """What is usual of each speaker: how long a phone of length 1 lasts, when the first begins, and the course of the pitch over
-    a text. Means over the recordings heard; of one who was not heard, those of all.
+    """What is usual of each speaker: how long a phone of length 1 lasts, when the first begins, and the course of the pitch
+    over a text. Means over the recordings heard; of one who was not heard, those of all.
 
     seconds: of a frame. sums: (speakers, 3 + 2 x COURSE) recordings, seconds of a length, seconds before the first phone, then
     octaves of voiced frames in each part of the text, and how many these are.
@@ -220,38 +242,62 @@ class Generator(nn.Module):
     """Features (B, FEATURES, frames) and a condition (B, size) -> waves (B, frames * hop) in [-1, 1].
 
     blocks: at the rate of frames, `max_width` wide; factors: of those that make maps longer, `width` wide at last and twice as
-    much inwards, half of `max_width` at most. at_once: samples that the last layer makes at a place. shapes: whether it is given
-    sources (B, 2, frames * hop), a hum and a hiss, which a bank of filters takes apart and the maps mix again.
+    much inwards, half of `max_width` at most. at_once: samples that the last layer makes at a place. lines: of a spectrum, by
+    which maps of frames filter sources (B, 2, frames * hop), a hum and a hiss; it then adds to what comes of that. 0: it makes
+    waves from nothing.
     """
 
     def __init__(
-        self, condition: int, blocks: int, factors: Sequence[int], width: int, max_width: int, at_once: int, shapes: bool
+        self, condition: int, blocks: int, factors: Sequence[int], width: int, max_width: int, at_once: int, lines: int
     ) -> None:  # fmt: skip
         super().__init__()
         widths = [*[max_width] * blocks, *_widths(width, max_width, len(factors))]
-        self.at_once, self.shapes = at_once, shapes
+        self.at_once, self.lines, self.slow = at_once, lines, blocks
         self.first = nn.Conv1d(FEATURES, widths[0], 3, padding=1)
         steps = [*[1] * blocks, *factors]
         befores = [widths[0], *widths[:-1]]
         self.blocks = nn.ModuleList(GBlock(b, a, s, condition) for b, a, s in zip(befores, widths, steps, strict=True))
         self.norm = Told(widths[-1], condition)
         self.last = nn.Conv1d(widths[-1], at_once, 3, padding=1)
-        if shapes:
-            self.bank = nn.Conv1d(2 * at_once, widths[-1], 15, padding=7, bias=False)
-            self.gate = nn.Conv1d(widths[-1], widths[-1], 1)
-            self.mix = nn.Conv1d(widths[-1], at_once, 15, padding=7, bias=False)
+        if lines:
+            self.told = Told(max_width, condition)
+            self.filters = nn.Conv1d(max_width, 2 * lines, 1)
+            nn.init.zeros_(self.filters.weight)
+            nn.init.constant_(self.filters.bias, QUIET)
+            self.seen = nn.Conv1d(at_once, widths[-1], 7, padding=3)
+            self.share = nn.Parameter(torch.full((), SHARE))
+
+    def frames(self, features: Tensor, condition: Tensor) -> Tensor:
+        """Maps (B, max_width, frames) at the rate of frames."""
+        maps: Tensor = self.first(features)
+        for block in self.blocks[: self.slow]:
+            maps = block(maps, condition)
+        return maps
+
+    def start(self, maps: Tensor, condition: Tensor, sources: Tensor) -> Tensor:
+        """Sources, filtered as the maps of `frames` say: (B, frames * hop)."""
+        size = 2 * (self.lines - 1)
+        hop, count = sources.shape[2] // maps.shape[2], len(sources)
+        gains = self.filters(relu(self.told(maps, condition))).float().clamp(-12, 6).exp()
+        gains = nn.functional.pad(gains, (0, 1), mode="replicate").unflatten(1, (2, self.lines))
+        window = torch.hann_window(size, device=sources.device)
+        flat = sources.float().flatten(0, 1)
+        padding = "reflect" if flat.shape[1] > size // 2 else "constant"
+        lines = torch.stft(flat, size, hop, window=window, return_complex=True, pad_mode=padding)
+        mixed = (lines.unflatten(0, (count, 2)) * gains).sum(1)
+        return torch.istft(mixed, size, hop, window=window, length=flat.shape[1]).to(maps.dtype)
 
     def forward(self, features: Tensor, condition: Tensor, sources: Tensor | None = None) -> Tensor:
-        maps = self.first(features)
-        for block in self.blocks:
+        maps = self.frames(features, condition)
+        start = None if sources is None else self.start(maps, condition, sources)
+        for block in self.blocks[self.slow :]:
             maps = block(maps, condition)
-        maps = relu(self.norm(maps, condition))
-        made = self.last(maps)
-        if self.shapes:
-            assert sources is not None
-            folded = sources.unflatten(2, (-1, self.at_once)).transpose(2, 3).flatten(1, 2)
-            made = made + self.mix(self.gate(maps) * self.bank(folded.to(maps.dtype)))
-        return made.tanh().transpose(1, 2).flatten(1)
+        if start is None:
+            return self.last(relu(self.norm(maps, condition))).tanh().transpose(1, 2).flatten(1)
+        maps = maps + self.seen(start.unflatten(1, (-1, self.at_once)).transpose(1, 2))
+        added = self.last(relu(self.norm(maps, condition))).transpose(1, 2).flatten(1)
+        made: Tensor = (start + self.share * added).tanh()
+        return made
 
 
 def _widths(width: int, max_width: int, steps: int) -> list[int]:

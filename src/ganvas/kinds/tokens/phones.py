@@ -1,5 +1,5 @@
-"""English words as phones, by a plain table: the names of digits and some frequent words as they are said, any other word letter
-by letter. Free of torch, and of dictionaries.
+"""English words as phones, by a plain table: the names of digits and some frequent words as they are said, any other word
+letter by letter. Free of torch, and of dictionaries.
 
 It knows no stress and no accent, takes names, foreign and irregular words as they are spelt (`colonel` has an l), and words of
 other languages as if they were English. Phones are written as in the CMU dictionary, without stress.
@@ -21,7 +21,7 @@ LENGTHS = {
     "dh": 0.5, "f": 1.1, "hh": 0.7, "s": 1.3, "sh": 1.3, "th": 1.0, "v": 0.7, "z": 1.0, "zh": 1.0,
     "l": 0.7, "m": 0.8, "n": 0.8, "ng": 0.9, "r": 0.7, "w": 0.8, "y": 0.6,
 }  # fmt: skip
-"""Phone -> how long it lasts, as a share of what is usual: vowels and hisses long, stops and glides short. From no one's data."""
+"""Phone -> how long it lasts, as a share of what is usual: vowels and hisses long, stops and glides short. Of no one's data."""
 PHONES = tuple(LENGTHS)
 INDEX = {phone: place for place, phone in enumerate(PHONES)}
 UNVOICED = frozenset((SILENCE, "k", "p", "t", "ch", "f", "hh", "s", "sh", "th"))
@@ -32,12 +32,13 @@ SAID = {
     "eleven": "ih l eh v ah n", "twelve": "t w eh l v", "hundred": "hh ah n d r ah d", "thousand": "th aw z ah n d",
     "a": "ah", "the": "dh ah", "of": "ah v", "to": "t uw", "too": "t uw", "do": "d uw", "you": "y uw", "your": "y ao r",
     "are": "aa r", "was": "w aa z", "were": "w er", "is": "ih z", "his": "hh ih z", "has": "hh ae z", "as": "ae z",
-    "have": "hh ae v", "give": "g ih v", "live": "l ih v", "said": "s eh d", "says": "s eh z", "some": "s ah m", "come": "k ah m",
-    "who": "hh uw", "what": "w ah t", "where": "w eh r", "there": "dh eh r", "their": "dh eh r", "they": "dh ey",
-    "this": "dh ih s", "that": "dh ae t", "these": "dh iy z", "those": "dh ow z", "then": "dh eh n", "with": "w ih dh",
-    "into": "ih n t uw", "once": "w ah n s", "word": "w er d", "work": "w er k", "world": "w er l d", "water": "w ao t er",
-    "any": "eh n iy", "many": "m eh n iy", "four's": "f ao r z", "no": "n ow", "go": "g ow", "so": "s ow", "yes": "y eh s",
-    "he": "hh iy", "she": "sh iy", "we": "w iy", "me": "m iy", "be": "b iy", "i": "ay", "my": "m ay", "by": "b ay", "eye": "ay",
+    "have": "hh ae v", "give": "g ih v", "live": "l ih v", "said": "s eh d", "says": "s eh z", "some": "s ah m",
+    "come": "k ah m", "who": "hh uw", "what": "w ah t", "where": "w eh r", "there": "dh eh r", "their": "dh eh r",
+    "they": "dh ey", "this": "dh ih s", "that": "dh ae t", "these": "dh iy z", "those": "dh ow z", "then": "dh eh n",
+    "with": "w ih dh", "into": "ih n t uw", "once": "w ah n s", "word": "w er d", "work": "w er k", "world": "w er l d",
+    "water": "w ao t er", "any": "eh n iy", "many": "m eh n iy", "four's": "f ao r z", "no": "n ow", "go": "g ow",
+    "so": "s ow", "yes": "y eh s", "he": "hh iy", "she": "sh iy", "we": "w iy", "me": "m iy", "be": "b iy", "i": "ay",
+    "my": "m ay", "by": "b ay", "eye": "ay",
 }  # fmt: skip
 """Words that are not said as they are spelt, the names of digits among them."""
 FIGURES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

@@ -1,5 +1,5 @@
-"""GAN-TTS: speech of a text. Binkowski, Donahue, Dieleman, Clark, Elsen, Casagrande, Cobo, Simonyan, 2020, "High Fidelity Speech
-Synthesis with Adversarial Networks" (ICLR, arXiv 1909.11646).
+"""GAN-TTS: speech of a text. Binkowski, Donahue, Dieleman, Clark, Elsen, Casagrande, Cobo, Simonyan, 2020, "High Fidelity
+Speech Synthesis with Adversarial Networks" (ICLR, arXiv 1909.11646).
 
 A feed-forward G makes sound x of noise z and of what linguistic features c say of each frame of 5 ms: the phone and its
 neighbours, how far it has come, how long it lasts, and the pitch. An ensemble judges it (RWDs): for each of five lengths one
@@ -9,7 +9,7 @@ z and the speaker reach G as scale and shift of its BatchNorm. Random windows ar
 discriminator of the whole does not (`windows`: 0 is the whole piece).
 
 Texts become phones by a plain table, phones lie evenly, by usual lengths, where a recording is loud; pitch is measured. For
-minutes of one core G shapes a hum of that pitch and a hiss (`shapes_sources`) and magnitudes are compared (`spectral_weight`).
+minutes of one core G filters a hum of that pitch and a hiss (`filters_sources`) and magnitudes are compared (`spectral_weight`).
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.kinds import spelled
-from ganvas.kinds.tokens.phones import PHONES, indices, phones_of
 from ganvas.networks.caption import CaptionMemory
-from ganvas.networks.gan_tts import Generator, Judges, Voices, factors_of, features_of, hum_of, loud_span, pitch_of
-from ganvas.objectives.schedules import cosine_fall
+from ganvas.networks.gan_tts import Generator, Judges, Spelling, Voices, factors_of, features_of, hum_of, loud_span, pitch_of
+from ganvas.objectives.schedules import cosine_fall, until_share
 from ganvas.objectives.spectra import stft_distances
 from ganvas.optim import optimiser
 
@@ -60,26 +59,31 @@ class Config:
     width: int = knob(32, "channels of the generator's last maps; doubles inwards", low=1, high=1024)
     max_width: int = knob(64, "most channels of the generator's maps; half of it where they are longer than frames", low=2)
     samples_at_once: int = knob(4, "samples that the generator's last layer makes at a place", low=1, high=64)
-    shapes_sources: bool = knob(True, "the generator shapes a hum of the asked pitch and a hiss; off: it makes waves from nothing")
+    filters_sources: bool = knob(
+        True, "the generator shapes a hum of the asked pitch and a hiss; off: it makes waves from nothing"
+    )
     windows: tuple[int, ...] = knob((2, 4, 8, 16, 30), "frames of the random windows that discriminators look at; 0: all")
     unconditional: bool = knob(True, "for each window a discriminator that is not told the features, too")
     discriminator_width: int = knob(16, "channels of a discriminator's first maps; twice as many inwards", low=1, high=1024)
     segment: int = knob(64, "frames of the piece of a recording that is learnt", low=2)
     spectral_weight: float = knob(1.0, "weight of the distance of magnitudes at three resolutions; 0: off", low=0.0)
     adversarial_weight: float = knob(1.0, "weight of the discriminators' answers", low=0.0)
-    generator_learning_rate: float = knob(1e-3, "learning rate of the generator (Adam)", low=0.0)
+    discriminators_from: float = knob(
+        0.3, "share of the budget from which discriminators play; before it magnitudes alone count", low=0.0, high=1.0
+    )
+    generator_learning_rate: float = knob(2e-3, "learning rate of the generator (Adam)", low=0.0)
     discriminator_learning_rate: float = knob(5e-4, "learning rate of the discriminators (Adam)", low=0.0)
     learning_rate_fall: float = knob(0.1, "what is left of rates at the end of the budget (cosine); 1: all", low=0.0, high=1.0)
     discriminator_turns: int = knob(1, "moves of the discriminators for one of the generator", low=1, high=16)
     beta1: float = knob(0.0, "first beta of Adam", low=0.0, high=0.9999)
     ema_half_life: float = knob(2_000.0, "half-life in clips of the G that speaks; 0: none", low=0.0)
-    batch_size: int = knob(16, "clips in a batch", low=2)
+    batch_size: int = knob(8, "clips in a batch", low=2)
 
 
 PAPER: dict[str, Any] = {
-    "latent_size": 128, "blocks": 2, "width": 96, "max_width": 768, "samples_at_once": 1, "shapes_sources": False,
-    "discriminator_width": 64, "segment": 400, "spectral_weight": 0.0, "generator_learning_rate": 5e-5,
-    "discriminator_learning_rate": 1e-4, "learning_rate_fall": 1.0, "discriminator_turns": 2, "ema_half_life": 7e6,
+    "latent_size": 128, "blocks": 2, "width": 96, "max_width": 768, "samples_at_once": 1, "filters_sources": False,
+    "discriminator_width": 64, "segment": 400, "spectral_weight": 0.0, "discriminators_from": 0.0, "learning_rate_fall": 1.0,
+    "generator_learning_rate": 5e-5, "discriminator_learning_rate": 1e-4, "discriminator_turns": 2, "ema_half_life": 7e6,
     "batch_size": 1024,
 }  # fmt: skip
 PRESETS: dict[str, Any] = {"auto": {}, "paper": PAPER}
@@ -99,7 +103,6 @@ class GanTts(System):
     Config = Config
     couples_batch = "BatchNorm: micro-batches and processes normalise over their own share"
     undecided = 2.0  # of hinge losses
-    spelling: Tensor
 
     def __init__(self, spec: Any, config: Any) -> None:
         sound, words = spec["sound"], spec["text"]
@@ -110,17 +113,13 @@ class GanTts(System):
         factors = factors_of(config.hop // config.samples_at_once, 5)
         self.generator = Generator(
             config.latent_size + self.classes, config.blocks, factors, config.width, config.max_width, config.samples_at_once,
-            config.shapes_sources,
+            2 * config.hop + 1 if config.filters_sources else 0,
         )  # fmt: skip
         self.discriminators = Judges(config.windows, config.hop, config.discriminator_width, config.unconditional)
         self.average = copy.deepcopy(self.generator)
         self.memory = CaptionMemory(words.length)
         self.voices = Voices(max(1, self.classes), config.hop / sound.rate)
-        said = [phones_of(symbol)[0] for symbol in words.symbols]
-        table = torch.full((len(said), max(1, *map(len, said))), -1)
-        for place, phones in enumerate(said):
-            table[place, : len(phones)] = torch.tensor(indices(phones))
-        self.register_buffer("spelling", table, persistent=False)
+        self.spelling = Spelling(words.symbols)
 
     # The game
 
@@ -134,7 +133,11 @@ class GanTts(System):
     def phases(self) -> tuple[Phase, ...]:
         times = self.config.discriminator_turns
         turn = Turn("discriminators", self.discriminate, times=times, fresh=times > 1)
-        return (Phase("play", (turn, Turn("generator", self.fool))),)
+        play = Phase("play", (turn, Turn("generator", self.fool)))
+        if not (self.config.discriminators_from and self.config.spectral_weight):
+            return (play,)
+        alone = Phase("magnitudes", (Turn("generator", self.approach),), until=until_share(self.config.discriminators_from))
+        return (alone, play)
 
     def averages(self) -> tuple[Average, ...]:
         return (Average("generator", "average", self.config.ema_half_life),)
@@ -142,9 +145,18 @@ class GanTts(System):
     def reductions(self) -> Mapping[str, str]:
         return {"memory.captions": "lead", "memory.seen": "lead", "voices.sums": "sum"}
 
+    def approach(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
+        """Without D; where sources are filtered, these filters alone: rounds of a third of the time."""
+        true, features, sources = self._piece(batch, shared)
+        network = self.generator if sources is None else self._filtered
+        return self._magnitudes(self._made(network, features, sources, shared["speaker"], batch.noise), true)
+
+    def _filtered(self, features: Tensor, condition: Tensor, sources: Tensor) -> Tensor:
+        return self.generator.start(self.generator.frames(features, condition), condition, sources)
+
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         true, features, sources = self._piece(batch, shared)
-        shared["fake"] = self._made(batch, features, sources, shared["speaker"])
+        shared["fake"] = self._made(self.generator, features, sources, shared["speaker"], batch.noise)
         both, told = torch.cat([true, shared["fake"].detach()]), features.repeat(2, 1, 1)
         starts = batch.noise.uniform(2 * len(batch), self.discriminators.count)
         real, fake = self.discriminators(both, told, starts).chunk(2)
@@ -152,14 +164,21 @@ class GanTts(System):
 
     def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         true, features, sources = self._piece(batch, shared)
-        made = shared.pop("fake") if "fake" in shared else self._made(batch, features, sources, shared["speaker"])
+        made = (
+            shared.pop("fake")
+            if "fake" in shared
+            else self._made(self.generator, features, sources, shared["speaker"], batch.noise)
+        )
         starts = batch.noise.uniform(len(batch), self.discriminators.count)
         terms = {"fool": -self.config.adversarial_weight * self.discriminators(made, features, starts).mean()}
-        if self.config.spectral_weight:
-            convergence, logarithms = stft_distances(made, true, self.windows)
-            weight = self.config.spectral_weight
-            terms |= {"convergence": weight * convergence, "logarithms": weight * logarithms}
-        return terms
+        return terms | (self._magnitudes(made, true) if self.config.spectral_weight else {})
+
+    def _magnitudes(self, made: Tensor, true: Tensor) -> Terms:
+        convergence, logarithms = stft_distances(made, true, self.windows)
+        return {
+            "convergence": self.config.spectral_weight * convergence,
+            "logarithms": self.config.spectral_weight * logarithms,
+        }
 
     def _piece(self, batch: Batch, shared: Shared) -> tuple[Tensor, Tensor, Tensor | None]:
         """Of each clip a piece about a moment that is spoken: waves (B, T), features (B, F, frames), sources (B, 2, T)."""
@@ -185,16 +204,13 @@ class GanTts(System):
         return found
 
     def _sources(self, features: Tensor, noise: Noise) -> Tensor | None:
-        if not self.config.shapes_sources:
+        if not self.config.filters_sources:
             return None
         octaves, voiced = features[:, -2], features[:, -1]
         hum = hum_of(octaves, voiced, self.config.hop, self.rate)
         return torch.stack([hum.to(features.dtype), noise.normal(*hum.shape)], 1)
 
-    def _made(self, batch: Batch, features: Tensor, sources: Tensor | None, speaker: Tensor) -> Tensor:
-        return self._of(self.generator, features, sources, speaker, batch.noise)
-
-    def _of(self, network: Any, features: Tensor, sources: Tensor | None, speaker: Tensor, noise: Noise) -> Tensor:
+    def _made(self, network: Any, features: Tensor, sources: Tensor | None, speaker: Tensor, noise: Noise) -> Tensor:
         latents = noise.normal(len(features), self.config.latent_size)
         if self.classes:
             latents = torch.cat([latents, one_hot(speaker, self.classes).to(latents.dtype)], 1)
@@ -202,36 +218,36 @@ class GanTts(System):
         return made
 
     def _speakers(self, labels: Tensor | None, count: int, device: Any) -> Tensor:
-        if labels is None or not self.classes:
-            return torch.zeros(count, dtype=torch.int64, device=device)
-        return labels.clamp(min=0)
+        known = labels is not None and self.classes > 0
+        return labels.clamp(min=0) if known else torch.zeros(count, dtype=torch.int64, device=device)
 
     # What it can do
 
     def phones(self, text: Tensor) -> Tensor:
-        """Texts (B, words) -> places in `PHONES` (B, K), -1 behind the end."""
-        spelt = self.spelling[text].flatten(1)
-        order = (spelt < 0).to(torch.uint8).argsort(dim=1, stable=True)
-        return spelt.gather(1, order)
+        found: Tensor = self.spelling(text)
+        return found
 
-    def sample(
-        self, count: int, noise: Noise, labels: Tensor | None = None, text: Tensor | None = None
-    ) -> Tensor:  # fmt: skip
+    def phones_heard(self) -> list[str]:
+        return self.spelling.heard()
+
+    def sample(self, count: int, noise: Noise, labels: Tensor | None = None, text: Tensor | None = None) -> Tensor:
         """Clips (count, C, length). text: (count, words) int64, what each says; None: texts that it met."""
         text = self.memory.drawn(count, noise) if text is None else text
+        labels = noise.integers(self.classes, count) if labels is None and self.classes else labels
         sound = self.spec["sound"]
         made = self.utter(self.phones(text), noise, labels, frames=sound.length // self.config.hop)[..., : sound.length]
         return torch.nn.functional.pad(made, (0, sound.length - made.shape[2]))
 
     def utter(
-        self, phones: Tensor, noise: Noise, labels: Tensor | None = None, *, frames: int = 0, pace: float = 1.0, higher: float = 0.0
+        self, phones: Tensor, noise: Noise, labels: Tensor | None = None, *, frames: int = 0, pace: float = 1.0,
+        higher: float = 0.0,
     ) -> Tensor:  # fmt: skip
-        """Phones (B, K) -> (B, C, T). frames: how many at most; 0: as many as they take. pace: how much faster. higher: octaves."""
+        """Phones (B, K) -> (B, C, T). frames: at most, 0: as many as they take. pace: how much faster; higher: octaves."""
         speaker = self._speakers(labels, len(phones), phones.device)
         first, last, octaves = self.voices.laid(speaker, phones, frames, pace)
         features = features_of(phones, first, last, self.config.hop / self.rate, octaves + higher)
         features = features.to(next(self.average.parameters()).dtype)
-        made = self._of(self.average, features, self._sources(features, noise), speaker, noise)
+        made = self._made(self.average, features, self._sources(features, noise), speaker, noise)
         return made[:, None].expand(-1, self.spec["sound"].channels, -1)
 
     def show(self, batch: Batch, noise: Noise) -> Panel:
