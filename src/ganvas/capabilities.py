@@ -292,17 +292,14 @@ class Vocodes(Protocol):
 
 @runtime_checkable
 class Speaks(Protocol):
-    """Makes sound of phones (`kinds.tokens.phones`), and knows those of the texts that it learnt from. classes: its voices."""
+    """Makes sound of phones (`kinds.tokens.phones`).
+
+    classes: its voices. spelling: texts (B, words) int64 of the run's own words -> places in `PHONES` (B, K), -1 behind the
+    end; its `heard()` are the phones that words of the data are made of.
+    """
 
     classes: int
-
-    def phones(self, text: Tensor) -> Tensor:
-        """Texts (B, words) int64 of the run's own words -> places in `PHONES` (B, K), -1 behind the end."""
-        ...
-
-    def phones_heard(self) -> list[str]:
-        """The phones that words of the data are made of."""
-        ...
+    spelling: Any
 
     def utter(
         self, phones: Tensor, noise: Noise, labels: Tensor | None = None, *, frames: int = 0, pace: float = 1.0,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, one_hot, relu
 
+from ..batches import Noise
 from ..kinds.tokens.phones import LENGTHS, PHONES, UNVOICED, indices, phones_of
 from .spectral import spectral
 
@@ -119,6 +120,12 @@ def hum_of(octaves: Tensor, voiced: Tensor, hop: int, rate: int) -> Tensor:
     return wave * (2 / many).sqrt() * loud
 
 
+def sources_of(features: Tensor, hop: int, rate: int, noise: Noise) -> Tensor:
+    """Features (B, FEATURES, frames) -> a hum of their pitch, and a hiss, (B, 2, frames * hop)."""
+    hum = hum_of(features[:, -2], features[:, -1], hop, rate)
+    return torch.stack([hum.to(features.dtype), noise.normal(*hum.shape)], 1)
+
+
 class Spelling(nn.Module):
     """Texts (B, words), places among `symbols` -> places in `PHONES` (B, K), -1 behind the end."""
 
@@ -154,6 +161,12 @@ class Voices(nn.Module):
         super().__init__()
         self.seconds = seconds
         self.register_buffer("sums", torch.zeros(speakers, 3 + 2 * COURSE))
+
+    def places(self, labels: Tensor | None, count: int) -> Tensor:
+        """(count,) places of speakers; the first of what has no label."""
+        if labels is None or len(self.sums) == 1:
+            return torch.zeros(count, dtype=torch.int64, device=self.sums.device)
+        return labels.clamp(min=0)
 
     def hear(
         self, speaker: Tensor, phones: Tensor, first: Tensor, last: Tensor, octaves: Tensor, voiced: Tensor
@@ -266,6 +279,8 @@ class Generator(nn.Module):
             nn.init.constant_(self.filters.bias, QUIET)
             self.seen = nn.Conv1d(at_once, widths[-1], 7, padding=3)
             self.share = nn.Parameter(torch.full((), SHARE))
+            nn.init.normal_(self.last.weight, 0, 0.02)  # until it learns, next to nothing is added
+            nn.init.zeros_(self.last.bias)
 
     def frames(self, features: Tensor, condition: Tensor) -> Tensor:
         """Maps (B, max_width, frames) at the rate of frames."""
@@ -286,6 +301,10 @@ class Generator(nn.Module):
         lines = torch.stft(flat, size, hop, window=window, return_complex=True, pad_mode=padding)
         mixed = (lines.unflatten(0, (count, 2)) * gains).sum(1)
         return torch.istft(mixed, size, hop, window=window, length=flat.shape[1]).to(maps.dtype)
+
+    def filtered(self, features: Tensor, condition: Tensor, sources: Tensor) -> Tensor:
+        """Filtered sources alone."""
+        return self.start(self.frames(features, condition), condition, sources)
 
     def forward(self, features: Tensor, condition: Tensor, sources: Tensor | None = None) -> Tensor:
         maps = self.frames(features, condition)

@@ -40,7 +40,7 @@ class Options:
 def run(work: Work, given: Fields, options: Options) -> Fields:
     """Texts (B, words) of the run's own words -> sounds (B, C, T), silent behind their end."""
     texts, _ = first_of(given)
-    return {work.main: spoken(work, work.system.phones(texts), options)}
+    return {work.main: spoken(work, work.system.spelling(texts), options)}
 
 
 def spoken(work: Work, phones: Tensor, options: Options, first: int = 0, frames: int = 0) -> Tensor:
@@ -74,7 +74,7 @@ def file(work: Work, desk: Desk, path: Path, name: str, options: Options) -> boo
     made: list[Piece] = []
     unsaid: dict[str, None] = {}
     unheard: dict[str, None] = {}
-    heard = set(work.system.phones_heard())
+    heard = set(work.system.spelling.heard())
     for number, line in lines:
         phones, own = phones_of(line)
         unsaid |= dict.fromkeys(own)
@@ -123,7 +123,7 @@ def measure(work: Work, dataset: Dataset, count: int) -> dict[str, Measure]:
     own = (learnt - middle) / spread
     own = np.concatenate([own, np.ones((len(own), 1))], 1)
     weights = np.linalg.solve(own.T @ own + RIDGE * np.eye(own.shape[1]), own.T @ np.eye(len(texts))[numbers[train]])
-    phones = work.system.phones(work.encode(said[rows], work.fields[field]))
+    phones = work.system.spelling(work.encode(said[rows], work.fields[field]))
     voices = (
         torch.from_numpy(dataset.labels[rows]).to(work.device) if dataset.labels is not None and work.system.classes else None
     )

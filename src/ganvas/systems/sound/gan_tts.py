@@ -9,7 +9,8 @@ z and the speaker reach G as scale and shift of its BatchNorm. Random windows ar
 discriminator of the whole does not (`windows`: 0 is the whole piece).
 
 Texts become phones by a plain table, phones lie evenly, by usual lengths, where a recording is loud; pitch is measured. For
-minutes of one core G filters a hum of that pitch and a hiss (`filters_sources`) and magnitudes are compared (`spectral_weight`).
+minutes of one core G filters a hum of that pitch and a hiss and betters what comes of it (`filters_sources`), magnitudes are
+compared (`spectral_weight`), and discriminators come late (`discriminators_from`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,17 @@ from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.kinds import spelled
 from ganvas.networks.caption import CaptionMemory
-from ganvas.networks.gan_tts import Generator, Judges, Spelling, Voices, factors_of, features_of, hum_of, loud_span, pitch_of
+from ganvas.networks.gan_tts import (
+    Generator,
+    Judges,
+    Spelling,
+    Voices,
+    factors_of,
+    features_of,
+    loud_span,
+    pitch_of,
+    sources_of,
+)
 from ganvas.objectives.schedules import cosine_fall, until_share
 from ganvas.objectives.spectra import stft_distances
 from ganvas.optim import optimiser
@@ -49,6 +60,7 @@ CARD = {
 FRAMES = 200  # a second, in the paper
 RESOLUTIONS = (0.008, 0.032, 0.064)  # seconds of windows by which magnitudes are compared
 SHOWN = 2
+Told = tuple[Tensor, Tensor | None, Tensor]  # features, sources and speakers
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,7 @@ class Config:
     discriminators_from: float = knob(
         0.3, "share of the budget from which discriminators play; before it magnitudes alone count", low=0.0, high=1.0
     )
-    generator_learning_rate: float = knob(2e-3, "learning rate of the generator (Adam)", low=0.0)
+    generator_learning_rate: float = knob(4e-3, "learning rate of the generator (Adam)", low=0.0)
     discriminator_learning_rate: float = knob(5e-4, "learning rate of the discriminators (Adam)", low=0.0)
     learning_rate_fall: float = knob(0.1, "what is left of rates at the end of the budget (cosine); 1: all", low=0.0, high=1.0)
     discriminator_turns: int = knob(1, "moves of the discriminators for one of the generator", low=1, high=16)
@@ -111,10 +123,9 @@ class GanTts(System):
         self.rate, self.classes = sound.rate, len(sound.classes)
         self.windows = tuple(2 ** round(math.log2(max(8.0, seconds * sound.rate))) for seconds in RESOLUTIONS)
         factors = factors_of(config.hop // config.samples_at_once, 5)
-        self.generator = Generator(
-            config.latent_size + self.classes, config.blocks, factors, config.width, config.max_width, config.samples_at_once,
-            2 * config.hop + 1 if config.filters_sources else 0,
-        )  # fmt: skip
+        condition, lines = config.latent_size + self.classes, 2 * config.hop + 1 if config.filters_sources else 0
+        sizes = config.blocks, factors, config.width, config.max_width, config.samples_at_once, lines
+        self.generator = Generator(condition, *sizes)
         self.discriminators = Judges(config.windows, config.hop, config.discriminator_width, config.unconditional)
         self.average = copy.deepcopy(self.generator)
         self.memory = CaptionMemory(words.length)
@@ -146,96 +157,71 @@ class GanTts(System):
         return {"memory.captions": "lead", "memory.seen": "lead", "voices.sums": "sum"}
 
     def approach(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        """Without D; where sources are filtered, these filters alone: rounds of a third of the time."""
-        true, features, sources = self._piece(batch, shared)
-        network = self.generator if sources is None else self._filtered
-        return self._magnitudes(self._made(network, features, sources, shared["speaker"], batch.noise), true)
-
-    def _filtered(self, features: Tensor, condition: Tensor, sources: Tensor) -> Tensor:
-        return self.generator.start(self.generator.frames(features, condition), condition, sources)
+        """Without D; where sources are filtered, these filters alone: rounds of a fifth of the time."""
+        true, told = self._piece(batch, shared)
+        network = self.generator.filtered if self.config.filters_sources else self.generator
+        return self._magnitudes(self._made(network, told, batch.noise), true)
 
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        true, features, sources = self._piece(batch, shared)
-        shared["fake"] = self._made(self.generator, features, sources, shared["speaker"], batch.noise)
-        both, told = torch.cat([true, shared["fake"].detach()]), features.repeat(2, 1, 1)
+        true, told = self._piece(batch, shared)
+        shared["fake"] = self._made(self.generator, told, batch.noise)
+        both = torch.cat([true, shared["fake"].detach()])
         starts = batch.noise.uniform(2 * len(batch), self.discriminators.count)
-        real, fake = self.discriminators(both, told, starts).chunk(2)
+        real, fake = self.discriminators(both, told[0].repeat(2, 1, 1), starts).chunk(2)
         return {"real": relu(1 - real).mean(), "fake": relu(1 + fake).mean()}
 
     def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        true, features, sources = self._piece(batch, shared)
-        made = (
-            shared.pop("fake")
-            if "fake" in shared
-            else self._made(self.generator, features, sources, shared["speaker"], batch.noise)
-        )
+        true, told = self._piece(batch, shared)
+        made = shared.pop("fake") if "fake" in shared else self._made(self.generator, told, batch.noise)
         starts = batch.noise.uniform(len(batch), self.discriminators.count)
-        terms = {"fool": -self.config.adversarial_weight * self.discriminators(made, features, starts).mean()}
+        terms = {"fool": -self.config.adversarial_weight * self.discriminators(made, told[0], starts).mean()}
         return terms | (self._magnitudes(made, true) if self.config.spectral_weight else {})
 
     def _magnitudes(self, made: Tensor, true: Tensor) -> Terms:
         convergence, logarithms = stft_distances(made, true, self.windows)
-        return {
-            "convergence": self.config.spectral_weight * convergence,
-            "logarithms": self.config.spectral_weight * logarithms,
-        }
+        weight = self.config.spectral_weight
+        return {"convergence": weight * convergence, "logarithms": weight * logarithms}
 
-    def _piece(self, batch: Batch, shared: Shared) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Of each clip a piece about a moment that is spoken: waves (B, T), features (B, F, frames), sources (B, 2, T)."""
+    def _piece(self, batch: Batch, shared: Shared) -> tuple[Tensor, Told]:
+        """Of each clip a piece about a moment that is spoken: waves (B, T), and what G is told of it."""
         if "piece" not in shared:
             waves, hop, segment = batch["sound"].mean(1), self.config.hop, self.config.segment
             frames = waves.shape[1] // hop
             with torch.no_grad():
-                phones, speaker = self.phones(batch["text"]), self._speakers(batch.labels, len(batch), waves.device)
+                phones, speaker = self.spelling(batch["text"]), self.voices.places(batch.labels, len(batch))
                 first, last = loud_span(waves, hop, self.rate)
                 octaves, voiced = (own.to(waves.dtype) for own in pitch_of(waves, hop, self.rate))
                 features = features_of(phones, first, last, hop / self.rate, octaves, voiced)
                 self.memory.remember(batch["text"])
                 self.voices.hear(speaker, phones, first, last, octaves, voiced)
                 middle = torch.lerp(first.to(waves.dtype), last.to(waves.dtype), batch.noise.uniform(len(batch)))
-                start = (middle.round().long() - segment // 2).clamp(0, frames - segment)
-                index = start[:, None] + torch.arange(segment, device=waves.device)
+                start = (middle.round().long() - segment // 2).clamp(0, frames - segment)[:, None]
+                index = start + torch.arange(segment, device=waves.device)
                 features = features.gather(2, index[:, None].expand(-1, features.shape[1], -1))
-                samples = start[:, None] * hop + torch.arange(segment * hop, device=waves.device)
-                sources = self._sources(features, batch.noise)
-            shared["speaker"] = speaker
-            shared["piece"] = waves.gather(1, samples), features, sources
-        found: tuple[Tensor, Tensor, Tensor | None] = shared["piece"]
+                samples = start * hop + torch.arange(segment * hop, device=waves.device)
+            shared["piece"] = waves.gather(1, samples), (features, self._sources(features, batch.noise), speaker)
+        found: tuple[Tensor, Told] = shared["piece"]
         return found
 
     def _sources(self, features: Tensor, noise: Noise) -> Tensor | None:
-        if not self.config.filters_sources:
-            return None
-        octaves, voiced = features[:, -2], features[:, -1]
-        hum = hum_of(octaves, voiced, self.config.hop, self.rate)
-        return torch.stack([hum.to(features.dtype), noise.normal(*hum.shape)], 1)
+        return sources_of(features, self.config.hop, self.rate, noise) if self.config.filters_sources else None
 
-    def _made(self, network: Any, features: Tensor, sources: Tensor | None, speaker: Tensor, noise: Noise) -> Tensor:
+    def _made(self, network: Any, told: Told, noise: Noise) -> Tensor:
+        features, sources, speaker = told
         latents = noise.normal(len(features), self.config.latent_size)
         if self.classes:
             latents = torch.cat([latents, one_hot(speaker, self.classes).to(latents.dtype)], 1)
         made: Tensor = network(features, latents, sources)
         return made
 
-    def _speakers(self, labels: Tensor | None, count: int, device: Any) -> Tensor:
-        known = labels is not None and self.classes > 0
-        return labels.clamp(min=0) if known else torch.zeros(count, dtype=torch.int64, device=device)
-
     # What it can do
-
-    def phones(self, text: Tensor) -> Tensor:
-        found: Tensor = self.spelling(text)
-        return found
-
-    def phones_heard(self) -> list[str]:
-        return self.spelling.heard()
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None, text: Tensor | None = None) -> Tensor:
         """Clips (count, C, length). text: (count, words) int64, what each says; None: texts that it met."""
         text = self.memory.drawn(count, noise) if text is None else text
         labels = noise.integers(self.classes, count) if labels is None and self.classes else labels
         sound = self.spec["sound"]
-        made = self.utter(self.phones(text), noise, labels, frames=sound.length // self.config.hop)[..., : sound.length]
+        made = self.utter(self.spelling(text), noise, labels, frames=sound.length // self.config.hop)[..., : sound.length]
         return torch.nn.functional.pad(made, (0, sound.length - made.shape[2]))
 
     def utter(
@@ -243,11 +229,11 @@ class GanTts(System):
         higher: float = 0.0,
     ) -> Tensor:  # fmt: skip
         """Phones (B, K) -> (B, C, T). frames: at most, 0: as many as they take. pace: how much faster; higher: octaves."""
-        speaker = self._speakers(labels, len(phones), phones.device)
+        speaker = self.voices.places(labels, len(phones))
         first, last, octaves = self.voices.laid(speaker, phones, frames, pace)
         features = features_of(phones, first, last, self.config.hop / self.rate, octaves + higher)
         features = features.to(next(self.average.parameters()).dtype)
-        made = self._made(self.average, features, self._sources(features, noise), speaker, noise)
+        made = self._made(self.average, (features, self._sources(features, noise), speaker), noise)
         return made[:, None].expand(-1, self.spec["sound"].channels, -1)
 
     def show(self, batch: Batch, noise: Noise) -> Panel:
