@@ -52,7 +52,7 @@ DATA = {
     "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest", "dose-gan": "brain:ct", "melgan": "words",
     "midinet": "tunes",
     "cyclegan": "brain", "dcgan": "chest", "discogan": "brain", "dtn": "digits", "fastgan": "chest", "gan": "patterns",
-    "gan-3d": "solids", "gan-postfilter": "words",
+    "gan-3d": "solids", "gan-postfilter": "words", "gan-tts": "words",
     "gan-cls": "captions", "gansynth": "notes", "gon": "chest", "gp-gan": "chest", "ian": "chest", "icgan": "faces",
     "infogan": "chest", "latent-gan-3d": "solids", "lsgan": "chest", "vae-gan-3d": "solids", "mad-gan": "sensors",
     "netgan": "communities", "pix2pix": "walls", "pix2pixhd": "streets", "pg2": "figures", "pixeldtgan": "worn",

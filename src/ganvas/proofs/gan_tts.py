@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 RATE, LENGTH = 8000, 4096
 LEARNT, JUDGING = 20, 20  # takes of each speaker and digit; the rest is held out
 EACH = 20  # clips of each digit that are judged
-ROUNDS, WAVEGAN_ROUNDS = 900, 300
+ROUNDS, WAVEGAN_ROUNDS = 1000, 300
 LEAST, AHEAD = 0.5, 0.2
 WHOLE, ALONE, REAL = "one full-window discriminator", "without discriminators", "real"
 SYSTEM: dict[str, Any] = {"discriminators_from": 0.8}
