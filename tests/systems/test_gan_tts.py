@@ -297,7 +297,7 @@ def test_samples_without_a_text_say_texts_of_the_data() -> None:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("spoken")
-    train("gan-tts", "words", out=folder / "run", config=SMALL, budget="4r", limit=64, **FAST)
+    train("gan-tts", "words", out=folder / "run", config=SMALL, budget="4r", phantom_count=64, **FAST)
     return folder / "run"
 
 
