@@ -145,7 +145,7 @@ def judged(task: Task, clips: np.ndarray, asked: np.ndarray, speakers: np.ndarra
     extractor = find_extractor("pixels", real=sound.vectors(recordings(task, "learn")[0], spec))
     names: dict[str, Any] = {"features": f"{sound.says.features}/{extractor.name}", "reference": "heldout", "intervals": False}
     rms = np.sqrt(np.square(clips).mean((1, 2)))
-    more = {
+    more: dict[str, Any] = {
         "by_digit": {word: round(float((said[asked == k] == k).mean()), 3) for k, word in enumerate(words_of(task))},
         "judge_on_heldout": float((digit_judge(held).argmax(1) == digits).mean()),
         "log_mel_kid": float(kernel_distance(extractor.features(made), extractor.features(real), **names).value),
