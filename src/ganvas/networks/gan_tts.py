@@ -275,6 +275,8 @@ class Generator(nn.Module):
         if lines:
             self.told = Told(max_width, condition)
             self.filters = nn.Conv1d(max_width, 2 * lines, 1)
+            assert self.filters.bias is not None
+            assert self.last.bias is not None
             nn.init.zeros_(self.filters.weight)
             nn.init.constant_(self.filters.bias, QUIET)
             self.seen = nn.Conv1d(at_once, widths[-1], 7, padding=3)

@@ -37,7 +37,7 @@ LEAST, AHEAD = 0.5, 0.2
 WHOLE, ALONE, REAL = "one full-window discriminator", "without discriminators", "real"
 SYSTEM: dict[str, Any] = {"discriminators_from": 0.8}
 """What the preset chooses, but for when the discriminators begin, for a budget of a minute in rounds."""
-ONE: dict[str, Any] = {"windows": (0,), "unconditional": False, "discriminator_width": 50}
+ONE: dict[str, Any] = {"windows": (0,), "unconditional": False, "discriminator_width": 60}
 """One discriminator, told the features, of the whole piece, with about as many weights as the ten together."""
 BASELINE: dict[str, Any] = {
     "width": 16, "batch_size": 16, "generator_learning_rate": 4e-4, "critic_learning_rate": 4e-4, "ema_half_life": 2_000.0,
