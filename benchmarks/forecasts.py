@@ -57,6 +57,7 @@ DATA = {
     "cyclegan": "brain", "dcgan": "chest", "discogan": "brain", "dtn": "digits", "fastgan": "chest", "gan": "patterns",
     "fomm": "turning-faces",
     "gan-3d": "solids", "gan-postfilter": "words",
+    "gan-3d": "solids", "gan-postfilter": "words", "gan-tts": "words",
     "gan-cls": "captions", "gansynth": "notes", "gon": "chest", "gp-gan": "chest", "ian": "chest", "icgan": "faces",
     "infogan": "chest", "latent-gan-3d": "solids", "lsgan": "chest", "vae-gan-3d": "solids", "mad-gan": "sensors",
     "netgan": "communities", "perceptual-gan": "chest", "pix2pix": "walls",

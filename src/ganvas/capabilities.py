@@ -322,6 +322,26 @@ class Vocodes(Protocol):
 
 
 @runtime_checkable
+class Speaks(Protocol):
+    """Makes sound of phones (`kinds.tokens.phones`).
+
+    classes: its voices. spelling: texts (B, words) int64 of the run's own words -> places in `PHONES` (B, K), -1 behind the
+    end; its `heard()` are the phones that words of the data are made of.
+    """
+
+    classes: int
+    spelling: Any
+
+    def utter(
+        self, phones: Tensor, noise: Noise, labels: Tensor | None = None, *, frames: int = 0, pace: float = 1.0,
+        higher: float = 0.0,
+    ) -> Tensor:  # fmt: skip
+        """Phones (B, K) -> sounds (B, C, T), each of the voice `labels` (B,). frames: how many at most; 0: as many as the
+        longest takes. pace: how much faster than usual. higher: octaves."""
+        ...
+
+
+@runtime_checkable
 class Postfilters(Protocol):
     """Gives averaged speech natural detail, by spectrograms whose differences filter sounds.
 

@@ -223,6 +223,7 @@ _CATALOGUE = {
             WORDS,
             _Lazy("words"),
             side=2048,
+            told=_Lazy("words", "told"),
         ),
     )
 }
