@@ -47,7 +47,6 @@ LONG = {
     "evaluation/sets.py": "both sides of an evaluation",
     "kinds/facets.py": "one table of what kinds can offer, a protocol each",
     "capabilities.py": "one table of what systems can offer, a protocol each",
-    "capabilities.py": "one table of what systems can promise, a protocol each",
 }
 """Files of more than 450 lines in src/, and why each is one idea."""
 
