@@ -170,7 +170,7 @@ def spoken(run: Run, words: Sequence[str], seed: int) -> tuple[np.ndarray, np.nd
     digits = np.repeat(np.arange(len(words)), EACH)
     speakers = np.tile(np.arange(max(1, len(run.spec.classes))), len(digits))[: len(digits)]
     texts = torch.zeros(len(digits), told.length, dtype=torch.int64)
-    texts[:, 0] = torch.tensor([told.symbols.index(words[k]) for k in digits])
+    texts[:, 0] = torch.tensor([told.symbols.index(words[int(k)]) for k in digits])
     drawn = draw_samples(run.system, len(digits), seed=10_000 + seed, labels=torch.from_numpy(speakers), fields={"text": texts})
     clips = torch.cat(list(drawn)).transpose(1, 2).numpy()
     return clips, digits, speakers
