@@ -90,6 +90,8 @@ class Graph(nn.Module):
         self.asked: tuple[Asked, ...] = ()
         self.outputs: tuple[str, ...] = ()
         self.draws = not use.takes
+        if self.draws and use.promise is not Samples:
+            raise Untraceable("it draws in a way of its own, by options that no graph would hear")
         self.sizes = not self.draws and not use.fitted and not takes_one_size(work.system)
         self.multiple = max(1, int(getattr(work.system, "multiple", 1))) if self.sizes else 1
 
