@@ -102,7 +102,9 @@ def test_the_table_is_the_folder_and_needs_no_torch() -> None:
 
 def test_options_of_another_use_are_refused_by_what_they_are_for() -> None:
     uses = {use.verb: use for use in table()}
-    with pytest.raises(GanvasError, match="--tile is for translating, remastering, restoring, deblurring and denoising; this run scores"):
+    with pytest.raises(
+        GanvasError, match="--tile is for translating, remastering, restoring, deblurring and denoising; this run scores"
+    ):
         build_options(uses["score"], {"tile": 3})
     with pytest.raises(GanvasError, match="unknown option '--tils' .did you mean 'tile'"):
         build_options(uses["restore"], {"tils": 3})
