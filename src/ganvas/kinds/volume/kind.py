@@ -283,7 +283,9 @@ def _spec_of(scan: Scan, path: Path, spec: VolumeSpec) -> tuple[VolumeSpec, list
         low, high = scan.low, scan.high
         if math.isnan(low) or (low, high) == WHOLE.get(scan.depth) or not high > low:
             low, high, _ = robust_range(scan.values[None])
-            notes.append(f"is of another number format than the run's data: its own {low:g} to {high:g} are taken for its range")
+            notes.append(
+                f"is of another number format than the run's data: its own {low:g} to {high:g} are taken for its range"
+            )
         if not high > low:
             raise DataError(f"{path}: all its voxels have the value {low:g}: there is nothing in it")
     shape = scan.values.shape
