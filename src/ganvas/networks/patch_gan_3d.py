@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d, interpolate, leaky_relu
 
 NOISE = 8  # channels of noise: one for each of the fine voxels of a coarse one
+FAINT = 0.25  # of the noise that a stage begins with, so that what is seen outweighs it
 _WORD = (1 << 32) - 1
 _STEPS = (-7046029254386353131, -4417276706812531889, 3202034522624059733, 7109453100751455733)  # odd 64-bit numbers
 _MIX = ((30, -4658895280553007687), (27, -7723592293110705685))  # of SplitMix64 (Steele, Lea, Flood 2014)
@@ -34,15 +35,15 @@ def windows(volumes: Tensor, rows: Tensor, starts: Tensor, side: int) -> Tensor:
     """Cubes (T, 1, side, side, side) of volumes (B, 1, D, H, W) from `starts` (T, 3) on, of the records `rows` (T,). Places
     beyond a volume have the value of the nearest voxel. Waits for no device."""
     reach = torch.arange(side, device=volumes.device)
-    places = [
-        (starts[:, axis, None] + reach).clamp(0, volumes.shape[2 + axis] - 1).view(-1, *(side if k == axis else 1 for k in range(3)))
-        for axis in range(3)
-    ]  # fmt: skip
+    places = []
+    for axis in range(3):
+        own = (starts[:, axis, None] + reach).clamp(0, volumes.shape[2 + axis] - 1)
+        places.append(own.view(-1, *(side if k == axis else 1 for k in range(3))))
     return volumes[:, 0][(rows.view(-1, 1, 1, 1), *places)][:, None]
 
 
 def lattice(seeds: Tensor, starts: Tensor, side: int) -> Tensor:
-    """Standard normal noise (T, NOISE, side, side, side) of the cubes from `starts` (T, 3) on, in the worlds `seeds` (T,) int64:
+    """Standard normal noise (T, NOISE, side, side, side) of cubes from `starts` (T, 3) on, in the worlds `seeds` (T,) int64:
     the numbers of a voxel are a hash of its place, so that they need not be kept, and cubes that overlap agree."""
     device = seeds.device
     reach = torch.arange(side, device=device)
@@ -126,6 +127,7 @@ class DetailGenerator(nn.Module):
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
     def forward(self, coarse: Tensor, noise: Tensor) -> Tensor:
+        noise = FAINT * noise
         maps = spread(self.coarse(torch.cat([coarse, noise], 1)))
         near = self.margin - 1
         grain = spread(inner(noise, near))  # each fine voxel has a number of its own
@@ -150,13 +152,12 @@ def spread(maps: Tensor) -> Tensor:
 class PatchDiscriminator(nn.Module):
     """Patches and, beside them, what they were made of, smoothly enlarged, (T, 1, n, n, n) each -> logits (T, places)."""
 
-    def __init__(self, width: int, least: int) -> None:
-        """least: the side of the smallest patches that it is to see."""
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv3d(2, width, 4, 2), nn.LeakyReLU(0.2),
             nn.Conv3d(width, 2 * width, 4, 2), nn.LeakyReLU(0.2),
-            nn.Conv3d(2 * width, 2 * width, 3 if least >= 24 else 1), nn.LeakyReLU(0.2),
+            nn.Conv3d(2 * width, 2 * width, 2), nn.LeakyReLU(0.2),
             nn.Conv3d(2 * width, 1, 1),
         )  # fmt: skip
 
@@ -172,8 +173,8 @@ def tiles(sides: tuple[int, ...], tile: int) -> Iterator[tuple[int, int, int]]:
 
 @torch.no_grad()
 def detailed(generator: DetailGenerator, coarse: Tensor, seed: Tensor, tile: int, at_once: int) -> Tensor:
-    """Volumes (B, 1, D, H, W) with every side doubled, made cube by cube of `tile` coarse voxels. seed: (B,) int64, the world of
-    noise of each. Memory beyond the result is that of `at_once` cubes, however large the volumes are."""
+    """Volumes (B, 1, D, H, W) with every side doubled, made cube by cube of `tile` coarse voxels. seed: (B,) int64, the world
+    of noise of each. Memory beyond the result is that of `at_once` cubes, however large the volumes are."""
     sides = tuple(coarse.shape[2:])
     made = coarse.new_empty(len(coarse), 1, *(2 * side for side in sides))
     places = list(tiles(sides, tile))

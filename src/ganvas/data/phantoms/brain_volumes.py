@@ -1,8 +1,8 @@
 """Whole heads in three dimensions: MR (T1, T2) and CT of the anatomy of the phantom `brain`, some with a lesion, tissues known.
 
-For trying and judging systems that learn volumes. Not for teaching or testing anything about patients: the lesions are geometry,
-not disease. The anatomy, its sizes and its signals are those of `brain`, which asks each point of a slice for its tissue; here
-slices from the neck to the crown are stacked.
+For trying and judging systems that learn volumes. Not for teaching or testing anything about patients: lesions are geometry,
+not disease. Anatomy, sizes and signals are those of `brain`, which asks each point of a slice for its tissue; here slices from
+the neck to the crown are stacked.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def make(variant: str | None, n: int, seed: int, size: tuple[int, int], depth: i
 
 
 def heads(n: int, seed: int, side: int) -> Iterator[tuple[dict[str, Array], dict[str, Any], Array, Array]]:
-    """Of each of n heads: its parameters (1, ...), the facts told of it, the tissue (side, side, side) uint8 of each voxel as an
+    """Of each of n heads: its parameters (1, ...), the facts told of it, the tissue (side, side, side) uint8 of each voxel, an
     index into `brain.TISSUES`, along superior, posterior and left, and the distance from the middle of the brain."""
     for start in range(0, n, _CHUNK):
         drawn, told = drawn_heads(np.random.default_rng([seed, start // _CHUNK, 7]), _CHUNK)

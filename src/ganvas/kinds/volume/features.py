@@ -88,8 +88,8 @@ def radial_power(values: np.ndarray, spec: VolumeSpec) -> np.ndarray:
 
 
 def spectrum_distance(made: np.ndarray, real: np.ndarray, octaves: int | None = None) -> float:
-    """How far mean powers by frequency (`radial_power`) are apart: the mean of |log10| of their ratio over the upper octaves, or
-    over all frequencies."""
+    """How far mean powers by frequency (`radial_power`) are apart: the mean of |log10| of their ratio over the upper octaves,
+    or over all frequencies."""
     first = 0 if octaves is None else made.shape[1] // 2**octaves
     ratio = np.log10(made.mean(0)[first:] + 1e-12) - np.log10(real.mean(0)[first:] + 1e-12)
     return float(np.abs(ratio).mean())

@@ -38,9 +38,9 @@ UNEVEN = 0.01  # of the usual distance between two slices: how far single ones m
 class Scan:
     """A volume of a file or a series.
 
-    values: (D, H, W) uint8, uint16 or float32, in the file's units. low, high: what it declares to be black and white, NaN where
-    it does not. spacing: millimetres from slice to slice, row to row, column to column; () where nothing says it. affine: as
-    `spec.VolumeSpec`, () where nothing says it. absolute: values are in units of their own (Hounsfield). notes: for the user.
+    values: (D, H, W) uint8, uint16 or float32, in the file's units. low, high: what it declares to be black and white, NaN
+    where it does not. spacing: millimetres from slice to slice, row to row, column to column; () where nothing says it. affine:
+    as `spec.VolumeSpec`, () where nothing says it. absolute: values are in units of their own (Hounsfield). notes: for the user.
     """
 
     values: np.ndarray
@@ -82,8 +82,8 @@ def looks_like_dicom(path: Path) -> bool:
 
 
 def scans_of(files: Sequence[Path]) -> Iterator[Scan]:
-    """The volumes of a file, or the one of a series' files. Raises DataError in one line for what is damaged, flat, in colour or
-    of several series; MissingExtra without the reader."""
+    """The volumes of a file, or the one of a series' files. Raises DataError in one line for what is damaged, flat, in colour
+    or of several series; MissingExtra without the reader."""
     first = files[0]
     name = first.name.lower()
     if name.endswith(NIFTI):

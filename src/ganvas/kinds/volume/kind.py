@@ -1,8 +1,8 @@
 """Volumes: scans and other cubes of intensities as whole records, from NIfTI, DICOM series and arrays, and back as NIfTI.
 
 Records are (N, D, H, W) uint8, uint16 or float32 in the files' values, along superior, posterior and left; tensors are
-(N, 1, D, H, W), -1 and 1 at the ends of the range, and values beyond keep their place. Not for slices, which are images, nor for
-shapes that have an inside alone, which are solids.
+(N, 1, D, H, W), -1 and 1 at the ends of the range, and values beyond keep their place. Not for slices, which are images, nor
+for shapes that have an inside alone, which are solids.
 """
 
 from __future__ import annotations
@@ -271,8 +271,8 @@ def _checked(records: np.ndarray) -> None:
 
 
 def _spec_of(scan: Scan, path: Path, spec: VolumeSpec) -> tuple[VolumeSpec, list[str]]:
-    """The spec of a volume that a run works on, by whose range its values are read, and notes: the run's, where the file has its
-    number format or units of its own; else what the file declares, else its percentiles."""
+    """The spec of a volume that a run works on, by whose range its values are read, and notes: the run's, where the file has
+    its number format or units of its own; else what the file declares, else its percentiles."""
     notes = []
     low, high = spec.low, spec.high
     if scan.depth == spec.depth or scan.absolute:
@@ -283,9 +283,7 @@ def _spec_of(scan: Scan, path: Path, spec: VolumeSpec) -> tuple[VolumeSpec, list
         low, high = scan.low, scan.high
         if math.isnan(low) or (low, high) == WHOLE.get(scan.depth) or not high > low:
             low, high, _ = robust_range(scan.values[None])
-            notes.append(
-                f"is of another number format than the run's data: its own {low:g} to {high:g} are taken for its range"
-            )
+            notes.append(f"is of another number format than the run's data: its own {low:g} to {high:g} are its range")
         if not high > low:
             raise DataError(f"{path}: all its voxels have the value {low:g}: there is nothing in it")
     shape = scan.values.shape
@@ -297,7 +295,7 @@ def _spec_of(scan: Scan, path: Path, spec: VolumeSpec) -> tuple[VolumeSpec, list
 
 
 def _slices(records: np.ndarray, spec: VolumeSpec) -> tuple[np.ndarray, ImageSpec]:
-    """(N, H, 3 H + gaps, 1): from above (the front on top), from the front and from the side (the nose to the left), heads up."""
+    """(N, H, 3 H + gaps, 1): from above (the front on top), from the front and from the side (nose to the left), head up."""
     records = np.asarray(records)
     count, *sides = records.shape
     most = max(sides)

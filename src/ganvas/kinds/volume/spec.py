@@ -13,10 +13,10 @@ class VolumeSpec:
     """Cubes of intensities, along superior, posterior and left as DICOM and ITK count slices, rows and columns.
 
     side: voxels. depth: bits a value of the files, 8, 16 or 32 (floats). low, high: the values that mean -1 and +1; values may
-    lie beyond. spacing: millimetres from slice to slice, row to row and column to column (the usual one, where records differ);
-    () where nothing says it. affine: of a record that was read for use, the 16 numbers by which NIfTI places (column, row, slice)
-    of it in millimetres (right, anterior, superior); () of data sets. sides: of such a record, (slices, rows, columns) where it
-    is no cube; () of cubes. format: what samples are written as.
+    lie beyond. spacing: millimetres from slice to slice, row to row and column to column (the usual one, where records
+    differ); () where nothing says it. affine: of a record that was read for use, the 16 numbers by which NIfTI places (column,
+    row, slice) of it in millimetres (right, anterior, superior); () of data sets. sides: of such a record, (slices, rows,
+    columns) where it is no cube; () of cubes. format: what samples are written as.
     """
 
     side: int

@@ -19,7 +19,7 @@ SYNTHETIC = "SYNTHETIC volume made by ganvas"
 
 
 def affine_of(spec: VolumeSpec) -> np.ndarray:
-    """(4, 4) of (column, row, slice) in millimetres (right, anterior, superior): the record's own, else centred on the origin."""
+    """(4, 4) of (column, row, slice) in millimetres (right, anterior, superior): the record's own, or centred on the origin."""
     if spec.affine:
         return np.array(spec.affine, float).reshape(4, 4)
     slices, rows, columns = spec.shape[1:]
@@ -71,7 +71,7 @@ def write_archive(path: Path, records: np.ndarray, spec: VolumeSpec, note: Mappi
 
 
 def enlarged(spec: VolumeSpec, shape: tuple[int, ...], scale: int) -> VolumeSpec:
-    """The spec of a record (1, D, H, W) of that shape that has `scale` times as many voxels along each axis, at the same place."""
+    """The spec of a record (1, D, H, W) of that shape, with `scale` times as many voxels along each axis, at the same place."""
     cube = len(set(shape[1:])) == 1
     affine = spec.affine
     if affine and scale > 1:

@@ -1,7 +1,7 @@
-"""Memory-efficient multi-scale GAN of patches. Uzunova, Ehrhardt, Handels, 2020, "Memory-efficient GAN-based domain translation of
-high resolution 3D medical images" (Computerized Medical Imaging and Graphics 86, arXiv 2010.03396); Uzunova, Ehrhardt, Jacob,
-Frydrychowicz, Handels, 2019, "Multi-scale GANs for Memory-efficient Generation of High Resolution Medical Images" (MICCAI, arXiv
-1907.01376).
+"""Multi-scale GAN of patches. Uzunova, Ehrhardt, Handels, 2020, "Memory-efficient GAN-based domain translation of high
+resolution 3D medical images" (Computerized Medical Imaging and Graphics 86, arXiv 2010.03396); Uzunova, Ehrhardt, Jacob,
+Frydrychowicz, Handels, 2019, "Multi-scale GANs for Memory-efficient Generation of High Resolution Medical Images" (MICCAI,
+arXiv 1907.01376).
 
 A volume is made whole at a low resolution, and then at doubled resolutions patch by patch, each patch of what the scale before
 shows at its place and around it:
@@ -51,7 +51,7 @@ CARD = {
     "authors": "Uzunova, Ehrhardt, Handels",
     "year": 2020,
     "paper": "arXiv 2010.03396",
-    "summary": "whole volumes (MR, CT) of any resolution in little memory: small ones first, then patches; enlarges volumes, too",
+    "summary": "whole volumes (MR, CT) of high resolution in little memory: small ones first, then patches; enlarges, too",
     "data": ["volume"],
     "aliases": ["multi-scale-patch-gan", "patchgan-3d"],
 }
@@ -63,22 +63,20 @@ LARGEST_WHOLE = 16  # voxels a side that are made at once where nobody says
 class Config:
     latent_size: int = knob(64, "size of the latent vector of a small whole volume", low=1)
     whole_side: int = knob(
-        0, "voxels a side of the small whole volumes; 0: the side halved until it is at most 16", low=0, high=64
+        0, "voxels a side of small whole volumes; 0: the side, halved until it is 16 or less", low=0, high=64
     )
     patch_side: int = knob(32, "voxels a side of the patches that are learnt from and made", low=16, high=256, later=True)
-    width: int = knob(32, "channels of every network where it is narrowest in resolution terms", low=4, high=512)
+    width: int = knob(32, "channels of a patch's G, and of the others where their maps are largest", low=4, high=512)
     layers: int = knob(3, "convolutions of a patch's G before it doubles; each sees a coarse voxel more around", low=1, high=8)
-    whole_share: float = knob(0.4, "share of the budget for the small whole volumes; the stages of patches share the rest", low=0.05,
-                              high=0.95)  # fmt: skip
+    whole_share: float = knob(0.4, "share of the budget for small whole volumes; patches have the rest", low=0.05, high=0.95)
     patches: int = knob(2, "patches of every volume of a batch", low=1, high=64)
+    reconstruction_weight: float = knob(2.0, "weight of the mean error of patches made of halved real volumes", low=0.0)
     penalty_weight: float = knob(1.0, "weight of the gradient penalty at real records (gamma)", low=0.0)
     generator_learning_rate: float = knob(1e-3, "learning rate of every G (Adam)", low=0.0)
     discriminator_learning_rate: float = knob(1e-3, "learning rate of every D (Adam)", low=0.0)
     beta1: float = knob(0.0, "first beta of Adam", low=0.0, high=0.9999)
     ema_half_life: float = knob(500.0, "half-life in samples of the G that volumes are made by; 0: none", low=0.0)
-    enlarge: int = knob(
-        1, "how many of the last stages `restore` works with; each doubles every side", low=1, high=6, later=True
-    )
+    enlarge: int = knob(1, "of the last stages, how many `restore` works with; each doubles a side", low=1, high=6, later=True)
     batch_size: int = knob(8, "volumes in a batch", low=1)
 
 
@@ -91,8 +89,10 @@ def auto(situation: Situation) -> dict[str, Any]:
 
 PRESETS: dict[str, Any] = {
     "auto": auto,
-    "paper": {"width": 64, "penalty_weight": 0.0, "generator_learning_rate": 2e-4, "discriminator_learning_rate": 2e-4, "beta1": 0.5,
-              "ema_half_life": 0.0, "batch_size": 1, "patches": 8},
+    "paper": {
+        "width": 64, "penalty_weight": 0.0, "generator_learning_rate": 2e-4, "discriminator_learning_rate": 2e-4, "beta1": 0.5,
+        "ema_half_life": 0.0, "batch_size": 1, "patches": 8,
+    },
 }  # fmt: skip
 
 
@@ -121,7 +121,7 @@ class PatchGan3d(System):
         self.generator = WholeGenerator(config.latent_size, self.sides[0], width)
         self.discriminator = WholeDiscriminator(self.sides[0], width)
         self.details = nn.ModuleList(DetailGenerator(width, config.layers) for _ in range(steps))
-        self.judges = nn.ModuleList(PatchDiscriminator(width, min(config.patch_side, side)) for side in self.sides[1:])
+        self.judges = nn.ModuleList(PatchDiscriminator(width) for _ in range(steps))
         if config.ema_half_life:
             self.average, self.average_details = copy.deepcopy(self.generator), copy.deepcopy(self.details)
 
@@ -130,10 +130,8 @@ class PatchGan3d(System):
     def players(self) -> tuple[Player, ...]:
         def pair(name: str, generator: str, discriminator: str) -> tuple[Player, Player]:
             rates = self.config.discriminator_learning_rate, self.config.generator_learning_rate
-            rules = [optimiser("adam", rate, beta1=self.config.beta1, beta2=0.99) for rate in rates]
-            return Player(f"discriminator{name}", (discriminator,), rules[0]), Player(
-                f"generator{name}", (generator,), rules[1]
-            )
+            first, second = (optimiser("adam", rate, beta1=self.config.beta1, beta2=0.99) for rate in rates)
+            return Player(f"discriminator{name}", (discriminator,), first), Player(f"generator{name}", (generator,), second)
 
         found = pair("", "generator", "discriminator")
         for k, side in enumerate(self.sides[1:]):
@@ -158,37 +156,38 @@ class PatchGan3d(System):
         return (*made, *(Average(f"details.{k}", f"average_details.{k}", life) for k in range(len(self.details))))
 
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        shared["fake"] = self.generator(batch.noise.normal(len(batch), self.config.latent_size))
+        shared["fake"] = self._small(batch)
         return self._judged(self.discriminator, self._at(batch.real, 0), shared["fake"].detach())
 
     def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        fake = (
-            shared.pop("fake") if "fake" in shared else self.generator(batch.noise.normal(len(batch), self.config.latent_size))
-        )
+        fake = shared.pop("fake") if "fake" in shared else self._small(batch)
         return {"fool": least_squares(self.discriminator(fake), 1.0)}
+
+    def _small(self, batch: Batch) -> Tensor:
+        return self.generator(batch.noise.normal(len(batch), self.config.latent_size))
 
     def discriminate_patches(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """D of patches, each beside what it was made of."""
         number = self._stage(clock)
-        real, coarse, grain = self._patches(batch, number)
-        made, beside = shared["patches"] = self._made(coarse, grain, number)
+        made, beside, real = shared["patches"] = self._made(*self._patches(batch, number), number)
         return self._judged(lambda patches: self.judges[number](patches, beside), real, made.detach())
 
     def fool_patches(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         number = self._stage(clock)
         fresh = "patches" not in shared
-        made, beside = self._made(*self._patches(batch, number)[1:], number) if fresh else shared.pop("patches")
-        return {"fool": least_squares(self.judges[number](made, beside), 1.0)}
+        made, beside, real = self._made(*self._patches(batch, number), number) if fresh else shared.pop("patches")
+        like = self.config.reconstruction_weight * (made - real).abs().mean()
+        return {"fool": least_squares(self.judges[number](made, beside), 1.0), "like": like}
 
     def _stage(self, clock: Clock) -> int:
         """Which stage of patches plays."""
         return next((k for k, side in enumerate(self.sides[1:]) if clock.phase == f"details_{side}"), 0)
 
-    def _made(self, coarse: Tensor, grain: Tensor, number: int) -> tuple[Tensor, Tensor]:
-        """Patches, and what they were made of, smoothly enlarged."""
+    def _made(self, real: Tensor, coarse: Tensor, grain: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Patches, what they were made of, smoothly enlarged, and the real ones."""
         stage: Any = self.details[number]
         smooth = interpolate(inner(coarse, stage.margin - 1), scale_factor=2, mode="trilinear", align_corners=False)
-        return stage(coarse, grain), inner(smooth, 2)
+        return stage(coarse, grain), inner(smooth, 2), real
 
     def _patches(self, batch: Batch, number: int) -> tuple[Tensor, Tensor, Tensor]:
         """Random real patches, the coarse cubes that lie there with their margins, and noise for these."""
