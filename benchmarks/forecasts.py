@@ -58,6 +58,7 @@ DATA = {
     "netgan": "communities", "pix2pix": "walls", "pix2pixhd": "streets", "pg2": "figures", "pixeldtgan": "worn",
     "projected-gan": "chest", "psgan": "chest", "semi-gan": "few labels", "seqgan": "melodies", "spade": "streets",
     "srgan": "chest", "stackgan": "captions", "stargan": "faces", "stylegan2": "chest", "tp-gan": "views",
+    "patch-gan-3d": "brain-volumes",
     "progan": "chest", "specgan": "words", "ternary-gan": "chest", "vgan": "clips", "wavegan": "words", "wgan-gp": "chest",
 }  # fmt: skip
 MORE = {

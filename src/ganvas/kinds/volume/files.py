@@ -39,8 +39,8 @@ class Scan:
     """A volume of a file or a series.
 
     values: (D, H, W) uint8, uint16 or float32, in the file's units. low, high: what it declares to be black and white, NaN
-    where it does not. spacing: millimetres from slice to slice, row to row, column to column; () where nothing says it. affine:
-    as `spec.VolumeSpec`, () where nothing says it. absolute: values are in units of their own (Hounsfield). notes: for the user.
+    where it does not. spacing: millimetres from slice to slice, row to row, column to column; affine: as `spec.VolumeSpec`;
+    both () where nothing says them. absolute: values are in units of their own (Hounsfield). notes: for users.
     """
 
     values: np.ndarray

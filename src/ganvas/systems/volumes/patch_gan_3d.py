@@ -62,9 +62,7 @@ LARGEST_WHOLE = 16  # voxels a side that are made at once where nobody says
 @dataclass(frozen=True)
 class Config:
     latent_size: int = knob(64, "size of the latent vector of a small whole volume", low=1)
-    whole_side: int = knob(
-        0, "voxels a side of small whole volumes; 0: the side, halved until it is 16 or less", low=0, high=64
-    )
+    whole_side: int = knob(0, "side of small whole volumes; 0: the data's, halved until it is at most 16", low=0, high=64)
     patch_side: int = knob(32, "voxels a side of the patches that are learnt from and made", low=16, high=256, later=True)
     width: int = knob(32, "channels of a patch's G, and of the others where their maps are largest", low=4, high=512)
     layers: int = knob(3, "convolutions of a patch's G before it doubles; each sees a coarse voxel more around", low=1, high=8)
