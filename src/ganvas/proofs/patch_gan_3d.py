@@ -110,12 +110,17 @@ def arm(task: Task) -> Outcome:
         apart = np.abs(
             made[:4].astype(float) - decode(system.sample(count, Noise.seeded(seed, run.device))[:4], data_of(run).spec)
         )
-    plain = judged(run, smooth, {})
+        fresh = type(system)(system.spec, system.config).eval()  # its stages keep the means of eight voxels, and know nothing
+        fresh.average.load_state_dict(system.average.state_dict())
+        raw = decode(fresh.sample(count, Noise.seeded(seed)), data_of(run).spec)
+    plain, kept = judged(run, smooth, {}), judged(run, raw, {})
     held = np.asarray(data_of(run).values[data_of(run).heldout_indices()])
     sides = QUICK_SIDES if task.quick else SIDES
     facts |= {
         "smooth_spectrum": plain.value,
         "smooth_distance": plain.more["distance"],
+        "untrained_spectrum": kept.value,
+        "untrained_distance": kept.more["distance"],
         "seam": seam(made) / seam(held),
         "blocks": blocks(made),
         "real_blocks": blocks(held),

@@ -68,7 +68,7 @@ class Config:
     layers: int = knob(3, "convolutions of a patch's G before it doubles; each sees a coarse voxel more around", low=1, high=8)
     whole_share: float = knob(0.4, "share of the budget for small whole volumes; patches have the rest", low=0.05, high=0.95)
     patches: int = knob(2, "patches of every volume of a batch", low=1, high=64)
-    reconstruction_weight: float = knob(2.0, "weight of the mean error of patches made of halved real volumes", low=0.0)
+    reconstruction_weight: float = knob(0.5, "weight of the mean error of patches made of halved real volumes", low=0.0)
     penalty_weight: float = knob(1.0, "weight of the gradient penalty at real records (gamma)", low=0.0)
     generator_learning_rate: float = knob(1e-3, "learning rate of every G (Adam)", low=0.0)
     discriminator_learning_rate: float = knob(1e-3, "learning rate of every D (Adam)", low=0.0)
