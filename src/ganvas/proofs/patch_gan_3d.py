@@ -102,17 +102,18 @@ def arm(task: Task) -> Outcome:
     run, facts = learnt(task, "patch-gan-3d", 1.0)
     system, count, seed = run.system.eval(), QUICK_JUDGED if task.quick else JUDGED, 10_000 + task.seed
     system.config = replace(system.config, patch_side=BORDERS)
+    device = next(system.parameters()).device
     with torch.no_grad():
-        small = system.average(Noise.seeded(seed).normal(count, system.config.latent_size).to(run.device)).cpu()
+        small = system.average(Noise.seeded(seed, device).normal(count, system.config.latent_size)).cpu()
         smooth = decode(interpolate(small, (SIDE,) * 3, mode="trilinear", align_corners=False), data_of(run).spec)
-        made = decode(system.sample(count, Noise.seeded(seed, run.device)), data_of(run).spec)
+        made = decode(system.sample(count, Noise.seeded(seed, device)), data_of(run).spec)
         system.config = replace(system.config, patch_side=SIDE)  # one patch is the whole volume
-        apart = np.abs(
-            made[:4].astype(float) - decode(system.sample(count, Noise.seeded(seed, run.device))[:4], data_of(run).spec)
-        )
-        fresh = type(system)(system.spec, system.config).eval()  # its stages keep the means of eight voxels, and know nothing
+        apart = np.abs(made[:4].astype(float) - decode(system.sample(count, Noise.seeded(seed, device))[:4], data_of(run).spec))
+        fresh = (
+            type(system)(system.spec, system.config).to(device).eval()
+        )  # its stages keep the means of eight voxels, and know nothing
         fresh.average.load_state_dict(system.average.state_dict())
-        raw = decode(fresh.sample(count, Noise.seeded(seed)), data_of(run).spec)
+        raw = decode(fresh.sample(count, Noise.seeded(seed, device)), data_of(run).spec)
     plain, kept = judged(run, smooth, {}), judged(run, raw, {})
     held = np.asarray(data_of(run).values[data_of(run).heldout_indices()])
     sides = QUICK_SIDES if task.quick else SIDES
