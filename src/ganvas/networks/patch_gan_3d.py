@@ -139,7 +139,8 @@ class DetailGenerator(nn.Module):
 
 def inner(volumes: Tensor, margin: int) -> Tensor:
     """Without so many voxels at each end."""
-    return volumes[(..., *(slice(margin, side - margin) for side in volumes.shape[2:]))]
+    depth, height, width = (slice(margin, side - margin) for side in volumes.shape[2:])
+    return volumes[..., depth, height, width]
 
 
 def spread(maps: Tensor) -> Tensor:
@@ -168,7 +169,7 @@ class PatchDiscriminator(nn.Module):
 def tiles(sides: tuple[int, ...], tile: int) -> Iterator[tuple[int, int, int]]:
     """Where cubes of `tile` begin that cover a volume of these sides, the last of each row flush with its end."""
     own = [[*range(0, max(1, side - tile), tile), max(0, side - tile)] for side in sides]
-    yield from itertools.product(*(sorted(set(places)) for places in own))  # type: ignore[misc]
+    yield from itertools.product(*(sorted(set(places)) for places in own))
 
 
 @torch.no_grad()
@@ -188,5 +189,6 @@ def detailed(generator: DetailGenerator, coarse: Tensor, seed: Tensor, tile: int
             parts = generator(windows(coarse, rows, starts, side), grain)
             for part, place in zip(parts, some, strict=True):
                 where = tuple(slice(2 * a, 2 * min(a + tile, side)) for a, side in zip(place, sides, strict=True))
-                made[(row, slice(None), *where)] = part[(slice(None), *(slice(0, w.stop - w.start) for w in where))]
+                a, b, c = (own.stop - own.start for own in where)
+                made[row, 0][where] = part[0, :a, :b, :c]
     return made

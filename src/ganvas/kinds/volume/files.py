@@ -247,7 +247,8 @@ def _upright(scan: Scan, turn: np.ndarray, corner: np.ndarray) -> Scan:
 
 def _of_array(path: Path) -> Iterator[Scan]:
     with guard(path, "NumPy array"):
-        labels, spacing = None, ()
+        labels = None
+        spacing: tuple[float, ...] = ()
         if path.name.lower().endswith(".npy"):
             array = np.load(path, allow_pickle=False, mmap_mode="r")
         else:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,8 +66,8 @@ def words(note: Mapping[str, str]) -> list[str]:
 def write_archive(path: Path, records: np.ndarray, spec: VolumeSpec, note: Mapping[str, str]) -> None:
     """All records (N, D, H, W) as `volumes`, with `spacing` where it is known and `note`."""
     buffer = io.BytesIO()
-    spacing = {"spacing": np.array(spec.spacing)} if spec.spacing else {}
-    np.savez_compressed(buffer, volumes=records, note=np.array(words(note)), **spacing)
+    more: dict[str, Any] = {"spacing": np.array(spec.spacing)} if spec.spacing else {}
+    np.savez_compressed(buffer, volumes=records, note=np.array(words(note)), **more)
     write_atomically(path, buffer.getvalue())
 
 

@@ -131,7 +131,7 @@ class PatchGan3d(System):
             first, second = (optimiser("adam", rate, beta1=self.config.beta1, beta2=0.99) for rate in rates)
             return Player(f"discriminator{name}", (discriminator,), first), Player(f"generator{name}", (generator,), second)
 
-        found = pair("", "generator", "discriminator")
+        found: tuple[Player, ...] = pair("", "generator", "discriminator")
         for k, side in enumerate(self.sides[1:]):
             found += pair(f"_{side}", f"details.{k}", f"judges.{k}")
         return found
@@ -238,7 +238,9 @@ class PatchGan3d(System):
         return self._detailed(images, noise, min(self.config.enlarge, len(self.details)))
 
     def _detailed(self, volumes: Tensor, noise: Noise, steps: int) -> Tensor:
-        stages = list(self.average_details if self.config.ema_half_life else self.details)[len(self.details) - steps :]
+        stages: list[Any] = list(self.average_details if self.config.ema_half_life else self.details)[
+            len(self.details) - steps :
+        ]
         for stage in stages:
             seeds = noise.integers(2**62, len(volumes))
             volumes = detailed(stage, volumes, seeds, self.config.patch_side // 2, at_once=4)
