@@ -283,7 +283,8 @@ class _Job:
         sides = record.shape[record.dim() - spread :]
         further = {name: self.tensor(own) for name, own in beside.items()}
         # What it makes lies beside it in space, but a given example of that (a style) is looked at whole.
-        along = {name: own for name, own in further.items() if spread and _spread(beside[name]) == spread and name != work.main}
+        apart = {work.main, *use.together}
+        along = {name: own for name, own in further.items() if spread and _spread(beside[name]) == spread and name not in apart}
         for name, own in along.items():
             if own.shape[own.dim() - spread :] != sides:
                 told = ("x".join(map(str, shape)) for shape in (own.shape[own.dim() - spread :], sides))
@@ -298,7 +299,7 @@ class _Job:
             return result
 
         scale, area, multiple = use.grows(work.system), math.prod(sides), getattr(work.system, "multiple", 1) or 1
-        tile = None if takes_one_size(work.system) else getattr(self.options, "tile", None)
+        tile = None if takes_one_size(work.system) or use.cuts else getattr(self.options, "tile", None)
         if tile == 0 and self.foresee is not None:
             tile = self.fitting(record, {**along, **further}, len(sides), multiple)
         tile = tile or 0

@@ -104,8 +104,9 @@ def given_fields(use: Use, work: Work, given: Mapping[str, str], settings: Mappi
     found_fields = {}
     for name, text in given.items():
         spec, together = spec_given(use, work, name), name in use.together
-        # Beside something else, a film is taken whole; beside a film, window by window.
-        own = {**settings, "whole": spec.kind != flowing, **({"fit": settings.get("fit") or "crop"} if together else {})}
+        # Beside something else, a film is taken whole; beside a film, window by window. Of pictures that go together nothing
+        # is cut off.
+        own = {**settings, "whole": spec.kind != flowing, **({"fit": settings.get("fit") or "stretch"} if together else {})}
         reads = use.reads if name in use.brings else {}
         found_fields[name] = GivenField(name, str(text), spec, own, reads, together)
     return found_fields

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...errors import GanvasError
 from .. import Kind, KindSays
-from ..facets import Piece, Side
+from ..facets import Pairs, Piece, Side
 from ..image.grid import grid as image_grid
 from ..image.resize import parse_size
 from ..image.spec import ImageSpec
@@ -107,9 +107,12 @@ class VideoKind(Kind):
 
     def decode(self, tensor: Tensor, spec: VideoSpec) -> np.ndarray:
         """(N, C, T, H, W) -> (N, T, H, W, C) in the depth of the spec."""
-        unit = (tensor.detach().float().clamp(-1, 1).permute(0, 2, 3, 4, 1) + 1) / 2
-        whole = unit.double().mul_(spec.white).round_().clamp_(0, spec.white).cpu().numpy()
-        return np.ascontiguousarray(whole.astype(np.uint8 if spec.depth == 8 else np.uint16))
+        count, channels, frames, height, width = tensor.shape
+        made = np.empty((count, frames, height, width, channels), np.uint8 if spec.depth == 8 else np.uint16)
+        for frame in range(frames):  # one after the other: in double precision, clips of large frames are larger than memory
+            unit = (tensor[:, :, frame].detach().float().clamp(-1, 1).permute(0, 2, 3, 1) + 1) / 2
+            made[:, frame] = unit.double().mul_(spec.white).round_().clamp_(0, spec.white).cpu().numpy()
+        return made
 
     def at_depth(self, spec: VideoSpec, depth: int) -> VideoSpec:
         """8 or 16 bits."""
@@ -188,6 +191,12 @@ class VideoKind(Kind):
     def measures(self, made: Side, train: Side, heldout: Side, seed: int) -> dict[str, Any]:
         """Motion and the share of pixels that move, beside those of real clips (`features.measures`)."""
         return features.measures(made, train, heldout, seed)
+
+    pair_measure = "psnr"
+
+    def paired(self, made: np.ndarray, true: np.ndarray, spec: VideoSpec, barred: tuple[str, ...]) -> Pairs:
+        """PSNR and flicker (`features.paired`); no extractor is asked."""
+        return features.paired(np.asarray(made), np.asarray(true), spec.white)
 
     def aligned(self, values: np.ndarray, spec: VideoSpec, other: VideoSpec) -> tuple[np.ndarray, VideoSpec, list[str]]:
         """In the depth and with the channels of `other`; a note where rates differ; see `facets.Aligned`."""
