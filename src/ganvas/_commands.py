@@ -513,6 +513,7 @@ def run_data_list(options: argparse.Namespace) -> int:
         "graphs": "edge lists (.edges, .csv ...), GraphML, GML, adjacency in .npz: pip install 'ganvas[graphs]'",
         "sound": "WAV, FLAC, OGG, MP3, AIFF of any rate, mono or stereo: pip install 'ganvas[sound]'",
         "video": "folders of frames, GIF, arrays; MP4, AVI, WebM, MKV: pip install 'ganvas[video]'",
+        "volumes": "NIfTI, folders of DICOM slices, arrays (volumes), whole: --kind volume, or a system that learns them",
         "sequences": "text, CSV or arrays of tokens; MIDI (melodies): pip install 'ganvas[tokens]'",
         "labels": "class sub-folders, labels.csv (file,label), groups.csv (file,group,split)",
     }

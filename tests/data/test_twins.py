@@ -1,6 +1,6 @@
 """Twins of every kind that says what they are stay on one side of the split: a waveform at several gains, a tune in another
-key, a turned solid, a series that begins later, a mirrored map, a clip that is
-mirrored and begins later."""
+key, a turned solid, a series that begins later, a mirrored map, a clip that is mirrored and begins later, a mirrored volume of
+less contrast."""
 
 from __future__ import annotations
 
@@ -75,8 +75,15 @@ def clips() -> tuple[np.ndarray, np.ndarray, Any]:
     return values, later[:, :, :, ::-1].copy(), made.spec
 
 
+def volumes() -> tuple[np.ndarray, np.ndarray, Any]:
+    made = make_phantom("brain-volumes", COUNT, 1, size=24)
+    values = np.asarray(made.values)
+    return values, np.rint(0.7 * values[:, :, :, ::-1] + 20).astype(np.uint8), made.spec
+
+
 CASES: dict[str, Callable[[], tuple[np.ndarray, np.ndarray, Any]]] = {
     "sound": sounds, "series": series, "solid": solids, "tokens": tunes, "label_map": maps, "video": clips,
+    "volume": volumes,
 }  # fmt: skip
 
 

@@ -121,9 +121,14 @@ def clips() -> Case:
     return Case(np.asarray(made.values), made.spec, "npz", lambda x: np.where(odd, 255 - x, x))  # every second frame negative
 
 
+def volumes() -> Case:
+    made = make_phantom("brain-volumes:ct", COUNT, 0, size=16)
+    return Case(np.asarray(made.values), made.spec, "npz", lambda x: 0.5 * x + 200)  # no Hounsfield units any more
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "image": images, "points": points, "sound": sounds, "series": series, "solid": solids, "tokens": tunes, "table": rows,
-    "label_map": maps, "pose": poses, "tune": melodies, "video": clips,
+    "label_map": maps, "pose": poses, "tune": melodies, "video": clips, "volume": volumes,
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from ganvas.data.phantoms import PhantomData, make_phantom
 from ganvas.data.phantoms._scanners import LOWEST_HU, SPAN_HU, SPAN_SUV
-from ganvas.data.phantoms.brain import _INDEX, _heads, _signals
+from ganvas.data.phantoms.brain import INDEX, drawn_heads, signals_of
 
 
 @pytest.fixture(scope="module")
@@ -68,17 +68,17 @@ def test_enhancing_lesions_shine_on_t1_and_watery_ones_on_t2(both: tuple[Phantom
 
 
 def test_tissues_stand_in_the_order_of_the_textbooks() -> None:
-    head, _ = _heads(np.random.default_rng(0), 64)
+    head, _ = drawn_heads(np.random.default_rng(0), 64)
     for tesla in (1.5, 3.0):
         plain = (head["tesla"] == tesla) & (head["fat_saturated"] == 0)
-        t1, t2 = (_signals(head, contrast)[plain].mean(0) for contrast in ("t1", "t2"))
+        t1, t2 = (signals_of(head, contrast)[plain].mean(0) for contrast in ("t1", "t2"))
         order = ["fat", "white", "grey", "fluid", "air"]
-        assert np.all(np.diff([t1[_INDEX[name]] for name in order]) < 0)
+        assert np.all(np.diff([t1[INDEX[name]] for name in order]) < 0)
         order = ["fluid", "grey", "white", "muscle", "air"]
-        assert np.all(np.diff([t2[_INDEX[name]] for name in order]) < 0)
+        assert np.all(np.diff([t2[INDEX[name]] for name in order]) < 0)
         # S = PD (1 - exp(-TR/T1)) exp(-TE/T2), worked by hand for white matter at 1.5 T.
         if tesla == 1.5:
-            assert t1[_INDEX["white"]] == pytest.approx(0.77 * (1 - np.exp(-1)) * np.exp(-0.2), rel=1e-4)
+            assert t1[INDEX["white"]] == pytest.approx(0.77 * (1 - np.exp(-1)) * np.exp(-0.2), rel=1e-4)
 
 
 def test_background_is_rician() -> None:

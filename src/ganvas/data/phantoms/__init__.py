@@ -129,6 +129,15 @@ _CATALOGUE = {
             _Lazy("brain"),
         ),
         Phantom(
+            "brain-volumes",
+            "volume",
+            "simulated whole heads in three dimensions: MR (T1, T2) or CT, some with a lesion, every tissue known",
+            ("t1", "t2", "ct"),
+            _Lazy("brain_volumes"),
+            side=64,
+            count=200,
+        ),
+        Phantom(
             "faces",
             "image",
             "heads of nobody in colour, with a table of person, age, pose, light, glasses, mouth and hair",

@@ -29,8 +29,8 @@ CONTRASTS = ("t1", "t2")
 EVERY = (*CONTRASTS, "pd", *SCANNERS)  # the order of their streams of random numbers
 CLASSES = ("normal", "lesion")
 
-_TISSUES = ("air", "fluid", "grey", "white", "fat", "muscle", "bone", "marrow", "deep", "pallidum", "lesion", "oedema", "core")
-_INDEX = {name: index for index, name in enumerate(_TISSUES)}
+TISSUES = ("air", "fluid", "grey", "white", "fat", "muscle", "bone", "marrow", "deep", "pallidum", "lesion", "oedema", "core")
+INDEX = {name: index for index, name in enumerate(TISSUES)}
 # T1, T2 in ms and proton density. 1.5 T: the BrainWeb table (Kwan, Evans and Pike 1999, IEEE Trans. Med. Imaging 18:1085).
 # 3 T: Stanisz et al. 2005 (Magn. Reson. Med. 54:507) for grey, white and muscle; fat T1 from de Bazelaire et al. 2004
 # (Radiology 230:652); fluid near free water. The deep nuclei lie between grey and white; iron shortens T2 of pallidum.
@@ -84,15 +84,15 @@ def make(variant: str | None, n: int, seed: int, size: tuple[int, int], depth: i
         # Anatomy, slice and the two scans have streams of their own: the same head at every size and contrast.
         body = np.random.default_rng([seed, start // _CHUNK, 0])
         noise = {contrast: np.random.default_rng([seed, start // _CHUNK, 1 + i]) for i, contrast in enumerate(EVERY)}
-        head, told = _heads(body, _CHUNK)
+        head, told = drawn_heads(body, _CHUNK)
         for first in range(0, min(_CHUNK, heads - start), rows):
             part = slice(first, first + rows)
             some = {key: value[part] for key, value in head.items()}
-            tissue, radius, lesion = _slices(some, size, factor)
+            tissue, radius, lesion = slices_of(some, size, factor)
             for place, contrast in enumerate(CONTRASTS if variant is None else (variant,)):
                 if contrast in SCANNERS:
                     pixel = some["field"].reshape(-1, 1, 1) / min(size)
-                    grey = scanned(contrast, _TISSUES, tissue, pixel, factor, noise[contrast])
+                    grey = scanned(contrast, TISSUES, tissue, pixel, factor, noise[contrast])
                 else:
                     grey = _scan(some, tissue, radius, contrast, factor, noise[contrast])
                 for i in range(len(grey)):
@@ -121,7 +121,7 @@ def make(variant: str | None, n: int, seed: int, size: tuple[int, int], depth: i
     return PhantomData(values, labels, CONTRASTS if variant is None else CLASSES, {"lesion": mask}, facts)
 
 
-def _heads(rng: np.random.Generator, count: int) -> tuple[dict[str, Array], list[dict[str, Any]]]:
+def drawn_heads(rng: np.random.Generator, count: int) -> tuple[dict[str, Array], list[dict[str, Any]]]:
     """Draw heads, slice positions and scanner settings: arrays (B, ...) float32 and the facts told of them."""
 
     def uniform(low: float, high: float) -> Array:
@@ -236,7 +236,7 @@ _VENTRICLE = (
 _TEMPORAL_HORN = ((22.0, -36.0, 6.0, 4.4), (34.0, -18.0, -7.0, 2.2), (30.0, 2.0, -11.0, 2.0))
 
 
-def _slices(head: dict[str, Array], size: tuple[int, int], factor: int) -> tuple[Array, Array, Array]:
+def slices_of(head: dict[str, Array], size: tuple[int, int], factor: int) -> tuple[Array, Array, Array]:
     """Tissue index (B, H, W) uint8 on the oversampled grid, distance from the head's middle, and the lesion mask."""
     height, width = size[0] * factor, size[1] * factor
     p = {key: value.reshape(-1, 1, 1) for key, value in head.items() if value.ndim == 1}
@@ -261,7 +261,7 @@ def _slices(head: dict[str, Array], size: tuple[int, int], factor: int) -> tuple
     tissue = np.zeros(x.shape, np.uint8)
 
     def paint(name: str, where: Array) -> None:
-        tissue[where] = _INDEX[name]
+        tissue[where] = INDEX[name]
 
     w = head["wave"][:, :, :, None, None]
     folds = sum(
@@ -400,7 +400,7 @@ def _slices(head: dict[str, Array], size: tuple[int, int], factor: int) -> tuple
     distance = np.sqrt(sum((v - c[:, i, None, None]) ** 2 for i, v in enumerate((x, y, z)))) + 1.6 * folds
     here = p["lesion_radius"] > 0
     solid = brain | small | (stem < 0)
-    paint("oedema", here & (distance < p["lesion_radius"] + p["oedema"]) & (tissue == _INDEX["white"]))
+    paint("oedema", here & (distance < p["lesion_radius"] + p["oedema"]) & (tissue == INDEX["white"]))
     mass = here & (distance < p["lesion_radius"]) & solid
     paint("lesion", mass)
     paint("core", mass & (distance < p["lesion_radius"] * p["necrosis"]))
@@ -427,30 +427,30 @@ def _chain(x: Array, y: Array, z: Array, nodes: tuple[tuple[float, float, float,
     return best
 
 
-def _signals(head: dict[str, Array], contrast: str) -> Array:
+def signals_of(head: dict[str, Array], contrast: str) -> Array:
     """Spin-echo signal of every tissue in every head: (B, tissues)."""
-    table = np.zeros((len(head["tesla"]), len(_TISSUES)), np.float32)
+    table = np.zeros((len(head["tesla"]), len(TISSUES)), np.float32)
     for i, tesla in enumerate(head["tesla"].tolist()):
         repetition, echo = _ECHO[contrast, tesla]
         for name, (t1, t2, density) in _RELAXATION[tesla].items():
-            table[i, _INDEX[name]] = density * (1 - np.exp(-repetition / t1)) * np.exp(-echo / t2)
-        grey, white, fluid = (table[i, _INDEX[name]] for name in ("grey", "white", "fluid"))
+            table[i, INDEX[name]] = density * (1 - np.exp(-repetition / t1)) * np.exp(-echo / t2)
+        grey, white, fluid = (table[i, INDEX[name]] for name in ("grey", "white", "fluid"))
         # Lesions hold more water than grey matter; a contrast agent shortens T1 where the barrier leaks.
-        table[i, _INDEX["lesion"]] = 0.55 * grey + 0.45 * fluid
+        table[i, INDEX["lesion"]] = 0.55 * grey + 0.45 * fluid
         if contrast == "t1" and head["enhancing"][i]:
-            table[i, _INDEX["lesion"]] = 1.55 * white
-        table[i, _INDEX["oedema"]] = 0.6 * white + 0.4 * fluid if contrast == "t1" else 0.5 * grey + 0.5 * fluid
-        table[i, _INDEX["core"]] = 0.25 * grey + 0.75 * fluid
-        table[i, _INDEX["bone"]] = 0.02 * white
+            table[i, INDEX["lesion"]] = 1.55 * white
+        table[i, INDEX["oedema"]] = 0.6 * white + 0.4 * fluid if contrast == "t1" else 0.5 * grey + 0.5 * fluid
+        table[i, INDEX["core"]] = 0.25 * grey + 0.75 * fluid
+        table[i, INDEX["bone"]] = 0.02 * white
         if head["fat_saturated"][i]:
-            table[i, [_INDEX["fat"], _INDEX["marrow"]]] *= 0.25
+            table[i, [INDEX["fat"], INDEX["marrow"]]] *= 0.25
     return table
 
 
 def _scan(head: dict[str, Array], tissue: Array, radius: Array, contrast: str, factor: int, rng: np.random.Generator) -> Array:
     """Grey values (B, H, W) in [0, 1] of one contrast: signal, coil, blur of the finite k-space, Rician noise, window."""
     p = {key: value.reshape(-1, 1, 1) for key, value in head.items() if value.ndim == 1}
-    table = _signals(head, contrast)
+    table = signals_of(head, contrast)
     signal = np.take_along_axis(table, tissue.reshape(len(tissue), -1), 1).reshape(tissue.shape)
     height, width = tissue.shape[1:]
     u = np.linspace(-1, 1, width, dtype=np.float32)

@@ -92,6 +92,7 @@ def read_nifti(path: Path, axis: int | None) -> Iterator[Picture]:
             warnings=tuple(notes),
             index=index,
             axis=axis,
+            between=None if unknown else float(spacing[axis]),
         )
 
 
@@ -101,10 +102,13 @@ def _sliced_along(spacing: np.ndarray) -> int:
     return int(order[2]) if spacing[order[2]] > 1.01 * spacing[order[1]] else 2
 
 
-def volume_like(path: Path, slices: np.ndarray, axis: int | None, scale: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def volume_like(
+    path: Path, slices: np.ndarray, axis: int | None, scale: int = 1, through: int = 1
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Slices (N, H, W) as `read_nifti` of `path` gave them, put back: (volume as stored there, its affine).
 
     scale: how many times as large the slices are in both directions; the affine then has smaller voxels at the same place.
+    through: how many times as many slices there are.
     """
     nibabel = nibabel_module()
     size = path.stat().st_size
@@ -121,8 +125,8 @@ def volume_like(path: Path, slices: np.ndarray, axis: int | None, scale: int = 1
         affine, turn = np.diag([*spacing, 1.0]), np.array([[0, 1], [1, 1], [2, 1]])
     shrink = np.eye(4)
     for k in range(3):
-        if int(turn[k, 0]) != axis:  # a new voxel i' is centred on i'/scale - (scale - 1)/(2 scale) of the old ones
-            shrink[k, k], shrink[k, 3] = 1 / scale, -(scale - 1) / (2 * scale)
+        own = through if int(turn[k, 0]) == axis else scale
+        shrink[k, k], shrink[k, 3] = 1 / own, -(own - 1) / (2 * own)  # a new voxel i' is centred on i'/own - (own - 1)/(2 own)
     back = np.empty_like(turn)
     for k in range(3):
         back[int(turn[k, 0])] = (k, turn[k, 1])

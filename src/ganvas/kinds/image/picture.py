@@ -32,7 +32,8 @@ class Picture:
     index: number of the frame, page, slice or row within its file. axis: along which a volume was cut (0 sagittal, 1
     coronal, 2 axial). heldout: of an array file that says which side each row is on. absolute: values are in units of their
     own (rescaled ones of DICOM), which mean the same in files of another range. clear: of a file that is transparent in places,
-    how far each pixel is, (H, W) float32 from 0 to 1; pixels are then laid on white.
+    how far each pixel is, (H, W) float32 from 0 to 1; pixels are then laid on white. between: millimetres to the next slice of
+    a NIfTI volume.
     """
 
     pixels: np.ndarray
@@ -48,6 +49,7 @@ class Picture:
     heldout: bool | None = None
     absolute: bool = False
     clear: np.ndarray | None = None
+    between: float | None = None
 
 
 def check_size(path: Path, height: int, width: int, channels: int, itemsize: int, file_bytes: int) -> None:

@@ -1,0 +1,1 @@
+"""Systems that make volumes of intensities."""
