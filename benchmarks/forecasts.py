@@ -56,13 +56,13 @@ DATA = {
     "gan-cls": "captions", "gansynth": "notes", "gon": "chest", "gp-gan": "chest", "ian": "chest", "icgan": "faces",
     "infogan": "chest", "latent-gan-3d": "solids", "lsgan": "chest", "vae-gan-3d": "solids", "mad-gan": "sensors",
     "netgan": "communities", "pix2pix": "walls", "pix2pixhd": "streets", "pg2": "figures", "pixeldtgan": "worn",
-    "projected-gan": "chest", "psgan": "chest", "semi-gan": "few labels", "seqgan": "melodies", "spade": "streets",
+    "mgan": "brain:t1", "projected-gan": "chest", "psgan": "chest", "semi-gan": "few labels", "seqgan": "melodies", "spade": "streets",
     "srgan": "chest", "stackgan": "captions", "stargan": "faces", "stylegan2": "chest", "tp-gan": "views",
     "progan": "chest", "specgan": "words", "ternary-gan": "chest", "vgan": "clips", "wavegan": "words", "wgan-gp": "chest",
 }  # fmt: skip
 MORE = {
     "anogan": {"heldout": "0.2"}, "cogan": {"size": "32"}, "cyclegan": {"size": "32"}, "srgan": {"size": "64"},
-    "discogan": {"size": "32"},
+    "discogan": {"size": "32"}, "mgan": {"size": "32", "fit": "crop"},
     "context-encoder": {"size": "32"},
     "deblurgan": {"size": "64"},
     "dose-gan": {"size": "64"},

@@ -78,3 +78,24 @@ def find_pair(classes: tuple[str, ...], first: str, second: str, system: str) ->
     if first == second:
         raise GanvasError(f"first and second are both '{first}': choose two of the classes {known}")
     return classes.index(first), classes.index(second)
+
+
+def find_style(classes: tuple[str, ...], wanted: str, system: str) -> int | None:
+    """The index of the class whose look is put on the others; None for data without classes or of one, which is the look
+    itself. wanted: its name, or "" for the one called `style`.
+
+    Raises GanvasError when it is not clear which.
+    """
+    name = wanted or "style"
+    if name in classes and len(classes) > 1:
+        return classes.index(name)
+    known = ", ".join(classes) or "none"
+    if wanted:
+        close = did_you_mean(name, list(classes))
+        raise GanvasError(f"style={name!r} is no class beside others{close}; classes of the data: {known}")
+    if len(classes) > 1:
+        raise GanvasError(
+            f"{system}: which class is the style that the others shall be given? Call its folder `style`, or say it with "
+            f"--set style=NAME, one of {known}"
+        )
+    return None
