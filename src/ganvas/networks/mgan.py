@@ -12,6 +12,7 @@ from .features import Features, with_random_weights
 from .frozen import Frozen
 
 COARSE = 4  # pixels that an underpainting is blurred over, and that noise stands for
+TONES = 16  # pixels over which the tones of a photograph are kept: strokes are finer, and no concern of theirs
 NOISE = 4  # numbers of noise for so many pixels
 
 
@@ -52,8 +53,12 @@ class Painter(nn.Module):
 
 def blurred(images: Tensor) -> Tensor:
     """Images (B, C, H, W), sides multiples of `COARSE`, without what is finer than that."""
-    coarse = avg_pool2d(images, COARSE)
-    return interpolate(coarse, images.shape[2:], mode="bilinear", align_corners=False)
+    return interpolate(avg_pool2d(images, COARSE), images.shape[2:], mode="bilinear", align_corners=False)
+
+
+def tones(images: Tensor) -> Tensor:
+    """Images (B, C, H, W) -> means over squares of `TONES` pixels, or over all where they are smaller."""
+    return avg_pool2d(images, min(TONES, *images.shape[2:]), TONES // 2)
 
 
 class Looks(nn.Module):

@@ -32,7 +32,7 @@ from ganvas.inference.cells import Field, painted
 from ganvas.networks.colours import ColourMap
 from ganvas.networks.convolutional import middle
 from ganvas.networks.features import DEPTHS
-from ganvas.networks.mgan import COARSE, NOISE, Looks, Painter, PatchJudges, blurred, gram
+from ganvas.networks.mgan import COARSE, NOISE, Looks, Painter, PatchJudges, gram, tones
 from ganvas.networks.psgan import HALO, BorderlessGenerator
 from ganvas.objectives.matching import feature_matching
 from ganvas.objectives.schedules import linear_decay
@@ -68,7 +68,7 @@ class Config:
     adversarial_weight: float = knob(1.0, "weight of D's opinion in G's loss; 0: no D", low=0.0)
     gram_weight: float = knob(0.0, "weight of the error of Gram matrices of features, as in Texture Networks", low=0.0)
     content_weight: float = knob(1.0, "weight of the error of features of the coarsest level to the photograph's", low=0.0)
-    pixel_weight: float = knob(0.0, "weight of the squared error of blurred pixels to the photograph's", low=0.0)
+    pixel_weight: float = knob(0.0, "weight of the squared error of tones, means over 16 pixels, to the photograph's", low=0.0)
     smoothness_weight: float = knob(1e-4, "weight of the total variation of what is made", low=0.0)
     generator_learning_rate: float = knob(1e-3, "learning rate of G (Adam)", low=0.0)
     discriminator_learning_rate: float = knob(1e-3, "learning rate of D (Adam)", low=0.0)
@@ -86,12 +86,13 @@ def auto(situation: Situation) -> dict[str, Any]:
     """Photographs begin as themselves, blurred, in the colours of the style; the width is the largest that the budget pays for."""
     width = widest(situation, PIECES_WANTED, lambda width: WORK_PER_PIECE * width**2)
     return {
-        "width": width, "discriminator_width": 32, "underpainting": True, "colours": True, "batch_size": 4,
-        "blocks": 3, "pixel_weight": 5.0, "ema_half_life": 300.0, "discriminator_learning_rate": 5e-4,
+        "width": width, "discriminator_width": 32, "underpainting": True, "colours": True, "batch_size": 2,
+        "blocks": 3, "content_weight": 0.1, "pixel_weight": 5.0, "ema_half_life": 300.0,
     }  # fmt: skip
 
 
-PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
+PAPER = {"discriminator_width": 256, "generator_learning_rate": 0.02, "discriminator_learning_rate": 0.02, "crop_size": 0}
+PRESETS: dict[str, Any] = {"auto": auto, "paper": PAPER}
 
 
 def relative_error(made: Tensor, wanted: Tensor) -> Tensor:
@@ -173,7 +174,7 @@ class Mgan(System):
             coarse = self._maps("content", batch, clock, shared)[-1]
             terms["content"] = weights.content_weight * relative_error(maps[-1], coarse)
         if weights.pixel_weight and self._style is not None:
-            terms["pixel"] = weights.pixel_weight * mse_loss(blurred(made), blurred(shared["content"]))
+            terms["pixel"] = weights.pixel_weight * mse_loss(tones(made), tones(shared["content"]))
         if weights.smoothness_weight:
             steps = [made.diff(dim=axis).square().mean() for axis in (2, 3)]
             terms["smoothness"] = weights.smoothness_weight * (steps[0] + steps[1])
