@@ -56,7 +56,8 @@ DATA = {
     "gan-cls": "captions", "gansynth": "notes", "gon": "chest", "gp-gan": "chest", "ian": "chest", "icgan": "faces",
     "infogan": "chest", "latent-gan-3d": "solids", "lsgan": "chest", "vae-gan-3d": "solids", "mad-gan": "sensors",
     "netgan": "communities", "pix2pix": "walls", "pix2pixhd": "streets", "pg2": "figures", "pixeldtgan": "worn",
-    "mgan": "brain:t1", "projected-gan": "chest", "psgan": "chest", "semi-gan": "few labels", "seqgan": "melodies", "spade": "streets",
+    "mgan": "brain:t1",
+    "projected-gan": "chest", "psgan": "chest", "semi-gan": "few labels", "seqgan": "melodies", "spade": "streets",
     "srgan": "chest", "stackgan": "captions", "stargan": "faces", "stylegan2": "chest", "tp-gan": "views",
     "progan": "chest", "specgan": "words", "ternary-gan": "chest", "vgan": "clips", "wavegan": "words", "wgan-gp": "chest",
 }  # fmt: skip

@@ -71,7 +71,8 @@ def painted_after(rounds: int, **settings: Any) -> tuple[float, float, float]:
     values = np.concatenate([blobs(60), stripes(60)])
     labels, groups = np.arange(120) // 60, np.arange(120)
     data = Dataset({"real": Field(SPEC, values)}, labels, groups, np.zeros(120, bool), "blobs", "")
-    system = build(flip=False, generator_learning_rate=3e-3, discriminator_learning_rate=1e-3, pixel_weight=2.0, content_weight=0.1, **settings)
+    learning = {"generator_learning_rate": 3e-3, "discriminator_learning_rate": 1e-3}
+    system = build(flip=False, pixel_weight=2.0, content_weight=0.1, **learning, **settings)
     engine = Engine(system, {"data": open_stream(data, system.feeds()["data"], 4, seed=0)}, seed=0)
     for _ in range(rounds):
         engine.play_round()

@@ -100,8 +100,8 @@ def patch_distance(made: np.ndarray, real: np.ndarray, side: int, *, count: int 
 
 
 def oriented(picture: np.ndarray, lengths: tuple[int, ...] = (4, 8, 16), turns: int = 6) -> np.ndarray:
-    """(H, W, len(lengths) * turns): how strongly the brightness of a picture waves at each place, by the length of waves in pixels
-    and their direction; in its own units, whatever the phase. Log-Gabor filters of one octave and a raised cosine of angles."""
+    """(H, W, len(lengths) * turns): how strongly the brightness of a picture waves at each place, by the length of waves in
+    pixels and their direction; in its own units, whatever the phase. Log-Gabor filters of one octave and a raised cosine of angles."""
     grey = picture.astype(np.float64).mean(2)
     edge = 2 * max(lengths)
     spectrum = np.fft.fft2(np.pad(grey - grey.mean(), edge, mode="symmetric"))
@@ -112,7 +112,8 @@ def oriented(picture: np.ndarray, lengths: tuple[int, ...] = (4, 8, 16), turns: 
     for length in lengths:
         ring = np.exp(-(np.log(radius * length) ** 2) / (2 * 0.35**2))
         for turn in range(turns):
-            apart = np.abs((angle - math.pi * turn / turns + math.pi) % (2 * math.pi) - math.pi)  # one side of the spectrum alone
+            # One side of the spectrum alone: what comes back is complex, and its size does not wave.
+            apart = np.abs((angle - math.pi * turn / turns + math.pi) % (2 * math.pi) - math.pi)
             side = np.where(apart < math.pi / turns, 0.5 + 0.5 * np.cos(apart * turns), 0.0)
             found.append(np.abs(np.fft.ifft2(2 * spectrum * ring * side))[edge:-edge, edge:-edge])
     return np.stack(found, -1)

@@ -1,4 +1,4 @@
-"""Networks of `mgan`: a painter that sees what is near alone, what its pictures are looked at by, and judges of patches of that.
+"""Networks of `mgan`: a painter that sees what is near alone, what its pictures are looked at by, and judges of patches.
 Li, Wand, 2016 (arXiv 1604.04382). Not for the game: `systems/synthesis/mgan.py`."""
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ class Looks(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         maps: list[Tensor] = self.network(images)
-        return [images, *(own if len(own) == len(images) else own.unflatten(0, (len(images), -1)).flatten(1, 2) for own in maps)]
+        if len(maps[0]) != len(images):  # each channel was looked at as a grey image
+            maps = [own.unflatten(0, (len(images), -1)).flatten(1, 2) for own in maps]
+        return [images, *maps]
 
 
 class PatchJudges(nn.Module):
@@ -102,6 +104,11 @@ class PatchJudges(nn.Module):
 
 
 def gram(maps: Tensor) -> Tensor:
-    """(B, C, H, W) -> products of channels (C, C), means over all places of all images. Gatys et al. 2015 (arXiv 1508.06576)."""
+    """(B, C, H, W) -> products of channels (C, C), means over all places and images. Gatys et al. 2015 (arXiv 1508.06576)."""
     places = maps.movedim(1, -1).flatten(0, -2)
     return places.T @ places / len(places)
+
+
+def mean_of(scores: list[Tensor]) -> Tensor:
+    """The mean over levels of the means over patches."""
+    return torch.stack([own.mean() for own in scores]).mean()

@@ -1,11 +1,11 @@
-"""Markovian GAN. Li, Wand, 2016, "Precomputed Real-Time Texture Synthesis with Markovian Generative Adversarial Networks" (ECCV,
-arXiv 1604.04382).
+"""Markovian GAN. Li, Wand, 2016, "Precomputed Real-Time Texture Synthesis with Markovian Generative Adversarial Networks"
+(ECCV, arXiv 1604.04382).
 
 A generator G makes textures of noise, or lays the look of one picture, or of a painter's, over any photograph x. D judges
 patches of what a frozen network phi finds in pictures, each by itself, so that what patches of the style t show is all that it
 teaches; scores of patches count by the hinge:
     min_D  E[max(0, 1 - D(phi(t)))] + E[max(0, 1 + D(phi(G(x))))]
-    min_G  E[max(0, 1 - D(phi(G(x))))] + alpha1 |phi_c(G(x)) - phi_c(x)|^2 + alpha2 TV(G(x))                        (eq. 1, 3, 4)
+    min_G  E[max(0, 1 - D(phi(G(x))))] + alpha1 |phi_c(G(x)) - phi_c(x)|^2 + alpha2 TV(G(x))            (eq. 1, 3, 4)
 One pass through G then gives what the optimisation of a picture against D took minutes for. Gram matrices of phi in the place
 of D are Ulyanov et al. 2016, "Texture Networks" (`gram_weight`). phi is EfficientNet-lite0, not VGG-19.
 
@@ -32,9 +32,9 @@ from ganvas.inference.cells import Field, painted
 from ganvas.networks.colours import ColourMap
 from ganvas.networks.convolutional import middle
 from ganvas.networks.features import DEPTHS
-from ganvas.networks.mgan import COARSE, NOISE, Looks, Painter, PatchJudges, gram, tones
+from ganvas.networks.mgan import COARSE, NOISE, Looks, Painter, PatchJudges, gram, mean_of, tones
 from ganvas.networks.psgan import HALO, BorderlessGenerator
-from ganvas.objectives.matching import feature_matching
+from ganvas.objectives.matching import feature_matching, relative_error
 from ganvas.objectives.schedules import linear_decay
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
@@ -53,7 +53,7 @@ CARD = {
 
 @dataclass(frozen=True)
 class Config:
-    style: str = knob("", "class of the pictures whose style is learnt; empty: the one called `style`. Without classes: textures")
+    style: str = knob("", "class whose look is learnt; empty: the one called `style`; data without classes are a texture")
     width: int = knob(64, "channels of G next to the image; more inwards", low=1, high=1024)
     blocks: int = knob(4, "residual blocks of G, which paints over photographs", low=0, high=32)
     underpainting: bool = knob(False, "G begins as the photograph, blurred over some pixels")
@@ -61,7 +61,7 @@ class Config:
     layers: int = knob(4, "layers of G, which makes textures; a cell of noise stands for 2^layers pixels", low=1, high=7)
     local_size: int = knob(32, "numbers drawn for every cell of noise, of textures", low=1)
     pretrained: bool = knob(True, "features of a pretrained network; false: of the same network with random weights")
-    feature_depth: int = knob(3, "levels that D looks at, at 1, 1/2, 1/4 ... of the size: pixels, then features", low=1, high=DEPTHS)
+    feature_depth: int = knob(3, "levels that D looks at, at 1, 1/2 ... of the size: pixels, then features", low=1, high=DEPTHS)
     discriminator_width: int = knob(64, "channels of the first layer of D, at each level", low=1, high=1024)
     crop_size: int = knob(64, "side of the random piece of each record that is trained on; 0: the whole", low=0)
     flip: bool = knob(True, "mirror half of the pieces left to right")
@@ -83,7 +83,7 @@ PIECES_WANTED = {16: 0.0, 24: 100_000.0, 32: 300_000.0, 64: 2_000_000.0}  # widt
 
 
 def auto(situation: Situation) -> dict[str, Any]:
-    """Photographs begin as themselves, blurred, in the colours of the style; the width is the largest that the budget pays for."""
+    """Photographs begin as themselves, blurred, in the colours of the style; the width goes by the budget."""
     width = widest(situation, PIECES_WANTED, lambda width: WORK_PER_PIECE * width**2)
     return {
         "width": width, "discriminator_width": 32, "underpainting": True, "colours": True, "batch_size": 2,
@@ -93,11 +93,6 @@ def auto(situation: Situation) -> dict[str, Any]:
 
 PAPER = {"discriminator_width": 256, "generator_learning_rate": 0.02, "discriminator_learning_rate": 0.02, "crop_size": 0}
 PRESETS: dict[str, Any] = {"auto": auto, "paper": PAPER}
-
-
-def relative_error(made: Tensor, wanted: Tensor) -> Tensor:
-    """Squared error of features by their own size (as in srgan)."""
-    return mse_loss(made, wanted) / wanted.square().mean()
 
 
 class Mgan(System):
@@ -117,7 +112,7 @@ class Mgan(System):
             self.grain, self.styles = 2**config.layers, 0
             self.generator: Any = BorderlessGenerator(config.local_size, spec.channels, config.width, config.layers, 4)
         else:
-            self.multiple = 4
+            self.multiple, self.targets = 4, (self._style,)
             self.generator = Painter(spec.channels, config.width, config.blocks, config.underpainting)
         self.looks = Looks(spec.channels, config.feature_depth + 1, config.pretrained)
         self.extractors = ("effnet",) if config.pretrained else ()
@@ -126,10 +121,6 @@ class Mgan(System):
             self.colours = ColourMap(spec.channels)
         if config.ema_half_life:
             self.average = copy.deepcopy(self.generator)
-
-    @property
-    def targets(self) -> tuple[int, ...]:
-        return () if self._style is None else (self._style,)
 
     def feeds(self) -> dict[str, Feed]:
         if self._style is None:
@@ -159,14 +150,14 @@ class Mgan(System):
         made = self._maps("made", batch, clock, shared)  # with their graph: G's turn goes on from here
         real = self.discriminator(self._maps("style", batch, clock, shared))
         fake = self.discriminator([own.detach() for own in made])
-        return {"real": _mean([relu(1 - own) for own in real]), "fake": _mean([relu(1 + own) for own in fake])}
+        return {"real": mean_of([relu(1 - own) for own in real]), "fake": mean_of([relu(1 + own) for own in fake])}
 
     def paint(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """G's turn: patches as of the style, content as of the photograph."""
         maps, weights, terms = self._maps("made", batch, clock, shared), self.config, {}
         made = shared.pop("made")
         if weights.adversarial_weight:
-            terms["fool"] = weights.adversarial_weight * _mean([relu(1 - own) for own in self.discriminator(maps)])
+            terms["fool"] = weights.adversarial_weight * mean_of([relu(1 - own) for own in self.discriminator(maps)])
         if weights.gram_weight:
             wanted = [gram(own) for own in self._maps("style", batch, clock, shared)[: weights.feature_depth]]
             terms["gram"] = weights.gram_weight * feature_matching([gram(own) for own in maps[:-1]], wanted, relative_error)
@@ -176,8 +167,8 @@ class Mgan(System):
         if weights.pixel_weight and self._style is not None:
             terms["pixel"] = weights.pixel_weight * mse_loss(tones(made), tones(shared["content"]))
         if weights.smoothness_weight:
-            steps = [made.diff(dim=axis).square().mean() for axis in (2, 3)]
-            terms["smoothness"] = weights.smoothness_weight * (steps[0] + steps[1])
+            steps = made.diff(dim=2).square().mean() + made.diff(dim=3).square().mean()
+            terms["smoothness"] = weights.smoothness_weight * steps
         return terms
 
     def _maps(self, name: str, batch: Batch, clock: Clock, shared: Shared) -> list[Tensor]:
@@ -188,8 +179,7 @@ class Mgan(System):
             down, right = clock.round % 4, clock.round // 4 % 4
             with torch.set_grad_enabled(name == "made"):
                 shared[f"{name} maps"] = self.looks(shared[name][:, :, down:, right:])
-        maps: list[Tensor] = shared[f"{name} maps"]
-        return maps
+        return shared[f"{name} maps"]  # type: ignore[no-any-return]
 
     def _made(self, batch: Batch, shared: Shared) -> Tensor:
         """What G makes of the batch, once a round; pieces of the style, and of photographs, lie beside it."""
@@ -203,8 +193,7 @@ class Mgan(System):
                     self.colours.learn(batch["content"], batch["style"])
                     content = self.colours(content, 1)
                 shared["content"], shared["made"] = content, self._painted(content, batch.noise, self.generator)
-        made: Tensor = shared["made"]
-        return made
+        return shared["made"]  # type: ignore[no-any-return]
 
     def _pieces(self, images: Tensor, noise: Noise) -> Tensor:
         """A random piece of each record, half of them mirrored."""
@@ -220,8 +209,7 @@ class Mgan(System):
 
     def _painted(self, images: Tensor, noise: Noise, generator: Any) -> Tensor:
         height, width = (-(-side // COARSE) for side in images.shape[2:])
-        made: Tensor = generator(images, noise.normal(len(images), NOISE, height, width))
-        return made
+        return generator(images, noise.normal(len(images), NOISE, height, width))  # type: ignore[no-any-return]
 
     def _textures(self, count: int, height: int, width: int, noise: Noise, generator: Any = None) -> Tensor:
         field = self._field(count, height, width, noise)
@@ -252,15 +240,10 @@ class Mgan(System):
     def show(self, batch: Batch, noise: Noise) -> Panel:
         """Photographs and what becomes of them, beside the style; textures beside real pieces."""
         if self._style is None:
-            real = batch.real
-            return Panel(torch.stack([real, self._textures(len(real), *real.shape[2:], noise, self._best())], 1), ("real", "made"))
+            made = self._textures(len(batch), *batch.real.shape[2:], noise, self._best())
+            return Panel(torch.stack([batch.real, made], 1), ("real", "made"))
         made = self.translate(batch["content"], self._style, noise)
         return Panel(torch.stack([batch["content"], made, batch["style"]], 1), ("photograph", "painted", self.config.style))
 
     def _best(self) -> Any:
         return self.average if self.config.ema_half_life else self.generator
-
-
-def _mean(scores: list[Tensor]) -> Tensor:
-    """The mean over levels of the means over patches."""
-    return torch.stack([own.mean() for own in scores]).mean()
