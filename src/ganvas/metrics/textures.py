@@ -101,7 +101,7 @@ def patch_distance(made: np.ndarray, real: np.ndarray, side: int, *, count: int 
 
 def oriented(picture: np.ndarray, lengths: tuple[int, ...] = (4, 8, 16), turns: int = 6) -> np.ndarray:
     """(H, W, len(lengths) * turns): how strongly the brightness of a picture waves at each place, by the length of waves in
-    pixels and their direction; in its own units, whatever the phase. Log-Gabor filters of one octave and a raised cosine of angles."""
+    pixels and their direction; in its own units, whatever the phase. Log-Gabor filters with a raised cosine of angles."""
     grey = picture.astype(np.float64).mean(2)
     edge = 2 * max(lengths)
     spectrum = np.fft.fft2(np.pad(grey - grey.mean(), edge, mode="symmetric"))

@@ -13,7 +13,13 @@ from .frozen import Frozen
 
 COARSE = 4  # pixels that an underpainting is blurred over, and that noise stands for
 TONES = 16  # pixels over which the tones of a photograph are kept: strokes are finer, and no concern of theirs
+LEAST, PATCH = 16, 10  # pixels of pieces; places of a map, of which those at its border are left out, that a judge needs
 NOISE = 4  # numbers of noise for so many pixels
+
+
+def levels(side: int, wanted: int) -> int:
+    """How many maps of `Looks` of pieces of a side are large enough to be judged, at most `wanted`."""
+    return max([1, *(k + 1 for k in range(wanted) if (side - 3) >> k >= PATCH)])
 
 
 class Painter(nn.Module):

@@ -25,5 +25,5 @@ def feature_matching(
 
 
 def relative_error(made: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared error over the mean square of what is wanted, so that levels of features, which differ in size, count alike."""
+    """Squared error of features by their own size, so that levels, which differ in it, count alike."""
     return mse_loss(made, wanted) / wanted.square().mean()

@@ -32,7 +32,7 @@ from ganvas.inference.cells import Field, painted
 from ganvas.networks.colours import ColourMap
 from ganvas.networks.convolutional import middle
 from ganvas.networks.features import DEPTHS
-from ganvas.networks.mgan import COARSE, NOISE, Looks, Painter, PatchJudges, gram, mean_of, tones
+from ganvas.networks.mgan import COARSE, LEAST, NOISE, Looks, Painter, PatchJudges, gram, levels, mean_of, tones
 from ganvas.networks.psgan import HALO, BorderlessGenerator
 from ganvas.objectives.matching import feature_matching, relative_error
 from ganvas.objectives.schedules import linear_decay
@@ -102,12 +102,12 @@ class Mgan(System):
 
     def __init__(self, spec: Any, config: Any) -> None:
         self._style = find_style(spec.classes, config.style, "mgan")
-        if self._style is not None:
-            config = replace(config, style=spec.classes[self._style])
-        super().__init__(spec, config)
         side = min(config.crop_size or spec.height, spec.height, spec.width)
-        if side < 24:
-            raise GanvasError(f"mgan: pieces of {side} pixels are too small for a texture: the least is 24 (see --size)")
+        if side < LEAST:
+            raise GanvasError(f"mgan: pieces of {side} pixels are too small for a texture: the least is {LEAST} (see --size)")
+        named = "" if self._style is None else spec.classes[self._style]
+        config = replace(config, style=named, feature_depth=levels(side, config.feature_depth))
+        super().__init__(spec, config)
         if self._style is None:
             self.grain, self.styles = 2**config.layers, 0
             self.generator: Any = BorderlessGenerator(config.local_size, spec.channels, config.width, config.layers, 4)
