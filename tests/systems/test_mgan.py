@@ -181,8 +181,8 @@ def test_the_class_called_style_is_laid_over_the_others_and_one_alone_is_a_textu
     system = build(ImageSpec(1, 32, 32, classes=("cups", "style", "trees")))
     feed = system.feeds()["data"]
     assert feed.of == {"content": (0, 2), "style": 1} and system.targets == (1,)
-    named = build(ImageSpec(1, 32, 32, classes=("gogh", "photo")), style="gogh")
-    assert named.targets == (0,) and named.config.style == "gogh"
+    named = build(ImageSpec(1, 32, 32, classes=("gogh", "photo", "sign")), style="gogh", content=("photo",))
+    assert named.targets == (0,) and named.config.style == "gogh" and named.feeds()["data"].of == {"content": (1,), "style": 0}
     assert set(verbs_of(system)) == {"translate"}
     for spec in (ALONE, ImageSpec(1, 32, 32, classes=("wall",))):
         assert set(verbs_of(build(spec))) == {"texture"}
@@ -194,17 +194,18 @@ def test_the_class_called_style_is_laid_over_the_others_and_one_alone_is_a_textu
         (("gogh", "photo"), "", "which class is the style"),
         (("gogh", "photo"), "goh", "did you mean 'gogh'"),
         ((), "gogh", "no class beside others"),
+        (("gogh", "photo"), "gogh", "content: 'gogh' is the style"),
     ],
 )
 def test_where_it_is_not_clear_which_a_line_says_so(classes: tuple[str, ...], style: str, told: str) -> None:
     with pytest.raises(GanvasError, match=told) as caught:
-        build(ImageSpec(1, 32, 32, classes=classes), style=style)
+        build(ImageSpec(1, 32, 32, classes=classes), style=style, content=("gogh",) if "content" in told else ())
     assert "\n" not in str(caught.value)
 
 
 def test_small_pieces_are_refused() -> None:
-    with pytest.raises(GanvasError, match="pieces of 12 pixels are too small"):
-        build(ImageSpec(1, 12, 16))
+    with pytest.raises(GanvasError, match="pieces of 8x16 are too small"):
+        build(ImageSpec(1, 8, 16))
 
 
 # Presets, textures and files

@@ -13,7 +13,7 @@ from .frozen import Frozen
 
 COARSE = 4  # pixels that an underpainting is blurred over, and that noise stands for
 TONES = 16  # pixels over which the tones of a photograph are kept: strokes are finer, and no concern of theirs
-LEAST, PATCH = 16, 10  # pixels of pieces; places of a map, of which those at its border are left out, that a judge needs
+LEAST, PATCH = 12, 10  # pixels of pieces; places of a map, of which those at its border are left out, that a judge needs
 NOISE = 4  # numbers of noise for so many pixels
 
 
@@ -26,7 +26,7 @@ class Painter(nn.Module):
     """Images (B, C, H, W) in [-1, 1] and noise (B, NOISE, ceil(H / 4), ceil(W / 4)) -> images of the same shape: two halvings,
     residual blocks, which the noise joins, so that strokes lie where a picture shows nothing; two doublings.
 
-    BatchNorm, whose statistics are learnt: a place is painted by what is near it alone, whatever the size of the picture.
+    No norm: a place is painted by what is near it alone, whatever the size of the picture, and in use as in training.
     underpainting: what the layers make is a change to the input, blurred over some pixels; they begin with it. Sides that four
     does not divide are continued by reflection, and cut off again.
     """
@@ -36,13 +36,13 @@ class Painter(nn.Module):
         inner = 4 * width
         self.underpainting = underpainting
         self.down = nn.Sequential(
-            *convolution(channels, 2 * width, 4, 2, norm=nn.BatchNorm2d, activation=relu, padding_mode="reflect"),
-            *convolution(2 * width, inner, 4, 2, norm=nn.BatchNorm2d, activation=relu, padding_mode="reflect"),
+            *convolution(channels, 2 * width, 4, 2, activation=relu, padding_mode="reflect"),
+            *convolution(2 * width, inner, 4, 2, activation=relu, padding_mode="reflect"),
         )
         self.up = nn.Sequential(
-            *convolution(inner + NOISE, inner, 3, norm=nn.BatchNorm2d, activation=relu, padding_mode="reflect"),
-            *[ResidualBlock(inner, nn.BatchNorm2d, padding_mode="reflect") for _ in range(blocks)],
-            *(enlarging(inner, 2 * width, "resized"), nn.BatchNorm2d(2 * width), relu()),
+            *convolution(inner + NOISE, inner, 3, activation=relu, padding_mode="reflect"),
+            *[ResidualBlock(inner, padding_mode="reflect") for _ in range(blocks)],
+            *(enlarging(inner, 2 * width, "resized", bias=True), relu()),
             *(nn.UpsamplingNearest2d(scale_factor=2), nn.Conv2d(2 * width, channels, 5, 1, 2, padding_mode="reflect")),
         )
 

@@ -32,7 +32,7 @@ from ganvas.inference.cells import Field, painted
 from ganvas.networks.colours import ColourMap
 from ganvas.networks.convolutional import middle
 from ganvas.networks.features import DEPTHS
-from ganvas.networks.mgan import COARSE, LEAST, NOISE, Looks, Painter, PatchJudges, gram, levels, mean_of, tones
+from ganvas.networks.mgan import COARSE, LEAST, NOISE, PATCH, Looks, Painter, PatchJudges, gram, levels, mean_of, tones
 from ganvas.networks.psgan import HALO, BorderlessGenerator
 from ganvas.objectives.matching import feature_matching, relative_error
 from ganvas.objectives.schedules import linear_decay
@@ -54,6 +54,7 @@ CARD = {
 @dataclass(frozen=True)
 class Config:
     style: str = knob("", "class whose look is learnt; empty: the one called `style`; data without classes are a texture")
+    content: tuple[str, ...] = knob((), "classes that are given it, the photographs; empty: all others")
     width: int = knob(64, "channels of G next to the image; more inwards", low=1, high=1024)
     blocks: int = knob(4, "residual blocks of G, which paints over photographs", low=0, high=32)
     underpainting: bool = knob(False, "G begins as the photograph, blurred over some pixels")
@@ -98,15 +99,16 @@ PRESETS: dict[str, Any] = {"auto": auto, "paper": PAPER}
 class Mgan(System):
     Config = Config
     undecided = 2.0  # of hinge losses
-    couples_batch = "BatchNorm: micro-batches and processes normalise over their own share"
+    couples_batch = "BatchNorm of textures, Gram matrices: micro-batches and processes normalise over their own share"
 
     def __init__(self, spec: Any, config: Any) -> None:
-        self._style = find_style(spec.classes, config.style, "mgan")
+        self._style, self._content = find_style(spec.classes, config.style, config.content, "mgan") or (None, ())
         side = min(config.crop_size or spec.height, spec.height, spec.width)
         if side < LEAST:
-            raise GanvasError(f"mgan: pieces of {side} pixels are too small for a texture: the least is {LEAST} (see --size)")
-        named = "" if self._style is None else spec.classes[self._style]
-        config = replace(config, style=named, feature_depth=levels(side, config.feature_depth))
+            raise GanvasError(f"mgan: pieces of {spec.height}x{spec.width} are too small: the least is {LEAST} (see --size)")
+        style = "" if self._style is None else spec.classes[self._style]
+        content = tuple(spec.classes[k] for k in self._content)
+        config = replace(config, style=style, content=content, feature_depth=levels(side, config.feature_depth))
         super().__init__(spec, config)
         if self._style is None:
             self.grain, self.styles = 2**config.layers, 0
@@ -123,10 +125,7 @@ class Mgan(System):
             self.average = copy.deepcopy(self.generator)
 
     def feeds(self) -> dict[str, Feed]:
-        if self._style is None:
-            return {"data": Feed()}
-        others = tuple(k for k in range(len(self.spec.classes)) if k != self._style)
-        return {"data": Feed(of={"content": others, "style": self._style})}
+        return {"data": Feed() if self._style is None else Feed(of={"content": self._content, "style": self._style})}
 
     # The game
 
@@ -176,7 +175,8 @@ class Mgan(System):
         its strides single out."""
         self._made(batch, shared)
         if f"{name} maps" not in shared:
-            down, right = clock.round % 4, clock.round // 4 % 4
+            slack = min(4, 1 + min(shared[name].shape[2:]) - PATCH)
+            down, right = clock.round % slack, clock.round // 4 % slack
             with torch.set_grad_enabled(name == "made"):
                 shared[f"{name} maps"] = self.looks(shared[name][:, :, down:, right:])
         return shared[f"{name} maps"]  # type: ignore[no-any-return]
