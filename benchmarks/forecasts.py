@@ -46,26 +46,26 @@ MARK = 1.5
 MB = 2**20
 # Phantoms, and folders and files that proofs draw for themselves (`DRAWN`).
 DATA = {
-    "acgan": "chest", "age-cgan": "faces:front",
-    "anime": "faces", "anogan": "brain:t1", "auto-painter": "drawings", "biggan": "chest", "cgan": "chest",
-    "cogan": "brain",
-    "context-encoder": "chest", "ctgan": "patients", "deblurgan": "chest", "dose-gan": "brain:ct", "melgan": "words",
-    "midinet": "tunes",
-    "cyclegan": "brain", "dcgan": "chest", "discogan": "brain", "dtn": "digits", "fastgan": "chest", "gan": "patterns",
-    "gan-3d": "solids", "gan-postfilter": "words",
-    "gan-cls": "captions", "gansynth": "notes", "gon": "chest", "gp-gan": "chest", "ian": "chest", "icgan": "faces",
-    "infogan": "chest", "latent-gan-3d": "solids", "lsgan": "chest", "vae-gan-3d": "solids", "mad-gan": "sensors",
-    "netgan": "communities", "pix2pix": "walls", "pix2pixhd": "streets", "pg2": "figures", "pixeldtgan": "worn",
-    "mgan": "brain:t1",
-    "projected-gan": "chest", "psgan": "chest", "semi-gan": "few labels", "seqgan": "melodies", "spade": "streets",
-    "srgan": "chest", "stackgan": "captions", "stargan": "faces", "stylegan2": "chest", "tp-gan": "views",
-    "progan": "chest", "specgan": "words", "ternary-gan": "chest", "vgan": "clips", "wavegan": "words", "wgan-gp": "chest",
+    "acgan": "chest", "age-cgan": "faces:front", "anime": "faces", "anogan": "brain:t1", "auto-painter": "drawings",
+    "biggan": "chest", "cgan": "chest", "cogan": "brain", "context-encoder": "chest", "ctgan": "patients",
+    "cyclegan": "brain", "dcgan": "chest", "deblurgan": "chest", "deepremaster": "clips", "discogan": "brain",
+    "dose-gan": "brain:ct", "dtn": "digits", "fastgan": "chest", "fomm": "turning-faces", "gan": "patterns",
+    "gan-3d": "solids", "gan-cls": "captions", "gan-postfilter": "words", "gan-tts": "words", "gansynth": "notes",
+    "gon": "chest", "gp-gan": "chest", "ian": "chest", "icgan": "faces", "infogan": "chest", "latent-gan-3d": "solids",
+    "lsgan": "chest", "mad-gan": "sensors", "melgan": "words", "mgan": "brain:t1", "midinet": "tunes",
+    "mocogan": "clips",
+    "netgan": "communities", "perceptual-gan": "chest", "pg2": "figures", "pix2pix": "walls", "pix2pixhd": "streets",
+    "pixeldtgan": "worn", "progan": "chest", "projected-gan": "chest", "psgan": "chest", "semi-gan": "few labels",
+    "seqgan": "melodies", "spade": "streets", "specgan": "words", "srgan": "chest", "stackgan": "captions",
+    "stargan": "faces", "stylegan2": "chest", "ternary-gan": "chest", "tp-gan": "views", "vae-gan-3d": "solids",
+    "vgan": "clips", "wavegan": "words", "wgan-gp": "chest",
 }  # fmt: skip
 MORE = {
     "anogan": {"heldout": "0.2"}, "cogan": {"size": "32"}, "cyclegan": {"size": "32"}, "srgan": {"size": "64"},
     "discogan": {"size": "32"}, "mgan": {"size": "32", "fit": "crop"},
     "context-encoder": {"size": "32"},
     "deblurgan": {"size": "64"},
+    "deepremaster": {"size": "32"},
     "dose-gan": {"size": "64"},
 }  # fmt: skip
 WIDTHS = (8, 32)

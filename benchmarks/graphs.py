@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from ganvas.doctor import machine
-from ganvas.export.onnx_file import write
+from ganvas.export.graphs import Onnx
 from ganvas.export.tracing import Graph, Untraceable
 from ganvas.registry import catalogue
 from ganvas.specs import REAL
@@ -47,7 +47,7 @@ def tried(name: str, seconds: int) -> dict[str, Any]:
             with tempfile.TemporaryDirectory() as folder:
                 work = Work(system, fields, name=name)
                 options = next(iter(use.trials(work)), {}) if use.trials else {}
-                told = write(Graph(use, work, options), Path(folder) / "use.onnx")
+                told = Onnx().write(Graph(use, work, options), Path(folder) / "use.onnx")
             free = sorted({axis for axes in told.free.values() for axis in axes.values()})
             own: dict[str, Any] = {"graph": True, "difference": told.error, "free": free}
         except Untraceable as error:

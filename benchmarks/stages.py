@@ -52,6 +52,9 @@ PAGES: tuple[tuple[str, str, str, int, float, str, str], ...] = (
     ("cyclegan", "image", "brain", 8_000, 180.0, "outlines", "cyclegan"),  # the contrast, not its lesions
     ("midinet", "tune", "nottingham-midi", 800 * 64, 61.0, "outlines", "midinet"),  # rhythm, chords; leaps too wide
     ("stargan", "image", "cartoon-faces", 360 * 2 * 16, 92.1, "outlines", "stargan"),  # edits as asked, with grain
+    ("perceptual-gan", "image", "traffic-signs", 41_600, 20.0, "", "perceptual-gan"),  # not better than the classifier
+    ("fomm", "video", "turning-faces", 900 * 8, 85.0, "outlines", "fomm"),  # heads turn the right way, not far enough
+    ("mocogan", "video", "game-characters", 1_000 * 16, 45.7, "recognisable", "mocogan"),  # 16 pixels, with grain
     ("latent-gan-3d", "solid", "solids", 1_754 * 32, 360.0, "recognisable", "latent-gan-3d"),  # 45 % in one piece
 )
 

@@ -19,7 +19,7 @@ pytest.importorskip("onnxscript")
 from ganvas.batches import Noise  # noqa: E402
 from ganvas.errors import GanvasError  # noqa: E402
 from ganvas.export import export  # noqa: E402
-from ganvas.export.onnx_file import write  # noqa: E402
+from ganvas.export.graphs import Onnx  # noqa: E402
 from ganvas.export.tracing import Graph, ToldNoise, Untraceable  # noqa: E402
 from ganvas.run.load import Run  # noqa: E402
 from ganvas.run.train import train  # noqa: E402
@@ -43,7 +43,7 @@ def graph_of(work: Work, verb: str, **options: Any) -> Graph:
 def test_a_graph_of_samples_takes_noise_and_labels_and_gives_the_same_pictures(tmp_path: Path) -> None:
     work = work_of("cgan")
     graph = graph_of(work, "sample")
-    told = write(graph, tmp_path / "sample.onnx")
+    told = Onnx().write(graph, tmp_path / "sample.onnx")
     assert graph.inputs == ("label", "noise") and told.error < 1e-4
     assert told.free == {"label": {0: "records"}, "noise": {0: "records"}}
     session = onnxruntime.InferenceSession(str(tmp_path / "sample.onnx"))
@@ -60,7 +60,7 @@ def test_a_graph_of_samples_takes_noise_and_labels_and_gives_the_same_pictures(t
 def test_a_translation_takes_other_sizes_and_its_class_is_fixed(tmp_path: Path) -> None:
     work = work_of("cyclegan")
     graph = graph_of(work, "translate", to="second")
-    told = write(graph, tmp_path / "translate.onnx")
+    told = Onnx().write(graph, tmp_path / "translate.onnx")
     assert told.free[REAL] == {0: "records", 2: "height", 3: "width"} and told.error < 1e-4
     sizes = {tuple(shape[2:]) for shape in told.tried}
     assert len(sizes) == 2  # it was tried with another size than that of the trace
@@ -71,7 +71,7 @@ def test_a_translation_takes_other_sizes_and_its_class_is_fixed(tmp_path: Path) 
 
 def test_what_is_enlarged_is_larger(tmp_path: Path) -> None:
     work = work_of("srgan")
-    told = write(graph_of(work, "restore"), tmp_path / "restore.onnx")
+    told = Onnx().write(graph_of(work, "restore"), tmp_path / "restore.onnx")
     assert told.tried[0][2] == work.system.scale * work.spec.height and told.error < 1e-4
 
 
@@ -95,7 +95,7 @@ def test_what_searches_or_differs_is_told_and_not_kept(tmp_path: Path) -> None:
 
     work.system.sample = astray
     with pytest.raises(Untraceable):
-        write(graph_of(work, "sample"), tmp_path / "sample.onnx")
+        Onnx().write(graph_of(work, "sample"), tmp_path / "sample.onnx")
     assert not (tmp_path / "sample.onnx").exists()
 
     def unlike(count: int, noise: Noise, labels: Any = None) -> torch.Tensor:
@@ -103,7 +103,7 @@ def test_what_searches_or_differs_is_told_and_not_kept(tmp_path: Path) -> None:
 
     work.system.sample = unlike
     with pytest.raises(Untraceable, match="differs"):
-        write(graph_of(work, "sample"), tmp_path / "sample.onnx")
+        Onnx().write(graph_of(work, "sample"), tmp_path / "sample.onnx")
     assert not (tmp_path / "sample.onnx").exists()
 
 

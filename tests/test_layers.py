@@ -22,9 +22,9 @@ FLOORS: tuple[str, ...] = (
     "systems health uses",
     "doctor testing",
     "run",
-    "evaluation memory proofs export",
+    "evaluation memory proofs",
     "report",
-    "studies studio",
+    "studies studio export",
     "_commands",
     "cli",
     "ganvas __main__",
@@ -46,6 +46,7 @@ LONG = {
     "_commands.py": "what each command calls and prints, one a function",
     "evaluation/sets.py": "both sides of an evaluation",
     "kinds/facets.py": "one table of what kinds can offer, a protocol each",
+    "capabilities.py": "one table of what systems can offer, a protocol each",
 }
 """Files of more than 450 lines in src/, and why each is one idea."""
 

@@ -67,6 +67,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "gon-32": ("gon", ImageSpec(1, 32, 32), {}),
     "ternary-gan-32": ("ternary-gan", ImageSpec(1, 32, 32), {}),
     "semi-gan-32": ("semi-gan", ImageSpec(1, 32, 32, classes=("a", "b", "unlabelled")), {}),
+    "perceptual-gan-32": ("perceptual-gan", ImageSpec(3, 32, 32, classes=("a", "b", "c")), {"classifier_share": 0.001}),
     "progan-32": ("progan", ImageSpec(1, 32, 32), {"grow": False}),
     "stylegan2-32": ("stylegan2", ImageSpec(1, 32, 32), {}),
     "stylegan2-64": ("stylegan2", ImageSpec(3, 64, 64), {}),
@@ -102,7 +103,10 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "midinet-8": ("midinet", TuneSpec(8), {}),
     "mad-gan-60": ("mad-gan", SeriesSpec(60, tuple("abcdefgh"), (0.0,) * 8, (1.0,) * 8), {}),
     "gan-3d-32": ("gan-3d", SolidSpec(32), {}),
+    "fomm-48": ("fomm", VideoSpec(16, 48, 48), {}),
+    "deepremaster-32": ("deepremaster", VideoSpec(16, 32, 32), {}),
     "vgan-32": ("vgan", VideoSpec(16, 32, 32), {}),
+    "mocogan-32": ("mocogan", VideoSpec(16, 32, 32), {}),
 }
 """name -> (system, data or data by field, settings over those of the preset `auto` for ten minutes)."""
 

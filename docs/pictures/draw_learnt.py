@@ -1,4 +1,4 @@
-"""Pictures of docs/systems (gan-cls, pix2pix, pixeldtgan, dtn, stargan, srgan, dose-gan, vae-gan-3d, pg2): what runs made.
+"""Pictures of docs/systems (gan-cls, pix2pix, pixeldtgan, dtn, stargan, srgan, dose-gan, vae-gan-3d, pg2, fomm): of runs.
 
     python docs/pictures/draw_learnt.py worlds OUT                 shapes, walls, figures, digits, faces, as in the proofs
     python docs/pictures/draw_learnt.py captions RUN OUT.png       a caption a row: its name, and six pictures
@@ -10,6 +10,7 @@
     python docs/pictures/draw_learnt.py edits RUN OUT.png          held-out pictures, and each value of each attribute
     python docs/pictures/draw_learnt.py solids RUN OUT.png         pictures of held-out solids, what is made of them, the solids
     python docs/pictures/draw_learnt.py reposed RUN OUT.png        held-out people: given, pose, both stages, true
+    python docs/pictures/draw_learnt.py animated RUN OUT.png       heads: a driving clip, a still moved by it, the true clip
 
 Nothing is chosen: the first held-out records are shown, seed 0. The pages hold the commands that the runs were made with.
 """
@@ -201,6 +202,23 @@ def reposed(run: Run, file: Path) -> None:
     )
 
 
+def animated(run: Run, file: Path) -> None:
+    import torch
+
+    from ganvas.proofs.fomm import pairs as of_strangers
+
+    driving, true, _ = of_strangers(run.spec.height)
+    driving, true = driving[: SHOWN // 2], true[: SHOWN // 2]
+    with torch.no_grad():
+        stills = encode(true, run.spec)[:, :, 0]
+        made = decode(run.system.animate(stills, Noise.seeded(0), encode(driving, run.spec)), run.spec)
+    frames = np.linspace(0, driving.shape[1] - 1, 8).round().astype(int)
+    rows = []
+    for k in range(len(true)):
+        rows += [("driving", driving[k, frames]), ("made of the first", made[k, frames]), ("true", true[k, frames])]
+    sheet([(words, list(own)) for words, own in rows], file, cell=80)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -216,6 +234,7 @@ def main() -> None:
             "edits",
             "solids",
             "reposed",
+            "animated",
         ),
     )
     parser.add_argument("places", nargs="+", type=Path)
@@ -237,7 +256,7 @@ def main() -> None:
     run, file = Run(options.places[0], which="last"), options.places[1]
     {
         "captions": captions, "pairs": pairs, "garments": garments, "transfers": transfers, "enlarged": enlarged,
-        "doses": doses, "edits": edits, "solids": solids, "reposed": reposed,
+        "doses": doses, "edits": edits, "solids": solids, "reposed": reposed, "animated": animated,
     }[options.what](run, file)  # fmt: skip
 
 

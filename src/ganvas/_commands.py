@@ -345,7 +345,12 @@ def run_export(options: argparse.Namespace) -> int:
         lines += [f"  takes {name} {told['shape']} {told['type']}, {told['values']}" for name, told in found["inputs"].items()]
         lines.append(f"  gives {', '.join(found['outputs'])}; differs from ganvas by {found['largest_difference']:.1e} at most")
     lines += [f"left out: {verb} ({why})" for verb, why in result["left_out"].items()]
-    emit(options, result, [*lines, f"facts  {Path(result['out']) / 'export.json'}"])
+    if "files" in result:
+        lines += [f"{name}  {result['out']}/{name}" for name in result["files"]]
+        lines.append(f'read again by  ganvas sample, apply, evaluate {result["out"]}  and  ganvas.load("{result["out"]}")')
+    else:
+        lines.append(f"facts  {Path(result['out']) / 'export.json'}")
+    emit(options, result, lines)
     return 0
 
 

@@ -218,6 +218,16 @@ class Reposes(Protocol):
 
 
 @runtime_checkable
+class Animates(Protocol):
+    """Makes a still picture move as another one's video does. Learnt from clips; both are of the size of training."""
+
+    def animate(self, images: Tensor, noise: Noise, driving: Tensor, relative: bool = True) -> Tensor:
+        """Images (B, C, H, W) and a driving clip for all or each, (1 or B, C, T, H, W), T as long as it may be -> clips (B, C,
+        T, H, W). relative: an image moves as the driving video has since its first frame; else it takes the pose of that."""
+        ...
+
+
+@runtime_checkable
 class Colours(Protocol):
     """Colours drawings or grey pictures, and listens to hints: colours that were given in places.
 
@@ -237,6 +247,27 @@ class Colours(Protocol):
 
     def colour(self, drawings: Tensor, hints: Tensor, noise: Noise) -> Tensor:
         """Drawings of the size of training with hints -> images (B, C, H, W)."""
+        ...
+
+
+@runtime_checkable
+class Remasters(Protocol):
+    """Makes old films clean, and colours them after pictures. Clips are (B, C, T, H, W), of any number of frames; sides are
+    multiples of `multiple`. Grey clips have one channel."""
+
+    multiple: int
+
+    def age(self, clips: Tensor, noise: Noise) -> Tensor:
+        """What is to be undone, as in training: clips of any size, worn and without colour, of the same shape."""
+        ...
+
+    def clean(self, greys: Tensor, noise: Noise) -> Tensor:
+        """Worn grey clips (B, 1, T, H, W) -> clean ones. Large ones come in tiles, so what is far away must not matter."""
+        ...
+
+    def tint(self, greys: Tensor, references: Tensor | None, noise: Noise) -> Tensor:
+        """Clean grey clips, and pictures (B, 3, K, h, w), sides multiples of `multiple` too -> clips (B, C, T, H, W) of that
+        luminance. None: no picture."""
         ...
 
 
@@ -287,6 +318,26 @@ class Vocodes(Protocol):
     def vocode(self, mels: Tensor, noise: Noise, first: int = 0) -> Tensor:
         """Spectrograms (N, bands, columns) -> waves (N, columns * hop). Long ones come in pieces; first: the number of a
         piece's first column in the whole, which what is drawn at random has to follow."""
+        ...
+
+
+@runtime_checkable
+class Speaks(Protocol):
+    """Makes sound of phones (`kinds.tokens.phones`).
+
+    classes: its voices. spelling: texts (B, words) int64 of the run's own words -> places in `PHONES` (B, K), -1 behind the
+    end; its `heard()` are the phones that words of the data are made of.
+    """
+
+    classes: int
+    spelling: Any
+
+    def utter(
+        self, phones: Tensor, noise: Noise, labels: Tensor | None = None, *, frames: int = 0, pace: float = 1.0,
+        higher: float = 0.0,
+    ) -> Tensor:  # fmt: skip
+        """Phones (B, K) -> sounds (B, C, T), each of the voice `labels` (B,). frames: how many at most; 0: as many as the
+        longest takes. pace: how much faster than usual. higher: octaves."""
         ...
 
 
@@ -376,6 +427,20 @@ class MixesStyles(Protocol):
 
     def mix(self, coarse: Tensor, fine: Tensor, layer: int, noise: Noise) -> Tensor:
         """coarse, fine: (B, latent) standard normal. layer: the first that listens to `fine`, 1 .. style_layers - 1."""
+        ...
+
+
+@runtime_checkable
+class ActsApart(Protocol):
+    """Makes clips of a look and a motion that are asked for apart. content_size, motion_size: how many numbers say what is
+    seen, and how each frame moves."""
+
+    content_size: int
+    motion_size: int
+
+    def act(self, contents: Tensor, motions: Tensor, labels: Tensor | None = None) -> Tensor:
+        """contents (B, content_size) and motions (B, 1 + T, motion_size), standard normal; labels (B,) int64 of the actions
+        where it takes classes -> clips (B, C, T, H, W) of any length T, which begin alike whatever it is."""
         ...
 
 

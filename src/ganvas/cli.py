@@ -39,6 +39,7 @@ from ._commands import (
 )
 from .config import count_of, seed_of
 from .errors import GanvasError, did_you_mean
+from .export import FORMATS
 from .version import __version__
 
 WITH = "a further field of records that have several: a file for all, a folder with one for each INPUT, or words; also --NAME"
@@ -285,10 +286,13 @@ def _build_parser(words: Sequence[str] = ()) -> _Parser:
     beside.add_argument("--overwrite", action="store_true", help="replace what ganvas wrote under that name before")
     beside.add_argument("--system", metavar="FILE", type=Path, help="the system file, for runs of a system not ganvas's own")
 
-    out = command("export", "a run as ONNX graphs for other programs, each compared with what ganvas makes", run_export)
+    out = command(
+        "export", "a run for other programs: graphs compared with what ganvas makes, or weights with a page", run_export
+    )
     out.add_argument("folder", metavar="RUN", type=Path)
     out.add_argument("--out", type=Path, required=True, help="folder of the files, new or empty")
-    out.add_argument("--format", default="onnx", help="of the files: onnx (default)")
+    kinds = "; ".join(f"{name}: {what}" for name, what in FORMATS.items())
+    out.add_argument("--format", default="onnx", help=f"{kinds} (default: onnx)")
     out.add_argument("--as", dest="verb", help="one use alone (default: every use of the run that can be a graph)")
     out.add_argument(
         "--option", metavar="NAME=VALUE", action="append", default=[], help="of that use, fixed in its graph, as in to=horse"

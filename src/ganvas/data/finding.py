@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,22 @@ def files_of(place: str | Path | Source, kind: Kind, others: tuple[str, ...] = (
     return list_files(
         source_of(place), (*kind.suffixes, *others), kind.says.noun, sniff, masks=isinstance(kind, LooksInside), bundles=bundles
     )
+
+
+def wholes_of(listing: Listing, kind: Kind, left: Container[str] = ()) -> list[tuple[Path, str]]:
+    """(file, name) of each record's file, but for names that are left out; where several files make one (`facets.Bundles`),
+    their folder. Raises DataError for a folder with parts of several."""
+    pairs = list(zip(listing.files, listing.names, strict=True))
+    if not isinstance(kind, Bundles) or listing.source.is_file():
+        return [(file, name) for file, name in pairs if name not in left]
+    found: dict[Path, tuple[str, str]] = {}
+    for (file, name), part in zip(pairs, kind.bundles(listing.names), strict=True):
+        if name in left:
+            continue
+        if part == name:
+            found[file] = (part, name)
+            continue
+        folder = file.parent
+        if found.setdefault(folder, (part, part if "/" in name else listing.source.name))[0] != part:
+            raise DataError(f"{folder}: holds parts of several {kind.says.noun}: put those of each into a folder of its own")
+    return [(path, name) for path, (_, name) in found.items()]

@@ -1,7 +1,7 @@
 """A use of a trained system as a module from tensors to tensors, its random numbers among the inputs.
 
 What a use does is traced as it is (`Use.run`, `System.sample`), so an exported graph is the use and not a second telling of
-it. Not for file formats: `onnx_file`, `hub`.
+it. Not for file formats: `graphs`, `hub`.
 """
 
 from __future__ import annotations

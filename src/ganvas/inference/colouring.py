@@ -4,6 +4,8 @@ Not for files.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, max_pool2d, pad
@@ -142,3 +144,24 @@ def with_luminance(images: Tensor, luminance: Tensor) -> Tensor:
     above, below = (1 - luminance).clamp(min=0), (1 + luminance).clamp(min=0)
     room = torch.where(difference > 0, above, below) / difference.abs().clamp(min=1e-6)
     return luminance + difference * room.amin(1, keepdim=True).clamp(max=1)
+
+
+def chroma_of(images: Tensor) -> Tensor:
+    """How blue and how red images (B, 3, H, W) in [-1, 1] are beside their luminance: (B, 2, H, W) in [-1, 1], 0 for greys
+    (ITU-R BT.601)."""
+    luminance = grey(images)
+    return torch.cat([(images[:, 2:] - luminance) / (2 - 2 * LUMA[2]), (images[:, :1] - luminance) / (2 - 2 * LUMA[0])], 1)
+
+
+def with_chroma(luminance: Tensor, chroma: Tensor) -> Tensor:
+    """Images (B, 3, H, W) of a luminance (B, 1, H, W) and `chroma_of` (B, 2, H, W); paler where they would leave [-1, 1]."""
+    blue, red = (2 - 2 * LUMA[2]) * chroma[:, :1], (2 - 2 * LUMA[0]) * chroma[:, 1:]
+    green = -(LUMA[2] * blue + LUMA[0] * red) / LUMA[1]
+    return with_luminance(luminance + torch.cat([red, green, blue], 1), luminance)
+
+
+def framewise(function: Callable[..., Tensor], *clips: Tensor) -> Tensor:
+    """A function of images (B, C, H, W) for the frames of clips (B, C, T, H, W)."""
+    count, frames = clips[0].shape[0], clips[0].shape[2]
+    made = function(*(own.transpose(1, 2).flatten(0, 1) for own in clips))
+    return made.unflatten(0, (count, frames)).transpose(1, 2)

@@ -480,12 +480,15 @@ class Piece:
     """Part of a file that a run is put to use on: records (N, ...) in file units, their spec, and what a user should know.
 
     clear: of pictures that are transparent in places, how far they are, (N, H, W) float32 from 0 to 1; these lie on white.
+    follows: of a stretch of something longer (a window of a film), how much of it lies in the piece before too, in steps or
+    frames; None: it goes on from nothing.
     """
 
     records: np.ndarray
     spec: Any
     notes: tuple[str, ...] = ()
     clear: np.ndarray | None = None
+    follows: int | None = None
 
 
 @runtime_checkable
@@ -496,8 +499,19 @@ class Reads(Protocol):
         """The file's pieces, in order, each as it is: of its own size, depth and range, with the channels of `spec`.
 
         spec: of the data that the run was trained on. settings: `axis`, along which volumes were cut, and `fit`: None, or how a
-        record is brought to the size of the spec (`crop`, `pad`, `stretch`); `seed`. Raises DataError.
+        record is brought to the size of the spec (`crop`, `pad`, `stretch`); `seed`; `whole`: of what could be cut into
+        stretches (`Flows`), one piece each. Raises DataError.
         """
+        ...
+
+
+@runtime_checkable
+class Flows(Protocol):
+    """Has files that are larger than memory: their pieces are read, worked on and written one after the other. `write_like`
+    then takes any iterable."""
+
+    def pieces_in(self, path: Path, spec: Any, settings: Mapping[str, Any]) -> int:
+        """How many `read` gives of that file. Raises DataError."""
         ...
 
 

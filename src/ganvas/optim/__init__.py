@@ -20,8 +20,8 @@ def optimiser(name: str, rate: float, *, beta1: float = 0.5, beta2: float = 0.99
     """A factory of the named optimiser.
 
     rate: learning rate (of AdaS the first step size). beta1: momentum (Adam's first beta; RMSprop and SGD use it as momentum;
-    AdaS has none). beta2: what Adam and AdaS keep of their mean squares per step. AdaS is the published one. Raises KeyError
-    for an unknown name (configurations check names first).
+    AdaS and Adadelta have none). beta2: what Adam and AdaS keep of their mean squares per step. AdaS is the published one.
+    Raises KeyError for an unknown name (configurations check names first).
     """
 
     def make(parameters: list[tuple[str, nn.Parameter]]) -> Optimizer:
@@ -35,6 +35,7 @@ def optimiser(name: str, rate: float, *, beta1: float = 0.5, beta2: float = 0.99
             "rmsprop": lambda: torch.optim.RMSprop(owned, rate, momentum=beta1),
             "sgd": lambda: torch.optim.SGD(owned, rate, momentum=beta1, fused=fused),
             "adas": lambda: Adas(owned, rate, betas=(beta2, 0.999, 0.9999), as_published=True),
+            "adadelta": lambda: torch.optim.Adadelta(owned, rate),
         }
         return makers[name]()
 

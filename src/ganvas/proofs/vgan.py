@@ -105,7 +105,7 @@ def restlessness(clips: np.ndarray) -> float:
     return float(np.sort(deviations, axis=1)[:, : deviations.shape[1] // 2].mean())
 
 
-def walk_characters(data: Path, folder: Path, side: int) -> Path:
+def walk_characters(data: Path, folder: Path, side: int, clips: int = CLIPS, heldout: int = HELDOUT) -> Path:
     """Clips out of `game-characters`, which walk, cast and slash before a part of a photograph (`natural-photos`, beside them).
 
     Those that walk to the left or right cross half of the picture. train: characters of the split `train` and four fifths of
@@ -123,15 +123,15 @@ def walk_characters(data: Path, folder: Path, side: int) -> Path:
         if row["action"] != "hurt":
             cells.setdefault((row["action"], row["direction"]), []).append((int(row["row"]), int(row["column"])))
     for part, split, pictures, most, count in (
-        ("train", "train", behind[: 4 * len(behind) // 5], CHARACTERS, CLIPS),
-        ("test", "development-heldout", behind[4 * len(behind) // 5 :], UNSEEN, HELDOUT),
+        ("train", "train", behind[: 4 * len(behind) // 5], CHARACTERS, clips),
+        ("test", "development-heldout", behind[4 * len(behind) // 5 :], UNSEEN, heldout),
     ):
         names = [row["id"] for row in rows if row["split"] == split][:most]
         sheets = [np.asarray(Image.open(data / "sheets" / f"{name}.png").convert("RGBA"), np.float32) for name in names]
         rng = np.random.default_rng([0, len(names)])
-        clips = np.stack([_walk(rng, sheets, pictures, cells, side) for _ in range(count)])
+        made = np.stack([_walk(rng, sheets, pictures, cells, side) for _ in range(count)])
         (folder / part).mkdir(parents=True, exist_ok=True)
-        np.savez(folder / part / "clips.npz", videos=clips, rate=10)
+        np.savez(folder / part / "clips.npz", videos=made, rate=10)
     return folder
 
 

@@ -7,22 +7,21 @@ same place in space. Not for drawing from noise (`draw.py`), nor for judging a r
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import DataError, GanvasError, did_you_mean
 from ..kinds import Kind, decode, encode, format_named, kind_of
-from ..kinds.facets import Deep, Piece, Reads, WritesLike
-from ..store.listing import counted, natural, results_among, some
+from ..kinds.facets import Deep, Flows, Piece, Reads, WritesLike
 from ..uses import Given, Use, Work, build_options, drawing, fields_given, fields_taken, find_use, spec_given, uses_of
 from ..uses.desk import Desk
 from ..uses.tiling import takes_one_size
 from ..version import __version__
 from .draw import draw, reading
-from .given import GivenField, given_fields, sorted_out, stem
+from .given import GivenField, given_fields, sorted_out
+from .inputs import Input, inputs_of
 from .load import Run
 from .opening import data_again
 from .outputs import filled, moved, results
@@ -31,17 +30,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 OVERLAP = 8  # a tile's side divided by this is shared with its neighbour
-
-
-@dataclass
-class _Input:
-    """A file to be worked on. known: its name for the user, relative. name: where its result goes, relative, without suffix.
-    format: of its result."""
-
-    path: Path
-    known: str
-    name: str
-    format: str
 
 
 def apply(
@@ -155,37 +143,19 @@ class _Job:
         """Of the field that is written."""
         return self.work.fields[self.made or self.beside or self.work.main]
 
-    def inputs(self, inputs: Sequence[str | Path]) -> list[_Input]:
+    def inputs(self, places: Sequence[str | Path]) -> list[Input]:
         """The files in order, each with the name of its result. Raises GanvasError when two results would share a name."""
-        from ..data.finding import files_of
-
         kind = kind_of(self.out_spec.kind)
-        usual = getattr(self.out_spec, "format", kind.formats[0])
-        found: list[_Input] = []
+        usual = self.format or getattr(self.out_spec, "format", kind.formats[0])
         writes = self.made is not None or self.beside is not None
-        for given in inputs:
-            listing = files_of(Path(given).expanduser(), self.kind, self.use.suffixes)
-            own = set(results_among(listing.source, listing.names)) if listing.source.is_dir() else set()
-            if own:
-                self.desk.note(f"{counted(len(own), 'file')} left out that ganvas made ({some(sorted(own, key=natural))})")
-            for file, name in zip(listing.files, listing.names, strict=True):
-                if name in own:
-                    continue
-                like = kind.format_like(file) if kind is self.kind and isinstance(kind, WritesLike) else usual
-                found.append(_Input(file, name, stem(name), (self.format or like) if writes else ""))
-        if not found:
-            raise GanvasError("on what? Name files or folders:  ganvas apply RUN FILE ... --out FOLDER")
-        taken: dict[tuple[str, str], Path] = {}
-        if self.made is None:  # nothing forbids to call results by the whole name, as a.png and a.jpg need it
-            shared = Counter(one.name for one in found)
-            found = [replace(one, name=one.known) if shared[one.name] > 1 else one for one in found]
-        for one in found:
-            other = taken.setdefault((one.name, one.format), one.path)
-            if other is not one.path:
-                raise GanvasError(f"{other} and {one.path} would both be written as {one.name}: apply them into two folders")
-        return found
 
-    def all(self, files: list[_Input], progress: bool) -> dict[str, Any]:
+        def format(file: Path) -> str:
+            like = kind is self.kind and isinstance(kind, WritesLike) and self.format is None
+            return "" if not writes else kind.format_like(file) if like and isinstance(kind, WritesLike) else str(usual)
+
+        return inputs_of(places, self.kind, self.use.suffixes, format, alone=self.made is not None, note=self.desk.note)
+
+    def all(self, files: list[Input], progress: bool) -> dict[str, Any]:
         """Every file, and what belongs to all of them. Raises DataError when none could be read."""
         from ..store.progress import bar
 
@@ -212,7 +182,7 @@ class _Job:
             **self.desk.facts,
         }
 
-    def one(self, file: _Input, advance: Callable[..., None]) -> None:
+    def one(self, file: Input, advance: Callable[..., None]) -> None:
         """Read a file, work on its pieces, write the results. Raises DataError when it cannot be read."""
         self.desk.comes_from(file.name, file.known)
         self.work.renew()  # its result does not depend on the files before it
@@ -223,8 +193,11 @@ class _Job:
             advance()
             return
         assert isinstance(self.kind, Reads)
-        pieces = list(self.kind.read(file.path, self.spec, self.settings))
         beside = {name: field.of(file.name) for name, field in self.given.items()}
+        if self.flows:
+            self.write(file, self.flowing(file, beside, advance))
+            return
+        pieces = list(self.kind.read(file.path, self.spec, self.settings))
         if self.use.complete is not None:
             whole = self.use.complete(file.known, Given(pieces, beside))
             pieces, beside = whole.pieces, whole.beside
@@ -246,7 +219,7 @@ class _Job:
             )
         for name, own in beside.items():
             others = sum(len(piece.records) for piece in own)
-            if others not in (1, count):
+            if others not in (1, count) and name not in self.use.together:
                 raise DataError(f"{file.path}: holds {count} records and {others} of {name}: give one, or as many")
         if self.made is None:
             self.look(file, pieces, beside)
@@ -254,10 +227,47 @@ class _Job:
             return
         made: list[Piece] = []
         for place, piece in enumerate(pieces):
-            chosen = {name: own[place if len(own) > 1 else 0] for name, own in beside.items()}
+            chosen = self.beside_of(place, beside)
             result = self.worked(piece, chosen, file.path, lambda share: advance(share / len(pieces)))
             made.append(result if self.use.mend is None else self.use.mend(piece, result, chosen))
         self.write(file, made)
+
+    @property
+    def flows(self) -> bool:
+        """Whether files are worked on stretch by stretch, as they are read and written."""
+        both = isinstance(self.kind, Flows) and self.made is not None and kind_of(self.out_spec.kind) is self.kind
+        return both and self.use.complete is None
+
+    def flowing(self, file: Input, beside: Mapping[str, list[Piece]], advance: Callable[..., None]) -> Iterator[Piece]:
+        """What is made of a file's stretches, each when it is asked for, with the same noise."""
+        assert isinstance(self.kind, Reads) and isinstance(self.kind, Flows)
+        total = self.kind.pieces_in(file.path, self.spec, self.settings)
+        for own in beside.values():
+            for note in (note for piece in own for note in piece.notes):
+                self.desk.note(note)
+        for name, own in beside.items():
+            if len(own) not in (1, total) and name not in self.use.together:
+                raise DataError(
+                    f"{file.path}: {len(own)} records of {name} do not go with {total} stretches: give one, or as many"
+                )
+        for place, piece in enumerate(self.kind.read(file.path, self.spec, self.settings)):
+            for note in piece.notes:
+                self.desk.note(note)
+            self.work.renew()
+            chosen = self.beside_of(place, beside)
+            result = self.worked(piece, chosen, file.path, lambda share: advance(share / total))
+            yield replace(result if self.use.mend is None else self.use.mend(piece, result, chosen), follows=piece.follows)
+
+    def beside_of(self, place: int, beside: Mapping[str, list[Piece]]) -> dict[str, Piece]:
+        """The further fields that go with a piece: its own, or the only one, or all at once."""
+        import numpy as np
+
+        return {
+            name: replace(own[0], records=np.concatenate([piece.records for piece in own]))
+            if name in self.use.together
+            else own[place if len(own) > 1 else 0]
+            for name, own in beside.items()
+        }
 
     def worked(self, piece: Piece, beside: Mapping[str, Piece], path: Path, advance: Callable[[float], None]) -> Piece:
         """What is made of a piece of its own size, in file units. Raises DataError for a further field of another size."""
@@ -273,7 +283,8 @@ class _Job:
         sides = record.shape[record.dim() - spread :]
         further = {name: self.tensor(own) for name, own in beside.items()}
         # What it makes lies beside it in space, but a given example of that (a style) is looked at whole.
-        along = {name: own for name, own in further.items() if spread and _spread(beside[name]) == spread and name != work.main}
+        apart = {work.main, *use.together}
+        along = {name: own for name, own in further.items() if spread and _spread(beside[name]) == spread and name not in apart}
         for name, own in along.items():
             if own.shape[own.dim() - spread :] != sides:
                 told = ("x".join(map(str, shape)) for shape in (own.shape[own.dim() - spread :], sides))
@@ -288,7 +299,7 @@ class _Job:
             return result
 
         scale, area, multiple = use.grows(work.system), math.prod(sides), getattr(work.system, "multiple", 1) or 1
-        tile = None if takes_one_size(work.system) else getattr(self.options, "tile", None)
+        tile = None if takes_one_size(work.system) or use.cuts else getattr(self.options, "tile", None)
         if tile == 0 and self.foresee is not None:
             tile = self.fitting(record, {**along, **further}, len(sides), multiple)
         tile = tile or 0
@@ -340,7 +351,7 @@ class _Job:
         made = encode(piece.records, piece.spec)
         return made.to(self.work.dtype) if made.is_floating_point() else made
 
-    def write(self, file: _Input, made: list[Piece]) -> None:
+    def write(self, file: Input, made: Iterable[Piece]) -> None:
         """What was made of a file, in the form of that file where it is of the same kind; of records that were brought to the
         size of training, in its format alone."""
         import numpy as np
@@ -350,7 +361,7 @@ class _Job:
         note = {"system": record.card.name, "ganvas": __version__, "done": self.doing, "round": rounds}
         if isinstance(kind, WritesLike):
             self.desk.written += kind.write_like(
-                made,
+                cast("Sequence[Piece]", made) if isinstance(kind, Flows) else list(made),
                 self.desk.out / file.name,
                 file.path if kind is self.kind and self.beside is None else None,
                 format=file.format,
@@ -361,6 +372,7 @@ class _Job:
             )
             return
         folder = self.desk.path(f"{file.name}/samples").parent
+        made = list(made)
         records = np.concatenate([piece.records for piece in made])
         kept, told = filled(kind, records, file.name)
         for line in told:
@@ -368,7 +380,7 @@ class _Job:
         records = records[kept]
         self.desk.written += kind.write(records, made[0].spec, folder, format=file.format, depth=self.depth, note=note)
 
-    def look(self, file: _Input, pieces: list[Piece], beside: Mapping[str, list[Piece]]) -> None:
+    def look(self, file: Input, pieces: list[Piece], beside: Mapping[str, list[Piece]]) -> None:
         """Records of the size of training, some at once; their results are kept by the use, or as numbers and arrays."""
         total = sum(len(piece.records) for piece in pieces)
         names = [file.name] if total == 1 else [f"{file.name}-{k + 1:04d}" for k in range(total)]

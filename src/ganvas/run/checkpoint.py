@@ -20,6 +20,7 @@ from typing import Any
 from ..errors import GanvasError
 from ..files import disk_errors, sync_folder, write_atomically
 from ..health.alarms import BETTER_BEFORE
+from . import published
 
 FORMAT = 1
 FILES = ("weights.safetensors", "state.pt")
@@ -41,7 +42,7 @@ def save(folder: Path, weights: dict[str, Any], state: dict[str, Any], summary: 
     buffer = io.BytesIO()
     torch.save(state, buffer)
     contents = {
-        FILES[0]: safetensors.torch.save(_apart(weights)),
+        FILES[0]: safetensors.torch.save(apart(weights)),
         FILES[1]: buffer.getvalue(),
     }
     manifest: dict[str, Any] = {"format": FORMAT, **summary, "files": {}}
@@ -105,7 +106,7 @@ def preferred(run: Path) -> tuple[str, str]:
     return "best", f"{line}; --checkpoint last takes those of round {last.get('round', 0):,}"
 
 
-def _apart(weights: dict[str, Any]) -> dict[str, Any]:
+def apart(weights: dict[str, Any]) -> dict[str, Any]:
     """The tensors on the CPU, none sharing memory with another (safetensors refuses a network that has two names)."""
     found: dict[str, Any] = {}
     places: set[int] = set()
@@ -206,6 +207,11 @@ def load(run: Path, which: str = "last") -> tuple[dict[str, Any], dict[str, Any]
     import safetensors.torch
     import torch
 
+    if published.is_published(run):
+        if which != "last":
+            raise GanvasError(f"{run} is an exported run and holds one checkpoint: leave out --checkpoint")
+        weights, manifest = published.load(run)
+        return weights, {}, manifest
     checkpoint = sound(run, which)
     if checkpoint is None:
         return None

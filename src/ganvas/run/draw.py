@@ -192,8 +192,8 @@ def _told(
 ) -> None:  # fmt: skip
     """What was asked for put beside samples, columns of N cells: in `NAME.csv`, or in the one file that holds all samples.
 
-    Volumes of slices have `slices.csv`. array: the same (N, ...), for .npz. Raises GanvasError for another single file, which
-    has no place for it.
+    Volumes of slices have `slices.csv`; a record that is a folder of files is named by it. array: the same (N, ...), for .npz.
+    Raises GanvasError for another single file, which has no place for it.
     """
     import numpy as np
 
@@ -215,6 +215,8 @@ def _told(
     if len(files) == 1 and format == "nifti":
         write_atomically(place / "slices.csv", _table(["slice", *columns], ((k, *row) for k, row in enumerate(rows))))
         return
+    if len(files) != len(rows):
+        files = list(dict.fromkeys(path.parent for path in files if path.parent != place))
     if len(files) != len(rows):
         raise GanvasError(f"--format {format} has no place for the {' and '.join(columns)} of each sample: take npz")
     write_atomically(

@@ -23,14 +23,15 @@ def stem(name: str) -> str:
 
 class GivenField:
     """A further field. text: as the user gave it; a path, or words where the kind makes a record of them. own: suffix -> reads
-    a file that the kind does not read (`Use.reads`)."""
+    a file that the kind does not read (`Use.reads`). together: all files belong to each input (`Use.together`)."""
 
     def __init__(
-        self, name: str, text: str, spec: Any, settings: Mapping[str, Any], own: Mapping[str, Callable[[Path, Any], Piece]]
-    ) -> None:
-        from ..data.finding import files_of
+        self, name: str, text: str, spec: Any, settings: Mapping[str, Any], own: Mapping[str, Callable[[Path, Any], Piece]],
+        together: bool = False,
+    ) -> None:  # fmt: skip
+        from ..data.finding import files_of, wholes_of
 
-        self.name, self.text, self.spec, self.settings, self.own = name, text, spec, settings, own
+        self.name, self.text, self.spec, self.settings, self.own, self.together = name, text, spec, settings, own, together
         self.kind = kind_of(spec.kind)
         self.files: dict[str, Path] = {}
         self.words: list[Piece] | None = None
@@ -43,8 +44,7 @@ class GivenField:
         if mine:
             self.files = {stem(file.name): file for file in mine}
         elif there:
-            listing = files_of(path, self.kind)
-            self.files = {stem(found): file for file, found in zip(listing.files, listing.names, strict=True)}
+            self.files = {stem(found): file for file, found in wholes_of(files_of(path, self.kind), self.kind)}
         elif isinstance(self.kind, Worded):
             record, notes = self.kind.encode_text(text, spec)
             self.words = [Piece(record, spec, tuple(notes))]
@@ -72,8 +72,8 @@ class GivenField:
 
         Raises DataError when there is none, or it cannot be read.
         """
-        if self.words is not None:
-            return self.words
+        if self.words is not None or self.together:
+            return self.all()
         if len(self.files) == 1:
             (path,) = self.files.values()
         else:
@@ -99,10 +99,17 @@ def given_fields(use: Use, work: Work, given: Mapping[str, str], settings: Mappi
     lacking = [name for name, must in more.items() if must and name not in given and name not in found]
     if lacking:
         raise GanvasError(f"{work.name} needs a {lacking[0]} to {use.verb}: add  --with {lacking[0]}=FILE")
-    return {
-        name: GivenField(name, str(text), spec_given(use, work, name), settings, use.reads if name in use.brings else {})
-        for name, text in given.items()
-    }
+    first, _ = fields_taken(use, work.system, work.fields)
+    flowing = None if first is None else spec_given(use, work, first).kind
+    found_fields = {}
+    for name, text in given.items():
+        spec, together = spec_given(use, work, name), name in use.together
+        # Beside something else, a film is taken whole; beside a film, window by window. Of pictures that go together nothing
+        # is cut off.
+        own = {**settings, "whole": spec.kind != flowing, **({"fit": settings.get("fit") or "stretch"} if together else {})}
+        reads = use.reads if name in use.brings else {}
+        found_fields[name] = GivenField(name, str(text), spec, own, reads, together)
+    return found_fields
 
 
 def sorted_out(use: Use, work: Work, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -12,7 +12,7 @@ from ..errors import GanvasError
 from ..kinds import spec_from_dict
 from ..registry import Card, find, load_system
 from ..uses import Work
-from . import checkpoint
+from . import checkpoint, published
 from .settings import FILE, Settings, build_settings, read_yaml
 
 
@@ -58,9 +58,10 @@ def read_run(path: Path | str) -> RunRecord:
     path = Path(path)
     if not path.exists():
         raise GanvasError(f"{path}: no such run folder")
-    if not (path / FILE).is_file():
+    exported = not (path / FILE).is_file() and published.is_published(path)
+    if not (path / FILE).is_file() and not exported:
         raise GanvasError(f"{path}: not a run folder (it has no {FILE}); runs are made by  ganvas train")
-    values = read_yaml(path / FILE)
+    values = published.values_of(path) if exported else read_yaml(path / FILE)
     try:
         card = _card(path, str(values["system"]), values.get("system_file"))
         fields = {str(name): spec_from_dict(spec) for name, spec in values["fields"].items()}
@@ -72,7 +73,8 @@ def read_run(path: Path | str) -> RunRecord:
         attempt = int(values.get("attempt", 0))
         return RunRecord(path, card, settings, dict(values["config"]), fields, dict(values["data"]), attempt)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise GanvasError(f"{path / FILE}: incomplete or changed by hand ({error})") from error
+        where = path / (published.CONFIG if exported else FILE)
+        raise GanvasError(f"{where}: incomplete or changed by hand ({error})") from error
 
 
 def learnt_text(records: int, train: int, classes: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from ..registry import Card, find, load_system
 from ..specs import spec_to_dict
 from ..store.listing import some
 from ..version import __version__
-from . import checkpoint
+from . import checkpoint, published
 from .budget import parse_budget
 from .choosing import choose
 from .load import RunRecord, given_spec, place_of, read_run
@@ -95,6 +95,7 @@ def _train(
             raise GanvasError(f"--dry-run is for a run that is still to begin: what {resume} does stands in its {FILE}")
         if init_from is not None:
             raise GanvasError("--init-from cannot be combined with --resume: a resumed run has its own weights")
+        published.refuse_training(Path(resume))
         folder = read_run(resume).path
         holding.enter_context(held(folder))
         _resume(folder, system, data, given, overrides, out, which, say, check)
@@ -377,14 +378,17 @@ def _begun(path: Path) -> bool:
 
 
 def start_of(source: Path, card: Card) -> Path:
-    """The checkpoint of another run from which a new one may start. Raises GanvasError when there is none."""
+    """The weights of another run from which a new one may start, a file. Raises GanvasError when there is none."""
     record = read_run(source)
     if record.card.name != card.name:
         raise GanvasError(f"--init-from {source}: it holds a {record.card.name}, not a {card.name}")
+    if published.is_published(source):
+        published.load(source)  # its sum is checked
+        return source / published.WEIGHTS
     start = checkpoint.sound(source)
     if start is None:
         raise GanvasError(f"--init-from {source}: it has no checkpoint yet")
-    return start
+    return start / "weights.safetensors"
 
 
 def renamed(before: Mapping[str, Any], plan: Plan) -> list[str]:
@@ -406,4 +410,4 @@ def _seed_from(source: Path, folder: Path, card: Card) -> None:
     import shutil
 
     with disk_errors(folder):
-        shutil.copyfile(start / "weights.safetensors", folder / "start.safetensors")
+        shutil.copyfile(start, folder / "start.safetensors")

@@ -183,9 +183,11 @@ class Use:
     are taken as well (`fields_taken`).
     brings: further fields that no record has and a user gives with what is worked on: name -> the spec of it, from that of the
     main field (a mask of what is missing); or, named in takes, what is worked on itself, where records need not have it (a
-    picture of a solid). optional: those of them that may be left out.
-    Options: a frozen dataclass of knobs. `tile` among them: large records are worked on in pieces of that side. `fitted` among
-    them: whether records are brought to the size of training is the user's choice.
+    picture of a solid). optional: those of them that may be left out. together: those of which all files that are given go with
+    each input, at one size (pictures to take colours from).
+    Options: a frozen dataclass of knobs. `tile` among them: large records are worked on in pieces of that side; cuts: by the
+    use itself, which has to see something of them whole. `fitted` among them: whether records are brought to the size of
+    training is the user's choice.
     reads: suffix -> reads a file of what it brings that no kind reads, (path, spec) -> a piece that `complete` makes a record
     of; raises DataError.
     order: the lowest first, where a system can be put to several. replaces: verbs in whose place it stands where both are
@@ -213,8 +215,10 @@ class Use:
     gives: tuple[str, ...] = (MADE,)
     brings: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
+    together: tuple[str, ...] = ()
     reads: Mapping[str, Callable[[Path, Any], Piece]] = field(default_factory=dict)
     Options: type = NoOptions
+    cuts: bool = False
     method: str = ""
     aliases: tuple[str, ...] = ()
     order: int = 100

@@ -209,12 +209,21 @@ _CATALOGUE = {
             side=32,
         ),
         Phantom(
+            "turning-faces",
+            "video",
+            "clips of heads of nobody that turn and nod, four of each person, with the places of eyes, nose and mouth",
+            (),
+            _Lazy("turning_faces"),
+            side=48,
+        ),
+        Phantom(
             "words",
             "sound",
             "four made-up words (0.5 s at 4000 Hz), buzzing voices with gliding formants",
             WORDS,
             _Lazy("words"),
             side=2048,
+            told=_Lazy("words", "told"),
         ),
     )
 }

@@ -60,6 +60,31 @@ def render(
     return pictures
 
 
+def places(traits: Array, age: Array, yaw: Array, pitch: Array, size: tuple[int, int]) -> Array:
+    """Where eyes, tip of the nose and corners of the mouth are in pictures of `size`, those to the left first: (N, 5, 2), x and
+    y from 0 (left, top) to 1. traits: (N, len(TRAITS)); the others (N,), as of `render`."""
+    own, many = np.asarray(traits, np.float32), len(traits)
+    p = _grown({name: own[:, place, None] for place, name in enumerate(TRAITS)}, np.asarray(age, np.float32)[:, None])
+    eye, corner, middle = p["eye_x"], 0.9 * p["mouth_w"], np.zeros((many, 1), np.float32)
+    low = p["nose_y"] - 0.4 * p["nose_l"]
+    x = np.concatenate([-eye, eye, middle, -corner, corner], 1)
+    y = np.concatenate([p["eye_y"], p["eye_y"], low, p["mouth_y"], p["mouth_y"]], 1)
+
+    def front(centre: tuple[Any, ...], axes: tuple[Any, ...]) -> Array:
+        inside = 1 - (x / axes[0]) ** 2 - ((y - centre[1]) / axes[1]) ** 2
+        found: Array = np.where(inside > 0, centre[2] + axes[2] * np.sqrt(np.maximum(inside, 0)), -9)
+        return found
+
+    z = np.maximum(front(*_skull(p)), front(*_jaw(p)))
+    z[:, 2] = (0.42 + 0.08 * p["length"] + 0.10 + 0.35 * p["nose_w"] + 0.42 * 0.4 * p["nose_l"])[:, 0]
+    turn, nod = np.deg2rad(yaw)[:, None], np.deg2rad(pitch)[:, None]
+    forward = z * np.cos(nod) - y * np.sin(nod)
+    v, u = y * np.cos(nod) + z * np.sin(nod) + 0.06, x * np.cos(turn) + forward * np.sin(turn)
+    height, width = size
+    half = min(height, width) / 2 / EXTENT
+    return np.stack([0.5 + u * half / width, 0.5 - v * half / height], -1)
+
+
 def _ramp(value: Array, low: float, high: float) -> Array:
     """0 below low, 1 above high, smooth between."""
     t = np.clip((value - low) / (high - low), 0, 1)
@@ -236,15 +261,23 @@ def _draw(person: Mapping[str, Array], scene: Mapping[str, Array], height: int, 
     return np.stack(pixels, -1).reshape(-1, height, width, 3)
 
 
+def _skull(p: Mapping[str, Array]) -> Any:
+    """(centre, axes) of the ellipsoid."""
+    return (0, 0.11, -0.04), (p["wide"], 0.50 - 0.03 * p["young"], np.float32(0.52))
+
+
+def _jaw(p: Mapping[str, Array]) -> Any:
+    return (0, -0.16 - 0.25 * (p["length"] - 0.36), np.float32(0.10)), (p["jaw"], p["length"] * 1.12, np.float32(0.39))
+
+
 def _head(
     pixels: list[Array], rays: _Rays, p: Mapping[str, Array], scene: Mapping[str, Array], colours: Mapping[str, Colour],
     lit: Callable[[Colour], Array], person: Mapping[str, Array],
 ) -> None:  # fmt: skip
     edge, wide, one = rays.edge, p["wide"], np.float32(1)
-    skull = (0, 0.11, -0.04), (wide, 0.50 - 0.03 * p["young"], np.float32(0.52))
+    skull = _skull(p)
     inside, t, normal = rays.meet(*skull)
-    chin = (0, -0.16 - 0.25 * (p["length"] - 0.36), np.float32(0.10))
-    jaw_inside, jaw_t, jaw_normal = rays.meet(chin, (p["jaw"], p["length"] * 1.12, np.float32(0.39)))
+    jaw_inside, jaw_t, jaw_normal = rays.meet(*_jaw(p))
     front = np.clip(0.5 + (np.where(jaw_inside > 0, jaw_t, -9) - np.where(inside > 0, t, -9)) / 0.16, 0, 1)
     normal = _each(lambda a, b: a + front * (b - a), normal, jaw_normal)
     t = t + front * (jaw_t - t)

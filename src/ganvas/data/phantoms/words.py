@@ -43,6 +43,12 @@ def make(variant: str | None, n: int, seed: int, size: tuple[int, int], depth: i
     return PhantomData(made, labels if variant is None else np.zeros(n, np.int64), classes, facts=facts, spec=spec)
 
 
+def told(variant: str | None, n: int, seed: int) -> dict[str, list[str]]:
+    """`text`: the word of each of n clips, as `make` draws them."""
+    drawn = (int(np.random.default_rng([seed, k]).integers(len(WORDS))) for k in range(n))
+    return {"text": [WORDS[own] for own in drawn] if variant is None else [variant] * n}
+
+
 def _word(word: str, length: int, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, float]]:
     pitch, glide = float(rng.uniform(90, 220)), float(rng.uniform(-0.2, 0.2))
     onset, share = float(rng.uniform(0, 0.2)), float(rng.uniform(0.55, 0.8))

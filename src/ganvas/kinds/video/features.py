@@ -82,3 +82,15 @@ def measures(made: Side, train: Side, heldout: Side, seed: int) -> dict[str, obj
         value, low, high = mean_interval(own)
         found[key] = Measure(value, f"{what}/n={len(own)}", low, high, {"real": float(real.mean())})
     return found
+
+
+def paired(made: np.ndarray, true: np.ndarray, white: float) -> dict[str, tuple[np.ndarray, str]]:
+    """Of pairs of clips (N, T, H, W, C): PSNR in dB, and by how much errors of pixels change from frame to frame, in levels
+    of 255; a still error, such as a tint, does not flicker. One clip at a time: they are large."""
+    found: dict[str, list[float]] = {"psnr": [], "flicker": []}
+    for one, other in zip(made, true, strict=True):
+        error = (one.astype(np.float32) - other) / white
+        found["psnr"].append(10 * np.log10(1 / max(float(np.mean(error.astype(np.float64) ** 2)), 1e-10)))
+        found["flicker"].append(255 * float(np.abs(np.diff(error, axis=0)).mean()))
+    told = {"psnr": "psnr/all channels and frames/dB", "flicker": "change of the error from frame to frame/levels of 255"}
+    return {name: (np.array(values), told[name]) for name, values in found.items()}

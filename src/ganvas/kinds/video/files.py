@@ -37,8 +37,9 @@ class Reel:
     """A clip that is not decoded yet. files: its one file, or its pictures in order. index: of an array file, its number.
 
     times: (T,) seconds at which frames are shown, None where nothing says them; ends: when the last one goes, where that is
-    said: writers of GIF leave out frames that are like the one before, which then stays longer. channels: 1 or 3. grey: it is
-    in colour by its form and grey by what it shows. notes: what a user should know of it.
+    said: writers of GIF leave out frames that are like the one before, which then stays longer. begins: when a film shows its
+    first frame, by its own clock, which its sound goes by too. channels: 1 or 3. grey: it is in colour by its form and grey by
+    what it shows. notes: what a user should know of it.
     """
 
     files: list[Path]
@@ -53,6 +54,7 @@ class Reel:
     grey: bool = False
     notes: list[str] = field(default_factory=list)
     ends: float | None = None
+    begins: float = 0.0
 
     @property
     def rate(self) -> float | None:
@@ -200,7 +202,8 @@ def _of_movie(path: Path) -> Reel:
             height, width = width, height
         shape = stream.sample_aspect_ratio
         note = None if not shape else oblong(float(shape.denominator), float(shape.numerator))
-    return Reel([path], len(times), height, width, 1 if grey else 3, times=times - times[0], notes=[note] if note else [])
+    notes, begins = [note] if note else [], float(times[0])
+    return Reel([path], len(times), height, width, 1 if grey else 3, times=times - begins, notes=notes, begins=begins)
 
 
 def _of_array(path: Path) -> list[Reel]:
@@ -248,6 +251,15 @@ def _loaded(path: Path) -> tuple[np.ndarray, np.ndarray | None, float | None]:
     if labels is not None and (labels.ndim != 1 or labels.dtype.kind not in "iubU" or len(labels) != len(values)):
         raise failure(path, f"has labels of {labels.dtype} {labels.shape}", "give one whole number or name a clip")
     return values, labels, rate
+
+
+def shown_at(reel: Reel, rate: int) -> np.ndarray:
+    """Which of its frames a clip shows at so many frames a second, in order."""
+    if reel.times is None or reel.rate is None or (round(reel.rate) == rate and not reel.uneven):
+        return np.arange(reel.frames)
+    ends = reel.times[-1] + 1 / reel.rate if reel.ends is None else reel.ends
+    moments = np.arange(max(1, int(ends * rate + 1e-6))) / rate
+    return np.maximum(np.searchsorted(reel.times, moments + 1e-4, side="right") - 1, 0)
 
 
 # Decoding

@@ -15,7 +15,7 @@ from ...store.entry import NOTED, conclude
 from ...store.listing import Listing, class_indices, counted, some
 from ..image.picture import PIXEL_LIMIT
 from ..image.resize import convert_channels, resize
-from .files import Reel, bundles, frames_of, reels_of
+from .files import Reel, bundles, frames_of, reels_of, shown_at
 from .spec import VideoSpec
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def fill(writer: Writer, listing: Listing, settings: Mapping[str, Any], progress
     reels = [(unit, reel) for unit in units for reel in unit.reels]
     notes = list(listing.notes)
     rate = _rate(settings.get("rate"), [reel for _, reel in reels], notes)
-    counts = [len(_places(reel, rate)) for _, reel in reels]
+    counts = [len(shown_at(reel, rate)) for _, reel in reels]
     frames = _frames(settings.get("frames"), counts, listing)
     channels, depth = _form(listing, settings.get("channels"), reels)
     size = _size(listing, settings.get("size"), reels)
@@ -127,15 +127,6 @@ def _rate(asked: int | None, reels: list[Reel], notes: list[str]) -> int:
     return rate
 
 
-def _places(reel: Reel, rate: int) -> np.ndarray:
-    """Which of its frames a clip shows at that rate, in order."""
-    if reel.times is None or reel.rate is None or (round(reel.rate) == rate and not reel.uneven):
-        return np.arange(reel.frames)
-    ends = reel.times[-1] + 1 / reel.rate if reel.ends is None else reel.ends
-    moments = np.arange(max(1, int(ends * rate + 1e-6))) / rate
-    return np.maximum(np.searchsorted(reel.times, moments + 1e-4, side="right") - 1, 0)
-
-
 def _frames(asked: int | None, counts: list[int], listing: Listing) -> int:
     """Frames of a record."""
     if asked is not None:
@@ -186,7 +177,7 @@ def _clips(
 
     def work(number: int) -> tuple[np.ndarray, str | None]:
         reel = reels[number][1]
-        places = _places(reel, rate)
+        places = shown_at(reel, rate)
         wanted = set(places.tolist()) if len(places) >= frames else set()
         kept: dict[int, np.ndarray] = {}
         try:

@@ -6,7 +6,8 @@ Records are (N, T, H, W, C) uint8 or uint16, tensors (N, C, T, H, W) in [-1, 1].
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,11 @@ import numpy as np
 
 from ...errors import GanvasError
 from .. import Kind, KindSays
-from ..facets import Side
+from ..facets import Pairs, Piece, Side
 from ..image.grid import grid as image_grid
 from ..image.resize import parse_size
 from ..image.spec import ImageSpec
-from . import features, recognition
+from . import features, pieces, recognition
 from .files import ARRAYS, KEYS, MOVIES, PICTURES, bundles, reels_of
 from .spec import VideoSpec
 from .writing import write_archive, write_clip
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 FITS = ("crop", "pad", "stretch")
 SHOWN = 8  # frames of a clip in a picture
 GAP = 1  # pixels between them
+EIGHT = ("gif", "mp4")
 
 
 class VideoKind(Kind):
@@ -105,9 +107,24 @@ class VideoKind(Kind):
 
     def decode(self, tensor: Tensor, spec: VideoSpec) -> np.ndarray:
         """(N, C, T, H, W) -> (N, T, H, W, C) in the depth of the spec."""
-        unit = (tensor.detach().float().clamp(-1, 1).permute(0, 2, 3, 4, 1) + 1) / 2
-        whole = unit.double().mul_(spec.white).round_().clamp_(0, spec.white).cpu().numpy()
-        return np.ascontiguousarray(whole.astype(np.uint8 if spec.depth == 8 else np.uint16))
+        count, channels, frames, height, width = tensor.shape
+        made = np.empty((count, frames, height, width, channels), np.uint8 if spec.depth == 8 else np.uint16)
+        for frame in range(frames):  # one after the other: in double precision, clips of large frames are larger than memory
+            unit = (tensor[:, :, frame].detach().float().clamp(-1, 1).permute(0, 2, 3, 1) + 1) / 2
+            made[:, frame] = unit.double().mul_(spec.white).round_().clamp_(0, spec.white).cpu().numpy()
+        return made
+
+    def at_depth(self, spec: VideoSpec, depth: int) -> VideoSpec:
+        """8 or 16 bits."""
+        return replace(spec, depth=16 if depth > 8 else 8)
+
+    def stored(self, spec: VideoSpec, format: str, depth: int | None) -> VideoSpec:
+        """As asked for, else as they are; see `facets.Deep`."""
+        if depth not in (None, 8, 16):
+            raise GanvasError(f"--depth {depth} is not for clips: choose 8 or 16")
+        if depth == 16 and format in EIGHT:
+            raise GanvasError(f"{format} holds 8 bits: use --format png or npz, or leave out --depth 16")
+        return spec if depth is None else replace(spec, depth=depth)
 
     # Writing and showing
 
@@ -138,6 +155,33 @@ class VideoKind(Kind):
         strips, own = _strips(records, spec)
         return image_grid(strips, own, columns=columns or 1, labels=labels, captions=captions, rows=rows)
 
+    # Put to use
+
+    spread = 2
+
+    def read(self, path: Path, spec: VideoSpec, settings: Mapping[str, Any]) -> Iterator[Piece]:
+        """See `pieces.read_pieces`."""
+        return pieces.read_pieces(path, spec, settings)
+
+    def pieces_in(self, path: Path, spec: VideoSpec, settings: Mapping[str, Any]) -> int:
+        """See `facets.Flows`."""
+        return pieces.pieces_in(path, spec, settings)
+
+    def format_like(self, path: Path) -> str:
+        """See `pieces.format_like`."""
+        return pieces.format_like(path)
+
+    def resized(self, spec: VideoSpec, shape: tuple[int, ...], like: VideoSpec | None, scale: int) -> VideoSpec:
+        """Of that many frames and pixels; see `facets.WritesLike`."""
+        return replace(spec, channels=shape[0], frames=shape[1], height=shape[2], width=shape[3])
+
+    def write_like(
+        self, made: Iterable[Piece], stem: Path, source: Path | None, *, format: str, depth: int | None,
+        settings: Mapping[str, Any], scale: int, note: Mapping[str, str],
+    ) -> list[Path]:  # fmt: skip
+        """See `pieces.write_like`; the pieces are in the depth of the files."""
+        return pieces.write_like(made, stem, source, format=format, note=note)
+
     # Judging
 
     def vectors(self, values: np.ndarray, spec: VideoSpec) -> np.ndarray:
@@ -147,6 +191,12 @@ class VideoKind(Kind):
     def measures(self, made: Side, train: Side, heldout: Side, seed: int) -> dict[str, Any]:
         """Motion and the share of pixels that move, beside those of real clips (`features.measures`)."""
         return features.measures(made, train, heldout, seed)
+
+    pair_measure = "psnr"
+
+    def paired(self, made: np.ndarray, true: np.ndarray, spec: VideoSpec, barred: tuple[str, ...]) -> Pairs:
+        """PSNR and flicker (`features.paired`); no extractor is asked."""
+        return features.paired(np.asarray(made), np.asarray(true), spec.white)
 
     def aligned(self, values: np.ndarray, spec: VideoSpec, other: VideoSpec) -> tuple[np.ndarray, VideoSpec, list[str]]:
         """In the depth and with the channels of `other`; a note where rates differ; see `facets.Aligned`."""
