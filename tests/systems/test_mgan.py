@@ -92,8 +92,8 @@ def painted_after(rounds: int, **settings: Any) -> tuple[float, float, float]:
 def test_what_is_painted_has_the_strokes_of_the_style_and_shows_the_same_and_without_d_it_has_none() -> None:
     found, kept, strokes = painted_after(150)
     control, _, none = painted_after(150, adversarial_weight=0.0)
-    assert found < 0.8 and found < 0.7 * control, (found, control)
-    assert kept > 0.4, kept
+    assert found < 1.0 and found < 0.75 * control, (found, control)
+    assert kept > 0.6, kept
     assert strokes > 1.3 * none, "strokes lie where a photograph shows nothing"
 
 
@@ -279,7 +279,7 @@ def test_the_mark_of_the_proof() -> None:
 
     assert met([row(0.4)])
     assert not met([row(0.4), row(0.65)]), "each seed for itself"
-    assert not met([row(0.4, gram=0.45)]) and not met([row(0.4, colours=0.45)]) and not met([row(0.4, edges=0.2)])
+    assert not met([row(0.4, gram=0.42)]) and not met([row(0.4, colours=0.45)]) and not met([row(0.4, edges=0.2)])
 
 
 def test_the_painting_of_the_proof_has_strokes_and_edges_are_kept_by_who_keeps_them() -> None:

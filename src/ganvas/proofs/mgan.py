@@ -26,11 +26,11 @@ COMMON: dict[str, Any] = {
     "width": 16, "discriminator_width": 32, "blocks": 3, "underpainting": True, "colours": True, "batch_size": 2,
     "content_weight": 0.1, "pixel_weight": 5.0, "ema_half_life": 300.0,
 }  # fmt: skip
-GRAM = {"adversarial_weight": 0.0, "gram_weight": 5.0}
+GRAM = {"adversarial_weight": 0.0, "gram_weight": 50.0}
 LONGER = 1.25  # as many rounds of the arm without D, whose rounds take less time
 LARGE = {"width": 48, "discriminator_width": 64, "batch_size": 16}
 COLOURS = "colours"
-NEARER, THAN_COLOURS, KNOWN = 0.75, 0.8, 0.4
+NEARER, THAN_COLOURS, KNOWN = 0.9, 0.8, 0.4
 COARSE = 3.0  # pixels: edges that strokes of some pixels leave alone
 SHOWN = 3
 PALETTE = np.array([[18, 28, 72], [30, 58, 130], [62, 104, 172], [128, 166, 196], [206, 212, 178], [236, 196, 86]], float)
