@@ -66,7 +66,7 @@ def stripes(count: int, side: int = 32) -> np.ndarray:
 
 
 def painted_after(rounds: int, **settings: Any) -> tuple[float, float]:
-    """(distance of blobs, painted, to stripes, by that of blobs as they are; correlation of coarse brightness with the blobs)."""
+    """(distance of blobs, painted, to stripes, by that of blobs as they are; correlation of coarse shades with the blobs)."""
     values = np.concatenate([blobs(60), stripes(60)])
     labels, groups = np.arange(120) // 60, np.arange(120)
     data = Dataset({"real": Field(SPEC, values)}, labels, groups, np.zeros(120, bool), "blobs", "")
