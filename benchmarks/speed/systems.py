@@ -88,6 +88,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "context-encoder-64": ("context-encoder", ImageSpec(3, 64, 64), {}),
     "auto-painter-64": ("auto-painter", ImageSpec(3, 64, 64), {}),
     "gp-gan-64": ("gp-gan", ImageSpec(3, 64, 64), {}),
+    "mgan-64": ("mgan", ImageSpec(3, 64, 64, classes=("photo", "style")), {}),
     "psgan-64": ("psgan", ImageSpec(3, 64, 64), {}),
     "deblurgan-96": ("deblurgan", ImageSpec(3, 96, 96), {}),
     "vae-gan-3d-32": ("vae-gan-3d", SolidSpec(32), {}),

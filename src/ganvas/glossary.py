@@ -34,6 +34,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "generator_turns": ("g_steps", "n_gen"),
     "critic_turns": ("n_critic", "critic_iters", "d_iters", "d_steps"),
     "penalty_weight": ("lambda_gp", "gp_weight", "gp", "penalty"),
+    "smoothness_weight": ("tv_weight", "lambda_tv"),
     "adversarial_weight": ("lambda_adv", "lambda_gan", "gan_weight"),
     "orthogonal_weight": ("ortho", "orthogonal"),
     "r1_weight": ("gamma", "r1_gamma"),

@@ -78,3 +78,29 @@ def find_pair(classes: tuple[str, ...], first: str, second: str, system: str) ->
     if first == second:
         raise GanvasError(f"first and second are both '{first}': choose two of the classes {known}")
     return classes.index(first), classes.index(second)
+
+
+def find_style(
+    classes: tuple[str, ...], style: str, content: tuple[str, ...], system: str
+) -> tuple[int, tuple[int, ...]] | None:
+    """(the index of the class whose look is put on others, those of the others); None for data without classes or of one, which
+    is the look itself. style: its name, or "" for the one called `style`; content: names of the others, or () for all.
+
+    Raises GanvasError when it is not clear which.
+    """
+    name, known = style or "style", ", ".join(classes) or "none"
+    if name not in classes or len(classes) < 2:
+        if style or content:
+            close = did_you_mean(name, list(classes))
+            raise GanvasError(f"style={name!r} is no class beside others{close}; classes of the data: {known}")
+        if len(classes) > 1:
+            raise GanvasError(
+                f"{system}: which class is the style that the others shall be given? Call its folder `style`, or say it with "
+                f"--set style=NAME, one of {known}"
+            )
+        return None
+    for one in content:
+        if one not in classes or one == name:
+            why = "is the style" if one == name else f"is no class of the data{did_you_mean(one, list(classes))}"
+            raise GanvasError(f"{system}: content: '{one}' {why}; classes: {known}")
+    return classes.index(name), tuple(k for k, own in enumerate(classes) if (own in content if content else own != name))

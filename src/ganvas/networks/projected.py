@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate
 
 from .blocks import leaky_relu
+from .features import with_random_weights
 from .frozen import Frozen
 from .spectral import spectral
 
@@ -40,14 +41,7 @@ class Backbone(nn.Module):
         scales[0].insert(0, nn.Sequential(whole._conv_stem, whole._bn0, nn.ReLU6()))
         self.scales = nn.ModuleList(nn.Sequential(*blocks) for blocks in scales)
         if not pretrained:
-            generator = torch.Generator().manual_seed(0)
-            for layer in self.modules():
-                if isinstance(layer, nn.Conv2d):
-                    spread = math.sqrt(2 / layer.weight[0].numel())
-                    with torch.no_grad():
-                        layer.weight.copy_(spread * torch.randn(layer.weight.shape, generator=generator, device="cpu"))
-                        if layer.bias is not None:
-                            layer.bias.zero_()
+            with_random_weights(self)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         found: list[Tensor] = []

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import l1_loss
+from torch.nn.functional import l1_loss, mse_loss
 
 
 def feature_matching(
@@ -22,3 +22,8 @@ def feature_matching(
     made, wanted: features of as many layers, those of one layer in the same shape. Raises ValueError for another number.
     """
     return torch.stack([distance(own, other.detach()) for own, other in zip(made, wanted, strict=True)]).mean()
+
+
+def relative_error(made: Tensor, wanted: Tensor) -> Tensor:
+    """Squared error of features by their own size, so that levels, which differ in it, count alike."""
+    return mse_loss(made, wanted) / wanted.square().mean()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..game import System
 
 CLASSES = ("first", "second", "third")
-NAMED = {"first": "first", "second": "second", "normal": "first", "target": "third"}
+NAMED = {"first": "first", "second": "second", "normal": "first", "target": "third", "style": "third"}
 """Settings that name classes of the data."""
 SMALL = {
     "width": 4, "latent_size": 3, "layers": 1, "batch_size": 8, "critic_turns": 2, "search_steps": 3,

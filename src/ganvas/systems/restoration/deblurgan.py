@@ -28,7 +28,7 @@ from ganvas.networks.features import DEPTHS, Features
 from ganvas.networks.frozen import Frozen
 from ganvas.networks.motion import blurred, kernels
 from ganvas.networks.patch import PatchDiscriminator, patch_depth
-from ganvas.objectives.matching import feature_matching
+from ganvas.objectives.matching import feature_matching, relative_error
 from ganvas.objectives.penalties import interpolation_penalty
 from ganvas.objectives.schedules import linear_decay
 from ganvas.optim import optimiser
@@ -88,11 +88,6 @@ def auto(situation: Situation) -> dict[str, Any]:
 
 
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
-
-
-def relative_error(made: Tensor, wanted: Tensor) -> Tensor:
-    """Squared error of features by their own size, so that levels, which differ in it, count alike (as in srgan)."""
-    return mse_loss(made, wanted) / wanted.square().mean()
 
 
 class DeblurGan(System):

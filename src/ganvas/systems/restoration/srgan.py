@@ -30,7 +30,7 @@ from ganvas.networks.features import DEPTHS, Features
 from ganvas.networks.frozen import Frozen
 from ganvas.networks.srgan import Discriminator, Generator, resized
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
-from ganvas.objectives.matching import feature_matching
+from ganvas.objectives.matching import feature_matching, relative_error
 from ganvas.objectives.schedules import until_share
 from ganvas.optim import optimiser
 from ganvas.presets import Situation
@@ -98,11 +98,6 @@ def auto(situation: Situation) -> dict[str, Any]:
 
 
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
-
-
-def relative_error(made: Tensor, wanted: Tensor) -> Tensor:
-    """Squared error of features by their own size, so that the levels, which differ in it, count alike."""
-    return mse_loss(made, wanted) / wanted.square().mean()
 
 
 class SrGan(System):
