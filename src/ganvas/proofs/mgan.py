@@ -122,9 +122,9 @@ def learnt(task: Task, config: dict[str, Any], times: float = 1.0) -> Outcome:
 
     known, held = pictures(task)
     folder = task.folder / "pictures"
-    for name, own in (("style", [painting(LARGE_SIDE if task.large else SIDE)]), ("photo", known)):
+    for name, those in (("style", [painting(LARGE_SIDE if task.large else SIDE)]), ("photo", known)):
         (folder / name).mkdir(parents=True, exist_ok=True)
-        for place, pixels in enumerate(own):
+        for place, pixels in enumerate(those):
             Image.fromarray(pixels).save(folder / name / f"{place:02d}.png")
     own = replace(task, budget=f"{round(times * int(task.budget[:-1]))}r")
     settings = COMMON | (LARGE if task.large else {}) | config

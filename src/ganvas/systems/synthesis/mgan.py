@@ -102,7 +102,8 @@ class Mgan(System):
     couples_batch = "BatchNorm of textures, Gram matrices: micro-batches and processes normalise over their own share"
 
     def __init__(self, spec: Any, config: Any) -> None:
-        self._style, self._content = find_style(spec.classes, config.style, config.content, "mgan") or (None, ())
+        none: tuple[int | None, tuple[int, ...]] = (None, ())
+        self._style, self._content = find_style(spec.classes, config.style, config.content, "mgan") or none
         side = min(config.crop_size or spec.height, spec.height, spec.width)
         if side < LEAST:
             raise GanvasError(f"mgan: pieces of {spec.height}x{spec.width} are too small: the least is {LEAST} (see --size)")
@@ -179,21 +180,21 @@ class Mgan(System):
             down, right = clock.round % slack, clock.round // 4 % slack
             with torch.set_grad_enabled(name == "made"):
                 shared[f"{name} maps"] = self.looks(shared[name][:, :, down:, right:])
-        return shared[f"{name} maps"]  # type: ignore[no-any-return]
+        return shared[f"{name} maps"]
 
     def _made(self, batch: Batch, shared: Shared) -> Tensor:
         """What G makes of the batch, once a round; pieces of the style, and of photographs, lie beside it."""
         if "made" not in shared:
             shared["style"] = self._pieces(batch.real if self._style is None else batch["style"], batch.noise)
             if self._style is None:
-                shared["made"] = self._textures(len(batch), *shared["style"].shape[2:], batch.noise)
+                shared["made"] = self._textures(len(batch), shared["style"].shape[2:], batch.noise)
             else:
                 content = self._pieces(batch["content"], batch.noise)
                 if self.config.colours:
                     self.colours.learn(batch["content"], batch["style"])
                     content = self.colours(content, 1)
                 shared["content"], shared["made"] = content, self._painted(content, batch.noise, self.generator)
-        return shared["made"]  # type: ignore[no-any-return]
+        return shared["made"]
 
     def _pieces(self, images: Tensor, noise: Noise) -> Tensor:
         """A random piece of each record, half of them mirrored."""
@@ -209,11 +210,11 @@ class Mgan(System):
 
     def _painted(self, images: Tensor, noise: Noise, generator: Any) -> Tensor:
         height, width = (-(-side // COARSE) for side in images.shape[2:])
-        return generator(images, noise.normal(len(images), NOISE, height, width))  # type: ignore[no-any-return]
+        return generator(images, noise.normal(len(images), NOISE, height, width))
 
-    def _textures(self, count: int, height: int, width: int, noise: Noise, generator: Any = None) -> Tensor:
-        field = self._field(count, height, width, noise)
-        return middle((generator or self.generator)(field.window(0, 0, field.rows, field.columns)), height, width)
+    def _textures(self, count: int, size: torch.Size, noise: Noise, generator: Any = None) -> Tensor:
+        field = self._field(count, size[0], size[1], noise)
+        return middle((generator or self.generator)(field.window(0, 0, field.rows, field.columns)), size[0], size[1])
 
     def _field(self, count: int, height: int, width: int, noise: Noise, seamless: bool = False) -> Field:
         rows, columns = -(-height // self.grain), -(-width // self.grain)
@@ -240,7 +241,7 @@ class Mgan(System):
     def show(self, batch: Batch, noise: Noise) -> Panel:
         """Photographs and what becomes of them, beside the style; textures beside real pieces."""
         if self._style is None:
-            made = self._textures(len(batch), *batch.real.shape[2:], noise, self._best())
+            made = self._textures(len(batch), batch.real.shape[2:], noise, self._best())
             return Panel(torch.stack([batch.real, made], 1), ("real", "made"))
         made = self.translate(batch["content"], self._style, noise)
         return Panel(torch.stack([batch["content"], made, batch["style"]], 1), ("photograph", "painted", self.config.style))
