@@ -84,7 +84,7 @@ def judged(run: Any, seed: int, facts: dict[str, Any]) -> Outcome:
                 note(f"flicker_{name}", 127.5 * (own - true).diff(dim=2).abs())
             note("colour_error_grey", 127.5 * chroma[:, :, kept].abs())
             made = {}
-            for count in COUNTS if run.config.references else COUNTS[:1]:
+            for count in COUNTS if system.config.references else COUNTS[:1]:
                 shown = clips[:, :, list(SHOWN[:count])] if count else None
                 made[count] = system.tint(greys["made"], shown, noise)
                 error = framewise(chroma_of, made[count]) - chroma

@@ -122,14 +122,14 @@ def learnt(task: Task, config: dict[str, Any], times: float = 1.0) -> Outcome:
 
     known, held = pictures(task)
     folder = task.folder / "pictures"
-    for name, those in (("style", [painting(LARGE_SIDE if task.large else SIDE)]), ("photo", known)):
+    for name, own in (("style", [painting(LARGE_SIDE if task.large else SIDE)]), ("photo", known)):
         (folder / name).mkdir(parents=True, exist_ok=True)
-        for place, pixels in enumerate(those):
+        for place, pixels in enumerate(own):
             Image.fromarray(pixels).save(folder / name / f"{place:02d}.png")
-    own = replace(task, budget=f"{round(times * int(task.budget[:-1]))}r")
+    longer = replace(task, budget=f"{round(times * int(task.budget[:-1]))}r")
     settings = COMMON | (LARGE if task.large else {}) | config
     run, facts = trained(
-        own, "mgan", settings, data=str(folder), fit="patches", size="96", heldout=0.0, threads=1, precision="32"
+        longer, "mgan", settings, data=str(folder), fit="patches", size="96", heldout=0.0, threads=1, precision="32"
     )
 
     def paint(photo: np.ndarray) -> np.ndarray:

@@ -102,8 +102,8 @@ class Mgan(System):
     couples_batch = "BatchNorm of textures, Gram matrices: micro-batches and processes normalise over their own share"
 
     def __init__(self, spec: Any, config: Any) -> None:
-        none: tuple[int | None, tuple[int, ...]] = (None, ())
-        self._style, self._content = find_style(spec.classes, config.style, config.content, "mgan") or none
+        found: Any = find_style(spec.classes, config.style, config.content, "mgan") or (None, ())
+        self._style, self._content = found
         side = min(config.crop_size or spec.height, spec.height, spec.width)
         if side < LEAST:
             raise GanvasError(f"mgan: pieces of {spec.height}x{spec.width} are too small: the least is {LEAST} (see --size)")
@@ -187,7 +187,7 @@ class Mgan(System):
         if "made" not in shared:
             shared["style"] = self._pieces(batch.real if self._style is None else batch["style"], batch.noise)
             if self._style is None:
-                shared["made"] = self._textures(len(batch), shared["style"].shape[2:], batch.noise)
+                shared["made"] = self._textures(shared["style"], batch.noise)
             else:
                 content = self._pieces(batch["content"], batch.noise)
                 if self.config.colours:
@@ -212,9 +212,10 @@ class Mgan(System):
         height, width = (-(-side // COARSE) for side in images.shape[2:])
         return generator(images, noise.normal(len(images), NOISE, height, width))
 
-    def _textures(self, count: int, size: torch.Size, noise: Noise, generator: Any = None) -> Tensor:
-        field = self._field(count, size[0], size[1], noise)
-        return middle((generator or self.generator)(field.window(0, 0, field.rows, field.columns)), size[0], size[1])
+    def _textures(self, like: Tensor, noise: Noise, generator: Any = None) -> Tensor:
+        count, _, height, width = like.shape
+        field = self._field(count, height, width, noise)
+        return middle((generator or self.generator)(field.window(0, 0, field.rows, field.columns)), height, width)
 
     def _field(self, count: int, height: int, width: int, noise: Noise, seamless: bool = False) -> Field:
         rows, columns = -(-height // self.grain), -(-width // self.grain)
@@ -241,8 +242,7 @@ class Mgan(System):
     def show(self, batch: Batch, noise: Noise) -> Panel:
         """Photographs and what becomes of them, beside the style; textures beside real pieces."""
         if self._style is None:
-            made = self._textures(len(batch), batch.real.shape[2:], noise, self._best())
-            return Panel(torch.stack([batch.real, made], 1), ("real", "made"))
+            return Panel(torch.stack([batch.real, self._textures(batch.real, noise, self._best())], 1), ("real", "made"))
         made = self.translate(batch["content"], self._style, noise)
         return Panel(torch.stack([batch["content"], made, batch["style"]], 1), ("photograph", "painted", self.config.style))
 
