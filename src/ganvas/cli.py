@@ -354,7 +354,7 @@ def _build_parser(words: Sequence[str] = ()) -> _Parser:
 
     study = commands.add_parser(
         "study",
-        help="larger questions, by a fixed procedure: the chest X-ray study, compression, memory, blinded reading",
+        help="larger questions, by a fixed procedure: chest X-rays, augmentation, compression, memory, blinded reading",
         allow_abbrev=False,
     )
     study.set_defaults(run=run_study, leaf=study)

@@ -74,3 +74,19 @@ def test_a_file_of_several_arrays_is_trained_at_their_size_unasked(tmp_path: Pat
     told = train("pix2pix", tmp_path / "pairs.npz", out=tmp_path / "run", dry_run=True, quiet=True, precision="32",
                         channels_last="off", config={"width": 4})  # fmt: skip
     assert "24x32" in str(told["data"]) or "32x24" in str(told["data"]), told["data"]
+
+
+def test_data_of_another_kind_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    """What a system asks of its own kind (a size) is not held against another one, and nothing is read for nothing."""
+    from ganvas.registry import find
+    from ganvas.run.opening import open_run_data, with_options
+    from ganvas.run.settings import build_settings
+
+    (tmp_path / "a.wav").write_bytes(b"not even a sound")
+    for name, data, told in (
+        ("vgan", str(tmp_path), "video data, but .* holds sound"),
+        ("gan-3d", "chest", "solid data, but chest"),
+    ):
+        card = find(name)
+        with pytest.raises(GanvasError, match=f"{name} learns from {told}"):
+            open_run_data(with_options(build_settings({"data": data}), card), card=card)

@@ -165,11 +165,10 @@ def _fields_of(
             for place, (name, kinds) in enumerate(wanted.items())
         }
         return fields, RECORDS, []
-    from ..run.opening import open_run_data, with_options
+    from ..run.opening import check_kind, open_run_data, with_options
 
     dataset = open_run_data(with_options(settings, card), card=card)
-    if dataset.spec.kind not in card.data:
-        raise GanvasError(f"{card.name} learns from {' or '.join(card.data)} data, but {data} holds {dataset.spec.kind}")
+    check_kind(card, data, dataset.spec.kind)
     return {name: part.spec for name, part in dataset.fields.items()}, len(dataset.train_indices()), []
 
 

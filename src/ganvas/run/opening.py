@@ -59,6 +59,8 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
         origin = source_of(origin)  # walked once, however often it is looked at
     if card.pairs and isinstance(origin, Source) and (settings.fields or holds_pairs(origin, card.pairs)):
         fields = card.pairs
+    if not fields and isinstance(origin, Source):
+        check_kind(card, settings.data, recognise(origin, kinds))  # before any of it is decoded
     size = parse_size(settings.size)
     if size is None and isinstance(origin, Source | np.ndarray):
         sized = origin
@@ -85,6 +87,12 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
         fields=fields,
         columns=settings.fields,
     )
+
+
+def check_kind(card: Card, data: Any, kind: str) -> None:
+    """Raises GanvasError for data of a kind that a system does not learn from."""
+    if kind not in card.data:
+        raise GanvasError(f"{card.name} learns from {' or '.join(card.data)} data, but {data} holds {kind}")
 
 
 def _phantom_count(origin: Any) -> int:

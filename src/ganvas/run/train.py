@@ -24,7 +24,7 @@ from .budget import parse_budget
 from .choosing import choose
 from .load import RunRecord, given_spec, place_of, read_run
 from .loop import play
-from .opening import SPLIT, open_run_data, same_data, same_records, with_options
+from .opening import SPLIT, check_kind, open_run_data, same_data, same_records, with_options
 from .rehearsal import Plan, rehearse
 from .resolving import check_sharing, check_size, choose_preset, resolve_numbers, too_few_to_audit
 from .settings import ANY_TIME, FILE, Settings, build_settings, parse_size, read_yaml, write_yaml
@@ -261,8 +261,7 @@ def plan(
     settings = with_options(settings, card)
     dataset = open_run_data(settings, source=data if in_memory else None, progress=not quiet, card=card)
     spec = dataset.spec
-    if spec.kind not in card.data:
-        raise GanvasError(f"{card.name} learns from {' or '.join(card.data)} data, but {settings.data} holds {spec.kind}")
+    check_kind(card, settings.data, spec.kind)
     for note in dataset.notes[:NOTES]:
         say(f"note: {note}")
     if more := dataset.notes[NOTES:]:

@@ -11,11 +11,11 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ...store.guard import failure, guard
+from ...store.units import array_of
 from .mesh import cuboids, fitted, single_sided, surface_net, voxelised
 from .meshes import UP, Y_UP, read_mesh
 
@@ -97,7 +97,7 @@ def _of_array(path: Path, side: int) -> Iterator[Shape]:
             array = np.load(path, allow_pickle=False, mmap_mode="r")
         else:
             with np.load(path, allow_pickle=False) as archive:
-                array, labels = _of_archive(path, archive)
+                array, labels = array_of(path, archive, _KEYS, "solids", _LABEL_KEYS)
         told: tuple[str, ...] = ()
         if (packed := _packed_side(array)) is not None:
             array = np.unpackbits(np.asarray(array), axis=1).reshape(-1, packed, packed, packed)
@@ -133,20 +133,6 @@ def _packed_side(array: np.ndarray) -> int | None:
         return None
     side = round((8 * array.shape[1]) ** (1 / 3))
     return side if side >= 8 and side**3 == 8 * array.shape[1] else None
-
-
-def _of_archive(path: Path, archive: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    members = list(archive.files)
-    labels_key = next((key for key in _LABEL_KEYS if key in members), None)
-    others = [key for key in members if key not in (*_LABEL_KEYS, "note")]
-    key = next((key for key in _KEYS if key in members), others[0] if len(others) == 1 else None)
-    if key is None:
-        found = ", ".join(sorted(members)[:8]) or "nothing"
-        raise failure(path, f"has no array 'solids' but {found}", "save the voxels under the key 'solids'")
-    labels = None if labels_key is None else archive[labels_key]
-    if labels is not None and (labels.ndim != 1 or labels.dtype.kind not in "iubU"):
-        raise failure(path, f"has labels of {labels.dtype} {labels.shape}", "give one whole number or name per solid")
-    return archive[key], labels
 
 
 def _binary(path: Path, values: np.ndarray, what: str) -> np.ndarray:

@@ -18,6 +18,7 @@ import numpy as np
 
 from ...errors import MissingExtra
 from ...store.guard import failure, guard
+from ...store.units import array_of
 from ..image.picture import check_size, oblong, without_alpha
 from ..image.readers import read
 
@@ -223,15 +224,9 @@ def _remembered(path: Path, when: int) -> tuple[np.ndarray, np.ndarray | None, f
         if path.suffix.lower() == ".npy":
             return np.load(path, allow_pickle=False, mmap_mode="r"), None, None
         with np.load(path, allow_pickle=False) as archive:
-            members = [key for key in archive.files if key not in ("note", "rate")]
-            others = [key for key in members if key not in LABEL_KEYS]
-            key = next((key for key in KEYS if key in members), others[0] if len(others) == 1 else None)
-            if key is None:
-                found = ", ".join(sorted(members)[:8]) or "nothing"
-                raise failure(path, f"has no array 'videos' but {found}", "save the clips under the key 'videos'")
-            label = next((name for name in LABEL_KEYS if name in members), None)
+            values, label = array_of(path, archive, KEYS, "videos", LABEL_KEYS, ("note", "rate"))
             rate = float(archive["rate"]) if "rate" in archive.files else None
-            return archive[key], None if label is None else archive[label], rate
+            return values, label, rate
 
 
 def _loaded(path: Path) -> tuple[np.ndarray, np.ndarray | None, float | None]:

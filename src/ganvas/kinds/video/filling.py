@@ -13,6 +13,7 @@ import numpy as np
 from ...errors import DataError, GanvasError, MixedData
 from ...store.entry import NOTED, conclude
 from ...store.listing import Listing, class_indices, counted, some
+from ...store.units import looked_through
 from ..image.picture import PIXEL_LIMIT
 from ..image.resize import convert_channels, resize
 from .files import Reel, bundles, frames_of, reels_of, shown_at
@@ -81,30 +82,12 @@ def fill(writer: Writer, listing: Listing, settings: Mapping[str, Any], progress
 
 def _looked_at(listing: Listing, progress: bool, strict: bool, skipped: list[tuple[str, str]]) -> list[_Unit]:
     """What every clip says of itself; those that cannot be read go to `skipped`."""
-    from ...store.cache import in_parallel
 
-    parts: dict[str, list[int]] = {}
-    for place, name in enumerate(bundles(listing.names)):
-        parts.setdefault(name, []).append(place)
+    def look(name: str, places: list[int]) -> _Unit:
+        return _Unit(name, places[0], reels_of([listing.files[place] for place in places]))
 
-    def look(name: str) -> _Unit | str:
-        own = parts[name]
-        try:
-            return _Unit(name, own[0], reels_of([listing.files[place] for place in own]))
-        except DataError as error:
-            return str(error)
-
-    units = []
-    for name, found in zip(parts, in_parallel(look, list(parts), what="looking", progress=progress), strict=True):
-        if isinstance(found, _Unit):
-            units.append(found)
-        elif strict or len(parts) == 1:
-            raise DataError(found)
-        else:
-            skipped.append((name, found))
-    if not units:
-        raise DataError(f"{listing.source}: none of {counted(len(parts), 'clip')} could be read: {skipped[0][1]}")
-    return units
+    parts = bundles(listing.names)
+    return looked_through(listing, parts, look, "clip", progress=progress, strict=strict, skipped=skipped)
 
 
 def _rate(asked: int | None, reels: list[Reel], notes: list[str]) -> int:

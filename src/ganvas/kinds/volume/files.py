@@ -18,6 +18,7 @@ import numpy as np
 
 from ...errors import DataError
 from ...store.guard import failure, guard
+from ...store.units import array_of
 from ..image.dicom import pydicom_module
 from ..image.nifti import nibabel_module
 from ..image.picture import Picture
@@ -253,7 +254,7 @@ def _of_array(path: Path) -> Iterator[Scan]:
             array = np.load(path, allow_pickle=False, mmap_mode="r")
         else:
             with np.load(path, allow_pickle=False) as archive:
-                array, labels = _of_archive(path, archive)
+                array, labels = array_of(path, archive, KEYS, "volumes", LABEL_KEYS, ("note", "spacing"))
                 if "spacing" in archive.files and archive["spacing"].shape == (3,):
                     spacing = tuple(float(gap) for gap in archive["spacing"])
         if array.ndim == 5 and array.shape[-1] == 1:
@@ -274,20 +275,6 @@ def _of_array(path: Path) -> Iterator[Scan]:
             values = _kept(path, np.asarray(record), index)
         low, high = (0.0, 255.0) if values.dtype == np.uint8 else (math.nan, math.nan)
         yield Scan(values, low, high, spacing if all(gap > 0 for gap in spacing) else (), label=label)
-
-
-def _of_archive(path: Path, archive: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    members = list(archive.files)
-    labels_key = next((key for key in LABEL_KEYS if key in members), None)
-    others = [key for key in members if key not in (*LABEL_KEYS, "note", "spacing")]
-    key = next((key for key in KEYS if key in members), others[0] if len(others) == 1 else None)
-    if key is None:
-        found = ", ".join(sorted(members)[:8]) or "nothing"
-        raise failure(path, f"has no array 'volumes' but {found}", "save the volumes under the key 'volumes'")
-    labels = None if labels_key is None else archive[labels_key]
-    if labels is not None and (labels.ndim != 1 or labels.dtype.kind not in "iubU"):
-        raise failure(path, f"has labels of {labels.dtype} {labels.shape}", "give one whole number or name per volume")
-    return archive[key], labels
 
 
 def _kept(path: Path, values: np.ndarray, index: int) -> np.ndarray:

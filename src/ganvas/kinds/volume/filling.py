@@ -15,6 +15,7 @@ import numpy as np
 from ...errors import DataError, GanvasError, MixedData
 from ...store.entry import NOTED, conclude
 from ...store.listing import Listing, class_indices, counted, some
+from ...store.units import looked_through
 from ..image.filling import robust_range
 from .files import Scan, bundles, is_dicom, scans_of
 from .resampling import FITS, at_side
@@ -97,35 +98,18 @@ class _Record:
 
 def _looked_at(listing: Listing, progress: bool, strict: bool, skipped: list[tuple[str, str]]) -> list[_Unit]:
     """What every volume says of itself; those that cannot be read go to `skipped`."""
-    from ...store.cache import in_parallel
 
-    parts: dict[str, list[int]] = {}
-    for place, name in enumerate(bundles(listing.names)):
-        parts.setdefault(name, []).append(place)
-
-    def look(name: str) -> _Unit | str:
-        files = [listing.files[place] for place in parts[name]]
-        unit = _Unit(name, parts[name][0], files, [], [], [])
-        try:
-            for scan in scans_of(files):
-                unit.scans.append(replace(scan, values=scan.values[:0]))
-                unit.shapes.append(scan.values.shape)
-                unit.depths.append(scan.depth)
-        except DataError as error:
-            return str(error)
+    def look(name: str, places: list[int]) -> _Unit:
+        files = [listing.files[place] for place in places]
+        unit = _Unit(name, places[0], files, [], [], [])
+        for scan in scans_of(files):
+            unit.scans.append(replace(scan, values=scan.values[:0]))
+            unit.shapes.append(scan.values.shape)
+            unit.depths.append(scan.depth)
         return unit
 
-    units = []
-    for name, found in zip(parts, in_parallel(look, list(parts), what="looking", progress=progress), strict=True):
-        if isinstance(found, _Unit):
-            units.append(found)
-        elif strict or len(parts) == 1:
-            raise DataError(found)
-        else:
-            skipped.append((name, found))
-    if not units:
-        raise DataError(f"{listing.source}: none of {counted(len(parts), 'volume')} could be read: {skipped[0][1]}")
-    return units
+    parts = bundles(listing.names)
+    return looked_through(listing, parts, look, "volume", progress=progress, strict=strict, skipped=skipped)
 
 
 def _side(listing: Listing, asked: Any, units: list[_Unit], fit: str) -> int:
