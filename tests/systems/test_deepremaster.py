@@ -19,6 +19,7 @@ from ganvas.game import Clock
 from ganvas.inference.colouring import chroma_of, framewise, grey, with_chroma
 from ganvas.inference.remastering import cleaned, coloured, coloured_size, followed
 from ganvas.kinds.video.spec import VideoSpec
+from ganvas.networks.deepremaster import Restoration
 from ganvas.networks.film import aged
 from ganvas.store.records import Dataset, Field
 from ganvas.systems.video.deepremaster import MATCHING, PRESETS, Config, DeepRemaster
@@ -242,3 +243,17 @@ def test_presets_are_built(tmp_path: Path) -> None:
     small = PRESETS["auto"](situation)
     assert small["width"] < 32 <= PRESETS["auto"](Situation(VideoSpec(16, 64, 64), 1000, 864_000.0, 5000.0, "cuda"))["width"]
     assert build_config(Config, PRESETS["paper"]).norm == "batch"
+
+
+def test_a_network_that_went_beyond_white_finds_back() -> None:
+    """While it learns, values beyond black and white still have a slope; what is put to use stays within."""
+    torch.manual_seed(0)
+    network = Restoration(8, 1, "none", True)
+    final = [module for module in network.final.modules() if isinstance(module, torch.nn.Conv3d)][-1]
+    assert final.bias is not None
+    torch.nn.init.constant_(final.bias, 2.0)  # everything is white
+    clips = torch.rand(1, 1, 2, 16, 16) - 0.5
+    made = network.train()(clips)
+    (made - clips).abs().mean().backward()
+    assert final.bias.grad is not None and final.bias.grad.abs().max() > 1e-3
+    assert network.eval()(clips).max() <= 1

@@ -73,8 +73,8 @@ class Restoration(nn.Module):
         maps = self.up(doubled(self.inner(first)))
         maps = doubled(self.middle(maps + first if self.skips else maps))
         maps = self.whole(torch.cat([maps, clips], 1) if self.skips else maps)
-        made: Tensor = (clips + 2 * self.final(maps).tanh()).clamp(-1, 1)
-        return made
+        made: Tensor = clips + 2 * self.final(maps).tanh()
+        return made if self.training else made.clamp(-1, 1)  # beyond black and white nothing would lead back while it learns
 
 
 def looked(query: Tensor, key: Tensor, value: Tensor, nothing: Tensor, seen: Tensor | None) -> Tensor:
@@ -234,5 +234,5 @@ class Colourisation(nn.Module):
         if brought is not None:  # what the pictures show there, made finer
             for _ in self.down:
                 brought = doubled(brought)
-            return (brought + 2 * made).clamp(-1, 1)
-        return (2 * made).clamp(-1, 1)
+            made = brought / 2 + made
+        return 2 * made if self.training else (2 * made).clamp(-1, 1)
