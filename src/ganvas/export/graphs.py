@@ -9,6 +9,7 @@ import contextlib
 import io
 import logging
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -37,18 +38,18 @@ class Written:
     bytes: int
 
 
-class Writer:
+class Writer(ABC):
     """Writes graphs of a format and runs them."""
 
     suffix: str
 
+    @abstractmethod
     def trace(self, graph: Graph, path: Path, free: dict[str, dict[int, str]]) -> None:
         """Write `path`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def opened(self, path: Path, graph: Graph) -> tuple[Callable[[dict[str, Tensor]], list[np.ndarray]], set[str]]:
         """(what the written graph makes of its inputs by name, the names of those that it takes)."""
-        raise NotImplementedError
 
     def write(self, graph: Graph, path: Path) -> Written:
         """Trace, write and try it: with free sizes where the use takes any, else with a free number of records, else with as

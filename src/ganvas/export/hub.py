@@ -20,7 +20,7 @@ from ..run.settings import FILE, read_yaml
 from ..uses import drawing, example_of, uses_of
 from ..version import __version__
 
-PAGE, SHOWN, TITLE = "README.md", "samples.png", "Samples"
+PAGE, SHOWN = "README.md", "samples.png"
 MOST_SHOWN = 16
 
 
@@ -86,7 +86,7 @@ def write_page(run: Any, out: Path, tell: Callable[[str], None]) -> list[str]:
 def _how(run: Any) -> str:
     """How to use it, in two languages."""
     record = run.record
-    lines = [f"ganvas sample FOLDER --out {TITLE.lower()}"] if drawing(run.system, record.fields) is not None else []
+    lines = ["ganvas sample FOLDER --out samples"] if drawing(run.system, record.fields) is not None else []
     for use in uses_of(run.system):
         if use.takes:
             lines.append(re.sub(r"\bRUN\b", "FOLDER", example_of(use, run.system, record.fields)))
