@@ -54,7 +54,7 @@ PAGES: tuple[tuple[str, str, str, int, float, str, str], ...] = (
     ("stargan", "image", "cartoon-faces", 360 * 2 * 16, 92.1, "outlines", "stargan"),  # edits as asked, with grain
     ("perceptual-gan", "image", "traffic-signs", 41_600, 20.0, "", "perceptual-gan"),  # not better than the classifier
     ("deepremaster", "video", "game-characters", 900 * 4, 184.0, "outlines", "deepremaster"),  # colours; scratches, fainter
-    ("mgan", "image", "photos", 1_200 * 2, 98.0, "recognisable", "mgan"),  # strokes of many directions, things to be recognised
+    ("mgan", "image", "photos", 2_000 * 2, 125.0, "outlines", "mgan"),  # strokes of many directions, things to be recognised
     ("patch-gan-3d", "volume", "brain-volumes", 500 * 8, 140.0, "outlines", "patch-gan-3d"),  # heads, under noise
     ("fomm", "video", "turning-faces", 900 * 8, 85.0, "outlines", "fomm"),  # heads turn the right way, not far enough
     ("mocogan", "video", "game-characters", 1_000 * 16, 45.7, "recognisable", "mocogan"),  # 16 pixels, with grain
