@@ -23,6 +23,7 @@ from ganvas.networks.biggan import Attention, orthogonal_penalty
 from ganvas.networks.spectral import spectral
 from ganvas.store.records import Dataset, Field
 from ganvas.systems.synthesis.biggan import BigGan, Config, truncated
+from learning import most_seeds
 
 SPEC = ImageSpec(1, 16, 16, classes=("left", "right", "wide"))
 SMALL: dict[str, Any] = {
@@ -31,8 +32,8 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
-def build(system: type[BigGan] = BigGan, **settings: Any) -> BigGan:
-    torch.manual_seed(0)
+def build(system: type[BigGan] = BigGan, seed: int = 0, **settings: Any) -> BigGan:
+    torch.manual_seed(seed)
     return system(SPEC, build_config(Config, SMALL | settings))
 
 
@@ -65,10 +66,10 @@ class Untold(BigGan):
         return super()._judge(images, replace(batch, labels=torch.zeros_like(batch.labels)))  # type: ignore[type-var,arg-type]
 
 
-def obeyed(system: type[BigGan], rounds: int = 150) -> tuple[float, float]:
+def obeyed(system: type[BigGan], seed: int, rounds: int) -> tuple[float, float]:
     """(share of samples of the class that was asked for, mean deviation of pixels inside classes)."""
-    made = build(system)
-    engine = Engine(made, {"data": open_stream(bars(), made.feeds()["data"], 16, seed=0)}, seed=0)
+    made = build(system, seed)
+    engine = Engine(made, {"data": open_stream(bars(), made.feeds()["data"], 16, seed=seed)}, seed=seed)
     for _ in range(rounds):
         engine.play_round()
     asked = torch.arange(120) % 3
@@ -78,9 +79,10 @@ def obeyed(system: type[BigGan], rounds: int = 150) -> tuple[float, float]:
     return float((looks_like(images) == asked).float().mean()), float(spread)
 
 
-def test_samples_are_of_the_class_asked_for_where_d_is_told_it_and_not_otherwise() -> None:
-    right, spread = obeyed(BigGan)
-    untold, _ = obeyed(Untold)
+@most_seeds
+def test_samples_are_of_the_class_asked_for_where_d_is_told_it_and_not_otherwise(seed: int) -> None:
+    right, spread = obeyed(BigGan, seed, 300)
+    untold, _ = obeyed(Untold, seed, 150)
     assert right > 0.85
     assert spread > 0.1, "no single image of each class"
     assert untold < 0.7
@@ -92,7 +94,7 @@ def test_truncated_latents_are_those_of_the_normal_distribution_within_the_thres
     within = truncated(latents, 1.0)
     assert float(within.abs().max()) <= 1.0
     assert abs(float(within.var()) - 0.2911) < 0.01, "the variance of a normal distribution cut off at 1"
-    assert torch.equal(within.argsort(), latents.argsort()), "the same latent stays the same quantile"
+    assert bool((within[latents.argsort()].diff() >= 0).all()), "the same latent stays the same quantile"
     assert bool(torch.isfinite(truncated(torch.tensor([-9.0, 9.0]), 0.5)).all())
 
 

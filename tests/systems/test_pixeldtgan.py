@@ -20,12 +20,13 @@ from ganvas.kinds.image.spec import ImageSpec
 from ganvas.proofs.pixeldtgan import draw_figures
 from ganvas.store.records import Dataset, Field
 from ganvas.systems.translation.pixeldtgan import Config, PixelDTGan
+from learning import most_seeds
 
 SPECS = {"garment": ImageSpec(3, 8, 8), "photo": ImageSpec(3, 8, 8)}
 
 
-def build(**settings: Any) -> PixelDTGan:
-    torch.manual_seed(0)
+def build(seed: int = 0, **settings: Any) -> PixelDTGan:
+    torch.manual_seed(seed)
     given = {"width": 8, "code_size": 16, "batch_size": 16, "learning_rate": 2e-3, "ema_half_life": 300.0, **settings}
     return PixelDTGan(SPECS, build_config(Config, given))
 
@@ -50,9 +51,9 @@ def noise(seed: int = 0) -> Noise:
     return Noise(torch.Generator().manual_seed(seed))
 
 
-def found_among_heldout(system: PixelDTGan, data: Dataset, rounds: int) -> float:
-    """Share of 40 held-out photographs whose own garment is nearest to what is drawn after `rounds`."""
-    engine = Engine(system, {"data": open_stream(data, system.feeds()["data"], 16, seed=0)}, seed=0)
+def found_among_heldout(system: PixelDTGan, data: Dataset, rounds: int, seed: int) -> float:
+    """Share of 40 held-out photographs whose own garment is among the five nearest to what is drawn after `rounds`."""
+    engine = Engine(system, {"data": open_stream(data, system.feeds()["data"], 16, seed=seed)}, seed=seed)
     for _ in range(rounds):
         engine.play_round()
     held = data.heldout_indices()
@@ -60,13 +61,15 @@ def found_among_heldout(system: PixelDTGan, data: Dataset, rounds: int) -> float
         drawn: Any = board.translate(encode(data.fields["photo"].values[held], SPECS["photo"]), None, noise())
     made = decode(drawn, SPECS["garment"]).reshape(len(held), -1).astype(float)
     true = data.fields["garment"].values[held].reshape(len(held), -1).astype(float)
-    return float((((made[:, None] - true[None]) ** 2).sum(2).argmin(1) == np.arange(len(held))).mean())
+    distances = ((made[:, None] - true[None]) ** 2).sum(2)
+    return float(((distances < distances.diagonal()[:, None]).sum(1) < 5).mean())
 
 
-def test_garments_that_do_not_belong_teach_which_one_does() -> None:
+@most_seeds
+def test_garments_that_do_not_belong_teach_which_one_does(seed: int) -> None:
     data = wearers()
-    found = {told: found_among_heldout(build(unassociated=told), data, 400) for told in (True, False)}
-    assert found[True] >= 0.2, found
+    found = {told: found_among_heldout(build(seed, unassociated=told), data, 400, seed) for told in (True, False)}
+    assert found[True] >= 0.35, found
     assert found[False] <= 0.5 * found[True], found
 
 
