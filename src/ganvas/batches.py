@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .specs import REAL
 
@@ -63,6 +63,12 @@ def layout_of(value: Tensor, channels_last: bool) -> torch.memory_format:
     if value.dim() not in layouts:
         return torch.preserve_format
     return layouts[value.dim()] if channels_last else torch.contiguous_format
+
+
+def lay_out(module: nn.Module, channels_last: bool) -> None:
+    """Put the weights of a module into that layout, where they are."""
+    for weight in module.parameters():
+        weight.data = weight.data.to(memory_format=layout_of(weight.data, channels_last))
 
 
 @dataclass

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from .batches import Batch, Noise, layout_of
+from .batches import Batch, Noise, lay_out
 from .errors import GanvasError, RunError
 from .game import Clock, Phase, Player, Shared, System, Terms, Turn, constant_rate
 from .parallel import PRECISIONS, Agreement, Processes
@@ -117,8 +117,7 @@ class Engine:
         self.dtype = torch.float64 if precision == "64" else torch.float32
         self.channels_last = channels_last
         if channels_last:
-            for parameter in system.parameters():
-                parameter.data = parameter.data.to(memory_format=layout_of(parameter.data, channels_last))
+            lay_out(system, channels_last)
         system.to(self.dtype)
         generator = torch.Generator(device=device).manual_seed(seed)
         self.noise = Noise(generator, self.processes.rank, self.processes.world, self.dtype)
