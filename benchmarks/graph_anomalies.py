@@ -2,8 +2,8 @@
 
     python benchmarks/graph_anomalies.py --data datasets/ --out benchmarks/results/graph_anomalies.json
 
-A graph as it was is learnt from (15 % of its edges held out: by them the spectrum's rank is chosen, and what is usual of every
-score). In its later state a tenth of those edges is gone, and normal edges that nobody saw have come; besides something is
+A graph as it was is learnt from (15 % of its edges held out: by them the spectrum's rank is chosen, and what is usual of
+every score). In its later state a tenth of those edges is gone, and normal edges that nobody saw have come; besides something is
 planted: edges at random, a clique, a star, or a part rewired. Edges: planted ones against the normal ones that have come. Nodes:
 those that something was planted at against the others. `--seeds` from 100 on are pilots, which settings were chosen by.
 """
@@ -197,7 +197,9 @@ def judged(edges: np.ndarray, nodes: int, rounds: int, seed: int, checks: int = 
         alarms: dict[str, list[float]] = {"normal": [], "planted": []}
         for kind in KINDS:
             for draw in range(DRAWS):
-                gone, planted, members = later(kind, before, come, nodes, np.random.default_rng([seed, draw, KINDS.index(kind)]))
+                gone, planted, members = later(
+                    kind, before, come, nodes, np.random.default_rng([seed, draw, KINDS.index(kind)])
+                )
                 new = np.concatenate([come, planted])
                 odd = np.arange(len(new)) >= len(come)
                 at_node = np.isin(np.arange(nodes), members)
@@ -253,7 +255,12 @@ def main() -> None:
             for one in found:
                 print(name, seed, one["rounds"], one["seconds"], one["spectrum"], one["above the 5 % threshold"], flush=True)
                 for method, own in one["areas"].items():
-                    print("   ", method, {key: list(v.values()) if isinstance(v, dict) else v for key, v in own.items()}, flush=True)
+                    print(
+                        "   ",
+                        method,
+                        {key: list(v.values()) if isinstance(v, dict) else v for key, v in own.items()},
+                        flush=True,
+                    )
             if options.out:
                 options.out.parent.mkdir(parents=True, exist_ok=True)
                 options.out.write_text(json.dumps(result, indent=1) + "\n")

@@ -477,10 +477,11 @@ class ScoredFiles(Protocol):
 
 @dataclass
 class Normal:
-    """Of the one thing that was learnt, as it was. records: (N, ...) all of it, also what was held out; scores: (M,) of held-out
-    records, as `ScoredFiles.usual` gives them."""
+    """Of the one thing that was learnt, as it was. records: (N, ...) all of it; heldout: (N,) bool, which it never saw; scores:
+    (M,) of such records, as `ScoredFiles.usual` gives them."""
 
     records: np.ndarray
+    heldout: np.ndarray
     scores: np.ndarray
 
 

@@ -89,7 +89,7 @@ def _normal(work: Work) -> Normal | None:
         dataset = work.data()
     except GanvasError:
         return None
-    return Normal(np.asarray(dataset.values), _usual_scores(work, lambda: dataset)["scores"])
+    return Normal(np.asarray(dataset.values), np.asarray(dataset.heldout, bool), _usual_scores(work, lambda: dataset)["scores"])
 
 
 def threshold(work: Work, desk: Desk, options: Options) -> float | None:

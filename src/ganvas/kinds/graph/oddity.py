@@ -23,6 +23,8 @@ from .pictures import draw_oddity
 from .spec import GraphSpec
 
 DRAWS = 9_999  # of as many held-out edges as are new, for the chance of the whole
+SURELY = 0.01  # the chance of the whole, below which it is called unlike
+RANKS = (2, 4, 8, 16, 32)
 SAME = 0.5  # share of the edges learnt that a later state of the same graph has at least
 
 
@@ -102,10 +104,12 @@ def score_state(
         chance = whole_chance(of_new, usual)
         made.numbers |= {"alarms": int(alarm.sum()), "chance": chance}
         expected = float((usual > threshold).mean()) * len(of_new)
+        verdict = "unlike" if chance < SURELY else "not surely unlike"
         made.notes.append(
-            f"{path.name}: {int(alarm.sum())} of {len(of_new)} new edges lie above the threshold, {expected:.1f} would were all "
-            f"normal; as a whole they are {'unlike' if chance < 0.01 else 'not surely unlike'} those held out (p = {chance:.2g})"
+            f"{path.name}: {int(alarm.sum())} of {len(of_new)} new edges lie above the threshold, {expected:.1f} would if all "
+            f"were normal; as a whole they are {verdict} those held out (p = {chance:.2g})"
         )
+        made.notes += _simpler(normal, spec.nodes, scored)
         made.alarms = [
             {"first": called[a], "second": called[b], "score": float(score)}
             for (a, b), score in sorted(zip(state.new[alarm].tolist(), of_new[alarm], strict=True), key=lambda one: -one[1])
@@ -113,6 +117,29 @@ def score_state(
     made.files.append(out / f"{name}.png")
     save_picture(made.files[-1], draw_oddity(state.kept, state.new, state.gone, alarm, nodes, called, Path(name).name))
     return made
+
+
+def _simpler(normal: Normal | None, nodes: int, scored: Callable[[np.ndarray], Scores]) -> list[str]:
+    """A note where a score that needs no training tells held-out edges better from pairs without an edge."""
+    from ...metrics.graphs import adamic_adar, link_prediction, low_rank, without_edge
+
+    if normal is None or not normal.heldout.any() or nodes <= max(RANKS):
+        return []
+    every = np.asarray(normal.records).astype(np.int64)
+    held, learnt = every[normal.heldout], every[~normal.heldout]
+    pairs = np.concatenate([held, without_edge(every, nodes, len(held))])
+
+    def area(scores: np.ndarray) -> float:
+        return link_prediction(scores[: len(held)], scores[len(held) :])["auroc"]
+
+    own = area(-scored(pairs.astype(np.int32)).scores)
+    others = {f"a spectrum of rank {rank}": area(low_rank(learnt, nodes, pairs, rank)) for rank in RANKS}
+    others["Adamic-Adar's index"] = area(adamic_adar(learnt, nodes, pairs))
+    best = max(others, key=lambda name: others[name])
+    told = f"held-out edges against pairs without one: area {own:.2f} by these scores, {others[best]:.2f} by {best}"
+    if own > others[best]:
+        return [told]
+    return [f"{told}, which needs no training and is the better choice on this graph; longer training may change that"]
 
 
 def whole_chance(scores: np.ndarray, usual: np.ndarray, seed: int = 0) -> float:

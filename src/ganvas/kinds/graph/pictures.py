@@ -74,7 +74,7 @@ def _order(matrix: Any) -> np.ndarray:
 def draw_oddity(
     kept: np.ndarray, new: np.ndarray, gone: np.ndarray, alarm: np.ndarray, scores: np.ndarray, names: list[str], title: str
 ) -> np.ndarray:  # fmt: skip
-    """A picture (H, W, 3) uint8 of a later state of a graph. Nodes lie on a circle, by the communities of what was there before.
+    """A picture (H, W, 3) uint8 of a later state of a graph. Nodes lie on a circle, by the communities of what was before.
 
     kept, new, gone: edges (E, 2); alarm (E,) of the new ones. scores: (N,) of nodes, by which the oddest are named and large.
     """

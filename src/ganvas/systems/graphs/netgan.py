@@ -37,7 +37,7 @@ CARD = {
     "authors": "Bojchevski et al.",
     "year": 2018,
     "paper": "arXiv 1803.00816",
-    "summary": "learns one graph from its random walks; makes graphs like it, scores links that may be missing, and finds odd ones",
+    "summary": "learns one graph from its random walks; makes graphs like it, scores missing links, finds odd ones",
     "data": ["graph"],
     "options": {"heldout": "0"},  # graphs are made of as many edges as were learnt from; links are judged by what is held out
 }
