@@ -4,8 +4,8 @@
 
 A graph as it was is learnt from (15 % of its edges held out: by them the spectrum's rank is chosen, and what is usual of
 every score). In its later state a tenth of those edges is gone, and normal edges that nobody saw have come; besides something is
-planted: edges at random, a clique, a star, or a part rewired. Edges: planted ones against the normal ones that have come. Nodes:
-those that something was planted at against the others. `--seeds` from 100 on are pilots, which settings were chosen by.
+planted: edges at random, a clique, a star, or a part rewired. Edges: planted ones against normal ones that have come. Nodes:
+those that something was planted at against the others. `--seeds` from 100 on are pilots, by which settings were chosen.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from ganvas.kinds.graph.oddity import node_scores, usual_shares
 from ganvas.metrics.graphs import adamic_adar, adjacency, keys_of, link_prediction, without_edge
 
 CLAIM = "edges and nodes at which something was planted are told from normal ones better than by degrees or by the spectrum"
-MARK = None  # chosen by pilots, below
+MARK = (
+    "with every seed and graph the mean area over the four kinds is at least 0.8, for edges and for nodes, and above that of each "
+    "simple score"
+)
 HELDOUT, COME, GONE = 0.15, 0.15, 0.1
 PLANTED, CLIQUE, PART, DRAWS = 28, 8, 12, 5
 RANKS = (2, 4, 8, 16, 32, 64)
@@ -187,11 +190,11 @@ def judged(edges: np.ndarray, nodes: int, rounds: int, seed: int, checks: int = 
     for at, (steps, learnt, held) in runs:
         logs = -np.log(np.maximum(steps, 1e-30))
         simple, rank = rivals(learnt, held, nodes, seed)
-        scores: dict[str, Score] = {"netgan": lambda pairs, logs=logs: logs[pairs[:, 0], pairs[:, 1]], **simple}
+        rows = np.log(steps.sum(1))
+        even = logs + (rows[:, None] + rows[None]) / 2
+        scores: dict[str, Score] = {"netgan": lambda pairs, even=even: even[pairs[:, 0], pairs[:, 1]], **simple}
         if checks > 1:
-            rows = np.log(steps.sum(1))
-            even = logs + (rows[:, None] + rows[None]) / 2
-            scores["netgan, for its ends"] = lambda pairs, even=even: even[pairs[:, 0], pairs[:, 1]]
+            scores["netgan, steps alone"] = lambda pairs, logs=logs: logs[pairs[:, 0], pairs[:, 1]]
         degrees = np.asarray(adjacency(before, nodes).sum(0)).ravel()
         table: dict[str, dict[str, dict[str, list[float]]]] = {}
         alarms: dict[str, list[float]] = {"normal": [], "planted": []}
@@ -237,7 +240,7 @@ def judged(edges: np.ndarray, nodes: int, rounds: int, seed: int, checks: int = 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder of the real data sets; without it the phantom alone")
-    parser.add_argument("--rounds", type=int, default=600)
+    parser.add_argument("--rounds", type=int, default=400)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--checks", type=int, default=1, help="looks in a training, for pilots")
     parser.add_argument("--out", type=Path)

@@ -103,13 +103,13 @@ def draw_oddity(
         axes.plot([], [], color=colour, linewidth=2, label=f"{label}: {len(edges)}")
     oddest = [k for k in np.argsort(-scores)[:NAMED].tolist() if scores[k] > 0]
     sizes = 4 + 90 * scores / max(float(scores.max(initial=0)), 1e-9)
-    axes.scatter(*spots.T, s=sizes, color="#333333", zorder=3, linewidths=0)
+    axes.scatter(spots[:, 0], spots[:, 1], s=sizes, color="#333333", zorder=3, linewidths=0)
     for k in oddest:
         turn = np.degrees(place[k])
         flip = 90 < turn < 270
         axes.text(
-            *(spots[k] * 1.04), names[k][:20], fontsize=8, rotation=turn + 180 * flip, rotation_mode="anchor", va="center",
-            ha="right" if flip else "left", parse_math=False,
+            float(spots[k, 0] * 1.04), float(spots[k, 1] * 1.04), names[k][:20], fontsize=8, rotation=turn + 180 * flip,
+            rotation_mode="anchor", va="center", ha="right" if flip else "left", parse_math=False,
         )  # fmt: skip
     axes.set_xlim(-1.25, 1.25)
     axes.set_ylim(-1.25, 1.25)

@@ -200,10 +200,11 @@ class NetGan(System):
         return self.scores(noise)[pairs[:, 0], pairs[:, 1]]
 
     def anomaly(self, records: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
-        """Edges (B, 2) -> -ln of their scores (B,), and (B, 2) the same given either node: how unlikely it makes the step."""
+        """Edges (B, 2) -> scores (B,), the mean of maps (B, 2): -ln of the share of a node's steps, either node's, that it is."""
         scores, (first, second) = self.scores(noise).clamp_(min=LEAST), records.T
         own, total = scores[first, second], scores.sum(1)
-        return -own.log(), torch.stack([total[first] / own, total[second] / own], 1).log()
+        maps = torch.stack([total[first] / own, total[second] / own], 1).log()
+        return maps.mean(1), maps
 
     def scores(self, noise: Noise, effort: float = 1.0) -> Tensor:
         """(N, N), symmetric, 0 on the diagonal: expected steps of G from one node to the other, either way."""
