@@ -3,9 +3,9 @@
     python benchmarks/graph_anomalies.py --data datasets/ --out benchmarks/results/graph_anomalies.json
 
 A graph as it was is learnt from (15 % of its edges held out: by them the spectrum's rank is chosen, and what is usual of
-every score). In its later state a tenth of those edges is gone, and normal edges that nobody saw have come; besides something is
-planted: edges at random, a clique, a star, or a part rewired. Edges: planted ones against normal ones that have come. Nodes:
-those that something was planted at against the others. `--seeds` from 100 on are pilots, by which settings were chosen.
+every score). In its later state a tenth of those edges is gone, and normal edges that nobody saw have come; besides something
+is planted: edges at random, a clique, a star, or a part rewired. Edges: planted ones against the normal ones that have come.
+Nodes: those that something was planted at against the others. `--seeds` from 100 on are pilots, by which settings were chosen.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from ganvas.metrics.graphs import adamic_adar, adjacency, keys_of, link_predicti
 
 CLAIM = "edges and nodes at which something was planted are told from normal ones better than by degrees or by the spectrum"
 MARK = (
-    "with every seed and graph the mean area over the four kinds is at least 0.8, for edges and for nodes, and above that of each "
-    "simple score"
+    "with every seed and graph the mean area over the four kinds is at least 0.8, for edges and for nodes, and above that of "
+    "each simple score"
 )
 HELDOUT, COME, GONE = 0.15, 0.15, 0.1
 PLANTED, CLIQUE, PART, DRAWS = 28, 8, 12, 5

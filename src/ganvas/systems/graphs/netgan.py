@@ -200,7 +200,7 @@ class NetGan(System):
         return self.scores(noise)[pairs[:, 0], pairs[:, 1]]
 
     def anomaly(self, records: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
-        """Edges (B, 2) -> scores (B,), the mean of maps (B, 2): -ln of the share of a node's steps, either node's, that it is."""
+        """Edges (B, 2) -> scores (B,), means of maps (B, 2): -ln of the share of steps of either node that it is."""
         scores, (first, second) = self.scores(noise).clamp_(min=LEAST), records.T
         own, total = scores[first, second], scores.sum(1)
         maps = torch.stack([total[first] / own, total[second] / own], 1).log()
