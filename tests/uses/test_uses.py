@@ -402,7 +402,7 @@ def test_links_are_scored_by_the_names_of_nodes(tmp_path: Path) -> None:
     (tmp_path / "g.edges").write_text("".join(f"{names[a]} {names[b]}\n" for a, b in ring))
     config = {"width": 6, "critic_width": 6, "embedding_size": 8, "walk_length": 4, "walks": 600, "batch_size": 16}
     made = train("netgan", tmp_path / "g.edges", out=tmp_path / "run", config=config, **FAST)
-    assert made["can"] == ["sample", "assemble", "link"]
+    assert made["can"] == ["sample", "score", "assemble", "link"]
     (tmp_path / "pairs.csv").write_text("n3,n4\nn0,n17\n")
     result = apply(tmp_path / "run", [tmp_path / "pairs.csv"], out=tmp_path / "out", verb="link", device="cpu")
     rows = list(csv.DictReader((tmp_path / "out" / "scores.csv").open()))

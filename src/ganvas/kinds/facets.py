@@ -476,6 +476,28 @@ class ScoredFiles(Protocol):
 
 
 @dataclass
+class Normal:
+    """Of the one thing that was learnt, as it was. records: (N, ...) all of it; heldout: (N,) bool, which it never saw; scores:
+    (M,) of such records, as `ScoredFiles.usual` gives them."""
+
+    records: np.ndarray
+    heldout: np.ndarray
+    scores: np.ndarray
+
+
+@runtime_checkable
+class ScoredStates(ScoredFiles, Protocol):
+    """Is one whole thing (a graph), of which files are later states: they are set against what it was."""
+
+    def score_state(
+        self, path: Path, name: str, spec: Any, scored: Callable[[np.ndarray], Scores], out: Path, threshold: float | None,
+        normal: Normal | None,
+    ) -> ScoredFile:  # fmt: skip
+        """As `score`; normal: None where the data that was learnt from is not at hand."""
+        ...
+
+
+@dataclass
 class Piece:
     """Part of a file that a run is put to use on: records (N, ...) in file units, their spec, and what a user should know.
 

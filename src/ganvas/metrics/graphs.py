@@ -162,6 +162,19 @@ def adamic_adar(edges: np.ndarray, nodes: int, pairs: np.ndarray) -> np.ndarray:
     return np.asarray(common.sum(1)).ravel()
 
 
+def low_rank(edges: np.ndarray, nodes: int, pairs: np.ndarray, rank: int) -> np.ndarray:
+    """(K,) what the largest eigenvalues, `rank` of them, of the adjacency over the roots of degrees make of pairs; larger is
+    likelier. rank: below `nodes`."""
+    from scipy.sparse import diags
+    from scipy.sparse.linalg import eigsh
+
+    matrix = adjacency(edges, nodes)
+    scale = diags(1 / np.sqrt(np.maximum(np.asarray(matrix.sum(0)).ravel(), 1)))
+    values, vectors = eigsh(scale @ matrix @ scale, k=rank, which="LM", v0=np.ones(nodes))
+    found: np.ndarray = (vectors[pairs[:, 0]] * values * vectors[pairs[:, 1]]).sum(1)
+    return found
+
+
 def link_prediction(on_edges: np.ndarray, on_others: np.ndarray) -> dict[str, float]:
     """How well scores tell edges from other pairs: areas under the ROC and the precision-recall curve (average precision)."""
     from sklearn.metrics import average_precision_score, roc_auc_score

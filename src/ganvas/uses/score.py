@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from ..capabilities import ScoresAnomaly, ScoresParts
 from ..config import knob
 from ..errors import GanvasError
 from ..kinds import decode, kind_of
-from ..kinds.facets import Mapped, ScoredFiles, Scores
+from ..kinds.facets import Mapped, Normal, ScoredFiles, ScoredStates, Scores
 from . import Fields, Use, UseSays, Work, first_of
 from .judging import LEAST, area_interval, at_most, in_pieces
 
@@ -56,7 +57,8 @@ def file(work: Work, desk: Desk, path: Path, name: str, options: Options) -> boo
     if not isinstance(kind, ScoredFiles):
         return False
     limit = threshold(work, desk, options)
-    found = kind.score(path, name, work.spec, lambda records: scored(work, records), desk.out, limit)
+    given = (path, name, work.spec, lambda records: scored(work, records), desk.out, limit)
+    found = kind.score_state(*given, _normal(work)) if isinstance(kind, ScoredStates) else kind.score(*given)
     numbers = {key: np.array([value]) for key, value in found.numbers.items()}
     desk.take([name], {"score": np.array([found.score]), **numbers})
     desk.written += found.files
@@ -79,6 +81,17 @@ def scored(work: Work, records: np.ndarray) -> Scores:
     return Scores(scores, maps, parts)
 
 
+def _normal(work: Work) -> Normal | None:
+    """What a later state is set against; None where the data is not at hand, which the note on the threshold says."""
+    if work.data is None or work.kept is None:
+        return None
+    try:
+        dataset = work.data()
+    except GanvasError:
+        return None
+    return Normal(np.asarray(dataset.values), np.asarray(dataset.heldout, bool), _usual_scores(work, lambda: dataset)["scores"])
+
+
 def threshold(work: Work, desk: Desk, options: Options) -> float | None:
     """Above which a score is an alarm: the one that the wished share of what is normal, and was never learnt from, passes.
 
@@ -97,20 +110,8 @@ def _threshold(work: Work, options: Options) -> tuple[float | None, str]:
 
     if work.data is None or work.kept is None:
         return None, "no threshold of alarms: the data that was learnt from is not at hand"
-    opened = work.data
-
-    def find() -> dict[str, np.ndarray]:
-        records, groups = _usual_records(work, opened())
-        kind = kind_of(work.spec.kind)
-        if isinstance(kind, ScoredFiles):
-            scores = kind.usual(records, work.spec, lambda values: scored(work, values)) if len(records) else np.zeros(0)
-        else:
-            pieces = in_pieces(work, {work.main: records}, lambda given: run(work, given, None)["score"].double().cpu().numpy())
-            scores = np.concatenate(pieces) if pieces else np.zeros(0)
-        return {"scores": scores, "records": np.array(len(records)), "groups": np.array(groups)}
-
     try:
-        usual = work.kept("usual-scores", [work.seed, USUAL], find)
+        usual = _usual_scores(work, work.data)
     except GanvasError as error:
         return None, f"no threshold of alarms: {error}"
     scores, records, groups = usual["scores"], int(usual["records"]), int(usual["groups"])
@@ -126,6 +127,23 @@ def _threshold(work: Work, options: Options) -> tuple[float | None, str]:
         f"threshold of alarms {limit:.6g}: {share:.3g} of what is normal lies above it, by {len(scores)} scores of {records} "
         f"held-out records in {counted(groups, 'group')} ({noun})"
     )
+
+
+def _usual_scores(work: Work, opened: Callable[[], Dataset]) -> Mapping[str, np.ndarray]:
+    """Scores of held-out records, how many these are and in how many groups; found once and kept in the run."""
+    assert work.kept is not None
+
+    def find() -> dict[str, np.ndarray]:
+        records, groups = _usual_records(work, opened())
+        kind = kind_of(work.spec.kind)
+        if isinstance(kind, ScoredFiles):
+            scores = kind.usual(records, work.spec, lambda values: scored(work, values)) if len(records) else np.zeros(0)
+        else:
+            pieces = in_pieces(work, {work.main: records}, lambda given: run(work, given, None)["score"].double().cpu().numpy())
+            scores = np.concatenate(pieces) if pieces else np.zeros(0)
+        return {"scores": scores, "records": np.array(len(records)), "groups": np.array(groups)}
+
+    return work.kept("usual-scores", [work.seed, USUAL], find)
 
 
 def _usual_records(work: Work, dataset: Dataset) -> tuple[np.ndarray, int]:

@@ -6,7 +6,7 @@ training edges (`_graph_walks`). Not for reading files (`_graph_files`), and not
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,9 @@ import numpy as np
 
 from ...errors import DataError, GanvasError
 from .. import Kind, KindSays
-from ..facets import Piece
+from ..facets import Normal, Piece, ScoredFile, Scores
 from .files import read_links, simple, spanning_tree
+from .oddity import score_state
 from .pictures import draw_graphs
 from .spec import GraphSpec
 from .writing import FORMATS, written
@@ -96,6 +97,23 @@ class GraphKind(Kind):
         places = np.array([index.get(name, -1) for name in links.names], np.int32)
         notes = tuple(f"{path.name}: {note}" for note in links.notes if "not learnt" not in note)
         yield Piece(places[links.pairs], spec, notes)
+
+    def score_state(
+        self, path: Path, name: str, spec: GraphSpec, scored: Callable[[np.ndarray], Scores], out: Path,
+        threshold: float | None, normal: Normal | None,
+    ) -> ScoredFile:  # fmt: skip
+        """A later state of the graph: see `oddity.score_state`. Raises DataError for other nodes, and without an edge."""
+        return score_state(path, name, spec, scored, out, threshold, normal)
+
+    def score(
+        self, path: Path, name: str, spec: GraphSpec, scored: Callable[[np.ndarray], Scores], out: Path, threshold: float | None
+    ) -> ScoredFile:  # fmt: skip
+        """The same, where nothing is known of what the graph was: every edge counts as new."""
+        return score_state(path, name, spec, scored, out, threshold, None)
+
+    def usual(self, values: np.ndarray, spec: GraphSpec, scored: Callable[[np.ndarray], Scores]) -> np.ndarray:
+        """(M,) scores of held-out edges (M, 2)."""
+        return np.asarray(scored(values).scores)
 
     def encode(self, values: np.ndarray, spec: GraphSpec, device: Any) -> Tensor:
         import torch

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 COMMUNITIES = 8  # looked for, to bring nodes into an order
+NAMED = 12  # nodes that have their name in a picture of what is odd
 
 
 def draw_graphs(graphs: list[tuple[str, np.ndarray]], nodes: int) -> np.ndarray:
@@ -68,3 +69,53 @@ def _order(matrix: Any) -> np.ndarray:
     sizes = np.bincount(group)
     order: np.ndarray = np.lexsort((-degrees, group, -sizes[group]))
     return order
+
+
+def draw_oddity(
+    kept: np.ndarray, new: np.ndarray, gone: np.ndarray, alarm: np.ndarray, scores: np.ndarray, names: list[str], title: str
+) -> np.ndarray:  # fmt: skip
+    """A picture (H, W, 3) uint8 of a later state of a graph. Nodes lie on a circle, by the communities of what was before.
+
+    kept, new, gone: edges (E, 2); alarm (E,) of the new ones. scores: (N,) of nodes, by which the oddest are named and large.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.collections import LineCollection
+    from matplotlib.figure import Figure
+
+    from ...drawing import COLOURS
+    from ...metrics.graphs import adjacency
+
+    nodes = len(scores)
+    before = np.concatenate([kept, gone])
+    place = np.empty(nodes)
+    place[_order(adjacency(before if len(before) else new, nodes))] = np.arange(nodes) * 2 * np.pi / nodes
+    spots = np.stack([np.cos(place), np.sin(place)], 1)
+    figure = Figure(figsize=(8, 8.4), dpi=100, facecolor="white", layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    thin = min(0.6, 400 / max(1, len(kept)))
+    for edges, colour, width, alpha, label in (
+        (kept, "#999999", thin, 0.35, "as before"),
+        (new[~alarm], COLOURS[0], 0.9, 0.8, "new"),
+        (new[alarm], COLOURS[1], 1.4, 0.9, "new, above the threshold"),
+    ):
+        axes.add_collection(LineCollection(list(spots[edges]), colors=colour, linewidths=width, alpha=alpha))
+        axes.plot([], [], color=colour, linewidth=2, label=f"{label}: {len(edges)}")
+    oddest = [k for k in np.argsort(-scores)[:NAMED].tolist() if scores[k] > 0]
+    sizes = 4 + 90 * scores / max(float(scores.max(initial=0)), 1e-9)
+    axes.scatter(spots[:, 0], spots[:, 1], s=sizes, color="#333333", zorder=3, linewidths=0)
+    for k in oddest:
+        turn = np.degrees(place[k])
+        flip = 90 < turn < 270
+        axes.text(
+            float(spots[k, 0] * 1.04), float(spots[k, 1] * 1.04), names[k][:20], fontsize=8, rotation=turn + 180 * flip,
+            rotation_mode="anchor", va="center", ha="right" if flip else "left", parse_math=False,
+        )  # fmt: skip
+    axes.set_xlim(-1.25, 1.25)
+    axes.set_ylim(-1.25, 1.25)
+    axes.set_aspect("equal")
+    axes.axis("off")
+    axes.legend(frameon=False, fontsize=9, loc="lower left")
+    axes.set_title(f"{title}: the larger a node, the odder its new edges; the {len(oddest)} oddest are named", fontsize=9)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3].copy()

@@ -27,6 +27,7 @@ from ganvas.batches import Batch, Noise
 from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
+from ganvas.inference.assembling import assembled
 from ganvas.networks.netgan import Critic, Generator, StraightThrough
 from ganvas.optim import optimiser
 from ganvas.presets import Situation
@@ -36,11 +37,12 @@ CARD = {
     "authors": "Bojchevski et al.",
     "year": 2018,
     "paper": "arXiv 1803.00816",
-    "summary": "learns one graph from its random walks; makes graphs like it and scores links that may be missing",
+    "summary": "learns one graph from its random walks; makes graphs like it, scores missing links, finds odd ones",
     "data": ["graph"],
     "options": {"heldout": "0"},  # graphs are made of as many edges as were learnt from; links are judged by what is held out
 }
 
+LEAST = 1e-30  # of scores: a step that no walk ever made
 MOST_NODES = 12_000  # scores of all pairs are kept in one array
 TOGETHER = 512  # walks made at once
 LOOK_EVERY, LOOK_EFFORT = 100, 0.25  # rounds between looks at the overlap, and the share of the walks made for one
@@ -86,32 +88,6 @@ PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
 
 def half_squares(network: nn.Module) -> Tensor:
     return 0.5 * sum((p.square().sum() for p in network.parameters()), torch.zeros(()))
-
-
-def assembled(scores: Tensor, edges: int, noise: Noise) -> Tensor:
-    """(edges, 2) int64 from symmetric scores (N, N): one for each node, the rest without replacement in proportion to them.
-
-    Raises GanvasError when fewer pairs than that have a score.
-    """
-    count = len(scores)
-    device = scores.device
-    taken = torch.zeros(count, count, dtype=torch.bool, device=device)
-    order = noise.shared(count).argsort()
-    partners = torch.multinomial(scores + 1e-30 * (1 - torch.eye(count, device=device)), 1, generator=noise.generator)[:, 0]
-    chosen = 0
-    for node in order.tolist():
-        other = int(partners[node])
-        if chosen < edges and not taken[node, other]:
-            taken[node, other] = taken[other, node] = True
-            chosen += 1
-    # The smallest of exponential times with these rates: in proportion, without replacement (Efraimidis, Spirakis 2006).
-    rest = torch.triu(scores, 1).masked_fill_(taken, 0).flatten()
-    times = -noise.shared(count * count).clamp_(min=1e-30).log_() / rest
-    if (possible := int((rest > 0).sum())) < edges - chosen:
-        raise GanvasError(f"netgan: only {possible + chosen} pairs of nodes have a score, {edges} edges are wanted")
-    places = times.topk(edges - chosen, largest=False).indices
-    more = torch.stack([places // count, places % count], 1)
-    return torch.cat([torch.triu(taken, 1).nonzero(), more])
 
 
 class NetGan(System):
@@ -222,6 +198,13 @@ class NetGan(System):
     def link_scores(self, pairs: Tensor, noise: Noise) -> Tensor:
         """Pairs of nodes (K, 2) -> scores (K,); larger is likelier. Of edges that were learnt from they are large as well."""
         return self.scores(noise)[pairs[:, 0], pairs[:, 1]]
+
+    def anomaly(self, records: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Edges (B, 2) -> scores (B,), means of maps (B, 2): -ln of the share of steps of either node that it is."""
+        scores, (first, second) = self.scores(noise).clamp_(min=LEAST), records.T
+        own, total = scores[first, second], scores.sum(1)
+        maps = torch.stack([total[first] / own, total[second] / own], 1).log()
+        return maps.mean(1), maps
 
     def scores(self, noise: Noise, effort: float = 1.0) -> Tensor:
         """(N, N), symmetric, 0 on the diagonal: expected steps of G from one node to the other, either way."""
