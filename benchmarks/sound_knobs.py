@@ -1,19 +1,19 @@
 """Do sounds have the properties that they are asked for, and are the others left alone?
 
 `specgan` learns drums (488 one-shots) and footsteps (64) with what is measured of them: brightness, attack, decay and
-loudness; most have no pitch, which is left out. Classes are not told, since a sweep of brightness leads from kicks to hats. Then each property is swept from two standard deviations below the usual to two
-above, in nine steps, in series that have the same noise and ask for the same of the others. What comes out is measured as waves; no
-network has a say in that.
+loudness; most have no pitch, which is left out. Classes are not told, since a sweep of brightness leads from kicks to hats.
+Then each property is swept from two standard deviations below the usual to two above, in nine steps, in series that have the
+same noise and ask for the same of the others. What comes out is measured as waves; no network has a say in that.
 
     correlation   of asked and measured over all samples of a sweep
     moved         of each other property the standard deviation along a series, in standard deviations of the training records
 
-The mark, written before anything was run: on the drums, with every one of the seeds 0, 1 and 2, the correlation is 0.8 or more for
-brightness, decay and loudness, and no other property moves by 1 or more along these three sweeps. Attack, and
-all of the footsteps, are reported and have no mark: many attacks are shorter than a column, and there are few footsteps.
+The mark, written before anything was run: on the drums, with every one of the seeds 0, 1 and 2, the correlation is 0.8 or
+more for brightness, decay and loudness, and no other property moves by 1 or more along these three sweeps. Attack, and all of
+the footsteps, are reported and have no mark: many attacks are shorter than a column, and there are few footsteps.
 
-Budgets are rounds, so that a loaded machine changes nothing: 1200 rounds of 16 clips, about a minute of one core. It goes on where
-it was stopped, a run at a time.
+Budgets are rounds, so that a loaded machine changes nothing: 1200 rounds of 16 clips, about a minute of one core. It goes on
+where it was stopped, a run at a time.
 
     OMP_NUM_THREADS=1 python benchmarks/sound_knobs.py --data DATA --out benchmarks/results/sound_knobs.json
 
