@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.learning import most_seeds
 
 import ganvas
 from ganvas.batches import Batch, Noise
@@ -40,6 +39,7 @@ from ganvas.uses.properties import (
     properties_wanted,
     sweep_wanted,
 )
+from learning import most_seeds
 
 RATE = 8000
 SMALL = {
@@ -50,6 +50,7 @@ SMALL = {
     "latent_size": 4,
     "batch_size": 4,
     "griffin_lim_rounds": 0,
+    "learning_rate_fall": 1.0,
 }
 
 

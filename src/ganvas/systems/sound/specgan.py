@@ -183,7 +183,7 @@ class SpecGan(System):
         real, shared["fake"] = self._real(batch, shared), self._fake(batch)
         logits, read = self._judge(torch.cat([real, shared["fake"].detach()]), batch)  # no norm could mix them
         on_real, on_fake = logits.chunk(2)
-        return {"relative": softplus(on_fake - on_real).mean(), **self._misread(read[: len(batch)], batch)}
+        return {"relative": softplus(on_fake - on_real).mean(), **self._misread(read, batch)}
 
     def flatten(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """R1 and R2 of one pass, at pictures before they are changed."""
@@ -247,4 +247,4 @@ class SpecGan(System):
     def _misread(self, read: Tensor | None, batch: Batch) -> Terms:
         if read is None or not self.told.width:
             return {}
-        return {"misread": self.config.reading_weight * self.told.misread(read, batch[PROPERTIES])}
+        return {"misread": self.config.reading_weight * self.told.misread(read[: len(batch)], batch[PROPERTIES])}
