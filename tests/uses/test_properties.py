@@ -266,15 +266,20 @@ def test_gaps_are_told_and_not_read(folder: Path) -> None:
     assert torch.equal(system.learnt_properties()[:, :3], rows)
 
 
+LEARNING = {
+    "width": 8, "max_width": 64, "bands": 16, "column_step": 0.008, "batch_size": 16, "learning_rate": 4e-3,
+    "ema_half_life": 500.0, "augment": (), "r1_weight": 0.125, "r2_weight": 0.125,
+}  # fmt: skip
+
+
 def obeyed(data: Dataset, seed: int, **more: Any) -> float:
     """The least correlation of asked and measured, of two sweeps, after a short game."""
     spec = {name: part.spec for name, part in data.fields.items()}
     torch.manual_seed(seed)
-    config = build_config(Config, {**SMALL, "width": 4, "max_width": 32, "bands": 16, "batch_size": 16, "learning_rate": 5e-3,
-        "ema_half_life": 500.0, "augment": (), **more})  # fmt: skip
+    config = build_config(Config, {**SMALL, **LEARNING, **more})
     system = SpecGan(spec, config)
     engine = Engine(system, {"data": open_stream(data, system.feeds()["data"], 16, seed=seed)}, seed=seed)
-    for _ in range(150):
+    for _ in range(250):
         engine.play_round()
     found = []
     with engine.watching() as board, torch.no_grad():

@@ -124,7 +124,7 @@ class SpecGan(System):
         )
         shape = (spec.channels + 1, *self.transform.shape)
         self.generator: nn.Module
-        self.discriminator: nn.Module
+        self.discriminator: Any
         if config.network == "residual":
             form = Form(config.width, config.max_width, 1, 1, 0, config.image_stride)
             drawing: nn.Module = Generator(config.latent_size, self.told.count, shape, form)
