@@ -157,8 +157,8 @@ def sweep_wanted(work: Work, text: str | None) -> Sweep | None:
     unit = found[2] if (found := NUMBER.fullmatch(high.strip())) else ""
     if (first := NUMBER.fullmatch(low.strip())) and not first[2]:
         low = low.strip() + unit  # `0.05..0.5s`
-    values = [_deviations("sweep", text, known[name], end, SD) for end in (low, high)]
-    return Sweep(name, tuple(np.linspace(*values, count).tolist()))
+    least, most = (_deviations("sweep", text, known[name], end, SD) for end in (low, high))
+    return Sweep(name, tuple(np.linspace(least, most, count).tolist()))
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ def asked_and_measured(work: Work, rows: np.ndarray, records: np.ndarray, spec: 
 def told_of_asked(work: Work, words: Sequence[str], sweep: str | None) -> list[str]:
     """Notes on what was asked for beyond what was learnt."""
     known, swept = known_properties(work), sweep_wanted(work, sweep)
-    asked = {name: (value,) for name, value in properties_wanted(work, words).items()}
+    asked: dict[str, tuple[float, ...]] = {name: (value,) for name, value in properties_wanted(work, words).items()}
     asked |= {} if swept is None else {swept.name: swept.values}
     beyond = [own for name, values in asked.items() if min(values) < (own := known[name]).low or max(values) > own.high]
     return [f"{own.name}: asked for beyond what was learnt, {own.range}" for own in beyond]

@@ -18,7 +18,7 @@ from ..specs import PROPERTIES
 from . import ALL, Fields, Judged, Span, Use, UseSays, Work, fields_taken
 from .asking import asked_by_name, attributes_asked, read_right, reader_for, shown_by
 from .judging import at_most, decoded, held_rows, only
-from .properties import asked_properties, known_properties, properties_wanted, sweep_wanted
+from .properties import Property, asked_properties, known_properties, properties_wanted, sweep_wanted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -292,15 +292,18 @@ def choices(work: Work) -> dict[str, Any]:
     if known := attributes_known(work):
         found["attributes"] = known
     if numbers := known_properties(work):
-        found["set_attribute"] = {
-            name: Span(*(float(f"{value:.4g}") for value in (own.own(own.low), own.own(own.high), own.own(0.0))))
-            for name, own in numbers.items()
-        }
+        found["set_attribute"] = {name: _span(own) for name, own in numbers.items()}
     kind = kind_of(work.spec.kind)
     if isinstance(kind, Named):
         names = kind.properties(kind.blank(work.spec, 2, np.random.default_rng(0)), work.spec)
         found["move"] = {name: Span(-3.0, 3.0) for name in names}
     return found
+
+
+def _span(own: Property) -> Span:
+    """The range learnt, in the unit of users."""
+    low, high, usual = (float(f"{own.own(value):.4g}") for value in (own.low, own.high, 0.0))
+    return Span(low, high, usual)
 
 
 def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options) -> Judged:
