@@ -25,7 +25,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +51,13 @@ COMMAND = "OMP_NUM_THREADS=1 python benchmarks/sound_knobs.py --data DATA --out 
 def play(source: Path, properties: str, seed: int, folder: Path, pictures: Path | None) -> dict[str, Any]:
     """property -> what `judged_sweep` says of its sweep."""
     run = folder / f"{source.name}-{seed}"
-    ganvas.train(
-        "specgan", source, out=run, seed=seed, split_seed=0, rate=16_000, properties=properties, budget=f"{ROUNDS}r",
-        config=SETTINGS, quiet=True, evaluations=0, sample_every=0, watch="off", device="cpu", threads=1,
-    )  # fmt: skip
+    if (run / "config.yaml").exists():
+        ganvas.train(resume=run, quiet=True)
+    else:
+        ganvas.train(
+            "specgan", source, out=run, seed=seed, split_seed=0, rate=16_000, properties=properties, budget=f"{ROUNDS}r",
+            config=SETTINGS, quiet=True, evaluations=0, sample_every=0, watch="off", device="cpu", threads=1,
+        )  # fmt: skip
     opened = ganvas.load(run)
     work = opened.work(seed)
     found = {}
@@ -88,6 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--runs", type=Path, default=Path("runs/sound-knobs"), help="where runs are kept, to go on from")
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--seeds", type=int, nargs="*", default=MARK["seeds"])
     given = parser.parse_args()
@@ -97,8 +100,7 @@ def main() -> None:
         for seed in given.seeds:
             if str(seed) in results.setdefault(name, {}):
                 continue
-            with tempfile.TemporaryDirectory() as folder:
-                results[name][str(seed)] = play(given.data / name, properties, seed, Path(folder), given.pictures)
+            results[name][str(seed)] = play(given.data / name, properties, seed, given.runs, given.pictures)
             row = {key: round(float(value["correlation"]), 3) for key, value in results[name][str(seed)].items()}
             print(name, seed, row, flush=True)
             facts = {"command": COMMAND, "mark": MARK, "rounds": ROUNDS, "settings": SETTINGS, "series": SERIES, "steps": STEPS}
