@@ -76,6 +76,18 @@ class TakesAttributes(Protocol):
 
 
 @runtime_checkable
+class TakesProperties(Protocol):
+    """Makes records that have numbers as they are asked for, where it learnt from records with a field `properties`, a table.
+    Systems that do offer `Samples` as well, with a further keyword: `sample(..., properties: Tensor | None = None)`, rows of
+    that table (count, D) in the form of the game; None draws them from what was learnt."""
+
+    def learnt_properties(self) -> Tensor:
+        """The rows of records that were learnt from (N, D + 1), the class behind them, -1 where none is known; of many the
+        latest."""
+        ...
+
+
+@runtime_checkable
 class Translates(Protocol):
     """Turns a record of one class into one of another, or one field into another; sides are multiples of `multiple`, or,
     where that is 0, those of training.

@@ -24,7 +24,20 @@ if TYPE_CHECKING:
 
 BROUGHT = ("CARD", "KIND", "KINDS", "USE", "USES")
 """Names at the top of a file by which it brings a system, kinds of data, uses."""
-CARD_KEYS = {"title", "authors", "year", "paper", "data", "summary", "aliases", "example", "options", "suits", "pairs"}
+CARD_KEYS = {
+    "title",
+    "authors",
+    "year",
+    "paper",
+    "data",
+    "summary",
+    "aliases",
+    "example",
+    "options",
+    "suits",
+    "pairs",
+    "properties",
+}
 
 SUITS = {
     "anything": "all data of that kind",
@@ -45,7 +58,8 @@ class Card:
 
     name: as typed on the command line. task: its folder. data: kinds of data it learns (`image`, `points`, `sound` ...), one of
     which its records are. fields: of systems that learn from records of several fields, name -> kinds that it may be of, the
-    main one, which they make, first; then `data` are the kinds of that one. options: of the data, when the user does not say
+    main one, which they make, first; then `data` are the kinds of that one. properties: whether it can be told numbers of each
+    record beside (`data.properties`). options: of the data, when the user does not say
     (`size`, `fit`, `rate`).
     suits: kind (of any of its fields) -> one of `SUITS`, for what data of that kind it is proposed (`ganvas data check`).
     example: data to try it with, where the usual phantom of its kind will not do.
@@ -65,6 +79,7 @@ class Card:
     data: tuple[str, ...] = ("image",)
     fields: dict[str, tuple[str, ...]] = field(default_factory=dict)
     pairs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    properties: bool = False
     options: dict[str, str] = field(default_factory=dict)
     suits: dict[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()

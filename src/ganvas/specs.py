@@ -13,6 +13,10 @@ REAL = "real"
 """The name of the field of records that have one field."""
 
 
+PROPERTIES = "properties"
+"""The name of the field of numbers that each record is measured by, where samples are to be asked for by them."""
+
+
 ADDED: dict[str, Any] = {"added": True}
 """Metadata of a field that a spec did not have at first: it is written only where it says something, so that data which was
 opened before keeps its fingerprint."""

@@ -47,6 +47,15 @@ class FromTexts(Protocol):
 
 
 @runtime_checkable
+class FromNumbers(Protocol):
+    """Takes records from columns of numbers, whatever they are: properties of other records."""
+
+    def of_numbers(self, columns: Mapping[str, np.ndarray], units: Sequence[str]) -> tuple[np.ndarray, Any]:
+        """Records (N, columns) and their spec, of columns (N,) in their units, NaN where a number is not known."""
+        ...
+
+
+@runtime_checkable
 class OwnsColumns(Protocol):
     """Has columns of a table that are known by their names (`neck_x`, `neck_y`), beside which others may stand. Offers
     `FromTexts`, too."""
@@ -411,6 +420,14 @@ class Named(Protocol):
     def properties(self, records: np.ndarray, spec: Any) -> dict[str, np.ndarray]:
         """Name -> (N,) float, NaN where a record has none."""
         ...
+
+
+@runtime_checkable
+class Askable(Protocol):
+    """Has properties that records can be learnt with and asked for by. Offers `Named`, too."""
+
+    askable: Mapping[str, str]
+    """Property -> its unit, as `dB`; of `log2 Hz` values are binary logarithms of Hz, and users speak of Hz."""
 
 
 @runtime_checkable

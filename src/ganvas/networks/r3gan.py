@@ -161,7 +161,8 @@ class Discriminator(nn.Module):
         self.decide = nn.Linear(widths[-1], max(1, told), bias=False)
         nn.init.normal_(self.decide.weight, 0.0, 1 / math.sqrt(widths[-1]))
 
-    def forward(self, images: Tensor, told: Tensor | None = None) -> Tensor:
+    def answers(self, images: Tensor) -> Tensor:
+        """(B, max(1, told)), before anything is told."""
         maps = self.enter(surrounded(images, *self.size))
         for place, stage in enumerate(self.stages):
             if place:
@@ -169,4 +170,8 @@ class Discriminator(nn.Module):
             maps = stage(maps)
         with torch.autocast(images.device.type, enabled=False):  # logits are compared: no 16-bit floats from here
             said: Tensor = self.decide((maps.to(images.dtype) * self.basis).sum((2, 3)))
+        return said
+
+    def forward(self, images: Tensor, told: Tensor | None = None) -> Tensor:
+        said = self.answers(images)
         return said[:, 0] if told is None else (said * told).sum(1) / math.sqrt(told.shape[1])

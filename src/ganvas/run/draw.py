@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,9 @@ from ..errors import GanvasError
 from ..files import write_atomically
 from ..kinds import decode, format_named, kind_of
 from ..kinds.facets import Deep, Levelled
+from ..specs import PROPERTIES
 from ..uses import Use, Work, build_options, drawing, find_use, pieces_of, uses_of
+from ..uses.properties import SERIES, asked_and_measured, known_properties, told_of_asked, told_of_sweep
 from ..uses.sample import attributes_known, codes_known, moves_of
 from ..version import __version__
 from .given import GivenField, given_fields, sorted_out
@@ -45,7 +48,7 @@ def draw(
     **options: Any,
 ) -> dict[str, Any]:
     """Draw `count` records (64, or one graph) and write them. Returns count, folder, files, grid, format, shape, dtype, labels,
-    codes, attributes, notes.
+    codes, attributes, properties, notes.
 
     loudness: of sound, `peak:-1` or `rms:-20` in dB of full scale, or `lufs:-16`; None leaves it as it is made. moves: along
     directions with names, in standard deviations (`ganvas.inference.directions`). fields: by which records are asked for, as
@@ -54,8 +57,9 @@ def draw(
     label: of all records; without it a system that takes labels makes the classes in turn. The class of each record then
     stands in its file's name and in `labels.csv` (in the file itself for .npz and CSV), and labels is the list of them, else
     None. The codes of systems that found some stand in `codes.csv` likewise, and what attributes samples were asked to show in
-    `attributes.csv`. out: a folder that is absent or empty; by default
-    `generated` in the run, or `generated-2` ... when that is used. overwrite: replace what ganvas wrote into the folder before.
+    `attributes.csv`, as do, of runs that learnt properties, those asked for and what was measured of what came out. sweep (an
+    option of `sample`): count is then the number of series. out: a folder that is absent or empty; by default `generated` in
+    the run, or `generated-2` ... when that is used. overwrite: replace what ganvas wrote into the folder before.
     Raises GanvasError for an unknown label, code, attribute or direction, a format that cannot hold the records, a used folder,
     or one that is no run.
     """
@@ -81,7 +85,7 @@ def draw(
         raise GanvasError(f"--loudness is for sound; this run makes {kind.says.noun}")
     counts = [knob.default for knob in knobs(use.Options) if knob.name == "count"]
     if counts and count is None:
-        count = kind.says.usual if use.verb == "sample" else min(counts[0], kind.says.usual)
+        count = SERIES if options.get("sweep") else kind.says.usual if use.verb == "sample" else min(counts[0], kind.says.usual)
     move = tuple(f"{key}={amount!r}" for key, amount in (moves or {}).items())
     more = {name: value for name, value in more.items() if value != []}
     asked = {"move": move, "label": None if label is None else str(label), **more, "count": count}
@@ -90,11 +94,18 @@ def draw(
     if isinstance(kind, Deep):
         spec = kind.stored(spec, chosen, depth)
     records, labels, beside_each, notes = _made(use, work, chosen_options, beside, getattr(spec, "depth", None))
+    rows = beside_each.pop(PROPERTIES, None)
     notes = [*run.notes, *notes]
     if loudness is not None and isinstance(kind, Levelled):
         records, told = kind.loudness(records, spec, loudness)
         notes += told
     kept, told = filled(kind, records, str(run.record.path))
+    numbers: dict[str, dict[str, Any]] = {}
+    if rows is not None:  # measured of what is written
+        words, sweep = (*chosen_options.attributes, *chosen_options.set_attribute), chosen_options.sweep
+        numbers = asked_and_measured(work, rows[""], records, spec)
+        notes += [*told_of_asked(work, words, sweep), *told_of_sweep(work, sweep, numbers)]
+        numbers = {name: {side: own[kept] for side, own in both.items()} for name, both in numbers.items()}
     records, notes = records[kept], notes + told
     labels = None if labels is None else [label for label, own in zip(labels, kept, strict=True) if own]
     beside_each = {key: {name: values[kept] for name, values in own.items()} for key, own in beside_each.items()}
@@ -107,6 +118,9 @@ def draw(
             files = _labelled(files, labels, place, chosen)
         for key, own in beside_each.items():
             _told(files, key, np.stack(list(own.values()), 1), _columns(key, own), place, chosen)
+        if numbers:
+            flat = _numbered(work, numbers)
+            _told(files, "attributes", np.array(list(flat.values())).T, flat, place, chosen)
         save_picture(place / "grid.png", kind.picture(records[: kind.says.shown], spec))
     return {
         "count": len(records),
@@ -121,6 +135,7 @@ def draw(
             key: {name: values.tolist() for name, values in beside_each[key].items()} if key in beside_each else None
             for key in ("codes", "attributes")
         },
+        "properties": {n: {side: own.tolist() for side, own in both.items()} for n, both in numbers.items()} or None,
         "notes": notes,
     }
 
@@ -142,6 +157,8 @@ def _made(
     beside_each: dict[str, dict[str, Any]] = {}
     if "codes" in made:
         beside_each["codes"] = dict(zip(codes_known(work), made["codes"].double().numpy().T, strict=True))
+    if PROPERTIES in made:
+        beside_each[PROPERTIES] = {"": made[PROPERTIES].float().cpu().numpy()}
     if "shown" in made:
         known = zip(attributes_known(work).items(), made["shown"].numpy().T, strict=True)
         beside_each["attributes"] = {name: np.array(values)[own] for (name, values), own in known}
@@ -167,6 +184,7 @@ def _note(run: Run, seed: int, options: Any) -> dict[str, str]:
     note = {"system": run.record.card.name, "ganvas": __version__, "seed": str(seed), "round": rounds}
     moves = moves_of(getattr(options, "move", ()))
     asked = {"code": ", ".join(getattr(options, "code", ())), "attributes": ", ".join(getattr(options, "attributes", ()))}
+    asked |= {"properties": ", ".join(getattr(options, "set_attribute", ())), "sweep": getattr(options, "sweep", None) or ""}
     note |= {"moved": ", ".join(f"{name} {amount:+g}" for name, amount in moves.items())} if moves else {}
     return {**note, **{key: words for key, words in asked.items() if words}}
 
@@ -222,6 +240,16 @@ def _told(
     write_atomically(
         place / f"{name}.csv", _table(["file", *columns], ((path.name, *row) for path, row in zip(files, rows, strict=True)))
     )
+
+
+def _numbered(work: Work, numbers: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Columns `decay asked (s)`, `decay measured (s)`, empty where there is no number."""
+    found, known = {}, known_properties(work)
+    for name, both in numbers.items():
+        unit = f" ({known[name].unit})" if known[name].unit else ""
+        for side, values in both.items():
+            found[f"{name} {side}{unit}"] = [f"{value:.6g}" if math.isfinite(value) else "" for value in values]
+    return found
 
 
 def _columns(key: str, values: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -252,7 +252,8 @@ class Run:
         depth: int | None = None,
         moves: Mapping[str, float] | None = None,
         codes: Mapping[str, float] | None = None,
-        attributes: Mapping[str, str] | None = None,
+        attributes: Mapping[str, str | float] | None = None,
+        sweep: str | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> Any:
         """`count` new records in file units: images (N, H, W, C) in uint8/uint16/float32, points (N, D) float32.
@@ -261,7 +262,9 @@ class Run:
         depth: 8, 16 or 32 bits, the data's own by default.
         moves: by how many standard deviations latents are moved along directions with names, such as {"brightness": 2}
         (`ganvas.inference.directions`). codes: of systems that found some, as {"0": 3, "1": 2.0}. attributes: of systems that
-        learnt some, as {"hair": "blue"}; others are as the records have them that were learnt from. fields: what is asked for
+        learnt some, as {"hair": "blue"}, or of runs that learnt properties, as {"decay": 0.2} or {"brightness": "+1sd"}; others
+        are as the records have them that were learnt from. sweep: `brightness=-2..2:9`, of which `count` is the number of
+        series, so that there are nine times as many records, series by series. fields: what is asked for
         besides, as {"caption": "a red bird"} or arrays, which are taken in turn. Raises GanvasError for a label, a code, an
         attribute or a direction the run does not know.
         """
@@ -285,6 +288,7 @@ class Run:
             "move": move,
             "code": code,
             "attributes": shown,
+            "sweep": sweep,
         }
         options = build_options(use, asked)
         given = {name: work.encode(self.field(name, value), work.fields[name]) for name, value in (fields or {}).items()}

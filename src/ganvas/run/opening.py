@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import DataError, GanvasError
 from ..kinds import kind_of
 from ..kinds.facets import Settles, Suits
-from ..registry import Card
+from ..registry import Card, catalogue
 from ..store.listing import Source
 from .load import RunRecord, place_of
 from .settings import Settings, parse_size
@@ -54,6 +54,9 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
     from ..data.finding import recognise, source_of
 
     kinds, fields = card.data, card.fields or None
+    if settings.properties and not card.properties:
+        able = [name for name, own in catalogue().items() if own.properties]
+        raise GanvasError(f"{card.name} is told no properties: leave --properties out, or train {' or '.join(able)}")
     origin = settings.data if source is None else source
     if isinstance(origin, str | Path):
         origin = source_of(origin)  # walked once, however often it is looked at
@@ -69,7 +72,7 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
             sized = origin if main.array is None else main.array
         kind = kind_of(recognise(sized, kinds))
         size = kind.suitable(sized) if isinstance(kind, Suits) else None
-    return open_data(
+    dataset = open_data(
         origin,
         size=size,
         channels=settings.channels,
@@ -87,6 +90,11 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
         fields=fields,
         columns=settings.fields,
     )
+    if settings.properties:
+        from ..data.properties import with_properties
+
+        dataset = with_properties(dataset, settings.properties, origin if isinstance(origin, Source) else None)
+    return dataset
 
 
 def check_kind(card: Card, data: Any, kind: str) -> None:

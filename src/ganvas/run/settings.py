@@ -75,6 +75,11 @@ class Settings:
         choices=("auto", "32", "bf16-mixed", "16-mixed", "64"),
     )
     fields: str | None = knob(None, "where fields of records lie: photo=FOLDER,map=FOLDER (default: by their names)")
+    properties: str | None = knob(
+        None,
+        "numbers of each record that samples can then be asked for, as in brightness,decay: what is measured of records "
+        "(sounds: brightness, attack, decay, loudness, pitch; all of these: measured), or columns of a table beside the files",
+    )
     micro_batches: int = knob(1, "pieces each batch is cut into, to save memory", low=1)
     channels_last: str = knob(
         "auto", "memory layout of images, films and volumes; auto: what is measured to be faster", choices=("auto", "on", "off")

@@ -17,7 +17,7 @@ from ..registry import Card
 from ..uses import GIVEN, MADE, Span, Use, Work, example_of, fields_given, fields_taken, spec_given, uses_of
 from .making import field
 
-PLAIN = ("count", "label", "to", "code", "attributes", "change", "move")
+PLAIN = ("count", "label", "to", "code", "attributes", "set_attribute", "change", "move")
 """Options that come first; others wait behind `more`."""
 FEW = 16  # records that a page draws when nobody says
 
@@ -82,7 +82,7 @@ def _option(item: Any, use: Use, choices: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(found, Mapping):
             return {**shown, "named": [{"name": name, **_one(values)} for name, values in found.items()]}
         return {**shown, "choices": [str(value) for value in found]}
-    return {**shown, "hidden": item.name in ("label", "to", "code", "attributes", "change", "move")}
+    return {**shown, "hidden": item.name in ("label", "to", "code", "attributes", "set_attribute", "change", "move")}
 
 
 def _one(values: Any) -> dict[str, Any]:

@@ -23,6 +23,7 @@ import numpy as np
 
 from ..config import build_config, knobs
 from ..errors import GanvasError, did_you_mean
+from ..specs import PROPERTIES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -142,6 +143,8 @@ class Beside:
     words: str
 
 
+PROPERTY = "--set-attribute NAME=NUMBER"
+"""How the field of properties is given: by single numbers."""
 ALL = ("distance", "spread", "look", "classes", "audit")
 """Families of numbers by which records are judged: distance to the real ones; their spread (precision, coverage, diversity);
 what is seen on the records themselves; their classes; whether training records were copied."""
@@ -389,7 +392,10 @@ def example_of(use: Use, system: Any, fields: Iterable[str]) -> str:
     """
     names = list(fields)
     text = use.says.of_fields if len(names) > 1 and use.says.of_fields else use.says.example
-    more = {f"--{name} {name.upper()}": needed for name, needed in fields_taken(use, system, names)[1].items()}
+    more = {
+        PROPERTY if name == PROPERTIES else f"--{name} {name.upper()}": needed
+        for name, needed in fields_taken(use, system, names)[1].items()
+    }
     return " ".join([text, *(option if needed else f"[{option}]" for option, needed in more.items())])
 
 

@@ -14,9 +14,11 @@ from ..config import knob
 from ..errors import GanvasError, did_you_mean
 from ..kinds import kind_of
 from ..kinds.facets import Named, Seen
+from ..specs import PROPERTIES
 from . import ALL, Fields, Judged, Span, Use, UseSays, Work, fields_taken
 from .asking import asked_by_name, attributes_asked, read_right, reader_for, shown_by
 from .judging import at_most, decoded, held_rows, only
+from .properties import Property, asked_properties, known_properties, properties_wanted, sweep_wanted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,11 +41,22 @@ class Options:
         "NAME=VALUE: an attribute to show, as in hair=blue or glasses=on, several with commas or one by one (systems that "
         "learnt new records with a table; default: as the records have them that were learnt from)",
     )
+    set_attribute: tuple[str, ...] = knob(
+        (),
+        "NAME=VALUE: a number that samples are to have, as in decay=0.2 (in its own unit, here seconds) or brightness=+1sd (in "
+        "standard deviations), several with commas or one by one (runs trained with --properties; others are drawn as they go "
+        "with it); of systems with attributes that are choices the same as --attributes",
+    )
+    sweep: str | None = knob(
+        None,
+        "NAME=LOW..HIGH:STEPS: series of samples that differ in one number alone, as in brightness=-2..2:9 (in standard "
+        "deviations) or decay=0.05..0.5s:9 (a unit behind it, or own: in that); -n is the number of series (default 4)",
+    )
     move: tuple[str, ...] = knob(
         (),
         "NAME=AMOUNT: change a property of all samples by so many standard deviations of the latents, as in brightness=+2 "
-        "(sound: brightness, loudness, length, pitch; images: brightness, contrast; solids: volume, height, width, depth; "
-        "clips: brightness, motion; series: spread, and each quantity by its name)",
+        "(sound: brightness, loudness, length, pitch, attack, decay; images: brightness, contrast; solids: volume, height, "
+        "width, depth; clips: brightness, motion; series: spread, and each quantity by its name)",
     )
 
 
@@ -145,7 +158,7 @@ def attributes_wanted(work: Work, words: Sequence[str]) -> dict[str, str]:
     """`hair=blue,glasses=on` -> {"hair": "blue", "glasses": "on"}. Raises GanvasError for what the run did not learn."""
     known = attributes_known(work)
     if words and not known:
-        raise GanvasError(f"'{work.name}' knows no attributes: leave --attributes out (--move changes a property by its name)")
+        properties_wanted(work, words)  # numbers are asked for by the same words
     return attributes_asked("attributes", known, words, work.system) if known else {}
 
 
@@ -198,9 +211,15 @@ def run(work: Work, given: Fields, options: Options) -> Fields:
     `shown` (n, attributes) where it takes attributes."""
     import torch
 
+    words = (*options.attributes, *options.set_attribute)
     labels, codes = labels_of(work, options.count, options.label), codes_of(work, options.count, options.code)
-    shown = attributes_of(work, options.count, options.attributes)
+    shown = attributes_of(work, options.count, words)
+    asked = None if PROPERTIES in given else asked_properties(work, options.count, labels, words, options.sweep)
+    if asked is None and options.sweep:
+        sweep_wanted(work, options.sweep)  # says why not
     moves = moves_of(options.move)
+    if moves and options.sweep:
+        raise GanvasError("--move and --sweep both change latents or what is asked for, one by one: leave one of them out")
     move = None
     if moves:
         from ..inference.directions import move_along
@@ -208,7 +227,8 @@ def run(work: Work, given: Fields, options: Options) -> Fields:
         if work.directions is None:
             raise GanvasError("--move needs the latent directions of a run")
         move = move_along(work.directions(), moves)
-    turns = torch.arange(options.count)
+    count = options.count if asked is None else len(asked.rows)
+    turns = torch.arange(count)
     fields = {name: value.cpu()[turns % len(value)] for name, value in given.items()}
     beside: Fields = {} if labels is None else {"label": torch.from_numpy(labels)}
     if codes is not None:
@@ -217,11 +237,16 @@ def run(work: Work, given: Fields, options: Options) -> Fields:
         fields["shown"] = torch.from_numpy(shown)
         if work.system.described != work.main:  # else each record says it itself
             beside["shown"] = fields["shown"]
-    return {work.main: drawn(work, options.count, labels, move, fields), **beside}
+    if asked is not None:
+        fields[PROPERTIES] = beside[PROPERTIES] = asked.rows
+        if asked.labels is not None:
+            beside["label"] = torch.from_numpy(asked.labels)
+        labels = asked.labels
+    return {work.main: drawn(work, count, labels, move, fields, 1 if asked is None else asked.steps), **beside}
 
 
 def drawn(
-    work: Work, count: int, labels: np.ndarray | None, move: Tensor | None, fields: dict[str, Tensor]
+    work: Work, count: int, labels: np.ndarray | None, move: Tensor | None, fields: dict[str, Tensor], held: int = 1
 ) -> Iterator[Tensor]:  # fmt: skip
     """Pieces of at most 64 records."""
     import torch
@@ -229,15 +254,17 @@ def drawn(
     from ..inference.sampling import draw_samples
 
     given = None if labels is None else torch.from_numpy(np.asarray(labels))
-    return draw_samples(work.system, count, seed=work.seed, labels=given, move=move, fields=fields)
+    return draw_samples(work.system, count, seed=work.seed, labels=given, move=move, fields=fields, held=held)
 
 
 def tell(work: Work, options: Options) -> str:
     told = "drawn" if options.label is None else f"drawn as {options.label}"
     asked = codes_asked(work, options.code)
     told += f" of code {coded(asked)}" if asked else ""
-    wanted = attributes_wanted(work, options.attributes)
-    return told + (f" with {', '.join(f'{name}={value}' for name, value in wanted.items())}" if wanted else "")
+    words = (*options.attributes, *options.set_attribute)
+    attributes_wanted(work, words)  # says what is wrong with them
+    sweep_wanted(work, options.sweep)
+    return told + (f" with {', '.join(words)}" if words else "") + (f" along {options.sweep}" if options.sweep else "")
 
 
 def coded(asked: Mapping[str, float]) -> str:
@@ -250,7 +277,8 @@ def trials(work: Work) -> list[dict[str, Any]]:
     ends = [(name, value) for name, code in codes_known(work).items() for value in ends_of(code)]
     values = [(name, value) for name, own in attributes_known(work).items() for value in (own[0], own[-1])]
     codes = [{"code": (f"{name}={value:g}",)} for name, value in ends]
-    return [{}, *codes, *({"attributes": (f"{name}={value}",)} for name, value in values)]
+    numbers = [{"set_attribute": (f"{name}=+1sd",)} for name in known_properties(work)]
+    return [{}, *numbers, *codes, *({"attributes": (f"{name}={value}",)} for name, value in values)]
 
 
 def choices(work: Work) -> dict[str, Any]:
@@ -263,11 +291,19 @@ def choices(work: Work) -> dict[str, Any]:
         found["code"] = {name: Span(*ends, usual=ends[0], whole=bool(code.values)) for name, (code, ends) in spans.items()}
     if known := attributes_known(work):
         found["attributes"] = known
+    if numbers := known_properties(work):
+        found["set_attribute"] = {name: _span(own) for name, own in numbers.items()}
     kind = kind_of(work.spec.kind)
     if isinstance(kind, Named):
         names = kind.properties(kind.blank(work.spec, 2, np.random.default_rng(0)), work.spec)
         found["move"] = {name: Span(-3.0, 3.0) for name in names}
     return found
+
+
+def _span(own: Property) -> Span:
+    """The range learnt, in the unit of users."""
+    low, high, usual = (float(f"{own.own(value):.4g}") for value in (own.low, own.high, 0.0))
+    return Span(low, high, usual)
 
 
 def judge(work: Work, fresh: Any, dataset: Dataset, count: int, options: Options) -> Judged:

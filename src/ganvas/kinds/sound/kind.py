@@ -231,8 +231,10 @@ class Sound(Kind):
         """`peak:-1`, `rms:-20` or `lufs:-16`: see `_sound_loudness.normalised`."""
         return normalised(records, spec.rate, level)
 
+    askable = {"brightness": "log2 Hz", "attack": "log2 s", "decay": "log2 s", "loudness": "dB", "pitch": "log2 Hz"}
+
     def properties(self, records: np.ndarray, spec: Any) -> dict[str, np.ndarray]:
-        """brightness (octaves), loudness (dB), length (s) and pitch (octaves): see `_sound_spectra.properties`."""
+        """brightness (octaves), loudness (dB), length (s), pitch, attack and decay (octaves): see `spectra.properties`."""
         return properties(records, spec.rate)
 
     def heard(self, record: np.ndarray, spec: SoundSpec, most: int) -> tuple[bytes, str]:

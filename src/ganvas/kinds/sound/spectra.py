@@ -6,6 +6,8 @@ import functools
 
 import numpy as np
 
+from .envelopes import attacks_and_decays
+
 BANDS = 64
 SEGMENTS, COARSE = 8, 8  # of the time course: pieces of time, groups of bands
 FLOOR = 1e-7  # of full scale's power, -70 dB: what is softer counts as silence
@@ -89,6 +91,7 @@ def properties(records: np.ndarray, rate: int) -> dict[str, np.ndarray]:
 
     brightness: log2 of the spectrum's centre of power in Hz. loudness: the root mean square in dB of full scale. length:
     seconds until 95 % of the energy has passed. pitch: log2 of the fundamental in Hz, by autocorrelation; none in noise.
+    attack, decay: log2 of seconds (`envelopes`).
     """
     parts = [_properties(np.asarray(records[k : k + 64], np.float64).mean(axis=2), rate) for k in range(0, len(records), 64)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -120,11 +123,14 @@ def _properties(waves: np.ndarray, rate: int) -> dict[str, np.ndarray]:
     period = lags[np.where(there, alike, -1.0).argmax(axis=1)]
     sounding = energy.sum(axis=1) > SOUNDING * length
     voiced = sounding & (best >= VOICED)
+    attack, decay = attacks_and_decays(waves, rate)
     return {
         "brightness": np.where(sounding, centre, np.nan),
         "loudness": np.where(sounding, level, np.nan),
         "length": np.where(sounding, (passed >= 0.95).argmax(axis=1) / rate, np.nan),
         "pitch": np.where(voiced, np.log2(rate / period), np.nan),
+        "attack": np.where(sounding, np.log2(attack), np.nan),
+        "decay": np.where(sounding, np.log2(decay), np.nan),
     }
 
 

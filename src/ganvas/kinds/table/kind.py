@@ -123,6 +123,12 @@ class TableKind(Kind):
         cells = {name: [cell.strip() for cell in own] for name, own in columns.items()}
         self._fill(writer, cells, nothing, nothing, nothing, "the table", [])
 
+    def of_numbers(self, columns: Mapping[str, np.ndarray], units: Sequence[str]) -> tuple[np.ndarray, TableSpec]:
+        """Every column is a number, few and whole ones too; see `facets.FromNumbers`."""
+        own = {name: typing_of.Typed(NUMBER, (), np.asarray(values, np.float32)) for name, values in columns.items()}
+        records = np.stack([column.values for column in own.values()], 1)
+        return records, replace(typing_of.spec_of(own, ()), units=tuple(units))
+
     def takes(self, array: np.ndarray) -> bool:
         """(N, columns)."""
         return array.ndim == 2

@@ -46,6 +46,8 @@ class TableSpec:
     (x - centre) / scale is about [-1, 1]; 0 and 1 of other columns. missing: whether values of the column may be missing.
     decimals: that numbers are written with; -1: as many as they have; -2 (`DATE`): days, written as dates.
 
+    units: of columns of properties (`facets.Askable`), empty words where nobody knows; none of other tables.
+
     Learnt like the scale: modes: (weight, mean, standard deviation) of the Gaussians that a number is mixed of, in the units of
     a tensor. bounds: (least, greatest) of each number in file units. order: pairs of columns of which the first is never above
     the second. shares: of the values of `states`. All are empty where nothing was learnt.
@@ -64,12 +66,14 @@ class TableSpec:
     bounds: tuple[tuple[float, float], ...] = field(default=(), metadata=ADDED)
     order: tuple[tuple[int, int], ...] = field(default=(), metadata=ADDED)
     shares: tuple[float, ...] = field(default=(), metadata=ADDED)
+    units: tuple[str, ...] = field(default=(), metadata=ADDED)
 
     def __post_init__(self) -> None:  # JSON has lists only
         for name in ("categories", "bounds", "order"):
             object.__setattr__(self, name, tuple(tuple(own) for own in getattr(self, name)))
         object.__setattr__(self, "modes", tuple(tuple(tuple(mode) for mode in own) for own in self.modes))
         object.__setattr__(self, "shares", tuple(self.shares))
+        object.__setattr__(self, "units", tuple(self.units))
 
     @property
     def parts(self) -> tuple[Part, ...]:

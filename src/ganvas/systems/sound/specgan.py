@@ -13,23 +13,28 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot, softplus
+from torch.nn.functional import softplus
 
 from ganvas.batches import Batch, Noise
 from ganvas.config import knob
+from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.networks.columns import KEPT
 from ganvas.networks.convolutional import ConvolutionalDiscriminator, ConvolutionalGenerator
 from ganvas.networks.r3gan import Discriminator, Form, Generator
+from ganvas.networks.specgan import UNMEASURED, Drawn, Told, drawn_properties, remember_rows, spec_of
 from ganvas.networks.spectrogram import CHANGES, Spectrogram, changed_sound
 from ganvas.objectives.penalties import interpolation_penalty, squared_slopes
 from ganvas.objectives.schedules import cosine_fall
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
+from ganvas.specs import PROPERTIES
 
 CARD = {
     "title": "Adversarial Audio Synthesis (SpecGAN)",
@@ -39,6 +44,7 @@ CARD = {
     "summary": "one-shots, words and other short sounds as spectrograms, by class; the quickest to learn on small machines",
     "data": ["sound"],
     "suits": {"sound": "anything"},
+    "properties": True,
 }
 
 
@@ -59,6 +65,7 @@ class Config:
     max_width: int = knob(128, "most channels of a layer's maps (residual)", low=1, high=4096)
     image_stride: int = knob(4, "places of a picture from one of the largest maps to the next (residual)", choices=(1, 2, 4))
     use_labels: bool = knob(True, "tell both players the class of labelled data, so that samples can be asked for by class")
+    reading_weight: float = knob(1.0, "weight of what D reads of properties, on real clips for D, on made ones for G", low=0.0)
     loss: str = knob("relativistic", "of both players; the paper's is wasserstein", choices=("relativistic", "wasserstein"))
     critic_turns: int = knob(1, "moves of D, each on a fresh batch, for one of G", low=1, high=100)
     r1_weight: float = knob(4.0, "gamma of R1, at real pictures (relativistic); 0: off", low=0.0)
@@ -82,8 +89,7 @@ GAMMA = 1 / 2048  # by places of a picture
 
 def auto(situation: Situation) -> dict[str, Any]:
     """Narrow, in squares of four; on a GPU of two. The largest width that the budget can pay for."""
-    spec, fast = situation.spec, situation.device == "cpu"
-    plain = Config()
+    (spec, properties), fast, plain = spec_of(situation.spec), situation.device == "cpu", Config()
     kinds: dict[str, Any] = {"bands": plain.bands, "scale": plain.band_scale, "step": plain.column_step, "floor": plain.floor}
     places = math.prod(Spectrogram(spec.length, spec.rate, **kinds).shape)
     work = (1 if fast else 4) * WORK_PER_PLACE * places
@@ -91,6 +97,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     return {
         "width": width, "max_width": 16 * width, "image_stride": 4 if fast else 2, "learning_rate": RATE / width,
         "r1_weight": GAMMA * places, "r2_weight": GAMMA * places, "batch_size": 16 if fast else 32,
+        "augment": CHANGES if properties is None else UNMEASURED,
     }  # fmt: skip
 
 
@@ -102,52 +109,37 @@ PAPER: dict[str, Any] = {
 PRESETS: dict[str, Any] = {"auto": auto, "paper": PAPER}
 
 
-POLISH = 16  # channels of two convolutions at every place, which take away the stripes of large steps and sharpen onsets
-
-
-class Drawn(nn.Module):
-    """Latents (B, latent) and classes told (B, K) or None -> (B, C + 1, bands, columns): pictures, and a plane of the level.
-
-    What the network draws is polished by a residual block at full resolution, which starts as the identity.
-    """
-
-    def __init__(self, network: nn.Module, transform: Spectrogram, planes: int) -> None:
-        super().__init__()
-        self.network, self.transform = network, transform
-        last = nn.Conv2d(POLISH, planes, 3, padding=1)
-        for own in last.parameters():
-            nn.init.zeros_(own)
-        self.polish = nn.Sequential(nn.Conv2d(planes, POLISH, 3, padding=1), nn.LeakyReLU(0.2), last)
-
-    def forward(self, latents: Tensor, told: Tensor | None) -> Tensor:
-        raw = self.network(latents) if told is None else self.network(latents, told)
-        raw = raw + self.polish(raw)
-        level = raw[:, -1:].mean((2, 3), keepdim=True)
-        return torch.cat([self.transform.bounded(raw[:, :-1]), level.expand_as(raw[:, -1:])], 1)
-
-
 class SpecGan(System):
     Config = Config
+    rows: Tensor
+    seen: Tensor
 
     def __init__(self, spec: Any, config: Any) -> None:
         super().__init__(spec, config)
+        spec, properties = spec_of(spec)
         self.classes = len(spec.classes) if config.use_labels and len(spec.classes) > 1 else 0
+        self.told = Told(self.classes, properties)
         self.transform = Spectrogram(
             spec.length, spec.rate, bands=config.bands, scale=config.band_scale, step=config.column_step, floor=config.floor
         )
         shape = (spec.channels + 1, *self.transform.shape)
         self.generator: nn.Module
-        self.discriminator: nn.Module
+        self.discriminator: Any
         if config.network == "residual":
             form = Form(config.width, config.max_width, 1, 1, 0, config.image_stride)
-            drawing: nn.Module = Generator(config.latent_size, self.classes, shape, form)
-            self.discriminator = Discriminator(self.classes, shape, form)
+            drawing: nn.Module = Generator(config.latent_size, self.told.count, shape, form)
+            self.discriminator = Discriminator(self.told.count + len(self.told.numbers), shape, form)
+        elif properties is not None:
+            raise GanvasError("specgan: networks of the kind convolutional are told no properties: leave --set network out")
         else:
-            self.classes = 0
+            self.classes, self.told = 0, Told(0, None)
             drawing = ConvolutionalGenerator(config.latent_size, shape, config.width, batch_norm=False)
             self.discriminator = ConvolutionalDiscriminator(shape, config.width, batch_norm=False)
         self.generator = Drawn(drawing, self.transform, shape[0])
         self.average = copy.deepcopy(self.generator)
+        if self.told.width:
+            self.register_buffer("rows", torch.zeros(KEPT, self.told.width + 1))
+            self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
     def players(self) -> tuple[Player, ...]:
         config = self.config
@@ -174,41 +166,57 @@ class SpecGan(System):
     def averages(self) -> tuple[Average, ...]:
         return (Average("generator", "average", self.config.ema_half_life),)
 
+    def reductions(self) -> Mapping[str, str]:
+        return {"rows": "lead", "seen": "lead"} if self.told.width else {}
+
     # The game
 
     def estimate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         real, fake = self._real(batch, shared), self._fake(batch).detach()
-        penalty = interpolation_penalty(lambda x: self._judge(x, batch), real, fake, batch.noise.uniform(len(batch)))
-        distance = self._judge(fake, batch).mean() - self._judge(real, batch).mean()
-        return {"distance": distance, "penalty": self.config.penalty_weight * penalty}
+        penalty = interpolation_penalty(lambda x: self._judge(x, batch)[0], real, fake, batch.noise.uniform(len(batch)))
+        on_real, read = self._judge(real, batch)
+        terms = {"distance": self._judge(fake, batch)[0].mean() - on_real.mean()}
+        return terms | {"penalty": self.config.penalty_weight * penalty} | self._misread(read, batch)
 
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
+        """D reads real clips alone: of made ones it would learn what G makes of a number, right or wrong."""
         real, shared["fake"] = self._real(batch, shared), self._fake(batch)
-        real, fake = self._judge(torch.cat([real, shared["fake"].detach()]), batch).chunk(2)  # no norm could mix them
-        return {"relative": softplus(fake - real).mean()}
+        logits, read = self._judge(torch.cat([real, shared["fake"].detach()]), batch)  # no norm could mix them
+        on_real, on_fake = logits.chunk(2)
+        return {"relative": softplus(on_fake - on_real).mean(), **self._misread(read, batch)}
 
     def flatten(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """R1 and R2 of one pass, at pictures before they are changed."""
         fake = shared["fake"] if "fake" in shared else self._fake(batch)
         pictures = torch.cat([self._real(batch, shared), fake.detach()]).requires_grad_()
-        slopes = squared_slopes(pictures, self._judge(pictures, batch))
+        slopes = squared_slopes(pictures, self._judge(pictures, batch)[0])
         real, fake = slopes.chunk(2)
         often = self.config.penalties_every / 2
         return {"r1": self.config.r1_weight * often * real.mean(), "r2": self.config.r2_weight * often * fake.mean()}
 
     def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         fake = shared.pop("fake") if "fake" in shared else self._fake(batch)
+        on_fake, read = self._judge(fake, batch)
         if self.config.loss == "wasserstein":
-            return {"approach": -self._judge(fake, batch).mean()}
+            return {"approach": -on_fake.mean(), **self._misread(read, batch)}
         with torch.no_grad():
-            real = self._judge(self._real(batch, shared), batch)
-        return {"relative": softplus(real - self._judge(fake, batch)).mean()}
+            real = self._judge(self._real(batch, shared), batch)[0]
+        return {"relative": softplus(real - on_fake).mean(), **self._misread(read, batch)}
 
-    def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
+    def sample(
+        self, count: int, noise: Noise, labels: Tensor | None = None, *, properties: Tensor | None = None
+    ) -> Tensor:  # fmt: skip
+        """Noise comes before properties: with one seed, clips of other properties differ in nothing else."""
+        latents = noise.normal(count, self.config.latent_size)
         if self.classes and labels is None:
             labels = noise.integers(self.classes, count)
-        made = self.average(noise.normal(count, self.config.latent_size), self._told(labels))
+        if self.told.width and properties is None:
+            properties = drawn_properties(self.rows, self.seen, count, noise)
+        made = self.average(latents, self.told.codes(labels, properties))
         return self.transform.inverse(made[:, :-1], made[:, -1].mean((1, 2)), self.config.griffin_lim_rounds)
+
+    def learnt_properties(self) -> Tensor:
+        return self.rows[: int(self.seen.clamp(max=KEPT))]
 
     def _real(self, batch: Batch, shared: Shared) -> Tensor:
         """(B, C + 1, bands, columns) of the batch's clips."""
@@ -216,22 +224,27 @@ class SpecGan(System):
             with torch.no_grad():
                 pictures, levels = self.transform.pictures(batch.real)
                 shared["real"] = torch.cat([pictures, levels.view(-1, 1, 1, 1).expand_as(pictures[:, :1])], 1)
+                if self.told.width:
+                    remember_rows(self.rows, self.seen, batch[PROPERTIES], batch.labels)
         found: Tensor = shared["real"]
         return found
 
     def _fake(self, batch: Batch) -> Tensor:
-        made: Tensor = self.generator(batch.noise.normal(len(batch), self.config.latent_size), self._told(batch.labels))
+        told = self.told.codes(batch.labels, batch.fields.get(PROPERTIES))
+        made: Tensor = self.generator(batch.noise.normal(len(batch), self.config.latent_size), told)
         return made
 
-    def _told(self, labels: Tensor | None) -> Tensor | None:
-        return None if labels is None or not self.classes else one_hot(labels, self.classes).float()
-
-    def _judge(self, pictures: Tensor, batch: Batch) -> Tensor:
-        """Logits of pictures: a batch of them, or two one after the other, each under the batch's classes."""
-        told = self._told(batch.labels)
+    def _judge(self, pictures: Tensor, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Logits of pictures: a batch of them, or two one after the other, each under what the batch tells; numbers read."""
+        told = self.told.codes(batch.labels, batch.fields.get(PROPERTIES))
         changed = changed_sound(pictures, batch.noise, self.config.augment, self.transform.per_unit)
         if told is None:
-            logits: Tensor = self.discriminator(changed)
-        else:
-            logits = self.discriminator(changed, told.repeat(len(pictures) // len(batch), 1))
-        return logits
+            return self.discriminator(changed), None
+        said, told = self.discriminator.answers(changed), told.repeat(len(pictures) // len(batch), 1)
+        logits = (said[:, : told.shape[1]] * told).sum(1) / math.sqrt(told.shape[1])
+        return logits, said[:, told.shape[1] :]
+
+    def _misread(self, read: Tensor | None, batch: Batch) -> Terms:
+        if read is None or not self.told.width:
+            return {}
+        return {"misread": self.config.reading_weight * self.told.misread(read[: len(batch)], batch[PROPERTIES])}
