@@ -3,8 +3,8 @@
 `draw` deals what the game is played on where no record may be seen: blank records, as many as a batch has, with classes drawn
 evenly. `sample` draws the real ones that one private step is made of (Poisson sampling: each person joins by a coin of its own,
 with probability batch / persons, which is what the accounting of `run.privacy` needs), and `shade` the numbers of its noise.
-A person is a group of records that belong together (a patient): of one who joins, one record chosen at random. All of it follows
-from a key and the number of the step, so any step can be returned to exactly. Not for the gradients (`optim.private`).
+A person is a group of records that the data says belong together (a patient): of one who joins, one record chosen at random. All
+of it follows from a key and the number of the step, so any step can be returned to exactly. Not for the gradients (`optim.private`).
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ class PoissonStream:
         self.dataset, self.batch_size, self.key = dataset, batch_size, key
         self.names = field_names(dataset, feed)
         rows = dataset.train_indices()
-        order = np.argsort(dataset.groups[rows], kind="stable")
-        self._rows = rows[order]
-        _, self._starts, self._sizes = np.unique(dataset.groups[self._rows], return_index=True, return_counts=True)
+        # Not the groups that near twins were joined to: of these one record more can make one out of two.
+        of = dataset.groups if dataset.persons is None else dataset.persons
+        self._rows = rows[np.argsort(of[rows], kind="stable")]
+        _, self._starts, self._sizes = np.unique(of[self._rows], return_index=True, return_counts=True)
         self.persons = len(self._starts)
         if batch_size > self.persons:
             raise GanvasError(

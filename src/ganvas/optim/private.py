@@ -210,8 +210,17 @@ class _Steady(Noise):
     def __init__(self, noise: Noise) -> None:
         super().__init__(noise.generator, dtype=noise.dtype)
 
-    def _own(self, full: Tensor, count: int) -> Tensor:
-        return full[:1].expand_as(full)
+    def normal(self, count: int, *shape: int) -> Tensor:
+        """(count, *shape) standard normal numbers, each row the same."""
+        return super().normal(1, *shape).expand(count, *shape)
+
+    def uniform(self, count: int, *shape: int) -> Tensor:
+        """(count, *shape) numbers in [0, 1), each row the same."""
+        return super().uniform(1, *shape).expand(count, *shape)
+
+    def integers(self, high: int, count: int, *shape: int) -> Tensor:
+        """(count, *shape) integers in 0 .. high - 1, each row the same."""
+        return super().integers(high, 1, *shape).expand(count, *shape)
 
 
 class _Differentiates(TorchFunctionMode):
@@ -349,7 +358,7 @@ def _refuse_coupling(
             fields = {name: field[pick] for name, field in batch.fields.items()}
             labels = None if batch.labels is None else batch.labels[pick]
             terms = turn.objective(Batch(_Steady(Noise.seeded(0, device, dtype)), fields, labels), clock, {})
-            return float(sum(terms[name] for name in seen.terms))
+            return math.fsum(float(terms[name].detach()) for name in seen.terms)
 
         whole, parts = value(slice(None)), [value(slice(k, k + 1)) for k in range(TRIED)]
         if not math.isclose(whole, sum(parts) / TRIED, rel_tol=1e-3, abs_tol=1e-4):
