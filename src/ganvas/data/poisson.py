@@ -3,8 +3,9 @@
 `draw` deals what the game is played on where no record may be seen: blank records, as many as a batch has, with classes drawn
 evenly. `sample` draws the real ones that one private step is made of (Poisson sampling: each person joins by a coin of its own,
 with probability batch / persons, which is what the accounting of `run.privacy` needs), and `shade` the numbers of its noise.
-A person is a group of records that the data says belong together (a patient): of one who joins, one record chosen at random. All
-of it follows from a key and the number of the step, so any step can be returned to exactly. Not for the gradients (`optim.private`).
+A person is a group of records that the data says belong together (a patient): of one who joins, one record chosen at random.
+All of it follows from a key and the number of the step, so any step can be returned to exactly. Not for the gradients
+(`optim.private`).
 """
 
 from __future__ import annotations
@@ -83,7 +84,9 @@ class PoissonStream:
         joined = np.flatnonzero(rng.random(self.persons) < self.rate)
         rows = self._rows[self._starts[joined] + rng.integers(self._sizes[joined])] if len(joined) else self._rows[:0]
         self.steps += 1
-        return Batch(noise, fields_of(self.dataset, self.names, dict.fromkeys(self.names, rows), noise), self._labels(rows, noise))
+        return Batch(
+            noise, fields_of(self.dataset, self.names, dict.fromkeys(self.names, rows), noise), self._labels(rows, noise)
+        )
 
     def shade(self, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Standard normal numbers of the shape and dtype of each tensor, for the step that was sampled last."""
@@ -126,4 +129,6 @@ def refuse(dataset: Dataset, feed: Feed) -> None:
     if isinstance(kind, Streams | Whole):
         raise GanvasError(f"--privacy: {kind.name} data is dealt in a way of its own, not record by record: train without it")
     if feed.of or feed.second or feed.labelled or feed.balanced:
-        raise GanvasError("--privacy: this system is dealt classes, pairs or chosen records apart: take one that learns from all")
+        raise GanvasError(
+            "--privacy: this system is dealt classes, pairs or chosen records apart: take one that learns from all"
+        )

@@ -2,8 +2,8 @@
 
 Abadi et al. 2016, "Deep Learning with Differential Privacy" (arXiv 1607.00133), algorithm 1, for a game as in Xie et al. 2018
 (arXiv 1802.06739): only D sees real records, so only its turn is made private, and what G becomes follows from it. Of D's terms
-those that hang on real records are taken record by record and clipped to a norm; those of fakes alone are as ever, of fakes that
-hang on no record. With S the sample, C the clip, B the batch size and sigma the noise:
+those that hang on real records are taken record by record and clipped to a norm; those of fakes alone are as ever, of fakes
+that hang on no record. With S the sample, C the clip, B the batch size and sigma the noise:
 
     g = ( sum over S of  g_i min(1, C / |g_i|)  +  sigma C N(0, 1) ) / B  +  gradient of the other terms
 
@@ -99,7 +99,7 @@ class PrivateObjective:
         return {TERM: total - total.detach(), **free}
 
     def gradient(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
-        """The private gradient of the next step, by parameter; takes a sample. batch: for its noise and the form of its fields."""
+        """The private gradient of the next step, by parameter; takes a sample. batch: for its noise and the form of fields."""
         real = like(self.persons.sample(batch.noise), batch)
         found = self.clipped(real, clock)
         for name, noise in self.persons.shade(found).items():
@@ -107,7 +107,7 @@ class PrivateObjective:
         return found
 
     def clipped(self, real: Batch, clock: Clock) -> dict[str, Tensor]:
-        """The sum of the records' gradients, each of norm `clip` at most, by parameter. A gradient that is not finite is none."""
+        """The sum of the records' gradients, each of norm `clip` at most, by parameter. One that is not finite is none."""
         owned = {name: parameter.detach() for name, parameter in owned_by(self.system, self.seen.networks).items()}
         total = {name: torch.zeros_like(parameter) for name, parameter in owned.items()}
         size = sum(parameter.numel() * parameter.element_size() for parameter in owned.values())
@@ -136,7 +136,9 @@ def record_gradients(
     buffers = {f"system.{name}": value for name, value in system.named_buffers()}
 
     def loss(parameters: dict[str, Tensor], fields: dict[str, Tensor], labels: Tensor | None) -> Tensor:
-        one = Batch(batch.noise, {name: value[None] for name, value in fields.items()}, None if labels is None else labels[None])
+        one = Batch(
+            batch.noise, {name: value[None] for name, value in fields.items()}, None if labels is None else labels[None]
+        )
         own = {f"system.{name}": value for name, value in parameters.items()} | {n: b.clone() for n, b in buffers.items()}
         terms = functional_call(called, own, (one, clock))
         return torch.stack([terms[name] for name in seen.terms]).sum()
@@ -314,12 +316,16 @@ def _hanging(
                 batch, shared = tables[turn.source]
                 with _Differentiates() as penalty:
                     terms = turn.objective(replace(batch, noise=noise), clock, shared)
-                told.append({name: term.detach() for name, term in terms.items()} | ({"": torch.ones(())} if penalty.found else {}))
+                told.append(
+                    {name: term.detach() for name, term in terms.items()} | ({"": torch.ones(())} if penalty.found else {})
+                )
             rounds.append(told)
             buffers.append({name: value.clone() for name, value in system.named_buffers()})
     for name, value in buffers[0].items():
         if not torch.equal(torch.nan_to_num(value), torch.nan_to_num(buffers[1][name])) and not _of_norm(system, name):
-            raise GanvasError(f"--privacy: this game keeps something of real records beside its gradients, in '{name}': turn it off")
+            raise GanvasError(
+                f"--privacy: this game keeps something of real records beside its gradients, in '{name}': turn it off"
+            )
     for turn, first, second in zip(phase.turns, *rounds, strict=True):
         hang = {name for name in first if not torch.equal(torch.nan_to_num(first[name]), torch.nan_to_num(second[name]))}
         if hang and "" in first:

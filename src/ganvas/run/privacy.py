@@ -26,7 +26,7 @@ CLIP, SHARE_OF_DELTA = 1.0, 10  # delta is at most 1 / (SHARE_OF_DELTA x persons
 MOST_STEPS = 2**31
 SMALLEST_NOISE, LARGEST_EPSILON = 0.05, 1e4
 NOT_COVERED = (
-    "held-out records, and what is measured on records afterwards (evaluate, audit): such figures tell of the records themselves",
+    "held-out records, and what is measured on records afterwards (evaluate, audit): such figures tell of the records",
     "the number of records and of persons, the names of classes, and the settings",
 )
 
@@ -53,7 +53,9 @@ def parse_privacy(text: str) -> Privacy:
     for part in text.split(","):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or not value:
-            raise GanvasError(f"--privacy '{text}' is not understood: use for example  --privacy epsilon=8  (parts: {', '.join(PARTS)})")
+            raise GanvasError(
+                f"--privacy '{text}' is not understood: use for example  --privacy epsilon=8  (parts: {', '.join(PARTS)})"
+            )
         if name not in PARTS:
             raise GanvasError(f"--privacy has no part '{name}'{did_you_mean(name, PARTS)}: its parts are {', '.join(PARTS)}")
         if name in values:
@@ -84,6 +86,11 @@ def _key(text: str) -> str:
         return f"{int(text, 16):x}" if int(text, 16) >= 0 else _key("?")
     except ValueError:
         raise GanvasError(f"--privacy key={text}: has to be hexadecimal digits; leave it out for a secret one") from None
+
+
+def without_key(text: str) -> str:
+    """The words of a run without its key, for others to read."""
+    return str(dataclasses.replace(parse_privacy(text), key=None))
 
 
 # Accounting
@@ -176,22 +183,25 @@ def settle(settings: Settings, system: Any, dataset: Any, batch_size: int, budge
         return settings, []
     asked = parse_privacy(settings.privacy)
     from ..data.poisson import PoissonStream, new_key
-    from ..kinds import kind_of
-    from ..kinds.facets import Learns
     from ..optim.private import seen_in
 
     feeds = system.feeds()
     if len(feeds) != 1:
-        raise GanvasError(f"--privacy: this system has streams of the data beside one another ({', '.join(feeds)}): take another")
+        raise GanvasError(
+            f"--privacy: this system has streams of the data beside one another ({', '.join(feeds)}): take another"
+        )
     stream = PoissonStream(dataset, feeds["data"], batch_size, key=asked.key or new_key())
     seen = seen_in(system, system.phases(), stream.blank, dict(system.sources()))
     if seen.times is None:
-        raise GanvasError(f"--privacy: how often '{seen.turn}' moves is found out in the game, so no noise can be chosen: take another")
+        raise GanvasError(
+            f"--privacy: how often '{seen.turn}' moves is found out in the game, so no noise can be chosen: take another"
+        )
     persons, rate = stream.persons, stream.rate
     delta = 10.0 ** -math.ceil(math.log10(SHARE_OF_DELTA * persons)) if asked.delta is None else asked.delta
     if delta > 1 / persons:
         raise GanvasError(
-            f"--privacy delta={delta:g}: with {persons:,} persons it may give one of them away whole: use less than {1 / persons:.1g}"
+            f"--privacy delta={delta:g}: with {persons:,} persons it may give one of them away whole: use less than "
+            f"{1 / persons:.1g}"
         )
     rounds = budget.rounds if budget.samples is None else math.ceil(budget.samples / batch_size)
     noise = asked.noise
@@ -209,25 +219,30 @@ def settle(settings: Settings, system: Any, dataset: Any, batch_size: int, budge
     told = [
         f"privacy: epsilon {asked.epsilon:g} at delta {delta:g} for each of {persons:,} persons"
         + (f" (up to {stream.largest} records each)" if stream.largest > 1 else " (a record each)")
-        + f": noise {noise:g}, clip {asked.clip:g}, enough for {steps:,} private steps of '{seen.turn}', {batch_size} records each "
-        "on average",
+        + f": noise {noise:g}, clip {asked.clip:g}, enough for {steps:,} private steps of '{seen.turn}', {batch_size} records "
+        "each on average",
         "privacy: the watch is off, and nothing is measured while training, because that looks at training records",
     ]
-    learns = [name for name, part in dataset.fields.items() if isinstance(kind_of(part.spec.kind), Learns) and not part.declared]
-    if learns:
+    if learns := _learnt(dataset):
+        entries = ", ".join(dict.fromkeys(entry for own in learns.values() for entry in own))
         told.append(
-            f"privacy does not cover what is learnt of {' and '.join(learns)} before the game ({', '.join(_learnt(dataset, learns))}): "
-            "it is taken from the training records as it is"
+            f"privacy does not cover what is learnt of {' and '.join(learns)} before the game ({entries}): it is taken from the "
+            "training records as it is"
         )
     if asked.key is not None:
-        told.append("privacy: the key was given, so whoever knows it can take the noise off again: leave key= out for a secret one")
+        told.append(
+            "privacy: the key was given, so whoever knows it can take the noise off again: leave key= out for a secret one"
+        )
     return dataclasses.replace(settings, privacy=str(settled)), told
 
 
-def _learnt(dataset: Any, fields: list[str]) -> list[str]:
+def _learnt(dataset: Any) -> dict[str, tuple[str, ...]]:
+    """What specs learn of records before the game, by field."""
     from ..kinds import kind_of
+    from ..kinds.facets import Learns
 
-    return list(dict.fromkeys(entry for name in fields for entry in kind_of(dataset.fields[name].spec.kind).learnt))
+    kinds = {name: kind_of(part.spec.kind) for name, part in dataset.fields.items() if not part.declared}
+    return {name: tuple(kind.learnt) for name, kind in kinds.items() if isinstance(kind, Learns)}
 
 
 class Purse:
@@ -281,12 +296,12 @@ def read_spent(run: Path) -> dict[str, Any] | None:
     return found
 
 
-def sentence(spent: dict[str, Any]) -> str:
+def sentence_of(spent: dict[str, Any]) -> str:
     """The guarantee of a run, in words: for report and card."""
     each = "record" if spent["records_a_person"] == 1 else f"person (up to {spent['records_a_person']} records)"
     text = (
         f"epsilon {spent['spent']:.3g} of {spent['epsilon']:g} spent, at delta {spent['delta']:g}, for each {each} of "
-        f"{spent['persons']:,}: {spent['steps']:,} steps with noise {spent['noise']:g} and clip {spent['clip']:g} (Renyi accountant "
-        "of Opacus)"
+        f"{spent['persons']:,}: {spent['steps']:,} steps with noise {spent['noise']:g} and clip {spent['clip']:g} (Renyi "
+        "accountant of Opacus)"
     )
     return text if spent["secret"] else f"{text}; its key was given, and is no secret"
