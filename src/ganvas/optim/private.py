@@ -2,10 +2,13 @@
 
 Abadi et al. 2016, "Deep Learning with Differential Privacy" (arXiv 1607.00133), algorithm 1, for a game as in Xie et al. 2018
 (arXiv 1802.06739): only D sees real records, so only its turn is made private, and what G becomes follows from it. Of D's terms
-those that hang on real records are taken record by record and clipped to a norm; those of fakes alone are as ever, of fakes
-that hang on no record. With S the sample, C the clip, B the batch size and sigma the noise:
+those that hang on real records are taken record by record, clipped and noised; those of fakes alone, which hang on no record,
+take no noise. With S the sample, C the clip, B the batch size, sigma the noise and f the gradient of the other terms:
 
-    g = ( sum over S of  g_i min(1, C / |g_i|)  +  sigma C N(0, 1) ) / B  +  gradient of the other terms
+    g = ( sum over S of  g_i min(1, C / |g_i|)  +  sigma C N(0, 1) ) / B  +  f min(1, C / |f|)
+
+The last clip costs no privacy and is there for the game: where real records may push by C at most and fakes by any force, D soon
+takes everything for fake.
 
 `seat` puts this in the place of an objective; the Engine plays on as ever. Not for what it costs in privacy (`run.privacy`).
 """
@@ -77,8 +80,8 @@ class _Called(nn.Module):
 class PrivateObjective:
     """Stands in the place of the objective that sees real records.
 
-    The batch that it is called with is blank. Its terms are those of the objective that hang on no real record, and `private`,
-    whose value is 0 and whose gradient is that of the others, clipped and noised.
+    The batch that it is called with is blank. Its terms are those of the objective that hang on no real record, as numbers, and
+    `private`, whose value is 0 and whose gradient is the whole: of those terms, clipped, and of the others, clipped and noised.
     clip: bound C on the norm of a record's gradient. noise: sigma, the deviation of the noise in units of C.
     """
 
@@ -95,8 +98,20 @@ class PrivateObjective:
         free = {name: term for name, term in terms.items() if name not in self.seen.terms}
         owned = owned_by(self.system, self.seen.networks)
         moved = self.gradient(batch, clock)
+        for name, value in self.of_fakes(free, owned).items():
+            moved[name] += value
         total = torch.stack([(owned[name] * moved[name]).sum() for name in owned]).sum()
-        return {TERM: total - total.detach(), **free}
+        return {TERM: total - total.detach(), **{name: term.detach() for name, term in free.items()}}
+
+    def of_fakes(self, free: Terms, owned: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+        """The gradient of terms that hang on no real record, by parameter, of norm `clip` at most."""
+        hanging = [term for term in free.values() if term.requires_grad]
+        if not hanging:
+            return {}
+        found = torch.autograd.grad(torch.stack(hanging).sum(), list(owned.values()), allow_unused=True)
+        moved = {name: value for name, value in zip(owned, found, strict=True) if value is not None}
+        norm = torch.stack([value.norm() for value in moved.values()]).norm()
+        return {name: value * (self.clip / (norm + 1e-12)).clamp(max=1.0) for name, value in moved.items()}
 
     def gradient(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         """The private gradient of the next step, by parameter; takes a sample. batch: for its noise and the form of fields."""

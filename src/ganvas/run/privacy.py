@@ -226,8 +226,8 @@ def settle(settings: Settings, system: Any, dataset: Any, batch_size: int, budge
     if learns := _learnt(dataset):
         entries = ", ".join(dict.fromkeys(entry for own in learns.values() for entry in own))
         told.append(
-            f"privacy does not cover what is learnt of {' and '.join(learns)} before the game ({entries}): it is taken from the "
-            "training records as it is"
+            f"privacy does not cover what is learnt of {' and '.join(learns)} before the game ({entries}): it is taken from "
+            "the training records as it is"
         )
     if asked.key is not None:
         told.append(
