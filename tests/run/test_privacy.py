@@ -21,7 +21,7 @@ from ganvas.errors import GanvasError, MissingExtra
 from ganvas.game import Clock, Feed
 from ganvas.kinds import encode
 from ganvas.kinds.points.spec import PointsSpec
-from ganvas.optim.private import PrivateObjective, Seen, owned_by, seen_in
+from ganvas.optim.private import PrivateObjective, Seen, owned_by, record_gradients, seen_in
 from ganvas.registry import load_system
 from ganvas.run import privacy
 from ganvas.run.privacy import epsilon_of, noise_for, parse_privacy, steps_within, without_key
@@ -387,6 +387,26 @@ def test_a_loss_that_hangs_on_several_records_is_refused() -> None:
     board = type("Coupled", (_Coupled, type(system)), {})(system.spec, system.config)
     with pytest.raises(GanvasError, match="hangs on several records at once"):
         seen_in(board, board.phases(), stream().blank, {})
+
+
+@pytest.mark.parametrize("name", ["gan", "cgan", "acgan"])
+def test_games_by_class_are_taken_record_by_record(name: str) -> None:
+    """The gradient of one record is that of a batch of it alone, with its class."""
+    torch.manual_seed(0)
+    _, _, found = load_system(name)
+    known = {"latent_size": 2, "width": 6, "batch_size": BATCH}
+    system = found(PointsSpec(2, classes=("a", "b")), build_config(found.Config, known))
+    persons = stream(people(labels=True))
+    seen = seen_in(system, system.phases(), persons.blank, {})
+    real = persons.sample(Noise.seeded(0))
+    owned = owned_by(system, seen.networks)
+    each = record_gradients(system, system.discriminate, seen, real, Clock(), {n: p.detach() for n, p in owned.items()})
+    assert real.labels is not None
+    one = Batch(Noise.seeded(0), {REAL: real.real[:1]}, real.labels[:1])
+    terms = system.discriminate(one, Clock(), {})
+    expected = torch.autograd.grad(sum(terms[term] for term in seen.terms), list(owned.values()))
+    for value, name in zip(expected, owned, strict=True):
+        assert torch.allclose(each[name][0], value, atol=1e-6)
 
 
 def test_a_game_is_tried_without_a_trace() -> None:

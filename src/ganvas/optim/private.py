@@ -7,8 +7,8 @@ take no noise. With S the sample, C the clip, B the batch size, sigma the noise 
 
     g = ( sum over S of  g_i min(1, C / |g_i|)  +  sigma C N(0, 1) ) / B  +  f min(1, C / |f|)
 
-The last clip costs no privacy and is there for the game: where real records may push by C at most and fakes by any force, D soon
-takes everything for fake.
+The last clip costs no privacy and is there for the game: where real records may push by C at most and fakes by any force, D
+soon takes everything for fake.
 
 `seat` puts this in the place of an objective; the Engine plays on as ever. Not for what it costs in privacy (`run.privacy`).
 """
@@ -75,6 +75,17 @@ class _Called(nn.Module):
     def forward(self, batch: Batch, clock: Clock) -> Terms:
         """Its terms, on a batch that shares with nobody."""
         return self.objective(batch, clock, {})
+
+
+class _OneHot(TorchFunctionMode):
+    """Codes of classes without a look at the values, which records that are taken one by one do not allow."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        known = {**dict(zip(("tensor", "num_classes"), args, strict=False)), **(kwargs or {})}
+        if func is torch.nn.functional.one_hot and known.get("num_classes", -1) > 0:
+            labels = known["tensor"]
+            return (labels.unsqueeze(-1) == torch.arange(known["num_classes"], device=labels.device)).long()
+        return func(*args, **(kwargs or {}))
 
 
 class PrivateObjective:
@@ -158,7 +169,7 @@ def record_gradients(
         terms = functional_call(called, own, (one, clock))
         return torch.stack([terms[name] for name in seen.terms]).sum()
 
-    with torch.no_grad(), _others_at_rest(system, seen.networks):
+    with torch.no_grad(), _others_at_rest(system, seen.networks), _OneHot():
         labels = batch.labels
         dims = (None, 0, None if labels is None else 0)
         found: dict[str, Tensor] = vmap(grad(loss), in_dims=dims, randomness="different")(dict(owned), batch.fields, labels)
