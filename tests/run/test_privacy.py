@@ -355,7 +355,6 @@ def test_words_that_are_not_understood(words: str, said: str, tmp_path: Path) ->
             "one turn alone sees real records.*discriminate and fool",
         ),
         ({"system": "stylegan2", "config": {"batch_size": 8}}, "keeps something of real records|gradient penalty"),
-        ({"system": "semi-gan", "config": {"batch_size": 8}}, "semi-gan|streams of the data|classes|two"),
     ],
 )
 def test_games_and_settings_that_may_not(options: dict[str, Any], said: str, tmp_path: Path) -> None:

@@ -110,6 +110,8 @@ def _train(
         if init_from is not None:
             for told in renamed(read_run(Path(init_from)).fields, planned):
                 say(f"note: --init-from {init_from}: {told}")
+            if planned.settings.privacy is not None:
+                say(f"note: privacy does not cover what {init_from} learnt of its records: what it spent comes on top")
         _begin(planned, init_from)
         folder, keep = planned.folder, planned.dataset
         del planned  # its weights are not those of the run
