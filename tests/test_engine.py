@@ -300,6 +300,20 @@ def test_precisions_play(precision: str) -> None:
     assert engine.clock.round == 3
 
 
+def test_maps_and_weights_of_pictures_and_of_volumes_lie_with_channels_last_where_asked() -> None:
+    values = {"picture": torch.rand(2, 3, 4, 4), "clip": torch.rand(2, 3, 4, 4, 4), "point": torch.rand(2, 3)}
+    last = Batch(Noise.seeded(0), values).to(torch.float32, True)
+    assert last["picture"].is_contiguous(memory_format=torch.channels_last) and not last["picture"].is_contiguous()
+    assert last["clip"].is_contiguous(memory_format=torch.channels_last_3d) and not last["clip"].is_contiguous()
+    first = last.to(torch.float32, False)
+    assert all(first[name].is_contiguous() and torch.equal(first[name], value) for name, value in values.items())
+    game = Game()
+    game.flat, game.deep = nn.Conv2d(2, 3, 3), nn.Conv3d(2, 3, 3)
+    Engine(game, {"data": Counting()}, channels_last=True)
+    assert game.flat.weight.is_contiguous(memory_format=torch.channels_last)
+    assert game.deep.weight.is_contiguous(memory_format=torch.channels_last_3d)
+
+
 def test_float16_overflow_is_the_scalers_business() -> None:
     class Large(Game):
         def push(self, batch: Any, clock: Clock, shared: Shared) -> Terms:

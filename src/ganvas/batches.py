@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .specs import REAL
 
@@ -57,6 +57,20 @@ class Noise:
         return torch.rand(*shape, generator=self.generator, device=self.generator.device)
 
 
+def layout_of(value: Tensor, channels_last: bool) -> torch.memory_format:
+    """How maps and weights of two (4-D) or three (5-D) dimensions of space and time lie in memory; others stay as they are."""
+    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
+    if value.dim() not in layouts:
+        return torch.preserve_format
+    return layouts[value.dim()] if channels_last else torch.contiguous_format
+
+
+def lay_out(module: nn.Module, channels_last: bool) -> None:
+    """Put the weights of a module into that layout, where they are."""
+    for weight in module.parameters():
+        weight.data = weight.data.to(memory_format=layout_of(weight.data, channels_last))
+
+
 @dataclass
 class Batch:
     """Records of named fields, and the noise that belongs to them.
@@ -95,12 +109,12 @@ class Batch:
         labels = [None] * parts if self.labels is None else self.labels.chunk(parts)
         return [replace(self, fields={name: chunks[i] for name, chunks in cut.items()}, labels=labels[i]) for i in range(parts)]
 
-    def to(self, dtype: torch.dtype, memory_format: torch.memory_format) -> Batch:
-        """Floating-point fields in `dtype`; 4-D ones in `memory_format`."""
+    def to(self, dtype: torch.dtype, channels_last: bool) -> Batch:
+        """Floating-point fields in `dtype`; 4-D and 5-D ones with their channels last in memory, or first."""
 
         def moved(value: Tensor) -> Tensor:
             if not value.is_floating_point():
                 return value
-            return value.to(dtype=dtype, memory_format=memory_format if value.dim() == 4 else torch.preserve_format)
+            return value.to(dtype=dtype, memory_format=layout_of(value, channels_last))
 
         return replace(self, fields={name: moved(value) for name, value in self.fields.items()})

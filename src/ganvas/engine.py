@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from .batches import Batch, Noise
+from .batches import Batch, Noise, lay_out
 from .errors import GanvasError, RunError
 from .game import Clock, Phase, Player, Shared, System, Terms, Turn, constant_rate
 from .parallel import PRECISIONS, Agreement, Processes
@@ -86,7 +86,7 @@ class Engine:
 
     system: on its device already. streams: by name; `data` is the real one. precision: `32`, `bf16-mixed`, `16-mixed`
     or `64`. micro_batches: pieces into which each batch is cut to save memory. check_every: rounds between two looks at
-    the finite-flags (the only device synchronisation). channels_last: memory layout of 4-D tensors. compile_networks:
+    the finite-flags (the only device synchronisation). channels_last: memory layout of 4-D and 5-D tensors. compile_networks:
     hand every owned network to `torch.compile`. seed: of the game's own noise.
     Raises GanvasError for a setting that cannot be served, ValueError for a System that breaks the contract.
     """
@@ -115,11 +115,9 @@ class Engine:
         self.check_every = check_every
         device = self.processes.device
         self.dtype = torch.float64 if precision == "64" else torch.float32
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.channels_last = channels_last
         if channels_last:
-            for parameter in system.parameters():
-                if parameter.dim() == 4:  # solids have five, and no such layout
-                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+            lay_out(system, channels_last)
         system.to(self.dtype)
         generator = torch.Generator(device=device).manual_seed(seed)
         self.noise = Noise(generator, self.processes.rank, self.processes.world, self.dtype)
@@ -211,7 +209,7 @@ class Engine:
     def _deal(self, source: str) -> tuple[list[Batch], list[Shared]]:
         make = self.makers.get(source)
         batch = self.streams[source].draw(self.noise) if make is None else make(self.clock, self.noise)
-        batch = batch.to(self.dtype, self.memory_format)
+        batch = batch.to(self.dtype, self.channels_last)
         if source == "data":
             count = len(batch) * self.processes.world
             clock = self.clock

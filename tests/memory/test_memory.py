@@ -148,6 +148,12 @@ def test_every_kind_of_data_can_be_weighed(system: str, size: int | None, config
     assert found.sizes["parameters"] > 0 and found.sizes["optimiser"] > 0
 
 
+def test_the_layout_of_clips_can_be_weighed() -> None:
+    given = PLAIN | {"channels_last": "on"}
+    case = describe("vgan", preset="paper", size="32", config={"width": 4, "batch_size": 2}, **given)
+    assert foretell(case).peak > 0
+
+
 def test_every_optimiser_plays_on_symbols() -> None:
     states = {name: foretell(small(optimiser=name)).sizes["optimiser"] for name in NAMES}
     assert states["adas"] > states["adam"] > states["sgd"] > 0

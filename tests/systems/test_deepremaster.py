@@ -188,6 +188,38 @@ def test_a_large_film_is_cleaned_in_tiles_as_if_it_were_whole() -> None:
     assert (parts - whole).abs().mean() < 0.05
 
 
+def test_a_film_is_cleaned_with_fewer_lines_and_keeps_what_is_finer() -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def darken(greys: Tensor) -> Tensor:
+        seen.append(tuple(greys.shape[3:]))
+        return greys - 0.2
+
+    clips = torch.rand(1, 1, 3, 64, 96) - 0.5
+    made = cleaned(darken, clips, 0, 4, lines=32)
+    assert seen == [(32, 48)]
+    torch.testing.assert_close(made, clips - 0.2, atol=1e-5, rtol=0)
+    clips[..., 40:46] = 1.0  # a scratch six pixels wide
+
+    def mend(greys: Tensor) -> Tensor:
+        return torch.where(greys > 0.7, torch.zeros_like(greys), greys)
+
+    made = cleaned(mend, clips, 0, 4, lines=32)
+    assert float(made[..., 41:45].abs().mean()) < 0.25 and bool((made.abs() <= 1).all())
+    assert torch.equal(made[..., :32], clips[..., :32]), "what lies apart is left as it is"
+    for lines in (0, 64, 200):
+        assert cleaned(darken, clips, 0, 4, lines=lines).shape == clips.shape and seen[-1] == (64, 96)
+
+
+def test_lines_are_told_and_too_few_are_refused() -> None:
+    work = Work(build(), {"real": SPEC})
+    assert USE.tell(work, Options()) == "remastered, cleaned at 480 lines at most (--lines)"
+    assert USE.tell(work, Options(lines=0)) == "remastered"
+    with pytest.raises(GanvasError, match="at least 64") as caught:
+        USE.tell(work, Options(lines=3))
+    assert "\n" not in str(caught.value)
+
+
 def test_large_frames_are_coloured_small_and_chroma_follows_their_edges() -> None:
     assert coloured_size(16, 20, (16, 16), 8) == (16, 24)
     assert coloured_size(1080, 1920, (64, 64), 8) == (64, 112)

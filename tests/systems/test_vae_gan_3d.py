@@ -256,4 +256,6 @@ def test_pictures_beside_solids_are_learnt_by_their_names(tmp_path: Path) -> Non
     opened = ganvas.load(run)
     assert list(opened.record.fields) == ["solid", "picture"] and opened.system.paired
     made = ganvas.apply(run, [tmp_path / "pairs" / "picture" / "000.png"], out=tmp_path / "made", format="npz")
-    assert made["verb"] == "reconstruct"
+    assert made["verb"] == "reconstruct" and list((tmp_path / "made").rglob("*.np[yz]"))
+    ganvas.apply(run, [tmp_path / "pairs" / "picture" / "000.png"], out=tmp_path / "mesh")
+    assert [path.suffix for path in (tmp_path / "mesh").rglob("*.*") if path.suffix in (".stl", ".npy", ".npz")] == [".stl"]

@@ -30,11 +30,29 @@ def coloured_size(height: int, width: int, learnt: tuple[int, int], multiple: in
     return down, across
 
 
-def cleaned(function: Callable[[Tensor], Tensor], greys: Tensor, tile: int, multiple: int) -> Tensor:
-    """`function` over grey clips (B, 1, T, H, W), one by one, in pieces of `tile` pixels (0: whole) -> the same shape."""
-    overlap = max(REACH, tile // 8)
-    made = [tiled(function, clip[None], tile=tile, overlap=overlap, multiple=multiple).to(clip) for clip in greys]
-    return torch.cat(made)
+def cleaned(function: Callable[[Tensor], Tensor], greys: Tensor, tile: int, multiple: int, lines: int = 0) -> Tensor:
+    """`function` over grey clips (B, 1, T, H, W), one by one, in pieces of `tile` pixels (0: whole) -> the same shape.
+
+    lines: shorter side, in pixels, that larger clips are brought to for it (0: none are). What it changed there is laid over
+    the clips at their own size, which keep what is finer.
+    """
+    overlap, (height, width) = max(REACH, tile // 8), greys.shape[3:]
+    scale = lines / min(height, width)
+    made = []
+    for clip in greys:
+        given = clip if not 0 < scale < 1 else _sized(clip, round(scale * height), round(scale * width))
+        own = tiled(function, given[None], tile=tile, overlap=overlap, multiple=multiple)[0].to(clip)
+        made.append(own if given is clip else _laid_over(clip, own - given))
+    return torch.stack(made)
+
+
+def _laid_over(clip: Tensor, change: Tensor) -> Tensor:
+    """A clip (1, T, H, W) with what was changed (1, T, h, w) at a smaller size; a frame at a time, which are large."""
+    result = torch.empty_like(clip)
+    for frame in range(clip.shape[1]):
+        large = interpolate(change[:, frame, None], size=clip.shape[2:], mode="bicubic", align_corners=False)
+        result[:, frame] = (clip[:, frame] + large[:, 0]).clamp(-1, 1)
+    return result
 
 
 def coloured(

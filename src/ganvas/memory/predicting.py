@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from ..batches import lay_out
 from ..engine import Engine
 from ..game import Phase, Turn
 from ..networks.frozen import Frozen
@@ -198,7 +199,7 @@ def predict(case: Case) -> Prediction:
 
     system = build_board(case, "meta")
     if case.channels_last:
-        system.to(memory_format=torch.channels_last)
+        lay_out(system, True)
     if case.precision == "64":
         system.double()
     mode = FakeTensorMode()

@@ -24,7 +24,7 @@ from ganvas.proofs._arms import trained
 SIDE, LARGE_SIDE = 384, 768  # longest side of photographs, side of the painting
 COMMON: dict[str, Any] = {
     "width": 16, "discriminator_width": 32, "blocks": 3, "underpainting": True, "colours": True, "batch_size": 2,
-    "content_weight": 0.1, "pixel_weight": 5.0, "ema_half_life": 300.0,
+    "content_weight": 0.1, "pixel_weight": 5.0, "ema_half_life": 300.0, "generator_learning_rate": 5e-4,
 }  # fmt: skip
 GRAM = {"adversarial_weight": 0.0, "gram_weight": 50.0}
 LONGER = 1.25  # as many rounds of the arm without D, whose rounds take less time

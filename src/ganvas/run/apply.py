@@ -136,6 +136,7 @@ class _Job:
         brought = use.fitted or getattr(self.options, "fitted", False) or takes_one_size(run.system)
         self.settings = reading(run, fitted=brought, seed=seed)
         self.given: dict[str, GivenField] = given_fields(use, work, {**named, **fields}, self.settings)
+        format = format or use.writes or None
         self.format = None if format is None else format_named(kind_of(self.out_spec.kind), format)
 
     @property

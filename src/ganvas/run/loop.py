@@ -455,7 +455,7 @@ class _Loop:
 
         engine, names = self.engine, list(self.record.fields)
         noise = Noise.seeded(self.settings.seed, self.processes.device, engine.dtype)
-        batch = shown_batch(self.dataset, self.system.feeds()["data"], SHOWN, noise).to(engine.dtype, engine.memory_format)
+        batch = shown_batch(self.dataset, self.system.feeds()["data"], SHOWN, noise).to(engine.dtype, engine.channels_last)
         with engine.watching(), torch.no_grad():
             if isinstance(self.system, Shows):
                 return self.system.show(batch, noise)

@@ -81,7 +81,7 @@ class Settings:
     fields: str | None = knob(None, "where fields of records lie: photo=FOLDER,map=FOLDER (default: by their names)")
     micro_batches: int = knob(1, "pieces each batch is cut into, to save memory", low=1)
     channels_last: str = knob(
-        "auto", "memory layout of images; auto: what is measured to be faster", choices=("auto", "on", "off")
+        "auto", "memory layout of images, films and volumes; auto: what is measured to be faster", choices=("auto", "on", "off")
     )
     deterministic: str = knob(
         "on", "on a GPU, on: the same bits each time; off: may be faster, and is not resumed exactly", choices=("on", "off")

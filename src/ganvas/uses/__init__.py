@@ -188,6 +188,7 @@ class Use:
     Options: a frozen dataclass of knobs. `tile` among them: large records are worked on in pieces of that side; cuts: by the
     use itself, which has to see something of them whole. `fitted` among them: whether records are brought to the size of
     training is the user's choice.
+    writes: format of what is made, where the user asks for none; empty: that of the data.
     reads: suffix -> reads a file of what it brings that no kind reads, (path, spec) -> a piece that `complete` makes a record
     of; raises DataError.
     order: the lowest first, where a system can be put to several. replaces: verbs in whose place it stands where both are
@@ -219,6 +220,7 @@ class Use:
     reads: Mapping[str, Callable[[Path, Any], Piece]] = field(default_factory=dict)
     Options: type = NoOptions
     cuts: bool = False
+    writes: str = ""
     method: str = ""
     aliases: tuple[str, ...] = ()
     order: int = 100

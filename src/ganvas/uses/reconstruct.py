@@ -167,6 +167,7 @@ USE = Use(
     method="build",
     takes=(PICTURE,),
     brings={PICTURE: picture_spec},
+    writes="stl",  # data of voxels too: a mesh is what one has a solid made for
     Options=Options,
     order=5,
     fitted=True,

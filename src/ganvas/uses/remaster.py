@@ -9,6 +9,7 @@ import numpy as np
 
 from ..capabilities import Panel, Remasters
 from ..config import knob
+from ..errors import GanvasError
 from . import Fields, Judged, Use, UseSays, Work, first_of
 from .judging import as_given, both, decoded, held_rows, in_pieces, told_pairs
 from .tiling import TILE_HELP, check_tile
@@ -23,12 +24,16 @@ if TYPE_CHECKING:
 REFERENCE = "reference"
 COLOURS = ("new", "own", "none")
 SHOWN = 4  # frames of a held-out clip that are its references
+LEAST_LINES = 64
 FINER = 2  # times the sides of training: the size that references are brought to before that at which colours are found
 
 
 @dataclass(frozen=True)
 class Options:
     tile: int = knob(256, TILE_HELP)
+    lines: int = knob(
+        480, "shorter side at which larger films are cleaned; what changes is laid over their own pixels. 0: their own", low=0
+    )
     colours: str = knob("new", "new: as learnt, or as the references have them; own: the film's; none: grey", choices=COLOURS)
 
 
@@ -55,7 +60,8 @@ def _remastered(work: Work, clips: Tensor, references: Tensor | None, options: A
     from ..inference.remastering import cleaned, coloured
 
     system, size = work.system, (work.spec.height, work.spec.width)
-    greys = cleaned(lambda x: system.clean(x, work.noise), framewise(grey, clips), options.tile, system.multiple)
+    greys = cleaned(lambda x: system.clean(x, work.noise), framewise(grey, clips), options.tile, system.multiple,
+                    options.lines)  # fmt: skip
     if clips.shape[1] == 1:
         return greys
     if options.colours == "none":
@@ -69,7 +75,10 @@ def _remastered(work: Work, clips: Tensor, references: Tensor | None, options: A
 
 def tell(work: Work, options: Any) -> str:
     check_tile(options.tile)
-    return "remastered" if options.colours == "new" else f"remastered, {options.colours} colours"
+    if options.lines and options.lines < LEAST_LINES:
+        raise GanvasError(f"--lines: at least {LEAST_LINES}, or 0 for the film's own size, not {options.lines}")
+    size = f", cleaned at {options.lines} lines at most (--lines)" if options.lines else ""
+    return f"remastered{size}" if options.colours == "new" else f"remastered{size}, {options.colours} colours"
 
 
 # Judging

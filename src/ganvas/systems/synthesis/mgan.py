@@ -88,7 +88,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     width = widest(situation, PIECES_WANTED, lambda width: WORK_PER_PIECE * width**2)
     return {
         "width": width, "discriminator_width": 32, "underpainting": True, "colours": True, "batch_size": 2,
-        "blocks": 3, "content_weight": 0.1, "pixel_weight": 5.0, "ema_half_life": 300.0,
+        "blocks": 3, "content_weight": 0.1, "pixel_weight": 5.0, "ema_half_life": 300.0, "generator_learning_rate": 5e-4,
     }  # fmt: skip
 
 
