@@ -338,7 +338,7 @@ def _hanging(
                 if turn.source not in tables:
                     make = makers.get(turn.source)
                     batch = blank(TRIED, noise, np.random.default_rng(seed)) if make is None else make(clock, noise)
-                    tables[turn.source] = batch.to(dtype, torch.contiguous_format), {}
+                    tables[turn.source] = batch.to(dtype, False), {}
                 batch, shared = tables[turn.source]
                 with _Differentiates() as penalty:
                     terms = turn.objective(replace(batch, noise=noise), clock, shared)
@@ -383,7 +383,7 @@ def _refuse_coupling(
 
     clock = Clock(phase=phase)
     with _untouched(system):
-        batch = blank(TRIED, Noise.seeded(0, device, dtype), np.random.default_rng(3)).to(dtype, torch.contiguous_format)
+        batch = blank(TRIED, Noise.seeded(0, device, dtype), np.random.default_rng(3)).to(dtype, False)
         system.eval()
 
         def value(pick: slice) -> float:
