@@ -92,6 +92,7 @@ def _after_training(result: dict[str, Any]) -> list[str]:
     if result["stopped"] == "signal":
         return []
     from .run.budget import describe_seconds
+    from .run.privacy import sentence_of
     from .uses import table
 
     run = result["run"]
@@ -99,10 +100,13 @@ def _after_training(result: dict[str, Any]) -> list[str]:
     told = {"look": result["picture"], "best": _best_line(result) if result["best"] else None}
     told |= {verb: line.replace("RUN", run) for verb, line in result["uses"].items()}
     told |= {"judge": f"ganvas evaluate {run}"} if judged else {}
-    told["go on"] = f"ganvas train --resume {run} --budget {max(10, -(-2 * result['seconds'] // 60)):.0f}m"
+    if result["privacy"] is None:  # a private run has spent what its noise was chosen for
+        told["go on"] = f"ganvas train --resume {run} --budget {max(10, -(-2 * result['seconds'] // 60)):.0f}m"
     width = max(len(word) for word, line in told.items() if line)
     return [
         f"trained {result['rounds']:,} rounds on {result['samples']:,} samples in {describe_seconds(result['seconds'])}",
+        *([] if result["privacy"] is None else [f"privacy: {sentence_of(result['privacy'])}"]),
+        *(["stopped because epsilon is spent: what follows would cost more"] if result["stopped"] == "privacy" else []),
         *result["alarms"],
         *(f"{word:<{width}}  {line}" for word, line in told.items() if line),
     ]

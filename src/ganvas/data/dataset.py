@@ -312,14 +312,14 @@ def _finish(entry: caching.Entry, source: str, notes: list[str], heldout: float,
     facts = entry.facts
     values: np.ndarray = entry.values
     labels = entry.arrays["labels"] if facts["labelled"] else None
-    groups = entry.arrays["joined"]
+    groups, persons = entry.arrays["joined"], entry.arrays["groups"]
     split = entry.arrays["split"] if facts["split"] else None
     spec = spec_from_dict(facts["spec"])
     notes = [*facts["notes"], *notes]
     origins = Origins(tuple(facts["files"]), entry.arrays["files"]) if "files" in facts else None
     if limit is not None and len(values) > limit:
         chosen = np.sort(np.random.default_rng([seed, 0x12]).choice(len(values), limit, replace=False))
-        values, groups = np.asarray(values[chosen]), groups[chosen]
+        values, groups, persons = np.asarray(values[chosen]), groups[chosen], persons[chosen]
         labels = None if labels is None else labels[chosen]
         split = None if split is None else split[chosen]
         origins = None if origins is None else Origins(origins.files, origins.of[chosen])
@@ -330,7 +330,7 @@ def _finish(entry: caching.Entry, source: str, notes: list[str], heldout: float,
     # What the data declares is the same by every rule.
     dataset = Dataset(
         {REAL: Field(spec, values, facts["declared"])}, labels, groups, out, source, prints[split is None], tuple(notes),
-        split is not None, prints[: split is None], origins,
+        split is not None, prints[: split is None], origins, persons,
     )  # fmt: skip
     return learn(dataset, dataset.train_indices())
 
@@ -399,7 +399,7 @@ def open_fields(
     origins = Origins(tuple(rows.names[k] for k in chosen), row_of)
     dataset = Dataset(
         fields, labels, groups, out, str(source), both[split is None], tuple(notes), split is not None,
-        both[: split is None], origins,
+        both[: split is None], origins, before,
     )  # fmt: skip
     return learn(dataset, dataset.train_indices())
 

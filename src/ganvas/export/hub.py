@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import GanvasError
 from ..files import write_atomically
 from ..kinds import kind_of
+from ..run.privacy import without_key
 from ..run.published import CONFIG, FORMAT, WEIGHTS, values_of
 from ..run.settings import FILE, read_yaml
 from ..uses import drawing, example_of, uses_of
@@ -36,6 +37,9 @@ def write_weights(run: Any, out: Path) -> dict[str, Any]:
     values = read_yaml(source / FILE) if (source / FILE).is_file() else values_of(source)
     data, settings = dict(values["data"]), dict(values["run"])
     data.pop("place", None)
+    if settings.get("privacy"):
+        data["fingerprint"] = "withheld"  # a sum of the records, by which a guess at all of them could be checked
+        settings["privacy"] = without_key(settings["privacy"])
     settings["data"] = str(Path(str(settings["data"])).name)
     told = {
         "library_name": "ganvas",

@@ -14,6 +14,7 @@ from ..evaluation.table import AUDIT, ROWS, interval, names, number
 from ..kinds import kind_of
 from ..kinds.facets import Seen
 from ..run.budget import parse_budget
+from ..run.privacy import NOT_COVERED, sentence_of, without_key
 from ..run.settings import FILE, read_yaml
 from ..uses import Use, uses_of
 from ..version import __version__
@@ -46,6 +47,11 @@ def commands(facts: Facts) -> list[str]:
 def conditions(facts: Facts) -> str:
     """When repeating gives the same bits, in a sentence or two."""
     settings = facts.record.settings
+    if facts.privacy:
+        return (
+            f"`{FILE}` is below and in the run folder. The weights come out otherwise each time: who was sampled and the noise "
+            "that hides it are drawn from a secret, which is not told."
+        )
     text = (
         f"`{FILE}` is below and in the run folder. The weights come out equal to the bit with the same versions, the same "
         f"device, {settings.threads or 'as many'} CPU thread{'' if settings.threads == 1 else 's'} and {settings.processes} "
@@ -68,9 +74,12 @@ def config_text(facts: Facts) -> str:
     import yaml
 
     values = read_yaml(facts.path / FILE)
-    for name in ("place", "notes"):  # names of folders and files, which say more about a machine than about the data
+    told = ("fingerprint",) if facts.privacy else ()
+    for name in ("place", "notes", *told):  # names of folders and files, which say more about a machine than about the data
         values.get("data", {}).pop(name, None)
     values["run"]["data"] = facts.data_name
+    if facts.privacy:
+        values["run"]["privacy"] = without_key(values["run"]["privacy"])
     return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
@@ -116,10 +125,13 @@ def limits(facts: Facts, able: list[Use]) -> list[str]:
     found += [use.says.caution for use in able if use.says.caution]
     if facts.phantom:
         found.append("The data is a phantom, a simulation: nothing here was learnt from, or tested on, the real thing.")
-    found.append(
-        "An audit that finds no copies does not make samples anonymous. Without a proof of privacy, samples are to be treated "
-        "under the rules of the training data."
-    )
+    if facts.privacy is None:
+        found.append(
+            "An audit that finds no copies does not make samples anonymous. Without a proof of privacy, samples are to be "
+            "treated under the rules of the training data."
+        )
+    else:
+        found += [f"Differential privacy: {sentence_of(facts.privacy)}.", f"It does not cover {'; nor '.join(NOT_COVERED)}."]
     return found
 
 
@@ -181,7 +193,7 @@ def data_rows(facts: Facts) -> list[tuple[str, str]]:
         ("training records", facts.record.learnt_text.replace(" training records", "")),
         ("held-out records", f"{data['heldout']:,} ({split})" if data["heldout"] else "0"),
         ("classes", ", ".join(spec.classes) or "none"),
-        ("fingerprint", str(data["fingerprint"])),
+        ("fingerprint", "withheld: it is a sum of the records" if facts.privacy else str(data["fingerprint"])),
         ("licence", facts.licence or NOT_STATED),
     ]
 
@@ -197,6 +209,7 @@ def training_rows(facts: Facts) -> list[tuple[str, str]]:
         *([("weights", facts.without_folders(facts.why.partition("; ")[0].removeprefix("weights of ")))] if facts.why else []),
         ("budget", settings.budget or "none"),
         ("seed", str(settings.seed)),
+        *([("privacy", sentence_of(facts.privacy))] if facts.privacy else []),
     ]
     if health.watched:
         opening = "not seen" if health.t0 is None else f"ended at round {health.t0:,} (T0)"
@@ -223,7 +236,7 @@ def card_text(facts: Facts, able: list[Use]) -> str:
     out += [""] if facts.health.alarms else []
     out += ["## Settings", "", *_listed([(k, _plain(v)) for k, v in record.config.items()]), ""]
     out += ["## Repeating it", "", "```", *commands(facts), "```", "", conditions(facts), ""]
-    if not facts.phantom:
+    if not facts.phantom and not facts.privacy:
         out += ["It is the same data when `data.fingerprint` in the new `config.yaml` is the same as above.", ""]
     out += ["```yaml", config_text(facts).rstrip(), "```", ""]
     out += ["## Environment", "", *_listed(environment_rows(facts)), ""]

@@ -15,6 +15,7 @@ from ..kinds import describe
 from ..run.checkpoint import preferred
 from ..run.load import RunRecord, read_run
 from ..run.logs import read_metrics
+from ..run.privacy import read_spent
 
 HEALTH = "health.json"
 LOOKS = {"nearer": "nearer to training (share)", "variety": "variety of samples"}
@@ -50,7 +51,7 @@ class Facts:
     which: the checkpoint it is about; why: a line, where the run's own alarms chose it. rows: of `metrics.jsonl`. manifest: of
     the checkpoint, with `round`, `samples` and `seconds`. pictures: (round, file) in order, up to it.
     evaluation: `RUN/evaluation/evaluation.json`. stale: whether other weights than these were evaluated, as when the run went
-    on.
+    on. privacy: what a private run has spent (`run.privacy.read_spent`), None for others.
     """
 
     path: Path
@@ -65,6 +66,7 @@ class Facts:
     stale: bool
     health: Health
     licence: str
+    privacy: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -156,6 +158,7 @@ def read_facts(run: str | Path, system: str | Path | None = None, which: str | N
         stale=stale,
         health=read_health(path, rows),
         licence=str(_json(path / CARD).get("licence") or ""),
+        privacy=read_spent(path),
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..run.privacy import sentence_of
 from ..uses import Use
 from . import card
 from .facts import Facts, name_of
@@ -182,6 +183,9 @@ def _verdicts(facts: Facts) -> str:
         raised = [f"{alarm['name']} since round {alarm['round']:,}" for alarm in health.alarms]
         told = card.sentence("; ".join(raised)) + " " * bool(raised) + f"The opening phase {opening}."
         tiles.append(("doubt" if health.alarms else "good", "Training", said, told))
+    if facts.privacy is not None:
+        told = f"epsilon {facts.privacy['spent']:.3g}"
+        tiles.append(("good", "Differential privacy", told, card.sentence(sentence_of(facts.privacy))))
     evaluation = facts.evaluation or {}
     if "kid" in evaluation:
         from ..evaluation.table import interval, names, number

@@ -22,6 +22,7 @@ from .budget import describe_seconds, parse_budget
 from .load import RunRecord, build_system, put_weights, read_run
 from .opening import reopen, seated
 from .pace import memory_in_use
+from .privacy import SPENT, purse_of
 from .rescue import go_back, set_aside, way_back
 from .settings import FILE, Settings
 
@@ -136,8 +137,9 @@ class _Loop:
         self.seconds_before = 0.0
         size = record.config["batch_size"]
         self.engine = seated(self.system, dataset, settings, size, processes, seed=seed, compiled=settings.compile)
+        self.purse = purse_of(settings, self.engine)
         self.watch: Any = None
-        if processes.leads and settings.watch == "on":
+        if processes.leads and settings.watch == "on" and self.purse is None:
             from ..health.watch import Watch
 
             self.watch = Watch(self.engine, dataset, settings, self.budget)
@@ -220,6 +222,7 @@ class _Loop:
             "t0": health.get("t0"),
             "best": health.get("best"),
             "restarts": self.record.attempt,
+            "privacy": None if self.purse is None else self.purse.told(),
             "picture": str(picture) if picture else None,
             "can": verbs_of(self.system),
             "uses": {verb: line for verb, (line, _) in offered(self.system, self.record.fields).items()},
@@ -244,7 +247,7 @@ class _Loop:
                 last_log = now
             # Saving may take at most a twentieth of the time, however large the networks are.
             reason, due, wish = self._decide(stop, now - last_save >= max(settings.save_every, 20 * save_cost))
-            if reason in ("budget", "game over"):
+            if reason in ("budget", "privacy", "game over"):
                 report = engine.settle()
                 self._hear(report)
                 if report.incident:  # the last rounds were taken back: they are still to be played
@@ -272,6 +275,8 @@ class _Loop:
             reason = "game over"
         elif self.budget.progress(self.seconds, clock.samples, clock.round) >= 1.0:
             reason = "budget"
+        elif self.purse is not None and self.purse.empty():
+            reason = "privacy"
         elif stop.signal is not None:
             reason = "signal"
         wish = "" if reason else self._wish()
@@ -385,6 +390,8 @@ class _Loop:
             clock = self.engine.clock
             summary = {"system": self.record.card.name, "round": clock.round, "samples": clock.samples, "seconds": self.seconds}
             checkpoint.save(self.folder / "checkpoints", self.system.state_dict(), state, summary)
+            if self.purse is not None:
+                write_json(self.folder / SPENT, self.purse.told())
             if self.watch:
                 write_json(self.folder / "health.json", self.watch.summary(self.seconds))
 

@@ -228,13 +228,27 @@ def seated(
     size: records in a batch, over all processes. seed: of the order of records and of the noise. compiled: hand the networks
     to `torch.compile`.
     """
+    import torch
+
+    from ..data.poisson import PoissonStream, new_key
     from ..data.streams import open_stream
     from ..engine import Engine
+    from ..optim.private import seat as make_private
+    from .privacy import parse_privacy
 
     feeds = system.feeds().items()
-    return Engine(
+    private = None if settings.privacy is None else parse_privacy(settings.privacy)
+    streams: dict[str, Any] = {}
+    if private is None:
+        streams = {name: open_stream(dataset, feed, size, seed=seed, world=processes.world) for name, feed in feeds}
+    else:
+        key = private.key or new_key()
+        streams = {name: PoissonStream(dataset, feed, size, key=key) for name, feed in feeds}
+        seed = int(key, 16) % 2**63  # of fakes and of all else by chance: who knows it knows which record stood where
+        torch.manual_seed(seed)
+    engine = Engine(
         system,
-        {name: open_stream(dataset, feed, size, seed=seed, world=processes.world) for name, feed in feeds},
+        streams,
         processes=processes,
         precision=settings.precision,
         micro_batches=settings.micro_batches,
@@ -243,3 +257,7 @@ def seated(
         compile_networks=compiled,
         seed=seed,
     )
+    if private is not None:
+        assert private.noise is not None  # settled before the run began
+        make_private(engine, streams["data"], clip=private.clip, noise=private.noise)
+    return engine

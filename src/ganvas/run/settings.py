@@ -60,6 +60,10 @@ class Settings:
         "plateau where there is no --budget and samples can be judged",
         choices=("plateau", "budget"),
     )
+    privacy: str | None = knob(
+        None,
+        "train with differential privacy: epsilon=8, and parts if wanted: delta=1e-5,clip=1,noise=1.1 (see docs/privacy.md)",
+    )
     seed: int = knob(0, "of weights, order and noise", low=0, high=2**31 - 1)
     device: str = knob("auto", "auto, cpu, cuda, cuda:N or mps")
     threads: int | None = knob(None, "CPU threads of each process; default: as many as are measured to help", low=1, high=1024)

@@ -25,6 +25,7 @@ from .choosing import choose
 from .load import RunRecord, given_spec, place_of, read_run
 from .loop import play
 from .opening import SPLIT, check_kind, open_run_data, same_data, same_records, with_options
+from .privacy import prepared, settle
 from .rehearsal import Plan, rehearse
 from .resolving import check_sharing, check_size, choose_preset, resolve_numbers, too_few_to_audit
 from .settings import ANY_TIME, FILE, Settings, build_settings, parse_size, read_yaml, write_yaml
@@ -109,6 +110,8 @@ def _train(
         if init_from is not None:
             for told in renamed(read_run(Path(init_from)).fields, planned):
                 say(f"note: --init-from {init_from}: {told}")
+            if planned.settings.privacy is not None:
+                say(f"note: privacy does not cover what {init_from} learnt of its records: what it spent comes on top")
         _begin(planned, init_from)
         folder, keep = planned.folder, planned.dataset
         del planned  # its weights are not those of the run
@@ -256,6 +259,7 @@ def plan(
     _, module, system_class = load_system(name)
     preset = choose_preset(module, settings.preset, overrides, system_class.Config)
     where = f"system {card.name}"
+    settings = prepared(settings)
     build_config(system_class.Config, overrides, where=where)  # what is wrong is told before data is read
     check_size(settings, card, module, system_class, overrides)
     settings = with_options(settings, card)
@@ -282,6 +286,9 @@ def plan(
         for note in (note for note in learnt.notes if note not in dataset.notes):
             say(f"note: {note}")
         dataset, made = learnt, system_class(given_spec(card, {name: f.spec for name, f in learnt.fields.items()}), config)
+    settings, told = settle(settings, made, dataset, made.config.batch_size, budget)
+    for note in told:
+        say(f"note: {note}")
     _check_plateau(settings, made, dataset)
     if chosen := settled(config, made.config):
         say(f"note: chosen by {card.name}: {', '.join(chosen)}")

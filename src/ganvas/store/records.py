@@ -50,7 +50,8 @@ class Dataset:
     fingerprint: a hash of the content and of every setting that changes the values or the split. notes: what was
     skipped, changed or is worth knowing, one line each. declared_split: whether the data itself says what is held out (a
     `split` column, `train` and `test` folders). earlier: the fingerprints that these records had by earlier rules of splitting.
-    origins: of which files the records are; None where there are none.
+    origins: of which files the records are; None where there are none. persons: (N,) int64, the groups as the data names them
+    (a patient, a volume), before near twins were joined to them; None where nobody says.
     """
 
     fields: dict[str, Field]
@@ -63,6 +64,7 @@ class Dataset:
     declared_split: bool = False
     earlier: tuple[str, ...] = ()
     origins: Origins | None = None
+    persons: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.groups)
