@@ -111,8 +111,8 @@ def properties_wanted(work: Work, words: Sequence[str]) -> dict[str, float]:
     known = known_properties(work)
     if words and not known:
         raise GanvasError(
-            f"{work.place}: '{work.name}' learnt no attributes or properties: leave --set-attribute out (a run that was "
-            "trained with --properties has some; --move changes what latents say)"
+            f"'{work.name}' knows no attributes: leave --attributes out, and --set-attribute (--move changes a property by its "
+            "name; runs trained with --properties take numbers)"
         )
     first = next(iter(known.values()), None)
     example = "" if first is None else f"{first.name}={float(first.own(0)):.3g}"
@@ -182,9 +182,10 @@ def asked_properties(
     """
     import torch
 
-    known, wanted, swept = known_properties(work), properties_wanted(work, words), sweep_wanted(work, sweep)
+    known = known_properties(work)
     if not known:
-        return None
+        return None  # words are attributes then, or were refused
+    wanted, swept = properties_wanted(work, words), sweep_wanted(work, sweep)
     if swept is not None and swept.name in wanted:
         raise GanvasError(f"--sweep {sweep}: {swept.name} is set as well: leave one of them out")
     learnt = work.system.learnt_properties().float().cpu().numpy()
