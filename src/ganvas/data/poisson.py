@@ -85,7 +85,9 @@ class PoissonStream:
         rows = self._rows[self._starts[joined] + rng.integers(self._sizes[joined])] if len(joined) else self._rows[:0]
         self.steps += 1
         return Batch(
-            noise, fields_of(self.dataset, self.names, dict.fromkeys(self.names, rows), noise), self._labels(rows, noise)
+            noise,
+            fields_of(self.dataset, self.names, dict.fromkeys(self.names, rows), noise),
+            labels_of(self.dataset, rows, noise),
         )
 
     def shade(self, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -100,9 +102,6 @@ class PoissonStream:
     def _random(self, purpose: int, step: int | None = None) -> np.random.Generator:
         words = [int(self.key, 16), self.steps if step is None else step, purpose]
         return np.random.Generator(np.random.PCG64DXSM(np.random.SeedSequence(words)))
-
-    def _labels(self, rows: np.ndarray, noise: Noise) -> Tensor | None:
-        return labels_of(self.dataset, rows, noise)
 
     @property
     def largest(self) -> int:
