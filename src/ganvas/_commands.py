@@ -135,8 +135,8 @@ def _named(words: Sequence[str]) -> dict[str, str]:
 
 
 def _use_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Options of uses that were given, and those that the parser does not know: fields of the run's records, or options of uses
-    that its system file brings. Raises GanvasError for any other, with the nearest."""
+    """Options of uses that were given, and those that the parser does not know: fields of the run's records or that its uses
+    bring, or options of uses that its system file brings. Raises GanvasError for any other, with the nearest."""
     from .config import knobs
     from .errors import did_you_mean
     from .uses import table
@@ -167,7 +167,8 @@ def _use_options(options: argparse.Namespace) -> dict[str, Any]:
     known = list(record.fields)
     if set(options.further) - set(known):
         system = load_system(record.card.name if record.card.module else str(record.card.path))[2]
-        known += [knob.name.replace("_", "-") for use in uses_of(system) for knob in knobs(use.Options)]
+        for use in uses_of(system):
+            known += [*use.brings, *(knob.name.replace("_", "-") for knob in knobs(use.Options))]
     for name in options.further:
         if name not in known:
             raise unknown(name, known)

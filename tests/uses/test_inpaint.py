@@ -170,6 +170,19 @@ def test_the_public_call_takes_masks_by_name(colour: Path, tmp_path: Path) -> No
 # Windows and borders
 
 
+def test_the_command_line_takes_a_field_that_the_use_brings_by_its_name(
+    colour: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ganvas.cli import main
+
+    picture = saved(tmp_path / "photo.png", RNG.integers(0, 256, (20, 24, 3), dtype=np.uint8))
+    mask = saved(tmp_path / "hole.png", hole_of(20, 24))
+    words = ["apply", str(colour), str(picture), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main([*words, "--mask", str(mask)]) == 0
+    assert (tmp_path / "out" / "photo.png").exists()
+    assert main([*words, "--masc", str(mask)]) == 2 and "did you mean '--mask'?" in capsys.readouterr().err
+
+
 def test_every_missing_pixel_lies_in_a_cell_and_views_show_what_is_around() -> None:
     missing = np.zeros((300, 400), bool)
     missing[20:24, 30:34] = missing[26:30, 38:41] = True  # two small ones, together

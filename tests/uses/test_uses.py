@@ -428,3 +428,23 @@ def test_no_two_uses_have_the_same_place_in_the_order() -> None:
     for use in table():
         places.setdefault(use.order, []).append(use.verb)
     assert [names for names in places.values() if len(names) > 1] == []
+
+
+def test_the_lines_that_runs_end_with_name_each_field_once_and_in_a_way_that_is_taken() -> None:
+    from ganvas.config import knobs
+    from ganvas.registry import catalogue, load_system
+    from ganvas.specs import REAL
+    from ganvas.uses import example_of, uses_of
+
+    parsed = {"as", "out", "size", "count", "with"}
+    for name in catalogue():
+        card, _, system = load_system(name)
+        fields = list(card.fields or [REAL])
+        for use in uses_of(system):
+            line = example_of(use, system, fields)
+            words = [word.strip("[]") for word in line.split()]
+            options = [word[2:] for word in words if word.startswith("--") and word != "--with"]
+            named = [*options, *(words[k + 1].partition("=")[0] for k, word in enumerate(words) if word == "--with")]
+            assert len(named) == len(set(named)), f"{name}: {line}"
+            taken = {*fields, *use.brings, *(knob.name.replace("_", "-") for knob in knobs(use.Options))}
+            assert set(options) <= parsed | taken, f"{name}: {line}"

@@ -395,6 +395,7 @@ def example_of(use: Use, system: Any, fields: Iterable[str]) -> str:
     more = {
         PROPERTY if name == PROPERTIES else f"--{name} {name.upper()}": needed
         for name, needed in fields_taken(use, system, names)[1].items()
+        if f"--with {name}=" not in text
     }
     return " ".join([text, *(option if needed else f"[{option}]" for option, needed in more.items())])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -117,3 +119,22 @@ def test_ct_and_pet_are_of_the_same_heads_in_units_of_their_own() -> None:
     assert abs(np.median(ct[air]) + 1000) < 15
     assert given["ct"].facts[0]["unit"].startswith("HU = 3000") and "unit" not in given["t1"].facts[0]
     assert not np.array_equal(given["pd"].values, given["t1"].values)
+
+
+def test_files_that_say_what_their_values_mean_hold_hounsfield_units(tmp_path: Path) -> None:
+    from ganvas.data.phantoms import make_phantom
+    from ganvas.data.phantoms._files import write_phantom
+    from ganvas.kinds.image.readers import read
+
+    drawn = make_phantom("brain:ct", 3, 0, size=32, depth=16).values.astype(np.float64)
+    expected = np.rint(3000 * drawn / 65535 - 1024)
+    for format in ("dicom", "nifti"):
+        out = tmp_path / format
+        write_phantom("brain:ct", 3, out, size=32, depth=16, format=format)
+        found = [p.pixels for file in sorted(out.glob("*/*.dcm")) + sorted(out.glob("*/*.nii.gz")) for p in read(file)]
+        order = sorted(range(3), key=lambda k: str(found[k].mean()))
+        own = sorted(range(3), key=lambda k: str(expected[k].astype(np.float32).mean()))
+        for one, other in zip(order, own, strict=True):
+            assert np.array_equal(np.asarray(found[one], np.float64).reshape(32, 32), expected[other].reshape(32, 32))
+    write_phantom("brain:ct", 1, tmp_path / "png", size=32, depth=16)
+    assert next(iter(read(next((tmp_path / "png").glob("*/*.png"))))).pixels.max() > 2000  # as stored

@@ -59,7 +59,8 @@ class PhantomData:
     or None. masks: name to (N, H, W) uint8, 255 inside and 0 outside. facts: one JSON-able dictionary per sample with
     the truth it was drawn from, or an empty list. spec: what the values are, for kinds other than images and points, whose
     records then are those of the kind. columns: name to N cells, where the truth fits a table beside the records; `group` says
-    which belong on one side of a split.
+    which belong on one side of a split. scale: of images whose values mean something: what 0 stands for, what full scale stands
+    for, and the unit; files of formats that can say so hold these values.
     """
 
     values: np.ndarray
@@ -69,6 +70,7 @@ class PhantomData:
     facts: list[dict[str, Any]] = field(default_factory=list)
     spec: Spec | None = None
     columns: dict[str, list[str]] = field(default_factory=dict)
+    scale: tuple[float, float, str] | None = None
 
 
 @dataclass(frozen=True)

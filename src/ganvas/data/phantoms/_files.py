@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ def write_phantom(
     """Write `n` records of a phantom into `out` and return the files.
 
     format: None means PNG for images, CSV for points, the first of its own for any other kind. size: None means the phantom's
-    own. All but points go into one folder a class; masks, as PNG, into `masks/` with the image's name; facts, one JSON line a
-    record, into `facts.jsonl` (`file` names its file). Points go into `points.csv`.
+    own. Files of a format that says what its values stand for hold these: Hounsfield units of CT. All but points go into one
+    folder a class; masks, as PNG, into `masks/` with the image's name; facts, one JSON line a record, into `facts.jsonl`
+    (`file` names its file). Points go into `points.csv`.
     Raises DataError for unknown names and for a folder that is not empty, GanvasError for unknown formats, RunError when it
     cannot be written.
     """
@@ -53,8 +55,11 @@ def write_phantom(
         return _write_kind(made, out, format, note)
     _, height, width, channels = made.values.shape
     spec = ImageSpec(channels, height, width, depth, 0.0, 255.0 if depth == 8 else 65535.0, made.classes, spacing, format)
-    from ...kinds.image.writers import write_samples
+    from ...kinds.image.writers import MEANING, write_samples
 
+    values = made.values
+    if made.scale is not None and format in MEANING:
+        values, spec = _in_units(made, spec)
     files: list[Path] = []
     order = np.arange(n)
     labels = made.labels if made.labels is not None else np.zeros(n, np.int64)
@@ -68,7 +73,7 @@ def write_phantom(
         with disk_errors(where):
             where.mkdir(parents=True, exist_ok=True)
         names = tuple(f"{name}-{row:05d}" for row in rows)
-        written = write_samples(made.values[rows], spec, where, format=format, note=note, seed=seed + index, names=names)
+        written = write_samples(values[rows], spec, where, format=format, note=note, seed=seed + index, names=names)
         files += written
         single = len(written) == len(rows)
         for place, row in enumerate(rows):
@@ -79,6 +84,15 @@ def write_phantom(
     lines = "".join(json.dumps(f) + "\n" for f in facts)
     write_atomically(out / "facts.jsonl", lines.encode())
     return [*files, out / "facts.jsonl", *_write_columns(made, out, facts)]
+
+
+def _in_units(made: PhantomData, spec: ImageSpec) -> tuple[np.ndarray, ImageSpec]:
+    """The images as the values they stand for, (N, H, W, C) float32, and their spec. Hounsfield units are whole, as scanners
+    write them."""
+    assert made.scale is not None
+    low, high, unit = made.scale
+    values = (low + (high - low) / spec.high * made.values).astype(np.float32)
+    return np.rint(values) if unit == "HU" else values, replace(spec, depth=32, low=low, high=high)
 
 
 def _write_columns(made: PhantomData, out: Path, facts: list[dict[str, Any]]) -> list[Path]:

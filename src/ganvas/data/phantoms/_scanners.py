@@ -27,6 +27,9 @@ UNITS = {
     "pet": f"standardised uptake = {SPAN_SUV:.0f} v / full scale",
 }
 
+SCALES = {"ct": (LOWEST_HU, LOWEST_HU + SPAN_HU, "HU"), "pet": (0.0, SPAN_SUV, "standardised uptake")}
+"""What 0 and full scale stand for, and in what."""
+
 _HOUNSFIELD = {
     "air": -1000, "fluid": 8, "grey": 38, "white": 28, "fat": -95, "muscle": 55, "bone": 1150, "marrow": 320, "deep": 40,
     "pallidum": 46, "lesion": 44, "oedema": 18, "core": 14,

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ganvas.data.phantoms import PhantomData, Progress
-from ganvas.data.phantoms._scanners import SCANNERS, UNITS, scanned, shrunk, softened
+from ganvas.data.phantoms._scanners import SCALES, SCANNERS, UNITS, scanned, shrunk, softened
 
 Array = np.ndarray
 
@@ -118,7 +118,8 @@ def make(variant: str | None, n: int, seed: int, size: tuple[int, int], depth: i
     facts.sort(key=lambda fact: fact["_"])
     for fact in facts:
         del fact["_"]
-    return PhantomData(values, labels, CONTRASTS if variant is None else CLASSES, {"lesion": mask}, facts)
+    classes = CONTRASTS if variant is None else CLASSES
+    return PhantomData(values, labels, classes, {"lesion": mask}, facts, scale=SCALES.get(variant or ""))
 
 
 def drawn_heads(rng: np.random.Generator, count: int) -> tuple[dict[str, Array], list[dict[str, Any]]]:

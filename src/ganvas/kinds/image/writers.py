@@ -40,6 +40,9 @@ FORMATS: dict[str, str] = {
 }
 """Format name -> suffix of the files `write_samples` makes."""
 
+MEANING = ("dicom", "nifti")
+"""Formats whose files say what a stored value stands for."""
+
 SYNTHETIC = "SYNTHETIC image made by ganvas"
 _JPEG_QUALITY = 95
 
