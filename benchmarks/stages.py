@@ -52,7 +52,6 @@ PAGES: tuple[tuple[str, str, str, int, float, str, str], ...] = (
     ("cyclegan", "image", "brain", 8_000, 180.0, "outlines", "cyclegan"),  # the contrast, not its lesions
     ("midinet", "tune", "nottingham-midi", 800 * 64, 61.0, "outlines", "midinet"),  # rhythm, chords; leaps too wide
     ("stargan", "image", "cartoon-faces", 360 * 2 * 16, 92.1, "outlines", "stargan"),  # edits as asked, with grain
-    ("perceptual-gan", "image", "traffic-signs", 41_600, 20.0, "", "perceptual-gan"),  # not better than the classifier
     ("deepremaster", "video", "game-characters", 900 * 4, 184.0, "outlines", "deepremaster"),  # colours; scratches, fainter
     ("mgan", "image", "photos", 2_000 * 2, 125.0, "outlines", "mgan"),  # strokes of many directions, things to be recognised
     ("patch-gan-3d", "volume", "brain-volumes", 500 * 8, 140.0, "outlines", "patch-gan-3d"),  # heads, under noise
