@@ -49,7 +49,8 @@ GALLERY = {
 OF_PAGES = {
     "pixeldtgan": ("pixeldtgan.png", 60, 1.0), "latent-gan-3d": ("latent-gan-3d.png", 0, 1.0),
     "pix2pix": ("pix2pix.png", 0, 1.0), "srgan": ("srgan.png", 0, 1.0), "stargan": ("stargan.png", 0, 1.0),
-    "dtn": ("dtn.png", 0, 2.4), "gan-cls": ("gan-cls.png", 0, 1.0), "deblurgan": ("deblurgan.png", 0, 1.0), "vae-gan-3d": ("vae-gan-3d.png", 0, 1.0),
+    "dtn": ("dtn.png", 0, 2.4), "gan-cls": ("gan-cls.png", 0, 1.0), "deblurgan": ("deblurgan.png", 0, 1.0),
+    "vae-gan-3d": ("vae-gan-3d.png", 0, 1.0),
     "pg2": ("pg2.png", 0, 1.0), "midinet": ("midinet.png", 0, 1.0),
 }  # fmt: skip
 """Systems whose tile is a part of a picture beside this file: its name, where the part begins, its width by its
