@@ -593,3 +593,22 @@ class Mapped(Protocol):
     def mapped(self, record: np.ndarray, found: np.ndarray) -> np.ndarray:
         """A picture (H, W, 3) uint8 of a record of the `screen` spec and its map, of which 1 is the most."""
         ...
+
+
+@runtime_checkable
+class MapsBack(Protocol):
+    """Has files that hold several records side by side in space, as slices of a volume, and can lay maps of them back there."""
+
+    def map_back(
+        self,
+        maps: Sequence[np.ndarray],
+        path: Path,
+        stem: Path,
+        spec: Any,
+        settings: Mapping[str, Any],
+        note: Mapping[str, str],
+    ) -> list[Path]:
+        """Write maps, one for each record of the file in order, where the records lie in it, as `stem` with a suffix; a value
+        below all others, by 1 at least, where none looked. Nothing, and an empty list, for files whose records lie nowhere.
+        settings: as it was read with."""
+        ...

@@ -387,6 +387,8 @@ class _Job:
         names = [file.name] if total == 1 else [f"{file.name}-{k + 1:04d}" for k in range(total)]
         for number, name in enumerate(names if total > 1 else (), start=1):
             self.desk.comes_from(name, file.known, number)
+        if total > 1:
+            self.desk.several.append((file.path, file.name, names, self.settings))
         made: list[Piece] = []
         # Records of the size of training go through together, others a piece at a time.
         groups = [pieces] if self.use.fitted else [[piece] for piece in pieces]

@@ -24,7 +24,9 @@ class Desk:
     """The results of one call in the folder `out`.
 
     written: files so far. rows: of the table of numbers, `file` and what was found of it, with `record` where a file holds
-    several; stems: the names that results of these have, without suffix. arrays: name -> one for each record, places: of these.
+    several; stems: the names that results of these have, without suffix. several: of files that hold several records, which
+    file, the name of its results, those of its records in order, and the settings it was read with. arrays: name -> one for
+    each record, places: of these.
     kept: whatever a use has to remember until it finishes. facts: plain values that belong to all files, which the call
     returns. notes: for the user, each told once.
     """
@@ -37,6 +39,7 @@ class Desk:
         self.arrays: dict[str, list[np.ndarray]] = {}
         self.places: list[dict[str, Any]] = []
         self._origins: dict[str, dict[str, Any]] = {}
+        self.several: list[tuple[Path, str, list[str], Mapping[str, Any]]] = []
         self.kept: list[Any] = []
         self.facts: dict[str, Any] = {}
         self.notes: list[str] = []

@@ -15,7 +15,7 @@ from ..capabilities import ScoresAnomaly, ScoresParts
 from ..config import knob
 from ..errors import GanvasError
 from ..kinds import decode, kind_of
-from ..kinds.facets import Mapped, Normal, ScoredFiles, ScoredStates, Scores
+from ..kinds.facets import Mapped, MapsBack, Normal, ScoredFiles, ScoredStates, Scores
 from . import Fields, Use, UseSays, Work, first_of
 from .judging import LEAST, area_interval, at_most, in_pieces
 
@@ -188,6 +188,8 @@ def finish(work: Work, desk: Desk, options: Options) -> None:
             row["alarm"] = int(row["score"] > limit)
         told = ("file", "record", "score")
         desk.facts["alarms"] = [{key: row[key] for key in told if key in row} for row in desk.rows if row["alarm"]]
+    if isinstance(kind, MapsBack):
+        _lay_back(work, desk, kind)
     if not isinstance(kind, Mapped):
         return
     scores = [row["score"] for row in desk.rows]
@@ -200,6 +202,17 @@ def finish(work: Work, desk: Desk, options: Options) -> None:
     for path, record, found in held:
         save_picture(path, kind.mapped(record, found / most))
         desk.written.append(path)
+
+
+def _lay_back(work: Work, desk: Desk, kind: MapsBack) -> None:
+    """Maps of records that lie side by side in one file (slices of a volume), as one file in its space."""
+    for path, name, records, settings in desk.several:
+        maps = []
+        for record in records:
+            with np.load(desk.out / "maps" / f"{record}.npz", allow_pickle=False) as kept:
+                maps.append(kept["map"])
+        note = {"what": "anomaly map: how unlike the training data", "system": work.name}
+        desk.written += kind.map_back(maps, path, desk.path(f"maps/{name}"), work.spec, settings, note)
 
 
 def _list_alarms(desk: Desk) -> None:

@@ -228,6 +228,13 @@ class ImageKind(Kind):
         """See `pieces.write_like`; the pieces are in the depth of the files."""
         return pieces.write_like(made, stem, source, format=format, settings=settings, scale=scale, note=note)
 
+    def map_back(
+        self, maps: Sequence[np.ndarray], path: Path, stem: Path, spec: ImageSpec, settings: Mapping[str, Any],
+        note: Mapping[str, str],
+    ) -> list[Path]:  # fmt: skip
+        """See `pieces.map_back`."""
+        return pieces.map_back(maps, path, stem, spec, settings, note)
+
     # Judging
 
     def common(self, values: np.ndarray, spec: ImageSpec, other: ImageSpec) -> np.ndarray:

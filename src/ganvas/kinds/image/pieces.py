@@ -19,7 +19,7 @@ from ..facets import Piece
 from .filling import file_kind, white_of
 from .picture import Picture
 from .readers import read
-from .resize import convert_channels, records_of
+from .resize import carried, convert_channels, records_of
 from .spec import ImageSpec
 from .writers import FORMATS, write_dicom, write_image, write_nifti, write_nifti_like
 
@@ -147,6 +147,37 @@ def write_like(
             write_image(own, pixels, spec, note=note)
         written.append(own)
     return written
+
+
+def map_back(
+    maps: Sequence[np.ndarray], path: Path, stem: Path, spec: ImageSpec, settings: Mapping[str, Any], note: Mapping[str, str]
+) -> list[Path]:
+    """See `facets.MapsBack`: of a NIfTI volume, whose slices were brought to the size of the spec, a volume of its shape."""
+    if file_kind(path) != "nifti":
+        return []
+    axis, fit = axis_of(spec, settings), settings.get("fit") or "crop"
+    slices = [picture.pixels.shape[:2] for picture in read(path, axis=axis)]
+    if len(slices) != len(maps):  # cut into several records each, which overlap
+        return []
+    stack = np.stack([_unplaced(found, sides, fit) for found, sides in zip(maps, slices, strict=True)])
+    seen = np.isfinite(stack)
+    least, most = float(stack[seen].min(initial=0.0)), float(stack[seen].max(initial=0.0))
+    stack[~seen] = least - 1  # readers of NIfTI, ours among them, refuse NaN
+    own = replace(spec, low=least, high=most)
+    target = stem.with_name(f"{stem.name}{FORMATS['nifti']}")
+    write_nifti_like(target, stack, path, own, axis=axis, note=note)
+    return [target]
+
+
+def _unplaced(found: np.ndarray, sides: tuple[int, int], fit: str) -> np.ndarray:
+    """(H, W) float32 of `sides`: what `resize` took to the map (h, w), taken back; NaN where it shows nothing."""
+    from scipy.ndimage import map_coordinates
+
+    rows, columns = np.mgrid[: sides[0], : sides[1]]
+    x, y = np.moveaxis(carried(np.stack([columns, rows], -1).astype(np.float64), sides, found.shape[:2], fit), -1, 0)
+    inside = (x > -0.5) & (y > -0.5) & (x < found.shape[1] - 0.5) & (y < found.shape[0] - 0.5)
+    taken = map_coordinates(found.astype(np.float32), [y, x], order=1, mode="nearest")
+    return np.where(inside, taken, np.nan).astype(np.float32)
 
 
 def mapped(pixels: np.ndarray, found: np.ndarray) -> np.ndarray:
