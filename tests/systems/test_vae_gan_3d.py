@@ -259,3 +259,11 @@ def test_pictures_beside_solids_are_learnt_by_their_names(tmp_path: Path) -> Non
     assert made["verb"] == "reconstruct" and list((tmp_path / "made").rglob("*.np[yz]"))
     ganvas.apply(run, [tmp_path / "pairs" / "picture" / "000.png"], out=tmp_path / "mesh")
     assert [path.suffix for path in (tmp_path / "mesh").rglob("*.*") if path.suffix in (".stl", ".npy", ".npz")] == [".stl"]
+
+
+def test_while_it_trains_solids_are_shown_beside_what_is_made_of_their_pictures() -> None:
+    system, solids = build().eval(), boxes(3)
+    with torch.no_grad():
+        panels = [system.show(Batch(noise(), {"real": solids}), noise(1)) for _ in range(2)]
+    assert panels[0].records.shape == (3, 2, 1, 16, 16, 16) and len(panels[0].columns) == 2
+    assert torch.equal(panels[0].records[:, 0], solids) and torch.equal(panels[0].records, panels[1].records)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from ganvas.batches import Batch, Noise
+from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
@@ -55,17 +56,11 @@ class Config:
     width: int = knob(32, "channels of G where its maps are largest; doubles towards the code", low=1, high=1024)
     encoder_width: int = knob(24, "channels of E's first layer; doubles towards the code, at most eightfold", low=1, high=1024)
     discriminator_width: int = knob(32, "channels of D where its maps are largest", low=1, high=1024)
-    patch: int = knob(
-        4, "side of the blocks of voxels that are read and drawn at once, at most an eighth of the solid's", choices=(2, 4, 8)
-    )
-    voxel_error: str = knob(
-        "cross-entropy", "how voxels are compared: in logarithms, or squared", choices=("cross-entropy", "squared")
-    )
+    patch: int = knob(4, "side of the blocks of voxels that are drawn at once, at most an eighth of all", choices=(2, 4, 8))
+    voxel_error: str = knob("cross-entropy", "how voxels are compared", choices=("cross-entropy", "squared"))
     occupied_weight: float = knob(4.0, "of voxels inside, in the cross-entropy; those outside have 1", low=0.01)
     reconstruction_weight: float = knob(1.0, "weight of the error of a voxel (a2)", low=0.0)
-    kl_weight: float = knob(
-        3e-5, "weight of the divergence of codes, in nats (a1); 0: E says one code, nothing is drawn", low=0.0
-    )
+    kl_weight: float = knob(3e-5, "weight of the divergence of codes (a1); 0: E says one code, nothing is drawn", low=0.0)
     adversarial_weight: float = knob(0.005, "weight of D's opinion; 0: no D", low=0.0)
     learning_rate: float = knob(3e-3, "learning rate of E and G (Adam)", low=0.0)
     discriminator_learning_rate: float = knob(5e-4, "learning rate of D (Adam)", low=0.0)
@@ -80,9 +75,8 @@ class Config:
 
 def auto(situation: Situation) -> dict[str, Any]:
     """Wider on a GPU."""
-    if situation.device == "cpu":
-        return {}
-    return {"code_size": 128, "width": 96, "encoder_width": 64, "discriminator_width": 64, "batch_size": 64}
+    wide = {"code_size": 128, "width": 96, "encoder_width": 64, "discriminator_width": 64, "batch_size": 64}
+    return {} if situation.device == "cpu" else wide
 
 
 PRESETS: dict[str, Any] = {
@@ -246,3 +240,9 @@ class VaeGan3d(System):
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
         """Occupancies (count, 1, side, side, side) of normal codes, without crumbs."""
         return without_crumbs(self.average(noise.normal(count, self.config.code_size)).sigmoid(), self.config.crumbs)
+
+    def show(self, batch: Batch, noise: Noise) -> Panel:
+        """Solids, and what is made of a picture of each."""
+        solids = self._solids(batch)
+        made = self.build(batch[PICTURE] if self.paired else self.depict(solids, noise), noise)
+        return Panel(torch.stack([solids, made], 1), ("true", "from a picture"))
