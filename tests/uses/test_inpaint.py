@@ -229,3 +229,22 @@ def test_the_membrane_is_the_harmonic_one() -> None:
     hole[:, :, 12:50, 15:60] = 1
     assert float((membrane(true, 1 - hole) - true).abs().max()) < 0.03
     assert float((membrane(torch.full_like(true, 0.7), grown(hole, 1) - hole) * hole - 0.7 * hole).abs().max()) < 1e-4
+
+
+def test_a_line_that_runs_into_something_thick_does_not_cut_it_into_cells() -> None:
+    rows, columns = np.mgrid[:200, :300]
+    blob = ((rows - 100) / 30) ** 2 + ((columns - 150) / 40) ** 2 < 1
+    line = (np.abs(rows - columns * 0.6) < 2) & (columns > 5) & (columns < 290)
+    plan = list(windows(blob | line, (32, 32)))
+    inside = np.argwhere(blob)
+    holding = [
+        cell
+        for cell, _ in plan
+        if (inside.min(0) >= (cell.top, cell.left)).all() and (inside.max(0) < (cell.bottom, cell.right)).all()
+    ]
+    assert len(holding) == 1  # all of it in one view, and so without a seam
+    lacking = blob | line
+    for cell, _ in plan:
+        lacking[cell.where] = False
+    assert not lacking.any()
+    assert [view.rows for _, view in plan] == sorted(view.rows for _, view in plan)  # the line before what it runs into

@@ -16,6 +16,8 @@ from torch.nn.functional import interpolate
 from .membrane import grown, membrane
 
 THIN = 0.25  # of a window may be missing where a hole is filled cell by cell: a long line, not a part of something large
+THICK = 0.125  # of a window: what of a hole is farther from its edge is a part of its own, beside lines that run into it
+FEW = 2  # cells in a row, into which nothing is cut: it waits for a view that holds it at once, and has no seam
 TOGETHER = 8  # windows that go through the network at once
 
 
@@ -55,25 +57,28 @@ def filled(function: Callable[[Tensor, Tensor], Tensor], record: Tensor, mask: T
     network sees neither. Where it is 0 the image stays as it is. What is drawn is moved to meet what is around the hole,
     without a step (`membrane`).
     """
-    result, hole = record.clone(), (mask > 0).to(record.dtype)
+    result, known, hole = record.clone(), record.clone(), (mask > 0).to(record.dtype)
     missing = hole[0, 0].cpu().numpy() > 0
     plan = list(windows(missing, window))
     for start in range(0, len(plan), TOGETHER):
         part = plan[start : start + TOGETHER]
-        small = [_reduced(record, hole, view, window) for _, view in part]
+        small = [_reduced(known, hole, view, window) for _, view in part]
         drawn = function(torch.cat([images for images, _ in small]), torch.cat([holes for _, holes in small]))
         for (cell, view), own in zip(part, drawn, strict=True):
             size = (view.rows, view.columns)
             large = own[None] if size == window else interpolate(own[None], size=size, mode="bicubic", align_corners=False)
-            here, lack = (x[:, :, *view.where] for x in (record, hole))
+            here, lack = (x[:, :, *view.where] for x in (known, hole))
             reach = max(1, round(view.rows / window[0]))
             ring = grown(lack, reach) - lack
-            met = large + membrane(here - large, ring)
             inner = (slice(cell.top - view.top, cell.bottom - view.top), slice(cell.left - view.left, cell.right - view.left))
-            share = mask[:, :, *cell.where]
-            kept = record[:, :, *cell.where]
-            mixed = kept + share * (met[:, :, *inner].clamp(-1, 1) - kept)
-            result[:, :, *cell.where] = torch.where(share > 0, mixed, result[:, :, *cell.where])
+            met = (large + membrane(here - large, ring))[:, :, *inner].clamp(-1, 1)
+            todo = hole[:, :, *cell.where] > 0
+            before = record[:, :, *cell.where]
+            mixed = before + mask[:, :, *cell.where] * (met - before)
+            result[:, :, *cell.where] = torch.where(todo, mixed, result[:, :, *cell.where])
+            # What was drawn is there for the cells that follow, which go on from it.
+            known[:, :, *cell.where] = torch.where(todo, met, known[:, :, *cell.where])
+            hole[:, :, *cell.where] = 0
     return result
 
 
@@ -92,14 +97,19 @@ def windows(missing: np.ndarray, window: tuple[int, int]) -> Iterator[tuple[Box,
     """(cell, view) for all that is missing (H, W): the holes inside a cell are filled by looking at its view.
 
     A view is of the size of training, or a multiple of it where too much of that would be missing, at most the image. A hole
-    that fits into the middle half of a view is filled at once, small ones near each other together; long ones cell by cell.
+    that fits into the middle half of a view is filled at once, small ones near each other together; long ones cell by cell, and
+    lines that run into something thick before it.
     """
     from scipy.ndimage import find_objects, label
 
     if not missing.any():
         return
     found, _ = label(missing, np.ones((3, 3)))
-    scale, waiting = 1.0, [Box(rows.start, columns.start, rows.stop, columns.stop) for rows, columns in find_objects(found)]
+    scale, waiting = 1.0, []
+    for number, where in enumerate(find_objects(found), start=1):
+        box = Box(where[0].start, where[1].start, where[0].stop, where[1].stop)
+        fits = box.rows <= window[0] // 2 and box.columns <= window[1] // 2
+        waiting += [box] if fits else _apart(found[where] == number, box, THICK * min(window))
     total = np.pad(missing.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
 
     def share(box: Box) -> float:
@@ -115,13 +125,30 @@ def windows(missing: np.ndarray, window: tuple[int, int]) -> Iterator[tuple[Box,
         for box in waiting:
             fits = box.rows <= half[0] and box.columns <= half[1]
             parts = [box] if fits else [own for own in _cut(box, half) if share(own) > 0]
-            if fits or all(share(_around(own, sides, missing.shape)) <= THIN for own in parts):
+            long = box.rows > FEW * half[0] or box.columns > FEW * half[1]
+            if fits or (long and all(share(_around(own, sides, missing.shape)) <= THIN for own in parts)):
                 cells = _joined(cells, box, half) if fits else [*cells, *parts]
             else:
                 later.append(box)
         for cell in cells:
             yield cell, _around(cell, sides, missing.shape)
         waiting, scale = later, scale * 1.5
+
+
+def _apart(hole: np.ndarray, box: Box, thick: float) -> list[Box]:
+    """The boxes of a hole's thin parts and of its thick ones, which have pixels farther than `thick` from its edge; its own box
+    where it is all one or the other. hole: (rows, columns) of `box`."""
+    from scipy.ndimage import distance_transform_edt, find_objects, label
+
+    core = distance_transform_edt(np.pad(hole, 1))[1:-1, 1:-1] > thick
+    if not core.any():
+        return [box]
+    near = hole & (distance_transform_edt(~core) <= 1.5 * thick)
+    parts = []
+    for own in (hole & ~near, near):
+        for rows, columns in find_objects(label(own, np.ones((3, 3)))[0]):
+            parts.append(Box(box.top + rows.start, box.left + columns.start, box.top + rows.stop, box.left + columns.stop))
+    return parts
 
 
 def _joined(cells: list[Box], box: Box, half: list[int]) -> list[Box]:
