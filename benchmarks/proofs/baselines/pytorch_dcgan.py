@@ -16,8 +16,11 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
+import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +42,19 @@ def load_images(root: Path, size: int) -> torch.Tensor:
     return torch.from_numpy(np.stack(images)).float()[:, None] / 127.5 - 1
 
 
-def generator(width: int, latent: int = 100, channels: int = 1) -> nn.Sequential:
+def multiples(size: int) -> list[int]:
+    """Channels between the layers in widths, from the image inwards: 1, 2, 4, 8 at the example's 64 pixels; 8 at most."""
+    return [min(8, 2**place) for place in range(int(math.log2(size)) - 2)]
+
+
+def generator(width: int, latent: int = 100, channels: int = 1, size: int = 64) -> nn.Sequential:
+    inwards = multiples(size)
     layers: list[nn.Module] = [
-        nn.ConvTranspose2d(latent, width * 8, 4, 1, 0, bias=False),
-        nn.BatchNorm2d(width * 8),
+        nn.ConvTranspose2d(latent, width * inwards[-1], 4, 1, 0, bias=False),
+        nn.BatchNorm2d(width * inwards[-1]),
         nn.ReLU(True),
     ]
-    for source, target in ((8, 4), (4, 2), (2, 1)):
+    for source, target in itertools.pairwise(reversed(inwards)):
         layers += [
             nn.ConvTranspose2d(width * source, width * target, 4, 2, 1, bias=False),
             nn.BatchNorm2d(width * target),
@@ -54,15 +63,16 @@ def generator(width: int, latent: int = 100, channels: int = 1) -> nn.Sequential
     return nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 4, 2, 1, bias=False), nn.Tanh())
 
 
-def discriminator(width: int, channels: int = 1) -> nn.Sequential:
+def discriminator(width: int, channels: int = 1, size: int = 64) -> nn.Sequential:
+    inwards = multiples(size)
     layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2, True)]
-    for source, target in ((1, 2), (2, 4), (4, 8)):
+    for source, target in itertools.pairwise(inwards):
         layers += [
             nn.Conv2d(width * source, width * target, 4, 2, 1, bias=False),
             nn.BatchNorm2d(width * target),
             nn.LeakyReLU(0.2, True),
         ]
-    return nn.Sequential(*layers, nn.Conv2d(width * 8, 1, 4, 1, 0, bias=False), nn.Sigmoid(), nn.Flatten(0))
+    return nn.Sequential(*layers, nn.Conv2d(width * inwards[-1], 1, 4, 1, 0, bias=False), nn.Sigmoid(), nn.Flatten(0))
 
 
 def initialise(module: nn.Module) -> None:
@@ -71,6 +81,30 @@ def initialise(module: nn.Module) -> None:
     elif isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
         nn.init.zeros_(module.bias)
+
+
+def play(images: torch.Tensor, net_g: nn.Module, net_d: nn.Module, batch: int = 64) -> Iterator[None]:
+    """The example's loop, without end; it comes back after each round."""
+    adam_g = torch.optim.Adam(net_g.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    adam_d = torch.optim.Adam(net_d.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    loss = nn.BCELoss()
+    while True:
+        order = torch.randperm(len(images))
+        for start in range(0, len(order), batch):  # the example keeps the last, smaller batch
+            real = images[order[start : start + batch]]
+            count = len(real)
+            net_d.zero_grad()
+            loss_real = loss(net_d(real), torch.ones(count))
+            loss_real.backward()
+            fake = net_g(torch.randn(count, 100, 1, 1))
+            loss_fake = loss(net_d(fake.detach()), torch.zeros(count))
+            loss_fake.backward()
+            adam_d.step()
+            net_g.zero_grad()
+            loss_g = loss(net_d(fake), torch.ones(count))
+            loss_g.backward()
+            adam_g.step()
+            yield
 
 
 def main() -> None:
@@ -90,36 +124,16 @@ def main() -> None:
     net_g, net_d = generator(args.width), discriminator(args.width)
     net_g.apply(initialise)
     net_d.apply(initialise)
-    adam_g = torch.optim.Adam(net_g.parameters(), lr=2e-4, betas=(0.5, 0.999))
-    adam_d = torch.optim.Adam(net_d.parameters(), lr=2e-4, betas=(0.5, 0.999))
-    loss = nn.BCELoss()
     batch = 64
     rounds, limit = 0, (20.0 if args.calibrate else args.seconds)
     started, warm = time.perf_counter(), 0
-    done = False
-    while not done:
-        order = torch.randperm(len(images))
-        for start in range(0, len(order), batch):  # the example keeps the last, smaller batch
-            real = images[order[start : start + batch]]
-            count = len(real)
-            net_d.zero_grad()
-            loss_real = loss(net_d(real), torch.ones(count))
-            loss_real.backward()
-            fake = net_g(torch.randn(count, 100, 1, 1))
-            loss_fake = loss(net_d(fake.detach()), torch.zeros(count))
-            loss_fake.backward()
-            adam_d.step()
-            net_g.zero_grad()
-            loss_g = loss(net_d(fake), torch.ones(count))
-            loss_g.backward()
-            adam_g.step()
-            rounds += 1
-            if args.calibrate and rounds == 3:
-                started, warm = time.perf_counter(), rounds
-            elapsed = time.perf_counter() - started
-            if (args.rounds and rounds >= args.rounds) or (not args.rounds and elapsed >= limit):
-                done = True
-                break
+    for _ in play(images, net_g, net_d, batch):
+        rounds += 1
+        if args.calibrate and rounds == 3:
+            started, warm = time.perf_counter(), rounds
+        elapsed = time.perf_counter() - started
+        if (args.rounds and rounds >= args.rounds) or (not args.rounds and elapsed >= limit):
+            break
     elapsed = time.perf_counter() - started
     report = {"width": args.width, "seed": args.seed, "rounds": rounds, "seconds": round(elapsed, 2)}
     report["rounds_per_second"] = round((rounds - warm) / elapsed, 4)
