@@ -1,10 +1,10 @@
 """What is compared with what: the data, the settings of ganvas, and the peers, board by board. Not for playing it (`worker`).
 
 Every board has one set of records in memory, the same for all of its programs: simulated radiographs, or sums of sines. Peers
-get them as float tensors made beforehand, ganvas as the bytes that its cache holds, so reading costs the peers nothing. Batches,
-widths, sizes and depths are equal within a board; ganvas plays the settings below as `ganvas train` would with `--precision 32`
-(the layout it chooses by measuring, its streams, its moving average, its watch for NaN), without pictures and checkpoints,
-which no peer makes within an epoch either.
+get them as float tensors made beforehand, ganvas as the bytes that its cache holds, so reading costs the peers nothing.
+Batches, widths, sizes and depths are equal within a board; ganvas plays the settings below as `ganvas train` would with
+`--precision 32` (the layout it chooses by measuring, its streams, its moving average, its look for NaN), without pictures and
+checkpoints, which no peer makes within an epoch either.
 
 Equal update semantics: in every board each program makes, for one round, the same moves on the same number of records; where a
 recipe computes more than that for them (a second forward pass of G, weight gradients of D in G's turn, steps of D apart for
@@ -80,7 +80,7 @@ BOARDS: dict[str, Board] = {
         {"width": 64, "batch_size": 64},
         {"torchgan": "synthesis:torchgan_wgan_gp", "PyTorch-GAN": "synthesis:pytorch_gan_wgan_gp"},
         {
-            "torchgan": f"{D_IN_G}; a step of the critic for the distance and another for the penalty, each with fakes of its own",
+            "torchgan": f"{D_IN_G}; the critic steps for the distance and again for the penalty, each with fakes of its own",
             "PyTorch-GAN": f"{D_IN_G}; gradients of G in the critic's turns, which nobody uses",
         },
     ),
@@ -147,6 +147,8 @@ def engine(board: Board, *, layout: str = "auto", precision: str = "32", micro_b
     from ganvas.doctor import fastest_numbers
     from ganvas.engine import Engine
     from ganvas.registry import load_system
+    from ganvas.run.resolving import suit_layout
+    from ganvas.run.settings import Settings
 
     _, _, system_class = load_system(board.system)
     torch.manual_seed(0)
@@ -160,8 +162,9 @@ def engine(board: Board, *, layout: str = "auto", precision: str = "32", micro_b
     )
     size = system.config.batch_size
     streams = {name: open_stream(data, feed, size, seed=0) for name, feed in system.feeds().items()}
-    images = board.first.kind == "image"
-    last = images and fastest_numbers("cpu", mixed=False)[1] if layout == "auto" else layout == "on"
-    return Engine(
-        system, streams, precision=precision, channels_last=bool(last), micro_batches=micro_batches, seed=0
-    )  # fmt: skip
+    if layout == "auto":
+        chosen = board.first.kind == "image" and fastest_numbers("cpu", mixed=False)[1]
+        settings = Settings(data="drawn", device="cpu", channels_last="on" if chosen else "off")
+        layout = suit_layout(settings, "auto", system).channels_last
+    last = layout == "on"
+    return Engine(system, streams, precision=precision, channels_last=last, micro_batches=micro_batches, seed=0)

@@ -1,9 +1,9 @@
 """Training speed of ganvas and of what people would use in its place: interleaved blocks, each program in a process of its own.
 
-For each board (`boards`: data, networks' width, batch and size are equal) all programs are started and play two rounds that do not
-count. Then they play in turn, one block each, in an order that turns round from pair to pair; nothing else plays meanwhile. A
-ratio is seconds a round of the peer over those of ganvas in the same pair, so above 1 ganvas is faster; the figure is the median over
-pairs, with the interval of the medians of 2000 resamplings of the pairs (95 %, wide for five pairs).
+For each board (`boards`: data, networks' width, batch and size are equal) all programs are started and play two rounds that do
+not count. Then they play in turn, one block each, in an order that turns round from pair to pair; nothing else plays meanwhile.
+A ratio is seconds a round of the peer over those of ganvas in the same pair, so above 1 ganvas is faster; the figure is the
+median over pairs, with the interval of the medians of 2000 resamplings of the pairs (95 %, wide for five pairs).
 
     pip install --no-deps --target .peers torchgan==0.1.0      # or: make bench-env, which has it
     python benchmarks/peers/compare.py --peers .peers --seconds 60 --pairs 5 --out benchmarks/peers/results/peers.json

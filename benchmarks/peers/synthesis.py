@@ -1,8 +1,8 @@
 """Recipes that draw images, as others have them: a plain PyTorch loop, torchgan, PyTorch-GAN, Lightning Fabric.
 
 torchgan 0.1.0 is run as it is. The others are no packages: what is stated here, in own words, are the order of their updates,
-what goes backward when, their optimisers, and what they read in every round; the networks are those of the plain script, so that
-recipes are compared and not networks. Each function plays without end and calls `tick` after every round.
+what goes backward when, their optimisers, and what they read in every round; the networks are those of the plain script, so
+that recipes are compared and not networks. Each function plays without end and calls `tick` after every round.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Skip(nn.Module):
 
 
 def u_net(channels: int, width: int, downs: int) -> nn.Module:
-    """Each level: leaky ReLU, convolution, BatchNorm; the level within; ReLU, transposed convolution, BatchNorm, perhaps dropout."""
+    """Each level: leaky ReLU, convolution, BatchNorm; the level within; ReLU, transposed convolution, BatchNorm, dropout."""
     widths = [width * min(8, 2**place) for place in range(downs)]
     inner: list[nn.Module] = []
     for place in range(downs - 1, 0, -1):

@@ -1,4 +1,4 @@
-"""One program of a board in a process of its own, which plays blocks of rounds when it is told to. Not for comparing: `compare`.
+"""One program of a board in a process of its own, which plays blocks of rounds when told to. Not for comparing (`compare`).
 
 It is a child of `compare`. After two rounds that do not count it says `{"base": ..., "ready": true}`; then each line on its
 standard input (`seconds 15` or `rounds 4`) is a block, and each block a line of JSON: `rounds`, `seconds`, `processor` (seconds

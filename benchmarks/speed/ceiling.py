@@ -12,16 +12,16 @@ convolutions gave gradients of weights, and a test holds it at one for each laye
 ganvas plays (`boards.engine`): for DCGAN G once forward and once backward, D three times forward (real, made, made again) and
 backward (weights twice, inputs in G's turn and between layers). What is not in the sum, though a round needs it too:
 optimisers, the moving average, losses, sums of gradients of the same weights, drawing and converting records, and Python. It
-is a bound that cannot be reached: layers alone find their tensors in the cache, change layouts for nothing, and the fastest pass
-of several counts.
+is a bound that cannot be reached: layers alone find their tensors in the cache, change layouts for nothing, and the fastest
+pass of several counts.
 
-Beside it: the rate of a large product of matrices in the same minute, the operations of the round (counted by torch), and the share
-of that rate which the ceiling and the game reach. bf16 is apart: its ceiling is of the round under `--precision bf16-mixed`.
+Beside it: the rate of a large product of matrices in the same minute, the operations of the round (counted by torch), and the
+share of that rate which the ceiling reaches. bf16 is apart: `--precision bf16-mixed` records the round under that precision.
 
     python benchmarks/speed/ceiling.py --board dcgan-64
 
-On a machine that is busy, `--clock processor` measures processor time in the place of time by the clock: for trying things out, not
-for results.
+On a machine that is busy, `--clock processor` measures processor time in the place of time by the clock: for trying things out,
+not for results.
 """
 
 from __future__ import annotations
@@ -62,9 +62,7 @@ class Piece:
     dtype: torch.dtype
 
     def made(self, layout: torch.memory_format) -> Tensor:
-        fresh = (
-            torch.rand(self.shape).to(self.dtype) if self.dtype.is_floating_point else torch.zeros(self.shape, dtype=self.dtype)
-        )
+        fresh = torch.rand(self.shape).to(self.dtype)
         return fresh.contiguous(memory_format=layout) if len(self.shape) == 4 else fresh
 
 
@@ -130,8 +128,8 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 
 
 def ceiling(found: Counter[Operation], passes: int = 3, clock: Clock = time.perf_counter) -> dict[str, Any]:
-    """seconds: of a round. layouts: the same, were one layout taken for all of it. kinds: by operation. slowest: those that cost
-    most, as (name, shape of the first tensor, times, seconds together, the faster layout)."""
+    """seconds: of a round. layouts: the same, were one layout taken for all of it. kinds: by operation. slowest: those that
+    cost most, as (name, shapes of the first tensors, times, seconds together, the faster layout)."""
     sums = dict.fromkeys(LAYOUTS, 0.0)
     kinds: Counter[str] = Counter()
     rows = []
@@ -143,9 +141,7 @@ def ceiling(found: Counter[Operation], passes: int = 3, clock: Clock = time.perf
                 sums[name] += each[name]
             kinds[operation.name()] += each[best]  # type: ignore[assignment]
             shapes = [x.shape for x in operation.arguments if isinstance(x, Piece)]
-            rows.append(
-                (operation.name(), shapes[:2], times, round(each[best], 5), best, {k: round(v, 5) for k, v in each.items()})
-            )
+            rows.append((operation.name(), shapes[:2], times, each[best], best))
     rows.sort(key=lambda row: -row[3])
     return {
         "seconds": sum(kinds.values()),
@@ -156,12 +152,17 @@ def ceiling(found: Counter[Operation], passes: int = 3, clock: Clock = time.perf
     }
 
 
-def product_rate(
-    side: int = 2048, passes: int = 5, clock: Clock = time.perf_counter, dtype: torch.dtype = torch.float32
-) -> float:
-    """GFLOP/s of a product of two square matrices, the fastest of so many."""
-    call = Operation(torch.ops.aten.mm.default, (Piece((side, side), dtype), Piece((side, side), dtype)))
-    return 2 * side**3 / call.seconds(torch.contiguous_format, passes, clock) / GIGA
+def product_rate(side: int = 2048, passes: int = 5, clock: Clock = time.perf_counter) -> float:
+    """GFLOP/s of a product of two square matrices in float32: the fastest of so many passes of `mm` and of a 1x1 convolution,
+    which is the same product by another library."""
+    matrix = Piece((side, side), torch.float32)
+    maps, kernel = Piece((1, side, 1, side), torch.float32), Piece((side, side, 1, 1), torch.float32)
+    options = (None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1)
+    calls = (
+        Operation(torch.ops.aten.mm.default, (matrix, matrix)),
+        Operation(torch.ops.aten.convolution.default, (maps, kernel, *options)),
+    )
+    return 2 * side**3 / min(call.seconds(layout, passes, clock) for call in calls for layout in LAYOUTS.values()) / GIGA
 
 
 def main() -> None:

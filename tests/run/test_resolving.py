@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 
 from ganvas.errors import DataError, GanvasError
+from ganvas.kinds.image.spec import ImageSpec
 from ganvas.memory.board import describe
+from ganvas.registry import load_system
+from ganvas.run.resolving import suit_layout
+from ganvas.run.settings import build_settings
 from ganvas.run.train import train
+from ganvas.shapes import shapes_only
 
 
 def broken(folder: Path) -> Path:
@@ -46,3 +51,22 @@ def test_where_the_data_decides_a_size_is_not_refused_before_it(tmp_path: Path) 
     """cgan needs classes, which no size gives it: what is wrong with the files is what the user is told."""
     with pytest.raises(DataError, match="broken"):
         train("cgan", broken(tmp_path / "data"), size="32", budget="1r", out=tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("system", "config", "suited"),
+    [
+        ("dcgan", {"width": 64, "batch_size": 64}, "on"),
+        ("cyclegan", {"width": 8, "batch_size": 8}, "off"),  # InstanceNorm
+        ("pix2pix", {"width": 64, "batch_size": 1}, "off"),  # 45 million weights, 16,384 pixels
+        ("pix2pix", {"width": 16, "batch_size": 4}, "on"),
+    ],
+)
+def test_channels_last_is_taken_back_where_it_does_not_pay_and_nobody_asked(system: str, config: dict, suited: str) -> None:
+    _, _, system_class = load_system(system)
+    image = ImageSpec(3, 128, 128, classes=("a", "b"))
+    with shapes_only():
+        made = system_class({"photo": image, "map": image} if system == "pix2pix" else image, system_class.Config(**config))
+    chosen = build_settings({"data": "x", "device": "cpu", "channels_last": "on"})
+    assert suit_layout(chosen, "auto", made).channels_last == suited
+    assert suit_layout(chosen, "on", made).channels_last == "on"

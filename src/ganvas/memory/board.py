@@ -24,7 +24,7 @@ from ..presets import Situation
 from ..registry import load_system
 from ..run.budget import parse_budget
 from ..run.load import given_spec
-from ..run.resolving import RECORDS, check_sharing, check_size, choose_preset, resolve_numbers
+from ..run.resolving import RECORDS, check_sharing, check_size, choose_preset, resolve_numbers, suit_layout
 from ..run.settings import build_settings, parse_size
 from ..shapes import shapes_only
 from ..specs import REAL, Spec, spec_to_dict
@@ -145,6 +145,9 @@ def describe(
         settings.micro_batches, str(place), settings.threads,
     )  # fmt: skip
     case, more = _with_classes(case, classes)
+    if case.channels_last and channels_last == "auto":
+        settings = suit_layout(settings, channels_last, build_board(case, "meta"))
+        case = dataclasses.replace(case, channels_last=settings.channels_last == "on")
     return dataclasses.replace(case, notes=(*notes, *more))
 
 

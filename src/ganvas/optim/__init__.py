@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from .adas import Adas
 from .idle import leave_compiler_idle
+from .layout import Adam, AdamW
 
 NAMES = ("adam", "adamw", "rmsprop", "sgd", "adas")
 
@@ -30,8 +31,8 @@ def optimiser(name: str, rate: float, *, beta1: float = 0.5, beta2: float = 0.99
         # One fused kernel per step: on CPU as well, where the loop over small tensors is what costs.
         fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in owned)
         makers: dict[str, Callable[[], Optimizer]] = {
-            "adam": lambda: torch.optim.Adam(owned, rate, betas=(beta1, beta2), fused=fused),
-            "adamw": lambda: torch.optim.AdamW(owned, rate, betas=(beta1, beta2), fused=fused),
+            "adam": lambda: Adam(owned, rate, betas=(beta1, beta2), fused=fused),
+            "adamw": lambda: AdamW(owned, rate, betas=(beta1, beta2), fused=fused),
             "rmsprop": lambda: torch.optim.RMSprop(owned, rate, momentum=beta1),
             "sgd": lambda: torch.optim.SGD(owned, rate, momentum=beta1, fused=fused),
             "adas": lambda: Adas(owned, rate, betas=(beta2, 0.999, 0.9999), as_published=True),

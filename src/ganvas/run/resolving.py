@@ -20,6 +20,7 @@ from .budget import parse_budget
 from .settings import Settings, parse_size
 
 RECORDS = 4_000  # that a preset is told of, where they are not counted yet
+HEAVY = 1_000  # weights of convolutions for each pixel of a batch, above which channels_last does not pay on the CPU
 
 
 def choose_preset(module: Any, name: str, overrides: dict[str, Any], config_class: type) -> Any:
@@ -86,6 +87,25 @@ def resolve_numbers(settings: Settings, system_class: Any, spec: Any, curious: b
     precision = chosen if settings.precision == "auto" else settings.precision
     channels_last = ("on" if layout else "off") if settings.channels_last == "auto" else settings.channels_last
     return dataclasses.replace(settings, precision=precision, channels_last=channels_last, threads=threads), speed
+
+
+def suit_layout(settings: Settings, asked: str, system: Any) -> Settings:
+    """Settings in which `channels_last`, chosen unasked (`asked` is "auto") for the CPU by the speed of a convolution, is taken
+    back for a system that loses by it.
+
+    With InstanceNorm torch lays maps the other way round and back in every layer, forward and backward (cyclegan at 128 pixels
+    took 1.15 times as long); where weights are many and a batch is small, as in a U-Net that plays single images, laying
+    weights costs more than maps gain (pix2pix at 128 pixels, one image: 1.1 times).
+    """
+    from torch.nn.modules.instancenorm import _InstanceNorm
+
+    if asked != "auto" or settings.channels_last != "on" or pick_device(settings.device).type != "cpu":
+        return settings
+    spec = next(iter(system.spec.values())) if isinstance(system.spec, dict) else system.spec
+    pixels = system.config.batch_size * getattr(spec, "height", 0) * getattr(spec, "width", 0)
+    weights = sum(parameter.numel() for parameter in system.parameters() if parameter.dim() == 4)
+    loses = any(isinstance(module, _InstanceNorm) for module in system.modules()) or (0 < HEAVY * pixels < weights)
+    return dataclasses.replace(settings, channels_last="off") if loses else settings
 
 
 def too_few_to_audit(system: Any, dataset: Any) -> list[str]:

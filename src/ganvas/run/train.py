@@ -27,7 +27,7 @@ from .loop import play
 from .opening import SPLIT, check_kind, open_run_data, same_data, same_records, with_options
 from .privacy import prepared, settle
 from .rehearsal import Plan, rehearse
-from .resolving import check_sharing, check_size, choose_preset, resolve_numbers, too_few_to_audit
+from .resolving import check_sharing, check_size, choose_preset, resolve_numbers, suit_layout, too_few_to_audit
 from .settings import ANY_TIME, FILE, Settings, build_settings, parse_size, read_yaml, write_yaml
 
 NOTES = 10  # on the data, that are told before a run; all of them stand in its folder
@@ -272,6 +272,7 @@ def plan(
         say(f"note: {len(more)} more notes on the data stand in {FILE} of the run, and in  --dry-run")
     given_to_it = given_spec(card, {name: part.spec for name, part in dataset.fields.items()})
     count = len(dataset.train_indices())
+    asked = settings.channels_last
     settings, speed = resolve_numbers(settings, system_class, spec, callable(preset))
     if callable(preset):
         preset = preset(Situation(given_to_it, count, budget.seconds, speed, device.type, budget.shown))
@@ -286,6 +287,7 @@ def plan(
         for note in (note for note in learnt.notes if note not in dataset.notes):
             say(f"note: {note}")
         dataset, made = learnt, system_class(given_spec(card, {name: f.spec for name, f in learnt.fields.items()}), config)
+    settings = suit_layout(settings, asked, made)
     settings, told = settle(settings, made, dataset, made.config.batch_size, budget)
     for note in told:
         say(f"note: {note}")
