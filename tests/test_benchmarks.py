@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import statistics
 import sys
 from pathlib import Path
 
@@ -137,6 +138,46 @@ def test_medians_and_marks():
         "dcgan-64 against torchgan": (1.5, False),
         "pix2pix at 128 pixels": (1.2, True),
     }
+
+
+class Told:
+    """A child that plays nothing and tells times: a peer's rounds take 1.5 times those of ganvas."""
+
+    def __init__(self, board, name, *options, peers=None):
+        self.name, self.first = name, {"base": 2**20, "peak": 3 * 2**20}
+
+    def play(self, words):
+        seconds = 3.0 if self.name == "ganvas" else 4.5
+        return {"rounds": 3, "seconds": seconds, "processor": seconds, "peak": 3 * 2**20}
+
+    def close(self):
+        pass
+
+
+def test_the_result_has_every_ratio_and_the_picture_every_peer(tmp_path, monkeypatch):
+    import compare
+    import throughput
+    from boards import BOARDS
+
+    monkeypatch.setattr(compare, "Program", Told)
+    for name in BOARDS:
+        monkeypatch.setitem(BOARDS, name, tiny(name))
+    words = ["--rounds", "1", "--pairs", "2", "--passes", "1", "--no-memory", "--threads", "1"]
+    words += ["--out", str(tmp_path / "throughput.json"), "--peers-out", str(tmp_path / "peers.json")]
+    monkeypatch.setattr(sys, "argv", ["throughput.py", *words])
+    throughput.main()
+    found = json.loads((tmp_path / "throughput.json").read_text())
+    asked = "plain_pytorch torchgan pix2pix cyclegan melgan dcgan_fabric dcgan_pytorch_gan wgan_gp_torchgan wgan_gp_pytorch_gan"
+    for key in asked.split():
+        assert found[f"ratio_{key}"] == 1.5, key
+    bound = statistics.median(found["ceilings"]["dcgan-64"]["32"]["seconds"])
+    assert found["share_of_ceiling"] == pytest.approx(bound, rel=0.05)
+    assert found["possible_ratio_plain_pytorch"] == pytest.approx(1.5 / bound, rel=0.05)
+    assert found["machine"]["cores"] and found["command"]
+    assert [row["passed"] for row in found["marks"]] == [False, False, False, True, True]
+    boards = json.loads((tmp_path / "peers.json").read_text())["boards"]
+    assert {name: set(own["ratios"]) for name, own in boards.items()} == {name: set(own.peers) for name, own in BOARDS.items()}
+    assert (tmp_path / "peers.png").stat().st_size > 10_000
 
 
 @pytest.mark.slow

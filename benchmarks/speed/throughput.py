@@ -2,8 +2,8 @@
 
 One run measures both, in the same minutes: `benchmarks/peers/compare.py` plays blocks of all programs in turn (what they are,
 and what each computes, stands in `benchmarks/peers/boards.py`), and once in each pair, while nothing else plays, every layer of
-a DCGAN round is timed alone (`ceiling.py` says what is in that sum). Ratios are medians over pairs, with intervals. Seconds of
-the ceiling are those of the same pair.
+a DCGAN round is timed alone (`ceiling.py` says what is in that sum; of pix2pix and CycleGAN once, so that the possible ratio is
+told there too). Ratios are medians over pairs, with intervals. Seconds of the ceiling are those of the same pair.
 
 Marks, written before the first run, float32 on all cores:
 
@@ -45,20 +45,21 @@ from compare import GANVAS, Program, add_options, block_of, environment, middle,
 
 MAIN, PLAIN, TORCHGAN, STANDARD = "dcgan-64", "plain PyTorch", "torchgan", "standard recipe"
 MIXED = f"{GANVAS} bf16"
+BOUNDED = (MAIN, "pix2pix-128", "cyclegan-128")  # boards of which the ceiling is measured
 SHARE, PLAIN_MARK, TORCHGAN_MARK, REACHED, TRANSLATION_MARK, MEMORY_MARK = 0.9, 1.3, 1.5, 0.95, 1.2, 0.7
 LIMIT, SIDE, PIECES = 2**30, 128, 8
 MIB = 2**20
 
 
 class Ceiling:
-    """Of a round of the main board, measured anew whenever it is called; `games` by precision."""
+    """Of a round of a board, measured whenever it is called; of others than the main one only once. `games` by precision."""
 
-    def __init__(self, precisions: tuple[str, ...], passes: int, clock: str) -> None:
-        self.passes, self.clock = passes, CLOCKS[clock]
+    def __init__(self, board: str, precisions: tuple[str, ...], passes: int, clock: str) -> None:
+        self.passes, self.clock, self.once = passes, CLOCKS[clock], board != MAIN
         self.games: dict[str, Any] = {}
         self.work = 0.0
         for precision in precisions:
-            played = engine(BOARDS[MAIN], precision=precision, layout="on")
+            played = engine(BOARDS[board], precision=precision)
             played.play_round()
             self.games[precision] = operations(played)
             self.work = self.work or work(played)
@@ -66,17 +67,21 @@ class Ceiling:
         self.rates: list[float] = []
 
     def __call__(self) -> None:
+        if self.once and self.rates:
+            return
         for precision, found in self.games.items():
             self.told[precision].append(ceiling(found, self.passes, self.clock))
         self.rates.append(product_rate(clock=self.clock))
 
-    def seconds(self, precision: str) -> list[float]:
-        return [own["seconds"] for own in self.told[precision]]
+    def seconds(self, precision: str, pairs: int) -> list[float]:
+        """Of each pair."""
+        found = [own["seconds"] for own in self.told[precision]]
+        return found * pairs if self.once else found
 
     def summary(self, precision: str) -> dict[str, Any]:
         own = sorted(self.told[precision], key=lambda one: one["seconds"])[len(self.told[precision]) // 2]
         return {
-            "seconds": [round(x, 5) for x in self.seconds(precision)],
+            "seconds": [round(one["seconds"], 5) for one in self.told[precision]],
             "kinds": {name: round(x, 5) for name, x in own["kinds"].items()},
             "layouts": {name: round(x, 5) for name, x in own["layouts"].items()},
             "weight_gradients": own["weight_gradients"],
@@ -166,49 +171,51 @@ def main() -> None:
     threads = ("--threads", str(args.threads)) if args.threads else ()
     mixed = has_bf16() and not args.no_bf16
     began = time.perf_counter()
-    top = Ceiling(("32", "bf16-mixed") if mixed else ("32",), args.passes, args.clock) if MAIN in args.boards else None
+    tops: dict[str, Ceiling] = {}
     played: dict[str, Any] = {}
     for name in args.boards:
         programs = [GANVAS, *BOARDS[name].peers]
         options = dict.fromkeys(programs, threads)
-        main_board = name == MAIN and top is not None
-        if main_board and mixed:
+        if name == MAIN and mixed:
             programs.append(MIXED)
             options[MIXED] = (*threads, "--precision", "bf16-mixed", "--layout", "on")
-        between = {"between": top} if main_board and top is not None else {}
+        if name in BOUNDED:
+            precisions = ("32", "bf16-mixed") if name == MAIN and mixed else ("32",)
+            tops[name] = Ceiling(name, precisions, args.passes, args.clock)
+        between = {"between": tops[name]} if name in tops else {}
         played[name] = play(
             name, programs, block_of(args), args.pairs, args.clock, options=options, peers=args.peers, **between
         )  # fmt: skip
         print(name, json.dumps({own: ratio["median"] for own, ratio in played[name]["ratios"].items()}), flush=True)
     result: dict[str, Any] = {"block": block_of(args), "pairs": args.pairs, "clock": args.clock, "intervals": {}}
-    if top is not None:
-        seconds = {own: told["seconds_a_round"] for own, told in played[MAIN]["programs"].items()}
-        bound = top.seconds("32")
-        for key, upper, lower in (
-            ("ratio_plain_pytorch", seconds[PLAIN], seconds[GANVAS]),
-            ("ratio_torchgan", seconds[TORCHGAN], seconds[GANVAS]),
-            ("share_of_ceiling", bound, seconds[GANVAS]),
-            ("possible_ratio_plain_pytorch", seconds[PLAIN], bound),
-            ("possible_ratio_torchgan", seconds[TORCHGAN], bound),
-        ):
-            result["intervals"][key] = over(upper, lower)
-        rate = statistics.median(top.rates)
-        result["ceiling"] = {
+    result["ceilings"] = {}
+    for name, top in tops.items():
+        seconds = {own: told["seconds_a_round"] for own, told in played[name]["programs"].items()}
+        bound, rate = top.seconds("32", args.pairs), statistics.median(top.rates)
+        end = "" if name == MAIN else f"_{BOARDS[name].system}"
+        result["intervals"][f"share_of_ceiling{end}"] = over(bound, seconds[GANVAS])
+        peers = {PLAIN: "_plain_pytorch", TORCHGAN: "_torchgan", STANDARD: end}
+        for peer, word in peers.items():
+            if peer in seconds:
+                result["intervals"][f"ratio{word}"] = over(seconds[peer], seconds[GANVAS])
+                result["intervals"][f"possible_ratio{word}"] = over(seconds[peer], bound)
+        result["ceilings"][name] = {
             "32": top.summary("32"),
             "gflop_a_round": round(top.work, 2),
             "product_gflop_per_second": round(rate, 1),
             "share_of_product_rate": round(top.work / statistics.median(seconds[GANVAS]) / rate, 4),
         }
-        if mixed:
-            result["ceiling"]["bf16-mixed"] = top.summary("bf16-mixed")
-            result["intervals"]["share_of_ceiling_bf16"] = over(top.seconds("bf16-mixed"), seconds[MIXED])
+        if MIXED in seconds:
+            result["ceilings"][name]["bf16-mixed"] = top.summary("bf16-mixed")
+            mixed_bound = top.seconds("bf16-mixed", args.pairs)
+            result["intervals"]["share_of_ceiling_bf16"] = over(mixed_bound, seconds[MIXED])
             result["intervals"]["ratio_plain_pytorch_bf16"] = over(seconds[PLAIN], seconds[MIXED])
-            played[MAIN]["ratios"].pop(MIXED)  # no peer
+            played[name]["ratios"].pop(MIXED)  # no peer
     for name, own in played.items():
         for peer, ratio in own["ratios"].items():
-            if name == MAIN and peer in (PLAIN, TORCHGAN):
+            if name in tops and peer in (PLAIN, TORCHGAN, STANDARD):
                 continue
-            key = "ratio_" + (own["system"] if peer in (STANDARD, "ParallelWaveGAN") else f"{own['system']}_{peer}")
+            key = "ratio_" + (own["system"] if peer == "ParallelWaveGAN" else f"{own['system']}_{peer}")
             result["intervals"][key.lower().replace("-", "_")] = {k: ratio[k] for k in ("median", "low", "high")}
     result |= {key: own["median"] for key, own in result["intervals"].items()}
     if not args.no_memory:
