@@ -59,7 +59,8 @@ class Ceiling:
         self.games: dict[str, Any] = {}
         self.work = 0.0
         for precision in precisions:
-            played = engine(BOARDS[board], precision=precision)
+            own = BOARDS[board]
+            played = engine(own, precision=precision, count=max(16, 2 * int(own.settings.get("batch_size", 1))))
             played.play_round()
             self.games[precision] = operations(played)
             self.work = self.work or work(played)
