@@ -33,6 +33,7 @@ ORDERS = {
     "upload": applying.upload,
     "upload-shown": applying.upload_shown,
     "use": applying.use,
+    "animation": applying.animation,
 }
 
 

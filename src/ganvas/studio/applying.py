@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ from starlette.requests import Request
 from ..errors import GanvasError
 from . import lines, work
 from .asking import Studio, given, mapping, text
+from .places import inside
 
 LARGEST_UPLOAD = 200 << 20  # bytes of one file
 MOST_PIXELS = 64_000_000  # of a picture from the browser
 MOST_UPLOADS = 2 << 30  # bytes of all that lie there
+MOST_TOGETHER = 100  # files of one field, frames of an animation
+GRID, ANIMATION = "grid.png", "walk.gif"
 
 
 async def uses(studio: Studio, request: Request) -> Any:
@@ -81,7 +85,9 @@ async def upload_shown(studio: Studio, request: Request) -> Any:
     folder = str(studio.places.run(text(values, "run")))
     place = studio.places.made()
     place.mkdir()
-    found = await studio.desk.call(work.upload_shown, folder, text(values, "field"), str(path), str(place))
+    found = await studio.desk.call(
+        work.upload_shown, folder, text(values, "verb"), text(values, "field"), str(path), str(place)
+    )
     return {**found, "made": place.name}
 
 
@@ -93,8 +99,8 @@ async def use(studio: Studio, request: Request) -> Any:
     inputs = [str(studio.places.uploaded(str(number))) for number in values.get("inputs") or []]
     fields: dict[str, str] = {}
     for key, one in mapping(values, "fields").items():
-        if isinstance(one, dict) and one.get("upload"):
-            fields[key] = str(studio.places.uploaded(str(one["upload"])))
+        if isinstance(one, dict) and isinstance(one.get("uploads"), list) and one["uploads"]:
+            fields[key] = str(_together(studio, [str(number) for number in one["uploads"]]))
         elif isinstance(one, dict) and lines.given(one.get("words")):
             words = str(one["words"])
             if Path(words).expanduser().exists():  # words must not become a way to read files
@@ -107,11 +113,37 @@ async def use(studio: Studio, request: Request) -> Any:
     seed, which = int(values.get("seed") or 0), values.get("checkpoint") or None
     place = studio.places.made()
     made = await studio.desk.call(
-        work.put_to_use, str(folder), verb, str(place), inputs, options, fields, seed, which, config
+        work.put_to_use, str(folder), verb, str(place), inputs, options, fields, seed, which, config,
+        bool(values.get("bare")),
     )  # fmt: skip
     line = _use_line(studio, folder, made["verb"], inputs, options, fields, seed, which, config)
     keep = ("count", "inputs", "done", "verb", "notes", "failed", "shown", "before")
     return {**{key: made[key] for key in keep if key in made}, "made": place.name, "line": line}
+
+
+async def animation(studio: Studio, request: Request) -> Any:
+    """The grids of several results as one animation, to be kept."""
+    values = await given(request)
+    numbers = values.get("made")
+    if not isinstance(numbers, list) or not 1 < len(numbers) <= MOST_TOGETHER:
+        raise GanvasError("an animation has 2 to 100 frames: reload the page")
+    frames = [str(inside(studio.places.made(str(number)), GRID)) for number in numbers]
+    place = studio.places.made()
+    place.mkdir()
+    await studio.desk.call(work.animation, frames, str(place / ANIMATION))
+    return {"made": place.name, "file": ANIMATION}
+
+
+def _together(studio: Studio, numbers: list[str]) -> Path:
+    """A file that was uploaded, or a folder of several."""
+    files = [studio.places.uploaded(number) for number in numbers[:MOST_TOGETHER]]
+    if len(files) == 1:
+        return files[0]
+    folder = studio.places.made()
+    folder.mkdir()
+    for place, file in enumerate(files, start=1):
+        os.link(file, folder / f"{place:03d}-{file.name}")
+    return folder
 
 
 def _use_line(

@@ -5,6 +5,7 @@ What a kind offers decides (`kinds.facets`). Not for making results.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,10 +17,11 @@ from ..drawing import png
 from ..errors import GanvasError
 from ..files import write_atomically
 from ..kinds import kind_of
-from ..kinds.facets import Heard, Reads, Spelled, Whole
+from ..kinds.facets import Heard, Reads, Spelled, Whole, WritesLike
 from ..run.draw import reading
 from ..uses import Use, fields_given, fields_taken, spec_given
 from ..uses.desk import TABLE
+from . import tunes
 
 SEEN = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 FOLDER = "shown"  # in the folder of results: what is for the page alone
@@ -69,11 +71,19 @@ def inputs_shown(run: Any, use: Use, inputs: Sequence[str], out: Path) -> list[d
     return found
 
 
-def file_shown(run: Any, field: str, path: Path, out: Path) -> dict[str, Any]:
-    """A file as a field of a run. out: a folder for its picture. Raises GanvasError for what cannot be read."""
-    if field not in run.record.fields:
-        raise GanvasError(f"the run has no field '{field}'")
-    spec = run.record.fields[field]
+def file_shown(run: Any, use: Use, field: str, path: Path, out: Path) -> dict[str, Any]:
+    """A file as a field that a use takes. out: a folder for its picture. size: (height, width) of its records, where they have
+    such. Raises GanvasError for what cannot be read."""
+    first, more = fields_taken(use, run.system, run.record.fields)
+    if field != first and field not in more:
+        raise GanvasError(f"there is no field '{field}' to {use.verb}")
+    spec, suffix = spec_given(use, run.work(0), field), path.suffix.lower()
+    if field == first and suffix in use.suffixes:
+        seen = _of_tune(path, out, "given") if suffix in tunes.SUFFIXES else {}
+        return {**seen, "count": 1, "of": "", "notes": []}  # the use reads it in its own way, and says then what is wrong
+    if field in use.brings and suffix in use.reads:
+        piece = use.reads[suffix](path, spec)
+        return {"count": 1, "of": "", "notes": list(piece.notes)}
     kind = kind_of(spec.kind)
     if not isinstance(kind, Reads):
         raise GanvasError(f"there is no way yet to read files of {kind.says.noun} here")
@@ -81,7 +91,9 @@ def file_shown(run: Any, field: str, path: Path, out: Path) -> dict[str, Any]:
     shown = _of_piece(pieces[0].records, pieces[0].spec, out, "given")
     count = sum(len(piece.records) for piece in pieces)
     notes = [note for piece in pieces for note in piece.notes]
-    return {**shown, "count": count, "of": kind.describe(pieces[0].spec), "notes": notes}
+    flat = isinstance(kind, WritesLike) and kind.spread == 2
+    size = list(pieces[0].spec.shape[-2:]) if flat else None
+    return {**shown, "count": count, "of": kind.describe(pieces[0].spec), "notes": notes, "size": size}
 
 
 def _shown(path: Path, spec: Any, run: Any, out: Path, name: str, anew: bool = False) -> dict[str, Any] | None:
@@ -89,6 +101,9 @@ def _shown(path: Path, spec: Any, run: Any, out: Path, name: str, anew: bool = F
     kind = kind_of(spec.kind)
     if suffix in SEEN and not anew:
         return {"picture": _relative(path, out)}
+    if suffix in tunes.SUFFIXES:
+        with contextlib.suppress(GanvasError):
+            return _of_tune(path, out, name)
     if suffix == ".csv" and not isinstance(kind, Reads):
         return {"rows": table_rows(path)}
     if not isinstance(kind, Reads):
@@ -100,6 +115,16 @@ def _shown(path: Path, spec: Any, run: Any, out: Path, name: str, anew: bool = F
     if not pieces:
         return None
     return _of_piece(pieces[0].records, pieces[0].spec, out, name)
+
+
+def _of_tune(path: Path, out: Path, name: str) -> dict[str, Any]:
+    """A MIDI file as a piano roll with a player. Raises GanvasError."""
+    roll, sound, part = tunes.shown(path)
+    folder = out / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / f"{name}.png", png(roll))
+    write_atomically(folder / f"{name}.wav", sound)
+    return {"picture": f"{FOLDER}/{name}.png", "sound": f"{FOLDER}/{name}.wav", "part": part}
 
 
 def _of_piece(records: np.ndarray, spec: Any, out: Path, name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ..config import knobs
 from ..kinds import describe, kind_of
 from ..kinds.facets import Reads, Seen, Worded, WritesLike
 from ..registry import Card
+from ..specs import REAL
 from ..uses import GIVEN, MADE, Span, Use, Work, example_of, fields_given, fields_taken, spec_given, uses_of
 from .making import field
 
@@ -30,6 +31,8 @@ def page_of(system: Any, fields: Mapping[str, Any], card: Card, work: Work) -> d
     return {
         "system": card.name,
         "title": card.title,
+        # What most come for: where a system is not for new records, what it does to given ones.
+        "lead": next((use.verb for use in best if use.takes and card.task != "synthesis"), best[0].verb if best else ""),
         "makes": describe(fields[main]),
         "noun": kind_of(fields[main].kind).says.noun,
         "formats": list(kind_of(fields[main].kind).formats),
@@ -41,6 +44,7 @@ def page_of(system: Any, fields: Mapping[str, Any], card: Card, work: Work) -> d
 
 def _use(use: Use, system: Any, fields: Mapping[str, Any], work: Work) -> dict[str, Any]:
     first, more = fields_taken(use, system, fields)
+    main = next(iter(fields))
     choices = {} if use.choices is None else use.choices(work)
     given = None if first is None else spec_given(use, work, first)
     reads = given is None or isinstance(kind_of(given.kind), Reads)
@@ -51,20 +55,34 @@ def _use(use: Use, system: Any, fields: Mapping[str, Any], work: Work) -> dict[s
         "doing": use.says.doing,
         "caution": use.says.caution,
         "example": example_of(use, system, list(fields)),
-        "first": None if first is None else given_as(first, given, True),
-        # What the use brings may be in the file itself, as transparent pixels are.
-        "fields": [
-            given_as(name, spec_given(use, work, name), must and not own, tuple(use.reads) if own else ())
-            for name, must, own in ((name, must, name in use.brings) for name, must in more.items())
-        ],
+        "first": None if first is None else given_as(first, given, True, _more_suffixes(use, first)),
+        "fields": [_further(use, name, spec_given(use, work, name), must) for name, must in more.items()],
         "options": [_option(item, use, choices) for item in knobs(use.Options)],
         "gives": list(fields_given(use, list(fields))),
         "makes": any(name in fields for name in fields_given(use, list(fields))),
         # Before and after lie on top of each other where what is made lies where the given was.
         "beside": first is not None and (MADE in use.gives) and (MADE in use.takes or GIVEN in use.takes),
+        # What was made may be given once more.
+        "again": first == main and MADE in use.gives,
         "able": reads,
         "why": "" if reads or first is None else _unread(given),
     }  # fmt: skip
+
+
+def _more_suffixes(use: Use, name: str) -> tuple[str, ...]:
+    """Those of files that the use itself reads as what it works on."""
+    return (*use.suffixes, *(use.reads if name in use.brings else ()))
+
+
+def _further(use: Use, name: str, spec: Any, must: bool) -> dict[str, Any]:
+    """A field that goes with what is worked on. What the use brings may be in the file itself, as transparent pixels are."""
+    own = name in use.brings
+    made = given_as(name, spec, must and not own, tuple(use.reads) if own else ())
+    made |= {"several": name in use.together, "aside": not must}
+    if name not in use.paints:
+        return made
+    ways = ["over", *(way for way in made["ways"] if way == "file")]
+    return {**made, "ways": ways, "over": use.paints[name]}
 
 
 def _unread(spec: Any) -> str:
@@ -92,14 +110,15 @@ def _one(values: Any) -> dict[str, Any]:
 
 
 def given_as(name: str, spec: Any, must: bool, others: tuple[str, ...] = ()) -> dict[str, Any]:
-    """How a field can be given on a page: `words`, `paint` with a palette, `draw`, or a file. others: suffixes of files that
-    the use reads beside those of the kind."""
+    """How a field can be given on a page: `words`, `paint` with a palette, `draw`, `over` (painted over what is worked on), or
+    a file. others: suffixes of files that the use reads beside those of the kind."""
     kind = kind_of(spec.kind)
     ways = []
     if isinstance(kind, Worded):
         ways.append("words")
     found: dict[str, Any] = {
-        "name": name, "noun": kind.says.noun, "of": describe(spec), "must": must, "suffixes": [*others, *kind.suffixes],
+        "name": name, "title": kind.says.noun if name == REAL else name, "noun": kind.says.noun, "of": describe(spec),
+        "must": must, "suffixes": [*others, *kind.suffixes],
     }  # fmt: skip
     if isinstance(kind, WritesLike) and kind.spread == 2 and getattr(spec, "palette", None):
         found |= {"palette": [{"name": n, "colour": c} for n, c in zip(spec.names, spec.palette, strict=True)]}
@@ -109,4 +128,5 @@ def given_as(name: str, spec: Any, must: bool, others: tuple[str, ...] = ()) -> 
     if isinstance(kind, Seen) and not isinstance(kind, Worded) and "paint" not in ways:
         ways.append("draw")
     size = spec.shape[-2:] if isinstance(kind, WritesLike) and kind.spread == 2 else ()
-    return {**found, "ways": ways, "height": size[0] if size else None, "width": size[1] if size else None}
+    colours = getattr(spec, "channels", None)
+    return {**found, "ways": ways, "height": size[0] if size else None, "width": size[1] if size else None, "channels": colours}

@@ -122,9 +122,10 @@ def _checkpoints(folder: str) -> list[str]:
 
 def put_to_use(
     folder: str, verb: str, out: str, inputs: list[str], options: dict[str, Any], fields: dict[str, str], seed: int,
-    which: str | None, config: dict[str, Any],
+    which: str | None, config: dict[str, Any], bare: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
-    """Do what `ganvas sample` or `ganvas apply` does, and say what there is to see. out: a folder that does not exist."""
+    """Do what `ganvas sample` or `ganvas apply` does, and say what there is to see. out: a folder that does not exist. bare: of
+    what is drawn the grid is enough."""
     from ..run.apply import apply
     from ..run.draw import draw
     from ..uses import find_use
@@ -138,7 +139,8 @@ def put_to_use(
         return {**made, "shown": shown, "before": inputs_shown(run, use, inputs, Path(out))}
     chosen = {key: value for key, value in options.items() if key not in ("format", "depth")}
     made = draw(run, verb=use.verb, seed=seed, out=Path(out), fields=fields, **_drawn(chosen), **_form(options))
-    return {**made, "verb": use.verb, "done": use.done, "shown": results_shown(run, use, made, Path(out)), "before": []}
+    shown = [] if bare else results_shown(run, use, made, Path(out))
+    return {**made, "verb": use.verb, "done": use.done, "shown": shown, "before": []}
 
 
 def _drawn(options: dict[str, Any]) -> dict[str, Any]:
@@ -153,11 +155,22 @@ def _form(options: dict[str, Any]) -> dict[str, Any]:
     return {key: options[key] for key in ("format", "depth") if options.get(key) not in (None, "")}
 
 
-def upload_shown(folder: str, field: str, path: str, out: str) -> dict[str, Any]:
-    """A file from the browser as a run sees it: a picture, what it is, its size."""
+def animation(frames: list[str], out: str, milliseconds: int = 250) -> None:
+    """Pictures of one size as a GIF that goes there and back."""
+    from PIL import Image
+
+    pictures = [Image.open(frame).convert("RGB") for frame in frames]
+    first, *others = [picture.quantize(256) for picture in (*pictures, *pictures[-2:0:-1])]
+    first.save(out, save_all=True, append_images=others, duration=milliseconds, loop=0)
+
+
+def upload_shown(folder: str, verb: str, field: str, path: str, out: str) -> dict[str, Any]:
+    """A file from the browser as a use of a run sees it: a picture, what it is, its size."""
+    from ..uses import find_use
     from .showing import file_shown
 
-    return file_shown(opened(folder, None, {}), field, Path(path), Path(out))
+    run = opened(folder, None, {})
+    return file_shown(run, find_use(run.system, verb, run.record.card.name), field, Path(path), Path(out))
 
 
 def _enough(data: str) -> int:
@@ -175,9 +188,18 @@ def _enough(data: str) -> int:
     return max(says.shown, SHEET)
 
 
+def _checked(data: str, size: Any, sheet: Path) -> Any:
+    """The report, with a sheet of records of several fields; of one field there is none yet."""
+    from ..data.check import check
+
+    try:
+        return check(data, size=size, sheet=sheet)
+    except GanvasError:
+        return check(data, size=size)
+
+
 def sheet(data: str, out: str, size: str | None) -> dict[str, Any]:
     """Look through data: what `ganvas data check` says, which system would be taken, and a contact sheet of records."""
-    from ..data.check import check
     from ..data.dataset import open_data
     from ..drawing import save_picture
     from ..kinds import kind_of
@@ -189,12 +211,12 @@ def sheet(data: str, out: str, size: str | None) -> dict[str, Any]:
     found: dict[str, Any] = {"lines": [], "choice": None, "picture": None, "wrong": ""}
     try:
         if Path(data).exists():
-            report = check(data, size=parse_size(size), sheet=Path(out))
+            report = _checked(data, parse_size(size), Path(out))
             found["lines"] = report.lines()
             if report.fields and Path(out).is_file():
                 found["picture"] = Path(out).name
         choice = choose(data, None, Budget())
-        found["choice"] = {"system": choice.card.name, "told": choice.told}
+        found["choice"] = {"system": choice.card.name, "task": choice.card.task, "told": choice.told}
     except GanvasError as error:
         found["wrong"] = str(error)
         return found

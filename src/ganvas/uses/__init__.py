@@ -40,6 +40,9 @@ MADE = "(made)"
 GIVEN = "(given)"
 """In `Use.takes`: what it is made of, the first other field; of records of one field, that one."""
 
+AREA, COLOURS = "area", "colours"
+"""In `Use.paints`: white where it is painted on and black elsewhere; colours as painted and transparent elsewhere."""
+
 Fields = dict[str, Any]
 """Name -> tensor (N, ...) in the form of the game; what is drawn may come in pieces, an iterable of such tensors."""
 
@@ -187,7 +190,8 @@ class Use:
     brings: further fields that no record has and a user gives with what is worked on: name -> the spec of it, from that of the
     main field (a mask of what is missing); or, named in takes, what is worked on itself, where records need not have it (a
     picture of a solid). optional: those of them that may be left out. together: those of which all files that are given go with
-    each input, at one size (pictures to take colours from).
+    each input, at one size (pictures to take colours from). paints: those that a person paints over what is worked on, and how:
+    `AREA` or `COLOURS`; pages have a brush for them.
     Options: a frozen dataclass of knobs. `tile` among them: large records are worked on in pieces of that side; cuts: by the
     use itself, which has to see something of them whole. `fitted` among them: whether records are brought to the size of
     training is the user's choice.
@@ -220,6 +224,7 @@ class Use:
     brings: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
     together: tuple[str, ...] = ()
+    paints: Mapping[str, str] = field(default_factory=dict)
     reads: Mapping[str, Callable[[Path, Any], Piece]] = field(default_factory=dict)
     Options: type = NoOptions
     cuts: bool = False

@@ -10,7 +10,7 @@ import numpy as np
 from ..capabilities import Blends, Panel
 from ..errors import DataError
 from ..kinds.facets import Piece
-from . import Beside, Fields, Given, Judged, Use, UseSays, Work, first_of
+from . import AREA, Beside, Fields, Given, Judged, Use, UseSays, Work, first_of
 from .inpaint import MASK, WHITE, mask_spec, share_of_mask, steps
 from .judging import both, decoded, held_rows, in_pieces, told_pairs
 
@@ -160,6 +160,7 @@ USE = Use(
     done="blended",
     promise=Blends,
     brings={SOURCE: lambda spec: spec, MASK: mask_spec},
+    paints={MASK: AREA},
     order=35,
     run=run,
     tell=tell,

@@ -10,7 +10,7 @@ import numpy as np
 from ..capabilities import Colours, Panel
 from ..errors import DataError
 from ..kinds.facets import Piece
-from . import Beside, Fields, Given, Judged, Use, UseSays, Work, first_of
+from . import COLOURS, Beside, Fields, Given, Judged, Use, UseSays, Work, first_of
 from .judging import both, decoded, held_rows, in_pieces, told_pairs
 
 if TYPE_CHECKING:
@@ -191,6 +191,7 @@ USE = Use(
     promise=Colours,
     method="colour",
     brings={HINTS: hints_spec},
+    paints={HINTS: COLOURS},
     optional=(HINTS,),
     Options=Options,
     order=33,

@@ -11,7 +11,7 @@ import numpy as np
 from ..capabilities import Inpaints, Panel
 from ..errors import DataError
 from ..kinds.facets import Piece
-from . import Beside, Fields, Given, Judged, Use, UseSays, Work, first_of
+from . import AREA, Beside, Fields, Given, Judged, Use, UseSays, Work, first_of
 from .judging import both, decoded, held_rows, in_pieces, told_pairs
 
 if TYPE_CHECKING:
@@ -230,6 +230,7 @@ USE = Use(
     promise=Inpaints,
     method="fill",
     brings={MASK: mask_spec},
+    paints={MASK: AREA},
     order=32,
     run=run,
     tell=tell,

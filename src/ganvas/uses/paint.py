@@ -9,7 +9,7 @@ import numpy as np
 
 from ..capabilities import Repaints
 from ..errors import DataError
-from . import Fields, Given, Use, UseSays, Work, first_of
+from . import COLOURS, Fields, Given, Use, UseSays, Work, first_of
 from .judging import held_rows, in_pieces
 from .stroking import read_strokes, settled
 
@@ -103,6 +103,7 @@ USE = Use(
     promise=Repaints,
     method="repaint",
     brings={STROKES: strokes_spec},
+    paints={STROKES: COLOURS},
     reads={".json": read_strokes},
     order=46,
     run=run,

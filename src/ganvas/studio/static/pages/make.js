@@ -18,7 +18,15 @@ export async function show(page, asked) {
   if (asked.run) Object.assign(start.run, JSON.parse(asked.run));
   if (asked.config) start.config = JSON.parse(asked.config);
 
-  const data = dataPart(start.data, home.built_in, about.data, changed);
+  // Home names a system for what is wanted; the data may be made for another one of the same task (pairs, for one).
+  const task = home.wants.find((want) => want.id === asked.want)?.task;
+  let touched = false;
+  const data = dataPart(start.data, home.built_in, about.data, changed, (choice) => {
+    if (touched || choice.task !== task || choice.system === system.value) return "";
+    system.value = choice.system;
+    chooseSystem().catch((error) => toast(error.message, true));
+    return `${choice.system} is chosen below.`;
+  });
   const system = h("select", { id: "system", "aria-label": "System" }, h("option", { value: "" }, "Pick for me, by the data"),
     Object.entries(Object.groupBy ? Object.groupBy(all.systems, (one) => one.task) : group(all.systems)).map(([task, own]) =>
       h("optgroup", { label: task }, own.map((one) => h("option", { value: one.name }, `${one.name}: ${one.summary}`)))));
@@ -106,6 +114,7 @@ export async function show(page, asked) {
           h("div", { class: "row" }, begin, guess), told, line, h("p", { class: "soft tiny" }, "Training is a process of its own: close this page when you like."))))
   ]);
   for (const one of [run, name, weights, preset]) one.addEventListener("input", () => { press(); changed(); });
+  system.addEventListener("change", () => { touched = true; });
   system.addEventListener("change", () => chooseSystem().catch((error) => toast(error.message, true)));
   chooseSystem().catch((error) => toast(error.message, true));
   if (asked.mine) data.mine();
@@ -125,7 +134,8 @@ function own_settings(run, items) {
 }
 
 // Built-in data, a folder below those that were named, or its name typed; with a look through it.
-function dataPart(start, builtIn, roots, changed) {
+// fits: told which system the data would be given to; returns what is to be said of it.
+function dataPart(start, builtIn, roots, changed, fits) {
   const name = h("input", { type: "text", id: "data", value: start, placeholder: "a folder, a file, or built-in data", "aria-label": "Data", autocomplete: "off" });
   const fieldsOf = h("input", { type: "text", placeholder: "photo=FOLDER,map=FOLDER", "aria-label": "Fields, where they are not found by their names", autocomplete: "off" });
   const chosen = h("select", { "aria-label": "Built-in data" }, h("option", { value: "" }, "choose …"), builtIn.flatMap((one) => [one.name, ...one.variants.map((v) => `${one.name}:${v}`)].map((value) =>
@@ -159,8 +169,8 @@ function dataPart(start, builtIn, roots, changed) {
       }
       const button = (words, next, kind) => { const made = h("button", { type: "button", class: kind || "quiet" }, words); made.addEventListener("click", next); return made; };
       fill(folders,
-        there.path ? h("div", { class: "row between" }, h("span", { class: "mono" }, there.path, h("span", { class: "soft" }, `  ${there.files} files`)),
-          h("span", { class: "row" }, button("Up", () => browse(there.parent)), button("Take this folder", () => { name.value = there.path; fill(found); changed(); }, ""))) : null,
+        there.path ? h("div", { class: "row between" }, h("span", { class: "mono" }, there.path, h("span", { class: "soft" }, there.files ? `  ${there.files} file${there.files === 1 ? "" : "s"}` : "")),
+          h("span", { class: "row" }, button("Up", () => browse(there.parent)), button("Take this folder", () => { name.value = there.path; fill(found); changed(); look.click(); }, ""))) : null,
         h("div", { class: "row" }, there.folders.slice(0, 60).map((one) => button(one.name, () => browse(one.path)))),
         there.folders.length > 60 ? h("p", { class: "soft tiny" }, `and ${there.folders.length - 60} more: type the name`) : null);
     } catch (error) { toast(error.message, true); }
@@ -173,7 +183,7 @@ function dataPart(start, builtIn, roots, changed) {
     fill(found,
       told.wrong ? h("div", { class: "note bad" }, told.wrong) : null,
       told.picture ? h("img", { class: "sample smooth", src: address("made-file", { made: told.made, file: told.picture }), alt: "Some of its records" }) : null,
-      told.choice ? h("div", { class: "note good" }, h("strong", {}, "Pick for me: "), told.choice.told) : null,
+      told.choice ? h("div", { class: "note good" }, h("strong", {}, "Pick for me would take: "), told.choice.told, h("div", {}, fits(told.choice))) : null,
       told.lines.length ? h("pre", { class: "log", tabindex: 0, "aria-label": "What the check found" }, told.lines.join("\n")) : null, command(told.line));
   }));
   const box = h("div", { class: "stack" }, tabs, built, mine, h("div", { class: "row" }, look), found);

@@ -1,6 +1,6 @@
 // Put a run to use. The page is made from what the run's system offers; it knows no system and no use by name.
 import { address, get, post } from "../parts/api.js";
-import { add, busy, fill, h, toast } from "../parts/dom.js";
+import { add, busy, fill, h } from "../parts/dom.js";
 import { command } from "../parts/command.js";
 import { field, slider } from "../parts/form.js";
 import { give } from "../parts/give.js";
@@ -29,31 +29,34 @@ export async function show(page, { name, verb, checkpoint }) {
   }
   add(page, [found.uses.length > 1 ? tabs : null, ...(found.notes || []).map((note) => h("div", { class: "note warn" }, note)), body]);
   if (!found.uses.length) fill(body, h("div", { class: "empty" }, "This run can be put to no use."));
-  else open(found.uses.find((use) => use.verb === verb) || found.uses[0]);
+  else open(found.uses.find((use) => use.verb === (verb || found.lead)) || found.uses[0]);
 }
 
 function useOf(run, use, found, checkpoint) {
   const options = use.options.filter((item) => !item.hidden).map((item) => [item, option(item)]);
   const of = (first) => options.filter(([item]) => item.first === first && !item.later).map(([, part]) => part);
   const later = found.later.map((item) => [item, field(item)]);
-  const first = use.first && use.able ? give(use.first, run, { several: true }) : null;
-  const others = use.fields.map((one) => [one, give(one, run)]);
+  const asked = { run, verb: use.verb };
+  const first = use.first && use.able ? give(use.first, asked, { several: true }) : null;
+  const others = use.fields.map((one) => [one, give(one, asked, { several: one.several, beneath: one.over ? first : null })]);
   const seed = h("input", { type: "number", min: 0, step: 1, value: 0, "aria-label": "Seed of the noise" });
   const next = h("button", { type: "button" }, "Other noise");
   const format = found.formats.length && use.makes ? h("select", { "aria-label": "Format of the files" }, h("option", { value: "" }, "the data's own"), found.formats.map((one) => h("option", { value: one }, one))) : null;
   const made = h("div", { class: "stack", role: "region", "aria-label": "Results" }), line = command(use.example.replace("RUN", found.folder));
+  const goesOn = first && use.again && use.first.ways.includes("file"); // what was made may be worked on again
   const hint = h("p", { class: "soft" }, "What is made appears here.");
   const begin = h("button", { type: "button", class: "main", data: { verb: use.verb } }, use.verb[0].toUpperCase() + use.verb.slice(1));
 
   async function values() {
-    const inputs = first ? (await first.given()).uploads || [] : [];
-    if (first && !inputs.length) throw new Error(`give ${use.first.name} first: ${use.first.ways.join(" or ")}`);
+    let inputs = first ? (await first.given()).uploads || [] : [];
+    for (const [, part] of others) if (part.painted()) inputs = [part.painted().id];
+    if (first && !inputs.length) throw new Error(`give ${use.first.title} first: ${use.first.ways.join(" or ")}`);
     const fields = {};
     for (const [one, part] of others) {
       const given = await part.given();
       if (given.words) fields[one.name] = { words: given.words };
-      else if (given.uploads?.length) fields[one.name] = { upload: given.uploads[0] };
-      else if (one.must) throw new Error(`give ${one.name}: it is needed to ${use.verb}`);
+      else if (given.uploads?.length) fields[one.name] = { uploads: given.uploads };
+      else if (one.must) throw new Error(`give ${one.title}: it is needed to ${use.verb}`);
     }
     const chosen = Object.fromEntries(options.map(([item, part]) => [item.name, part.value()]).filter(([, value]) => value !== undefined && !(Array.isArray(value) && !value.length)));
     if (format?.value) chosen.format = format.value;
@@ -63,10 +66,14 @@ function useOf(run, use, found, checkpoint) {
   async function work(change = {}) {
     const sent = { ...(await values()), ...change };
     const told = await post("use", sent);
+    // How a brush's own file was read says nothing to who moved the brush.
+    const brushed = others.filter(([, part]) => part.painted()).map(([one]) => `${one.name}.png: `);
+    told.notes = (told.notes || []).filter((note) => !brushed.some((start) => note.startsWith(start)));
     line.say(told.line);
     hint.remove();
     fill(made, h("div", { class: "row between" }, h("h2", {}, `${told.count ?? told.inputs ?? ""} ${use.done}`),
-      h("a", { class: "button", href: address("zip", { made: told.made }), download: "" }, "Download all (zip)")), results(told, use));
+      h("a", { class: "button", href: address("zip", { made: told.made }), download: "" }, "Download all (zip)")), results(told, use, goesOn ? (files) => first.take(files) : null));
+    if (matchMedia("(max-width: 900px)").matches) made.scrollIntoView({ block: "nearest" });
     return told;
   }
   begin.addEventListener("click", () => busy(begin, async () => {
@@ -82,8 +89,8 @@ function useOf(run, use, found, checkpoint) {
     h("section", { class: "panel stack" },
       h("p", { class: "soft" }, `For ${use.purpose}.`),
       use.why ? h("div", { class: "note warn" }, use.why) : null,
-      first, others.map(([one, part]) => (one.must || one.ways[0] === "words" ? part : h("details", {}, h("summary", {}, `${one.name}, if you like`), part))), of(true),
-      later.length ? h("div", { class: "fields" }, later.map(([, part]) => part)) : null,
+      first, others.map(([one, part]) => (one.aside && !one.over && one.ways[0] !== "words" ? h("details", {}, h("summary", {}, `${one.title}, if you like`), part) : part)), of(true),
+      later.length ? h("details", { open: later.length < 3 }, h("summary", {}, "How it works on them"), h("div", { class: "fields" }, later.map(([, part]) => part))) : null,
       moreOptions.length || format ? h("details", {}, h("summary", {}, "More"), h("div", { class: "fields" }, moreOptions, format ? h("label", { class: "field" }, h("span", { class: "name" }, "format"), format) : null)) : null,
       h("div", { class: "row" }, h("label", { class: "row" }, h("span", { class: "tiny" }, "seed"), small(seed)), use.first ? null : next),
       h("div", { class: "row" }, begin, walk),
@@ -118,7 +125,10 @@ function option(item) {
   return box;
 }
 
-// A walk: the same noise, one property moved step by step, shown as an animation.
+// A walk: the same noise, one property moved step by step: an animation, or, of what is listened to, a player for each step.
+const STEPS = [-4, -3, -2, -1, 0, 1, 2, 3, 4]; // of half a standard deviation
+const AT_ONCE = 16; // records of a frame
+
 function walkPart(use, options, values, made) {
   const entry = options.find(([item]) => item.name === "move" && item.named);
   if (!entry || use.first) return null;
@@ -126,26 +136,46 @@ function walkPart(use, options, values, made) {
   choice.style.width = "auto";
   const button = h("button", { type: "button" }, "Walk");
   button.addEventListener("click", () => busy(button, async () => {
-    const base = await values(), frames = [];
-    const image = h("img", { class: "sample", alt: "A walk through the latent space" }), told = h("span", { class: "soft tiny", role: "status" });
-    const fewer = { ...base.options, count: Math.min(16, base.options.count || 16) };
-    delete fewer.format;
-    for (let step = -4; step <= 4; step++) {
-      button.textContent = `Walking, ${step + 5} of 9 …`;
-      const found = await post("use", { ...base, options: { ...fewer, move: [`${choice.value}=${step / 2}`] } });
-      frames.push([address("made-file", { made: found.made, file: "grid.png" }), `${choice.value} ${step > 0 ? "+" : ""}${step / 2}`]);
+    const base = await values(), along = choice.value;
+    const draw = (step, count, bare) => {
+      button.textContent = `Walking, ${STEPS.indexOf(step) + 1} of ${STEPS.length} …`;
+      const { format, ...kept } = base.options;
+      return post("use", { ...base, bare, options: { ...kept, count, move: [`${along}=${step / 2}`] } });
+    };
+    const told = (step) => `${along} ${step > 0 ? "+" : ""}${step / 2}`;
+    const first = await draw(STEPS[0], 1, false);
+    if (first.shown.some((one) => one.sound)) {
+      const found = [first];
+      for (const step of STEPS.slice(1)) found.push(await draw(step, 1, false));
+      const players = found.map((one, k) => results({ ...one, shown: one.shown.slice(0, 1).map((shown) => ({ ...shown, label: told(STEPS[k]) })) }, use));
+      fill(made, h("h2", {}, "A walk"), h("div", { class: "results sounds" }, players));
+      return;
     }
-    const range = h("input", { type: "range", min: 0, max: frames.length - 1, value: 4, "aria-label": "Step of the walk" });
-    const play = h("button", { type: "button" }, "Stop");
-    let at = 4, by = 1, timer = null;
-    const draw = () => { image.src = frames[at][0]; told.textContent = frames[at][1]; range.value = at; };
-    const tick = () => { if (!image.isConnected) { clearInterval(timer); return; } if (at + by < 0 || at + by >= frames.length) by = -by; at += by; draw(); };
-    const start = () => { timer = setInterval(tick, 350); play.textContent = "Stop"; };
-    play.addEventListener("click", () => { if (timer) { clearInterval(timer); timer = null; play.textContent = "Play"; } else start(); });
-    range.addEventListener("input", () => { at = Number(range.value); draw(); });
-    fill(made, h("div", { class: "row between" }, h("h2", {}, "A walk"), told), image, range, h("div", { class: "row" }, play));
-    draw();
-    if (matchMedia("(prefers-reduced-motion: reduce)").matches) play.textContent = "Play"; else start();
-  }).catch((error) => toast(error.message, true)));
+    const frames = [];
+    for (const step of STEPS) frames.push([(await draw(step, Math.min(AT_ONCE, base.options.count || AT_ONCE), true)).made, told(step)]);
+    fill(made, flipbook(frames));
+  }));
   return h("span", { class: "row" }, button, h("span", { class: "tiny" }, "along"), choice);
+}
+
+// frames: [[number of the results, words]]. There and back, by itself or by hand; kept as a GIF.
+function flipbook(frames) {
+  const image = h("img", { class: "sample", alt: "A walk through the latent space" }), told = h("span", { class: "soft tiny", role: "status" });
+  const range = h("input", { type: "range", min: 0, max: frames.length - 1, "aria-label": "Step of the walk" });
+  const play = h("button", { type: "button" }, "Play"), keep = h("button", { type: "button" }, "Keep as GIF");
+  let at = frames.length >> 1, by = 1, timer = null;
+  const draw = () => { image.src = address("made-file", { made: frames[at][0], file: "grid.png" }); told.textContent = frames[at][1]; range.value = at; };
+  const stop = () => { clearInterval(timer); timer = null; play.textContent = "Play"; };
+  const tick = () => { if (!image.isConnected) { stop(); return; } if (at + by < 0 || at + by >= frames.length) by = -by; at += by; draw(); };
+  const start = () => { timer = setInterval(tick, 350); play.textContent = "Stop"; };
+  play.addEventListener("click", () => { if (timer) stop(); else start(); });
+  range.addEventListener("input", () => { at = Number(range.value); draw(); });
+  keep.addEventListener("click", () => busy(keep, async () => {
+    const kept = await post("animation", { made: frames.map(([number]) => number) });
+    const anchor = h("a", { href: address("made-file", kept), download: kept.file });
+    anchor.click();
+  }));
+  draw();
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) start();
+  return h("div", { class: "stack" }, h("div", { class: "row between" }, h("h2", {}, "A walk"), told), image, range, h("div", { class: "row" }, play, keep));
 }

@@ -1,10 +1,11 @@
 // What was made: pictures, players with their spectrogram, text, tables, each by what it is. Before and after where both lie alike.
 import { address } from "./api.js";
-import { h } from "./dom.js";
+import { busy, h } from "./dom.js";
 import { compare } from "./compare.js";
 import { solid } from "./solid.js";
 
-export function results(found, use) {
+// again: takes files that were made as what is given next; null where that makes no sense.
+export function results(found, use, again) {
   const file = (name) => address("made-file", { made: found.made, file: name });
   const shown = found.shown || [], before = found.before || [];
   const pictures = shown.filter((one) => one.picture && !one.whole);
@@ -12,7 +13,7 @@ export function results(found, use) {
   const parts = [];
   if (pairs) {
     parts.push(h("div", { class: "stack" }, pictures.slice(0, 6).map((one, k) => h("figure", { class: "stack tight" },
-      compare(file(before[k].picture), file(one.picture), ["given", use.done]), h("figcaption", { class: "soft tiny" }, `${before[k].name} → `, h("a", { href: file(one.file), download: "" }, one.file))))));
+      compare(file(before[k].picture), file(one.picture), ["given", use.done]), h("figcaption", { class: "soft tiny" }, `${before[k].name} → `, h("a", { href: file(one.file), download: "" }, one.file)), again ? onward(file(one.file), one.file, again) : null))));
   } else if (before.length && before.some((one) => one.picture)) {
     parts.push(h("h3", {}, "Given"), h("div", { class: "results" }, before.filter((one) => one.picture).map((one) => h("figure", {}, h("img", { class: "sample", src: file(one.picture), alt: one.name }), h("figcaption", {}, one.name)))));
   }
@@ -27,15 +28,29 @@ export function results(found, use) {
   return h("div", { class: "stack" }, parts);
 }
 
+// What was made becomes what is worked on.
+function onward(url, name, again) {
+  const button = h("button", { type: "button" }, "Go on with this");
+  button.addEventListener("click", () => busy(button, async () => {
+    const content = await (await fetch(url)).blob();
+    await again([new File([content], name.split("/").pop().replace(/(\.[^.]+)?$/, "-on$1"))]);
+  }));
+  return h("div", { class: "row" }, button);
+}
+
 function entry(one, file) {
   const caption = h("figcaption", {}, one.label ? h("strong", {}, `${one.label} `) : null, h("a", { href: file(one.file), download: "" }, one.file));
-  if (one.sound) return h("figure", {}, one.picture ? h("img", { class: "sample smooth", src: file(one.picture), alt: "Wave and spectrogram" }) : null, h("audio", { controls: true, preload: "none", src: file(one.sound), "aria-label": one.file }), caption);
+  if (one.sound) return h("figure", {}, one.picture ? h("img", { class: "sample smooth", src: file(one.picture), alt: "How it goes, from left to right" }) : null, h("audio", { controls: true, preload: "none", src: file(one.sound), "aria-label": one.file }), one.part ? h("span", { class: "soft tiny" }, one.part) : null, caption);
   if (one.solid) return h("figure", { class: "" }, solid(file(one.solid), one.file), caption);
   if (one.text) return h("figure", { class: "wide" }, h("pre", {}, one.text.join("\n")), caption);
   if (one.rows) return h("figure", { class: "wide" }, table(one.rows), caption);
   const image = h("img", { class: "sample", src: file(one.picture), alt: one.label || one.file, loading: "lazy" });
-  image.addEventListener("load", () => { if (image.naturalWidth > 300) image.classList.add("smooth"); });
-  return h("figure", { class: one.whole ? "wide" : "" }, image, caption);
+  const made = h("figure", { class: one.whole ? "wide" : "" }, image, caption);
+  image.addEventListener("load", () => {
+    if (image.naturalWidth > 300) image.classList.add("smooth");
+    if (image.naturalWidth > 2 * image.naturalHeight) made.classList.add("wide"); // several views side by side
+  });
+  return made;
 }
 
 export function table(rows) {
