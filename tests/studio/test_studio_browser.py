@@ -25,6 +25,8 @@ CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-brows
 if CHROMIUM is None:
     pytest.skip("there is no Chromium on this machine", allow_module_level=True)
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+SCRIPT = "<img src=x onerror=alert(1)>"
+"""As the name of a run and of a class."""
 PATIENCE = 90_000  # milliseconds that a page may take on a busy machine
 
 
@@ -35,7 +37,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
 
     folder = tmp_path_factory.mktemp("studio") / "runs"
     shutil.copytree(trained, folder / "sine")
-    shutil.copytree(trained, folder / "<img src=x onerror=alert(1)>")
+    shutil.copytree(trained, folder / SCRIPT)
     train(
         "srgan", "chest", out=folder / "larger", budget="2r", size=32, phantom_count=30, quiet=True, evaluations=0,
         config={"width": 4, "blocks": 1, "batch_size": 2},
@@ -44,6 +46,18 @@ def runs(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
     _pairs(data)
     train(
         "spade", str(data), out=folder / "streets", budget="2r", size="32x32", quiet=True, evaluations=0,
+        config={"width": 4, "batch_size": 2},
+    )  # fmt: skip
+    train(
+        "context-encoder", str(data / "photo"), out=folder / "holes", budget="2r", size="32x32", quiet=True, evaluations=0,
+        config={"width": 4, "batch_size": 2},
+    )  # fmt: skip
+    train(
+        "ian", str(data / "photo"), out=folder / "strokes", budget="2r", size="32x32", quiet=True, evaluations=0,
+        config={"width": 4, "latent_size": 8, "head_units": 8, "batch_size": 4, "paint_steps": 2},
+    )  # fmt: skip
+    train(
+        "gan-postfilter", "words", out=folder / "voices", budget="2r", phantom_count=20, quiet=True, evaluations=0,
         config={"width": 4, "batch_size": 2},
     )  # fmt: skip
     return folder
@@ -66,7 +80,7 @@ def _pairs(folder: Path) -> None:
         image.save(folder / "map" / f"{number}.png")
         photo = np.array(colours, np.uint8).reshape(3, 3)[labels].astype(int) + rng.integers(-20, 20, (32, 32, 3))
         Image.fromarray(photo.clip(0, 255).astype(np.uint8)).save(folder / "photo" / f"{number}.png")
-    (folder / "map" / "classes.csv").write_text("value,class\n0,sky\n1,road\n2,tree\n")
+    (folder / "map" / "classes.csv").write_text(f"value,class\n0,sky\n1,road\n2,{SCRIPT}\n")
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +167,12 @@ def test_a_run_is_started_watched_paused_resumed_and_forked(page: Any, server: A
     page.wait_for_selector(f"h1:has-text('Fork of {name}')")
     page.click("text=start from its weights")
     page.wait_for_selector("code:has-text('--init-from')")
+    page.click("#start")
+    page.wait_for_selector("[data-page=run][data-ready]")
+    assert page.inner_text("h1") != name
+    page.wait_for_selector("img.sample[data-round]")
+    page.click("text=Stop")
+    page.wait_for_selector(".tag.stopped")
 
 
 def test_a_studio_that_is_killed_is_opened_again(browser: Any, runs: Path, tmp_path: Path, trained: Path) -> None:
@@ -225,13 +245,11 @@ def test_a_pattern_is_drawn_and_learnt(page: Any, server: Any) -> None:
 
 def test_a_map_is_painted_and_translated(page: Any, server: Any) -> None:
     go(page, server, "use?name=streets")
-    canvas = page.wait_for_selector(".paint canvas")
+    page.wait_for_selector(".paint canvas")
+    assert page.is_visible(f".palette button:text-is('{SCRIPT}')")  # the name of a class is text
+    assert page.query_selector("img[src=x]") is None
     page.click(".palette button:has-text('road')")
-    box = canvas.bounding_box()
-    page.mouse.move(box["x"] + 10, box["y"] + box["height"] * 0.8)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] - 10, box["y"] + box["height"] * 0.8, steps=10)
-    page.mouse.up()
+    stroke(page, (0.05, 0.8), (0.95, 0.8))
     page.click("button.main[data-verb=translate]")
     page.wait_for_selector(".compare")
     page.keyboard.press("Tab")
@@ -241,6 +259,106 @@ def test_a_map_is_painted_and_translated(page: Any, server: Any) -> None:
         page.click("text=Download all (zip)")
     names = zipfile.ZipFile(kept.value.path()).namelist()
     assert "painted.png" in names
+
+
+def stroke(page: Any, *places: tuple[float, float]) -> None:
+    """A stroke of the brush through places of the canvas, as shares of its sides."""
+    canvas = page.locator(".paint canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    (first, *others) = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in places]
+    page.mouse.move(*first)
+    page.mouse.down()
+    for place in others:
+        page.mouse.move(*place, steps=8)
+    page.mouse.up()
+
+
+def kept_picture(page: Any, name: str) -> np.ndarray:
+    """A picture of the results, as it is downloaded."""
+    from PIL import Image
+
+    with page.expect_download() as kept:
+        page.click("text=Download all (zip)")
+    archive = zipfile.ZipFile(kept.value.path())
+    return np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("RGB")).astype(int)
+
+
+def test_a_mask_is_painted_on_a_picture_and_that_part_alone_is_filled(page: Any, server: Any) -> None:
+    from PIL import Image
+
+    photo = server.data / "streets" / "photo" / "0.png"
+    given = np.asarray(Image.open(photo)).astype(int)
+    go(page, server, "use?name=holes")
+    assert page.is_visible("text=Give a picture above")
+    page.set_input_files("input[type=file]", str(photo))
+    page.wait_for_selector(".stage.area canvas")
+    stroke(page, (0.2, 0.2), (0.4, 0.2))
+    page.click("button:text-is('Undo')")
+    page.click("button.main[data-verb=inpaint]")
+    page.wait_for_selector(".toast.bad:has-text('what is missing?')")  # nothing was painted: it says so
+    stroke(page, (0.3, 0.5), (0.7, 0.5))
+    page.click("button.main[data-verb=inpaint]")
+    page.wait_for_selector(".compare")
+    changed = np.abs(kept_picture(page, "0.png") - given).max(-1) > 0
+    assert changed[15:17, 12:20].mean() > 0.9, "under the brush"
+    assert not changed[:10].any() and not changed[22:].any(), "elsewhere bit by bit as it was"
+
+
+def test_strokes_are_painted_on_a_picture_and_what_came_is_painted_on(page: Any, server: Any) -> None:
+    photo = server.data / "streets" / "photo" / "1.png"
+    go(page, server, "use?name=strokes&verb=paint")
+    page.set_input_files("input[type=file][multiple]", str(photo))
+    page.wait_for_selector(".stage.over canvas")
+    page.click(".palette button:has-text('red')")
+    stroke(page, (0.2, 0.3), (0.6, 0.3))
+    page.click("button:text-is('Pick a colour')")
+    stroke(page, (0.9, 0.9))
+    assert page.query_selector(".palette [aria-pressed=true]") is None  # a colour of the picture itself
+    stroke(page, (0.2, 0.6), (0.6, 0.6))
+    page.click("button.main[data-verb=paint]")
+    page.wait_for_selector(".compare")
+    page.wait_for_selector(".note:has-text('strokes on')")
+    assert page.query_selector(".note:has-text('alpha channel')") is None
+    assert kept_picture(page, "1.png").shape == (32, 32, 3)
+    page.click("text=Go on with this")
+    page.wait_for_selector("select[aria-label='Picture to paint on'] option:has-text('1-on.png')")
+    page.click("button.main[data-verb=paint]")
+    page.wait_for_selector(".toast.bad:has-text('paint what?')")  # the new picture has no strokes yet
+
+
+def test_a_sound_is_given_heard_and_worked_on(page: Any, server: Any, tmp_path: Path) -> None:
+    sound = tmp_path / "word.wav"
+    with wave.open(str(sound), "wb") as handle:
+        handle.setparams((1, 2, 16000, 0, "NONE", ""))
+        tone = 9000 * np.sin(np.arange(16000) * 440 * 2 * np.pi / 16000)
+        handle.writeframes(tone.astype("<i2").tobytes())
+    go(page, server, "use?name=voices")
+    page.set_input_files("input[type=file][multiple]", str(sound))
+    page.wait_for_selector(".thumb")  # its wave and spectrogram
+    page.click("button.main[data-verb=postfilter]")
+    page.wait_for_selector(".results audio")
+    page.evaluate("() => { const one = document.querySelector('.results audio'); one.preload = 'auto'; one.load(); }")
+    until(lambda: page.evaluate("() => document.querySelector('.results audio').duration") > 0.5)
+    assert page.evaluate("() => [...document.querySelectorAll('.results img')].every((one) => one.naturalWidth > 50)")
+
+
+def test_a_folder_of_pictures_is_looked_through_and_pairs_get_a_system_for_pairs(page: Any, server: Any) -> None:
+    go(page, server, "home")
+    page.click("article:has(h2:text-is('One look into another')) >> text=With my data")
+    page.wait_for_selector("[data-page=make][data-ready]")
+    page.click(f"button:has-text('{server.data}')")
+    page.click("button:text-is('streets')")
+    page.click("text=Take this folder")
+    page.wait_for_selector(".note.good:has-text('is chosen below')")
+    picked = page.input_value("#system")
+    assert picked in page.inner_text(".note.good")
+    page.wait_for_selector(f"code:has-text('train {picked} --data')")
+    page.click("button:text-is('photo')")
+    page.click("text=Take this folder")
+    page.wait_for_selector("pre.log:has-text('12 pictures')")
+    assert page.query_selector(".note.bad") is None
+    until(lambda: page.evaluate("() => document.querySelector('img[alt=\"Some of its records\"]').naturalWidth") > 50)
 
 
 def test_files_are_given_deep_medical_and_broken(page: Any, server: Any, tmp_path: Path) -> None:
@@ -281,7 +399,7 @@ def test_samples_are_drawn_and_kept(page: Any, server: Any) -> None:
 
 
 def test_names_that_look_like_scripts_are_names(page: Any, server: Any) -> None:
-    name = "<img src=x onerror=alert(1)>"
+    name = SCRIPT
     go(page, server, "runs")
     page.wait_for_selector(f"a.name:text-is('{name}')")
     page.click(f"a.name:text-is('{name}')")

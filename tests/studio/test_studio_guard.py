@@ -68,7 +68,7 @@ def test_another_host_name_is_refused_even_with_the_cookie(studio, host: str) ->
         {"origin": "null", "x-studio": "1"},
     ],
 )
-@pytest.mark.parametrize("name", ["train", "act", "upload?name=a.png", "use", "lesson", "cancel"])
+@pytest.mark.parametrize("name", ["train", "act", "upload?name=a.png", "use", "lesson", "cancel", "animation"])
 def test_another_page_can_order_nothing(studio, name: str, headers: dict[str, str]) -> None:
     answer = studio.client.post(f"/api/{name}", content=b'{"data": "patterns"}', headers=headers)
     assert answer.status_code == 403
@@ -300,6 +300,44 @@ def test_a_small_file_with_too_many_pixels_is_refused(studio) -> None:
     answer = _sent(studio, "bomb.png", buffer.getvalue())
     assert answer.status_code == 400 and "pixels" in answer.json()["error"]
     assert list(studio.places.own("uploads").iterdir()) == []
+
+
+@pytest.mark.parametrize("packing", ["npz", "gz"])
+def test_a_small_file_that_swells_is_refused(studio, monkeypatch: pytest.MonkeyPatch, packing: str) -> None:
+    """Decompression: an array of noughts, in an archive or as a packed volume."""
+    import gzip
+
+    import numpy as np
+
+    from ganvas.studio import applying
+
+    monkeypatch.setattr(applying, "MOST_UNPACKED", 1 << 20)
+    for side, taken in ((64, True), (2048, False)):
+        buffer = io.BytesIO()
+        if packing == "npz":
+            np.savez_compressed(buffer, images=np.zeros((side, side), np.uint8))
+            content = buffer.getvalue()
+        else:
+            content = gzip.compress(bytes(side * side))
+        assert len(content) < 10_000
+        answer = _sent(studio, f"array.{packing}", content)
+        assert (answer.status_code == 200) is taken, side
+        assert taken or "unpacked" in answer.json()["error"]
+    assert len(list(studio.places.own("uploads").iterdir())) == 1
+
+
+def test_an_animation_is_of_results_alone(studio, trap: Path) -> None:
+    (folder := studio.places.made()).mkdir()
+    (folder / "grid.png").symlink_to(trap / "outside.txt")
+    for numbers in (["../jobs", "../jobs"], [folder.name] * 2, ["0" * 16] * 2, "all", [], [folder.name] * 500):
+        answer = studio.post("animation", {"made": numbers})
+        assert answer.status_code in (400, 404), numbers
+
+
+def test_files_of_one_field_are_uploads_too(studio, trap: Path) -> None:
+    for numbers in ([str(trap / "outside.txt")], ["../../../outside.txt"], ["0" * 16, "1" * 16]):
+        asked = {"run": "sine", "verb": "sample", "fields": {"mask": {"uploads": numbers}}}
+        assert studio.post("use", asked).status_code == 404
 
 
 def test_an_order_has_a_largest_size(studio) -> None:

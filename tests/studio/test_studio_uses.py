@@ -56,6 +56,24 @@ def test_labels_attributes_codes_and_palettes_are_offered() -> None:
     assert caption["ways"][0] == "words"
 
 
+def test_what_is_painted_over_a_picture_has_a_brush_and_files() -> None:
+    """By the table of uses alone: no page knows a mask or a stroke by name."""
+    from ganvas.uses import AREA, COLOURS, table
+
+    for use in table():
+        assert set(use.paints) <= set(use.brings) and set(use.paints.values()) <= {AREA, COLOURS}, use.verb
+    mask = described("context-encoder", "image")[0]["uses"][0]["fields"][0]
+    assert (mask["ways"], mask["over"], mask["channels"]) == (["over", "file"], AREA, 1)
+    strokes = next(use for use in described("ian", "image")[0]["uses"] if use["verb"] == "paint")["fields"][0]
+    assert strokes["over"] == COLOURS and ".json" in strokes["suffixes"]
+    blend = {one["name"]: one for one in described("gp-gan", "image")[0]["uses"][0]["fields"]}
+    assert "over" not in blend["source"] and not blend["source"]["aside"]
+    played = next(use for use in described("gansynth", "sound")[0]["uses"] if use["verb"] == "play")
+    assert ".mid" in played["first"]["suffixes"]
+    films = described("deepremaster", "video")[0]["uses"][0]["fields"]
+    assert any(one["several"] for one in films)
+
+
 def test_a_use_of_ones_own_has_its_page_too(tmp_path: Path) -> None:
     """Options, choices and fields of a use that a third party brings are a form without a line of page code."""
     from dataclasses import dataclass, replace
@@ -124,7 +142,7 @@ def test_a_sixteen_bit_picture_a_dicom_and_a_broken_file_are_given(tmp_path: Pat
     rng = np.random.default_rng(0)
     deep = tmp_path / "deep.tif"
     tifffile.imwrite(deep, rng.integers(0, 65535, (24, 40), dtype=np.uint16))
-    shown = work.upload_shown(str(run), REAL, str(deep), str(tmp_path / "seen"))
+    shown = work.upload_shown(str(run), "restore", REAL, str(deep), str(tmp_path / "seen"))
     assert "16" in shown["of"] and (tmp_path / "seen" / shown["picture"]).is_file()
     made = work.put_to_use(str(run), "restore", str(tmp_path / "made"), [str(deep)], {}, {}, 0, None, {})
     before, after = made["before"][0], made["shown"][0]
@@ -134,7 +152,7 @@ def test_a_sixteen_bit_picture_a_dicom_and_a_broken_file_are_given(tmp_path: Pat
     from ganvas.errors import GanvasError
 
     with pytest.raises(GanvasError) as error:
-        work.upload_shown(str(run), REAL, str(broken), str(tmp_path / "seen"))
+        work.upload_shown(str(run), "restore", REAL, str(broken), str(tmp_path / "seen"))
     assert "\n" not in str(error.value)
     pydicom = pytest.importorskip("pydicom")
     from ganvas.data.phantoms._files import write_phantom
@@ -142,7 +160,7 @@ def test_a_sixteen_bit_picture_a_dicom_and_a_broken_file_are_given(tmp_path: Pat
     write_phantom("chest", 1, tmp_path / "dicom", seed=1, size=32, depth=16, format="dicom")
     assert pydicom
     film = next((tmp_path / "dicom").rglob("*.dcm"))
-    assert (tmp_path / "seen" / work.upload_shown(str(run), REAL, str(film), str(tmp_path / "seen"))["picture"]).is_file()
+    assert (tmp_path / "seen" / work.upload_shown(str(run), "restore", REAL, str(film), str(tmp_path / "seen"))["picture"]).is_file()
 
 
 def test_every_want_of_home_has_its_picture_and_a_system() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import os
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from .places import inside
 
 LARGEST_UPLOAD = 200 << 20  # bytes of one file
 MOST_PIXELS = 64_000_000  # of a picture from the browser
+MOST_UNPACKED = 1 << 30  # bytes of what an archive or a packed file holds
 MOST_UPLOADS = 2 << 30  # bytes of all that lie there
 MOST_TOGETHER = 100  # files of one field, frames of an animation
 GRID, ANIMATION = "grid.png", "walk.gif"
@@ -53,6 +57,7 @@ async def upload(studio: Studio, request: Request) -> Any:
         if not size:
             raise GanvasError("the file is empty")
         await asyncio.to_thread(_check_pixels, place)
+        await asyncio.to_thread(_check_unpacked, place)
     except BaseException:
         place.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
@@ -76,6 +81,27 @@ def _check_pixels(path: Path) -> None:
         return
     if pixels > MOST_PIXELS:
         raise GanvasError(f"the picture has {pixels:,} pixels, and at most {MOST_PIXELS:,} are taken: cut or shrink it")
+
+
+def _check_unpacked(path: Path) -> None:
+    """What is packed small may be large: an archive tells, of anything else a stretch after the other is unpacked and counted.
+    Raises GanvasError."""
+    size = 0
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+        else:
+            with path.open("rb") as handle:
+                packed = handle.read(2) == b"\x1f\x8b"
+            if packed:
+                with gzip.open(path) as stream:
+                    while size <= MOST_UNPACKED and (part := stream.read(1 << 20)):
+                        size += len(part)
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError):
+        return  # broken: whoever reads it says so
+    if size > MOST_UNPACKED:
+        raise GanvasError(f"unpacked the file has more than {MOST_UNPACKED >> 20} MB: use the command line for it")
 
 
 async def upload_shown(studio: Studio, request: Request) -> Any:
