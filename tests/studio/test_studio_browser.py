@@ -339,7 +339,8 @@ def test_a_sound_is_given_heard_and_worked_on(page: Any, server: Any, tmp_path: 
     page.click("button.main[data-verb=postfilter]")
     page.wait_for_selector(".results audio")
     page.evaluate("() => { const one = document.querySelector('.results audio'); one.preload = 'auto'; one.load(); }")
-    until(lambda: page.evaluate("() => document.querySelector('.results audio').duration") > 0.5)
+    until(lambda: (page.evaluate("() => document.querySelector('.results audio').duration") or 0) > 0.5)
+    assert page.locator(".results audio").count() == 2  # as it was given, and what came of it
     assert page.evaluate("() => [...document.querySelectorAll('.results img')].every((one) => one.naturalWidth > 50)")
 
 

@@ -160,7 +160,8 @@ def test_a_sixteen_bit_picture_a_dicom_and_a_broken_file_are_given(tmp_path: Pat
     write_phantom("chest", 1, tmp_path / "dicom", seed=1, size=32, depth=16, format="dicom")
     assert pydicom
     film = next((tmp_path / "dicom").rglob("*.dcm"))
-    assert (tmp_path / "seen" / work.upload_shown(str(run), "restore", REAL, str(film), str(tmp_path / "seen"))["picture"]).is_file()
+    seen = work.upload_shown(str(run), "restore", REAL, str(film), str(tmp_path / "seen"))
+    assert (tmp_path / "seen" / seen["picture"]).is_file() and seen["size"] == [32, 32]
 
 
 def test_every_want_of_home_has_its_picture_and_a_system() -> None:

@@ -9,13 +9,15 @@ export function results(found, use, again) {
   const file = (name) => address("made-file", { made: found.made, file: name });
   const shown = found.shown || [], before = found.before || [];
   const pictures = shown.filter((one) => one.picture && !one.whole);
-  const pairs = use?.beside && before.length && pictures.length === before.length && before.every((one) => one.picture);
+  const pairs = use?.beside && before.length && pictures.length === before.length && before.every((one) => one.picture)
+    && !shown.some((one) => one.sound); // what is listened to has players, before and after
   const parts = [];
   if (pairs) {
     parts.push(h("div", { class: "stack" }, pictures.slice(0, 6).map((one, k) => h("figure", { class: "stack tight" },
       compare(file(before[k].picture), file(one.picture), ["given", use.done]), h("figcaption", { class: "soft tiny" }, `${before[k].name} → `, h("a", { href: file(one.file), download: "" }, one.file)), again ? onward(file(one.file), one.file, again) : null))));
   } else if (before.length && before.some((one) => one.picture)) {
-    parts.push(h("h3", {}, "Given"), h("div", { class: "results" }, before.filter((one) => one.picture).map((one) => h("figure", {}, h("img", { class: "sample", src: file(one.picture), alt: one.name }), h("figcaption", {}, one.name)))));
+    parts.push(h("h3", {}, "Given"), h("div", { class: before.some((one) => one.sound) ? "results sounds" : "results" }, before.filter((one) => one.picture).map((one) => h("figure", {},
+      h("img", { class: one.sound ? "sample smooth" : "sample", src: file(one.picture), alt: one.name }), one.sound ? player(file(one.sound), `${one.name}, as it was given`) : null, h("figcaption", {}, one.name)))));
   }
   const solids = shown.filter((one) => one.solid);
   const others = (pairs ? shown.filter((one) => !one.picture || one.whole) : shown).filter((one) => !one.solid);
@@ -38,9 +40,11 @@ function onward(url, name, again) {
   return h("div", { class: "row" }, button);
 }
 
+const player = (src, name) => h("audio", { controls: true, preload: "none", src, "aria-label": name });
+
 function entry(one, file) {
   const caption = h("figcaption", {}, one.label ? h("strong", {}, `${one.label} `) : null, h("a", { href: file(one.file), download: "" }, one.file));
-  if (one.sound) return h("figure", {}, one.picture ? h("img", { class: "sample smooth", src: file(one.picture), alt: "How it goes, from left to right" }) : null, h("audio", { controls: true, preload: "none", src: file(one.sound), "aria-label": one.file }), one.part ? h("span", { class: "soft tiny" }, one.part) : null, caption);
+  if (one.sound) return h("figure", {}, one.picture ? h("img", { class: "sample smooth", src: file(one.picture), alt: "How it goes, from left to right" }) : null, player(file(one.sound), one.file), one.part ? h("span", { class: "soft tiny" }, one.part) : null, caption);
   if (one.solid) return h("figure", { class: "" }, solid(file(one.solid), one.file), caption);
   if (one.text) return h("figure", { class: "wide" }, h("pre", {}, one.text.join("\n")), caption);
   if (one.rows) return h("figure", { class: "wide" }, table(one.rows), caption);
