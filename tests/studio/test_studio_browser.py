@@ -322,7 +322,7 @@ def test_strokes_are_painted_on_a_picture_and_what_came_is_painted_on(page: Any,
     assert page.query_selector(".note:has-text('alpha channel')") is None
     assert kept_picture(page, "1.png").shape == (32, 32, 3)
     page.click("text=Go on with this")
-    page.wait_for_selector("select[aria-label='Picture to paint on'] option:has-text('1-on.png')")
+    page.wait_for_selector("select[aria-label='Picture to paint on'] option:has-text('1-on.png')", state="attached")
     page.click("button.main[data-verb=paint]")
     page.wait_for_selector(".toast.bad:has-text('paint what?')")  # the new picture has no strokes yet
 
@@ -447,6 +447,9 @@ def test_every_page_is_quick_and_axe_finds_nothing_serious(page: Any, server: An
         "run?name=sine",
         "use?name=sine",
         "use?name=streets",
+        "make?mine=1",
+        "use?name=voices",
+        "use?name=strokes&verb=paint",
         "trust?name=sine",
         "compare?names=sine|larger",
         "lessons",
