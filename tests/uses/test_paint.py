@@ -160,4 +160,4 @@ def test_the_page_takes_lists_and_pictures(run: Path) -> None:
     paint = next(use for use in page["uses"] if use["verb"] == "paint")
     (field,) = paint["fields"]
     assert field["name"] == "strokes" and ".json" in field["suffixes"] and ".png" in field["suffixes"]
-    assert "draw" in field["ways"]
+    assert "over" in field["ways"]
