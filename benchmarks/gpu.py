@@ -332,13 +332,26 @@ def matrix_speed(where: Where, dtype: Any) -> float:
 
 
 def operations(engine: Any, rounds: int) -> float:
-    """Operations of a round (products and convolutions, forwards and backwards), the mean of so many."""
-    from torch.utils.flop_counter import FlopCounterMode
+    """Operations of a round (products and convolutions, forwards and backwards, by torch's formulas), the mean of so many.
 
-    with FlopCounterMode(display=False) as counted:
+    The mode itself, `FlopCounterMode`, hooks modules, which gradients within objectives do not bear.
+    """
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils.flop_counter import flop_registry
+
+    class Counting(TorchDispatchMode):
+        total = 0
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            out = func(*args, **(kwargs or {}))
+            formula = flop_registry.get(func.overloadpacket)
+            self.total += formula(*args, **(kwargs or {}), out_val=out) if formula else 0
+            return out
+
+    with Counting() as counted:
         for _ in range(rounds):
             engine.play_round()
-    return counted.get_total_flops() / rounds
+    return counted.total / rounds
 
 
 def timed(where: Where, system: str, side: int, settings: dict[str, Any], kind: str) -> dict[str, Any]:
