@@ -34,7 +34,7 @@ def played(check: Any, name: str) -> dict[str, Any]:
 def test_precisions_and_speed(check: Any) -> None:
     found = played(check, "precision")
     assert found["holds"], found["line"]
-    assert set(found["precisions"]) == {"float32", "tf32", "bfloat16", "float16"}
+    assert set(found["precisions"]) == {*check.PRECISIONS, check.OTHER}
     assert found["precisions"]["tf32"]["gap"] == 0  # a processor knows no such numbers
     found = played(check, "speed")
     assert found["holds"] is None

@@ -8,10 +8,12 @@ a GPU's own account is torch's profiler (`benchmarks/gpu.py`). Not for how long 
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +26,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from .. import batches
 from ..engine import Engine
 
-ATEN = torch.ops.aten
+ATEN: Any = torch.ops.aten
 READ_BACK = {
     ATEN._local_scalar_dense: "reads a number back",
     ATEN.equal: "compares whole tensors",
@@ -49,7 +51,7 @@ OWN = frozenset(
 ASKING = frozenset({Engine.play_round.__code__, Engine._turn_page.__code__})
 SETTLING = Engine.settle.__code__
 DEALING = Engine._deal.__code__
-ONCE = batches._constant.__wrapped__.__code__
+ONCE = inspect.unwrap(batches._constant).__code__
 
 
 class Wait(NamedTuple):
@@ -72,7 +74,9 @@ class _Watch:
 
     def note(self, what: str) -> None:
         """Unless it is a decision that a game leaves to the processor, the Engine's own look, or once in a process."""
-        frame, inner, where, dealing = sys._getframe(1), None, "", False
+        frame: FrameType | None = sys._getframe(1)
+        inner: CodeType | None = None
+        where, dealing = "", False
         while frame is not None:
             code = frame.f_code
             if code in (SETTLING, ONCE) or (code in ASKING and inner is not None and inner not in OWN):
@@ -83,7 +87,7 @@ class _Watch:
             dealing |= code is DEALING
             if not file.startswith((TORCH, __file__, "<")):
                 inner = code
-            frame = frame.f_back  # type: ignore[assignment]
+            frame = frame.f_back
         wait = Wait(what, where, dealing)
         self.found[wait] = self.found.get(wait, 0) + 1
 
