@@ -5,7 +5,6 @@ Not for reading files (`ganvas.data`), nor for what a field of some kind looks l
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -79,12 +78,17 @@ def constant(values: tuple[Any, ...], device: torch.device, dtype: torch.dtype |
     They are copied there once in a process: `torch.tensor(values, device=...)` in an objective would wait for a GPU in every
     round. Not to be changed in place.
     """
-    return _constant(values, device, dtype)
+    key = values, device, dtype
+    recording = torch.compiler.is_compiling() or torch.jit.is_tracing()  # what a graph is made with belongs to that graph
+    found = None if recording else _CONSTANTS.get(key)
+    if found is None:
+        found = torch.tensor(values, device=device, dtype=dtype)
+        if type(found) is Tensor and not recording:
+            _CONSTANTS[key] = found
+    return found
 
 
-@functools.lru_cache(maxsize=256)
-def _constant(values: tuple[Any, ...], device: torch.device, dtype: torch.dtype | None) -> Tensor:
-    return torch.tensor(values, device=device, dtype=dtype)
+_CONSTANTS: dict[Any, Tensor] = {}
 
 
 @dataclass

@@ -23,7 +23,7 @@ def grey(images: Tensor) -> Tensor:
     """Luminance (B, 1, H, W) of images (B, C, H, W) of one or three channels."""
     if images.shape[1] == 1:
         return images
-    return (images * constant(LUMA, images.device, images.dtype)[:, None, None]).sum(1, keepdim=True)
+    return (images * images.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
 
 
 def lines(images: Tensor, thickness: Tensor) -> Tensor:

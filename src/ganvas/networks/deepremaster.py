@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool3d, interpolate, normalize, scaled_dot_product_attention
 
-from ..batches import constant
-
 BEGINNING = 0.1  # of the usual size: weights of the last convolutions, so that an untrained network changes little
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 BESIDE = 0.2  # of the weights of a convolution's middle frame, those of the frames beside it at first
@@ -212,7 +210,7 @@ class Colourisation(nn.Module):
                 maps = self.look(maps, given, seen)
                 low = self.look_deeper(self.deeper(maps), self.pictures_deeper(given), seen)
             else:
-                grey = (pictures * constant(LUMA, pictures.device, pictures.dtype)[:, None, None, None]).sum(1, keepdim=True)
+                grey = (pictures * pictures.new_tensor(LUMA)[:, None, None, None]).sum(1, keepdim=True)
                 chroma = torch.cat(
                     [(pictures[:, 2:] - grey) / (2 - 2 * LUMA[2]), (pictures[:, :1] - grey) / (2 - 2 * LUMA[0])], 1
                 )

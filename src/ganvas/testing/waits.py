@@ -8,7 +8,6 @@ a GPU's own account is torch's profiler (`benchmarks/gpu.py`). Not for how long 
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +50,7 @@ OWN = frozenset(
 ASKING = frozenset({Engine.play_round.__code__, Engine._turn_page.__code__})
 SETTLING = Engine.settle.__code__
 DEALING = Engine._deal.__code__
-ONCE = inspect.unwrap(batches._constant).__code__
+ONCE = batches.constant.__code__
 
 
 class Wait(NamedTuple):
