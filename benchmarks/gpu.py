@@ -24,6 +24,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,7 +37,7 @@ from typing import Any
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch asks for it where algorithms must be deterministic
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
-PUBLISHED = {
+PUBLISHED: dict[str, Any] = {
     "what": "StyleGAN2-ADA in PyTorch, --cfg=auto --aug=ada: seconds for 1000 images, one NVIDIA Tesla V100",
     "source": "https://github.com/NVlabs/stylegan2-ada-pytorch (README, Expected training time)",
     "seconds_per_1000_images": {"128": [12.8, 13.7], "256": [21.6, 24.2]},
@@ -257,9 +258,8 @@ def board_of(name: str, spec: Any, settings: dict[str, Any], device: str, count:
 
 OTHER = "float32, other noise"
 PRECISIONS = {"float32": ("32", False), "tf32": ("32", True), "bfloat16": ("bf16-mixed", True), "float16": ("16-mixed", True)}
-NEAR = (
-    0.25  # of the losses of float32, in nats, beside what other noise changes; D's two terms sum to 1.39 where it cannot tell
-)
+NEAR = 0.25
+"""Nats that a term may lie from that of float32, beside what other noise changes: D's two sum to 1.39 where it cannot tell."""
 
 
 def precision(where: Where, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
@@ -279,14 +279,8 @@ def precision(where: Where, keep: Callable[[dict[str, Any]], None]) -> dict[str,
         float32_as(tensor_cores)
         settings = {"width": width, "latent_size": 32, "batch_size": 8 if where.small else 64}
         system, streams = board_of("dcgan", ImageSpec(3, side, side), settings, where.device)
-        engine = Engine(
-            system,
-            streams,
-            processes=Processes(torch.device(where.device)),
-            precision=kind,
-            check_every=4,
-            seed=int(name == OTHER),
-        )
+        processes, seed = Processes(torch.device(where.device)), int(name == OTHER)
+        engine = Engine(system, streams, processes=processes, precision=kind, check_every=4, seed=seed)
         terms: dict[str, list[float]] = {}
         incident = None
         for number in range(rounds):
@@ -442,7 +436,7 @@ def speed(where: Where, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any
     found: dict[str, Any] = {}
     late: list[str] = []
 
-    def told() -> dict[str, Any]:
+    def so_far() -> dict[str, Any]:
         slow = [name for name, own in found.items() if "error" in own or own["engine_slower"] > SLOWER]
         parts = []
         for name, own in found.items():
@@ -450,8 +444,13 @@ def speed(where: Where, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any
                 parts.append(f"{name}: {own['error']}")
                 continue
             rates = own["images_a_second"]
-            parts.append(f"{name} {rates['engine']} img/s (loop {rates['bare']}; {own['share_of_peak']:.0%} of peak)")
+            told = f"{own['seconds_per_1000_images']} s for 1000, loop {rates['bare']}, {own['share_of_peak']:.0%} of peak"
+            parts.append(f"{name} {rates['engine']} img/s ({told})")
         line = "; ".join(parts) + (f"; not reached in time: {', '.join(late)}" if late else "")
+        if not where.small:
+            line += "; published of StyleGAN2-ADA on one V100: " + ", ".join(
+                f"{low} to {high} s for 1000 at {side}" for side, (low, high) in PUBLISHED["seconds_per_1000_images"].items()
+            )
         # On a processor with next to nothing to do, the Engine is most of a round: nothing is asked.
         holds = None if where.small else not slow and len(found) > 0  # a slow card reaches fewer
         return {
@@ -482,8 +481,8 @@ def speed(where: Where, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any
         if where.cuda:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
-        keep(told())
-    return told()
+        keep(so_far())
+    return so_far()
 
 
 # Waiting
@@ -710,12 +709,13 @@ def apart(name: str, device: str, small: bool, seconds: float) -> dict[str, Any]
         words = [sys.executable, __file__, "--device", device, "--only", name, "--out", str(file), "--limit", str(seconds)]
         begin = time.monotonic()
         with errors.open("w") as stream:
-            process = subprocess.Popen([*words, *(["--small"] if small else [])], stdout=stream, stderr=stream)
+            words += ["--small"] if small else []
+            process = subprocess.Popen(words, stdout=stream, stderr=stream, start_new_session=True)
             try:
                 process.wait(seconds + 5)  # it looks at the clock itself; this is for one that hangs
                 why = f"ended with exit code {process.returncode}"
             except subprocess.TimeoutExpired:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)  # with what it started
                 process.wait()
                 why = f"took longer than {seconds:.0f} s"
         result = json.loads(file.read_text()) if file.exists() else {"line": ""}
