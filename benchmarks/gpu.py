@@ -393,6 +393,7 @@ def timed(where: Where, system: str, side: int, settings: dict[str, Any], kind: 
     bare = bare_loop(system, board.train(), streams["data"], **form) if by_hand else plain_loop(board, streams, **form)
     loops = {"engine": engine_loop(engine), "bare": bare}
     every = max(turn.every for phase in engine.phases for turn in phase.turns)
+    every = min(2, every) if where.small else every
     each = operations(engine, every)
 
     def seconds(name: str, rounds: int) -> float:
@@ -408,7 +409,7 @@ def timed(where: Where, system: str, side: int, settings: dict[str, Any], kind: 
     period = seconds("bare", every) * every
     periods = 1 if where.small else max(1, round(0.5 / max(1e-4, period)))
     times: dict[str, list[float]] = {"engine": [], "bare": []}
-    for pair in range(2 if where.small or period > 1 else 4):
+    for pair in range(1 if where.small else 2 if period > 1 else 4):
         for name in ("bare", "engine") if pair % 2 else ("engine", "bare"):
             times[name].append(seconds(name, every * periods))
     middle = {name: statistics.median(own) for name, own in times.items()}
