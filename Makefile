@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 BENCH ?= .bench
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow lint types package bench-env clean
+.PHONY: demo test test-slow gpu-check lint types package bench-env clean
 
 demo: $(VENV)/.demo
 	$(BIN)/ganvas demo
@@ -22,6 +22,11 @@ test: $(VENV)/.test lint
 SLOW ?= tests
 test-slow: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SLOW) -m slow --numprocesses 2 --dist loadgroup
+
+# What must be true on one CUDA machine, in ten minutes: benchmarks/gpu.py tells which parts there are. PARTS: some of them.
+PARTS ?= contract,resume,precision,speed,waits,compile,sampling
+gpu-check: $(VENV)/.test
+	$(BIN)/python benchmarks/gpu.py --parts $(PARTS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -10,6 +10,8 @@ the MLP.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import json
 import statistics
 import time
@@ -19,13 +21,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from ganvas.batches import Noise
 from ganvas.data.dataset import Dataset, Field
 from ganvas.data.streams import DatasetStream
 from ganvas.doctor import keep_memory, machine
 from ganvas.engine import Engine
+from ganvas.game import Clock
 from ganvas.kinds.image.spec import ImageSpec
 from ganvas.kinds.points.spec import PointsSpec
 from ganvas.registry import load_system
@@ -64,36 +68,43 @@ def build(system: str, spec: Any, config: dict[str, Any]) -> tuple[Any, Any, Dat
     return made, system_class, DatasetStream(in_memory(spec, values), config["batch_size"])
 
 
-def bare_loop(system: str, board: Any, stream: DatasetStream) -> Callable[[int], None]:
-    """The loop one would write by hand for this game: same forward passes, same losses, same fused optimisers."""
-    from ganvas.batches import Noise
+def bare_loop(
+    system: str,
+    board: Any,
+    stream: Any,
+    *,
+    device: str = "cpu",
+    context: Callable[[], Any] = contextlib.nullcontext,
+    channels_last: bool = False,
+) -> Callable[[int], None]:
+    """The loop one would write by hand for `dcgan` and `gan`: same forward passes, same losses, same fused optimisers.
 
+    context: around forward passes, such as autocast.
+    """
     generator, discriminator, average = board.generator, board.discriminator, board.average
     players = {p.name: p for p in board.players()}
     step_d = players["discriminator"].optimiser(list(discriminator.named_parameters()))
     step_g = players["generator"].optimiser(list(generator.named_parameters()))
     weights_d, weights_g = list(discriminator.parameters()), list(generator.parameters())
-    source = list(generator.parameters()) + [b for b in generator.buffers() if b.is_floating_point()]
-    target = list(average.parameters()) + [b for b in average.buffers() if b.is_floating_point()]
-    for p in average.parameters():
-        p.requires_grad_(False)
-    noise = Noise(torch.Generator().manual_seed(0))
+    source, target = averaged(generator, average)
+    noise = Noise(torch.Generator(device).manual_seed(0))
     half_life, batch_size, latent = board.config.ema_half_life, board.config.batch_size, board.config.latent_size
     weight = 1 - 0.5 ** (batch_size / half_life) if half_life else 1.0
 
     def play(rounds: int) -> None:
         for _ in range(rounds):
-            # In the layout of the engine's batches: one channel, as it is drawn, counts as channels_last, which is faster.
-            batch = stream.draw(noise).to(torch.float32, torch.contiguous_format)
-            real: Tensor = batch.real
-            fake = generator(torch.randn(batch_size, latent))
-            loss = softplus(-discriminator(real)).mean() + softplus(discriminator(fake.detach())).mean()
+            real: Tensor = stream.draw(noise).to(torch.float32, channels_last).real
+            with context():
+                fake = generator(torch.randn(batch_size, latent, device=device))
+                loss = softplus(-discriminator(real)).mean() + softplus(discriminator(fake.detach())).mean()
             loss.backward(inputs=weights_d)
             step_d.step()
             step_d.zero_grad()
-            if system != "dcgan":  # this game draws fresh fakes for the generator's turn
-                fake = generator(torch.randn(batch_size, latent))
-            softplus(-discriminator(fake)).mean().backward(inputs=weights_g)
+            with context():
+                if system != "dcgan":  # this game draws fresh fakes for the generator's turn
+                    fake = generator(torch.randn(batch_size, latent, device=device))
+                loss = softplus(-discriminator(fake)).mean()
+            loss.backward(inputs=weights_g)
             step_g.step()
             step_g.zero_grad()
             with torch.no_grad():
@@ -102,9 +113,68 @@ def bare_loop(system: str, board: Any, stream: DatasetStream) -> Callable[[int],
     return play
 
 
-def engine_loop(board: Any, stream: DatasetStream) -> Callable[[int], None]:
-    engine = Engine(board, {"data": stream})
+def averaged(network: nn.Module, average: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """What a moving average follows, and what it is; its weights get no gradients."""
+    for p in average.parameters():
+        p.requires_grad_(False)
+    source, target = (
+        [*own.parameters(), *(b for b in own.buffers() if b.is_floating_point())] for own in (network, average)
+    )  # fmt: skip
+    return source, target
 
+
+def plain_loop(
+    board: Any,
+    streams: dict[str, Any],
+    *,
+    device: str = "cpu",
+    context: Callable[[], Any] = contextlib.nullcontext,
+    channels_last: bool = False,
+) -> Callable[[int], None]:
+    """The loop for any game of one phase and fixed turns: its objectives, a backward pass and a step for each, its averages.
+
+    Nothing else that an Engine does: no rates, no clipping, no account of terms, no watch for NaN, no snapshots.
+    """
+    (phase,) = board.phases()
+    noise = Noise(torch.Generator(device).manual_seed(0))
+    steps = {}
+    for player in board.players():
+        parameters = [(n, p) for n, p in board.named_parameters() if n.startswith(tuple(f"{x}." for x in player.networks))]
+        steps[player.name] = player.optimiser(parameters), [p for _, p in parameters]
+    averages = [
+        (float(own.half_life), averaged(board.get_submodule(own.source), board.get_submodule(own.target)))
+        for own in board.averages()
+    ]
+    clock = Clock(phase=phase.name)
+    board.train()
+
+    def play(rounds: int) -> None:
+        nonlocal clock
+        for _ in range(rounds):
+            dealt: dict[str, tuple[Any, dict[str, Any]]] = {}
+            for turn in phase.turns:
+                if clock.phase_round % turn.every:
+                    continue
+                if turn.source not in dealt:
+                    dealt[turn.source] = streams[turn.source].draw(noise).to(torch.float32, channels_last), {}
+                step, owned = steps[turn.player]
+                with context():
+                    total = sum(turn.objective(dealt[turn.source][0], clock, dealt[turn.source][1]).values())
+                total.backward(inputs=owned)
+                step.step()
+                step.zero_grad()
+            count = len(dealt["data"][0])
+            with torch.no_grad():
+                for half_life, (source, target) in averages:
+                    torch._foreach_lerp_(target, source, 1 - 0.5 ** (count / half_life) if half_life else 1.0)
+            clock = dataclasses.replace(
+                clock, round=clock.round + 1, phase_round=clock.phase_round + 1, samples=clock.samples + count
+            )
+
+    return play
+
+
+def engine_loop(engine: Engine) -> Callable[[int], None]:
     def play(rounds: int) -> None:
         for _ in range(rounds):
             engine.play_round()
@@ -126,7 +196,7 @@ def main() -> None:
     for name, (system, spec, config, rounds, pairs) in boards().items():
         board_a, _, stream_a = build(system, spec, config)
         board_b, _, stream_b = build(system, spec, config)
-        loops = {"bare": bare_loop(system, board_a, stream_a), "engine": engine_loop(board_b, stream_b)}
+        loops = {"bare": bare_loop(system, board_a, stream_a), "engine": engine_loop(Engine(board_b, {"data": stream_b}))}
         for loop in loops.values():
             loop(rounds)
         times: dict[str, list[float]] = {"bare": [], "engine": []}

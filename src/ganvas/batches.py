@@ -6,6 +6,7 @@ Not for reading files (`ganvas.data`), nor for what a field of some kind looks l
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +70,25 @@ def lay_out(module: nn.Module, channels_last: bool) -> None:
     """Put the weights of a module into that layout, where they are."""
     for weight in module.parameters():
         weight.data = weight.data.to(memory_format=layout_of(weight.data, channels_last))
+
+
+def constant(values: tuple[Any, ...], device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """Numbers that never change, as a tensor on that device. values: a number, or tuples of tuples of them.
+
+    They are copied there once in a process: `torch.tensor(values, device=...)` in an objective would wait for a GPU in every
+    round. Not to be changed in place.
+    """
+    key = values, device, dtype
+    recording = torch.compiler.is_compiling() or torch.jit.is_tracing()  # what a graph is made with belongs to that graph
+    found = None if recording else _CONSTANTS.get(key)
+    if found is None:
+        found = torch.tensor(values, device=device, dtype=dtype)
+        if type(found) is Tensor and not recording:
+            _CONSTANTS[key] = found
+    return found
+
+
+_CONSTANTS: dict[Any, Tensor] = {}
 
 
 @dataclass

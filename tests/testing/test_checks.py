@@ -227,6 +227,11 @@ SYSTEMS: dict[str, tuple[list[tuple[str, str]], str, str]] = {
         "saving_and_resuming_equals_the_straight_run",
         "differs after saving and resuming: keep what must survive in parameters or",
     ),
+    "waits": (
+        [("-self.discriminator(fake).mean()", "-self.discriminator(fake).mean() * (1 if fake.sum().detach() < 9 else 2)")],
+        "a_round_waits_for_no_device",
+        r"my_gan.py:\d+ in fool reads a number back \(aten._local_scalar_dense\), 1 such places: keep it a tensor",
+    ),
     "noise of its own": (
         [("self.average(noise.normal(", "self.average(torch.randn("), ("import copy\n", "import copy\nimport torch\n")],
         "sampling_is_reproducible_and_leaves_no_trace",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, max_pool2d, pad
 
-from ..batches import Noise
+from ..batches import Noise, constant
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 THIN, THICK = 0.6, 1.0  # standard deviations in pixels of the finer blur
@@ -121,8 +121,8 @@ def spread(hints: Tensor, drawings: Tensor, reach: int) -> Tensor:
 def _run_on(state: Tensor, passes: Tensor, rounds: int, loss: float) -> Tensor:
     """States (B, C + 2, H, W), a pixel further in each round where `passes`; trust falls by `loss` a round."""
     channels = state.shape[1]
-    cross = state.new_tensor([[0, 1, 0], [1, 1, 1], [0, 1, 0]]).expand(channels, 1, 3, 3)
-    fall = state.new_tensor([0.0] * (channels - 2) + [loss, 0.0])[:, None, None]
+    cross = constant(((0, 1, 0), (1, 1, 1), (0, 1, 0)), state.device, state.dtype).expand(channels, 1, 3, 3)
+    fall = constant((0.0,) * (channels - 2) + (loss, 0.0), state.device, state.dtype)[:, None, None]
     for _ in range(rounds):
         around = conv2d(state, cross, padding=1, groups=channels)
         count = around[:, -1:]

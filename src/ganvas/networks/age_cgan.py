@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from ..batches import constant
 from ..errors import GanvasError, did_you_mean
 from ..kinds.table.spec import NUMBER
 from .columns import codes_of, columns_of
@@ -69,7 +70,9 @@ class Groups:
         not known."""
         if self._column is not None:
             return codes_of([self._column], table)
-        found = torch.bucketize(table[:, self._place].contiguous(), table.new_tensor(self._scaled), right=True)
+        found = torch.bucketize(
+            table[:, self._place].contiguous(), constant(tuple(self._scaled), table.device, table.dtype), right=True
+        )
         codes = one_hot(found, len(self.values)).to(table)
         return codes if self._gap is None else codes * (1 - table[:, self._gap, None])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..batches import Noise
+from ..batches import Noise, constant
 from .convolutional import ConvolutionalEncoder, ConvolutionalGenerator
 
 HOLES = ("any", "centre", "blocks")
@@ -61,8 +61,8 @@ def holes_for(noise: Noise, count: int, height: int, width: int, kind: str, shar
 
 def _blocks(noise: Noise, count: int, rows: Tensor, columns: Tensor, share: float) -> Tensor:
     """Rectangles; the first is always there, each other one with a probability of a half."""
-    largest = torch.tensor([1.0] + [0.5] * (BLOCKS - 1), device=rows.device, dtype=rows.dtype)
-    there = noise.uniform(count, BLOCKS) < torch.tensor([1.0] + [0.5] * (BLOCKS - 1), device=rows.device)
+    largest = constant((1.0,) + (0.5,) * (BLOCKS - 1), rows.device, rows.dtype)
+    there = noise.uniform(count, BLOCKS) < largest
     inside = there[:, :, None, None]
     for axis in (rows, columns):
         side = axis.numel()
@@ -82,5 +82,5 @@ def _strokes(noise: Noise, count: int, rows: Tensor, columns: Tensor) -> Tensor:
     along = ((away * run).sum(0) / run.square().sum(0).clamp(min=1e-6)).clamp(0, 1)
     distance = (away - along * run).square().sum(0).sqrt()
     radius = side * (0.025 + 0.045 * noise.uniform(count, STROKES, 1, 1))
-    there = noise.uniform(count, STROKES, 1, 1) < torch.tensor([1.0] + [0.5] * (STROKES - 1), device=rows.device).view(-1, 1, 1)
+    there = noise.uniform(count, STROKES, 1, 1) < constant((1.0,) + (0.5,) * (STROKES - 1), rows.device).view(-1, 1, 1)
     return ((distance <= radius.clamp(min=0.75)) & there).any(1, keepdim=True).to(rows.dtype)

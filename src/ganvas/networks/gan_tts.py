@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, one_hot, relu
 
-from ..batches import Noise
+from ..batches import Noise, constant
 from ..kinds.tokens.phones import LENGTHS, PHONES, UNVOICED, indices, phones_of
 from .spectral import spectral
+from .spectrogram import overlapped
 
 SILENT = 0  # the place of silence among phones
 SOFT = 28.0  # dB under a clip's loudest moment at which its words begin and end
@@ -67,7 +68,7 @@ def pitch_of(waves: Tensor, hop: int, rate: int) -> tuple[Tensor, Tensor]:
 
 def lengths_of(phones: Tensor) -> Tensor:
     """(B, K) indices of phones, -1 behind the end -> how long each lasts beside the others, 0 behind the end."""
-    table = torch.tensor(list(LENGTHS.values()), device=phones.device)
+    table = constant(tuple(LENGTHS.values()), phones.device)
     return torch.where(phones < 0, 0.0, table[phones.clamp(min=0)])
 
 
@@ -95,7 +96,7 @@ def features_of(
     near = [one_hot(edged.gather(1, place + 2 + step), len(PHONES)) for step in (0, -1, 1)]
     inside = (place >= 0) & (place < count)
     if voiced is None:
-        voiced = (near[0] * torch.tensor([phone not in UNVOICED for phone in PHONES], device=phones.device)).sum(2)
+        voiced = (near[0] * constant(tuple(phone not in UNVOICED for phone in PHONES), phones.device)).sum(2)
     begin, end = (ends.gather(1, (place + step).clamp(0, ends.shape[1] - 1)) for step in (0, 1))
     share = torch.where(inside, (over - begin) / (end - begin).clamp(min=1e-6), 0.0)
     behind = ((over - 1) * span * seconds / FAR).clamp(0, 1)
@@ -302,7 +303,7 @@ class Generator(nn.Module):
         padding = "reflect" if flat.shape[1] > size // 2 else "constant"
         lines = torch.stft(flat, size, hop, window=window, return_complex=True, pad_mode=padding)
         mixed = (lines.unflatten(0, (count, 2)) * gains).sum(1)
-        return torch.istft(mixed, size, hop, window=window, length=flat.shape[1]).to(maps.dtype)
+        return overlapped(mixed, window, hop, flat.shape[1]).to(maps.dtype)
 
     def filtered(self, features: Tensor, condition: Tensor, sources: Tensor) -> Tensor:
         """Filtered sources alone."""

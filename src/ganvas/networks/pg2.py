@@ -14,13 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 
+from ..batches import constant
+
 DEEPEST = 6
 LEAST = 4  # pixels of a side behind the last convolution of stride 2
 
 
 def _pixels(poses: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
     """Places (B, K, 2) in pixels, what is there (B, K), and the grid (H, W, 2)."""
-    sides = poses.new_tensor([width, height])
+    sides = constant((width, height), poses.device, poses.dtype)
     places = (poses[..., :2] + 1) / 2 * sides - 0.5
     rows = torch.arange(height, device=poses.device, dtype=poses.dtype)
     columns = torch.arange(width, device=poses.device, dtype=poses.dtype)
@@ -42,14 +44,14 @@ def body_mask(poses: Tensor, links: Sequence[tuple[int, int]], height: int, widt
     discs round the points."""
     places, there, grid = _pixels(poses, height, width)
     pairs = [*links, *((k, k) for k in range(poses.shape[1]))]
-    first, second = (torch.tensor([pair[end] for pair in pairs], device=poses.device) for end in (0, 1))
+    first, second = (constant(tuple(pair[end] for pair in pairs), poses.device) for end in (0, 1))
     a, b = places[:, first], places[:, second]  # (B, L, 2)
     bone = b - a
     away = grid[None, None] - a[:, :, None, None]
     along = (away * bone[:, :, None, None]).sum(4) / bone.square().sum(2).clamp(min=1e-6)[:, :, None, None]
     apart = (away - along.clamp(0, 1)[..., None] * bone[:, :, None, None]).square().sum(4)
     known = (there[:, first] & there[:, second])[..., None, None]
-    apart = torch.where(known, apart, apart.new_tensor(math.inf))
+    apart = torch.where(known, apart, math.inf)
     inside = apart.amin(1, keepdim=True) <= (radius * min(height, width)) ** 2
     return inside.to(poses.dtype)
 

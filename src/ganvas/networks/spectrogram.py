@@ -13,7 +13,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pad, softplus
+from torch.nn.functional import fold, interpolate, pad, softplus
 
 from ..batches import Noise
 from ..errors import GanvasError
@@ -22,6 +22,20 @@ SHORTEST = 64  # samples of a clip, at least
 LEVELS = (-60.0, 0.0)  # dB of full scale that stand for -1 and 1
 MOMENTUM = 0.99  # of fast Griffin-Lim
 UNMIXING = 30  # rounds in which lines are found whose bands have the powers asked for
+
+
+def overlapped(lines: Tensor, window: Tensor, hop: int, length: int) -> Tensor:
+    """Lines (B, size / 2 + 1, columns) of `torch.stft` with that window (size,) -> waves (B, length): overlapped and added.
+
+    What `torch.istft` does; that reads back whether the windows leave a gap, for which a GPU is waited for.
+    """
+    size, columns = len(window), lines.shape[2]
+    parts = torch.fft.irfft(lines, size, dim=1) * window[:, None]
+    weights = window.square()[None, :, None].expand(1, size, columns)
+    whole = (1, size + hop * (columns - 1))
+    made, weight = (fold(own, whole, (1, size), stride=(1, hop))[:, 0, 0, size // 2 :] for own in (parts, weights))
+    found: Tensor = made[:, :length] / weight[:, :length].clamp(min=1e-11)
+    return found
 
 
 class Spectrogram(nn.Module):
@@ -51,6 +65,7 @@ class Spectrogram(nn.Module):
         places = torch.arange(self.size, dtype=torch.float64) - self.size / 2
         window = torch.exp(-math.pi * places.square() / self.gamma)
         self.register_buffer("window", window.float(), persistent=False)
+        self.full = float(window.float().sum() / 2) ** 2  # power of a line at a sine of full scale
         self.register_buffer("filters", band_filters(rate, self.size, self.bands, scale).float(), persistent=False)
 
     @property
@@ -89,9 +104,9 @@ class Spectrogram(nn.Module):
     def of_power(self, power: Tensor) -> tuple[Tensor, Tensor]:
         """The same of the power in bands (B, C, bands, columns)."""
         peak = power.amax((1, 2, 3), keepdim=True)
-        low = 10 ** (LEVELS[0] / 10) * self._full()
+        low = 10 ** (LEVELS[0] / 10) * self.full
         above = torch.log1p(power / peak.clamp(min=low) * 10 ** (self.floor / 10))  # over a floor that is added
-        level = 10 * torch.log10((peak / self._full()).clamp(min=1e-12)).flatten()
+        level = 10 * torch.log10((peak / self.full).clamp(min=1e-12)).flatten()
         return above / self.per_unit - 1, (2 * (level - LEVELS[0]) / (LEVELS[1] - LEVELS[0]) - 1).clamp(-1, 1.5)
 
     def bounded(self, raw: Tensor) -> Tensor:
@@ -117,12 +132,8 @@ class Spectrogram(nn.Module):
     def levelled(self, sounds: Tensor, levels: Tensor) -> Tensor:
         """Sounds whose loudest place is 1, at their levels, and turned down where that is beyond full scale."""
         decibels = LEVELS[0] + (levels.float().clamp(-1, 1.5) + 1) / 2 * (LEVELS[1] - LEVELS[0])
-        made = sounds * (10 ** (decibels / 10) * self._full()).sqrt()[:, None, None]
+        made = sounds * (10 ** (decibels / 10) * self.full).sqrt()[:, None, None]
         return made / made.abs().amax((1, 2), keepdim=True).clamp(min=1.0)
-
-    def _full(self) -> float:
-        """Power of a line at a sine of full scale."""
-        return float(self.window.sum() / 2) ** 2
 
     def _unmixed(self, power: Tensor) -> Tensor:
         """Powers of bands (B, C, bands, T) -> of lines (B, C, lines, T) whose bands have those: not negative, and smooth at

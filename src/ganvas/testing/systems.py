@@ -14,6 +14,7 @@ from typing import Any
 from ..config import build_config, knobs
 from ..errors import GanvasError, did_you_mean
 from ..kinds import kind_names, kind_of
+from ..kinds.facets import Streams
 from ..presets import Situation
 from ..registry import CARD_KEYS, SUITS
 from ..uses import uses_of
@@ -44,7 +45,7 @@ def of_subject(subject: Subject) -> Iterator[Check]:
         for check in (
             it_builds_from_its_defaults, what_it_settles_stands_in_its_config, presets_are_settings, terms_are_finite_scalars,
             turns_move_their_player_alone, every_owned_parameter_gets_a_gradient, every_network_is_answered_for,
-            saving_and_resuming_equals_the_straight_run,
+            saving_and_resuming_equals_the_straight_run, a_round_waits_for_no_device,
         ):  # fmt: skip
             yield check_of(check, case, kind)
         for size, channels in kind_of(kind).says.others:
@@ -329,6 +330,28 @@ def _resumes(case: Case) -> None:
         not differing and actual.keys() == expected.keys(),
         f"{case.file}: {differing[0] if differing else 'the state'} differs after saving and resuming: keep what must "
         "survive in parameters or persistent buffers, not in attributes of Python",
+    )
+
+
+def a_round_waits_for_no_device(case: Case) -> None:
+    """While rounds are played nothing is read back from the device (.item(), if tensor:, x[mask]) and no numbers are copied to
+    it, for a GPU would be waited for; between turns a game may decide by what it reads (Turn.times, Phase.enough)."""
+    from .waits import waits
+
+    engine = case.board()
+    engine.check_every = 1_000_000
+    for _ in range(2):  # first uses: states of the optimisers, tables
+        engine.play_round()
+    with waits(case.subject.device) as found:
+        for number in range(5):
+            engine.progress = number / 4  # through all phases
+            engine.play_round()
+    walked = isinstance(kind_of(case.kind), Streams)  # such records are drawn by the processor
+    met = [wait for wait in found if not (walked and wait.dealing)]
+    expect(
+        not met,
+        f"{case.file}: {met[0].where if met else ''} {met[0].what if met else ''}, {len(met)} such places: keep it a tensor "
+        "(torch.where, masks that multiply), and tables in buffers or ganvas.batches.constant",
     )
 
 

@@ -105,6 +105,7 @@ class SeqGan(System):
         self.discriminator = Discriminator(symbols, spec.length, config.discriminator_embedding_size, config.filters)
         self.register_buffer("generated", torch.zeros(config.generated_size, spec.length, dtype=torch.int32))
         self.register_buffer("taken", torch.zeros((), dtype=torch.int64))  # of the set, over all passes
+        self._known = (self.taken._version, 0)  # what it says at which version of itself
 
     def players(self) -> tuple[Player, ...]:
         config = self.config
@@ -187,14 +188,20 @@ class SeqGan(System):
         count = self.config.batch_size // noise.world
         return Batch(noise, {"real": self.generator.write(noise.uniform(count, self.generator.chances))})
 
+    def _place(self) -> int:
+        """What `taken` says, read back from the device only where something else wrote it: a checkpoint, a way back."""
+        version, place = self._known
+        return place if version == self.taken._version else int(self.taken)
+
     def _negatives(self, count: int, noise: Noise) -> Tensor:
         """(count, T) of the generated set; a new one is written when it was gone through often enough."""
         usable = max(1, self.config.generated_size // count) * count
-        place = int(self.taken)
+        place = self._place()
         if place == 0 or place >= usable * self.config.discriminator_epochs:
             place = 0
             self.generated.copy_(self.generator.write(noise.uniform(self.config.generated_size, self.generator.chances)))
         self.taken.fill_(place + count)
+        self._known = (self.taken._version, place + count)
         rows = (place % usable + torch.arange(count, device=self.generated.device)) % self.config.generated_size
         return self.generated[rows].long()
 

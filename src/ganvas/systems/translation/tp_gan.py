@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 
-from ganvas.batches import Batch, Noise
+from ganvas.batches import Batch, Noise, constant
 from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.errors import GanvasError
@@ -168,7 +168,7 @@ class TpGan(System):
         true = [fronts if own.shape == fronts.shape else interpolate(fronts, own.shape[2:], mode="area") for own in drawn]
         off = torch.stack([(own - wanted).abs().mean() for own, wanted in zip(drawn, true, strict=True)])
         terms = {
-            "pixels": config.pixel_weight * (off * off.new_tensor(SCALES[-len(drawn) :])).sum(),
+            "pixels": config.pixel_weight * (off * constant(SCALES[-len(drawn) :], off.device, off.dtype)).sum(),
             "symmetry": config.symmetry_weight * sum((own - own.flip(3)).abs().mean() for own in drawn) / len(drawn),
             "variation": config.variation_weight * total_variation(made),
         }
