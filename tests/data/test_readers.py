@@ -758,3 +758,19 @@ for path in {[str(path) for path in paths]!r}:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.count("pip install 'ganvas[medical]'") == 2
+
+
+def test_a_table_with_groups_under_another_name_is_told_of(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from ganvas.store.listing import list_files
+
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(tmp_path / f"{number}.png")
+    (tmp_path / "slices.csv").write_text("file,class,group,split\n0.png,a,g0,train\n")
+    (tmp_path / "sizes.csv").write_text("file,width\n0.png,8\n")
+    told = [note for note in list_files(tmp_path, suffixes=(".png",), noun="pictures").notes if "groups.csv" in note]
+    assert len(told) == 1 and told[0].startswith("slices.csv has a column group and a column split")
+    (tmp_path / "groups.csv").write_text("file,group\n" + "".join(f"{k}.png,g{k}\n" for k in range(4)))
+    assert not [note for note in list_files(tmp_path, suffixes=(".png",), noun="pictures").notes if "groups.csv" in note]

@@ -218,6 +218,7 @@ def list_files(
         listing.notes.append(f"{counted(len(dead), 'link')} left out that leads nowhere: {some(sorted(dead, key=natural))}")
     if others:
         listing.notes.append(f"{counted(len(others), 'file')} of other kinds left alone: {some(sorted(others))}")
+        listing.notes += _groups_elsewhere(source, others)
     if not names:
         direct = [name for name in others if "/" not in name and name.endswith(".csv")]
         if direct:
@@ -229,6 +230,26 @@ def list_files(
     else:
         _told_of_bundles(listing, bundles(names))
     return listing
+
+
+def _groups_elsewhere(source: Path, others: list[str]) -> list[str]:
+    """A note of each table left alone that says which files belong together or are held out, where no table of groups is."""
+    if any(path.stem == "groups" for path in tables_of(source)):
+        return []
+    notes = []
+    for name in sorted(name for name in others if "/" not in name and name.lower().endswith(".csv")):
+        try:
+            with open(source / name, encoding="utf-8-sig", errors="replace") as table:
+                header = [cell.strip().strip('"').lower() for cell in table.readline(10_000).split(",")]
+        except OSError:
+            continue
+        told = [column for column in ("group", "split") if column in header]
+        if told:
+            notes.append(
+                f"{name} has a column {' and a column '.join(told)}, which nobody reads there: to hold out by it, save it as "
+                f"groups.csv with the columns file, {', '.join(told)}"
+            )
+    return notes
 
 
 def _told_of(listing: Listing) -> None:

@@ -10,7 +10,7 @@ const MANY = 100; // files at once
 // file may come. Returns an element with .given() -> Promise<{uploads, words}>, .pictures(), .take(files); it tells "given" when these change.
 export function give(field, use, { several = false, beneath = null } = {}) {
   let way = field.ways[0];
-  let files = [], held = null, under = null;
+  let files = [], held = null, under = null, newest = null; // under: what is painted on; newest: the picture given last
   const body = h("div", { class: "stack" });
   const tabs = field.ways.length > 1 ? h("div", { class: "segment", role: "group", "aria-label": `How to give ${field.title}` }, field.ways.map((one) => {
     const button = h("button", { type: "button", "aria-pressed": String(one === way), data: { way: one } }, WORDS[one]);
@@ -52,7 +52,7 @@ export function give(field, use, { several = false, beneath = null } = {}) {
   function laid() {
     const there = beneath ? beneath.pictures() : [];
     if (!there.length) return h("p", { class: "note" }, "Give a picture above: it appears here, to be painted on.");
-    if (!there.includes(under)) under = there.at(-1);
+    if (!there.includes(under) || there.at(-1) !== newest) under = newest = there.at(-1);
     held ??= paint(field);
     held.under(under);
     const choice = there.length < 2 ? null : h("label", { class: "row" }, h("span", { class: "tiny" }, "painting on"), h("select", { "aria-label": "Picture to paint on" },
