@@ -79,14 +79,16 @@ def kind_studied(data: str) -> str:
 def opened(job: Mapping[str, Any]) -> Dataset:
     """The data of a study's job: labelled records with a held-out part. Raises GanvasError for what cannot be studied."""
     from ..data.dataset import open_data
+    from ..kinds import kind_of
     from ..registry import find
     from ..run.settings import parse_size
 
     kind = kind_studied(job["data"])
     options = {**job["options"], "size": parse_size(job["size"])}
-    words = options.pop("hold_out", ())
-    fields = find(job["system"]).fields or None
-    dataset = open_data(job["data"], progress=False, kinds=(kind,), seed=0, fields=fields, **options)
+    words, card = options.pop("hold_out", ()), find(job["system"])
+    dataset = open_data(job["data"], progress=False, kinds=(kind,), seed=0, fields=card.fields or None, **options)
+    if dataset.spec.kind != kind:
+        raise GanvasError(f"--system {card.name}: makes {kind_of(dataset.spec.kind).says.noun}, not {STUDIED[kind].noun}")
     if dataset.labels is None or len(dataset.spec.classes) < 2:
         raise GanvasError(
             f"{job['data']}: a study of augmentation needs {STUDIED[kind].noun} of two classes or more: a folder each, or a "
@@ -147,13 +149,10 @@ def generate(place: Path, job: Mapping[str, Any]) -> dict[str, Any]:
         made = []
         for name, own in parts.items():
             run = _learnt(place / "runs" / name, _only(dataset, own), job, len(parts))
-            asked = range(len(names)) if job["conditional"] else [None]
-            made += [
-                run.sample(
-                    job["samples"], seed=10_000 + job["seed"], label=label, depth=kind.depth, **_told(dataset, own, label)
-                )
-                for label in asked
-            ]
+            for label in range(len(names)) if job["conditional"] else (None,):
+                asked = None if label is None else names[label]  # by name: a class may be called by another one's number
+                told = _told(dataset, own, label)
+                made.append(run.sample(job["samples"], seed=10_000 + job["seed"], label=asked, depth=kind.depth, **told))
         buffer = io.BytesIO()
         samples = kind.kept(np.concatenate(made))
         np.savez_compressed(buffer, samples=samples, labels=np.repeat(np.arange(len(names)), job["samples"]))
