@@ -26,14 +26,15 @@ FEW = 5  # held-out groups below which an interval is over recordings: of one sp
 class Images:
     """Images are seen as they are.
 
-    The other kinds have the same members. noun: what records are called. system, size, phantom: in the place of settings that
-    nobody gave; channels: that can be asked for. classic: what classic augmentation does, as the page tells it. depth: bits of
-    the records that a generator draws. mark: what a study of this kind adds to its settings: nothing of images, whose studies
-    are older than the other kinds.
+    The other kinds have the same members. noun: what records are called. system, size: in the place of settings that nobody
+    gave. channels: that can be asked for; takes: options that others do not. classic: what classic augmentation does, as the
+    page tells it. depth: bits of the records that a generator draws. mark: what a study of this kind adds to its settings:
+    nothing of images, whose studies are older than the other kinds.
     """
 
     noun = "images"
-    system, size, phantom = "dcgan", "48", "chest"
+    system: str = "dcgan"
+    size: str | None = "48"
     channels: tuple[int, ...] = (1, 3)
     takes: tuple[str, ...] = ("flip",)
     classic = "moved, turned and lit differently"
@@ -109,7 +110,7 @@ class Sounds(Images):
     """
 
     noun = "sounds"
-    system, size, phantom = "specgan", None, "words"  # type: ignore[assignment]
+    system, size = "specgan", None
     channels = (1, 2)
     takes = ("rate",)
     classic = "moved by up to 5 % of a clip, played up to 10 % faster or slower, 6 dB louder or softer, with noise and masks"
@@ -124,7 +125,9 @@ class Sounds(Images):
         super().__init__(spec)
         self.transform = Spectrogram(spec.length, spec.rate, bands=self.BANDS, scale="mel", step=self.STEP, floor=self.FLOOR)
 
-    planes = 1
+    @property
+    def planes(self) -> int:
+        return 1
 
     @staticmethod
     def settled(dataset: Dataset) -> Dataset:
@@ -137,10 +140,9 @@ class Sounds(Images):
         return dataclasses.replace(dataset, groups=groups)
 
     def facts(self, dataset: Dataset) -> dict[str, Any]:
-        held = dataset.heldout
-        named = dataset.persons is not None and dataset.origins is not None
-        apart = named and len(np.unique(dataset.persons)) < len(np.unique(dataset.origins.of))  # type: ignore[union-attr]
-        groups = len(np.unique(dataset.persons[held])) if apart else 0  # type: ignore[index]
+        persons, origins, groups = dataset.persons, dataset.origins, 0
+        if persons is not None and origins is not None and len(np.unique(persons)) < len(np.unique(origins.of)):
+            groups = len(np.unique(persons[dataset.heldout]))
         return {"length": self.spec.length, "rate": self.spec.rate, "groups_named": groups}
 
     @staticmethod
@@ -193,7 +195,7 @@ class Sounds(Images):
 
     @staticmethod
     def shown(kept: np.ndarray, facts: Mapping[str, Any]) -> np.ndarray:
-        """Spectrograms, low tones below, -60 to 0 dB from dark to light, a dark line right of each."""
+        """Spectrograms, low tones below, -60 to 0 dB from dark to light, in a dark frame."""
         from matplotlib import colormaps
 
         from ..kinds.sound.spectra import log_mel
@@ -215,8 +217,8 @@ def studied_of(common: Mapping[str, Any]) -> type[Images]:
 
 def _few(who: str) -> str:
     return (
-        f"{who} alone are held out: intervals are over their recordings, and hold nothing of what another voice would change; "
-        "hold out others in turn, each with its own --out"
+        f"with {who} alone held out, intervals are over recordings, and hold nothing of what another voice would change: hold "
+        "out others in turn, each with its own --out"
     )
 
 
