@@ -149,7 +149,8 @@ def generate(place: Path, job: Mapping[str, Any]) -> dict[str, Any]:
         made = []
         for name, own in parts.items():
             run = _learnt(place / "runs" / name, _only(dataset, own), job, len(parts))
-            for label in range(len(names)) if job["conditional"] else (None,):
+            wanted: Sequence[int | None] = range(len(names)) if job["conditional"] else (None,)
+            for label in wanted:
                 asked = None if label is None else names[label]  # by name: a class may be called by another one's number
                 told = _told(dataset, own, label)
                 made.append(run.sample(job["samples"], seed=10_000 + job["seed"], label=asked, depth=kind.depth, **told))
