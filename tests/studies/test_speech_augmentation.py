@@ -142,7 +142,7 @@ def test_words_as_good_as_real_ones_help_and_noise_does_not(tmp_path: Path) -> N
     worth = {}
     for name, waves in {"perfect": np.asarray(unseen.values), "noise": noise}.items():
         (tmp_path / name / "generator-0").mkdir(parents=True)
-        np.savez(tmp_path / name / "generator-0" / SAMPLES, samples=Sounds.kept(waves), labels=unseen.labels)
+        np.savez(tmp_path / name / "generator-0" / SAMPLES, samples=Sounds.kept(waves), labels=np.asarray(unseen.labels))
         place = tmp_path / name / "classifiers-0-0"
         place.mkdir()
         classify(place, job)
