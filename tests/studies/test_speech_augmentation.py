@@ -93,7 +93,7 @@ def test_what_cannot_be_held_out_is_refused_in_a_line(recordings: Path, tmp_path
         opened(a_job(recordings, options={"hold_out": ["no"]}))
     for words in ({"flip": True}, {"channels": 3}):
         with pytest.raises(GanvasError, match="is not for sounds"):
-            augmentation(str(recordings), tmp_path / "out", **words)  # type: ignore[arg-type]
+            augmentation(str(recordings), tmp_path / "out", **words)
 
 
 def test_unnamed_speakers_are_warned_of(recordings: Path) -> None:
