@@ -16,9 +16,12 @@ import pytest
 from ganvas.data.dataset import open_data
 from ganvas.errors import GanvasError
 from ganvas.studies import _augmentation_job as job_module
-from ganvas.studies._augmentation_job import ARMS, PREDICTIONS, SAMPLES, classify, fraction_of, generate, opened, sieved, varied
+from ganvas.studies._augmentation_job import ARMS, PREDICTIONS, SAMPLES, classify, fraction_of, generate, opened, sieved
 from ganvas.studies._augmentation_judge import Predictions, answers, sentence, verdict
+from ganvas.studies._augmentation_kinds import Images, varied
 from ganvas.studies.augmentation import augmentation
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def blobs(count: int, seed: int, side: int = 16) -> tuple[np.ndarray, np.ndarray]:
@@ -87,12 +90,37 @@ def test_what_cannot_be_studied_is_refused_in_a_line(tmp_path: Path) -> None:
     np.save(tmp_path / "bare.npy", images)
     with pytest.raises(GanvasError, match="two classes or more"):
         opened(a_job(tmp_path / "bare.npy"))
-    (tmp_path / "drums").mkdir()
-    (tmp_path / "drums" / "kick.wav").write_bytes(b"RIFF")
-    with pytest.raises(GanvasError, match="is of labelled images, these are sounds"):
-        opened(a_job(tmp_path / "drums"))
+    (tmp_path / "chairs").mkdir()
+    (tmp_path / "chairs" / "a.stl").write_bytes(b"solid")
+    with pytest.raises(GanvasError, match="is of labelled images or sounds, these are solids"):
+        opened(a_job(tmp_path / "chairs"))
+    with pytest.raises(GanvasError, match="--rate is not for images"):
+        augmentation(str(tmp_path / "bare.npy"), tmp_path / "out", rate=8000)
     with pytest.raises(GanvasError, match="--fractions"):
         augmentation(str(tmp_path / "bare.npy"), tmp_path / "out", fractions=[0, 10])
+
+
+def test_a_study_of_images_that_was_begun_before_there_were_other_kinds_goes_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its settings are those that are written in its folder, no more and no fewer."""
+    seen: list[dict[str, Any]] = []
+
+    def survey(common: dict[str, Any]) -> None:
+        seen.append(dict(common))
+        raise GanvasError("seen")
+
+    monkeypatch.setattr("ganvas.studies.augmentation._survey", survey)
+    with pytest.raises(GanvasError, match="seen"):
+        augmentation(str(data), tmp_path / "out")
+    assert seen == [
+        {
+            "study": "augmentation", "data": str(data), "size": "48", "system": "dcgan", "config": {}, "seconds": 600.0,
+            "steps": 400, "samples": 250, "flip": False, "options": {"channels": None, "phantom_count": 2000},
+        }
+    ]  # fmt: skip
+    before = json.loads((ROOT / "benchmarks/studies/augmentation-brain-mr/augmentation.json").read_text())
+    assert {arm: words.format(classic=Images.classic) for arm, words in ARMS.items()} == before["arms"]
 
 
 # What each side sees

@@ -2,14 +2,15 @@
 samples and without, and say what held-out records are.
 
 Both open the data themselves and take the same fraction of it (`fraction_of`). Nothing here sees held-out records but the
-classifiers, once, when they are trained. Not for which jobs there are (`augmentation`) nor for what is concluded
-(`_augmentation_judge`).
+classifiers, once, when they are trained. What is special about images and sounds stands in `_augmentation_kinds`. Not for which
+jobs there are (`augmentation`) nor for what is concluded (`_augmentation_judge`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import affine_grid, cross_entropy, grid_sample
+from torch.nn.functional import cross_entropy
 
-from ..errors import GanvasError
+from ..errors import GanvasError, did_you_mean
 from ..files import write_atomically
+from ._augmentation_kinds import STUDIED, Images
 
 if TYPE_CHECKING:
     from ..store.records import Dataset
@@ -30,13 +32,13 @@ BATCH = 64
 ARMS: dict[str, str] = {
     "real": "real records as they come",
     "oversampled": "real records, every class equally often",
-    "classic": "the same, moved, turned and lit differently",
+    "classic": "the same, {classic}",
     "synthetic": "synthetic records alone",
     "mixed": "half real (every class equally often), half synthetic",
-    "both": "half real, half synthetic, all moved, turned and lit differently",
+    "both": "half real, half synthetic, all {classic}",
     "filtered": "the same with the synthetic records that the classifier of `classic` reads as what was asked for",
 }
-"""What the classifiers of each arm learn from, in equally many steps."""
+"""What the classifiers of each arm learn from, in equally many steps. classic: of the kind (`Images.classic`)."""
 
 
 def fraction_of(dataset: Dataset, share: float, seed: int) -> np.ndarray:
@@ -62,22 +64,38 @@ def fraction_of(dataset: Dataset, share: float, seed: int) -> np.ndarray:
     return rows[np.isin(dataset.groups[rows], chosen)]
 
 
-def opened(job: Mapping[str, Any]) -> Dataset:
-    """The data of a study's job: labelled images with a held-out part. Raises GanvasError for what cannot be studied."""
-    from ..data.dataset import open_data
+def kind_studied(data: str) -> str:
+    """The kind of the data, one of `STUDIED`. Raises GanvasError."""
     from ..data.finding import recognise
     from ..kinds import kind_of
+
+    kind = recognise(data, tuple(STUDIED))
+    if kind not in STUDIED:
+        nouns = " or ".join(own.noun for own in STUDIED.values())
+        raise GanvasError(f"{data}: a study of augmentation is of labelled {nouns}, these are {kind_of(kind).says.noun}")
+    return kind
+
+
+def opened(job: Mapping[str, Any]) -> Dataset:
+    """The data of a study's job: labelled records with a held-out part. Raises GanvasError for what cannot be studied."""
+    from ..data.dataset import open_data
+    from ..kinds import kind_of
+    from ..registry import find
     from ..run.settings import parse_size
 
-    kind = recognise(job["data"], ("image",))
-    if kind != "image":
-        raise GanvasError(f"{job['data']}: a study of augmentation is of labelled images, these are {kind_of(kind).says.noun}")
+    kind = kind_studied(job["data"])
     options = {**job["options"], "size": parse_size(job["size"])}
-    dataset = open_data(job["data"], progress=False, kinds=("image",), seed=0, **options)
+    words, card = options.pop("hold_out", ()), find(job["system"])
+    dataset = open_data(job["data"], progress=False, kinds=(kind,), seed=0, fields=card.fields or None, **options)
+    if dataset.spec.kind != kind:
+        raise GanvasError(f"--system {card.name}: makes {kind_of(dataset.spec.kind).says.noun}, not {STUDIED[kind].noun}")
     if dataset.labels is None or len(dataset.spec.classes) < 2:
         raise GanvasError(
-            f"{job['data']}: a study of augmentation needs images of two classes or more: a folder each, or a labels.csv"
+            f"{job['data']}: a study of augmentation needs {STUDIED[kind].noun} of two classes or more: a folder each, or a "
+            "labels.csv"
         )
+    dataset = STUDIED[kind].settled(held_by_name(dataset, words) if words else dataset)
+    assert dataset.labels is not None
     for k, name in enumerate(dataset.spec.classes):
         for part, rows in (("training", dataset.train_indices()), ("held-out", dataset.heldout_indices())):
             if not (dataset.labels[rows] == k).any():
@@ -87,6 +105,33 @@ def opened(job: Mapping[str, Any]) -> Dataset:
     return dataset
 
 
+def held_by_name(dataset: Dataset, words: Sequence[str]) -> Dataset:
+    """The data set with those records held out, and no others, whose file or folder has one of the words in its name, as in
+    `seven_anna_3.wav`. Raises GanvasError for a word that no name has, and where the data keeps together what it would tear."""
+    from ..data.learning import learn
+    from ..store.cache import digest
+
+    parts = [set(re.split(r"[/\\_. -]+", name)) for name in dataset.names()] if dataset.origins is not None else []
+    for word in words:
+        if not any(word in own for own in parts):
+            seen = sorted({one for own in parts for one in own if not one.isdigit()}, key=lambda one: (len(one), one))
+            raise GanvasError(
+                f"--hold-out {word}: no file of {dataset.source} has that word in its name{did_you_mean(word, seen)}; a "
+                "word is what stands between _ - . and blanks"
+            )
+    heldout = np.array([bool(own & set(words)) for own in parts])
+    persons = dataset.persons if dataset.persons is not None else dataset.groups
+    if torn := np.intersect1d(persons[heldout], persons[~heldout]).size:
+        raise GanvasError(
+            f"--hold-out {','.join(words)} would tear {torn} groups of {dataset.source}: leave it out, and say in the column "
+            "split of groups.csv which are held out"
+        )
+    changed = dataclasses.replace(
+        dataset, heldout=heldout, declared_split=True, fingerprint=digest(dataset.fingerprint, sorted(words)), earlier=()
+    )
+    return learn(changed, changed.train_indices())
+
+
 # The generator
 
 
@@ -94,6 +139,7 @@ def generate(place: Path, job: Mapping[str, Any]) -> dict[str, Any]:
     """Learn the fraction, draw samples of every class, and let a classifier of all real training records read them."""
     dataset = opened(job)
     assert dataset.labels is not None
+    kind = STUDIED[dataset.spec.kind](dataset.spec)
     rows = fraction_of(dataset, job["share"], job["seed"])
     names = dataset.spec.classes
     if not (place / SAMPLES).exists():
@@ -103,25 +149,29 @@ def generate(place: Path, job: Mapping[str, Any]) -> dict[str, Any]:
         made = []
         for name, own in parts.items():
             run = _learnt(place / "runs" / name, _only(dataset, own), job, len(parts))
-            asked = range(len(names)) if job["conditional"] else [None]
-            made += [run.sample(job["samples"], seed=10_000 + job["seed"], label=label, depth=8) for label in asked]
+            wanted: Sequence[int | None] = range(len(names)) if job["conditional"] else (None,)
+            for label in wanted:
+                asked = None if label is None else names[label]  # by name: a class may be called by another one's number
+                told = _told(dataset, own, label)
+                made.append(run.sample(job["samples"], seed=10_000 + job["seed"], label=asked, depth=kind.depth, **told))
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, samples=np.concatenate(made), labels=np.repeat(np.arange(len(names)), job["samples"]))
+        samples = kind.kept(np.concatenate(made))
+        np.savez_compressed(buffer, samples=samples, labels=np.repeat(np.arange(len(names)), job["samples"]))
         write_atomically(place / SAMPLES, buffer.getvalue())
-    images, labels = samples_of(place)
-    known, answers = _tensors(dataset, dataset.train_indices())
-    held, truth = _tensors(dataset, dataset.heldout_indices())
+    samples, labels = samples_of(place)
+    known, answers = _tensors(dataset, kind, dataset.train_indices())
+    held, truth = _tensors(dataset, kind, dataset.heldout_indices())
     draw = _balanced(known, answers)
-    reader = trained(draw, len(names), known.shape[1:], job["steps"], 1000 + job["seed"], changed=True, flip=job["flip"])
+    reader = trained(draw, len(names), kind, job["steps"], 1000 + job["seed"], changed=True, flip=job["flip"])
     return {
         "records": {name: int((dataset.labels[rows] == k).sum()) for k, name in enumerate(names)},
-        "read_as": confusion(labels, read(reader, _encoded(images, dataset, 8)).argmax(1), len(names)),
-        "read_real": confusion(truth.numpy(), read(reader, held).argmax(1), len(names)),
+        "read_as": confusion(labels, read(reader, kind.seen(kind.read(samples))).argmax(1), len(names)),
+        "read_real": confusion(truth.numpy(), read(reader, kind.seen(held)).argmax(1), len(names)),
     }
 
 
 def samples_of(place: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(samples (N, H, W, C) uint8, the class that each was asked for (N,))."""
+    """(samples (N, ...) as their kind keeps them, the class that each was asked for (N,))."""
     with np.load(place / SAMPLES, allow_pickle=False) as drawn:
         return drawn["samples"], drawn["labels"]
 
@@ -143,6 +193,14 @@ def _only(dataset: Dataset, rows: np.ndarray) -> Dataset:
         origins=None,
         notes=(),
     )
+
+
+def _told(dataset: Dataset, rows: np.ndarray, label: int | None) -> dict[str, Any]:
+    """What a system that is asked by further fields (a text) is told: those of the records that it learnt of that class."""
+    assert dataset.labels is not None
+    own = rows if label is None else rows[dataset.labels[rows] == label]
+    fields = {name: np.asarray(field.values[own]) for name, field in [*dataset.fields.items()][1:]}
+    return {"fields": fields} if fields else {}
 
 
 def _learnt(folder: Path, dataset: Dataset, job: Mapping[str, Any], parts: int) -> Any:
@@ -168,7 +226,7 @@ def _learnt(folder: Path, dataset: Dataset, job: Mapping[str, Any], parts: int) 
 # The classifiers
 
 Draw = Callable[["torch.Generator", int], "tuple[Tensor, Tensor]"]
-"""(generator, how many) -> (images (B, C, H, W) about [-1, 1], classes (B,))."""
+"""(generator, how many) -> (records (B, ...), as `Images.encoded` has them, classes (B,))."""
 
 
 def classify(place: Path, job: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,17 +235,17 @@ def classify(place: Path, job: Mapping[str, Any]) -> dict[str, Any]:
     kept: the share of each class's synthetic records that the filter keeps. balanced_accuracy: of each arm.
     """
     dataset = opened(job)
-    names = dataset.spec.classes
-    known, answers = _tensors(dataset, fraction_of(dataset, job["share"], job["generator"]))
-    held, truth = _tensors(dataset, dataset.heldout_indices())
-    images, asked = samples_of(place.parent / generator_name(job["generator"]))
-    made, labels = _encoded(images, dataset, 8), torch.from_numpy(asked)
+    names, kind = dataset.spec.classes, STUDIED[dataset.spec.kind](dataset.spec)
+    known, answers = _tensors(dataset, kind, fraction_of(dataset, job["share"], job["generator"]))
+    held, truth = _tensors(dataset, kind, dataset.heldout_indices())
+    samples, asked = samples_of(place.parent / generator_name(job["generator"]))
+    made, labels, tested = kind.read(samples), torch.from_numpy(asked), kind.seen(held)
     real, drawn = _balanced(known, answers), _balanced(made, labels)
     said: dict[str, np.ndarray] = {}
 
     def of(arm: str, draw: Draw, changed: bool = False) -> nn.Module:
-        network = trained(draw, len(names), known.shape[1:], job["steps"], job["seed"], changed=changed, flip=job["flip"])
-        said[arm] = read(network, held)
+        network = trained(draw, len(names), kind, job["steps"], job["seed"], changed=changed, flip=job["flip"])
+        said[arm] = read(network, tested)
         return network
 
     of("real", _as_they_come(known, answers))
@@ -196,7 +254,7 @@ def classify(place: Path, job: Mapping[str, Any]) -> dict[str, Any]:
     of("synthetic", drawn)
     of("mixed", _halves(real, drawn))
     of("both", _halves(real, drawn), True)
-    good = sieved(read(filter, made), asked)
+    good = sieved(read(filter, kind.seen(made)), asked)
     of("filtered", _halves(real, _balanced(made[good], labels[good])), True)
     buffer = io.BytesIO()
     groups = dataset.groups[dataset.heldout_indices()]
@@ -271,22 +329,22 @@ class _Stage(nn.Module):
 
 
 def trained(
-    draw: Draw, classes: int, shape: Sequence[int], steps: int, seed: int, *, changed: bool = False, flip: bool = False
+    draw: Draw, classes: int, kind: Images, steps: int, seed: int, *, changed: bool = False, flip: bool = False
 ) -> nn.Module:
     """A classifier after `steps` batches of 64; the last one, for nothing may be chosen by records that it is tested on.
 
-    shape: of an image, (C, H, W). changed: each image is moved, turned and lit differently each time (`varied`). The same draw
-    and seed give the same classifier; the global random state stays as found.
+    changed: each record is changed by classic augmentation each time (`Images.varied`). The same draw and seed give the same
+    classifier; the global random state stays as found.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = Classifier(shape[0], classes)
+        network = Classifier(kind.planes, classes)
         rng = torch.Generator().manual_seed(seed)
         adam = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=1e-2)
         falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
         for _ in range(steps):
-            images, answers = draw(rng, BATCH)
-            images = varied(images, rng, flip) if changed else images
+            records, answers = draw(rng, BATCH)
+            images = kind.varied(records, rng, flip) if changed else kind.seen(records)
             adam.zero_grad()
             cross_entropy(network(images), answers).backward()
             adam.step()
@@ -299,21 +357,6 @@ def read(network: nn.Module, images: Tensor) -> np.ndarray:
     with torch.no_grad():
         shares: np.ndarray = torch.cat([network(part).softmax(1) for part in images.split(256)]).numpy()
     return shares
-
-
-def varied(images: Tensor, rng: torch.Generator, flip: bool) -> Tensor:
-    """Each image turned by up to 10 degrees, scaled by up to a tenth, moved by up to a sixteenth, its brightness and contrast
-    changed by up to a tenth and a fifth; with `flip` mirrored left to right at random. What comes in is the border's value."""
-    count = len(images)
-    turn, scale, right, down, light, contrast, mirror = (2 * torch.rand(7, count, generator=rng) - 1).unbind()
-    angle, size = turn * (torch.pi / 18), 1 + 0.1 * scale
-    side = torch.where(mirror < 0, -1.0, 1.0) if flip else torch.ones(count)
-    rows = [side * size * angle.cos(), -size * angle.sin(), right / 8, side * size * angle.sin(), size * angle.cos(), down / 8]
-    grid = affine_grid(torch.stack(rows, 1).view(count, 2, 3), list(images.shape), align_corners=False)
-    moved = grid_sample(images, grid, padding_mode="border", align_corners=False)
-    mean = moved.mean((1, 2, 3), keepdim=True)
-    bright, steep = 0.1 * light[:, None, None, None], 1 + 0.2 * contrast[:, None, None, None]
-    return (moved - mean) * steep + mean + bright
 
 
 def _as_they_come(images: Tensor, answers: Tensor) -> Draw:
@@ -343,18 +386,9 @@ def _halves(one: Draw, other: Draw) -> Draw:
     return draw
 
 
-def _tensors(dataset: Dataset, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+def _tensors(dataset: Dataset, kind: Images, rows: np.ndarray) -> tuple[Tensor, Tensor]:
     assert dataset.labels is not None
-    return _encoded(np.asarray(dataset.values[rows]), dataset), torch.from_numpy(dataset.labels[rows].astype(np.int64))
-
-
-def _encoded(images: np.ndarray, dataset: Dataset, depth: int | None = None) -> Tensor:
-    """As a system sees them. depth: bits of a value, where it is not the data's own."""
-    from ..kinds import encode, kind_of
-    from ..kinds.facets import Deep
-
-    kind, spec = kind_of(dataset.spec.kind), dataset.spec
-    return encode(images, kind.at_depth(spec, depth) if depth and isinstance(kind, Deep) else spec).float()
+    return kind.encoded(np.asarray(dataset.values[rows])), torch.from_numpy(dataset.labels[rows].astype(np.int64))
 
 
 def confusion(true: np.ndarray, said: np.ndarray, classes: int) -> list[list[float]]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..files import disk_errors, write_atomically, write_json
 from ..report.plots import COLOURS, INK, SOFT, _figure, saved, styled
-from ._study_page import OF_PHANTOM, Block, as_html, as_markdown
+from ._augmentation_kinds import studied_of
+from ._study_page import Block, as_html, as_markdown
 
 TITLE = "Do synthetic records help a classifier?"
 CAPTIONS = {
@@ -98,7 +99,10 @@ def _samples(out: Path, result: Mapping[str, Any]) -> Any:
     shown = _figure(0.6 + 0.75 * len(classes) * (1 if len(names) > 2 else 1.3))
     panels = shown.subplots(1, len(names), squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
-        images, labels = samples_of(fraction_folder(out, name) / generator_name(0))
+        kept, labels = samples_of(fraction_folder(out, name) / generator_name(0))
+        first = [np.flatnonzero(labels == k)[:4] for k in range(len(classes))]
+        images = studied_of(result).shown(kept[np.concatenate(first)], result)
+        labels = np.repeat(range(len(classes)), [len(own) for own in first])
         rows = [np.concatenate([*images[labels == k][:4]], 1) for k in range(len(classes))]
         whole = np.concatenate(rows, 0)
         axes.imshow(whole[..., 0] if whole.shape[2] == 1 else whole, cmap="gray" if whole.shape[2] == 1 else None)
@@ -187,7 +191,7 @@ def told_blocks(result: Mapping[str, Any]) -> list[Block]:
     """The page as blocks."""
     each = "one for all classes" if result["conditional"] else "one of each class"
     about = (
-        f"Learnt from `{result['data']}` at {result['height']}x{result['width']} pixels: {sum(result['train']):,} records to "
+        f"Learnt from `{result['data']}` at {studied_of(result).told(result)}: {sum(result['train']):,} records to "
         f"learn from, {sum(result['heldout']):,} in {result['groups_heldout']:,} groups held out, {len(result['classes'])} "
         "classes. "
         f"Of each fraction {result['generators']} generators ({result['system']}, {each}, {result['seconds'] / 60:g} minutes) "
@@ -198,7 +202,7 @@ def told_blocks(result: Mapping[str, Any]) -> list[Block]:
     blocks: list[Block] = [("text", about), ("text", result["verdict"])]
     blocks += [("text", f"Note: {told}.") for told in result["warnings"]]
     if result["phantom"]:
-        blocks.append(("text", OF_PHANTOM))
+        blocks.append(("text", studied_of(result).of_phantom))
     spent, machine = result["spent"], result["machine"]
     how = [f"{WORDS[arm]}: {words}" for arm, words in result["arms"].items()]
     how += [

@@ -20,7 +20,10 @@ def add_commands(actions: Any) -> None:
     _add_xray(actions)
     _add_compression(actions)
     _add_memory(actions)
-    _add_augmentation(actions)
+    summary = "do synthetic records help a classifier of your data: alone, beside classic augmentation, with few real records?"
+    _add_augmentation(actions, "augmentation", summary, None, "the phantom chest", "5,10,25,100")
+    summary = "the same of recordings: does synthetic speech help to tell words, said by somebody who is held out?"
+    _add_augmentation(actions, "speech-augmentation", summary, "words", "the phantom words", "5,10,25")
     readers = actions.add_parser("readers", help="blinded human reading: can people tell synthetic images from real ones?")
     readers.set_defaults(leaf=readers)
     steps = readers.add_subparsers(title="commands", metavar="COMMAND")
@@ -90,22 +93,30 @@ def _add_places(made: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _add_augmentation(actions: Any) -> None:
-    summary = "do synthetic records help a classifier of your data: alone, beside classic augmentation, with few real records?"
-    made = _command(actions, "augmentation", summary, _augmentation)
-    made.add_argument("--data", help="labelled images: anything ganvas train takes (default: the phantom chest)")
-    made.add_argument("--out", type=Path, default=Path("studies") / "augmentation", metavar="DIR", help="default %(default)s")
-    made.add_argument("--system", default="dcgan", help="of the generators (default dcgan); without labels, one of each class")
+def _add_augmentation(actions: Any, name: str, summary: str, data: str | None, without: str, fractions: str) -> None:
+    """One study under two names, which differ in defaults alone: what data is of, its files say."""
+    made = _command(actions, name, summary, _augmentation)
+    made.add_argument(
+        "--data", default=data, help=f"labelled images or sounds: anything ganvas train takes (default: {without})"
+    )
+    made.add_argument("--out", type=Path, default=Path("studies") / name, metavar="DIR", help="default %(default)s")
+    made.add_argument(
+        "--hold-out", metavar="NAME,...", help="test on files that have one of these words, such as a speaker's name, in theirs"
+    )
+    made.add_argument(
+        "--system", help="of the generators (default: dcgan of images, specgan of sounds); without labels, one of each class"
+    )
     made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the system")
-    made.add_argument("--fractions", default="5,10,25,100", help="of the real records, in per cent (default %(default)s)")
+    made.add_argument("--fractions", default=fractions, help="of the real records, in per cent (default %(default)s)")
     made.add_argument("--generators", type=count_of, default=2, help="of each fraction (default 2)")
     made.add_argument("--seeds", type=count_of, default=5, help="classifiers of every arm for each generator (default 5)")
     made.add_argument("--budget", default="10m", help="training of a generator, such as 10m (default %(default)s)")
-    made.add_argument("--size", default="48", help="of the images, 48 or HEIGHTxWIDTH (default %(default)s)")
-    made.add_argument("--channels", type=int, choices=(1, 3), help="1 (grey) or 3 (colour), when the data mixes them")
+    made.add_argument("--size", help="images: 48 (default) or HEIGHTxWIDTH; sounds: samples of a clip (default: as files suit)")
+    made.add_argument("--channels", type=int, help="images: 1 (grey) or 3; sounds: 1 (mono) or 2; when the data mixes them")
+    made.add_argument("--rate", type=count_of, help="sounds: samples a second (default: the files' own)")
     made.add_argument("--steps", type=count_of, default=400, help="of every classifier, in batches of 64 (default 400)")
     made.add_argument("--samples", type=count_of, default=250, help="synthetic records of each class (default 250)")
-    made.add_argument("--flip", action="store_true", help="classic augmentation also mirrors left to right")
+    made.add_argument("--flip", action="store_true", help="classic augmentation also mirrors images left to right")
     made.add_argument("--phantom-count", type=count_of, default=2000, help="records of a phantom (default 2000)")
     _add_places(made)
 
@@ -198,7 +209,8 @@ def _augmentation(options: argparse.Namespace) -> Answer:
     result = _stoppable(
         augmentation, options, system=options.system, config=key_values(options.set), fractions=fractions,
         generators=options.generators, classifiers=options.seeds, seconds=budget.seconds, size=options.size,
-        channels=options.channels, steps=options.steps, samples=options.samples, flip=options.flip,
+        channels=options.channels, rate=options.rate, hold_out=[word for word in (options.hold_out or "").split(",") if word],
+        steps=options.steps, samples=options.samples, flip=options.flip,
     )  # fmt: skip
     return result, lines(result)
 

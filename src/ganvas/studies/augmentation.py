@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,25 +22,29 @@ from ..files import disk_errors, held, write_json
 from ._cell_job import FAILED, JOB, RESULT, read_plain
 from ._cell_pool import LAUNCHERS, Pool, need_submitit
 
+if TYPE_CHECKING:
+    from ._augmentation_kinds import Images
+
 NAME = "augmentation"
 STUDY = "study.json"
 FRACTIONS = (5.0, 10.0, 25.0, 100.0)
 PHANTOM, PHANTOM_COUNT = "chest", 2000
-SMALLEST = 16
 
 
 def augmentation(
     data: str | None,
     out: str | Path,
     *,
-    system: str = "dcgan",
+    system: str | None = None,
     config: Mapping[str, Any] | None = None,
     fractions: Sequence[float] = FRACTIONS,
     generators: int = 2,
     classifiers: int = 5,
     seconds: float = 600.0,
-    size: int | str = 48,
+    size: int | str | None = None,
     channels: int | None = None,
+    rate: int | None = None,
+    hold_out: Sequence[str] = (),
     steps: int = 400,
     samples: int = 250,
     flip: bool = False,
@@ -53,16 +57,21 @@ def augmentation(
 ) -> dict[str, Any]:
     """Play the study, or go on with it, and write `augmentation.json`, `study.md`, `study.html` and `figures/` into `out`.
 
-    data: labelled images as `ganvas train` takes them; None is the chest phantom, and the page says so. system: of the
-    generators; one that takes labels learns all classes at once, of another there is one for each class. config: its settings.
+    data: labelled images or sounds as `ganvas train` takes them; None is the chest phantom, and the page says so. system: of
+    the generators, None: `dcgan` of images, `specgan` of sounds; one that takes labels learns all classes at once, of another
+    there is one for each class. config: its settings.
     fractions: of the training part, in per cent. generators: how many of each fraction, each with a part of its own;
     classifiers: how many of every arm, for each generator. seconds: of training for a generator (shared by its classes where
-    there is one of each). size: of the images. channels: 1 or 3. steps: of a classifier, in batches of 64. samples: of each
-    class. flip: whether classic augmentation also mirrors left to right. Other arguments as of `xray.ablation`.
+    there is one of each). size: of images, None: 48; samples of a sound, None: what the files suit. channels: 1 or 3 of images,
+    1 or 2 of sounds. rate: of sounds, in Hz. hold_out: words in the names of files or folders (a speaker's name): these records
+    are held out, and no others. steps: of a classifier, in batches of 64. samples: of each class. flip: whether classic
+    augmentation also mirrors images left to right. Other arguments as of `xray.ablation`.
 
     Returns what `augmentation.json` holds, with `page`. Raises Stopped after a signal, RunError when a job failed, and
     GanvasError for what cannot be served.
     """
+    from ._augmentation_job import kind_studied
+    from ._augmentation_kinds import STUDIED
     from ._augmentation_page import write_page
 
     begun, say = time.monotonic(), say or (lambda text: None)
@@ -76,10 +85,15 @@ def augmentation(
         raise GanvasError(f"--launcher '{launcher}' is not known: choose one of {', '.join(LAUNCHERS)}")
     if launcher != "local":
         need_submitit()
+    data = PHANTOM if data is None else str(data)
+    studied = STUDIED[kind_studied(data)]
+    size = studied.size if size is None else str(size)
+    options: dict[str, Any] = {"channels": channels, "phantom_count": phantom_count}
+    options |= _asked(studied, channels, {"rate": rate, "hold_out": list(hold_out), "flip": flip})
     common: dict[str, Any] = {
-        "study": NAME, "data": PHANTOM if data is None else str(data), "size": str(size), "system": system,
+        "study": NAME, "data": data, "size": size, "system": system or studied.system,
         "config": dict(config or {}), "seconds": seconds, "steps": steps, "samples": samples, "flip": flip,
-        "options": {"channels": channels, "phantom_count": phantom_count},
+        "options": options, **studied.mark,
     }  # fmt: skip
     facts = _survey(common)
     common["conditional"] = facts.pop("conditional")
@@ -115,6 +129,18 @@ def _shares(fractions: Sequence[float]) -> dict[str, float]:
     return {f"{one:g} %": one / 100 for one in sorted(set(fractions))}
 
 
+def _asked(studied: type[Images], channels: int | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the data that were given, of those that only some kinds take. Raises GanvasError for those of another kind.
+    What was not given is left out: studies of before there was such an option go on."""
+    if channels is not None and channels not in studied.channels:
+        able = " or ".join(map(str, studied.channels))
+        raise GanvasError(f"--channels {channels} is not for {studied.noun}: give {able}")
+    for name, value in given.items():
+        if value and name not in (*studied.takes, "hold_out"):
+            raise GanvasError(f"--{name} is not for {studied.noun}: leave it out")
+    return {name: value for name, value in given.items() if value and name != "flip"}
+
+
 def _survey(job: Mapping[str, Any]) -> dict[str, Any]:
     """Opens the data once, so that what is wrong is told before anything is trained; whether the system takes labels."""
     from ..data.phantoms import is_phantom
@@ -122,12 +148,12 @@ def _survey(job: Mapping[str, Any]) -> dict[str, Any]:
     from ..run.train import plan
     from ..uses import verbs_of
     from ._augmentation_job import opened
+    from ._augmentation_kinds import STUDIED
 
     card = find(job["system"])
     dataset = opened(job)
     assert dataset.labels is not None
-    if min(dataset.spec.height, dataset.spec.width) < SMALLEST:
-        raise GanvasError(f"--size {job['size']} is too small for this study, the least is {SMALLEST}")
+    told = STUDIED[dataset.spec.kind](dataset.spec).facts(dataset)
     made = plan(
         card.name, dataset, {"budget": f"{job['seconds']:g}s"}, dict(job["config"]), None, True, lambda _: None, None
     ).made
@@ -141,7 +167,7 @@ def _survey(job: Mapping[str, Any]) -> dict[str, Any]:
         "conditional": getattr(made, "classes", 0) > 0,
         "classes": list(dataset.spec.classes), "train": train.tolist(), "heldout": test.tolist(),
         "groups_heldout": len(np.unique(dataset.groups[dataset.heldout_indices()])), "fingerprint": dataset.fingerprint,
-        "phantom": is_phantom(job["data"]), "height": dataset.spec.height, "width": dataset.spec.width,
+        "phantom": is_phantom(job["data"]), **told,
     }  # fmt: skip
 
 
@@ -259,7 +285,9 @@ def summarised(
     from ..doctor import machine
     from ._augmentation_job import ARMS, PREDICTIONS, fraction_folder, generator_name
     from ._augmentation_judge import RULE, Predictions, answers, sentence
+    from ._augmentation_kinds import studied_of
 
+    studied = studied_of(common)
     predictions, told = {}, {}
     for name in shares:
         said, truth, groups = {}, np.empty(0), np.empty(0)
@@ -283,15 +311,16 @@ def summarised(
         "study": NAME,
         "data": Path(common["data"]).name,
         **{key: common[key] for key in ("system", "config", "conditional", "seconds", "steps", "samples", "flip")},
+        **studied.mark,
         **facts,
         "generators": generators,
         "classifiers": classifiers,
-        "arms": ARMS,
+        "arms": {arm: words.format(classic=studied.classic) for arm, words in ARMS.items()},
         "fractions": told,
         "answers": found,
         "rule": RULE,
         "verdict": sentence(found),
-        "warnings": _warnings(told, generators, len(facts["classes"])),
+        "warnings": _warnings(told, generators, len(facts["classes"])) + studied.warnings({**facts, **common["options"]}),
         "spent": dict(machine_used),
         "command": command.replace(common["data"], Path(common["data"]).name),
         "machine": machine(),
