@@ -454,7 +454,7 @@ def test_the_use_page_of_every_system_opens(page: Any, server: Any) -> None:
         go(page, server, "settings")
 
 
-def test_every_page_is_quick_and_axe_finds_nothing_serious(page: Any, server: Any) -> None:
+def test_every_page_is_quick_and_axe_finds_nothing_serious(page: Any, server: Any, strokes: str, voices: str) -> None:
     axe_module = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
     axe = axe_module.Axe()
     page.context.close()
@@ -473,6 +473,8 @@ def test_every_page_is_quick_and_axe_finds_nothing_serious(page: Any, server: An
         "run?name=sine",
         "use?name=sine",
         "use?name=streets",
+        f"use?name={strokes}&verb=paint",
+        f"use?name={voices}",
         "trust?name=sine",
         "compare?names=sine|larger",
         "lessons",
