@@ -25,6 +25,7 @@ from ..store.entry import conclude
 from ..store.listing import Listing, Source, class_indices, some
 from ..store.progress import busy
 from ..store.records import Dataset, Field, Origins
+from ..store.shards import Shards
 from ..store.splits import hold_out, join
 from . import phantoms
 from .columns import WORDS, Column, Rows, find_rows, parse_fields
@@ -32,6 +33,7 @@ from .finding import existing, files_of, recognise, usual_kind
 from .learning import learn
 from .options import check_options, settled
 from .pairing import refuse_other_shapes, rows_of_records
+from .shards import open_shards
 from .twins import join_twins
 
 TWINS = (join_twins.__module__, ())  # for `store.code`
@@ -65,9 +67,9 @@ def open_data(
     """A data set ready to train on.
 
     source: a folder of PNG, JPEG, BMP, TIFF, WebP, DICOM or NIfTI files (at any depth), one such file, an .npz or .npy
-    array, a .csv of points, the name of a phantom, an array (N, H, W), (N, H, W, C) or (N, D), or a Dataset (returned
-    as it is). Labels come from `labels.csv` (file,label), else from class sub-folders; groups and the split from
-    `groups.csv` (file,group,split).
+    array, a .csv of points, shards of pictures (`store.shards`; these are not copied), the name of a phantom, an array
+    (N, H, W), (N, H, W, C) or (N, D), or a Dataset (returned as it is). Labels come from `labels.csv` (file,label), else from
+    class sub-folders; groups and the split from `groups.csv` (file,group,split).
 
     size: one number means a square of that side, a pair means (height, width); None keeps the size all files share.
     fit: how another aspect is met: `crop` the centre (default), `pad` with the border's median, `stretch`; or `patches`: every
@@ -105,6 +107,8 @@ def open_data(
     if fields or columns:
         if isinstance(source, np.ndarray):
             raise GanvasError("an array holds one field: give a folder, or an .npz with a key a field")
+        if isinstance(source, Shards):
+            raise DataError(f"{source}: records of several fields are not read from shards: unpack them into a folder")
         count = phantom_count if limit is None else min(phantom_count, limit)
         return open_fields(source, fields, columns, options, heldout, seed, caching.Cache(cache), progress, limit, count)
     kind = kind_of(recognise(source, kinds))
@@ -112,6 +116,10 @@ def open_data(
         check_options(options, [kind])
     settings = settled(kind, options)
     store = caching.Cache(cache)
+    if isinstance(source, Shards):
+        return open_shards(
+            source, kind, settings, store, heldout=heldout, seed=seed, strict=strict, progress=progress, limit=limit
+        )
     notes: list[str] = []
     if up is not None and (isinstance(source, np.ndarray) or phantoms.is_phantom(source.text)):
         raise GanvasError("--up is for files of meshes, and these records come from none: leave it out")
