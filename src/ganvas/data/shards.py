@@ -27,6 +27,7 @@ from ..registry import suited
 from ..specs import REAL
 from ..store import cache as caching
 from ..store.code import code_digest
+from ..store.listing import counted
 from ..store.records import Dataset, Field, Origins
 from ..store.shards import Reader, Shards, is_address
 from .classes import suits_of
@@ -300,8 +301,8 @@ def open_shards(
     if len(rows):
         values.held, values.kept = rows, _decoded_once(values, rows, caching.digest("held", prints, settings), store, progress)
     notes.append(
-        f"{count:,} records stay in {len(source.places)} shards and are read from there while training: shard after shard, in "
-        f"another order each epoch, shuffled among {WINDOW:,} records"
+        f"{counted(count, 'record')} stay in {counted(len(source.places), 'shard')} and are read from there while training: shard "
+        f"after shard, in another order each epoch, shuffled among {WINDOW:,} records"
     )
     origins = Origins(tuple(source.names), place["shard"])
     dataset = Dataset(

@@ -285,7 +285,7 @@ def index(
         raise DataError(f"{source}: no picture in {len(source.names)} shards could be read{reason}")
     if book.lonely.count:
         notes.append(
-            f"left out for want of a picture: {book.lonely.count} beside {len(book.shard)} records ({book.lonely.some()})"
+            f"left out for want of a picture: {book.lonely.count} beside {len(book.shard)} whole records ({book.lonely.some()})"
         )
     if book.captions and not texts:
         notes.append(
