@@ -1,4 +1,4 @@
-"""Shards laid out as WebDataset: what is read, what is told and refused, the order of records, and going on to the same bits."""
+"""Shards laid out as WebDataset: what is read, told and refused, the order of records, and going on to the same bits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ganvas.data.shards import HELD_MOST, ShardValues, chosen_of, hold_out_by_ha
 from ganvas.data.streams import DatasetStream, divided, open_stream, told_of_sharing, windowed
 from ganvas.errors import DataError, GanvasError, MixedData, RunError
 from ganvas.game import Feed
-from ganvas.store import shards as store_shards
+from ganvas.store import reader as store_reader
 from ganvas.store.shards import Shards, expanded, names_shards
 
 Members = Sequence[tuple[str, bytes]]
@@ -381,7 +381,7 @@ def test_a_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     import ganvas
 
     data = str(folder_of(tmp_path / "s"))
-    settings: dict[str, Any] = {"config": {"batch_size": 8}, "quiet": True, "device": "cpu", "size": 8, "health": "off"}
+    settings: dict[str, Any] = {"config": {"batch_size": 8}, "quiet": True, "device": "cpu", "size": 8}
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     ganvas.train("gan", data, out=whole, budget="9r", **settings)
     ganvas.train("gan", data, out=parts, budget="5r", **settings)
@@ -514,7 +514,7 @@ def test_shards_at_an_address(tmp_path: Path, stored: Any, monkeypatch: pytest.M
 
 
 def test_addresses_that_lead_nowhere_are_one_line(tmp_path: Path, stored: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_shards, "WAIT", 0.0)
+    monkeypatch.setattr(store_reader, "WAIT", 0.0)
     with pytest.raises(DataError, match="memory://bucket/none.tar: is not there"):
         opened("memory://bucket/none.tar", tmp_path / "c")
     with pytest.raises(DataError, match="no .tar file there"):
@@ -527,7 +527,7 @@ def test_addresses_that_lead_nowhere_are_one_line(tmp_path: Path, stored: Any, m
 
 
 def test_fetching_is_tried_again(tmp_path: Path, stored: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_shards, "WAIT", 0.0)
+    monkeypatch.setattr(store_reader, "WAIT", 0.0)
     fail = {"left": 2}
     opening = type(stored).open
 

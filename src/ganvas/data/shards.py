@@ -26,10 +26,12 @@ from ..kinds.image import members
 from ..registry import suited
 from ..specs import REAL
 from ..store import cache as caching
+from ..store.addresses import is_address
 from ..store.code import code_digest
 from ..store.listing import counted
+from ..store.reader import Reader
 from ..store.records import Dataset, Field, Origins
-from ..store.shards import Reader, Shards, is_address
+from ..store.shards import Shards
 from .classes import suits_of
 from .learning import learn
 from .options import settled
@@ -264,8 +266,8 @@ def index_of(
         entry = store.make(own, fill)
     if note:
         entry.facts["notes"].insert(0, note)
-    if strict and entry.facts["skipped"]:
-        raise DataError(entry.facts["skipped"][0][1])
+    if strict and (wrong := [*entry.facts["wrong"], *(reason for _, reason in entry.facts["skipped"])]):
+        raise DataError(wrong[0])
     return entry
 
 
@@ -301,8 +303,8 @@ def open_shards(
     if len(rows):
         values.held, values.kept = rows, _decoded_once(values, rows, caching.digest("held", prints, settings), store, progress)
     notes.append(
-        f"{counted(count, 'record')} stay in {counted(len(source.places), 'shard')} and are read from there while training: shard "
-        f"after shard, in another order each epoch, shuffled among {WINDOW:,} records"
+        f"{counted(count, 'record')} stay in {counted(len(source.places), 'shard')} and are read from there while training: "
+        f"shard after shard, in another order each epoch, shuffled among {WINDOW:,} records"
     )
     origins = Origins(tuple(source.names), place["shard"])
     dataset = Dataset(

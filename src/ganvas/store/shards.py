@@ -13,43 +13,27 @@ import glob
 import json
 import os
 import re
-import shutil
 import tarfile
-import threading
-import time
-import uuid
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from ..errors import DataError, GanvasError, MissingExtra, RunError
+from ..errors import DataError, GanvasError
 from . import cache as caching
+from .addresses import TELLING, info_of, is_address, stored
 from .guard import printable
 from .listing import Source, natural, some, split_word
+from .reader import Reader
 
-ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 BRACES = re.compile(r"\{([^{}]*)\}")
 RANGE = re.compile(r"(\d+)\.\.(\d+)")
 MOST_SHARDS = 1_000_000  # that braces may stand for
-KEPT_GB = 20.0
-"""Fetched shards that were used longest ago are removed beyond this (`GANVAS_SHARDS_GB` overrides it)."""
-TRIES, WAIT = 3, 1.0  # of fetching, and seconds before the second try, which grow fourfold
-OPEN = 64  # shards whose files stay open
-TELLING = ("size", "ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created", "md5Hash", "checksum")
-"""What a store says of a file that tells one state of it from another."""
 LABELS, CAPTIONS = ("label", "class", "cls"), ("caption", "text", "txt")
 """Entries of a record's .json, the first that is there."""
 BESIDE = (".json", ".jsonl", ".txt", ".md", ".idx", ".index", ".csv", ".tsv", ".yaml", ".sha256")
 """Suffixes of what may lie beside shards in their folder."""
-
-
-def is_address(text: str) -> bool:
-    """Whether it names a place in an object store or on the web: `s3://`, `gs://`, `https://` ..."""
-    return ADDRESS.match(text) is not None
 
 
 def names_shards(text: str) -> bool:
@@ -99,7 +83,7 @@ class Shards(Source):
         """A path or an address each."""
         found: list[str] = []
         for text in expanded(self.text):
-            found += _stored(text) if is_address(text) else _local(text)
+            found += stored(text) if is_address(text) else _local(text)
         missing = [place for place in found if not is_address(place) and not os.path.isfile(place)]
         if missing:
             names = some([place.rpartition("/")[2] for place in missing])
@@ -119,7 +103,7 @@ class Shards(Source):
         settled = True
         for place in self.places:
             if is_address(place):
-                told = _info(place)
+                told = info_of(place)
                 looks.append([place, *(str(told.get(name)) for name in TELLING)])
             else:
                 own, left_alone = caching.look([Path(place)])
@@ -156,53 +140,6 @@ def _local(text: str) -> list[str]:
     return [path]
 
 
-def _stored(address: str) -> list[str]:
-    """Places at an address: itself, what a star stands for, or the .tar files of a folder."""
-    if address.lower().partition("?")[0].endswith(".tar") and "*" not in address:
-        return [address]
-    files, path = _system(address)
-    with _reaching(address):
-        wanted = path if "*" in path else f"{path.rstrip('/')}/*.tar"
-        return [files.unstrip_protocol(name) for name in sorted(files.glob(wanted), key=natural)]
-
-
-def _system(address: str) -> tuple[Any, str]:
-    """(the file system of fsspec, the path in it). Raises MissingExtra, GanvasError."""
-    try:
-        import fsspec
-    except ImportError:
-        raise MissingExtra("fsspec", "remote") from None
-    with _reaching(address):
-        system, path = fsspec.core.url_to_fs(address)
-        return system, str(path)
-
-
-def _info(address: str) -> dict[str, Any]:
-    files, path = _system(address)
-    with _reaching(address):
-        return dict(files.info(path))
-
-
-class _reaching:
-    """Every failure of a store is a DataError of one line."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if error is None or isinstance(error, GanvasError) or not isinstance(error, Exception):
-            return
-        words = printable(str(error))[:160] or type(error).__name__
-        if isinstance(error, ImportError | ValueError):  # no package for it, or no such protocol
-            raise GanvasError(f"{self.address}: cannot be read here ({words})") from None
-        if isinstance(error, FileNotFoundError):
-            raise DataError(f"{self.address}: is not there") from None
-        raise DataError(f"{self.address}: cannot be reached ({words}): try again, or copy the shards to disk") from None
-
-
 # What a shard holds
 
 
@@ -225,13 +162,13 @@ class Told:
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
-def samples_of(path: Path, name: str) -> tuple[list[Sample], list[str]]:
-    """(records in the order of their first members, what is wrong with the shard, one line each).
+def samples_of(path: Path, name: str) -> tuple[list[Sample], list[str], list[str]]:
+    """(records in the order of their first members, what is wrong with the shard, what else is left out), one line each.
 
     Members of a key need not lie side by side. Raises DataError for what is no tar at all.
     """
     found: dict[str, Sample] = {}
-    notes: list[str] = []
+    wrong: list[str] = []
     others: list[str] = []
     twice: list[str] = []
     size = path.stat().st_size
@@ -245,7 +182,7 @@ def samples_of(path: Path, name: str) -> tuple[list[Sample], list[str]]:
                     continue
                 end = member.offset_data + member.size
                 if end > size:
-                    notes.append(f"{name}: ends within {printable(member.name)}: it was cut off, what stands before is used")
+                    wrong.append(f"{name}: ends within {printable(member.name)}: it was cut off, what stands before is used")
                     break
                 folder, _, base = member.name.removeprefix("./").rpartition("/")
                 stem, dot, suffix = base.partition(".")
@@ -259,7 +196,7 @@ def samples_of(path: Path, name: str) -> tuple[list[Sample], list[str]]:
                     continue
                 own.members[suffix.lower()] = (member.offset_data, member.size)
             else:
-                notes += _unended(path, name, size, tar.offset, len(found))
+                wrong += _unended(path, name, size, tar.offset, len(found))
     except (tarfile.TarError, EOFError) as error:
         with open(path, "rb") as stream:
             packed = stream.read(2) == b"\x1f\x8b"
@@ -267,12 +204,13 @@ def samples_of(path: Path, name: str) -> tuple[list[Sample], list[str]]:
             raise DataError(f"{name}: is compressed, so its members have no places: unpack it with  gunzip") from None
         if not found:
             raise DataError(f"{name}: is no tar file ({printable(str(error))}): copy it again or take it out") from None
-        notes.append(f"{name}: is damaged after {len(found)} records ({printable(str(error))}): these are used")
+        wrong.append(f"{name}: is damaged after {len(found)} records ({printable(str(error))}): these are used")
+    notes: list[str] = []
     if others:
         notes.append(f"{name}: left alone without a key or a suffix: {some([printable(own) for own in others])}")
     if twice:
         notes.append(f"{name}: holds twice, of which the first is used: {some([printable(own) for own in twice])}")
-    return list(found.values()), notes
+    return list(found.values()), wrong, notes
 
 
 def _next(tar: tarfile.TarFile) -> tarfile.TarInfo | None:
@@ -325,124 +263,11 @@ def _text(sample: Sample, suffix: str, read: Any) -> str | None:
         raise DataError(f"{sample.key}.{suffix}: is no UTF-8 text") from None
 
 
-# Bytes by their place
-
-
-class Reader:
-    """Bytes of shards by their place, from threads. Shards at an address are fetched whole into the cache folder, and those
-    used longest ago are removed beyond `KEPT_GB`."""
-
-    def __init__(self, places: list[str], kept: Path | None = None) -> None:
-        self.places = places
-        self.kept = caching.cache_folder(kept) / "shards"
-        self._reset()
-
-    def _reset(self) -> None:
-        self._files: OrderedDict[int, tuple[BinaryIO, threading.Lock]] = OrderedDict()
-        self._lock = threading.Lock()
-        self._fetched: dict[int, Future[Path]] = {}
-        self._fetching: ThreadPoolExecutor | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"places": self.places, "kept": self.kept}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._reset()
-
-    def read(self, shard: int, start: int, size: int) -> bytes:
-        """So many bytes of a shard. Raises RunError when it has become shorter, OSError, DataError."""
-        stream, lock = self._file(shard)
-        with lock:
-            stream.seek(start)
-            data = stream.read(size)
-        if len(data) != size:
-            raise RunError(f"{self.places[shard]}: is shorter than it was when its records were counted: put it back")
-        return data
-
-    def want(self, shards: Iterable[int]) -> None:
-        """These will be read soon: fetch them, or let the system read them ahead."""
-        for shard in shards:
-            if is_address(self.places[shard]):
-                self._later(shard)
-            else:
-                self._file(shard)
-
-    def path(self, shard: int) -> Path:
-        """The shard on disk. Raises DataError when it cannot be fetched."""
-        place = self.places[shard]
-        return self._later(shard).result() if is_address(place) else Path(place)
-
-    def _file(self, shard: int) -> tuple[BinaryIO, threading.Lock]:
-        with self._lock:
-            if shard in self._files:
-                self._files.move_to_end(shard)
-                return self._files[shard]
-        stream: BinaryIO = open(self.path(shard), "rb", buffering=0)
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
-        with self._lock:
-            own = self._files.setdefault(shard, (stream, threading.Lock()))
-            while len(self._files) > OPEN:
-                self._files.popitem(last=False)
-            return own
-
-    def _later(self, shard: int) -> Future[Path]:
-        with self._lock:
-            known = self._fetched.get(shard)
-            if known is not None and (not known.done() or (known.exception() is None and known.result().exists())):
-                return known
-            if self._fetching is None:
-                self._fetching = ThreadPoolExecutor(2, thread_name_prefix="fetch")
-            self._fetched[shard] = self._fetching.submit(self._fetch, self.places[shard])
-            return self._fetched[shard]
-
-    def _fetch(self, address: str) -> Path:
-        told = _info(address)
-        path = self.kept / f"{caching.digest(address, [str(told.get(name)) for name in TELLING])}.tar"
-        if path.exists():
-            os.utime(path)
-            return path
-        files, inner = _system(address)
-        for attempt in range(TRIES):
-            part = self.kept / f".{uuid.uuid4().hex}"
-            try:
-                self.kept.mkdir(parents=True, exist_ok=True)
-                _make_room(self.kept, float(told.get("size") or 0))
-                with _reaching(address), files.open(inner, "rb") as source, open(part, "wb") as target:
-                    shutil.copyfileobj(source, target, 1 << 20)
-                if told.get("size") is not None and part.stat().st_size != told["size"]:
-                    raise DataError(f"{address}: {part.stat().st_size:,} of {told['size']:,} bytes came: try again")
-                os.replace(part, path)
-                return path
-            except DataError:
-                if attempt + 1 == TRIES:
-                    raise
-                time.sleep(WAIT * 4**attempt)
-            except OSError as error:
-                raise RunError(f"{self.kept}: shards cannot be kept there ({error.strerror}): set GANVAS_CACHE") from error
-            finally:
-                part.unlink(missing_ok=True)
-        raise AssertionError("unreachable")
-
-
-def _make_room(folder: Path, wanted: float) -> None:
-    """Remove the shards used longest ago beyond the limit; whoever reads one keeps it until he closes it."""
-    try:
-        limit = float(os.environ.get("GANVAS_SHARDS_GB", KEPT_GB)) * 1e9
-    except ValueError:
-        limit = KEPT_GB * 1e9
-    found = sorted((file.stat().st_mtime, file.stat().st_size, file) for file in folder.glob("*.tar"))
-    total = wanted + sum(size for _, size, _ in found)
-    for _, size, file in found[:-1]:  # the newest may be in use
-        if total <= limit:
-            return
-        file.unlink(missing_ok=True)
-        total -= size
-
-
-def each_shard(reader: Reader, names: list[str], strict: bool, notes: list[str]) -> Iterator[tuple[int, list[Sample]]]:
-    """(number, records) of every shard in order. What is wrong with one is a note, with `strict` an error.
+def each_shard(
+    reader: Reader, names: list[str], strict: bool, wrong: list[str], notes: list[str]
+) -> Iterator[tuple[int, list[Sample]]]:  # fmt: skip
+    """(number, records) of every shard in order. What is wrong with one goes to `wrong`, with `strict` it is an error; what is
+    left out of a sound one goes to `notes`.
 
     Raises DataError when none can be read.
     """
@@ -451,14 +276,15 @@ def each_shard(reader: Reader, names: list[str], strict: bool, notes: list[str])
         if shard + 1 < len(names):
             reader.want([shard + 1])
         try:
-            samples, wrong = samples_of(reader.path(shard), name)
+            samples, broken, told = samples_of(reader.path(shard), name)
         except DataError as error:
             if strict or (shard + 1 == len(names) and not read):
                 raise
-            notes.append(f"left out whole: {error}")
+            wrong.append(f"left out whole: {error}")
             continue
-        if strict and wrong:
-            raise DataError(wrong[0])
-        notes += wrong
+        if strict and broken:
+            raise DataError(broken[0])
+        wrong += broken
+        notes += told
         read += 1
         yield shard, samples

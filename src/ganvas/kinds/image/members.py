@@ -22,7 +22,8 @@ from ...store import cache as caching
 from ...store.entry import conclude
 from ...store.guard import guard
 from ...store.listing import class_indices
-from ...store.shards import Reader, Sample, Shards, Told, each_shard, told_of
+from ...store.reader import Reader
+from ...store.shards import Sample, Shards, Told, each_shard, told_of
 from ...store.splits import MOST, join, with_fewer_links
 from .filling import Unfit, agree, class_ranges, differs, empty_shapes, prepare, scales_apart, value_range
 from .picture import Picture
@@ -97,7 +98,7 @@ def first_sizes(source: Shards, most: int) -> Counter[tuple[int, int]]:
     """How many of the first pictures of the first shard that can be read have each (height, width). Raises DataError."""
     reader, sizes = Reader(source.places), Counter[tuple[int, int]]()
     failure: DataError | None = None
-    for packed in _records(source, reader, False, [], Names()):
+    for packed in _records(source, reader, False, [], [], Names()):
         try:
             if packed.error is not None:
                 raise DataError(packed.error)
@@ -204,10 +205,10 @@ def _number(data: bytes) -> int:
 
 
 def _records(
-    source: Shards, reader: Reader, strict: bool, notes: list[str], lonely: Names
+    source: Shards, reader: Reader, strict: bool, wrong: list[str], notes: list[str], lonely: Names
 ) -> Iterator[_Packed]:  # fmt: skip
     """Every record of every shard that has a picture."""
-    for shard, samples in each_shard(reader, source.names, strict, notes):
+    for shard, samples in each_shard(reader, source.names, strict, wrong, notes):
 
         def read(start: int, size: int, shard: int = shard) -> bytes:
             return reader.read(shard, start, size)
@@ -244,6 +245,7 @@ def index(
         raise GanvasError(f"--fit {settings['fit']}: pictures of shards are not cut into pieces: cut them before packing")
     reader, notes, book, tally = Reader(source.places), list[str](), _Book(), Tally(settings)
     skipped: list[tuple[str, str]] = []
+    wrong: list[str] = []
     shapes, budget = empty_shapes(), BUDGET
     sides = source.sides()
 
@@ -262,7 +264,7 @@ def index(
         packed.data = b""
         return seen
 
-    records = _records(source, reader, strict, notes, book.lonely)
+    records = _records(source, reader, strict, wrong, notes, book.lonely)
     for seen in caching.in_parallel(look, records, what="indexing", progress=progress):
         name = seen.packed.name
         if seen.row is None:
@@ -293,8 +295,8 @@ def index(
         )
     if True in sides:
         notes.append("split taken from the names of the shards")
-    _conclude(writer, source, settings, book, tally.notes(notes, skipped))
-    writer.facts["skipped"] = skipped
+    _conclude(writer, source, settings, book, tally.notes([*wrong, *notes], skipped))
+    writer.facts["skipped"], writer.facts["wrong"] = skipped, wrong
     return book.texts
 
 
