@@ -68,24 +68,20 @@ def make(folder: Path, count: int) -> None:
     whole.flush()
 
 
-def engine_of(data: Path, cache: Path) -> Any:
-    """An engine that plays dcgan on the data, and its stream."""
+def engine_of(data: Path, cache: Path) -> tuple[Any, int, Any]:
+    """(an engine that plays dcgan on the data, its batch size, the data set)."""
     import os
 
-    os.environ["GANVAS_CACHE"] = str(cache)
     import torch
 
+    os.environ["GANVAS_CACHE"] = str(cache)
     from ganvas.parallel import Processes
     from ganvas.run.opening import seated
     from ganvas.run.train import plan
 
     planned = plan("dcgan", str(data), {"budget": "10m", "device": "cpu", "size": SIDE}, {}, cache / "run", True, print, None)
-    size = planned.config.batch_size
-    return (
-        seated(planned.made, planned.dataset, planned.settings, size, Processes(torch.device("cpu")), seed=0),
-        size,
-        planned.dataset,
-    )
+    size, alone = planned.config.batch_size, Processes(torch.device("cpu"))
+    return seated(planned.made, planned.dataset, planned.settings, size, alone, seed=0), size, planned.dataset
 
 
 def draw_speed(dataset: Any, seconds: float) -> float:

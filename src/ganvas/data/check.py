@@ -77,7 +77,7 @@ def _checked(
 ) -> CheckReport:  # fmt: skip
     """As `check`, but for the audit. given: settings of what is neither pictures nor points."""
     path = None if isinstance(source, np.ndarray) else Path(source).expanduser()
-    if path is not None and isinstance(shards := source_of(source), Shards):
+    if not isinstance(source, np.ndarray) and isinstance(shards := source_of(source), Shards):
         if given or fields or sheet:
             raise GanvasError(f"{source}: shards are looked through as they are: leave out other options than --strict")
         return look_through(shards, strict, progress)

@@ -215,7 +215,7 @@ def samples_of(path: Path, name: str) -> tuple[list[Sample], list[str], list[str
 
 def _next(tar: tarfile.TarFile) -> tarfile.TarInfo | None:
     member = tar.next()
-    tar.members = []  # else it keeps them all
+    tar.members = []  # type: ignore[attr-defined]  # else it keeps them all
     return member
 
 

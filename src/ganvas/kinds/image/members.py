@@ -226,8 +226,8 @@ def _records(
                 if other is None:
                     lonely.add(f"{name}.{next(iter(sample.members))}")
                     continue
-                error = f"{name}.{other} is no {', '.join(PICTURES)}: put other files into a folder"
-                yield _Packed(shard, sample.key, name, (0, 0), b"", told, error)
+                no_picture = f"{name}.{other} is no {', '.join(PICTURES)}: put other files into a folder"
+                yield _Packed(shard, sample.key, name, (0, 0), b"", told, no_picture)
                 continue
             place = sample.members[suffix]
             yield _Packed(shard, sample.key, f"{name}.{suffix}", place, read(*place), told)
