@@ -21,7 +21,8 @@ from PIL import Image
 from ganvas.batches import Noise
 from ganvas.data.check import check
 from ganvas.data.dataset import open_data
-from ganvas.data.shards import HELD_MOST, ShardValues, chosen_of, hold_out_by_hash, in_memory
+from ganvas.data.shard_values import ShardValues, chosen_of, in_memory
+from ganvas.data.shards import HELD_MOST, hold_out_by_hash
 from ganvas.data.streams import DatasetStream, divided, open_stream, told_of_sharing, windowed
 from ganvas.errors import DataError, GanvasError, MixedData, RunError
 from ganvas.game import Feed
@@ -159,6 +160,37 @@ def test_labels_groups_and_sides_of_json(tmp_path: Path) -> None:
     assert any("captions of 12 records are left alone" in note for note in data.notes)
 
 
+def test_captions_and_attributes_are_fields_beside_the_picture(tmp_path: Path) -> None:
+    """Of the same words as from a table beside files; in a stream each picture has its own."""
+    words = ["a red cat", "a blue dog", "one red dog"]
+    rows = []
+    for k in range(12):
+        rows += record(k, txt=words[k % 3], json=json.dumps({"red": k % 3 != 1, "size": k, "label": "x"}))
+    path = pack(tmp_path / "a.tar", rows)
+    wanted = {"picture": ("image",), "caption": ("tokens",)}
+    data = opened(path, tmp_path / "c", fields=wanted)
+    from ganvas.kinds import kind_of
+
+    kind: Any = kind_of("tokens")
+    spec = data.fields["caption"].spec
+    lines = [kind.lines(own, spec)[0] for own in np.asarray(data.fields["caption"].values)]
+    assert lines == [words[k % 3] for k in range(12)]
+    assert not any("left alone" in note for note in data.notes)
+    batch = open_stream(data, Feed(), 5).draw(Noise.seeded(0))
+    values, captions = np.asarray(data.values), np.asarray(data.fields["caption"].values)
+    for picture, caption in zip(batch["picture"].numpy(), batch["caption"].numpy(), strict=True):
+        made = np.round((picture.transpose(1, 2, 0) + 1) * 127.5).astype(np.uint8)
+        row = next(k for k in range(12) if (values[k] == made).all())
+        np.testing.assert_array_equal(caption, captions[row])
+    table = opened(path, tmp_path / "c", fields={"picture": ("image",), "attributes": ("table",)})
+    own: Any = kind_of("table")
+    cells = own.cells(np.asarray(table.fields["attributes"].values), table.fields["attributes"].spec)
+    assert list(cells) == ["red", "size"]
+    assert cells["red"] == [str(int(k % 3 != 1)) for k in range(12)]
+    assert table.fingerprint != data.fingerprint
+    assert "gan-cls" in check(str(path), progress=False).train[0]
+
+
 def test_members_of_a_key_need_not_lie_side_by_side(tmp_path: Path) -> None:
     rows = [member for k in range(6) for member in record(k, cls=k % 2)]
     data = opened(pack(tmp_path / "a.tar", sorted(rows, key=lambda own: own[0].split(".")[1])), tmp_path / "c")
@@ -290,8 +322,14 @@ def test_what_shards_are_not_for(tmp_path: Path) -> None:
     path = pack(tmp_path / "a.tar", [m for k in range(4) for m in record(k)])
     with pytest.raises(GanvasError, match="cut them before packing"):
         opened(path, tmp_path / "c", fit="patches", size=4)
-    with pytest.raises(DataError, match="are not read from shards"):
+    with pytest.raises(DataError, match="of shards one picture a record is read, not photo and map"):
         opened(path, tmp_path / "c", fields={"photo": ("image",), "map": ("image",)})
+    with pytest.raises(DataError, match=r"voice \(sound\) is not read from shards"):
+        opened(path, tmp_path / "c", fields={"photo": ("image",), "voice": ("sound",)})
+    with pytest.raises(DataError, match=r"4 of 4 records have no caption \(a.tar, record 1, .*\): add a .txt"):
+        opened(path, tmp_path / "c", fields={"picture": ("image",), "caption": ("tokens",)})
+    with pytest.raises(DataError, match="no .json of a record has entries"):
+        opened(path, tmp_path / "c", fields={"picture": ("image",), "attributes": ("table",)})
     with pytest.raises(GanvasError, match="looked through as they are"):
         check(str(path), size=8, progress=False)
 
@@ -463,7 +501,7 @@ def test_a_shard_that_changes_while_training_ends_the_run_in_one_line(tmp_path: 
 
 def test_records_to_compare_with_are_taken_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = opened(folder_of(tmp_path / "s"), tmp_path / "c")
-    monkeypatch.setattr("ganvas.data.shards.COMPARED", 10)
+    monkeypatch.setattr("ganvas.data.shard_values.COMPARED", 10)
     small, notes = in_memory(data, 0)
     assert len(small.train_indices()) == 10
     assert len(small.heldout_indices()) == len(data.heldout_indices())
@@ -477,7 +515,7 @@ def test_records_to_compare_with_are_taken_into_memory(tmp_path: Path, monkeypat
 
 def test_all_at_once_is_refused_where_it_would_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = opened(folder_of(tmp_path / "s"), tmp_path / "c")
-    monkeypatch.setattr("ganvas.data.shards.WHOLE_BYTES", 1000)
+    monkeypatch.setattr("ganvas.data.shard_values.WHOLE_BYTES", 1000)
     with pytest.raises(GanvasError, match="of memory"):
         np.asarray(data.values)
 

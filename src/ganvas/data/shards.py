@@ -1,215 +1,44 @@
-"""Records that stay in shards (`store.shards`): a data set whose values are decoded when they are asked for.
+"""Opening records that stay in shards (`store.shards`).
 
 A first pass makes an index in the cache: what the pictures are, their classes, groups and places. The held-out part is decoded
-into the cache, as it is looked at again and again; what is trained on is read from the shards, in the background where the
-stream says what comes next. Not for the order of records (`data.streams`).
+into the cache, as it is looked at again and again; what is trained on is read from the shards (`shard_values`). Not for the
+order of records (`streams`).
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
-import threading
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, GanvasError, MixedData, RunError
+from ..errors import DataError, MixedData
 from ..kinds import Kind, kind_of, spec_from_dict
+from ..kinds.facets import Columned, FromTexts
 from ..kinds.image import members
-from ..registry import suited
+from ..registry import Card, catalogue, suited
 from ..specs import REAL
 from ..store import cache as caching
 from ..store.addresses import is_address
 from ..store.code import code_digest
-from ..store.listing import counted
+from ..store.listing import counted, some
 from ..store.reader import Reader
 from ..store.records import Dataset, Field, Origins
-from ..store.shards import Shards
+from ..store.shards import CAPTIONS, LABELS, Shards, Told
 from .classes import suits_of
+from .entries import entry_of
 from .learning import learn
-from .options import settled
+from .options import check_options, settled
 from .report import CheckReport
+from .shard_values import PIECE, WINDOW, ShardValues
 
-WINDOW = 10_000
-"""Records among which the order of a training is shuffled, shard after shard; so many lie within reach at once."""
 HELD_MOST = 10_000  # records that are held out where nobody says which, and that are decoded into the cache
-AHEAD, AHEAD_BYTES = 4, 1 << 28  # batches that are decoded before they are asked for, and bytes of them at most
-PIECE = 256  # records that a thread decodes at a time
-COMPARED, COMPARED_BYTES = 20_000, 1 << 30  # training records that samples are compared with
-WHOLE_BYTES = 4 << 30  # of records that are asked for all at once
 RULE = 1  # of splits
 NOTHING: tuple[np.ndarray, None] = (np.empty(0, np.int64), None)
-
-
-@runtime_checkable
-class Expects(Protocol):
-    """Values that are read as they are asked for, and can be told before."""
-
-    def expect(self, rows: np.ndarray) -> None: ...
-
-    def want(self, rows: np.ndarray) -> None: ...
-
-    def forget(self) -> None: ...
-
-
-class ShardValues:
-    """Records (N, H, W, C) like an array that is indexed along its first axis, read from shards and decoded as asked for.
-
-    place: (shard, first byte, bytes, plain) of each record, as `members.index` writes them. held: rows that lie decoded in
-    `kept`, ascending. Raises RunError when shards have changed or cannot be reached.
-    """
-
-    ndim = 4
-
-    def __init__(
-        self, reader: Reader, names: list[str], place: dict[str, np.ndarray], settings: dict[str, Any], shape: tuple[int, ...],
-        dtype: np.dtype, held: np.ndarray, kept: np.ndarray | None,
-    ) -> None:  # fmt: skip
-        self.reader, self.names, self.place, self.settings = reader, names, place, settings
-        self.shape, self.dtype = (len(place["shard"]), *shape), np.dtype(dtype)
-        self.held, self.kept = held, kept
-        self._reset()
-
-    def _reset(self) -> None:
-        self._lock = threading.Lock()
-        self._coming: dict[bytes, Future[np.ndarray]] = {}
-        self._pool: ThreadPoolExecutor | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._reset()
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    @property
-    def size(self) -> int:
-        """Values of all records together."""
-        return int(np.prod(self.shape))
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all records if they were decoded at once."""
-        return self.size * self.dtype.itemsize
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if self.nbytes > WHOLE_BYTES:
-            raise GanvasError(
-                f"all {len(self):,} records of the shards at once would take {self.nbytes / 1e9:.0f} GB of memory, which this "
-                "asks for: take fewer shards for it"
-            )
-        values = self[:]
-        return values if dtype is None else values.astype(dtype)
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return (self[row] for row in range(len(self)))
-
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        """A record (H, W, C) of a number, else records of a slice, a mask or an array of numbers."""
-        if isinstance(rows, int | np.integer):
-            return self[np.array([range(len(self))[int(rows)]])][0]
-        if isinstance(rows, slice):
-            rows = np.arange(len(self))[rows]
-        rows = np.asarray(rows)
-        rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
-        rows = np.where(rows < 0, rows + len(self), rows)
-        with self._lock:
-            coming = self._coming.pop(rows.tobytes(), None)
-        if coming is not None:
-            return coming.result()
-        if len(rows) <= PIECE:
-            return self._decoded(rows)
-        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        pieces = [slice(start, start + PIECE) for start in range(0, len(rows), PIECE)]
-        for piece, values in zip(pieces, self._threads().map(lambda own: self._decoded(rows[own]), pieces), strict=True):
-            out[piece] = values
-        return out
-
-    def expect(self, rows: np.ndarray) -> None:
-        """These will be asked for soon, as they are: decode them in the background, if not too many are waiting already."""
-        key = rows.tobytes()
-        each = max(1, len(rows) * int(np.prod(self.shape[1:])) * self.dtype.itemsize)
-        with self._lock:
-            if key in self._coming or len(self._coming) >= max(1, min(AHEAD, AHEAD_BYTES // each)):
-                return
-            self._coming[key] = self._threads().submit(self._decoded, rows)
-
-    def want(self, rows: np.ndarray) -> None:
-        """These will be asked for, not at once: have their shards at hand."""
-        with suppress(GanvasError, OSError):  # whoever reads them is told
-            self.reader.want(np.unique(self.place["shard"][rows]).tolist())
-
-    def forget(self) -> None:
-        """What was expected does not come."""
-        with self._lock:
-            waiting, self._coming = self._coming, {}
-        for future in waiting.values():
-            future.cancel()
-
-    def _threads(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            self._pool = ThreadPoolExecutor(min(AHEAD, cores), thread_name_prefix="decode")
-        return self._pool
-
-    def _decoded(self, rows: np.ndarray) -> np.ndarray:
-        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        at = np.minimum(np.searchsorted(self.held, rows), max(0, len(self.held) - 1))
-        known = self.held[at] == rows if len(self.held) else np.zeros(len(rows), bool)
-        if known.any():
-            assert self.kept is not None
-            out[known] = self.kept[at[known]]
-        own = np.flatnonzero(~known)
-        shard, start, size, plain = (self.place[name][rows[own]] for name in ("shard", "start", "size", "plain"))
-        for k in np.lexsort((start, shard)):  # as they lie on disk
-            name = self.names[shard[k]]
-            try:
-                data = self.reader.read(int(shard[k]), int(start[k]), int(size[k]))
-                pixels = members.decode(data, bool(plain[k]), f"{name}: the picture at byte {start[k]}", self.settings)
-                if pixels.shape != self.shape[1:] or pixels.dtype != self.dtype:
-                    raise DataError("its picture is another one")
-            except (DataError, OSError) as error:
-                raise RunError(f"{name}: has changed since its records were counted, or cannot be read ({error})") from error
-            out[own[k]] = pixels
-        return out
-
-
-def in_memory(dataset: Dataset, seed: int) -> tuple[Dataset, list[str]]:
-    """(the data set with its records in memory, what was left out): all that are held out, and at most `COMPARED` of those
-    that are trained on, or `COMPARED_BYTES`, drawn at random. The same one where records lie in the cache."""
-    if dataset.shards is None:
-        return dataset, []
-    train, held = dataset.train_indices(), dataset.heldout_indices()
-    most = max(1, min(COMPARED, COMPARED_BYTES * len(dataset) // max(1, dataset.values.nbytes)))
-    notes = []
-    if len(train) > most:
-        notes.append(f"of {len(train):,} training records in shards {most:,} were drawn at random to compare with")
-        train = np.sort(np.random.default_rng([seed, 0x13]).choice(train, most, replace=False))
-    return chosen_of(dataset, np.sort(np.concatenate([train, held]))), notes
-
-
-def chosen_of(dataset: Dataset, rows: np.ndarray) -> Dataset:
-    """The records at `rows` alone, decoded."""
-    return replace(
-        dataset,
-        fields={name: replace(part, values=np.asarray(part.values[rows])) for name, part in dataset.fields.items()},
-        labels=None if dataset.labels is None else dataset.labels[rows],
-        groups=dataset.groups[rows],
-        heldout=dataset.heldout[rows],
-        origins=None if dataset.origins is None else dataset.origins.at(rows),
-        persons=None if dataset.persons is None else dataset.persons[rows],
-        shards=None,
-    )
 
 
 def hold_out_by_hash(groups: np.ndarray, hashes: np.ndarray, share: float, seed: int) -> np.ndarray:
@@ -256,7 +85,7 @@ def index_of(
     own = caching.digest(*key)
 
     def fill(writer: caching.Writer) -> None:
-        members.index(writer, source, settings, progress, strict, False)
+        members.index(writer, source, settings, progress, strict)
         writer.facts["fingerprint"] = writer.content()
         if source.looks()[0] != looks:
             raise DataError(f"{source}: shards changed while they were being read: wait until they are complete")
@@ -312,6 +141,82 @@ def open_shards(
         tuple(notes), split is not None, (), origins, groups, place["shard"],
     )  # fmt: skip
     return learn(dataset, dataset.train_indices())
+
+
+def open_shard_fields(
+    source: Shards, wanted: Mapping[str, tuple[str, ...]], options: dict[str, Any], store: caching.Cache, heldout: float,
+    seed: int, strict: bool, progress: bool, limit: int | None,
+) -> Dataset:  # fmt: skip
+    """Records of a picture and of what is written beside it: captions, or the entries of its .json as a table.
+
+    wanted: field -> kinds that it may be of. Raises DataError for systems of other fields, and where a caption is missing.
+    """
+    kinds = {name: _kind_in_shards(source, name, able) for name, able in wanted.items()}
+    pictures = [name for name, kind in kinds.items() if kind.spec is members.ImageSpec]
+    if len(pictures) != 1:
+        raise DataError(
+            f"{source}: of shards one picture a record is read, not {' and '.join(wanted)}: unpack them into a folder"
+        )
+    check_options(options, list(kinds.values()))
+    kind = kinds[pictures[0]]
+    base = open_shards(
+        source, kind, settled(kind, options), store, heldout=heldout, seed=seed, strict=strict, progress=progress, limit=limit
+    )
+    values: Any = base.values
+    told: list[Told] = []
+    fields, prints, notes = (
+        dict[str, Field](),
+        list[str](),
+        [note for note in base.notes if not note.endswith(members.CAPTIONS)],
+    )
+    for name, own in kinds.items():
+        if name == pictures[0]:
+            fields[name] = base.fields[REAL]
+            continue
+        assert isinstance(own, FromTexts)
+        settings = settled(own, options)
+
+        def fill(writer: caching.Writer, name: str = name, own: Any = own, settings: dict[str, Any] = settings) -> None:
+            if not told:
+                told.extend(members.beside(source, values.reader, values.place["shard"], values.place["start"]))
+            own.fill_texts(writer, _cells(source, name, own, told, base), settings)
+
+        entry = entry_of(store, caching.digest("beside", own.name, base.fingerprint, settings), fill, own)
+        fields[name] = Field(spec_from_dict(entry.facts["spec"]), entry.values, entry.facts["declared"])
+        prints.append(entry.facts["fingerprint"])
+        notes += [f"{name}: {note}" for note in entry.facts["notes"] if "twins" not in note]
+    dataset = replace(base, fields=fields, fingerprint=caching.digest(base.fingerprint, prints), notes=tuple(notes))
+    return learn(dataset, dataset.train_indices())
+
+
+def _kind_in_shards(source: Shards, name: str, able: tuple[str, ...]) -> Kind:
+    """The kind of a field: images, or what is made of texts."""
+    found = [kind for kind in map(kind_of, able) if kind.spec is members.ImageSpec or isinstance(kind, FromTexts)]
+    if not found:
+        raise DataError(f"{source}: {name} ({' or '.join(able)}) is not read from shards: unpack them into a folder")
+    return found[0]
+
+
+def _cells(source: Shards, name: str, kind: Kind, told: list[Told], base: Dataset) -> dict[str, list[str]]:
+    """The columns of a field, a cell a record."""
+    if not isinstance(kind, Columned):
+        lacking = [base.names()[k] for k, own in enumerate(told) if own.caption is None]
+        if lacking:
+            raise DataError(
+                f"{source}: {len(lacking)} of {len(told)} records have no caption ({some(lacking)}): add a .txt"
+            )
+        return {name: [str(own.caption) for own in told]}
+    names = dict.fromkeys(
+        entry for own in told for entry, value in own.attributes.items() if not isinstance(value, dict | list)
+    )
+    columns = [entry for entry in names if entry not in (*LABELS, *CAPTIONS, "group", "split")]
+    if not columns:
+        raise DataError(f"{source}: no .json of a record has entries to learn as {name}: pack them as 0001.json")
+    return {entry: [_cell(own.attributes.get(entry)) for own in told] for entry in columns}
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def _told_of_split(out: np.ndarray, split: np.ndarray | None, groups: np.ndarray, share: float) -> list[str]:
@@ -375,8 +280,18 @@ def look_through(source: Shards, strict: bool, progress: bool) -> CheckReport:
             report.split = {"train": report.records - held, "held out": held}
         report.unreadable = [(name, reason) for name, reason in facts["skipped"]]
         report.notes = [note for note in facts["notes"] if not note.startswith("skipped ")]
+        captions = facts["captions"] == report.records
     chosen = "".join(f" --{name} {value}" for name, value in mixed.items())
-    report.train = [
-        f"ganvas train {card.name} --data {quote(source.text)}{chosen}" for card in suited(kind.name, suits_of(spec.classes))
-    ]
+    cards = [*(_of_captions() if captions else ()), *suited(kind.name, suits_of(spec.classes))]
+    report.train = [f"ganvas train {card.name} --data {quote(source.text)}{chosen}" for card in cards]
     return report
+
+
+def _of_captions() -> list[Card]:
+    """Systems that learn from pictures and captions."""
+
+    def fits(kinds: tuple[str, ...]) -> bool:
+        return isinstance(kind_of(kinds[0]), FromTexts) and not isinstance(kind_of(kinds[0]), Columned)
+
+    able = [card for card in catalogue().values() if len(card.fields) == 2]
+    return [card for card in able if fits(list(card.fields.values())[1]) and members.ImageSpec.kind in card.data]

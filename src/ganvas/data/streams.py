@@ -25,7 +25,7 @@ from ..kinds.facets import Balanced, Streams
 from .balancing import ASKED, Lots
 from .classes import is_unlabelled
 from .dataset import Dataset
-from .shards import AHEAD, WINDOW, Expects
+from .shard_values import AHEAD, WINDOW, Expects
 
 
 class _Order:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..data.aligning import aligned
 from ..data.finding import existing
-from ..data.shards import in_memory
+from ..data.shard_values import in_memory
 from ..errors import DataError, GanvasError
 from ..kinds import describe, kind_of
 from ..kinds.facets import Measured, Seen, Whole

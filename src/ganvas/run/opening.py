@@ -18,6 +18,7 @@ from ..kinds import kind_of
 from ..kinds.facets import Settles, Suits
 from ..registry import Card, catalogue
 from ..store.listing import Source
+from ..store.shards import Shards
 from .load import RunRecord, place_of
 from .settings import Settings, parse_size
 
@@ -67,7 +68,9 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
     size = parse_size(settings.size)
     if size is None and isinstance(origin, Source | np.ndarray):
         sized = origin
-        if fields and isinstance(origin, Source) and origin.path.is_file():  # a file of several arrays
+        if (
+            fields and isinstance(origin, Source) and origin.path.is_file() and not isinstance(origin, Shards)
+        ):  # a file of several arrays
             main = find_rows(origin, fields, parse_fields(settings.fields)).columns[next(iter(fields))]
             sized = origin if main.array is None else main.array
         kind = kind_of(recognise(sized, kinds))

@@ -8,9 +8,11 @@ refuses is what `filling` says and refuses of files. Not for finding members (`s
 from __future__ import annotations
 
 import hashlib
+import json
 from array import array
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,8 @@ SIMPLE = frozenset((b"IHDR", b"IDAT", b"IEND", b"pHYs", b"tIME", b"tEXt"))
 SHOWN, SHOWN_BYTES = 512, 1 << 26  # pictures that the pass keeps, for the range of values, and bytes of them at most
 BUDGET = 200  # records after the first disagreement, to say what there is
 MISSING = -1
+CAPTIONS = ": systems of pictures and captions learn from them"
+"""How the note ends that is of no use to one of these."""
 
 
 def read_member(name: str, data: bytes) -> Picture:
@@ -152,11 +156,10 @@ class _Book:
         self.shard, self.start, self.size = array("i"), array("q"), array("q")
         self.plain, self.side = array("b"), array("b")
         self.label, self.group = array("i"), array("q")
-        self.content, self.hash = array("Q"), array("Q")
+        self.content, self.hash, self.told = array("Q"), array("Q"), array("Q")
         self.names: dict[str, int] = {}  # classes
         self.thumbs: list[np.ndarray] = []
         self.lonely, self.unlabelled, self.captions = Names(), Names(), 0
-        self.texts: list[Told] = []
         self.kept: dict[tuple[Any, ...], Row] = {}
         self.shown: list[tuple[np.ndarray, int]] = []
         self.rng = np.random.default_rng(0)
@@ -178,6 +181,8 @@ class _Book:
         self.side.append(MISSING if side is None else int(side))
         self.content.append(int.from_bytes(row.content[:8], "little"))
         self.hash.append(seen.hash)
+        words = json.dumps([told.caption, told.attributes], sort_keys=True, default=str)
+        self.told.append(_number(words.encode("utf-8", "surrogatepass")))
         self.captions += told.caption is not None
         if len(self.shard) <= MOST:
             self.thumbs.append(row.thumb)
@@ -233,13 +238,10 @@ def _records(
             yield _Packed(shard, sample.key, f"{name}.{suffix}", place, read(*place), told)
 
 
-def index(
-    writer: caching.Writer, source: Shards, settings: dict[str, Any], progress: bool, strict: bool, texts: bool
-) -> list[Told]:  # fmt: skip
+def index(writer: caching.Writer, source: Shards, settings: dict[str, Any], progress: bool, strict: bool) -> None:
     """Go through all shards once and write down what there is: places, classes, groups, sides, spec and notes.
 
-    The rows of the entry are a sample of the pictures. texts: return what stands beside each picture. Raises DataError as
-    `filling.fill`.
+    The rows of the entry are a sample of the pictures. Raises DataError as `filling.fill`.
     """
     if settings["fit"] in PIECES:
         raise GanvasError(f"--fit {settings['fit']}: pictures of shards are not cut into pieces: cut them before packing")
@@ -279,8 +281,6 @@ def index(
             continue
         book.add(seen, sides[seen.packed.shard])
         tally.add(seen.row, name)
-        if texts:
-            book.texts.append(seen.packed.told)
     agree(source, shapes, partly=budget < 0)
     if not book.shard:
         reason = f": {skipped[0][1]}" if skipped else f" ({book.lonely.some()})" if book.lonely.count else ""
@@ -289,15 +289,13 @@ def index(
         notes.append(
             f"left out for want of a picture: {book.lonely.count} beside {len(book.shard)} whole records ({book.lonely.some()})"
         )
-    if book.captions and not texts:
-        notes.append(
-            f"captions of {book.captions} records are left alone: only systems of pictures and captions learn from them"
-        )
+    if book.captions:
+        notes.append()
     if True in sides:
         notes.append("split taken from the names of the shards")
     _conclude(writer, source, settings, book, tally.notes([*wrong, *notes], skipped))
     writer.facts["skipped"], writer.facts["wrong"] = skipped, wrong
-    return book.texts
+    writer.facts["captions"] = book.captions
 
 
 def _conclude(writer: caching.Writer, source: Shards, settings: dict[str, Any], book: _Book, notes: list[str]) -> None:
@@ -325,7 +323,7 @@ def _conclude(writer: caching.Writer, source: Shards, settings: dict[str, Any], 
     held = np.array(book.side, np.int8)
     for name, kept, kind in (
         ("shard", book.shard, np.int32), ("start", book.start, np.int64), ("size", book.size, np.int64),
-        ("plain", book.plain, bool), ("hash", book.hash, np.uint64),
+        ("plain", book.plain, bool), ("hash", book.hash, np.uint64), ("told", book.told, np.uint64),
     ):  # fmt: skip
         writer.array(name, np.array(kept, kind))
     writer.facts["shards"] = list(source.names)
@@ -362,3 +360,21 @@ def _groups(book: _Book, notes: list[str]) -> tuple[np.ndarray, int, int]:
             "the split"
         )
     return parent, doubles, linked
+
+
+def beside(source: Shards, reader: Reader, shard: np.ndarray, start: np.ndarray) -> list[Told]:
+    """What stands beside each picture of an index: one that lies at byte `start` of its shard."""
+    found = [Told()] * len(shard)
+    for number, samples in each_shard(reader, source.names, False, [], []):
+
+        def read(first: int, size: int, number: int = number) -> bytes:
+            return reader.read(number, first, size)
+
+        rows = np.flatnonzero(shard == number)
+        own = dict(zip(start[rows].tolist(), rows.tolist(), strict=True))
+        for sample in samples:
+            with suppress(DataError):  # what the index left out
+                suffix = picture_in(sample)
+                if suffix is not None and (row := own.get(sample.members[suffix][0])) is not None:
+                    found[row] = told_of(sample, read)
+    return found
