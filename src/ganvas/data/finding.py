@@ -34,7 +34,7 @@ def existing(name: str | Path | Source) -> Source:
     if is_phantom(source.text):
         return source
     if isinstance(source, Shards):
-        assert source.places  # looked for here, where a place that is not there is told
+        _ = source.places  # looked for here, where a place that is not there is told
         return source
     if len(Path(source.text).parts) == 1 and not source.path.exists():
         close = did_you_mean(source.text, list(catalogue()))

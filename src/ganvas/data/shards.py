@@ -202,9 +202,7 @@ def _cells(source: Shards, name: str, kind: Kind, told: list[Told], base: Datase
     if not isinstance(kind, Columned):
         lacking = [base.names()[k] for k, own in enumerate(told) if own.caption is None]
         if lacking:
-            raise DataError(
-                f"{source}: {len(lacking)} of {len(told)} records have no caption ({some(lacking)}): add a .txt"
-            )
+            raise DataError(f"{source}: {len(lacking)} of {len(told)} records have no caption ({some(lacking)}): add a .txt")
         return {name: [str(own.caption) for own in told]}
     names = dict.fromkeys(
         entry for own in told for entry, value in own.attributes.items() if not isinstance(value, dict | list)

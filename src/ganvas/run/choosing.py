@@ -57,6 +57,7 @@ def _able(data: Any, fields: str | None) -> tuple[str, list[list[Card]]]:
     from ..data.finding import existing, recognise
     from ..data.phantoms import is_phantom
     from ..kinds import kind_of
+    from ..kinds.facets import Suits
 
     if not isinstance(data, str | Path):
         spec = getattr(data, "spec", None)
@@ -65,7 +66,8 @@ def _able(data: Any, fields: str | None) -> tuple[str, list[list[Card]]]:
         return _words(kind, labels), [_suited(kind, labels)]
     source = existing(data)
     if isinstance(source, Shards):
-        dataset = open_data(source, progress=False)
+        kind = kind_of(recognise(source))
+        dataset = open_data(source, size=kind.suitable(source) if isinstance(kind, Suits) else None, progress=False)
         return _words(dataset.spec.kind, dataset.spec.classes), [_suited(dataset.spec.kind, dataset.spec.classes)]
     alone, what, together = _of_fields(source.path, source.text, fields) if not is_phantom(source.text) else ("", "", [])
     if together and not alone:

@@ -61,6 +61,8 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
     origin = settings.data if source is None else source
     if isinstance(origin, str | Path):
         origin = source_of(origin)  # walked once, however often it is looked at
+    if settings.properties and isinstance(origin, Shards):
+        raise GanvasError(f"{origin}: --properties are measured of records in the cache: unpack the shards into a folder")
     if card.pairs and isinstance(origin, Source) and (settings.fields or holds_pairs(origin, card.pairs)):
         fields = card.pairs
     if not fields and isinstance(origin, Source):

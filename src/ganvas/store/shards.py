@@ -40,12 +40,18 @@ def names_shards(text: str) -> bool:
     """Whether a user's text names shards: an address, .tar files (also with braces or a star), or a folder of them."""
     if is_address(text) or (text.lower().endswith(".tar") and not Path(text).expanduser().is_dir()):
         return True
+    found = False
     try:
-        found = [entry for entry in os.scandir(Path(text).expanduser()) if not entry.name.startswith(".")]
+        for entry in os.scandir(Path(text).expanduser()):
+            name = entry.name.lower()
+            if name.startswith("."):
+                continue
+            if not name.endswith((".tar", *BESIDE)) or not entry.is_file():
+                return False  # at the first file of another kind, of however many
+            found |= name.endswith(".tar")
     except OSError:
         return False
-    tars = [entry for entry in found if entry.name.lower().endswith(".tar")]
-    return bool(tars) and all(entry.is_file() and entry.name.lower().endswith((".tar", *BESIDE)) for entry in found)
+    return found
 
 
 def expanded(text: str) -> list[str]:
