@@ -66,8 +66,8 @@ def _able(data: Any, fields: str | None) -> tuple[str, list[list[Card]]]:
         return _words(kind, labels), [_suited(kind, labels)]
     source = existing(data)
     if isinstance(source, Shards):
-        kind = kind_of(recognise(source))
-        dataset = open_data(source, size=kind.suitable(source) if isinstance(kind, Suits) else None, progress=False)
+        own = kind_of(recognise(source))
+        dataset = open_data(source, size=own.suitable(source) if isinstance(own, Suits) else None, progress=False)
         return _words(dataset.spec.kind, dataset.spec.classes), [_suited(dataset.spec.kind, dataset.spec.classes)]
     alone, what, together = _of_fields(source.path, source.text, fields) if not is_phantom(source.text) else ("", "", [])
     if together and not alone:
