@@ -290,7 +290,7 @@ def index(writer: caching.Writer, source: Shards, settings: dict[str, Any], prog
             f"left out for want of a picture: {book.lonely.count} beside {len(book.shard)} whole records ({book.lonely.some()})"
         )
     if book.captions:
-        notes.append()
+        notes.append(f"captions of {book.captions} records are left alone{CAPTIONS}")
     if True in sides:
         notes.append("split taken from the names of the shards")
     _conclude(writer, source, settings, book, tally.notes([*wrong, *notes], skipped))
