@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import toys
 from ganvas.batches import Noise
 from ganvas.data.check import check
 from ganvas.data.dataset import open_data
@@ -414,20 +415,14 @@ def test_a_stream_goes_on_to_the_same_bits_in_the_middle_of_an_epoch(tmp_path: P
 
 
 def test_a_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
-    from safetensors.numpy import load_file
-
     import ganvas
 
     data = str(folder_of(tmp_path / "s"))
-    settings: dict[str, Any] = {"config": {"batch_size": 8}, "quiet": True, "device": "cpu", "size": 8}
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    ganvas.train("gan", data, out=whole, budget="9r", **settings)
-    ganvas.train("gan", data, out=parts, budget="5r", **settings)
-    ganvas.train(None, None, resume=parts, budget="9r", quiet=True)
-    found = [load_file(next((run / "checkpoints").rglob("*.safetensors"))) for run in (whole, parts)]
-    assert found[0].keys() == found[1].keys()
-    for name, weights in found[0].items():
-        np.testing.assert_array_equal(weights, found[1][name], err_msg=name)
+    fixed: dict[str, Any] = {"precision": "32", "channels_last": "off", "threads": 1, "sample_every": 0, "quiet": True}
+    ganvas.train("lsgan", data, out=tmp_path / "straight", budget="9r", config=toys.SMALL, **fixed)
+    ganvas.train("lsgan", data, out=tmp_path / "pieces", budget="5r", config=toys.SMALL, **fixed)
+    ganvas.train(None, None, resume=tmp_path / "pieces", budget="9r", quiet=True)
+    assert toys.digests(tmp_path / "pieces") == toys.digests(tmp_path / "straight")
 
 
 @pytest.mark.parametrize("window", [12, 10_000])
