@@ -1,8 +1,8 @@
 """Pictures in shards: the first pass that counts them and works out what they are, and decoding one from its bytes.
 
 The pass keeps some 70 bytes a record, a few pictures, and thumbnails as long as there are no more than 50,000; never all
-pictures. What it says and refuses is what `filling` says and refuses of files. Not for finding members (`store.shards`), nor for
-when a record is read (`data.shard_values`).
+pictures. What it says and refuses is what `filling` says and refuses of files. Not for finding members (`store.shards`), nor
+for when a record is read (`data.shard_values`).
 """
 
 from __future__ import annotations
