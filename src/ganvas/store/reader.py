@@ -13,6 +13,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +24,7 @@ from .addresses import TELLING, info_of, is_address, reaching, system_of
 KEPT_GB = 20.0
 """Fetched shards that were used longest ago are removed beyond this (`GANVAS_SHARDS_GB` overrides it)."""
 TRIES, WAIT = 3, 1.0  # of fetching, and seconds before the second try, which grow fourfold
+TRIES_TO_OPEN = 10
 OPEN = 64  # shards whose files stay open
 
 
@@ -76,7 +78,7 @@ class Reader:
             if shard in self._files:
                 self._files.move_to_end(shard)
                 return self._files[shard]
-        stream: BinaryIO = open(self.path(shard), "rb", buffering=0)
+        stream = self._opened(shard)
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
         with self._lock:
@@ -84,6 +86,15 @@ class Reader:
             while len(self._files) > OPEN:
                 self._files.popitem(last=False)
             return own
+
+    def _opened(self, shard: int) -> BinaryIO:
+        """The file, which closes when nobody holds it. A fetched one may be gone already where there is room for few."""
+        for _ in range(TRIES_TO_OPEN):
+            with suppress(FileNotFoundError):
+                return open(self.path(shard), "rb", buffering=0)
+        raise RunError(
+            f"{self.places[shard]}: is gone" + (": raise GANVAS_SHARDS_GB" if is_address(self.places[shard]) else "")
+        )
 
     def _later(self, shard: int) -> Future[Path]:
         with self._lock:
