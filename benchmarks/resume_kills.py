@@ -1,7 +1,9 @@
 """Kills a training run again and again with SIGKILL, resumes it each time, and compares it with the unkilled run.
 
     python benchmarks/resume_kills.py --kills 50 --out benchmarks/results/resume_kills.json
+    python benchmarks/resume_kills.py --kills 9 --rounds 300 --shards --out benchmarks/results/resume_kills_shards.json
 
+With `--shards` the data are 12,000 pictures in shards of WebDataset, more than the window that they are shuffled in.
 Every command is a real `ganvas train` process. A third of the kills falls at a random moment after the start of the process
 (most of them before it trains), a third at a random moment of training, a third while a checkpoint is being written. After
 each kill the checkpoint on the disk is read; at the end sha256 of weights, optimiser states and random numbers are compared.
@@ -13,12 +15,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import io
 import json
 import os
 import random
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from pathlib import Path
@@ -150,10 +154,32 @@ def _readable(run: Path) -> dict[str, Any]:
         return {"round": None if loaded is None else loaded[2]["round"], "unreadable": ""}
 
 
-def measure(folder: Path, *, kills: int, rounds: int, seed: int, say: Any = print) -> dict[str, Any]:
+def packed(folder: Path, images: np.ndarray, per: int = 1000) -> Path:
+    """The images as PNG in shards."""
+    from PIL import Image
+
+    folder.mkdir()
+    for start in range(0, len(images), per):
+        with tarfile.open(folder / f"train-{start // per:03d}.tar", "w") as tar:
+            for k, pixels in enumerate(images[start : start + per], start):
+                buffer = io.BytesIO()
+                Image.fromarray(pixels).save(buffer, "PNG")
+                info = tarfile.TarInfo(f"{k:06d}.png")
+                info.size = buffer.tell()
+                buffer.seek(0)
+                tar.addfile(info, buffer)
+    return folder
+
+
+def measure(
+    folder: Path, *, kills: int, rounds: int, seed: int, say: Any = print, shards: bool = False
+) -> dict[str, Any]:  # fmt: skip
     """Play an unkilled run, then killed ones until `kills` kills have happened, and compare."""
     data = folder / "data.npy"
-    np.save(data, np.random.default_rng(seed).integers(0, 256, (300, 16, 12), dtype=np.uint8))
+    images = np.random.default_rng(seed).integers(0, 256, (12_000 if shards else 300, 16, 12), dtype=np.uint8)
+    np.save(data, images)
+    if shards:
+        data = packed(folder / "shards", images)
     begin = time.monotonic()
     subprocess.run(command(folder / "straight", data, rounds), check=True, capture_output=True)
     wanted, whole = digests(folder / "straight"), time.monotonic() - begin
@@ -205,13 +231,15 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/resume_kills.json"))
+    parser.add_argument("--shards", action="store_true", help="of data in shards")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GANVAS_CACHE"] = str(Path(folder) / "cache")
-        result = measure(Path(folder), kills=options.kills, rounds=options.rounds, seed=options.seed)
-    words = f"--kills {options.kills} --rounds {options.rounds} --seed {options.seed}"
+        chosen = {"kills": options.kills, "rounds": options.rounds, "seed": options.seed, "shards": options.shards}
+        result = measure(Path(folder), **chosen)
+    words = f"--kills {options.kills} --rounds {options.rounds} --seed {options.seed}" + " --shards" * options.shards
     result |= {
         "passed": not result["differences"] and not result["unreadable_checkpoints"],
         "command": f"python benchmarks/resume_kills.py {words}",

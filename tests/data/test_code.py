@@ -101,9 +101,9 @@ def test_a_kind_of_another_package_is_followed_in_that_package(waves: Path) -> N
 
 
 def test_another_code_makes_another_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ganvas.data import dataset
+    from ganvas.data import entries
 
     for digest in ("a", "a", "b"):
-        monkeypatch.setattr(dataset, "code_digest", lambda *starts, digest=digest: digest)
+        monkeypatch.setattr(entries, "code_digest", lambda *starts, digest=digest: digest)
         open_data("gaussians", phantom_count=10, cache=tmp_path, progress=False)
     assert len(list((tmp_path / "entries").iterdir())) == 2

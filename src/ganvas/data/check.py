@@ -19,9 +19,11 @@ from ..errors import DataError, GanvasError
 from ..kinds import kind_names, kind_of
 from ..registry import suited
 from ..store.listing import natural, some
-from .finding import claimed, files_of, possible, recognise
+from ..store.shards import Shards
+from .finding import claimed, files_of, possible, recognise, source_of
 from .pictures import Unreadable, found_in, of_pictures
 from .report import LISTED, CheckReport
+from .shards import look_through
 
 HELDOUT = 0.2  # share that is held out when nobody says
 
@@ -75,6 +77,10 @@ def _checked(
 ) -> CheckReport:  # fmt: skip
     """As `check`, but for the audit. given: settings of what is neither pictures nor points."""
     path = None if isinstance(source, np.ndarray) else Path(source).expanduser()
+    if not isinstance(source, np.ndarray) and isinstance(shards := source_of(source), Shards):
+        if given or fields or sheet:
+            raise GanvasError(f"{source}: shards are looked through as they are: leave out other options than --strict")
+        return look_through(shards, strict, progress)
     if path is not None and path.exists() and kind is None and not given:
         several = _of_fields(path, str(source), fields, sheet)
         if several is not None and not several.alone:

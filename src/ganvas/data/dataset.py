@@ -20,21 +20,21 @@ from ..kinds import Kind, kind_names, kind_of, spec_from_dict
 from ..kinds.facets import Beside, Bundles, Framed, FromArrays, FromTexts, LooksInside, OwnsColumns, Sided, Whole
 from ..specs import REAL, Spec
 from ..store import cache as caching
-from ..store.code import FILLING, code_digest
 from ..store.entry import conclude
 from ..store.listing import Listing, Source, class_indices, some
 from ..store.progress import busy
 from ..store.records import Dataset, Field, Origins
+from ..store.shards import Shards
 from ..store.splits import hold_out, join
 from . import phantoms
 from .columns import WORDS, Column, Rows, find_rows, parse_fields
+from .entries import entry_of
 from .finding import existing, files_of, recognise, usual_kind
 from .learning import learn
 from .options import check_options, settled
 from .pairing import refuse_other_shapes, rows_of_records
-from .twins import join_twins
+from .shards import open_shard_fields, open_shards
 
-TWINS = (join_twins.__module__, ())  # for `store.code`
 RULE = 2
 """Of splits: 2 joins twins of every kind and holds out groups of every size in proportion. 1 did neither; runs of its time keep
 the split that they recorded (`run.opening`)."""
@@ -65,9 +65,9 @@ def open_data(
     """A data set ready to train on.
 
     source: a folder of PNG, JPEG, BMP, TIFF, WebP, DICOM or NIfTI files (at any depth), one such file, an .npz or .npy
-    array, a .csv of points, the name of a phantom, an array (N, H, W), (N, H, W, C) or (N, D), or a Dataset (returned
-    as it is). Labels come from `labels.csv` (file,label), else from class sub-folders; groups and the split from
-    `groups.csv` (file,group,split).
+    array, a .csv of points, shards of pictures (`store.shards`; these are not copied), the name of a phantom, an array
+    (N, H, W), (N, H, W, C) or (N, D), or a Dataset (returned as it is). Labels come from `labels.csv` (file,label), else from
+    class sub-folders; groups and the split from `groups.csv` (file,group,split).
 
     size: one number means a square of that side, a pair means (height, width); None keeps the size all files share.
     fit: how another aspect is met: `crop` the centre (default), `pad` with the border's median, `stretch`; or `patches`: every
@@ -105,6 +105,10 @@ def open_data(
     if fields or columns:
         if isinstance(source, np.ndarray):
             raise GanvasError("an array holds one field: give a folder, or an .npz with a key a field")
+        if isinstance(source, Shards):
+            if columns or not fields:
+                raise GanvasError(f"{source}: --fields is not for shards, whose members say by their suffixes what they are")
+            return open_shard_fields(source, fields, options, caching.Cache(cache), heldout, seed, strict, progress, limit)
         count = phantom_count if limit is None else min(phantom_count, limit)
         return open_fields(source, fields, columns, options, heldout, seed, caching.Cache(cache), progress, limit, count)
     kind = kind_of(recognise(source, kinds))
@@ -112,6 +116,10 @@ def open_data(
         check_options(options, [kind])
     settings = settled(kind, options)
     store = caching.Cache(cache)
+    if isinstance(source, Shards):
+        return open_shards(
+            source, kind, settings, store, heldout=heldout, seed=seed, strict=strict, progress=progress, limit=limit
+        )
     notes: list[str] = []
     if up is not None and (isinstance(source, np.ndarray) or phantoms.is_phantom(source.text)):
         raise GanvasError("--up is for files of meshes, and these records come from none: leave it out")
@@ -155,32 +163,6 @@ def _from_name(
     return _from_files(listing, kind, settings, store, strict, progress), notes
 
 
-def _entry(
-    store: caching.Cache, content_key: str, fill: Any, kind: Kind, *starts: tuple[str, tuple[str, ...]]
-) -> caching.Entry:  # fmt: skip
-    """The entry of this content, made if need be, by the code of the kind and what else is started from (`store.code`).
-
-    Its facts carry a fingerprint of the records themselves: what was asked for and what was found by itself are the same.
-    Twins are looked for behind it, so that another rule for them does not make the records others.
-    """
-    key = caching.digest(content_key, code_digest((type(kind).__module__, FILLING), TWINS, *starts))
-
-    def fill_and_sign(writer: caching.Writer) -> None:
-        fill(writer)
-        writer.facts["fingerprint"] = writer.content()
-        own = np.load(writer.folder / "groups.npy", allow_pickle=False)
-        joined, notes = join_twins(kind, writer.rows(), spec_from_dict(writer.facts["spec"]), own)
-        writer.array("joined", joined)
-        writer.facts["notes"] = [*writer.facts["notes"], *notes]
-
-    entry, note = store.open(key)
-    if entry is None:
-        entry = store.make(key, fill_and_sign)
-    if note:
-        entry.facts["notes"].insert(0, note)
-    return entry
-
-
 def _from_files(
     listing: Listing, kind: Kind, settings: dict[str, Any], store: caching.Cache, strict: bool, progress: bool
 ) -> caching.Entry:
@@ -203,7 +185,7 @@ def _from_files(
             if before != after:  # the entry would carry the name of bytes it was not made from
                 raise DataError(f"{before[0]}: changed while it was being read: wait until it is complete")
 
-    entry = _entry(store, content, fill, kind)
+    entry = entry_of(store, content, fill, kind)
     if strict and entry.facts["skipped"]:
         name, reason = entry.facts["skipped"][0]
         raise DataError(reason if name in reason else f"{name}: {reason}")
@@ -237,7 +219,7 @@ def _from_array(array: np.ndarray, kind: Kind, settings: dict[str, Any], store: 
     assert isinstance(kind, FromArrays)
     body = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
     key = caching.digest("array", settings, body, array.shape, str(array.dtype))
-    return _entry(store, key, lambda writer: kind.fill_array(writer, array, None, (), None, settings, progress), kind)
+    return entry_of(store, key, lambda writer: kind.fill_array(writer, array, None, (), None, settings, progress), kind)
 
 
 def _from_phantom(
@@ -264,7 +246,7 @@ def _from_phantom(
             writer.row(record)
         conclude(writer, made.spec, made.labels if made.spec.classes else None, subjects, None, [])
 
-    return _entry(store, key, fill, kind, (phantoms.module_of(text), ()), (__name__, (_from_phantom.__name__,)))
+    return entry_of(store, key, fill, kind, (phantoms.module_of(text), ()), (__name__, (_from_phantom.__name__,)))
 
 
 def _held_out(
@@ -485,7 +467,7 @@ def _open_column(
         assert isinstance(kind, FromTexts)
         cells = {name: [texts[k] for k in chosen] for name, texts in column.texts.items()}
         key = caching.digest("texts", kind.name, cells, settings)
-        return _entry(store, key, lambda writer: kind.fill_texts(writer, cells, settings), kind)
+        return entry_of(store, key, lambda writer: kind.fill_texts(writer, cells, settings), kind)
     if column.drawn is not None:
         text, count, seed = column.drawn
         return _from_phantom(text, kind, settings, store, count, seed, progress)

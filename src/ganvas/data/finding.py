@@ -13,6 +13,7 @@ from ..errors import DataError, did_you_mean
 from ..kinds import Kind, kind_names, kind_of
 from ..kinds.facets import Bundles, Claims, FromArrays, Lends, LooksInside, Sniffs
 from ..store.listing import Listing, Source, check_there, list_files
+from ..store.shards import Shards, names_shards
 from .phantoms import catalogue, is_phantom
 
 USUALLY = {".csv": "points", ".npz": "image", ".npy": "image", ".nii": "image", ".nii.gz": "image"}
@@ -21,7 +22,9 @@ USUALLY = {".csv": "points", ".npz": "image", ".npy": "image", ".nii": "image", 
 
 def source_of(place: str | Path | Source) -> Source:
     """What a user named, to be walked once however often it is looked at."""
-    return place if isinstance(place, Source) else Source(Path(place).expanduser(), str(place))
+    if isinstance(place, Source):
+        return place
+    return Shards(str(place)) if names_shards(str(place)) else Source(Path(place).expanduser(), str(place))
 
 
 def existing(name: str | Path | Source) -> Source:
@@ -29,6 +32,9 @@ def existing(name: str | Path | Source) -> Source:
     with the nearest name."""
     source = source_of(name)
     if is_phantom(source.text):
+        return source
+    if isinstance(source, Shards):
+        _ = source.places  # looked for here, where a place that is not there is told
         return source
     if len(Path(source.text).parts) == 1 and not source.path.exists():
         close = did_you_mean(source.text, list(catalogue()))
@@ -53,6 +59,8 @@ def recognise(place: str | Path | Source | np.ndarray, wanted: tuple[str, ...] =
     source = source_of(place)
     if is_phantom(source.text):
         return catalogue()[source.text.partition(":")[0]].kind
+    if isinstance(source, Shards):
+        return "image"  # what is in them is found as they are opened
     kinds = [kind_of(name) for name in kind_names()]
     owners: dict[str, list[str]] = {}
     for kind in kinds:

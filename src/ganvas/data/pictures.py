@@ -270,7 +270,8 @@ def _values(report: CheckReport, seen: list[_Seen]) -> None:
 
 def _scales(report: CheckReport, listing: Listing, seen: list[_Seen], labels: list[str | None]) -> None:
     """Which values will mean black to white, where a network would see little of a class or of all; and planes that differ."""
-    from ..kinds.image.filling import FEW, axes_apart, crowded, few_values, scales_apart, white_of
+    from ..kinds.image.filling import FEW, crowded, few_values, scales_apart, white_of
+    from ..kinds.image.tally import axes_apart
 
     if (told := axes_apart([(s.axis, listing.names[s.place]) for s in seen])) is not None:
         report.problems.append(told)

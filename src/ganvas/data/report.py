@@ -92,7 +92,8 @@ class CheckReport:
             row("histogram", "".join(" ▁▂▃▄▅▆▇█"[round(8 * share / tallest)] for share in self.histogram))
             row("saturated", f"{self.saturated[0]:.1%} black, {self.saturated[1]:.1%} white")
         if self.exact_count >= 0:
-            row("duplicates", f"{self.exact_count} exact, {self.near_count} near")
+            near = f", {self.near_count} near" if self.near_count >= 0 else ""
+            row("duplicates", f"{self.exact_count} exact{near}")
         for title, pairs in (("same as", self.exact), ("twin of", self.near)):
             out += [f"    {a}  {title}  {b}" for a, b in pairs[:5]]
         out += [f"  note: {note}" for note in self.notes]

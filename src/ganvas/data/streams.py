@@ -2,6 +2,10 @@
 
 Record k of the stream is entry k mod n of the permutation of epoch k div n, so batches run across epochs, none is smaller
 than the others, and any position can be returned to exactly. Several processes cut each batch into contiguous shares.
+
+Of records that stay in shards (`data.shards`) the permutation goes through the shards in a random order and shuffles within a
+window, so that what is read lies close together; each process has shards of its own, and goes through them at its own pace.
+What comes next is known, and is decoded in the background.
 """
 
 from __future__ import annotations
@@ -21,16 +25,20 @@ from ..kinds.facets import Balanced, Streams
 from .balancing import ASKED, Lots
 from .classes import is_unlabelled
 from .dataset import Dataset
+from .shard_values import AHEAD, WINDOW, Expects
 
 
 class _Order:
     """The endless order of the records that are dealt together.
 
     indices: the records. seed: of the order. groups: (N,) of all records, where a second record of the same group is wanted.
+    shards: (N,) of all records, where these are read shard after shard.
     """
 
-    def __init__(self, indices: np.ndarray, seed: int, groups: np.ndarray | None) -> None:
-        self.indices, self.seed = indices, seed
+    def __init__(
+        self, indices: np.ndarray, seed: int, groups: np.ndarray | None, shards: np.ndarray | None = None
+    ) -> None:  # fmt: skip
+        self.indices, self.seed, self.shards = indices, seed, shards
         self.members: dict[int, np.ndarray] = {}
         if groups is not None:
             order = np.argsort(groups[indices], kind="stable")
@@ -40,6 +48,18 @@ class _Order:
             self.indices = indices[np.isin(groups[indices], list(self.members))]
         self.groups = groups
         self._epochs: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
+        self._ranks: list[_Order] = []
+
+    def share(self, position: int, batch: int, rank: int, world: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """`rows` of the share that a process has of the batch at a position."""
+        if world == 1 or self.shards is None:
+            return self.rows(position + rank * (batch // world), batch // world)
+        if not self._ranks:
+            ranks = divided(self.shards[self.indices], world)
+            self._ranks = [
+                _Order(self.indices[ranks == own], self.seed + 104_729 * own, self.groups, self.shards) for own in range(world)
+            ]
+        return self._ranks[rank].rows(position // world, batch // world)
 
     def rows(self, start: int, share: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Records `start` .. `start` + `share` of the order (share,), and another of the group of each."""
@@ -56,7 +76,7 @@ class _Order:
     def _epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray | None]:
         if epoch not in self._epochs:
             rng = np.random.default_rng([self.seed, epoch])
-            order = self.indices[rng.permutation(len(self.indices))]
+            order = self.indices[self._mixed(rng)]
             partner = None
             if self.groups is not None:
                 other = np.empty(len(self.groups), np.int64)
@@ -67,6 +87,48 @@ class _Order:
             self._epochs = {k: v for k, v in self._epochs.items() if k >= epoch - 1}
             self._epochs[epoch] = order, partner
         return self._epochs[epoch]
+
+    def _mixed(self, rng: np.random.Generator) -> np.ndarray:
+        if self.shards is None or len(self.indices) <= WINDOW:
+            return rng.permutation(len(self.indices))
+        return windowed(self.shards[self.indices], WINDOW, rng)
+
+
+def windowed(shards: np.ndarray, window: int, rng: np.random.Generator) -> np.ndarray:
+    """A permutation (n,) of records that lie in shards (n,): shards in a random order, and records moved within a window.
+
+    A record comes less than `window` places before or behind where its shard has it: when one is dealt, all that lie a window
+    before it have been, and none that lie behind it is needed.
+    """
+    number, of = np.unique(shards, return_inverse=True)
+    turn = rng.permutation(len(number))[of.reshape(-1)]
+    read = np.argsort(turn, kind="stable")
+    found: np.ndarray = read[np.argsort(np.arange(len(shards)) + window * rng.random(len(shards)), kind="stable")]
+    return found
+
+
+def divided(shards: np.ndarray, world: int) -> np.ndarray:
+    """Which process (n,) has each record: whole shards, the largest first to whom has least; of fewer shards than processes
+    every record in turn."""
+    number, of, sizes = np.unique(shards, return_inverse=True, return_counts=True)
+    if len(number) < world:
+        return np.arange(len(shards)) % world
+    load, owner = np.zeros(world, np.int64), np.zeros(len(number), np.int64)
+    for shard in np.argsort(-sizes, kind="stable"):
+        owner[shard] = int(load.argmin())
+        load[owner[shard]] += sizes[shard]
+    found: np.ndarray = owner[of.reshape(-1)]
+    return found
+
+
+def told_of_sharing(dataset: Dataset, world: int) -> list[str]:
+    """What the user should know of how records in shards are shared by processes."""
+    if dataset.shards is None or world == 1:
+        return []
+    shards = len(np.unique(dataset.shards[dataset.train_indices()]))
+    if shards < world:
+        return [f"{shards} shards are fewer than {world} processes: each reads all of them, and has every {world}th record"]
+    return [f"each of {world} processes reads shards of its own, of {shards}: not to the bit the game of one process"]
 
 
 class DatasetStream:
@@ -90,10 +152,11 @@ class DatasetStream:
         if feed.of:
             # Other orders for the second name: where both have as many records, equal orders would pair them.
             self.orders: dict[tuple[str, ...], _Order] = {
-                (name,): _Order(self._indices(feed.of[name]), seed + 7919 * i, groups) for i, name in enumerate(self.names)
+                (name,): _Order(self._indices(feed.of[name]), seed + 7919 * i, groups, dataset.shards)
+                for i, name in enumerate(self.names)
             }
         else:
-            self.orders = {tuple(self.names): _Order(self._indices(None), seed, groups)}
+            self.orders = {tuple(self.names): _Order(self._indices(None), seed, groups, dataset.shards)}
         if not all(len(order.indices) for order in self.orders.values()):
             raise GanvasError(f"{dataset.source}: no group has two records, as pairs need: name groups in groups.csv")
         self.lots = self._lots()
@@ -140,24 +203,24 @@ class DatasetStream:
         self.size: tuple[int, int] | None = overrides.get("size")
         if self.size is not None and not any(len(field.spec.shape) == 3 for field in self.dataset.fields.values()):
             raise ValueError("the stream has no images that a phase's size could bring to another")
+        self._forget()
 
     def draw(self, noise: Noise) -> Batch:
         """The next batch: this process's share, encoded on the noise's device.
 
         Raises RunError when the cached data has vanished.
         """
-        share = self.batch_size // noise.world
-        start = self.position + noise.rank * share
+        start = self.position
         self.position += self.batch_size
         if self.lots is not None:
-            return self._by_lot(
-                start - noise.rank * share, self.batch_size, slice(noise.rank * share, (noise.rank + 1) * share), noise
-            )
+            share = self.batch_size // noise.world
+            return self._by_lot(start, self.batch_size, slice(noise.rank * share, (noise.rank + 1) * share), noise)
         fields: dict[str, Tensor] = {}
         labels: Tensor | None = None
         for names, order in self.orders.items():
-            rows, others = order.rows(start, share)
+            rows, others = order.share(start, self.batch_size, noise.rank, noise.world)
             chosen = {name: rows if others is None or name not in self.feed.second else others for name in names}
+            self._expect(names, order, noise)
             fields |= fields_of(self.dataset, {name: self.names[name] for name in names}, chosen, noise)
             if len(self.orders) == 1:
                 labels = labels_of(self.dataset, rows, noise)
@@ -168,6 +231,26 @@ class DatasetStream:
                 for name, value in fields.items()
             }
         return Batch(noise, fields, labels)
+
+    def _expect(self, names: tuple[str, ...], order: _Order, noise: Noise) -> None:
+        """Tell fields that are read as they are asked for what comes next, and what comes when a window is dealt."""
+        own = {name: self.dataset.fields[self.names[name]].values for name in names}
+        reading = [(part, name in self.feed.second) for name, part in own.items() if isinstance(part, Expects)]
+        if not reading:
+            return
+        ahead = [self.position + k * self.batch_size for k in range(AHEAD)]
+        coming = [order.share(place, self.batch_size, noise.rank, noise.world) for place in ahead]
+        reach = min(WINDOW * noise.world, len(order.indices) // 2)
+        later = order.share(self.position + reach, self.batch_size, noise.rank, noise.world)[0]
+        for part, second in reading:
+            part.want(later)
+            for rows, others in coming:
+                part.expect(rows if others is None or not second else others)
+
+    def _forget(self) -> None:
+        for part in self.dataset.fields.values():
+            if isinstance(part.values, Expects):
+                part.values.forget()
 
     def example(self, count: int, noise: Noise) -> Batch:
         """The first `count` training records (again from the first, if there are fewer), which are not counted."""
@@ -191,6 +274,7 @@ class DatasetStream:
                 f"{_told(now)}: put the data back, or start a new run with --init-from"
             )
         self.position = state["position"]
+        self._forget()
 
 
 Only = int | tuple[int, ...] | None

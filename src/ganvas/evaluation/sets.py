@@ -17,6 +17,7 @@ import numpy as np
 
 from ..data.aligning import aligned
 from ..data.finding import existing
+from ..data.shard_values import in_memory
 from ..errors import DataError, GanvasError
 from ..kinds import describe, kind_of
 from ..kinds.facets import Measured, Seen, Whole
@@ -194,6 +195,8 @@ def open_sets(
             notes.append("samples and real data are the same: this measures nothing but the metrics themselves")
     if part.records is not None and part.records[0].shape[1:] != dataset.values.shape[1:]:
         raise _differ(part.records[1], dataset.spec)
+    dataset, told = in_memory(dataset, seed)
+    notes += told
     train, held, split = _parts(dataset, heldout, run, seed, progress, shared, notes)
     own = kind_of(dataset.spec.kind)
     if isinstance(own, Measured) and part.records is not None and train.records is not None and held.records is not None:

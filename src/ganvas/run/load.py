@@ -11,6 +11,7 @@ from ..config import build_config, knobs
 from ..errors import GanvasError
 from ..kinds import spec_from_dict
 from ..registry import Card, find, load_system
+from ..store.shards import Shards, is_there, names_shards
 from ..uses import Work
 from . import checkpoint, published
 from .settings import FILE, Settings, build_settings, read_yaml
@@ -68,7 +69,7 @@ def read_run(path: Path | str) -> RunRecord:
         settings = build_settings(values["run"], where=str(path / FILE))
         place = values["data"].get("place")
         # Named relative to another working folder: the place is the same, and a wrong one would not have its fingerprint.
-        if place and str(place) != place_of(settings.data) and Path(str(place)).exists():
+        if place and str(place) != place_of(settings.data) and place_of(str(place)) is not None:
             settings = replace(settings, data=str(place))
         attempt = int(values.get("attempt", 0))
         return RunRecord(path, card, settings, dict(values["config"]), fields, dict(values["data"]), attempt)
@@ -85,6 +86,8 @@ def learnt_text(records: int, train: int, classes: Sequence[str]) -> str:
 
 def place_of(data: str) -> str | None:
     """Where data lies that a user named, absolute; None for phantoms and for what is not there."""
+    if names_shards(data):
+        return Shards(data).place if is_there(data) else None
     path = Path(data).expanduser()
     try:
         return str(path.absolute()) if path.exists() else None

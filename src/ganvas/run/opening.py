@@ -18,6 +18,7 @@ from ..kinds import kind_of
 from ..kinds.facets import Settles, Suits
 from ..registry import Card, catalogue
 from ..store.listing import Source
+from ..store.shards import Shards
 from .load import RunRecord, place_of
 from .settings import Settings, parse_size
 
@@ -60,6 +61,8 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
     origin = settings.data if source is None else source
     if isinstance(origin, str | Path):
         origin = source_of(origin)  # walked once, however often it is looked at
+    if settings.properties and isinstance(origin, Shards):
+        raise GanvasError(f"{origin}: --properties are measured of records in the cache: unpack the shards into a folder")
     if card.pairs and isinstance(origin, Source) and (settings.fields or holds_pairs(origin, card.pairs)):
         fields = card.pairs
     if not fields and isinstance(origin, Source):
@@ -67,7 +70,9 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
     size = parse_size(settings.size)
     if size is None and isinstance(origin, Source | np.ndarray):
         sized = origin
-        if fields and isinstance(origin, Source) and origin.path.is_file():  # a file of several arrays
+        if (
+            fields and isinstance(origin, Source) and origin.path.is_file() and not isinstance(origin, Shards)
+        ):  # a file of several arrays
             main = find_rows(origin, fields, parse_fields(settings.fields)).columns[next(iter(fields))]
             sized = origin if main.array is None else main.array
         kind = kind_of(recognise(sized, kinds))

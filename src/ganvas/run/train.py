@@ -252,7 +252,7 @@ def plan(
         raise GanvasError("arrays cannot be shared by several processes: save them with numpy.save and give the path")
     folder = _new_folder(card, settings.data, out)
     from ..data.learning import learn
-    from ..data.streams import trained_rows
+    from ..data.streams import told_of_sharing, trained_rows
     from ..parallel import pick_device
 
     device = pick_device(settings.device, settings.processes)
@@ -294,6 +294,8 @@ def plan(
     _check_plateau(settings, made, dataset)
     if chosen := settled(config, made.config):
         say(f"note: chosen by {card.name}: {', '.join(chosen)}")
+    for note in told_of_sharing(dataset, settings.processes):
+        say(f"note: {note}")
     for note in too_few_to_audit(made, dataset):
         say(f"note: {note}")
     return Plan(card, folder, settings, dataset, made.config, made, need, overrides)

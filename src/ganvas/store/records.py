@@ -29,6 +29,11 @@ class Origins:
     files: tuple[str, ...]
     of: np.ndarray
 
+    def at(self, rows: np.ndarray) -> Origins:
+        """Of the records at `rows` alone, called as they are among all."""
+        names = np.array(self.names(), object)[rows].tolist()
+        return Origins(tuple(names), np.arange(len(names)))
+
     def names(self) -> list[str]:
         """One a record: the file, and which of its records where it holds several (`scan.nii.gz, record 3`)."""
         many = np.bincount(self.of, minlength=len(self.files))
@@ -51,7 +56,8 @@ class Dataset:
     skipped, changed or is worth knowing, one line each. declared_split: whether the data itself says what is held out (a
     `split` column, `train` and `test` folders). earlier: the fingerprints that these records had by earlier rules of splitting.
     origins: of which files the records are; None where there are none. persons: (N,) int64, the groups as the data names them
-    (a patient, a volume), before near twins were joined to them; None where nobody says.
+    (a patient, a volume), before near twins were joined to them; None where nobody says. shards: (N,) int32, in which shard
+    each record lies, where values are read from these as they are asked for (`data.shards`); None where they are at hand.
     """
 
     fields: dict[str, Field]
@@ -65,6 +71,7 @@ class Dataset:
     earlier: tuple[str, ...] = ()
     origins: Origins | None = None
     persons: np.ndarray | None = None
+    shards: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.groups)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,47 +18,25 @@ import numpy as np
 
 from ...errors import DataError, GanvasError, MixedData
 from ...store import cache as caching
-from ...store.entry import NOTED, conclude
-from ...store.listing import Listing, class_indices, some
+from ...store.entry import conclude
+from ...store.listing import Listing, class_indices
 from ...store.splits import MOST, join, with_fewer_links
 from .picture import DECLARED, oblong
 from .resize import PIECES, convert_channels, resize, thumbnail
 from .spec import ImageSpec
+from .tally import Names, Row, Tally, merged
 
 if TYPE_CHECKING:
     from .readers import Picture
 
 VOLUMES = ("nifti", "dicom")
-PLANES = ("sagittal", "coronal", "axial")
 FEW = 64
 """Files of 8 or 16 bits whose values all lie below hold labels or a mask: their greatest value counts as white."""
 NARROW = 0.2
 """A class that fills less of black to white, where another fills three times as much, is told of."""
+Shapes = dict[str, dict[Any, Names]]
+"""What pictures are (`size`, `channels`, `depth`) -> value -> of which files."""
 _WRITTEN = np.empty(0)  # in the place of pixels no longer needed: a view would keep them in memory
-
-
-@dataclass
-class _Row:
-    """One decoded picture, ready to be written."""
-
-    pixels: np.ndarray
-    thumb: np.ndarray
-    content: bytes
-    native: tuple[int, int]
-    colours: int
-    depth: int
-    low: float
-    high: float
-    least: float
-    most: float
-    spacing: tuple[float, float] | None
-    group: str | None
-    label: str | None
-    warnings: tuple[str, ...]
-    enlarged: bool
-    axis: int | None
-    heldout: bool | None
-    absolute: bool
 
 
 @dataclass
@@ -66,15 +44,15 @@ class _File:
     """One decoded file: its rows, or why there are none."""
 
     place: int
-    rows: list[_Row] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     error: str | None = None
 
 
-class _Unfit(DataError):
+class Unfit(DataError):
     """A readable file that cannot be brought to the settings: an error, where an unreadable one is skipped."""
 
 
-def _prepare(picture: Picture, settings: dict[str, Any], name: str) -> list[_Row]:
+def prepare(picture: Picture, settings: dict[str, Any], name: str) -> list[Row]:
     """The picture as one row, or as one row a patch or frame."""
     if settings["fit"] not in PIECES:
         return [_row(picture, settings, name)]
@@ -87,14 +65,14 @@ def _prepare(picture: Picture, settings: dict[str, Any], name: str) -> list[_Row
     return [_row(replace(picture, pixels=piece, group=group), settings, name) for piece in pieces]
 
 
-def _row(picture: Picture, settings: dict[str, Any], name: str) -> _Row:
+def _row(picture: Picture, settings: dict[str, Any], name: str) -> Row:
     pixels = picture.pixels
     native, colours = (pixels.shape[0], pixels.shape[1]), pixels.shape[2]
     if settings["channels"] is not None:
         try:
             pixels = convert_channels(pixels, settings["channels"])
         except GanvasError as error:
-            raise _Unfit(f"{name}: {error}") from error
+            raise Unfit(f"{name}: {error}") from error
     span, wanted = (1.0, 1.0), settings["size"]
     if wanted is not None and settings["fit"] not in PIECES:
         pixels, span = resize(pixels, wanted, settings["fit"])
@@ -102,7 +80,7 @@ def _row(picture: Picture, settings: dict[str, Any], name: str) -> _Row:
     if spacing is not None:
         spacing = (spacing[0] * span[0], spacing[1] * span[1])
     pixels = np.ascontiguousarray(pixels)
-    return _Row(
+    return Row(
         pixels, thumbnail(pixels).astype(np.float16), hashlib.blake2b(pixels.data, digest_size=16).digest(), native,
         colours, picture.depth, float(picture.low), float(picture.high), float(pixels.min()), float(pixels.max()),
         spacing, picture.group, None if picture.label is None else str(picture.label), tuple(picture.warnings),
@@ -119,9 +97,9 @@ def _decode(listing: Listing, settings: dict[str, Any], pictures: Iterable[Pictu
         def work(place: int) -> _File:
             try:
                 pictures = read(listing.files[place], axis=settings["axis"])
-                rows = [row for picture in pictures for row in _prepare(picture, settings, listing.names[place])]
+                rows = [row for picture in pictures for row in prepare(picture, settings, listing.names[place])]
                 return _File(place, rows)
-            except _Unfit as error:
+            except Unfit as error:
                 raise DataError(str(error)) from error
             except DataError as error:
                 return _File(place, error=str(error))
@@ -130,7 +108,7 @@ def _decode(listing: Listing, settings: dict[str, Any], pictures: Iterable[Pictu
         return
 
     def one(picture: Picture) -> _File:
-        return _File(0, _prepare(picture, settings, listing.names[0]))
+        return _File(0, prepare(picture, settings, listing.names[0]))
 
     source = pictures if pictures is not None else read(listing.files[0], axis=settings["axis"])
     yield from caching.in_parallel(one, source, what="decoding", progress=progress)
@@ -145,11 +123,12 @@ def fill(
     Whole numbers and floats in one folder (volumes with and without negative values) are all kept as floats if no file
     declares a range of its own: the values then mean the same in both.
     """
-    kept: list[_Row] = []
+    kept: list[Row] = []
     as_float = False
     places: list[int] = []
     skipped: list[tuple[str, str]] = []
-    shapes: dict[str, dict[Any, list[str]]] = {"size": {}, "channels": {}, "depth": {}}
+    shapes = empty_shapes()
+    tally = Tally(settings)
     budget = 200  # after the first disagreement, look this much further to say what there is
     for file in _decode(listing, settings, pictures, progress):
         name = listing.names[file.place]
@@ -163,17 +142,12 @@ def fill(
             if kept and plain and np.isnan(kept[0].low) and {row.depth, kept[0].depth} == {16, 32} and not as_float:
                 as_float = True
                 writer.as_type(np.float32)
-                shapes["depth"] = {32: [name for names in shapes["depth"].values() for name in names]}
+                shapes["depth"] = {32: merged(shapes["depth"].values())}
                 for earlier in kept:
                     earlier.depth = 32
             if as_float and plain and row.depth == 16:
                 row.pixels, row.depth = row.pixels.astype(np.float32), 32
-            size = row.pixels.shape[:2]
-            for what, value in (("size", size), ("channels", row.pixels.shape[2]), ("depth", row.depth)):
-                names = shapes[what].setdefault(value, [])
-                if not names or names[-1] != name:
-                    names.append(name)
-            if any(len(values) > 1 for values in shapes.values()):
+            if differs(shapes, row, name):
                 budget -= 1
                 if budget < 0:
                     break
@@ -183,19 +157,20 @@ def fill(
             if len(kept) >= MOST:
                 row.thumb = _WRITTEN
             kept.append(row)
+            tally.add(row, name)
             places.append(file.place)
         if budget < 0:
             break
-    _agree(listing, shapes, partly=budget < 0)
+    agree(listing.source, shapes, partly=budget < 0)
     if not kept:
         if len(listing.files) == 1 and skipped:
             raise DataError(skipped[0][1])
         reason = f": {skipped[0][1]}" if skipped else ""
         raise DataError(f"{listing.source}: none of {len(listing.files)} files could be read{reason}")
-    notes = _notes(listing, kept, places, skipped, settings)
-    low, high = _value_range(writer, kept, notes)
+    notes = tally.notes(listing.notes, skipped)
+    low, high = value_range(writer, kept, notes)
     labels, classes = _labels(listing, kept, places, notes)
-    if labels is not None and (told := scales_apart(_class_ranges(writer.rows(), labels, classes), low, high)) is not None:
+    if labels is not None and (told := scales_apart(class_ranges(writer.rows(), labels, classes), low, high)) is not None:
         notes.append(told)
     groups = _groups(listing, kept, places, settings["fit"] in PIECES, notes, overlapping=settings["fit"] == "crops")
     sides = [row.heldout if listing.heldout[p] is None else listing.heldout[p] for row, p in zip(kept, places, strict=True)]
@@ -212,18 +187,30 @@ def fill(
     conclude(writer, spec, labels, groups, held if (held >= 0).any() else None, notes, [listing.names[p] for p in places])
 
 
-def _agree(listing: Listing, shapes: dict[str, dict[Any, list[str]]], partly: bool) -> None:
+def empty_shapes() -> Shapes:
+    """Of no pictures."""
+    return {"size": {}, "channels": {}, "depth": {}}
+
+
+def differs(shapes: Shapes, row: Row, name: str) -> bool:
+    """Count the size, channels and depth of a picture of the file `name`: whether there are different ones by now."""
+    for what, value in (("size", row.pixels.shape[:2]), ("channels", row.pixels.shape[2]), ("depth", row.depth)):
+        shapes[what].setdefault(value, Names()).add(name)
+    return any(len(values) > 1 for values in shapes.values())
+
+
+def agree(source: object, shapes: Shapes, partly: bool) -> None:
     """Raises DataError when the files differ in depth, channels or size."""
 
     def told(what: str, name: Any) -> str:
-        groups = sorted(shapes[what].items(), key=lambda item: -len(item[1]))
-        shown = [f"{name(value)} ({len(files)}: {some(files, 2)})" for value, files in groups[:4]]
+        groups = sorted(shapes[what].items(), key=lambda item: -item[1].count)
+        shown = [f"{name(value)} ({files.count}: {files.some(2)})" for value, files in groups[:4]]
         more = f" and {len(groups) - 4} others" if len(groups) > 4 else ""
         return ", ".join(shown) + more + (", among those read so far" if partly else "")
 
     if len(shapes["depth"]) > 1:
         raise DataError(
-            f"{listing.source} mixes depths: {told('depth', lambda d: 'float' if d == 32 else f'{d}-bit')}: "
+            f"{source} mixes depths: {told('depth', lambda d: 'float' if d == 32 else f'{d}-bit')}: "
             "convert them to one depth or keep them in separate folders"
         )
     if len(shapes["channels"]) > 1:
@@ -233,76 +220,17 @@ def _agree(listing: Listing, shapes: dict[str, dict[Any, list[str]]], partly: bo
             if set(shapes["channels"]) == {1, 3}
             else ("keep one kind in the folder")
         )
-        what = f"{listing.source} mixes channels: {told('channels', lambda c: names.get(c, f'{c} channels'))}: {fix}"
+        what = f"{source} mixes channels: {told('channels', lambda c: names.get(c, f'{c} channels'))}: {fix}"
         raise MixedData(what, "channels", 3)
     if len(shapes["size"]) > 1:
         side = min(min(size) for size in shapes["size"])
         power = 1 << max(3, min(7, side.bit_length() - 1))
         raise MixedData(
-            f"{listing.source} mixes sizes: {told('size', lambda s: f'{s[0]}x{s[1]}')}: "
+            f"{source} mixes sizes: {told('size', lambda s: f'{s[0]}x{s[1]}')}: "
             f"choose one, as in --size {power} or --size {power}x{power * 3 // 2} (height x width)",
             "size",
             power,
         )
-
-
-def _notes(
-    listing: Listing, kept: list[_Row], places: list[int], skipped: list[tuple[str, str]], settings: dict[str, Any]
-) -> list[str]:
-    notes = list(listing.notes)
-    for name, reason in skipped[:NOTED]:
-        notes.append(f"skipped {reason}" if name in reason else f"skipped {name}: {reason}")
-    if len(skipped) > NOTED:
-        notes.append(f"skipped {len(skipped) - NOTED} more unreadable files: ganvas data check lists them all")
-    warned: dict[str, list[str]] = {}
-    for row, place in zip(kept, places, strict=True):
-        for warning in row.warnings:
-            names = warned.setdefault(warning, [])
-            if not names or names[-1] != listing.names[place]:
-                names.append(listing.names[place])
-    notes += [f"{warning} ({some(names)})" for warning, names in warned.items()]
-    if (told := axes_apart([(row.axis, listing.names[place]) for row, place in zip(kept, places, strict=True)])) is not None:
-        notes.append(told)
-    beyond = [listing.names[place] for row, place in zip(kept, places, strict=True)
-              if row.high > row.low and row.most > row.least and (row.least >= row.high or row.most <= row.low)]  # fmt: skip
-    if beyond:
-        names = list(dict.fromkeys(beyond))
-        notes.append(
-            f"all values lie beyond the black and white that the file declares, so nothing would be seen ({some(names)})"
-        )
-    if (fit := settings["fit"]) in PIECES:
-        pictures = len({row.group for row in kept})
-        high, wide = settings["size"]
-        notes.append(f"{pictures} pictures were cut into {len(kept)} {fit} of {high}x{wide} at their own scale")
-    elif wanted := settings["size"]:
-        enlarged = sum(row.enlarged for row in kept)
-        if enlarged:
-            notes.append(f"{enlarged} of {len(kept)} pictures were smaller than {wanted[0]}x{wanted[1]} and enlarged")
-        odd = Counter(row.native for row in kept if abs(row.native[0] * wanted[1] / (row.native[1] * wanted[0]) - 1) > 0.02)
-        if odd:
-            (high, wide), many = odd.most_common(1)[0]
-            verb = {"crop": "cropped", "pad": "padded", "stretch": "stretched"}[settings["fit"]]
-            notes.append(
-                f"{sum(odd.values())} of {len(kept)} pictures were {verb} to {wanted[0]}x{wanted[1]} ({many} are {high}x{wide})"
-            )
-    if (colours := settings["channels"]) is not None:
-        changed = sum(row.colours != colours for row in kept)
-        if changed:
-            notes.append(f"{changed} of {len(kept)} pictures were turned into {'grey' if colours == 1 else 'colour'}")
-    return notes
-
-
-def axes_apart(cut: Sequence[tuple[int | None, str]]) -> str | None:
-    """A warning where volumes were cut along different axes: their slices are different pictures. cut: (axis, file) of each."""
-    files: dict[int, dict[str, None]] = {}
-    for axis, name in cut:
-        if axis is not None:
-            files.setdefault(axis, {})[name] = None
-    if len(files) < 2:
-        return None
-    told = ", ".join(f"{PLANES[axis]} {some(list(names), 2)}" for axis, names in sorted(files.items()))
-    common = max(files, key=lambda axis: len(files[axis]))
-    return f"volumes were cut along different axes ({told}): --axis {common} cuts all into {PLANES[common]} slices"
 
 
 def scales_apart(ranges: Mapping[str, tuple[float, float]], low: float, high: float) -> str | None:
@@ -340,7 +268,7 @@ def white_of(depth: int, most: float) -> float:
     return float(2 ** next(bits for bits in (8, 10, 12, 14, 16) if most < 2**bits) - 1)
 
 
-def _class_ranges(values: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+def class_ranges(values: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> dict[str, tuple[float, float]]:
     """Class -> (0.1, 99.9 percentile) of its values, from a few pictures of each; none where classes are very many."""
     if len(classes) > 50:
         return {}
@@ -360,14 +288,14 @@ def _sample(values: np.ndarray, pictures: int = 2000, pixels: int = 1000, places
     chosen = np.unique(np.linspace(0, among - 1, min(among, pictures)).astype(np.int64))
     if places is not None:
         chosen = places[chosen]
-    flat = values.reshape(len(values), -1)
-    spots = rng.integers(0, flat.shape[1], min(flat.shape[1], pixels))
-    if flat.shape[1] <= pixels:
-        spots = np.arange(flat.shape[1])
-    return np.concatenate([flat[i][spots] for i in chosen]).astype(np.float64)
+    each = int(np.prod(values.shape[1:]))
+    spots = rng.integers(0, each, min(each, pixels))
+    if each <= pixels:
+        spots = np.arange(each)
+    return np.concatenate([np.asarray(values[i]).reshape(-1)[spots] for i in chosen]).astype(np.float64)
 
 
-def _value_range(writer: caching.Writer, kept: list[_Row], notes: list[str]) -> tuple[float, float]:
+def value_range(writer: caching.Writer, kept: list[Row], notes: list[str]) -> tuple[float, float]:
     """The values that mean -1 and +1. See the notes it adds for the rules."""
     lows, highs = np.array([row.low for row in kept]), np.array([row.high for row in kept])
     least, most = min(row.least for row in kept), max(row.most for row in kept)
@@ -447,7 +375,7 @@ def robust_range(values: np.ndarray, places: np.ndarray | None = None) -> tuple[
 
 
 def _labels(
-    listing: Listing, kept: list[_Row], places: list[int], notes: list[str]
+    listing: Listing, kept: list[Row], places: list[int], notes: list[str]
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
     names = [row.label if listing.labels[place] is None else listing.labels[place]
              for row, place in zip(kept, places, strict=True)]  # fmt: skip
@@ -463,7 +391,7 @@ def _labels(
 
 
 def _groups(
-    listing: Listing, kept: list[_Row], places: list[int], cut: bool, notes: list[str], *, overlapping: bool = False
+    listing: Listing, kept: list[Row], places: list[int], cut: bool, notes: list[str], *, overlapping: bool = False
 ) -> np.ndarray:  # fmt: skip
     """Group numbers (N,): `groups.csv`, else patient and volume, else near twins; equal pictures are joined always.
 
@@ -531,7 +459,7 @@ def _runs(n: int, pieces: int = 10) -> tuple[np.ndarray, np.ndarray]:
     return first, np.arange(n)
 
 
-def _spacing(kept: list[_Row], notes: list[str]) -> tuple[float, float] | None:
+def _spacing(kept: list[Row], notes: list[str]) -> tuple[float, float] | None:
     known = [row.spacing for row in kept if row.spacing is not None]
     if not known:
         return None

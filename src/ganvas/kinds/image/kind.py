@@ -18,13 +18,14 @@ from ...store.entry import conclude
 from ...store.listing import counted
 from .. import Kind, KindSays
 from . import pieces
-from .filling import PLANES, robust_range
 from .filling import fill as fill_from
+from .filling import robust_range
 from .grid import grid
 from .readers import SUFFIXES, readable
 from .resize import FITS, PIECES, convert_channels, parse_size
 from .spec import ImageSpec
 from .survey import sides_of, suitable_size_of
+from .tally import PLANES
 from .writers import FORMATS, write_samples
 
 if TYPE_CHECKING:

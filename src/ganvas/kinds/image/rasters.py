@@ -48,9 +48,10 @@ def sniff(head: bytes) -> str | None:
     return None
 
 
-def read_picture(path: Path, kind: str) -> Iterator[Picture]:
-    """The one picture of a PNG, JPEG, BMP, GIF or WebP file (`kind` as `sniff` names it)."""
-    data = path.read_bytes()
+def read_picture(path: Path, kind: str, data: bytes | None = None) -> Iterator[Picture]:
+    """The one picture of a PNG, JPEG, BMP, GIF or WebP file (`kind` as `sniff` names it). data: its bytes, where it lies in
+    another file."""
+    data = path.read_bytes() if data is None else data
     if kind == "PNG":
         yield _read_png(path, data)
         return
