@@ -14,9 +14,9 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "ganvas"
 FLOORS: tuple[str, ...] = (
     "errors version specs game glossary",
-    "batches config files presets shapes",
+    "batches config files launchers presets shapes",
     "store optim parallel objectives registry capabilities",
-    "drawing engine metrics",
+    "drawing engine metrics ranks",
     "kinds",
     "data networks inference",
     "systems health uses",
