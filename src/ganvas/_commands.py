@@ -17,7 +17,7 @@ from typing import Any
 
 from .config import key_values
 from .errors import GanvasError, RunError
-from .launchers import leads
+from .launchers import hush, leads
 
 
 def drop_output() -> None:
@@ -46,6 +46,7 @@ def show_help(parser: argparse.ArgumentParser) -> int:
 
 
 def run_train(options: argparse.Namespace) -> int:
+    hush()
     from .config import knobs
     from .run.settings import Settings
 

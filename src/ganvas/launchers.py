@@ -5,6 +5,7 @@ Not for joining the others: that is `ranks`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -70,8 +71,10 @@ def shown_apart() -> bool:
 
 
 def hush() -> None:
-    """Keep the C++ side of torch from writing warnings about peers that come late or have gone. Before torch is loaded."""
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    """Beside a launcher, keep the C++ side of torch from writing stacks about peers that have gone. Before torch is loaded."""
+    with contextlib.suppress(GanvasError):  # which is told where it matters
+        if found() is not None:
+            os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 def agreed(given: Mapping[str, Any], place: Place | None) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Ranks:
         self._barriers = 0
         self._parent = os.getppid()
         self._old: dict[int, Any] = {}
-        self._prefix = f"ganvas/{_calls}"
+        self._prefix = f"ganvas/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{_calls}"
 
     # Coming together
 
