@@ -33,10 +33,10 @@ NAMES = ("ganvasbench0", "ganvasbench1")
 CABLE = "veth0"
 LINKS: dict[str, dict[str, float]] = {  # rate in Mbit/s, delay in ms one way
     "as it is": {},
-    "40 Mbit/s": {"rate": 40.0},
-    "10 Mbit/s": {"rate": 10.0},
-    "20 ms": {"delay": 20.0},
-    "20 Mbit/s and 10 ms": {"rate": 20.0, "delay": 10.0},
+    "4 Mbit/s": {"rate": 4.0},
+    "2 Mbit/s": {"rate": 2.0},
+    "100 ms": {"delay": 100.0},
+    "4 Mbit/s and 100 ms": {"rate": 4.0, "delay": 100.0},
 }
 DECISION = 2  # broadcasts in which a run agrees on what comes next, every round
 # What the table assumes of machines: bytes a second that a ring of all-reduce gets, and seconds of each of its steps.
@@ -167,26 +167,58 @@ def play(processes: Any, batch: int, width: int, rounds: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def member(batch: int, width: int, rounds: int) -> None:
-    """A process that was started by `together` or `alone`: process 0 prints what it found."""
+def slow_down(rate: float | None = None, delay: float | None = None) -> str:
+    """Make this end of the cable slow; the command that did it."""
+    subprocess.run(["tc", "qdisc", "del", "dev", CABLE, "root"], check=False, capture_output=True)
+    words = ["tc", "qdisc", "add", "dev", CABLE, "root"]
+    if delay is not None:
+        words += ["netem", "delay", f"{delay:g}ms", *(["rate", f"{rate:g}mbit"] if rate is not None else []), "limit", "10000"]
+    elif rate is not None:
+        words += ["tbf", "rate", f"{rate:g}mbit", "burst", "16kb", "latency", "2s"]
+    else:
+        return ""
+    subprocess.run(words, check=True)
+    return " ".join(words)
+
+
+def play_links(processes: Any, batch: int, width: int, rounds: int) -> list[dict[str, Any]]:
+    """Each link: what a round took beyond one on the link as it is, and what the model says that it would."""
+    found: list[dict[str, Any]] = []
+    for name, link in LINKS.items():
+        processes.wait()
+        row: dict[str, Any] = {"link": name, "tc": slow_down(**link)}
+        row |= play(processes, batch, width, rounds)
+        if found:
+            bandwidth = link["rate"] * 1e6 / 8 if "rate" in link else float("inf")
+            row["expected_slower_by"] = exchange_seconds(row["turn_bytes"], 2, bandwidth, link.get("delay", 0.0) / 1e3)
+            row["slower_by"] = row["seconds"] - found[0]["seconds"]
+            row["ratio"] = row["slower_by"] / row["expected_slower_by"]
+        found.append(row)
+        if processes.leads:
+            print(json.dumps(row), file=sys.stderr, flush=True)
+    return found
+
+
+def member(form: str, batch: int, width: int, rounds: int) -> None:
+    """A process that was started by `together`: process 0 prints what it found."""
     from ganvas import launchers
 
     launchers.hush()
-    place = launchers.found()
+    place, work = launchers.found(), play_links if form == "link" else play
     if place is None or place.world == 1:
         import torch
 
         from ganvas.parallel import Processes
 
-        print(json.dumps(play(Processes(torch.device("cpu")), batch, width, rounds)))
+        print(json.dumps(work(Processes(torch.device("cpu")), batch, width, rounds)))
         return
     from ganvas.ranks import Ranks
 
     with Ranks(place, {}) as ranks:
         if not ranks.leads:
-            ranks.follow(play)
+            ranks.follow(work)
             return
-        print(json.dumps(ranks.launch(play, (batch, width, rounds), processes=place.world, device="cpu")))
+        print(json.dumps(ranks.launch(work, (batch, width, rounds), processes=place.world, device="cpu")))
 
 
 # Starting them
@@ -198,10 +230,10 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def together(world: int, batch: int, width: int, rounds: int, *, apart: bool) -> dict[str, Any]:
-    """What process 0 of `world` found; apart: each in its own namespace."""
+def together(world: int, batch: int, width: int, rounds: int, *, apart: bool = False) -> Any:
+    """What process 0 of `world` found; apart: each in its own namespace, on several links."""
     port, address = (29_500, "10.83.2.1") if apart else (free_port(), "127.0.0.1")
-    words = [sys.executable, __file__, "--member", f"{batch},{width},{rounds}"]
+    words = [sys.executable, __file__, "--member", f"{'link' if apart else ''},{batch},{width},{rounds}"]
     started = []
     for rank in range(world):
         places = {
@@ -218,8 +250,7 @@ def together(world: int, batch: int, width: int, rounds: int, *, apart: bool) ->
     said = [process.communicate(timeout=1800)[0] for process in started]
     if any(process.returncode for process in started):
         raise SystemExit("a process failed: what it said stands above")
-    found: dict[str, Any] = json.loads(said[0])
-    return found
+    return json.loads(said[0])
 
 
 @contextlib.contextmanager
@@ -243,57 +274,11 @@ def cable() -> Iterator[None]:
             subprocess.run(["ip", "netns", "delete", name], check=False)
 
 
-def slow_down(rate: float | None = None, delay: float | None = None) -> list[str]:
-    """Make both ends of the cable slow; the commands that did it."""
-    done = []
-    for name in NAMES:
-        subprocess.run(
-            ["ip", "netns", "exec", name, "tc", "qdisc", "del", "dev", CABLE, "root"], check=False, capture_output=True
-        )
-        words = ["tc", "qdisc", "add", "dev", CABLE, "root"]
-        if delay is not None:
-            words += [
-                "netem",
-                "delay",
-                f"{delay:g}ms",
-                *(["rate", f"{rate:g}mbit"] if rate is not None else []),
-                "limit",
-                "10000",
-            ]
-        elif rate is not None:
-            words += ["tbf", "rate", f"{rate:g}mbit", "burst", "16kb", "latency", "2s"]
-        if rate is not None or delay is not None:
-            subprocess.run(["ip", "netns", "exec", name, *words], check=True)
-            done.append(" ".join(words))
-    return done[:1]
-
-
-def links(batch: int, width: int, rounds: int) -> list[dict[str, Any]]:
-    """Each link: what a round took beyond one on the link as it is, and what the model says that it would."""
-    found, plain = [], None
-    with cable():
-        for name, link in LINKS.items():
-            done = slow_down(**link)
-            told = together(2, batch, width, rounds, apart=True)
-            row = {"link": name, "tc": done, **told}
-            if plain is None:
-                plain = told
-            else:
-                bandwidth = link["rate"] * 1e6 / 8 if "rate" in link else float("inf")
-                expected = exchange_seconds(told["turn_bytes"], 2, bandwidth, link.get("delay", 0.0) / 1e3)
-                row["slower_by"] = told["seconds"] - plain["seconds"]
-                row["expected_slower_by"] = expected
-                row["ratio"] = row["slower_by"] / expected
-            found.append(row)
-            print(json.dumps(row), file=sys.stderr, flush=True)
-    return found
-
-
 def scaling(batch: int, width: int, rounds: int) -> dict[str, Any]:
     """Strong: two processes share the batch of one. Weak: each has as much as one. Efficiency is against one process."""
-    one = together(1, batch, width, rounds, apart=False)
-    strong = together(2, batch, width, rounds, apart=False)
-    weak = together(2, 2 * batch, width, rounds, apart=False)
+    one = together(1, batch, width, rounds)
+    strong = together(2, batch, width, rounds)
+    weak = together(2, 2 * batch, width, rounds)
     return {
         "one": one, "strong": strong, "weak": weak, "strong_efficiency": one["seconds"] / (2 * strong["seconds"]),
         "weak_efficiency": one["seconds"] / weak["seconds"],
@@ -326,7 +311,8 @@ def main() -> None:
     parser.add_argument("--member", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.member:
-        member(*map(int, options.member.split(",")))
+        form, *numbers = options.member.split(",")
+        member(form, *map(int, numbers))
         return
     result = json.loads(options.out.read_text()) if options.out and options.out.exists() else {}
     size = (options.batch, options.width, options.rounds)
@@ -338,9 +324,10 @@ def main() -> None:
         }
         facts["load_average"] = os.getloadavg()[0]
         if form == "count":
-            facts["found"] = together(2, *size, apart=False)
+            facts["found"] = together(2, *size)
         elif form == "link":
-            facts["found"] = links(*size)
+            with cable():
+                facts["found"] = together(2, *size, apart=True)
         elif form == "scaling":
             facts["found"] = scaling(*size)
         elif form == "model":

@@ -289,6 +289,7 @@ def test_torchrun_killed_and_resumed_to_the_same_bits(tmp_path: Path) -> None:
     assert sorted(training) == [0, 1]
     second.processes[0].kill()
     assert gone(list(training.values()), 60), "without what started it, and could stop it, a run does not go on"
+    second.end(10)
     assert second.lines() == ["ganvas: the process that started the training is gone"]
     assert "Exception" not in second.text(), "nor does torch tell its side of it"
 
@@ -426,3 +427,21 @@ def test_two_machines_killed_and_resumed_to_the_same_bits(machines: list[str], t
     straight = on_machines(machines, [*begun(data, tmp_path / "straight"), "--budget", f"{rounds}r"], tmp_path / "third")
     assert straight.end() == [0, 0], straight.text()
     assert toys.digests(run) == toys.digests(tmp_path / "straight")
+
+
+@linux
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_cable_that_is_pulled_out(machines: list[str], tmp_path: Path) -> None:
+    """No connection is closed and nobody says anything: each side gives the other up, and tells so in a line."""
+    data, run = toys.points_file(tmp_path / "points.csv"), tmp_path / "run"
+    first = on_machines(machines, begun(data, run), tmp_path / "first")
+    first.until_saved(run)
+    training = list(first.ranks().values())
+    subprocess.run(["ip", "-n", machines[1], "link", "set", "veth0", "down"], check=True)
+    try:
+        assert gone(training, ranks.SILENCE_SECONDS + ranks.GRACE_SECONDS + 60), first.text()
+    finally:
+        first.close()
+    assert 1 <= len(first.lines()) <= 2, first.text()
+    assert any("process 1 of 2 has been silent for 60 s; what was saved is intact" in line for line in first.lines())

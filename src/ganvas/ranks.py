@@ -36,7 +36,7 @@ BEAT_SECONDS = 1.0  # between two signs of life
 SILENCE_SECONDS = TIMEOUT_SECONDS  # without one a process is given up
 PATIENCE_SECONDS = 600.0  # for one that lives and does not come to an exchange, as while process 0 writes to a slow disk
 TWICE_SECONDS = 2.0  # torchrun passes on a Ctrl-C that the terminal has sent to all already: that is one
-EXIT_SECONDS = 20  # for a process to end after a failure; one with a broken group may hang on its way out
+EXIT_SECONDS = 60  # for a process to end after a failure; one with a broken group may hang on its way out
 NETWORK = "GLOO_SOCKET_IFNAME or NCCL_SOCKET_IFNAME names the network where there are several, as in eth0"
 
 _calls = 0  # in this process: each has keys of its own in the store
@@ -66,6 +66,7 @@ class Ranks:
         self._run = ""
         self._barriers = 0
         self._parent = os.getppid()
+        self._agent = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun itself keeps the store
         self._old: dict[int, Any] = {}
         self._prefix = f"ganvas/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{_calls}"
 
@@ -99,7 +100,7 @@ class Ranks:
         place = self.place
         if place.local_world == place.world and sys.platform == "linux":
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # one machine: its name need not lead anywhere
-        hosting = self.leads and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+        hosting = self.leads and not self._agent
 
         def client(first: bool) -> Any:
             return torch.distributed.TCPStore(
@@ -309,9 +310,10 @@ class Ranks:
                     self._wire.set("signal", str(self.signal))
                     passed_on = True
             except RuntimeError:  # the store is gone, and with it who kept it
-                by = "process 0" if not self.leads and self.place.launcher != "torchrun" else f"the launcher ({place.launcher})"
-                self._orphan = self._orphan or not by.startswith("process")
-                self._trouble = self._trouble or f"{by} is gone"
+                self._orphan = self._orphan or self._agent
+                self._trouble = (
+                    self._trouble or f"{f'the launcher ({place.launcher})' if self._agent else self._named(0)} is gone"
+                )
                 return
             self._answered = time.monotonic()
 
@@ -325,7 +327,7 @@ class Ranks:
                 self._trouble = self._trouble or f"{self._named(silent[0])} has been silent for {SILENCE_SECONDS:.0f} s"
             elif now - self._answered > SILENCE_SECONDS:
                 self._trouble = self._trouble or f"{self._named(0)} has not answered for {SILENCE_SECONDS:.0f} s"
-            elif self.place.launcher in ("torchrun", "fabric run") and os.getppid() != self._parent:
+            elif self._agent and os.getppid() != self._parent:
                 self._orphan, self._trouble = True, self._trouble or f"the launcher ({self.place.launcher}) is gone"
         # Whoever waits in an exchange finds out by itself, as a rule; not where a machine has gone without a word.
         if not self._closed.wait(GRACE_SECONDS):
@@ -382,15 +384,18 @@ class Ranks:
         if isinstance(error, Gone):
             before = self._beats()
             failures = self._failures(GRACE_SECONDS)
-            lost = [rank for rank, beat in self._beats().items() if beat == before[rank]]
-            if failures and min(failures)[0] == 0:
-                _, code, text = min(failures)
+            lost = [rank for rank, beat in self._beats().items() if beat == before[rank] and rank not in failures]
+            vague, code, text = min(failures.values(), default=(1, 1, self._trouble or str(error)))
+            if vague == 0:
                 told = RuntimeError(text) if code == 0 else (RunError if code == RunError.exit_code else GanvasError)(text)
             elif lost:
                 told = RunError(self._resumed(f"{self._named(lost[0])} ended without a word (killed, or its machine is gone)"))
             else:
-                told = RunError(self._resumed(min(failures)[2] if failures else self._trouble or str(error)))
+                told = RunError(self._resumed(text))
         self._store.set("over", "1")
+        limit = time.monotonic() + 2 * BEAT_SECONDS + 1.0
+        while self._store.add("failures", 0) < self.place.world - 1 and time.monotonic() < limit:
+            time.sleep(0.05)  # with this process the store may go, and the others would say so
         return told
 
     def _beats(self) -> dict[int, bytes]:
@@ -398,16 +403,16 @@ class Ranks:
             rank: self._store.get(f"beat/{rank}") for rank in range(1, self.place.world) if self._store.check([f"beat/{rank}"])
         }
 
-    def _failures(self, seconds: float) -> list[tuple[int, int, str]]:
-        """(how little it explains, exit code or 0 for a mistake in the code, line) of each process that has told one."""
-        limit, told = time.monotonic() + seconds, []
+    def _failures(self, seconds: float) -> dict[int, tuple[int, int, str]]:
+        """By rank, of each process that has told: how little it explains, exit code or 0 for a mistake in the code, line."""
+        limit, told = time.monotonic() + seconds, {}
         while time.monotonic() < limit:
-            told = [
-                tuple(json.loads(self._store.get(f"failed/{rank}")))
+            told = {
+                rank: tuple(json.loads(self._store.get(f"failed/{rank}")))
                 for rank in range(1, self.place.world)
                 if self._store.check([f"failed/{rank}"])
-            ]
-            if any(vague == 0 for vague, _, _ in told):
+            }
+            if any(vague == 0 for vague, _, _ in told.values()):
                 break
             time.sleep(0.1)
         self._store.set("heard", "1")
@@ -415,8 +420,8 @@ class Ranks:
 
     def _reason(self, text: str) -> str:
         with contextlib.suppress(RuntimeError):
-            failures = self._failures(1.0) if self.leads else []
-            return min(failures)[2] if failures else text
+            failures = self._failures(1.0) if self.leads else {}
+            return min(failures.values())[2] if failures else text
         return text
 
     def _followed(self, error: BaseException) -> BaseException:
