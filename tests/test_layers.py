@@ -39,6 +39,7 @@ LONG = {
     "studies/readers.py": "one study, read top to bottom",
     "data/phantoms/brain.py": "one phantom: anatomy in numbers",
     "data/phantoms/chest.py": "one phantom: anatomy in numbers",
+    "ranks.py": "the life of one process of several, from its first word to its last",
     "run/loop.py": "the run around the engine: budget, signals, saving, pictures, alarms",
     "kinds/image/filling.py": "pictures of any format to one array, each rule a function",
     "store/listing.py": "what folders and tables tell of files, a rule each",
