@@ -446,7 +446,8 @@ class Ranks:
         if isinstance(error, Gone):
             error = RunError(self._resumed(self._trouble or (str(error) if self.leads else f"{self._named(0)} is gone")))
         if isinstance(error, GanvasError):
-            error.aloud = self.leads or self.place.rank == 1
+            beside = self._orphan and self.place.local_world == self.place.world  # process 0 lives, and says the same
+            error.aloud = self.leads or (self.place.rank == 1 and not beside)
         return error
 
 
