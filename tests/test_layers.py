@@ -14,9 +14,9 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "ganvas"
 FLOORS: tuple[str, ...] = (
     "errors version specs game glossary",
-    "batches config files presets shapes",
+    "batches config files launchers presets shapes",
     "store optim parallel objectives registry capabilities",
-    "drawing engine metrics",
+    "drawing engine metrics ranks",
     "kinds",
     "data networks inference",
     "systems health uses",
@@ -39,6 +39,7 @@ LONG = {
     "studies/readers.py": "one study, read top to bottom",
     "data/phantoms/brain.py": "one phantom: anatomy in numbers",
     "data/phantoms/chest.py": "one phantom: anatomy in numbers",
+    "ranks.py": "the life of one process of several, from its first word to its last",
     "run/loop.py": "the run around the engine: budget, signals, saving, pictures, alarms",
     "kinds/image/filling.py": "pictures of any format to one array, each rule a function",
     "store/listing.py": "what folders and tables tell of files, a rule each",

@@ -17,6 +17,7 @@ from typing import Any
 
 from .config import key_values
 from .errors import GanvasError, RunError
+from .launchers import hush, leads
 
 
 def drop_output() -> None:
@@ -45,6 +46,7 @@ def show_help(parser: argparse.ArgumentParser) -> int:
 
 
 def run_train(options: argparse.Namespace) -> int:
+    hush()
     from .config import knobs
     from .run.settings import Settings
 
@@ -73,17 +75,22 @@ def run_train(options: argparse.Namespace) -> int:
         check=check,
         **given,
     )
+    speaks = leads()
     if options.dry_run:
         from .run.rehearsal import lines
 
-        emit(options, result, lines(result))
+        if speaks:
+            emit(options, result, lines(result))
         return 0
-    emit(options, result, _after_training(result))
+    if speaks:
+        emit(options, result, _after_training(result))
     if result["stopped"] == "signal":
-        print(how_to_resume(result), file=sys.stderr)
+        if speaks:
+            print(how_to_resume(result), file=sys.stderr)
         return 128 + int(result["signal"] or 2)
     if result["stopped"] == "alarm":
-        print(f"ganvas: stopped because of an alarm, everything is saved in {result['run']}", file=sys.stderr)
+        if speaks:
+            print(f"ganvas: stopped because of an alarm, everything is saved in {result['run']}", file=sys.stderr)
         return RunError.exit_code
     return 0
 

@@ -40,6 +40,7 @@ from ._commands import (
 from .config import count_of, seed_of
 from .errors import GanvasError, did_you_mean
 from .export import FORMATS
+from .launchers import leads
 from .version import __version__
 
 WITH = "a further field of records that have several: a file for all, a folder with one for each INPUT, or words; also --NAME"
@@ -90,12 +91,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return code
     except GanvasError as error:
+        if words[:1] == ["train"] and not (leads() or error.aloud):
+            return error.exit_code  # process 0 tells it
         line = " ".join(str(error).split("\n"))
         if as_json:
             print(json.dumps({"error": line}))
         print(f"ganvas: {line}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as interrupt:
+        if words[:1] == ["train"] and not leads():
+            return 130
         advice = f"; {interrupt}" if str(interrupt) else ""
         print(f"ganvas: interrupted{advice}", file=sys.stderr)
         return 130

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .launchers import neighbours
 from .version import __version__
 
 WIDTHS = (20, 64)  # of the DCGAN that speed is explained with: fits two cores in minutes, and the paper's own
@@ -435,7 +436,7 @@ def useful_threads(processes: int = 1) -> int:
     """
     import torch
 
-    share = max(1, torch.get_num_threads() // processes)
+    share = max(1, torch.get_num_threads() // neighbours(processes))
     if share == 1 or processes > 1:
         return share
     with on_threads(share):

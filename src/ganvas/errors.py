@@ -8,9 +8,13 @@ from __future__ import annotations
 
 
 class GanvasError(Exception):
-    """A usage error: an option, a name or a value that cannot be served. The command line exits with 2."""
+    """A usage error: an option, a name or a value that cannot be served. The command line exits with 2.
+
+    aloud: to be told by this process although another one of the run speaks for all (`launchers.leads`), because that is gone.
+    """
 
     exit_code = 2
+    aloud = False
 
 
 class DataError(GanvasError):

@@ -1,7 +1,8 @@
 """One process or many: launch, rank, collectives and autocast, on Lightning Fabric.
 
 No module is wrapped: the Engine averages the gradients that a turn owns in one flat all-reduce, so unused parameters,
-overlapping players and double backward need no special care. Not for data or rounds.
+overlapping players and double backward need no special care. Not for data or rounds, nor for processes that somebody else
+started (`ranks`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor
 
 from .errors import GanvasError, RunError
+from .launchers import neighbours, shown_apart
 
 TIMEOUT_SECONDS = 60  # a process that is silent for so long is given up
 GRACE_SECONDS = 8.0  # for the others to end by themselves once one is gone
@@ -34,18 +36,47 @@ class Gone(RunError):
     """One of several processes died or fell silent, for no reason that it could tell."""
 
 
+class Group:
+    """The collectives of processes that have joined one another; of torch.distributed, whoever started them.
+
+    patience: seconds after which torch gives up a silent peer.
+    """
+
+    def __init__(self, patience: float = TIMEOUT_SECONDS) -> None:
+        self.patience = patience
+
+    def all_reduce(self, tensor: Tensor, reduce_op: str) -> Tensor:
+        """The sum or the mean over all, in place."""
+        distributed = torch.distributed
+        if reduce_op == "mean" and distributed.get_backend() == "nccl":
+            distributed.all_reduce(tensor, op=distributed.ReduceOp.AVG)
+            return tensor
+        distributed.all_reduce(tensor, op=distributed.ReduceOp.SUM)
+        return tensor if reduce_op == "sum" else tensor.copy_(tensor / distributed.get_world_size())
+
+    def broadcast(self, value: Any, src: int) -> Any:
+        """What process `src` has, plain values and tensors."""
+        box = [value]
+        torch.distributed.broadcast_object_list(box, src)
+        return box[0]
+
+    def barrier(self) -> None:
+        """Return when all have called it."""
+        torch.distributed.barrier()
+
+
 class Processes:
     """This process among its peers.
 
-    rank, world: position and number of processes. device: where this one computes. fabric: Lightning Fabric when there
-    are several processes; one process needs no collectives and spares the import. line: connection to the parent process.
+    rank, world: position and number of processes. device: where this one computes. group: their collectives; one process needs
+    none. line: connection to the parent process.
     """
 
-    def __init__(self, device: torch.device, rank: int = 0, world: int = 1, fabric: Any = None, line: Any = None) -> None:
+    def __init__(self, device: torch.device, rank: int = 0, world: int = 1, group: Any = None, line: Any = None) -> None:
         self.device = device
         self.rank = rank
         self.world = world
-        self.fabric = fabric
+        self.group = group
         self.line = line
         self._told: int | None = None
 
@@ -69,7 +100,7 @@ class Processes:
         for dtype in {t.dtype for t in tensors}:
             group = [t for t in tensors if t.dtype == dtype]
             flat = torch.cat([t.reshape(-1) for t in group])
-            flat = self._collective(functools.partial(self.fabric.all_reduce, flat, reduce_op="mean"))
+            flat = self._collective(functools.partial(self.group.all_reduce, flat, reduce_op="mean"))
             for tensor, piece in zip(group, flat.split([t.numel() for t in group]), strict=True):
                 tensor.copy_(piece.view_as(tensor))
 
@@ -77,13 +108,13 @@ class Processes:
         """Replace each tensor by its sum over the processes."""
         if self.world > 1:
             for tensor in tensors:
-                tensor.copy_(self._collective(functools.partial(self.fabric.all_reduce, tensor, reduce_op="sum")))
+                tensor.copy_(self._collective(functools.partial(self.group.all_reduce, tensor, reduce_op="sum")))
 
     def lead_(self, tensors: list[Tensor]) -> None:
         """Replace each tensor by rank 0's."""
         if self.world > 1:
             for tensor in tensors:
-                tensor.copy_(self._collective(functools.partial(self.fabric.broadcast, tensor, src=0)))
+                tensor.copy_(self._collective(functools.partial(self.group.broadcast, tensor, src=0)))
 
     def any(self, flag: bool) -> bool:
         """True on every process when it is true on one."""
@@ -95,7 +126,7 @@ class Processes:
 
     def agree(self, value: Any) -> Any:
         """Rank 0's value, on every process (clocks differ between processes; decisions must not)."""
-        return value if self.world == 1 else self._collective(lambda: self.fabric.broadcast(value, src=0))
+        return value if self.world == 1 else self._collective(lambda: self.group.broadcast(value, src=0))
 
     def gather(self, value: Any) -> list[Any]:
         """Every process's plain value, in rank order, on every process."""
@@ -108,7 +139,7 @@ class Processes:
     def wait(self) -> None:
         """Return when every process has called this."""
         if self.world > 1:
-            self._collective(self.fabric.barrier)
+            self._collective(self.group.barrier)
 
     def told(self) -> int | None:
         """The number of the signal that the parent process passed on; None before that, and with one process.
@@ -128,7 +159,7 @@ class Processes:
         except RuntimeError as error:  # gloo and nccl raise RuntimeError when a peer is gone or silent
             raise Gone(
                 f"process {self.rank} of {self.world} lost touch with another one (it ended, or was silent for "
-                f"{TIMEOUT_SECONDS} s)"
+                f"{self.group.patience:.0f} s)"
             ) from error
 
 
@@ -189,15 +220,16 @@ class Agreement:
 
 
 def pick_device(name: str, processes: int = 1) -> torch.device:
-    """`auto`, `cpu`, `cuda`, `cuda:1` or `mps` -> a device that exists, one for each process unless it is the CPU.
+    """`auto`, `cpu`, `cuda`, `cuda:1` or `mps` -> a device that exists, one for each process here unless it is the CPU.
 
-    Raises GanvasError when it does not.
+    A launcher may show each process one GPU, its own. Raises GanvasError when there are too few.
     """
     device = _device(name)
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # the same bits each time, see `exactly`
-    found = {"cpu": processes, "cuda": torch.cuda.device_count()}.get(device.type, 1)
-    if processes > found:
+    here = neighbours(processes)
+    found = {"cpu": here, "cuda": torch.cuda.device_count()}.get(device.type, 1)
+    if here > found and not (found == 1 and shown_apart()):
         raise GanvasError(f"--processes {processes} needs as many {device.type} devices, this machine has {found}: use {found}")
     return device
 
@@ -365,7 +397,7 @@ def _member(
         )
         fabric: Any = Fabric(accelerator=kind, devices=world, strategy=strategy)
         fabric.launch()
-        result = function(Processes(fabric.device, rank, world, fabric, line), *arguments)
+        result = function(Processes(fabric.device, rank, world, Group(), line), *arguments)
         message: tuple[str, Any] = ("done", result if rank == 0 else None)
     except GanvasError as error:
         message = ("failed", (2 if isinstance(error, Gone) else 0, error.exit_code, str(error)))

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..doctor import memory_of
 from ..errors import GanvasError
+from ..launchers import neighbours
 from ..registry import Card
 from ..run.settings import Settings, parse_memory
 from .answer import PROCESS_BASE, foretell
@@ -63,7 +64,7 @@ def need(case: Case, settings: Settings) -> Need:
     limit = memory_of(case.device)[0] if asked is None else asked
     gpu = case.device.startswith("cuda")
     where = "--memory" if asked else f"GPU {case.device}" if gpu else "this machine"
-    times = 1 if gpu else settings.processes
+    times = 1 if gpu else neighbours(settings.processes)
     try:
         parameters = sum(p.numel() for p in build_board(case, "meta").parameters())
     except GanvasError:
@@ -128,7 +129,7 @@ def _remedy(case: Case, settings: Settings, needed: int, limit: int) -> str:
 
     They need not: what one turn leaves to another is kept for all pieces at once.
     """
-    times = 1 if case.device.startswith("cuda") else settings.processes
+    times = 1 if case.device.startswith("cuda") else neighbours(settings.processes)
     pieces = 2 ** math.ceil(math.log2(max(2.0, needed / limit)))  # a batch's memory is about proportional to it
     ways: list[str] = []
     while case.batch % (pieces * case.micro_batches) == 0 and not ways:

@@ -17,7 +17,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from ..errors import GanvasError
+from ..errors import GanvasError, RunError
 from ..files import disk_errors, sync_folder, write_atomically
 from ..health.alarms import BETTER_BEFORE
 from . import published
@@ -200,6 +200,19 @@ def _refusal(checkpoint: Path, fault: str) -> GanvasError:
         return GanvasError(f"{checkpoint}: {fault}, and no other checkpoint is sound")
     where = json.loads((folder / other / "manifest.json").read_text()).get("round", "?")
     return GanvasError(f"{checkpoint}: {fault}. The one before it is sound (round {where}): add  --checkpoint {other}")
+
+
+def load_alike(processes: Any, run: Path, which: str = "last") -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]] | None:
+    """As `load`, in every process of a run at once. Raises RunError when they found different files under that name."""
+    loaded = load(run, which)
+    sums = processes.gather(None if loaded is None else loaded[2].get("files"))
+    if any(other != sums[0] for other in sums):
+        differing = [rank for rank, other in enumerate(sums) if other != sums[0]]
+        raise RunError(
+            f"process {differing[0]} read another {run / 'checkpoints' / which} than process 0: its machine still shows older "
+            "files there; wait a minute and resume, and let the file system not remember folders for long (NFS: acdirmax)"
+        )
+    return loaded
 
 
 def load(run: Path, which: str = "last") -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]] | None:

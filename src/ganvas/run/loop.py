@@ -132,7 +132,7 @@ class _Loop:
             import safetensors.torch
 
             put_weights(self.system, safetensors.torch.load_file(folder / "start.safetensors"), folder)
-        loaded = checkpoint.load(folder, which)
+        loaded = checkpoint.load_alike(processes, folder, which)
         torch.manual_seed(seed + 1_000_003 * (processes.rank + 1))
         self.seconds_before = 0.0
         size = record.config["batch_size"]

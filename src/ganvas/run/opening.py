@@ -137,12 +137,13 @@ def data_again(record: RunRecord) -> Any:
 
 
 def reopen(record: RunRecord, processes: Any) -> Any:
-    """The same in each of several processes: the first one fills the cache, the others read it."""
+    """The same in each of several processes: the first one fills the cache, the others read it, or fill their machine's."""
     if not processes.leads:
         processes.wait()
     dataset = data_again(record)
     if processes.leads:
         processes.wait()
+    processes.wait()  # nobody waits in an exchange of the game, for which there is little time, while another one still reads
     return dataset
 
 

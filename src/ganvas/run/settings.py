@@ -72,7 +72,13 @@ class Settings:
         "most that the run may be expected to need, as in 12GiB, or any; else it is refused; default: what the machine, its "
         "container or the GPU has",
     )
-    processes: int = knob(1, "processes that share each batch", low=1, high=1024)
+    processes: int = knob(
+        1,
+        "processes on this machine, which ganvas starts, that share each batch; not beside torchrun or srun, which start them "
+        "themselves (see docs/scaling.md)",
+        low=1,
+        high=1024,
+    )
     precision: str = knob(
         "auto",
         "number format; auto: bf16-mixed where it is measured to be faster and the system allows it, else 32",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import launchers
 from ..config import build_config
 from ..errors import GanvasError, RunError
 from ..files import disk_errors, held, sign, write_json
@@ -60,17 +61,31 @@ def train(
     to) and `uses` (a command of each).
     after: called with the run folder, and the system's file if it is not one of ganvas's own, when training is over. check:
     what a run needs of memory, asked before it begins (`memory.guarding.check`); without it that is not asked.
+    Started by torchrun, SLURM or the like (`launchers`), all processes play one run; the summary of process 0 is whole, that of
+    the others tells what they know, and is empty of a dry run.
     Raises GanvasError (bad input) or RunError (a failed run), each one line.
     """
     tell = say or (lambda text: None)
+    place, ranks = launchers.found(), None
     with contextlib.ExitStack() as holding:
+        if place is not None and place.world > 1:
+            launchers.hush()
+            from ..ranks import Ranks
+
+            asked = {"system": system, "--data": data, "--out": out, "--resume": resume, "--init-from": init_from}
+            asked |= {"--checkpoint": which, "--set": config, "--dry-run": dry_run, **settings}
+            words = {key: repr(v) for key, v in asked.items() if isinstance(v, str | Path | int | float | Mapping | None)}
+            ranks = holding.enter_context(Ranks(place, words))
+            if not ranks.leads:
+                return ranks.follow(play) or {}
         return _train(
-            holding, system, data, out, config, resume, init_from, which, dry_run, quiet, tell, after, check, settings
+            holding, ranks, system, data, out, config, resume, init_from, which, dry_run, quiet, tell, after, check, settings
         )
 
 
 def _train(
     holding: contextlib.ExitStack,
+    ranks: Any,
     system: str | None,
     data: Any,
     out: str | Path | None,
@@ -89,6 +104,7 @@ def _train(
     overrides = dict(config) if isinstance(config, Mapping) else {}
     if isinstance(config, str | Path):
         system, data, given, overrides = _from_file(Path(config), system, data, given)
+    given = launchers.agreed(given, launchers.found())
     if system is not None:
         find(system)
     if resume is not None:
@@ -99,6 +115,8 @@ def _train(
         published.refuse_training(Path(resume))
         folder = read_run(resume).path
         holding.enter_context(held(folder))
+        if ranks is not None:
+            ranks.share(folder)
         _resume(folder, system, data, given, overrides, out, which, say, check)
         keep = None if data is None or isinstance(data, str | Path) else same_data(read_run(folder), data)
     else:
@@ -112,6 +130,8 @@ def _train(
                 say(f"note: --init-from {init_from}: {told}")
             if planned.settings.privacy is not None:
                 say(f"note: privacy does not cover what {init_from} learnt of its records: what it spent comes on top")
+        if ranks is not None:
+            ranks.share(planned.folder)
         _begin(planned, init_from)
         folder, keep = planned.folder, planned.dataset
         del planned  # its weights are not those of the run
@@ -124,8 +144,11 @@ def _train(
     arguments = (str(folder), which, quiet, keep if record.settings.processes == 1 else None, system_file)
     count, device = record.settings.processes, record.settings.device
     try:
-        result: dict[str, Any] = launch(play, arguments, processes=count, device=device)
+        begin = launch if ranks is None else ranks.launch
+        result: dict[str, Any] = begin(play, arguments, processes=count, device=device)
     except Gone as error:
+        if ranks is not None:
+            raise  # which of them is gone, it knows
         raise RunError(f"{error}; what was saved is intact, go on with  ganvas train --resume {folder}") from error
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"go on with  ganvas train --resume {folder}") from None
@@ -188,6 +211,12 @@ def _resume(
         config_class = system_class.Config
         own, other = (vars(build_config(config_class, values)) for values in (record.config, {**record.config, **overrides}))
         differences += [f"{k}: {own[k]} -> {other[k]}" for k in own if own[k] != other[k]]
+    if saved["processes"] != wanted["processes"] and len(differences) == 1:
+        raise GanvasError(
+            f"{folder} was trained by {saved['processes']} process{'es' if saved['processes'] > 1 else ''}, and this would be "
+            f"{wanted['processes']}: each has random numbers of its own, so only as many go on exactly; start "
+            f"{saved['processes']}, or a new run with  --init-from {folder}"
+        )
     if differences:
         raise GanvasError(
             f"{folder} cannot be resumed under changed settings ({'; '.join(differences)}): leave them, or start a new "
