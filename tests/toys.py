@@ -26,6 +26,7 @@ class OneField:
 
     main = REAL
     labels: np.ndarray | None = None
+    shards: np.ndarray | None = None
 
     @property
     def fields(self) -> dict[str, Field]:

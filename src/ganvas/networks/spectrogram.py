@@ -62,10 +62,10 @@ class Spectrogram(nn.Module):
         self.per_unit = floor * math.log(10) / 20  # natural logarithms of power in one unit of a picture, which has two
         # Gauss's bell whose spread suits the steps in time and frequency alike: gamma = hop * size.
         self.gamma = float(self.hop * self.size)
-        places = torch.arange(self.size, dtype=torch.float64) - self.size / 2
-        window = torch.exp(-math.pi * places.square() / self.gamma)
-        self.register_buffer("window", window.float(), persistent=False)
-        self.full = float(window.float().sum() / 2) ** 2  # power of a line at a sine of full scale
+        places = torch.arange(self.size, dtype=torch.float64, device="cpu") - self.size / 2  # read below, whatever is default
+        window = torch.exp(-math.pi * places.square() / self.gamma).float()
+        self.full = float(window.sum() / 2) ** 2  # power of a line at a sine of full scale
+        self.register_buffer("window", window.to(torch.get_default_device()), persistent=False)
         self.register_buffer("filters", band_filters(rate, self.size, self.bands, scale).float(), persistent=False)
 
     @property

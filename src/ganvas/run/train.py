@@ -286,8 +286,7 @@ def plan(
 
     device = pick_device(settings.device, settings.processes)
     _, module, system_class = load_system(name)
-    preset = choose_preset(module, settings.preset, overrides, system_class.Config)
-    where = f"system {card.name}"
+    preset, where = choose_preset(module, settings.preset, overrides, system_class.Config), f"system {card.name}"
     settings = prepared(settings)
     build_config(system_class.Config, overrides, where=where)  # what is wrong is told before data is read
     check_size(settings, card, module, system_class, overrides)
@@ -301,8 +300,7 @@ def plan(
         say(f"note: {len(more)} more notes on the data stand in {FILE} of the run, and in  --dry-run")
     given_to_it = given_spec(card, {name: part.spec for name, part in dataset.fields.items()})
     count = len(dataset.train_indices())
-    asked = settings.channels_last
-    settings, speed = resolve_numbers(settings, system_class, spec, callable(preset))
+    asked, (settings, speed) = settings.channels_last, resolve_numbers(settings, system_class, spec, callable(preset))
     if callable(preset):
         preset = preset(Situation(given_to_it, count, budget.seconds, speed, device.type, budget.shown))
     values = {**preset, **{k.replace("-", "_"): v for k, v in overrides.items()}}

@@ -178,8 +178,9 @@ export async function show(page) {
       h("div", { class: "stack" }, h("div", { class: "panel stack" }, facts, h("h3", {}, "D is right: between 10 and 90 % both learn"), right, h("h3", {}, "True error"), error, h("h3", {}, "Losses"), losses))),
     controls,
     h("section", { class: "panel stack" }, h("h2", {}, "Try this"), h("ul", {}, [
-      "Give the discriminator eight turns a round, or a learning rate of 0.01: it is always right, and the blue points stop learning. Turn it back and watch them recover.",
-      "Give it no turns: the generator fools an opponent who never learns, and runs to wherever that one errs.",
+      "Give the discriminator no turns: the generator fools an opponent who never learns, and runs to wherever that one errs; the error grows. Give it one again, and watch them recover.",
+      "Give it eight: a round takes longer, and still the blue points learn. This generator's loss keeps its slope where the discriminator is sure; the loss of the theory does not (see Vanishing gradients).",
+      "Raise the generator's learning rate as far as it goes: the points jump about, and settle slowly when you turn it back.",
       "Choose the square: for a while only its upper or its lower half is drawn. This is mode collapse; the losses do not show it.",
       "Set one number of noise: a line is all that it can draw, and a line is all that a sine is.",
       "Draw a letter."].map((one) => h("li", {}, one)))),
