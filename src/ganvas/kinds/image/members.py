@@ -350,7 +350,9 @@ def _groups(book: _Book, notes: list[str]) -> tuple[np.ndarray, int, int]:
     if not book.thumbs:
         notes.append(f"near twins were not looked for among {n} pictures (at most {MOST}): name groups in the .json of records")
         return parent, doubles, MISSING
-    sets, threshold = with_fewer_links(np.stack(book.thumbs), seed=0)
+    thumbs = np.stack(book.thumbs)
+    book.thumbs.clear()  # or they are there twice
+    sets, threshold = with_fewer_links(thumbs, seed=0)
     before = len(np.unique(parent))
     join(parent, sets, np.arange(n))
     linked = before - len(np.unique(parent))
