@@ -165,18 +165,19 @@ def pictures(folder: Path, side: int, count: int = 60) -> tuple[Path, Path]:
     return alone, pairs
 
 
-RESUMED: dict[str, dict[str, Any]] = {
-    "dcgan": {"width": 8, "latent_size": 8, "batch_size": 16},
-    "stylegan2": {"width": 8, "latent_size": 16, "layers": 2, "batch_size": 8},
-    "pix2pix": {"width": 8, "batch_size": 4},
+RESUMED: dict[str, tuple[int, dict[str, Any]]] = {
+    "dcgan": (600, {"width": 8, "latent_size": 8, "batch_size": 16}),
+    "stylegan2": (160, {"width": 8, "latent_size": 16, "layers": 2, "batch_size": 8}),  # rounds of a tenth of a second
+    "pix2pix": (600, {"width": 8, "batch_size": 4}),
 }
+"""Rounds and settings."""
 
 
 def killed_and_resumed(system: str, data: Path, folder: Path, rounds: int, where: Where) -> dict[str, Any]:
     """One run to its end; another that is killed once it has saved, and goes on; what differs between them."""
     from resume_kills import digests, manifest
 
-    more = [word for key, value in RESUMED[system].items() for word in ("--set", f"{key}={value}")]
+    more = [word for key, value in RESUMED[system][1].items() for word in ("--set", f"{key}={value}")]
     ways = {name: folder / f"{system}-{name}" for name in ("straight", "killed")}
     limit = {"capture_output": True, "text": True, "timeout": max(5.0, where.left)}
     straight = subprocess.run(train_command(system, data, ways["straight"], rounds, where.device, *more), **limit)
@@ -208,9 +209,9 @@ def resume(where: Where, keep: Callable[[dict[str, Any]], None]) -> dict[str, An
     with tempfile.TemporaryDirectory() as place:
         os.environ["GANVAS_CACHE"] = str(Path(place) / "cache")
         alone, pairs = pictures(Path(place), 32)
-        rounds = 100 if where.small else 600
 
         def one(name: str) -> dict[str, Any]:
+            rounds = 100 if where.small else RESUMED[name][0]
             return killed_and_resumed(name, pairs if name == "pix2pix" else alone, Path(place), rounds, where)
 
         with ThreadPoolExecutor(len(names)) as pool:  # each is three processes, most of whose time is their start
@@ -409,7 +410,7 @@ def timed(where: Where, system: str, side: int, settings: dict[str, Any], kind: 
     period = seconds("bare", every) * every
     periods = 1 if where.small else max(1, round(0.5 / max(1e-4, period)))
     times: dict[str, list[float]] = {"engine": [], "bare": []}
-    for pair in range(1 if where.small else 2 if period > 1 else 4):
+    for pair in range(1 if where.small or period > 4 else 2 if period > 1 else 4):
         for name in ("bare", "engine") if pair % 2 else ("engine", "bare"):
             times[name].append(seconds(name, every * periods))
     middle = {name: statistics.median(own) for name, own in times.items()}
@@ -597,7 +598,7 @@ def compiled(where: Where, keep: Callable[[dict[str, Any]], None]) -> dict[str, 
         settings = {"width": width, "latent_size": 32, "batch_size": 8 if where.small else 64}
         system, streams = board_of("dcgan", ImageSpec(3, side, side), settings, where.device)
         processes = Processes(torch.device(where.device))
-        engine = Engine(system, streams, processes=processes, compile_networks=wanted, channels_last=where.cuda)
+        engine = Engine(system, streams, processes=processes, compile_networks=wanted)  # laid as `--compile` takes it
         begin = time.perf_counter()
         for _ in range(4):
             engine.play_round()
@@ -658,11 +659,11 @@ def sampling(where: Where, keep: Callable[[dict[str, Any]], None]) -> dict[str, 
 
 
 PARTS: dict[str, tuple[Part, float]] = {
-    "contract": (contract, 165),
+    "contract": (contract, 80),
     "resume": (resume, 75),
-    "precision": (precision, 40),
-    "speed": (speed, 130),
-    "waits": (waits, 110),
+    "precision": (precision, 35),
+    "speed": (speed, 175),
+    "waits": (waits, 155),
     "compile": (compiled, 45),
     "sampling": (sampling, 35),
 }

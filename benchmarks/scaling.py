@@ -38,6 +38,7 @@ LINKS: dict[str, dict[str, float]] = {  # rate in Mbit/s, delay in ms one way
     "100 ms": {"delay": 100.0},
     "4 Mbit/s and 100 ms": {"rate": 4.0, "delay": 100.0},
 }
+PAIRS = 5  # of two processes that share a game and two that do not
 DECISION = 2  # broadcasts in which a run agrees on what comes next, every round
 # What the table assumes of machines: bytes a second that a ring of all-reduce gets, and seconds of each of its steps.
 MACHINES = {
@@ -236,10 +237,20 @@ def free_port() -> int:
 
 def together(world: int, batch: int, width: int, rounds: int, *, apart: bool = False) -> Any:
     """What process 0 of `world` found; apart: each in its own namespace, on several links."""
+    return started_as([(rank, world) for rank in range(world)], batch, width, rounds, apart=apart)[0]
+
+
+def beside(count: int, batch: int, width: int, rounds: int) -> list[Any]:
+    """What each of `count` processes found that were started at once and know nothing of one another."""
+    return started_as([(0, 1)] * count, batch, width, rounds)
+
+
+def started_as(ranks: list[tuple[int, int]], batch: int, width: int, rounds: int, *, apart: bool = False) -> list[Any]:
+    """What processes said, each started as (rank, of how many); None of one that says nothing."""
     port, address = (29_500, "10.83.2.1") if apart else (free_port(), "127.0.0.1")
     words = [sys.executable, __file__, "--member", f"{'link' if apart else ''},{batch},{width},{rounds}"]
     started = []
-    for rank in range(world):
+    for rank, world in ranks:
         places = {
             "RANK": rank,
             "WORLD_SIZE": world,
@@ -254,7 +265,7 @@ def together(world: int, batch: int, width: int, rounds: int, *, apart: bool = F
     said = [process.communicate(timeout=1800)[0] for process in started]
     if any(process.returncode for process in started):
         raise SystemExit("a process failed: what it said stands above")
-    return json.loads(said[0])
+    return [json.loads(own) if own.strip() else None for own in said]
 
 
 @contextlib.contextmanager
@@ -279,13 +290,19 @@ def cable() -> Iterator[None]:
 
 
 def scaling(batch: int, width: int, rounds: int) -> dict[str, Any]:
-    """Strong: two processes share the batch of one. Weak: each has as much as one. Efficiency is against one process."""
+    """Strong: two processes share the batch of one. Weak: each has as much as one. Efficiency is against one process, and, for
+    a processor whose cores slow one another down, against two that play alone beside each other, in turns (`of_uncoupled`)."""
     one = together(1, batch, width, rounds)
     strong = together(2, batch, width, rounds)
-    weak = together(2, 2 * batch, width, rounds)
+    pairs = []
+    for _ in range(PAIRS):
+        weak, alone = together(2, 2 * batch, width, rounds), beside(2, batch, width, rounds)
+        pairs.append((2 * batch / weak["seconds"], sum(batch / own["seconds"] for own in alone)))
     return {
         "one": one, "strong": strong, "weak": weak, "strong_efficiency": one["seconds"] / (2 * strong["seconds"]),
         "weak_efficiency": one["seconds"] / weak["seconds"],
+        "images_a_second": [{"coupled": coupled, "uncoupled": apart} for coupled, apart in pairs],
+        "of_uncoupled": statistics.median(coupled / apart for coupled, apart in pairs),
     }  # fmt: skip
 
 

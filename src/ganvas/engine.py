@@ -154,7 +154,8 @@ class Engine:
             for name, parameter in self.system.named_parameters()
             if parameter.requires_grad and (name.startswith(prefixes) or name in player.networks)
         ]
-        scaler = torch.amp.GradScaler(self.processes.device.type) if self.precision == "16-mixed" else None
+        # From 2**10: torch's 2**16 overflows in the first moves, which are skipped then, of one player more than of the other.
+        scaler = torch.amp.GradScaler(self.processes.device.type, 2.0**10) if self.precision == "16-mixed" else None
         return _Seat(player, parameters, scaler)
 
     def _check_contract(self) -> None:

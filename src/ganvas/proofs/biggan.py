@@ -126,7 +126,7 @@ PROOF = Proof(
     },
     budget="700r",
     quick_budget="40r",
-    large_budget="20000r",
+    large_budget="2500r",
     real="emoji",
     phantom="patterns",
     note="Without the real data, coloured shapes are drawn in the place of the phantom.",

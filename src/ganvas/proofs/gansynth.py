@@ -192,7 +192,7 @@ PROOF = Proof(
     },
     budget="200r",
     quick_budget="10r",
-    large_budget="20000r",
+    large_budget="2000r",
     real="instrument-notes",
     phantom="notes",
     seeds=3,

@@ -155,7 +155,7 @@ PROOF = Proof(
     "and at least 0.3 above that of the given picture left as it is; its mean error at most 0.6 of that",
     met=met,
     arms={"system": lambda task: arm(task, "system"), "baseline": lambda task: arm(task, "baseline", PACE)},
-    budget="1800r",
+    budget="3600r",
     quick_budget="40r",
     large_budget="40000r",
     phantom="figures",

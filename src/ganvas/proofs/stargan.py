@@ -31,7 +31,7 @@ COMMON: dict[str, Any] = {
     "learning_rate": 1e-3, "ema_half_life": 500.0, "batch_size": 16,
 }  # fmt: skip
 """As `auto`, but narrower: two minutes of one core."""
-LARGE = COMMON | {"width": 64, "discriminator_width": 64, "blocks": 6, "critic_turns": 5, "learning_rate": 2e-4}
+LARGE = COMMON | {"width": 32, "discriminator_width": 32, "blocks": 6, "critic_turns": 5, "learning_rate": 5e-4}
 SHOWN = 12
 FACES = "avataaars"
 """Name of the table, of the folder beside it, and of the table of edits."""
@@ -223,7 +223,7 @@ PROOF = Proof(
     },
     budget="360r",
     quick_budget="60r",
-    large_budget="6000r",
+    large_budget="2000r",
     real="cartoon-faces",
     phantom="patterns",
     note="Without real data it trains on faces with attributes that it draws itself, in the place of the phantom.",

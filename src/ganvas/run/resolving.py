@@ -85,6 +85,8 @@ def resolve_numbers(settings: Settings, system_class: Any, spec: Any, curious: b
             threads = useful_threads(settings.processes)
         chosen, layout, speed = fastest_numbers(device, mixed=mixed, threads=threads)
     precision = chosen if settings.precision == "auto" else settings.precision
+    # Compiled for a GPU, torch 2.11 expects other layouts of gradients than cuDNN gives for maps that end in one pixel.
+    layout = layout and not (settings.compile and device.type == "cuda")
     channels_last = ("on" if layout else "off") if settings.channels_last == "auto" else settings.channels_last
     return dataclasses.replace(settings, precision=precision, channels_last=channels_last, threads=threads), speed
 

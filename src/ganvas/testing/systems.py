@@ -293,13 +293,14 @@ def saving_and_resuming_equals_the_straight_run(case: Case) -> None:
     import torch
 
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.set_num_threads(max(2, threads))  # gradients that threads add up in any order differ from run to run
     torch.use_deterministic_algorithms(strict or case.subject.device != "cpu", warn_only=True)
     try:
         _resumes(case)
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
+        torch.use_deterministic_algorithms(strict, warn_only=warned)
 
 
 def _resumes(case: Case) -> None:
