@@ -52,7 +52,7 @@ class Group:
             distributed.all_reduce(tensor, op=distributed.ReduceOp.AVG)
             return tensor
         distributed.all_reduce(tensor, op=distributed.ReduceOp.SUM)
-        return tensor if reduce_op == "sum" else tensor.copy_(tensor / distributed.get_world_size())
+        return tensor if reduce_op == "sum" else tensor.div_(distributed.get_world_size())
 
     def broadcast(self, value: Any, src: int) -> Any:
         """What process `src` has, plain values and tensors."""

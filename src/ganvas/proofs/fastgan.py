@@ -42,7 +42,9 @@ def arm(task: Task, system: str, config: dict[str, Any]) -> Outcome:
     side = LARGE_SIDE if task.large else SIDE
     few, held = few_images(task, side)
     config = config | {"width": config["width"] * (WIDER if task.large else 1)}
-    own = replace(task, budget=f"{round(int(task.budget.removesuffix('r')) * (LARGE_AS_MANY if task.large else AS_MANY)[system])}r")
+    own = replace(
+        task, budget=f"{round(int(task.budget.removesuffix('r')) * (LARGE_AS_MANY if task.large else AS_MANY)[system])}r"
+    )
     run, facts = trained(own, system, config, data=few, heldout=0.0, threads=1, precision="32")
     images = run.sample(COUNT, seed=10_000 + task.seed, depth=8)
     key = f"{task.data}/{side}"
