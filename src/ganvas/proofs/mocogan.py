@@ -172,5 +172,5 @@ PROOF = Proof(
     quick_budget="100r",
     real="game-characters",
     phantom="clips",
-    large_budget="5000r",
+    large_budget="4000r",
 )

@@ -33,7 +33,7 @@ SETTINGS: dict[str, Any] = {
 LARGE: dict[str, Any] = {"width": 32, "batch_size": 64, "generator_learning_rate": 2e-4, "critic_learning_rate": 2e-4,
                          "critic_turns": 3, "ema_half_life": 10_000.0}  # fmt: skip
 """What the large form changes of them."""
-ROUNDS, LARGE_ROUNDS = 6000, 4000
+ROUNDS, LARGE_ROUNDS = 6000, 3000
 SPLITS = 4  # of the classifier's score: about 50 clips each
 TIMES_NOISE, OF_REAL, LEAST_SHARE = 2.0, 0.6, 0.10
 SHIFTS = (1, 2, 3)
