@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .second_order import slopes
+
 
 def interpolation_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
     """E (||grad critic(x^)||_2 - 1)^2 at x^ = x + share (G(z) - x). Gulrajani et al. 2017, eq. 3.
@@ -18,7 +20,7 @@ def interpolation_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake
         real, fake = real.detach(), fake.detach().to(real.dtype)
         share = share.to(real.dtype).view(-1, *([1] * (real.dim() - 1)))
         points = (real + share * (fake - real)).requires_grad_()
-        (gradient,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
+        gradient = slopes(critic(points), points)
         # The small constant keeps the derivative of the root finite where the gradient is exactly zero.
         norm = (gradient.flatten(1).square().sum(1) + 1e-12).sqrt()
         return (norm - 1).square().mean()
@@ -36,7 +38,7 @@ def zero_centred_penalty(samples: Tensor, logits: Tensor) -> Tensor:
 
 def squared_slopes(samples: Tensor, logits: Tensor) -> Tensor:
     """(B,): ||grad_x D(x)||_2^2 of each record, for real and generated ones in one pass. Arguments as its neighbour's."""
-    (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
+    gradient = slopes(logits, samples)
     return gradient.square().sum(tuple(range(1, gradient.dim())))
 
 

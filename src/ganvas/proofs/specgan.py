@@ -140,7 +140,7 @@ PROOF = Proof(
         "system": lambda task: arm(task, "specgan", SPECGAN),
         "baseline": lambda task: arm(task, "wavegan", WAVEGAN, PACE),
     },
-    budget="900r",
+    budget="300r",
     quick_budget="30r",
     large_budget="20000r",
     real="drums",

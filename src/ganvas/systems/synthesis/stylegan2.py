@@ -30,6 +30,7 @@ from ganvas.networks.style import Mapping, ResidualDiscriminator, Synthesis
 from ganvas.objectives.adaptive_augmentation import AdaptiveAugmentation
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.penalties import zero_centred_penalty
+from ganvas.objectives.second_order import slopes
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
 
@@ -177,7 +178,7 @@ class StyleGan2(System):
             styles = self._styles(batch.noise, count)
             images = self.synthesis(styles, self._maps(batch.noise, count))
             directions = batch.noise.normal(*images.shape) / math.sqrt(images.shape[2] * images.shape[3])
-            (slope,) = torch.autograd.grad((images * directions).sum(), styles, create_graph=True)
+            slope = slopes(images * directions, styles)
             lengths = (slope.square().sum(2).mean(1) + 1e-12).sqrt()
             mean = lengths.detach().mean().lerp(self.path_mean, PATH_DECAY)
             self.path_mean.copy_(mean)
