@@ -138,7 +138,15 @@ def tensors(board: Board, **options: Any) -> dict[str, Any]:
     return found
 
 
-def engine(board: Board, *, layout: str = "auto", precision: str = "32", micro_batches: int = 1, **options: Any) -> Any:
+def engine(
+    board: Board,
+    *,
+    layout: str = "auto",
+    precision: str = "32",
+    micro_batches: int = 1,
+    recompute: bool = False,
+    **options: Any,
+) -> Any:
     """ganvas on the board's records, as `ganvas train` would seat it. layout: on, off or auto (`channels_last`, measured)."""
     import torch
 
@@ -167,4 +175,6 @@ def engine(board: Board, *, layout: str = "auto", precision: str = "32", micro_b
         settings = Settings(data="drawn", device="cpu", channels_last="on" if chosen else "off")
         layout = suit_layout(settings, "auto", system).channels_last
     last = layout == "on"
-    return Engine(system, streams, precision=precision, channels_last=last, micro_batches=micro_batches, seed=0)
+    return Engine(
+        system, streams, precision=precision, channels_last=last, micro_batches=micro_batches, recompute=recompute, seed=0
+    )

@@ -110,6 +110,7 @@ def main() -> None:
     parser.add_argument("--layout", choices=("auto", "on", "off"), help="of ganvas: channels_last")
     parser.add_argument("--precision", help="of ganvas")
     parser.add_argument("--micro-batches", type=int, help="of ganvas")
+    parser.add_argument("--recompute", action="store_const", const=True, help="of ganvas: activations are computed again")
     args = parser.parse_args()
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what programs print is no answer
@@ -122,7 +123,7 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     board = BOARDS[args.board]
     play = program(board, args.program)
-    names = ("layout", "precision", "micro_batches")
+    names = ("layout", "precision", "micro_batches", "recompute")
     own = {name: value for name in names if (value := getattr(args, name)) is not None} if play is ganvas else {}
     # A tiny game first, so that libraries are loaded and set up: what is held then is the idle process.
     tiny = resized(board, 16 if board.system == "dcgan" else None, 4, 2)

@@ -22,6 +22,7 @@ from .batches import Batch, Noise, lay_out
 from .errors import GanvasError, RunError
 from .game import Clock, Phase, Player, Shared, System, Terms, Turn, constant_rate
 from .parallel import PRECISIONS, Agreement, Processes
+from .recomputing import forget_activations
 
 INCIDENTS_ALLOWED = 2  # within INCIDENT_WINDOW rounds; one more ends the run
 INCIDENT_WINDOW = 1000
@@ -87,7 +88,8 @@ class Engine:
     system: on its device already. streams: by name; `data` is the real one. precision: `32`, `bf16-mixed`, `16-mixed`
     or `64`. micro_batches: pieces into which each batch is cut to save memory. check_every: rounds between two looks at
     the finite-flags (the only device synchronisation). channels_last: memory layout of 4-D and 5-D tensors. compile_networks:
-    hand every owned network to `torch.compile`. seed: of the game's own noise.
+    hand every owned network to `torch.compile`. recompute: have them forget their activations (`recomputing`). seed: of the
+    game's own noise.
     Raises GanvasError for a setting that cannot be served, ValueError for a System that breaks the contract.
     """
 
@@ -102,6 +104,7 @@ class Engine:
         check_every: int = 32,
         channels_last: bool = False,
         compile_networks: bool = False,
+        recompute: bool = False,
         seed: int = 0,
     ) -> None:
         if precision not in PRECISIONS:
@@ -127,8 +130,10 @@ class Engine:
         self._check_contract()
         self.agreement = Agreement(self.processes, dict(system.named_buffers()), system.reductions())
         self._averaged = [(a, *self._pairs(a.source, a.target)) for a in self.averages]
-        if compile_networks:
-            for name in {network for seat in self.seats.values() for network in seat.player.networks}:
+        for name in {network for seat in self.seats.values() for network in seat.player.networks}:
+            if recompute:
+                forget_activations(system.get_submodule(name))
+            if compile_networks:
                 system.get_submodule(name).compile()
         self.clock = Clock(phase=self.phases[0].name)
         self.progress = 0.0  # share of the budget, written by whoever keeps the budget

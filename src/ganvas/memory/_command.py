@@ -35,6 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--channels-last", default="auto", help="memory layout of images: auto, on or off")
     parser.add_argument("--micro-batches", type=count_of, default=1, help="pieces each batch is cut into (default 1)")
+    parser.add_argument("--recompute-activations", action="store_true", help="as of ganvas train: less memory, more time")
     parser.add_argument("--fit", metavar="SIZE", help="find settings that fit, such as --fit 4GiB")
     parser.add_argument("--no-measure", action="store_true", help="predict alone; start no process to measure")
 
@@ -60,6 +61,7 @@ def run(options: argparse.Namespace, settings: dict[str, Any]) -> Answer:
         precision=options.precision,
         channels_last=options.channels_last,
         micro_batches=options.micro_batches,
+        recompute_activations=options.recompute_activations,
     )
     if limit is not None:
         found = fitting.fit(case, limit, measured=not options.no_measure)

@@ -57,7 +57,10 @@ def weigh(case: Case, *, measured: bool = True) -> dict[str, Any]:
         "system": said["system"],
         "fields": said["fields"],
         "config": said["config"],
-        "run": {key: said[key] for key in ("precision", "channels_last", "micro_batches", "device", "threads")},
+        "run": {
+            key: said[key]
+            for key in ("precision", "channels_last", "micro_batches", "recompute_activations", "device", "threads")
+        },
         "parts_mb": {name: round(foretold.sizes[name] / MIB, 2) for name in SAYS},
         "peak_parts_mb": {name: round(size, 2) for name, size in {**peak_parts, "base": base / MIB}.items()},
         "turns": [
@@ -97,6 +100,7 @@ def lines(answer: dict[str, Any]) -> list[str]:
     batch, base = peak["batch"], answer["peak_parts_mb"]["base"]
     pieces = f" in {run['micro_batches']} micro-batches" if run["micro_batches"] > 1 else ""
     layout = ", channels_last" if run["channels_last"] else ""
+    layout += ", activations computed again" if run["recompute_activations"] else ""
     out = [
         f"{answer['system']} on {_data(main)}, batch {batch}{pieces}, {run['precision']}{layout}, {run['device']}",
         *(f"note: {note}" for note in answer["notes"]),

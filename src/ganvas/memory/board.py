@@ -36,7 +36,8 @@ TIMES = 2  # repetitions of a turn that are played: further ones need no more me
 class Case:
     """One configuration. system: a name or file. config: every setting of the system. fields: specs of the data.
 
-    precision, channels_last, micro_batches, device, threads: as of `ganvas train`, settled. notes: what was assumed.
+    precision, channels_last, micro_batches, recompute_activations, device, threads: as of `ganvas train`, settled. notes: what
+    was assumed.
     """
 
     system: str
@@ -45,6 +46,7 @@ class Case:
     precision: str = "32"
     channels_last: bool = False
     micro_batches: int = 1
+    recompute_activations: bool = False
     device: str = "cpu"
     threads: int | None = None
     notes: tuple[str, ...] = ()
@@ -70,10 +72,11 @@ class Case:
         """Records in a batch."""
         return int(self.config["batch_size"])
 
-    def changed(self, *, micro_batches: int | None = None, **config: Any) -> Case:
-        """The same with other settings of the system, or another number of micro-batches."""
+    def changed(self, *, micro_batches: int | None = None, recompute: bool = False, **config: Any) -> Case:
+        """The same with other settings of the system, another number of micro-batches, or activations computed again."""
         micro = self.micro_batches if micro_batches is None else micro_batches
-        return dataclasses.replace(self, config={**self.config, **config}, micro_batches=micro)
+        again = self.recompute_activations or recompute
+        return dataclasses.replace(self, config={**self.config, **config}, micro_batches=micro, recompute_activations=again)
 
 
 def make_spec(kind: str, size: Any = None, channels: int | None = None, classes: int = 0) -> Spec:
@@ -108,6 +111,7 @@ def describe(
     precision: str = "auto",
     channels_last: str = "auto",
     micro_batches: int = 1,
+    recompute_activations: bool = False,
 ) -> Case:
     """The configuration that `ganvas train` would choose for these options: preset, precision and layout are settled as there.
 
@@ -119,7 +123,8 @@ def describe(
     card, module, system_class = load_system(system)
     settings = build_settings(
         {"data": data or "", "size": size, "channels": channels, "preset": preset, "device": device, "threads": threads,
-         "precision": precision, "channels_last": channels_last, "micro_batches": micro_batches}
+         "precision": precision, "channels_last": channels_last, "micro_batches": micro_batches,
+         "recompute_activations": recompute_activations}
     )  # fmt: skip
     overrides: dict[str, Any] = dict(config or {})
     if batch is not None:
@@ -142,7 +147,7 @@ def describe(
     chosen = {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(built).items()}
     case = Case(
         card.name if card.module else str(card.path), chosen, fields, settings.precision, settings.channels_last == "on",
-        settings.micro_batches, str(place), settings.threads,
+        settings.micro_batches, settings.recompute_activations, str(place), settings.threads,
     )  # fmt: skip
     case, more = _with_classes(case, classes)
     if case.channels_last and channels_last == "auto":
@@ -275,6 +280,7 @@ def seat(case: Case, system: Any, wrap: Wrap = lambda phase, turn: turn.objectiv
         micro_batches=case.micro_batches,
         check_every=32,
         channels_last=case.channels_last,
+        recompute=case.recompute_activations,
         seed=0,
     )
 

@@ -1,6 +1,7 @@
-"""Settings that fit into a given amount of memory, best first: the levers are batch size, width and micro-batches.
+"""Settings that fit into a given amount of memory, best first: the levers are activations computed again, batch size, width and
+micro-batches.
 
-Each is a prediction; the first is measured as well. ganvas has no activation checkpointing, so that is not among the levers.
+Each is a prediction; the first is measured as well.
 """
 
 from __future__ import annotations
@@ -96,14 +97,12 @@ def _levers(case: Case) -> list[str]:
         "batch size" + (" and width" if "width" in case.config else ""),
         "micro-batches" + (f" (not the same game: {coupled})" if coupled else " (the same game)"),
         "precision bf16-mixed halves activations (--precision)",
-        "activation checkpointing: ganvas has none",
+        "activations computed again in the backward pass (--recompute-activations: the same bits)",
     ]
 
 
 def _ways(case: Case, limit: int, base: int, asked: int) -> list[Way]:
     """What fits, best first: as asked; then what changes the game least."""
-    _, _, system_class = load_system(case.system)
-    coupled = bool(system_class.couples_batch)
     found: list[Way] = []
     if asked <= limit:
         found.append(Way(case, "", asked, "nothing changes"))
@@ -111,11 +110,13 @@ def _ways(case: Case, limit: int, base: int, asked: int) -> list[Way]:
         if larger is not None:
             found.append(larger)
         return found
+    again = _first(_again(case), limit, base)
     micro = _first(_micro(case), limit, base)
     batch = _first(_batches(case), limit, base)
     width = _first(_widths(case), limit, base)
-    order = [batch, micro, width] if coupled else [micro, batch, width]
-    found = [way for way in order if way is not None]
+    both = _first(_micro(case.changed(recompute=True)), limit, base) if again is None and micro is None else None
+    # Pieces of a batch before a batch of that size: BatchNorm sees as many records, and gradients are less noisy.
+    found = [way for way in (again, micro, both, batch, width) if way is not None]
     if not found:  # one lever is not enough
         small = case.changed(batch_size=max(case.micro_batches, 1))
         both = _first(_widths(small), limit, base)
@@ -148,12 +149,21 @@ def _batches(case: Case) -> list[Candidate]:
     return [(case.changed(batch_size=size), f"--batch {size}", effect) for size in sizes]
 
 
+RECOMPUTED = "--recompute-activations"
+
+
+def _again(case: Case) -> list[Candidate]:
+    effect = "the same game, to the bit; a round takes longer, as networks are played twice"
+    return [] if case.recompute_activations else [(case.changed(recompute=True), RECOMPUTED, effect)]
+
+
 def _micro(case: Case) -> list[Candidate]:
     _, _, system_class = load_system(case.system)
     coupled = system_class.couples_batch
     effect = f"almost the same game ({coupled})" if coupled else "the same game, a little slower"
     pieces = [n for n in range(2, case.batch + 1) if case.batch % n == 0 and n > case.micro_batches and n & (n - 1) == 0]
-    return [(case.changed(micro_batches=n), f"--micro-batches {n}", effect) for n in pieces]
+    beside = f"{RECOMPUTED} " if case.recompute_activations else ""
+    return [(case.changed(micro_batches=n), f"{beside}--micro-batches {n}", effect) for n in pieces]
 
 
 def _widths(case: Case) -> list[Candidate]:

@@ -51,7 +51,7 @@ def case_of(card: Card, config: Any, fields: Mapping[str, Any], settings: Settin
     values["batch_size"] //= settings.processes
     return Case(
         card.name if card.module else str(card.path), values, dict(fields), settings.precision, settings.channels_last == "on",
-        settings.micro_batches, device, settings.threads,
+        settings.micro_batches, settings.recompute_activations, device, settings.threads,
     )  # fmt: skip
 
 

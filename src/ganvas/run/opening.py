@@ -261,6 +261,7 @@ def seated(
         check_every=settings.check_every,
         channels_last=settings.channels_last == "on",
         compile_networks=compiled,
+        recompute=settings.recompute_activations,
         seed=seed,
     )
     if private is not None:

@@ -98,6 +98,10 @@ class Settings:
         "on", "on a GPU, on: the same bits each time; off: may be faster, and is not resumed exactly", choices=("on", "off")
     )
     compile: bool = knob(False, "compile the networks with torch.compile (needs a C++ compiler)")
+    recompute_activations: bool = knob(
+        False,
+        "keep no maps of the networks for the backward pass but compute them again: the same bits, less memory, more time",
+    )
     check_every: int = knob(32, "rounds between checks for NaN and infinity", low=1)
     save_every: float = knob(30.0, "seconds between checkpoints", low=0.0)
     sample_every: float = knob(30.0, "seconds between sample pictures; 0: only at the end", low=0.0)

@@ -45,7 +45,7 @@ def of_subject(subject: Subject) -> Iterator[Check]:
         for check in (
             it_builds_from_its_defaults, what_it_settles_stands_in_its_config, presets_are_settings, terms_are_finite_scalars,
             turns_move_their_player_alone, every_owned_parameter_gets_a_gradient, every_network_is_answered_for,
-            saving_and_resuming_equals_the_straight_run, a_round_waits_for_no_device,
+            saving_and_resuming_equals_the_straight_run, computing_again_changes_nothing, a_round_waits_for_no_device,
         ):  # fmt: skip
             yield check_of(check, case, kind)
         for size, channels in kind_of(kind).says.others:
@@ -301,6 +301,36 @@ def saving_and_resuming_equals_the_straight_run(case: Case) -> None:
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict, warn_only=warned)
+
+
+def computing_again_changes_nothing(case: Case) -> None:
+    """Three rounds in which networks forget their activations and compute them again equal three in which they keep them, bit
+    for bit (`--recompute-activations`)."""
+    import torch
+
+    from ..recomputing import forget_activations
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(2, threads))
+    try:
+        ends = []
+        for forgets in (False, True):
+            engine = case.board()
+            for name in {network for player in engine.system.players() for network in player.networks} if forgets else ():
+                forget_activations(engine.system.get_submodule(name))
+            torch.manual_seed(0)
+            for number in range(3):
+                engine.progress = number / 3
+                engine.play_round()
+            ends.append(everything(engine))
+    finally:
+        torch.set_num_threads(threads)
+    differing = sorted(key for key, value in ends[0].items() if not torch.equal(ends[1][key], value))
+    expect(
+        not differing,
+        f"{case.file}: {', '.join(differing[:3])} ends otherwise when networks compute their activations again: let a network "
+        "do the same each time it is called with the same (draw noise outside, keep no state but buffers)",
+    )
 
 
 def _resumes(case: Case) -> None:
