@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1] / "src" / "ganvas"
 FLOORS: tuple[str, ...] = (
     "errors version specs game glossary",
     "batches config files launchers presets shapes",
-    "store optim parallel objectives registry capabilities",
+    "store optim parallel objectives registry capabilities recomputing",
     "drawing engine metrics ranks",
     "kinds",
     "data networks inference",
