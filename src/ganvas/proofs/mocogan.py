@@ -168,7 +168,7 @@ PROOF = Proof(
     ),
     met=met,
     arms={"system": lambda task: arm(task, {}), "baseline": lambda task: arm(task, ONE)},
-    budget="3000r",  # 48,000 clips
+    budget="2000r",  # 32,000 clips
     quick_budget="100r",
     real="game-characters",
     phantom="clips",
