@@ -11,6 +11,9 @@ hold their results. The share outside is
 where that cost is measured as the difference to the plain rounds. Aim: at most 20 % outside, for every system.
 
     python benchmarks/speed/systems.py --out benchmarks/results/systems_speed.json
+    python benchmarks/speed/systems.py --boards ian-32 mgan-64 --out benchmarks/results/systems_speed.json
+
+The second form measures some boards and keeps the rows of the others in the file, each with the machine that measured it.
 """
 
 from __future__ import annotations
@@ -84,7 +87,7 @@ BOARDS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     ),
     "tp-gan-32": ("tp-gan", {name: ImageSpec(3, 32, 32) for name in ("front", "side")}, {"recogniser_share": 0.0}),
     "pixeldtgan-32": ("pixeldtgan", {name: ImageSpec(3, 32, 32) for name in ("garment", "photo")}, {}),
-    "srgan-96": ("srgan", ImageSpec(3, 96, 96), {"pretraining": 0.0}),
+    "srgan-96": ("srgan", ImageSpec(3, 96, 96), {"pretraining_share": 0.0}),
     "context-encoder-64": ("context-encoder", ImageSpec(3, 64, 64), {}),
     "auto-painter-64": ("auto-painter", ImageSpec(3, 64, 64), {}),
     "gp-gan-64": ("gp-gan", ImageSpec(3, 64, 64), {}),
@@ -147,12 +150,18 @@ def in_memory(given: Any) -> Dataset:
     return Dataset(fields, labels, np.arange(512) // 2, np.zeros(512, bool), "random", "")
 
 
-def engine_of(name: str, spec: Any, settings: dict[str, Any]) -> Engine:
-    """The system as `ganvas train NAME --budget 10m` would play it, on one thread in full precision."""
+def config_of(name: str, spec: Any, settings: dict[str, Any]) -> Any:
+    """What the preset `auto` takes for ten minutes, with `settings` over it."""
     _, module, system_class = load_system(name)
     preset = module.PRESETS["auto"]
     situation = Situation(spec, 512, 600.0, 50.0, "cpu")
-    config = system_class.Config(**{**(preset(situation) if callable(preset) else preset), **settings})  # type: ignore[attr-defined]
+    return system_class.Config(**{**(preset(situation) if callable(preset) else preset), **settings})  # type: ignore[attr-defined]
+
+
+def engine_of(name: str, spec: Any, settings: dict[str, Any]) -> Engine:
+    """The system as `ganvas train NAME --budget 10m` would play it, on one thread in full precision."""
+    _, _, system_class = load_system(name)
+    config = config_of(name, spec, settings)
     torch.manual_seed(0)
     system = system_class(spec, config)
     data = in_memory(spec)
@@ -213,21 +222,39 @@ def measure(name: str, rounds: int, pairs: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--boards", nargs="*", default=list(BOARDS))
+    parser.add_argument("--out", type=Path, help="rows of boards that are not measured now stay as they are in it")
+    parser.add_argument("--boards", nargs="*", default=list(BOARDS), choices=list(BOARDS), metavar="BOARD")
     parser.add_argument("--rounds", type=int, default=32, help="in a block; a multiple of every lazy turn's interval")
     parser.add_argument("--pairs", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
     keep_memory()
-    result: dict[str, Any] = {"what": "share of training time outside network arithmetic", "aim": AIM, "boards": {}}
+    here = machine()
+    rows = kept(options.out)
     for name in options.boards:
-        result["boards"][name] = measure(name, options.rounds, options.pairs)
-        print(name, json.dumps(result["boards"][name]), flush=True)
-    result["command"] = "python benchmarks/speed/systems.py --out benchmarks/results/systems_speed.json"
-    result["machine"] = machine()
-    if options.out is not None:
-        options.out.write_text(json.dumps(result, indent=1) + "\n")
+        rows[name] = measure(name, options.rounds, options.pairs) | {"machine": here}
+        print(name, json.dumps({key: value for key, value in rows[name].items() if key != "machine"}), flush=True)
+        if options.out is not None:
+            write(rows, options.out)  # after each, so that one that is stopped loses one
+
+
+def kept(file: Path | None) -> dict[str, Any]:
+    """The rows of a result, each with its machine; none where there is no such file."""
+    if file is None or not file.exists():
+        return {}
+    result = json.loads(file.read_text())
+    return {name: row if "machine" in row else row | {"machine": result["machine"]} for name, row in result["boards"].items()}
+
+
+def write(rows: dict[str, Any], file: Path) -> None:
+    """All rows, in the order of `BOARDS`."""
+    result = {
+        "what": "share of training time outside network arithmetic",
+        "aim": AIM,
+        "boards": {name: rows[name] for name in BOARDS if name in rows},
+        "command": "python benchmarks/speed/systems.py --out benchmarks/results/systems_speed.json",
+    }
+    file.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
