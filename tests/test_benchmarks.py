@@ -192,3 +192,24 @@ def test_children_are_compared_block_by_block(tmp_path):
     assert len(found["ratios"]["plain PyTorch"]["pairs"]) == 2
     write({"boards": {"dcgan-64": found}} | environment(None), tmp_path / "peers.json")
     assert (tmp_path / "peers.png").stat().st_size > 5000
+
+
+def test_boards_of_the_speed_of_systems_are_settings_that_their_systems_have():
+    from systems import BOARDS, config_of
+
+    assert {name: config_of(*board) for name, board in BOARDS.items()}.keys() == BOARDS.keys()
+
+
+def test_rows_of_boards_that_are_not_measured_stay_in_the_result_with_their_machine(tmp_path):
+    from systems import BOARDS, kept, write
+
+    first, second = list(BOARDS)[:2]
+    old = {"boards": {second: {"share_outside": 0.1}}, "machine": {"cpu": "old"}}
+    (tmp_path / "r.json").write_text(json.dumps(old))
+    rows = kept(tmp_path / "r.json")
+    assert rows == {second: {"share_outside": 0.1, "machine": {"cpu": "old"}}}
+    rows[first] = {"share_outside": 0.2, "machine": {"cpu": "new"}}
+    write(rows, tmp_path / "r.json")
+    again = json.loads((tmp_path / "r.json").read_text())["boards"]
+    assert list(again) == [first, second] and again[second]["machine"] == {"cpu": "old"}
+    assert kept(tmp_path / "none.json") == {}

@@ -1,6 +1,9 @@
-"""Pictures of docs/systems (gan-cls, pix2pix, pixeldtgan, dtn, stargan, srgan, dose-gan, vae-gan-3d, pg2, fomm): of runs.
+"""Pictures of docs/systems (gan-cls, pix2pix, pixeldtgan, dtn, stargan, srgan, dose-gan, vae-gan-3d, pg2, fomm, mgan and
+perceptual-gan): of runs.
 
     python docs/pictures/draw_learnt.py worlds OUT                 shapes, walls, figures, digits, faces, as in the proofs
+    python docs/pictures/draw_learnt.py paintings OUT              a drawn painting in style/, drawn scenes in photo/
+    python docs/pictures/draw_learnt.py signs OUT                  320 drawn road signs of 8 classes
     python docs/pictures/draw_learnt.py captions RUN OUT.png       a caption a row: its name, and six pictures
     python docs/pictures/draw_learnt.py pairs RUN OUT.png          held-out maps, what is made of them, the true photographs
     python docs/pictures/draw_learnt.py garments RUN OUT.png       held-out figures, what is drawn of them, what they wear
@@ -11,6 +14,8 @@
     python docs/pictures/draw_learnt.py solids RUN OUT.png         pictures of held-out solids, what is made of them, the solids
     python docs/pictures/draw_learnt.py reposed RUN OUT.png        held-out people: given, pose, both stages, true
     python docs/pictures/draw_learnt.py animated RUN OUT.png       heads: a driving clip, a still moved by it, the true clip
+    python docs/pictures/draw_learnt.py painted RUN OUT.jpg        scenes that were not learnt, painted, beside the painting
+    python docs/pictures/draw_learnt.py named RUN OUT.png          other signs, 12 pixels wide: features as they are, mended
 
 Nothing is chosen: the first held-out records are shown, seed 0. The pages hold the commands that the runs were made with.
 """
@@ -219,6 +224,128 @@ def animated(run: Run, file: Path) -> None:
     sheet([(words, list(own)) for words, own in rows], file, cell=80)
 
 
+PAINTING, SCENES = 384, 12  # pixels of the painting's side; scenes that are learnt from
+
+
+def paintings(folder: Path) -> None:
+    """What the proof of mgan draws in the place of photographs, and its painting."""
+    from ganvas.proofs.mgan import painting, scene
+
+    for name, own in (("style", [painting(PAINTING)]), ("photo", [scene(PAINTING, seed) for seed in range(SCENES)])):
+        (folder / name).mkdir(parents=True)
+        for place, pixels in enumerate(own):
+            Image.fromarray(pixels).save(folder / name / f"{place:02d}.png")
+
+
+def painted(run: Run, file: Path) -> None:
+    """Three scenes that were not learnt above what becomes of each, whole; at the right a piece of the painting."""
+    from ganvas.proofs.mgan import painting, scene
+
+    given = [scene(PAINTING, SCENES + seed) for seed in range(3)]
+    made = [run.use("translate", own[None], to="style", tile=0)["real"][0] for own in given]
+    (high, wide), piece = given[0].shape[:2], painting(PAINTING)
+    canvas = Image.new("RGB", (3 * (wide + GAP) + high, 2 * high + GAP), "white")
+    for place, (above, below) in enumerate(zip(given, made, strict=True)):
+        canvas.paste(Image.fromarray(above), (place * (wide + GAP), 0))
+        canvas.paste(Image.fromarray(below), (place * (wide + GAP), high + GAP))
+    canvas.paste(Image.fromarray(piece[:high, :high]), (3 * (wide + GAP), (high + GAP) // 2))
+    canvas.save(file, quality=80)
+
+
+SIGNS = ("30", "50", "80", "left", "right", "danger", "crossing", "stop")
+SIGN = 64
+
+
+def sign(name: str, rng: np.random.Generator) -> np.ndarray:
+    """(64, 64, 3) uint8: a road sign before a drawn scene, in a light of its own, a little turned, aside and out of focus."""
+    from scipy.ndimage import gaussian_filter
+
+    from ganvas.proofs.mgan import scene
+
+    ground = Image.fromarray(scene(2 * SIGN, int(rng.integers(1000)))[:SIGN, SIGN // 2 : SIGN // 2 + SIGN]).convert("RGB")
+    side = 4 * SIGN
+    plate = Image.new("RGBA", (side, side), (0, 0, 0, 0))
+    brush, red, white, blue = ImageDraw.Draw(plate), (190, 25, 35), (240, 240, 235), (25, 70, 165)
+    middle, reach = side / 2, 0.42 * side
+
+    def corners(count: int, turned: float, radius: float) -> list[tuple[float, float]]:
+        angles = np.deg2rad(turned + 360 / count * np.arange(count))
+        return [(float(middle + radius * np.cos(a)), float(middle + radius * np.sin(a))) for a in angles]
+
+    if name in ("30", "50", "80"):
+        brush.ellipse((middle - reach, middle - reach, middle + reach, middle + reach), fill=white, outline=red, width=28)
+        brush.text((middle, middle), name, fill=(20, 20, 20), font=ImageFont.load_default(110), anchor="mm")
+    elif name in ("left", "right"):
+        brush.ellipse((middle - reach, middle - reach, middle + reach, middle + reach), fill=blue)
+        way = -1 if name == "left" else 1
+        brush.line([(middle - way * 65, middle), (middle + way * 30, middle)], fill=white, width=26)
+        brush.polygon(
+            [(middle + way * 80, middle), (middle + way * 20, middle - 45), (middle + way * 20, middle + 45)], fill=white
+        )
+    elif name == "stop":
+        brush.polygon(corners(8, 22.5, reach * 1.05), fill=red)
+        brush.text((middle, middle), "STOP", fill=white, font=ImageFont.load_default(72), anchor="mm")
+    else:
+        brush.polygon(corners(3, -90, reach * 1.15), fill=red)
+        brush.polygon(corners(3, -90, reach * 0.75), fill=white)
+        if name == "danger":
+            brush.rectangle((middle - 10, middle - 48, middle + 10, middle + 14), fill=(20, 20, 20))
+            brush.ellipse((middle - 12, middle + 24, middle + 12, middle + 48), fill=(20, 20, 20))
+        else:
+            brush.line([(middle - 40, middle + 44), (middle + 36, middle - 26)], fill=(20, 20, 20), width=18)
+            brush.line([(middle + 40, middle + 44), (middle - 36, middle - 26)], fill=(20, 20, 20), width=18)
+    plate = plate.rotate(float(rng.normal(0, 4)), Image.Resampling.BICUBIC)
+    own = round(SIGN * float(rng.uniform(0.8, 1.0)))
+    small = plate.resize((own, own), Image.Resampling.LANCZOS)
+    ground.paste(small, tuple(int(rng.integers(SIGN - own + 1)) for _ in range(2)), small)
+    lit = np.asarray(ground, float) * rng.uniform(0.45, 1.15) + rng.uniform(-10, 30) + rng.normal(0, 4, (SIGN, SIGN, 3))
+    return np.asarray(gaussian_filter(lit, (*[float(rng.uniform(0.2, 0.9))] * 2, 0)).clip(0, 255).round(), np.uint8)
+
+
+def signs(folder: Path, each: int = 40) -> None:
+    rng = np.random.default_rng(0)
+    for name in SIGNS:
+        (folder / name).mkdir(parents=True)
+        for place in range(each):
+            Image.fromarray(sign(name, rng)).save(folder / name / f"{place:03d}.png")
+
+
+def named(run: Run, file: Path) -> None:
+    """Twelve new signs as they are, as files of 12 pixels show them, and what these are taken for: as they are, and mended; in
+    green where it is right. At the left the share of 50 such signs of each class that is named rightly."""
+    import torch
+
+    from ganvas.proofs.perceptual_gan import small as brought_to
+
+    rng, size = np.random.default_rng(1), run.spec.height
+    large = np.stack([np.asarray(Image.fromarray(sign(SIGNS[k % len(SIGNS)], rng)).resize((size, size), Image.Resampling.BOX))
+                      for k in range(50 * len(SIGNS))])  # fmt: skip
+    true = np.array([run.system.class_names.index(SIGNS[k % len(SIGNS)]) for k in range(len(large))])
+    tiny, every = encode(brought_to(large, 12), run.spec), torch.ones(len(large), dtype=torch.bool)
+    with torch.no_grad():
+        told = [np.concatenate([run.system.named(part, own[: len(part)]).argmax(1).numpy() for part in tiny.split(64)])
+                for own in (~every, every)]  # fmt: skip
+        whole = np.concatenate([run.system.classify(part, Noise.seeded(0)).argmax(1).numpy()
+                                for part in encode(large, run.spec).split(64)])  # fmt: skip
+    shown, cell, beside, line = 12, 72, 150, 20
+    canvas = Image.new("RGB", (beside + shown * (cell + GAP), 2 * (cell + GAP) + 2 * line + 8), "white")
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
+    right = [f"{(own == true).mean():.0%} right" for own in (whole, *told)]
+    for down, words in ((cell / 2, f"large: {right[0]}"), (1.5 * cell + GAP, "12 pixels"),
+                        (2 * cell + 2 * GAP + line / 2, f"as they are: {right[1]}"),
+                        (2 * cell + 2 * GAP + 1.5 * line, f"mended: {right[2]}")):  # fmt: skip
+        draw.text((beside - 8, down), words, fill=(40, 40, 40), font=font, anchor="rm")
+    for k in range(shown):
+        left = beside + k * (cell + GAP)
+        for down, pixels in enumerate((large[k], brought_to(large[k : k + 1], 12)[0])):
+            canvas.paste(Image.fromarray(pixels).resize((cell, cell), Image.Resampling.NEAREST), (left, down * (cell + GAP)))
+        for down, own in enumerate(told):
+            shade = (20, 120, 60) if own[k] == true[k] else (180, 30, 30)
+            place = (left + cell / 2, 2 * cell + 2 * GAP + (down + 0.5) * line)
+            draw.text(place, run.system.class_names[own[k]], fill=shade, font=font, anchor="mm")
+    canvas.save(file, optimize=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -235,6 +362,10 @@ def main() -> None:
             "solids",
             "reposed",
             "animated",
+            "paintings",
+            "signs",
+            "painted",
+            "named",
         ),
     )
     parser.add_argument("places", nargs="+", type=Path)
@@ -253,10 +384,14 @@ def main() -> None:
         write_domains(options.places[0] / "digits.npz", brought_to(digits, 16), numbers)
         draw_faces(options.places[0] / "faces", 1200)
         return
+    if options.what in ("paintings", "signs"):
+        {"paintings": paintings, "signs": signs}[options.what](options.places[0])
+        return
     run, file = Run(options.places[0], which="last"), options.places[1]
     {
         "captions": captions, "pairs": pairs, "garments": garments, "transfers": transfers, "enlarged": enlarged,
         "doses": doses, "edits": edits, "solids": solids, "reposed": reposed, "animated": animated,
+        "painted": painted, "named": named,
     }[options.what](run, file)  # fmt: skip
 
 

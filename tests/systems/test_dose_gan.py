@@ -23,7 +23,7 @@ from ganvas.kinds.image.spec import ImageSpec
 from ganvas.kinds.image.writers import write_dicom
 from ganvas.networks.projections import WATER_PER_MM, dose_noise, line_integrals
 from ganvas.run.apply import apply
-from ganvas.run.load import Run
+from ganvas.run.load import Run, read_run
 from ganvas.run.train import train
 from ganvas.store.records import Dataset, Field
 from ganvas.systems.restoration.dose_gan import PRESETS, Config, DoseGan
@@ -358,6 +358,15 @@ def test_pairs_of_files_are_learnt_as_pairs_and_odd_ones_refused(tmp_path: Path)
         with pytest.raises((DataError, GanvasError)) as error:
             train("dose-gan", folder(name, low), out=tmp_path / f"{name}-run", config=SMALL, **FAST)
         assert "\n" not in str(error.value)
+
+
+def test_an_npz_with_the_two_names_is_learnt_as_pairs(tmp_path: Path) -> None:
+    """As the page says of a contrast agent: two channels, and no size is given."""
+    values = np.random.default_rng(0).integers(0, 256, (2, 24, 24, 24, 2)).astype(np.uint8)
+    np.savez(tmp_path / "data.npz", full=values[0], low=values[1])
+    train("dose-gan", tmp_path / "data.npz", out=tmp_path / "run", config=SMALL, **FAST)
+    record = read_run(tmp_path / "run")
+    assert list(record.fields) == ["full", "low"] and record.spec.shape == (2, 24, 24)
 
 
 @pytest.mark.slow

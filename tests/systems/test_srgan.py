@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -223,3 +224,20 @@ def test_the_mark_of_the_proof() -> None:
     assert not met([good, row(0.41, 0.4, 0.5, 29.5)]), "each seed for itself"
     assert not met([row(0.3, 0.4, 0.29, 29.5)])
     assert not met([row(0.3, 0.4, 0.5, 30.5)]), "a lower distance at a better PSNR is not what is claimed"
+
+
+def test_settings_of_both_arms_of_the_proof_are_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from ganvas.proofs import Task
+    from ganvas.proofs import srgan as proof
+
+    seen: list[Any] = []
+
+    def built(task: Any, name: str, settings: dict[str, Any], **more: Any) -> Any:
+        seen.append(build_config(Config, settings))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(proof, "trained", built)
+    for arm in ("system", "baseline"):
+        with pytest.raises(KeyboardInterrupt):
+            proof.PROOF.arms[arm](Task(0, str(tmp_path), False, tmp_path, "20k", False, print))
+    assert seen[0].pretraining_share < 1 and seen[1].pretraining_share == 1

@@ -140,6 +140,31 @@ def test_masks_of_two_values_and_soft_ones_count(colour: Path, tmp_path: Path) -
         apply(colour, photo, verb="blend", fields=given, out=tmp_path / "c")
 
 
+def test_a_mask_that_is_grey_all_over_is_told(colour: Path, tmp_path: Path) -> None:
+    mask = RNG.integers(0, 256, (32, 40)).astype(np.uint8)
+    mask[0] = 0
+    given = {"source": saved(tmp_path / "s.png", smooth(32, 40, 180)), "mask": saved(tmp_path / "m.png", mask)}
+    told = apply(colour, [saved(tmp_path / "t.png", smooth(32, 40, 60))], verb="blend", fields=given, out=tmp_path / "o")
+    assert any(note.startswith("t.png: 9") and "of its mask is grey" in note and "\n" not in note for note in told["notes"])
+
+
+def test_metal_outside_the_mask_keeps_its_hounsfield_units(grey: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pydicom")
+    from ganvas.kinds.image.readers import read
+    from ganvas.kinds.image.spec import ImageSpec
+    from ganvas.kinds.image.writers import write_dicom
+
+    units = RNG.normal(0, 30, (48, 40, 1)).round().astype(np.float32)
+    units[3, 4] = units[24, 20] = 9000.0  # outside the mask, and inside
+    write_dicom(tmp_path / "slice.dcm", units, ImageSpec(1, 48, 40, 32, -160.0, 240.0), note={}, seed=0)
+    plain = RNG.integers(90, 110, (48, 40)).astype(np.uint8)
+    given = {"source": saved(tmp_path / "s.png", plain), "mask": saved(tmp_path / "m.png", mask_of(48, 40))}
+    told = apply(grey, [tmp_path / "slice.dcm"], verb="blend", fields=given, out=tmp_path / "o")
+    (made,) = read(tmp_path / "o" / "slice.dcm")
+    assert made.pixels[3, 4] == 9000.0 and made.pixels[24, 20] <= made.high
+    assert any("-" in note and "9000 are beyond the 12 bits" in note for note in told["notes"]), told["notes"]
+
+
 @pytest.mark.slow
 def test_a_run_is_judged_beside_pasting(colour: Path) -> None:
     from ganvas.evaluation.judge import evaluate

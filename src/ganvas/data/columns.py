@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from zipfile import ZipFile, is_zipfile
 
 from ..errors import DataError, did_you_mean
 from ..kinds import kind_of
@@ -68,7 +69,11 @@ def find_rows(
 
 
 def holds_pairs(source: Source, wanted: Mapping[str, tuple[str, ...]]) -> bool:
-    """Whether a folder has sub-folders that are called as all these fields, or by the words for them: others are classes."""
+    """Whether a folder has sub-folders that are called as all these fields, or by the words for them: others are classes; or an
+    `.npz` has arrays of these names."""
+    if source.path.suffix.lower() == ".npz" and is_zipfile(source.path):
+        with ZipFile(source.path) as archive:
+            return {f"{name}.npy" for name in wanted} <= set(archive.namelist())
     if not source.path.is_dir():
         return False
     there = {layouts.plain(path.name) for path in source.path.iterdir() if path.is_dir()}

@@ -125,7 +125,7 @@ PROOF = Proof(
     direction=LOWER,
     mark="with every seed below squared error alone and below bicubic, and its PSNR below that of squared error alone",
     met=met,
-    arms={"system": learnt, "baseline": lambda task: learnt(task, pretraining=1.0), BICUBIC: bicubic},
+    arms={"system": learnt, "baseline": lambda task: learnt(task, pretraining_share=1.0), BICUBIC: bicubic},
     budget="20k",
     quick_budget="640",
     real="photos",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..kinds.facets import Piece
 from . import AREA, Beside, Fields, Given, Judged, Use, UseSays, Work, first_of
 from .inpaint import MASK, WHITE, mask_spec, share_of_mask, steps
 from .judging import both, decoded, held_rows, in_pieces, told_pairs
+from .spoiling import told_beyond, unseen_kept
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,7 +60,18 @@ def complete(name: str, given: Given) -> Given:
                 f"{name}: its {own} is of {told}, it is of {wanted}: lay the {own} on a canvas of {wanted}, or cut it to that"
             )
     beside[MASK] = [_settled(name, piece) for piece in beside[MASK]]
-    return Given(given.pieces, beside)
+    return told_beyond(name, Given(given.pieces, beside))
+
+
+def mend(given: Piece, made: Piece, beside: Mapping[str, Piece]) -> Piece:
+    """Where the source gives nothing, what lies beyond black and white of the run (metal in a CT) stays; whole numbers stay
+    whole."""
+    kept = unseen_kept(given, made, beside)
+    if kept is made:
+        return made
+    before, after = given.records, made.records
+    inside = np.rint(after) if before.dtype.kind == "f" and (before == np.rint(before)).all() else after
+    return replace(kept, records=np.where(beside[MASK].records > 0, inside, kept.records))
 
 
 def _settled(name: str, piece: Piece) -> Piece:
@@ -68,6 +81,9 @@ def _settled(name: str, piece: Piece) -> Piece:
         raise DataError(f"{name}: its mask is black all over: draw white what is to be taken of the {SOURCE}")
     if share.min() > 0:
         raise DataError(f"{name}: its mask leaves nothing of the picture itself: draw it black, white what the {SOURCE} gives")
+    grey = float(((share > 0.02) & (share < 0.98)).mean())
+    if grey:
+        notes.append(f"{name}: {grey:.1%} of its mask is grey: picture and {SOURCE} mix there, in that share")
     return Piece(np.round(share * WHITE).astype(np.uint8), mask_spec(piece.spec), tuple(notes))
 
 
@@ -165,6 +181,7 @@ USE = Use(
     run=run,
     tell=tell,
     complete=complete,
+    mend=mend,
     judge=judge,
     measure=measure,
     show=show,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..capabilities import Deblurs
 from ..config import knob
 from . import Fields, Judged, Use, UseSays, Work, first_of
-from .spoiling import Spoiling
+from .spoiling import Spoiling, told_beyond, unseen_kept
 from .tiling import TILE_HELP, check_tile
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ USE = Use(
     order=31,
     run=run,
     tell=tell,
+    complete=told_beyond,
+    mend=unseen_kept,
     judge=judge,
     show=BLUR.show,
     says=UseSays(

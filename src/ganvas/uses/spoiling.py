@@ -1,27 +1,57 @@
 """What uses share that take from records what spoils them, blur or noise: of pairs the spoiled one is given, else it is made as
-in training. Not for records that come back in another size: `restore`.
+in training; and that values which a run was never shown come back as they were. Not for records that come back in another
+size: `restore`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..capabilities import Panel
-from . import Fields, Judged, Work
+from . import Fields, Given, Judged, Work
 from .judging import as_given, both, decoded, held_rows, in_pieces, told_pairs
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..batches import Batch
+    from ..kinds.facets import Piece
     from ..store.records import Dataset
 
 Change = Callable[[Any, "Tensor", Any], "Tensor"]
 """(system, records (B, C, H, W), noise) -> the same, spoiled or repaired."""
+SCANNED = -1024.0, 3071.0  # Hounsfield units of 12 bits
+
+
+def told_beyond(name: str, given: Given) -> Given:
+    """`Use.complete`: a note where values with a sign, which Hounsfield units are, go beyond what 12 bits hold."""
+    pieces = list(given.pieces)
+    signed = [piece.records for piece in pieces if piece.records.dtype.kind == "f" and piece.records.min() < 0]
+    if signed:
+        least, most = (float(pick([pick(own) for own in signed])) for pick in (np.min, np.max))
+        if least < SCANNED[0] or most > SCANNED[1]:
+            note = (
+                f"{name}: values of {least:g} to {most:g} are beyond the 12 bits of Hounsfield units ({SCANNED[0]:g} to "
+                f"{SCANNED[1]:g}), as of metal or another unit: those beyond black and white of the run stay as they are"
+            )
+            pieces[0] = replace(pieces[0], notes=(*pieces[0].notes, note))
+    return Given(pieces, given.beside)
+
+
+def unseen_kept(given: Piece, made: Piece, beside: Mapping[str, Piece]) -> Piece:
+    """`Use.mend`: values beyond black and white, which the run was never shown, stay; whole numbers stay whole, so that files
+    keep each unit."""
+    before, after = given.records, made.records
+    if before.dtype != after.dtype or before.shape != after.shape:  # another depth was asked for
+        return made
+    seen = (before >= given.spec.low) & (before <= given.spec.high)
+    if before.dtype.kind == "f" and (before == np.rint(before)).all():
+        after = np.rint(after)
+    return replace(made, records=np.where(seen, after, before))
 
 
 @dataclass(frozen=True)
