@@ -122,7 +122,13 @@ def test_files_of_one_name_are_worked_on_under_names_of_their_own(studio) -> Non
     from ganvas.studio.applying import _apart
 
     files = []
-    for content, name in ((b"1", "scan.nii.gz"), (b"2", "scan.nii.gz"), (b"3", "scan.png"), (b"4", "scan.png"), (b"5", "scan-2.png")):
+    for content, name in (
+        (b"1", "scan.nii.gz"),
+        (b"2", "scan.nii.gz"),
+        (b"3", "scan.png"),
+        (b"4", "scan.png"),
+        (b"5", "scan-2.png"),
+    ):
         files.append(studio.places.upload(name))
         files[-1].write_bytes(content)
     apart = [Path(path) for path in _apart(SimpleNamespace(places=studio.places), files)]

@@ -165,8 +165,13 @@ function walkPart(use, options, values, show) {
       return;
     }
     const frames = [];
-    for (const step of STEPS) frames.push([(await draw(step, Math.min(AT_ONCE, base.options.count || AT_ONCE), true)).made, told(step)]);
-    show(first.line, flipbook(frames));
+    let line = "";
+    for (const step of STEPS) {
+      const found = await draw(step, Math.min(AT_ONCE, base.options.count || AT_ONCE), true);
+      frames.push([found.made, told(step)]);
+      line ||= found.line;
+    }
+    show(line, flipbook(frames));
   }));
   return h("span", { class: "row" }, button, h("span", { class: "tiny" }, "along"), choice);
 }
