@@ -217,3 +217,23 @@ def test_the_line_of_a_form_is_the_command_that_is_run(studio) -> None:
 
     options = _parse(shlex.split(line)[1:])
     assert options.system == "gan" and options.budget == "10r" and options.set == ["width=16"]
+
+
+def test_the_pictures_of_a_walk_are_kept_as_an_animation(studio) -> None:
+    import io
+
+    from PIL import Image
+
+    numbers = []
+    for grey in (0, 100, 200):
+        place = studio.places.made()
+        place.mkdir()
+        Image.new("RGB", (8, 6), (grey, grey, grey)).save(place / "grid.png")
+        numbers.append(place.name)
+    kept = studio.post("animation", {"made": numbers}).json()
+    film = Image.open(io.BytesIO(studio.client.get("/api/made-file", params=kept).content))
+    shown = []
+    for frame in range(film.n_frames):
+        film.seek(frame)
+        shown.append(film.convert("L").getpixel((0, 0)))
+    assert film.format == "GIF" and film.size == (8, 6) and shown == [0, 100, 200, 100], "there and back"

@@ -14,7 +14,7 @@ MOST = 16_000  # bytes: of noise a small picture is large, and the first page sh
 def small_picture(path: Path, folder: Path, width: int) -> Path:
     """The upper left part of a picture, a square of it, at most `width` pixels wide, as a WebP of `MOST` bytes in `folder`."""
     found = path.stat()
-    key = hashlib.sha256(f"{path}:{found.st_mtime_ns}:{found.st_size}:{width}".encode()).hexdigest()[:24]
+    key = hashlib.sha256(f"{path}:{found.st_mtime_ns}:{found.st_size}:{width}:{MOST}".encode()).hexdigest()[:24]
     place = folder / f"{key}.webp"
     if not place.is_file():
         from PIL import Image
