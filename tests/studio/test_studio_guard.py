@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -124,7 +125,7 @@ def test_the_first_page_is_small(studio) -> None:
     """Everything that Home asks for, what its modules import, and six small pictures of runs: below 300 kB."""
     from ganvas.studio.small import MOST
 
-    assert "slice(0, 6)" in (STATIC / "pages" / "home.js").read_text()
+    assert "few: 6" in (STATIC / "pages" / "home.js").read_text()
     wants = studio.client.get("/api/home").json()["wants"]
     modules, files = [STATIC / "app.js", STATIC / "pages" / "home.js"], {"index.html", "studio.css", "theme.js", "icon.svg"}
     while modules:
@@ -136,7 +137,11 @@ def test_the_first_page_is_small(studio) -> None:
             ]
     assert "parts/dom.js" in files
     files |= {f"data/{want['data'].split(':')[0]}.webp" for want in wants}
-    answers = studio.client.get("/api/home").content + studio.client.get("/api/runs").content
+    for number in range(20):  # however many runs there are
+        shutil.copytree(studio.places.runs / "sine", studio.places.runs / f"sine-{number}")
+    few = studio.client.get("/api/runs?few=6")
+    assert len(few.json()["runs"]) == 6 and few.json()["count"] == 21 and few.json()["busy"] == 0
+    answers = studio.client.get("/api/home").content + few.content + studio.client.get("/api/runs?few=0").content
     assert sum((STATIC / name).stat().st_size for name in files) + len(answers) + 6 * MOST < 300_000
 
 
