@@ -99,7 +99,7 @@ def measure(place: Path, patterns: bool) -> dict[str, Any]:
         if writer.is_alive():
             writer.join()
     found["load"] = round(os.getloadavg()[0], 1)
-    found["cores"] = os.cpu_count()
+    found["cores"] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # that it may use
     return found
 
 

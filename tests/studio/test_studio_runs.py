@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ganvas.files import held, holder, sign
@@ -87,6 +88,20 @@ def test_two_hundred_runs_and_ten_thousand_pictures_are_quick(places: Places) ->
     page = runs.page("sine")
     assert len(page["pictures"]) <= 121 and page["pictures"][-1] == 9999
     assert again < 0.5, again
+
+
+@pytest.mark.parametrize("side", [64, 320, 1000])
+def test_a_small_picture_of_noise_is_small_as_well(tmp_path: Path, side: int) -> None:
+    from PIL import Image
+
+    from ganvas.studio.small import MOST, small_picture
+
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)).save(tmp_path / "noise.png")
+    for width in (112, 800):
+        made = small_picture(tmp_path / "noise.png", tmp_path, width)
+        assert made.stat().st_size <= MOST
+        with Image.open(made) as image:
+            assert 32 <= image.width <= width
 
 
 def test_a_held_run_is_training_and_names_its_process(places: Places) -> None:

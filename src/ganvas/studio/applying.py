@@ -122,7 +122,7 @@ async def use(studio: Studio, request: Request) -> Any:
     values = await given(request)
     name, verb = text(values, "run"), text(values, "verb")
     folder = studio.places.run(name)
-    inputs = [str(studio.places.uploaded(str(number))) for number in values.get("inputs") or []]
+    inputs = _apart(studio, [studio.places.uploaded(str(number)) for number in values.get("inputs") or []])
     fields: dict[str, str] = {}
     for key, one in mapping(values, "fields").items():
         if isinstance(one, dict) and isinstance(one.get("uploads"), list) and one["uploads"]:
@@ -158,6 +158,24 @@ async def animation(studio: Studio, request: Request) -> Any:
     place.mkdir()
     await studio.desk.call(work.animation, frames, str(place / ANIMATION))
     return {"made": place.name, "file": ANIMATION}
+
+
+def _apart(studio: Studio, files: list[Path]) -> list[str]:
+    """Files of one name from several folders, each under a name of its own: what comes of them lies in one folder."""
+    taken: set[str] = set()
+    found = []
+    for file in files:
+        head, dot, tail = file.name.partition(".")
+        own, number = file, 2
+        while own.stem in taken:
+            own, number = file.with_name(f"{head}-{number}{dot}{tail}"), number + 1
+        taken.add(own.stem)
+        if own.name != file.name:
+            own = studio.places.made() / own.name
+            own.parent.mkdir()
+            os.link(file, own)
+        found.append(str(own))
+    return found
 
 
 def _together(studio: Studio, numbers: list[str]) -> Path:

@@ -47,11 +47,16 @@ async def home(studio: Studio, request: Request) -> Any:
 
 
 async def runs(studio: Studio, request: Request) -> Any:
-    """All runs; `same` where nothing has changed since the page asked last."""
+    """All runs; `same` where nothing has changed since the page asked last. few: so many of the latest that have a picture."""
     rows = await asyncio.to_thread(studio.runs.rows)
     mark = str(hash(json.dumps(rows, sort_keys=True, default=str)))
     if request.query_params.get("mark") == mark:
         return {"same": True, "mark": mark}
+    few = request.query_params.get("few")
+    if few is not None:  # Home and the navigation, which stay small however many runs there are
+        shown = [row for row in rows if row["picture"] is not None][: number(few)]
+        busy = sum(row["state"] == "running" for row in rows)
+        return {"runs": shown, "count": len(rows), "busy": busy, "mark": mark}
     waiting = [job.shown() for job in studio.jobs.all() if job.state in ("waiting", "running")]
     return {"runs": rows, "jobs": waiting, "mark": mark}
 

@@ -50,8 +50,8 @@ def wants() -> list[dict[str, Any]]:
                 "id": f"{task}-{kind}", "task": task, "kind": kind,
                 "title": title.format(noun=says.noun), "words": words.format(noun=says.noun),
                 "systems": [card.name for card in cards], "data": lead.example or says.phantom,
-                # The choice by data is among systems that draw; of another task one is named.
-                "system": "" if task == "synthesis" else lead.name,
+                # Of what is new the choice is by the data, as where no system is named; of other tasks one is named.
+                "system": lead.name if task in WANTS and task != "synthesis" else "",
             }
         )  # fmt: skip
     return sorted(rows, key=lambda row: (_place(row["task"]), row["title"]))

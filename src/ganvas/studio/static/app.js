@@ -87,11 +87,10 @@ get("about").then((about) => {
 
 let mark = "";
 every(3, nav, async () => {
-  const found = await get("runs", { mark });
+  const found = await get("runs", { mark, few: 0 });
   mark = found.mark;
   if (found.same) return;
-  const busy = found.runs.filter((run) => run.state === "running").length;
-  counts.runs.textContent = busy ? `${busy} training` : "";
+  counts.runs.textContent = found.busy ? `${found.busy} training` : "";
 });
 
 window.addEventListener("hashchange", open);

@@ -13,7 +13,7 @@ export async function show(page, { names = "" }) {
   row("data", runs.map((run) => run.data));
   rows.push(["samples seen", runs.map((run) => count(run.samples))], ["time used", runs.map((run) => clock(run.seconds))], ["alarms", runs.map((run) => String(run.alarms))]);
   for (const part of ["settings", "config"]) {
-    for (const key of new Set(runs.flatMap((run) => Object.keys(run[part] || {})))) row(label(key), runs.map((run) => String(run[part]?.[key] ?? "–")));
+    for (const key of new Set(runs.flatMap((run) => Object.keys(run[part] || {})))) if (key !== "data") row(label(key), runs.map((run) => String(run[part]?.[key] ?? "–")));
   }
   const measures = [...new Set(runs.flatMap((run) => (run.evaluation?.rows || []).map((one) => one.name)))];
   for (const name of measures) rows.push([name, runs.map((run) => run.evaluation?.rows?.find((one) => one.name === name)?.value ?? "–")]);

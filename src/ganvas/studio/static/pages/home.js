@@ -5,13 +5,13 @@ import { link } from "../app.js";
 
 export async function show(page) {
   const found = await get("home");
-  const runs = await get("runs");
+  const runs = await get("runs", { few: 6 });
   add(page, [
     h("div", { class: "head" }, h("div", {},
       h("h1", {}, "What do you want to make?"),
       h("p", { class: "lead" }, "Two networks play against each other: one makes, the other tells what was made from what is real. Both learn on this machine; nothing leaves it.")),
       h("a", { class: "button", href: link("lessons") }, "See how it works")),
-    runs.runs.length ? last(runs.runs) : null,
+    runs.runs.length ? last(runs) : null,
     h("div", { class: "grid" }, found.wants.map(card)),
   ]);
 }
@@ -29,12 +29,10 @@ function card(want) {
         h("a", { class: "button", href: link("make", { system: want.system, want: want.id, mine: 1 }) }, "With my data"))));
 }
 
-function last(runs) {
-  const shown = runs.filter((run) => run.picture !== null).slice(0, 6);
-  if (!shown.length) return null;
+function last({ runs, count }) {
   return h("section", { class: "stack" },
-    h("div", { class: "row between" }, h("h2", {}, "Your latest runs"), h("a", { href: link("runs") }, `All ${runs.length}`)),
-    h("div", { class: "grid small" }, shown.map((run) => h("a", { class: "card", href: link("run", { name: run.name }) },
+    h("div", { class: "row between" }, h("h2", {}, "Your latest runs"), h("a", { href: link("runs") }, `All ${count}`)),
+    h("div", { class: "grid small" }, runs.map((run) => h("a", { class: "card", href: link("run", { name: run.name }) },
       h("div", { class: "picture" }, h("img", { src: address("picture", { name: run.name, round: run.picture, width: 320 }), alt: "", loading: "lazy" })),
       h("div", { class: "body" }, h("h3", {}, run.name), h("span", { class: "soft tiny" }, `${run.system} on ${run.data}`))))));
 }

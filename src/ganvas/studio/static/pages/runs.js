@@ -45,7 +45,6 @@ export async function show(page) {
     // Rows that stay are left where they are, so that focus and pictures stay too.
     wanted.forEach((one, place) => { if (list.children[place] !== one) list.insertBefore(one, list.children[place] || null); });
     while (list.children.length > wanted.length) list.lastChild.remove();
-    drawQueue();
   }
 
   function drawQueue() {
@@ -80,10 +79,12 @@ export async function show(page) {
     if (next.same) return;
     found = next;
     draw();
+    drawQueue();
   }
   search.addEventListener("input", draw);
   states.addEventListener("change", draw);
   draw();
+  drawQueue();
   every(1.5, page, refresh);
 }
 

@@ -46,9 +46,9 @@ export async function show(page, { name }) {
         told.unseen?.length ? h("details", {}, h("summary", {}, "What the audit could not see"), h("ul", {}, told.unseen.map((one) => h("li", {}, one)))) : null,
         h("p", { class: "soft tiny" }, `${told.samples} samples of round ${told.round ?? "?"} against ${told.heldout} held-out records; protocol ${told.protocol}`),
         h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["measure", "samples [95 %]", ...told.anchors, "better"].map((word) => h("th", { scope: "col" }, word)))),
-          h("tbody", {}, told.rows.map((row) => h("tr", {}, h("th", { scope: "row" }, row.name), h("td", { class: "mono" }, row.value), row.anchors.map((value) => h("td", { class: "mono" }, value)), h("td", { class: "soft" }, row.blind ? "no telling here" : row.better)))))),
+          h("tbody", {}, told.rows.map((row) => h("tr", {}, h("th", { scope: "row" }, row.name), h("td", { class: "mono whole" }, row.value), row.anchors.map((value) => h("td", { class: "mono whole" }, value)), h("td", { class: "soft" }, row.blind ? "no telling here" : row.better)))))),
         told.copies.length ? h("details", {}, h("summary", {}, "Copies of training records, in numbers"), h("table", {}, h("thead", {}, h("tr", {}, ["measure", "samples", "unseen real records"].map((word) => h("th", { scope: "col" }, word)))),
-          h("tbody", {}, told.copies.map((row) => h("tr", {}, h("th", { scope: "row" }, row.name), h("td", { class: "mono" }, row.value), h("td", { class: "mono" }, row.null)))))) : null,
+          h("tbody", {}, told.copies.map((row) => h("tr", {}, h("th", { scope: "row" }, row.name), h("td", { class: "mono whole" }, row.value), h("td", { class: "mono whole" }, row.null)))))) : null,
         h("div", { class: "row" }, order("evaluate", "Judge again"), sought(found), found.has.report ? null : order("report", "Write the report")))
         : h("section", { class: "panel empty" }, h("h2", {}, "It was not judged yet"), h("p", {}, "Samples are drawn and compared with held-out records: how near, how varied, copied from whom? This takes some minutes."),
           found.has.weights ? h("div", { class: "row" }, order("evaluate", "Judge it", "main"), sought(found)) : h("p", {}, "It has no weights yet.")),

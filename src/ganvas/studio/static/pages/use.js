@@ -83,7 +83,7 @@ function useOf(run, use, found, checkpoint) {
     try { await work(); } finally { clearInterval(ticking); }
   }));
   next.addEventListener("click", () => { seed.value = Number(seed.value) + 1; begin.click(); });
-  const walk = walkPart(use, options, values, made);
+  const walk = walkPart(use, options, values, (told, ...parts) => { line.say(told); hint.remove(); fill(made, parts); });
   const moreOptions = of(false);
   return h("div", { class: "cols use" },
     h("section", { class: "panel stack" },
@@ -129,31 +129,49 @@ function option(item) {
 const STEPS = [-4, -3, -2, -1, 0, 1, 2, 3, 4]; // of half a standard deviation
 const AT_ONCE = 16; // records of a frame
 
-function walkPart(use, options, values, made) {
-  const entry = options.find(([item]) => item.name === "move" && item.named);
-  if (!entry || use.first) return null;
-  const choice = h("select", { "aria-label": "Property to walk along" }, entry[0].named.map((one) => h("option", { value: one.name }, one.name)));
+// What the run learnt with is asked for, all else held; other properties are directions of the latents.
+function walkPart(use, options, values, show) {
+  const named = (name) => options.find(([item]) => item.name === name)?.[0].named || [];
+  const asked = options.some(([item]) => item.name === "sweep") ? named("set_attribute").filter((one) => !one.values).map((one) => one.name) : [];
+  const names = [...asked, ...named("move").map((one) => one.name).filter((name) => !asked.includes(name))];
+  if (!names.length || use.first) return null;
+  const choice = h("select", { "aria-label": "Property to walk along" }, names.map((name) => h("option", { value: name }, name)));
   choice.style.width = "auto";
   const button = h("button", { type: "button" }, "Walk");
   button.addEventListener("click", () => busy(button, async () => {
     const base = await values(), along = choice.value;
+    const { format, ...kept } = base.options;
+    const told = (step) => `${along} ${step > 0 ? "+" : ""}${step / 2} sd`;
+    const players = (steps) => h("div", { class: "results sounds" }, steps.map(([found, shown], k) => results({ made: found.made, shown: [{ ...shown, label: told(STEPS[k]) }] }, use)));
+    if (asked.includes(along)) {
+      button.textContent = "Walking …";
+      const others = (kept.set_attribute || []).filter((word) => !word.startsWith(`${along}=`));
+      const found = await post("use", { ...base, options: { ...kept, count: 1, set_attribute: others, sweep: `${along}=${STEPS[0] / 2}..${STEPS.at(-1) / 2}:${STEPS.length}` } });
+      const steps = found.shown.filter((one) => one.sound);
+      show(found.line, h("div", { class: "row between" }, h("h2", {}, "A walk"), h("a", { class: "button", href: address("zip", { made: found.made }), download: "" }, "Download all (zip)")),
+        steps.length === STEPS.length ? players(steps.map((one) => [found, one])) : results({ ...found, notes: [] }, use),
+        (found.notes || []).map((note) => h("div", { class: "note" }, note)));
+      return;
+    }
     const draw = (step, count, bare) => {
       button.textContent = `Walking, ${STEPS.indexOf(step) + 1} of ${STEPS.length} …`;
-      const { format, ...kept } = base.options;
       return post("use", { ...base, bare, options: { ...kept, count, move: [`${along}=${step / 2}`] } });
     };
-    const told = (step) => `${along} ${step > 0 ? "+" : ""}${step / 2}`;
     const first = await draw(STEPS[0], 1, false);
     if (first.shown.some((one) => one.sound)) {
       const found = [first];
       for (const step of STEPS.slice(1)) found.push(await draw(step, 1, false));
-      const players = found.map((one, k) => results({ ...one, shown: one.shown.slice(0, 1).map((shown) => ({ ...shown, label: told(STEPS[k]) })) }, use));
-      fill(made, h("h2", {}, "A walk"), h("div", { class: "results sounds" }, players));
+      show(first.line, h("h2", {}, "A walk"), players(found.map((one) => [one, one.shown[0]])));
       return;
     }
     const frames = [];
-    for (const step of STEPS) frames.push([(await draw(step, Math.min(AT_ONCE, base.options.count || AT_ONCE), true)).made, told(step)]);
-    fill(made, flipbook(frames));
+    let line = "";
+    for (const step of STEPS) {
+      const found = await draw(step, Math.min(AT_ONCE, base.options.count || AT_ONCE), true);
+      frames.push([found.made, told(step)]);
+      line ||= found.line;
+    }
+    show(line, flipbook(frames));
   }));
   return h("span", { class: "row" }, button, h("span", { class: "tiny" }, "along"), choice);
 }

@@ -1,8 +1,9 @@
 // The command line of what a page does, for copying.
-import { h, toast } from "./dom.js";
+import { fill, h, toast } from "./dom.js";
 
 export function command(line) {
-  const code = h("code", {}, line);
+  const code = h("code", {}), say = (text) => fill(code, words(text));
+  say(line);
   const button = h("button", { type: "button", "aria-label": "Copy as command" }, "Copy as command");
   button.addEventListener("click", async () => {
     try {
@@ -17,6 +18,9 @@ export function command(line) {
     }
   });
   const made = h("div", { class: "command" }, code, button);
-  made.say = (text) => { code.textContent = text; };
+  made.say = say;
   return made;
 }
+
+// Lines break between words alone, not after a hyphen of `--out`.
+const words = (text) => text.split(/( +)/).map((part) => (part.trim() ? h("span", {}, part) : part));
