@@ -156,6 +156,7 @@ PROOF = Proof(
     met=met,
     arms={"system": lambda task: arm(task, "system"), "baseline": lambda task: arm(task, "baseline", PACE)},
     budget="3600r",
+    seeds=5,
     quick_budget="40r",
     large_budget="40000r",
     phantom="figures",
