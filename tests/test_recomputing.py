@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganvas.engine import Engine
+from ganvas.errors import GanvasError
 from ganvas.memory.board import build_board, describe, play, seat
 from ganvas.recomputing import forget_activations
 
@@ -106,3 +107,9 @@ def test_an_engine_keeps_less_and_ends_in_the_same_bits() -> None:
     plain, again = played(), played(recompute=True)
     for name, own in plain.system.state_dict().items():
         assert torch.equal(own, again.system.state_dict()[name]), name
+
+
+def test_compiled_networks_are_not_asked_to_forget() -> None:
+    case = describe("dcgan", size="16", channels=1, preset="paper", config={"width": 4}, batch=4, precision="32", threads=1)
+    with pytest.raises(GanvasError, match="leave one out"):
+        Engine(build_board(case, "cpu"), {}, compile_networks=True, recompute=True)

@@ -109,6 +109,10 @@ class Engine:
     ) -> None:
         if precision not in PRECISIONS:
             raise GanvasError(f"unknown precision '{precision}': use one of {', '.join(PRECISIONS)}")
+        if recompute and compile_networks:
+            raise GanvasError(
+                "--compile and --recompute-activations: a compiled network has its own plan of what it keeps: leave one out"
+            )
         self.system = system
         self.streams = dict(streams)
         self.makers = dict(system.sources())  # streams that the System makes itself: nothing of them to save

@@ -108,8 +108,8 @@ def _played(loop: _Loop) -> dict[str, Any]:
 
 def _memory_advice(settings: Settings) -> str:
     return (
-        f"out of memory: try --micro-batches {settings.micro_batches * 2}, a smaller --size, or --set batch_size=N; what was "
-        "saved is intact"
+        f"out of memory: try --recompute-activations, --micro-batches {settings.micro_batches * 2}, a smaller --size, or --set "
+        "batch_size=N; what was saved is intact"
     )
 
 

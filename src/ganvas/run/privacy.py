@@ -164,6 +164,7 @@ def prepared(settings: Settings) -> Settings:
         "--processes": settings.processes > 1,
         "--micro-batches": settings.micro_batches > 1,
         "--compile": settings.compile,
+        "--recompute-activations": settings.recompute_activations,
         f"--precision {settings.precision}": settings.precision not in ("auto", "32", "64"),
         "--until plateau": settings.until == "plateau",
         f"--on-alarm {settings.on_alarm}": settings.on_alarm in ("rollback", "restart"),
