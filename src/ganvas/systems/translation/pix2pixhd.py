@@ -238,9 +238,9 @@ class Pix2PixHD(System):
         alone it is its photographs, enlarged."""
         best = self.average if self.config.ema_half_life else self.generator
         channels = self._channels(maps, next(self.parameters()).dtype)
-        if self.coarse_share and not self.joined.item():
-            return interpolate(best.draft(channels), scale_factor=2, mode="bilinear", align_corners=False)
-        made: Tensor = best(channels)
+        if not torch.compiler.is_exporting():  # a graph is traced after the use was tried once, and cannot read it
+            self._alone = bool(self.coarse_share) and not self.joined.item()
+        made: Tensor = interpolate(best.draft(channels), scale_factor=2, mode="bilinear") if self._alone else best(channels)
         return made
 
     def show(self, batch: Batch, noise: Noise) -> Panel:
