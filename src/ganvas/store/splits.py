@@ -169,6 +169,14 @@ def _lacking(due: np.ndarray, threshold: float) -> float:
     return float(np.where(due > 0, (1 - threshold) * due, -threshold * due).sum())
 
 
+def told_of_twins(linked: int, count: int, threshold: float) -> str:
+    """What a note says of pictures that were put into sets of near twins."""
+    return (
+        f"{linked} of {count} pictures are near twins of others (correlation {threshold:g} or more): twins stay on one side of "
+        "the split"
+    )
+
+
 def with_fewer_links(thumbs: np.ndarray, seed: int, most_share: float = 0.2) -> tuple[np.ndarray, float]:
     """Near-twin sets, and the threshold used: raised above `TWIN` while one chain of twins holds over `most_share`.
 

@@ -20,7 +20,7 @@ from ...errors import DataError, GanvasError, MixedData
 from ...store import cache as caching
 from ...store.entry import conclude
 from ...store.listing import Listing, class_indices
-from ...store.splits import MOST, join, with_fewer_links
+from ...store.splits import MOST, join, told_of_twins, with_fewer_links
 from .picture import DECLARED, oblong
 from .resize import PIECES, convert_channels, resize, thumbnail
 from .spec import ImageSpec
@@ -445,10 +445,7 @@ def _groups(
     join(parent, sets, np.arange(n))
     linked = n - len(np.unique(sets))
     if linked:
-        notes.append(
-            f"{linked} of {n} pictures are near twins of others (correlation {threshold:g} or more): "
-            "twins stay on one side of the split"
-        )
+        notes.append(told_of_twins(linked, n, threshold))
     return parent
 
 

@@ -26,7 +26,7 @@ from ...store.guard import guard
 from ...store.listing import class_indices
 from ...store.reader import Reader
 from ...store.shards import Sample, Shards, Told, each_shard, told_of
-from ...store.splits import MOST, join, with_fewer_links
+from ...store.splits import MOST, join, told_of_twins, with_fewer_links
 from .filling import Unfit, agree, class_ranges, differs, empty_shapes, prepare, scales_apart, value_range
 from .picture import Picture
 from .rasters import read_picture, sniff
@@ -357,10 +357,7 @@ def _groups(book: _Book, notes: list[str]) -> tuple[np.ndarray, int, int]:
     join(parent, sets, np.arange(n))
     linked = before - len(np.unique(parent))
     if linked:
-        notes.append(
-            f"{linked} of {n} pictures are near twins of others (correlation {threshold:g} or more): twins stay on one side of "
-            "the split"
-        )
+        notes.append(told_of_twins(linked, n, threshold))
     return parent, doubles, linked
 
 
