@@ -241,6 +241,13 @@ def test_class_folders_rates_and_lengths(tmp_path: Path) -> None:
     assert len(np.unique(data.groups)) == 11
 
 
+def test_a_file_of_one_sample_is_named(tmp_path: Path) -> None:
+    for k in range(5):
+        soundfile.write(tmp_path / f"{k}.wav", tone(4000, 200 + 10 * k), RATE)
+    soundfile.write(tmp_path / "one.wav", np.full(1, 0.1), RATE)
+    assert noted(opened(tmp_path), "less than 1% of a clip, and the rest silence: take them out (one.wav)")
+
+
 def test_a_length_that_was_found_and_the_same_asked_for_are_one_data_set(tmp_path: Path) -> None:
     for k in range(4):
         soundfile.write(tmp_path / f"{k}.wav", tone(3000, 200 + 50 * k), RATE)

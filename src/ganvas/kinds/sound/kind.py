@@ -35,6 +35,7 @@ LOWEST_RATE = 100  # Hz
 LARGE = 25_000_000  # values of a file from which on files are decoded one by one: memory
 SILENT = 1e-3  # peak of a clip below which it counts as silent: -60 dB of full scale
 OFFSET = 0.01
+LITTLE = 0.01  # share of a clip below which a file holds nothing of one
 HIDDEN = 0.1  # bytes behind the sound, for each of its samples, from which on they are told
 STRETCHES = 10  # of a lone recording, so that one can be held out
 
@@ -347,7 +348,9 @@ def _decoded(
             remarks.append("peaks are cut off flat (the recording level was too high)")
         if found.peak > 1:
             remarks.append("louder than full scale and turned down")
-        if found.offset > OFFSET:
+        if len(found.samples) < LITTLE * length:
+            remarks.append(f"less than {LITTLE:.0%} of a clip, and the rest silence: take them out")
+        elif found.offset > OFFSET:
             remarks.append(f"the mean is more than {OFFSET:g} off zero (a high-pass filter mends it)")
         return _Clips(place, _cut(found.samples, length, consecutive), tuple(remarks))
 
