@@ -238,3 +238,17 @@ def test_maps_in_colour_are_refused_where_nothing_names_the_colours(tmp_path: Pa
         data = opened(root, fields)
         assert data.fields["map"].spec.names == ("none", "wall", "door")
         np.testing.assert_array_equal(data.fields["map"].values[3], labels(3))
+
+
+@pytest.mark.parametrize("fields", [EITHER, LABELS])
+def test_one_record_whose_files_are_swapped_is_named(fields: Any, tmp_path: Path) -> None:
+    root = folder(tmp_path / "set")
+    one, two, between = root / "photos" / "04.png", root / "maps" / "04.png", tmp_path / "04.png"
+    one.rename(between)
+    two.rename(one)
+    between.rename(two)
+    said = "photos/04.png looks like label maps and maps/04.png does not, the other way round than in 11 records of 12"
+    with pytest.raises(DataError, match=said):
+        opened(root, fields)
+    assert said in "\n".join(check(root).lines())
+    assert "--channels" not in "\n".join(check(root).lines())

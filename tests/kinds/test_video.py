@@ -16,6 +16,7 @@ from ganvas.errors import DataError, GanvasError
 from ganvas.evaluation.judge import evaluate
 from ganvas.kinds import kind_of
 from ganvas.kinds.video.files import bundles
+from ganvas.kinds.video.pieces import read_pieces
 from ganvas.kinds.video.spec import VideoSpec
 
 KIND = kind_of("video")
@@ -211,6 +212,31 @@ def test_a_film_cut_short_or_of_one_frame_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "film" / "bad.mp4").write_bytes(whole[: len(whole) // 2])
     data = opened(tmp_path / "film")
     assert told(data, "skipped") and len(data) == 2
+
+
+def test_a_film_whose_index_is_cut_off_is_damaged_and_not_one_of_sound_alone(tmp_path: Path) -> None:
+    values, spec = clips(1, 64)
+    written(tmp_path / "film", np.repeat(values, 12, axis=1), spec, "mp4")
+    whole = (tmp_path / "film" / "sample-0001.mp4").read_bytes()
+    begins = whole.index(b"moov")
+    for share in (0.3, 0.6):
+        path = tmp_path / "cut.mp4"
+        path.write_bytes(whole[: begins + round(share * (len(whole) - begins))])
+        with pytest.raises(DataError, match=r"cut\.mp4 (names neither|is cut short|cannot be read)"):
+            opened(path)
+
+
+def test_a_film_of_odd_sides_says_that_an_edge_is_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "odd.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 63, 47, "yuv444p"
+        for k in range(8):
+            pixels = np.full((47, 63, 3), 20 * k, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    notes = next(iter(read_pieces(path, VideoSpec(8, 48, 64), {}))).notes
+    assert any("63x47 becomes 64x48 by repeating an edge" in note for note in notes)
 
 
 def test_a_film_whose_end_is_missing_is_told_by_its_index(tmp_path: Path) -> None:

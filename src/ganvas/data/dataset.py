@@ -32,7 +32,7 @@ from .entries import entry_of
 from .finding import existing, files_of, recognise, usual_kind
 from .learning import learn
 from .options import check_options, settled
-from .pairing import refuse_other_shapes, rows_of_records
+from .pairing import refuse_other_shapes, rows_of_records, told_swapped_records
 from .shards import open_shard_fields, open_shards
 
 RULE = 2
@@ -339,15 +339,26 @@ def open_fields(
         for name, own in rows.columns.items()
     }
     check_options(options, list(kinds.values()))
+    if (
+        wanted
+        and any(kinds[name].name != own[0] for name, own in wanted.items())
+        and (told := told_swapped_records(source, rows))
+    ):
+        raise DataError(f"{source}: {told}")
     settings = {name: settled(kind, options) for name, kind in kinds.items()}
     refuse_other_shapes(source, rows, chosen, kinds, settings)
     for name, kind in kinds.items():
         if isinstance(kind, Framed):
             settings[name]["frames"] = frames_beside(rows.columns, kinds, chosen, options)
-    entries = {
-        name: _open_column(column, kinds[name], source, chosen, rows, settings[name], store, progress)
-        for name, column in rows.columns.items()
-    }
+    try:
+        entries = {
+            name: _open_column(column, kinds[name], source, chosen, rows, settings[name], store, progress)
+            for name, column in rows.columns.items()
+        }
+    except DataError as error:
+        if (told := told_swapped_records(source, rows)) is not None:
+            raise DataError(f"{source}: {told}") from error
+        raise
     row_of = rows_of_records(source, {name: _row_of(entry, len(chosen)) for name, entry in entries.items()}, rows, chosen)
     fields: dict[str, Field] = {}
     prints: list[Any] = []
@@ -375,8 +386,8 @@ def open_fields(
     labels, classes = class_indices([rows.labels[chosen[k]] for k in row_of], source, "records", notes)
     fields[main] = replace(fields[main], spec=replace(fields[main].spec, classes=classes))
     out = _sides(fields[main].spec, fields[main].values, groups, labels, split, heldout, seed, str(source), notes)
-    told = [None if labels is None else labels.tolist(), before.tolist()]
-    key = [prints, told, heldout if split is None else out.tolist()]
+    said = [None if labels is None else labels.tolist(), before.tolist()]
+    key = [prints, said, heldout if split is None else out.tolist()]
     both = (caching.digest(key, seed, limit), caching.digest(key, seed, limit, RULE))
     origins = Origins(tuple(rows.names[k] for k in chosen), row_of)
     dataset = Dataset(

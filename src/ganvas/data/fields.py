@@ -17,12 +17,13 @@ import numpy as np
 from ..drawing import BACKGROUND, GUTTER, INK, TEXT_HEIGHT, font
 from ..errors import DataError, GanvasError, MixedData, SwappedFields
 from ..kinds import kind_names, kind_of, spec_from_dict
-from ..kinds.facets import Columned, Framed, Gridded, OwnsColumns, Spelled
+from ..kinds.facets import Columned, Framed, Gridded, LooksInside, OwnsColumns, Spelled
 from ..registry import Card, catalogue, suited
 from ..store.cache import Cache
 from ..store.listing import Source, some
 from .columns import WORDS, Column, Rows, find_rows, gathered, holds_pairs
 from .finding import files_of
+from .pairing import told_swapped_records
 
 LOOKED_AT = 200  # rows that are decoded to say what a field is
 ROWS, CELL = 8, 160  # of a sheet: rows, pixels of a cell's side
@@ -34,7 +35,8 @@ class Found:
     """The fields of a source. kinds: field -> kind; told: field -> what its records are, or why they cannot be opened;
     columns: field -> names of its columns in a table. names: of the rows that have all fields. systems: those that take these
     fields together, in groups by how many fields of files they take, the most first. lonely: a line for each row or file
-    without its partner. notes: on how they were found. swapped: why a system that takes fields of these names cannot."""
+    without its partner. notes: on how they were found. swapped: why a system that takes fields of these names cannot.
+    mixed: of each field whose files differ, the options that bring them to one."""
 
     rows: Rows
     kinds: dict[str, str] = field(default_factory=dict)
@@ -45,6 +47,7 @@ class Found:
     notes: list[str] = field(default_factory=list)
     shown: dict[str, tuple[Any, np.ndarray]] = field(default_factory=dict)
     swapped: SwappedFields | None = None
+    mixed: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def split(self) -> dict[str, int]:
@@ -83,6 +86,16 @@ def look_at_fields(path: Path, text: str, by_hand: dict[str, str], cache: Path) 
     chosen = np.unique(np.linspace(0, max(0, len(rows.names) - 1), min(LOOKED_AT, len(rows.names))).astype(int))
     for name, column in rows.columns.items():
         _open_one(found, name, column, source, chosen, cache)
+    apart = any(isinstance(kind_of(name), LooksInside) for name in found.kinds.values()) and not found.mixed
+    told = None if apart and not found.problems else told_swapped_records(source, rows)
+    if told is not None:
+        found.problems.append(told)
+    else:
+        words = {"size": "of several sizes", "channels": "of several numbers of channels"}
+        found.problems += [
+            f"{name}: {words[key]}: --{key} {value} brings them to one"
+            for name, mixed in found.mixed.items() for key, value in mixed.items()
+        ]  # fmt: skip
     if not rows.names:
         found.problems.append(f"no record has all of its fields ({some(rows.lonely, 2)})")
     elif rows.lonely:
@@ -139,8 +152,8 @@ def _open_one(found: Found, name: str, column: Column, source: Source, chosen: n
                 if error.option in mixed:
                     raise
                 mixed[error.option] = SIDE if error.option == "size" else error.value  # one for all fields
-        words = {"size": "of several sizes", "channels": "of several numbers of channels"}
-        found.problems += [f"{name}: {words[key]}: --{key} {value} brings them to one" for key, value in mixed.items()]
+        if mixed:
+            found.mixed[name] = mixed
         spec = spec_from_dict(entry.facts["spec"])
         found.told[name] = kind.describe(spec)
         found.shown[name] = (spec, np.array(entry.values[_few(len(chosen))]))

@@ -1,5 +1,5 @@
-"""Whether the fields of records fit together: swapped folders, files of other shapes or numbers of slices. Each is refused
-in one line.
+"""Whether the fields of records fit together: swapped folders, swapped files, files of other shapes or numbers of slices. Each
+is refused in one line.
 
 Not for finding the rows (`layouts`, `columns`).
 """
@@ -7,17 +7,20 @@ Not for finding the rows (`layouts`, `columns`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import DataError, SwappedFields
-from ..kinds import Kind, kind_of
+from ..kinds import Kind, kind_names, kind_of
 from ..kinds.facets import LooksInside, Sided
 from ..store.listing import Source
 from .layouts import Column, Rows
 
+MOSTLY = 0.8  # share of records from which on a few others may be the wrong way round
+FIRST_LOOK, SEARCHED = 24, 5000  # records that are looked into: to know how they lie, and to find those that lie otherwise
 ALIKE = 0.03  # by which the shapes of files of one record may differ, as sizes that were rounded do
 
 
@@ -40,6 +43,35 @@ def refuse_swapped(source: Source, columns: Mapping[str, Column], wanted: Mappin
                     f"--fields {other}={first},{name}={second}",
                     {other: first, name: second},
                 )
+
+
+def told_swapped_records(source: Source, rows: Rows) -> str | None:
+    """What to do about a few records whose files lie in each other's folder: nearly all have what looks like a kind (a label
+    map) in the one and something else in the other, and these have it the other way round. Where most files look right, all
+    are decoded. None where no records look swapped."""
+    inside = [kind for kind in map(kind_of, kind_names()) if isinstance(kind, LooksInside)]
+    columns = [column for column in rows.columns.values() if column.files]
+    count = len(rows.names)
+    few = np.unique(np.linspace(0, count - 1, min(count, FIRST_LOOK)).astype(int))
+    for kind in inside if len(columns) > 1 else ():
+
+        def looks(column: Column, chosen: np.ndarray, kind: LooksInside = kind) -> np.ndarray:
+            return np.array([kind.looks_like([column.files[k]]) for k in chosen])
+
+        for one, two in permutations(columns, 2):
+            if (looks(one, few) & ~looks(two, few)).sum() < MOSTLY * len(few):
+                continue
+            at = np.arange(min(count, SEARCHED))
+            first, second = looks(one, at), looks(two, at)
+            wrong = np.flatnonzero(~first & second)
+            if len(wrong):
+                names = [_inside(source, own.files[wrong[0]]) for own in (two, one)]
+                more = f" ({len(wrong) - 1} more like them)" if len(wrong) > 1 else ""
+                return (
+                    f"{names[0]} looks like {kind.says.noun} and {names[1]} does not, the other way round than in "
+                    f"{(first & ~second).sum()} records of {len(at)}: they look swapped{more}: exchange these files"
+                )
+    return None
 
 
 def refuse_other_shapes(

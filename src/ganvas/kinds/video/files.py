@@ -181,6 +181,8 @@ def _of_movie(path: Path) -> Reel:
     """By its packets, which are counted and not decoded."""
     av = av_module()
     with guard(path, "a film"), av.open(str(path)) as container:
+        if not container.streams.video and not container.streams.audio:
+            raise failure(path, "names neither pictures nor sound: it is cut off or damaged", "copy or export it again")
         if not container.streams.video:
             raise failure(path, "holds no pictures", "give a film, not its sound alone")
         stream = container.streams.video[0]

@@ -66,6 +66,9 @@ def read_pieces(path: Path, spec: VideoSpec, settings: Mapping[str, Any]) -> Ite
         size = (reel.height, reel.width) if fit is None else (spec.height, spec.width)
         if whole and length * size[0] * size[1] * spec.channels > MOST_VALUES:
             raise failure(path, f"is taken whole, and has {length} frames of {size[0]}x{size[1]}", "cut it, or make it smaller")
+        if path.suffix.lower() in MOVIES and (size[0] % 2 or size[1] % 2):
+            become = f"{size[1]}x{size[0]} becomes {size[1] + size[1] % 2}x{size[0] + size[0] % 2}"
+            notes.append(f"{path.name}: films have even sides: {become} by repeating an edge (not with --format png)")
         windows = [(0, length)] if whole else _windows(length, spec.frames)
         own = VideoSpec(windows[0][1], *size, spec.channels, rate, reel.depth)
         yield from _cut(_frames(reel, path, spec, fit, rate if length != reel.frames else None), windows, own, tuple(notes))
