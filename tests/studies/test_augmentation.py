@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ganvas.data.dataset import open_data
 from ganvas.errors import GanvasError
@@ -121,6 +122,20 @@ def test_a_study_of_images_that_was_begun_before_there_were_other_kinds_goes_on(
     ]  # fmt: skip
     before = json.loads((ROOT / "benchmarks/studies/augmentation-brain-mr/augmentation.json").read_text())
     assert {arm: words.format(classic=Images.classic) for arm, words in ARMS.items()} == before["arms"]
+
+
+def test_what_is_read_of_the_data_is_told_before_anything_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among it a split that the data declares where nobody reads it, which would leave twins on both sides."""
+    images, labels = blobs(40, 0)
+    for k, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (tmp_path / "spots" / "ab"[label]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "spots" / "ab"[label] / f"{k}.png")
+    (tmp_path / "spots" / "slices.csv").write_text("file,group,split\n")
+    monkeypatch.setattr("ganvas.studies.augmentation._same_study", lambda *given: pytest.fail("told in time"))
+    said: list[str] = []
+    with pytest.raises(pytest.fail.Exception):
+        augmentation(str(tmp_path / "spots"), tmp_path / "out", say=said.append)
+    assert any(line.startswith("note: slices.csv has a column group and a column split") for line in said)
 
 
 # What each side sees

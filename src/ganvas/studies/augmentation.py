@@ -96,6 +96,8 @@ def augmentation(
         "options": options, **studied.mark,
     }  # fmt: skip
     facts = _survey(common)
+    for note in facts.pop("notes"):
+        say(f"note: {note}")
     common["conditional"] = facts.pop("conditional")
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -167,7 +169,7 @@ def _survey(job: Mapping[str, Any]) -> dict[str, Any]:
         "conditional": getattr(made, "classes", 0) > 0,
         "classes": list(dataset.spec.classes), "train": train.tolist(), "heldout": test.tolist(),
         "groups_heldout": len(np.unique(dataset.groups[dataset.heldout_indices()])), "fingerprint": dataset.fingerprint,
-        "phantom": is_phantom(job["data"]), **told,
+        "phantom": is_phantom(job["data"]), "notes": dataset.notes, **told,
     }  # fmt: skip
 
 
