@@ -16,13 +16,15 @@ from PIL import Image, ImageDraw, ImageFont
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "proofs" / "results"
 PAGES = Path(__file__).parent
-TILE, GAP, LABEL, HEAD, COLUMNS = 196, 12, 26, 34, 6
+TILE, GAP, LABEL, HEAD, COLUMNS = 176, 12, 26, 34, 8
 GALLERY = {
     "New images, from noise, a class, a tag, a few examples": {
         "dcgan": "dcgan: radiographs", "stylegan2": "stylegan2: emoji", "r3gan": "r3gan: emoji",
         "acgan": "acgan: digits by class", "infogan": "infogan: digits, no label read", "anime": "anime: faces by tags",
         "cogan": "cogan: one face, two looks", "biggan": "biggan: emoji by category", "progan": "progan: lesions",
         "fastgan": "fastgan: 200 fronts", "gon": "gon: digits, no G", "ternary-gan": "ternary-gan: weights of 2 bits",
+        "cgan": "cgan: digits by class", "wgan-gp": "wgan-gp: 25 clusters", "lsgan": "lsgan: half a minute",
+        "projected-gan": "projected-gan: unsteady",
     },
     "One look into another": {
         "pix2pix": "pix2pix: walls from maps", "pix2pixhd": "pix2pixhd: maps to streets", "spade": "spade: maps to streets",
@@ -36,13 +38,15 @@ GALLERY = {
         "dose-gan": "dose-gan: CT at low dose", "psgan": "psgan: textures", "icgan": "icgan: glasses on",
         "ian": "ian: repainted", "anogan": "anogan: nodules found", "semi-gan": "semi-gan: 100 labels",
         "ctgan": "ctgan: tables", "netgan": "netgan: a graph", "gan": "gan: five curves",
+        "mgan": "mgan: brushwork", "perceptual-gan": "perceptual-gan: small signs",
     },
     "Sound, music, film, words, space": {
         "wavegan": "wavegan: spoken digits", "specgan": "specgan: drums", "melgan": "melgan: voices from mel",
         "gan-tts": "gan-tts: speech from text", "midinet": "midinet: melodies", "fomm": "fomm: a still that moves",
         "vgan": "vgan: scenes that move", "gan-cls": "gan-cls: words to pictures", "stackgan": "stackgan: captions",
         "latent-gan-3d": "latent-gan-3d: furniture", "vae-gan-3d": "vae-gan-3d: from a picture",
-        "patch-gan-3d": "patch-gan-3d: heads",
+        "patch-gan-3d": "patch-gan-3d: heads", "gan-3d": "gan-3d: furniture", "gansynth": "gansynth: notes",
+        "gan-postfilter": "gan-postfilter: less dull",
     },
 }  # fmt: skip
 """Heading -> system -> what is written below its tile."""
@@ -52,6 +56,7 @@ OF_PAGES = {
     "dtn": ("dtn.png", 0, 2.4), "gan-cls": ("gan-cls.png", 0, 1.0), "deblurgan": ("deblurgan.png", 0, 1.0),
     "vae-gan-3d": ("vae-gan-3d.png", 0, 1.0),
     "pg2": ("pg2.png", 0, 1.0), "midinet": ("midinet.png", 0, 1.0),
+    "mgan": ("mgan.jpg", 0, 1.496), "perceptual-gan": ("perceptual-gan.png", 150, 1.5),
 }  # fmt: skip
 """Systems whose tile is a part of a picture beside this file: its name, where the part begins, its width by its
 height."""
