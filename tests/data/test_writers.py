@@ -186,6 +186,15 @@ def test_dicom_of_hounsfield_units_is_exact_and_of_fractions_close(tmp_path) -> 
     assert (picture.low, picture.high) == pytest.approx((-0.01, 0.01))
 
 
+def test_dicom_keeps_metal_beyond_the_window_whose_values_are_not_whole(tmp_path) -> None:
+    values = ramp(np.float32) * np.float32(4000) - np.float32(1000.3)
+    values[0, 0], values[1, 1] = 14_000.25, -1500.5
+    write_dicom(tmp_path / "a.dcm", values, spec_of(values, low=-1024.0, high=3071.0), note=NOTE, seed=1)
+    (picture,) = read(tmp_path / "a.dcm")
+    np.testing.assert_allclose(picture.pixels, values, atol=15_500 / 65535)
+    assert (picture.low, picture.high) == (-1024.0, 3071.0)
+
+
 # NIfTI
 
 

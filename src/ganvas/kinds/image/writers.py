@@ -164,8 +164,8 @@ def write_dicom(path: Path, pixels: np.ndarray, spec: ImageSpec, *, note: Mappin
     """Write (H, W, 1 or 3) pixels as a Secondary Capture image that says it is synthetic and names no patient.
 
     uint8 and uint16 are stored as they are; float32 (grey only) is stored in 16 bits with RescaleSlope and
-    RescaleIntercept: exactly where the values are whole and span at most 65535, else in 65535 steps from low to high,
-    and values outside are clipped. The window is `spec.low` to `spec.high`, the spacing `spec.spacing`.
+    RescaleIntercept: exactly where the values are whole and span at most 65535, else in 65535 steps from low to high, or
+    as far as the values go beyond these. The window is `spec.low` to `spec.high`, the spacing `spec.spacing`.
     UIDs follow from seed, index, note and pixels: the same call gives the same file. index: number of the instance.
 
     Raises GanvasError, RunError as `write_samples`, MissingExtra without pydicom.
@@ -355,7 +355,7 @@ def _stored(pixels: np.ndarray, spec: ImageSpec) -> tuple[np.ndarray, float, flo
     if high - math.floor(low) <= 65535 and (pixels == np.rint(pixels)).all():
         slope, intercept = 1.0, float(math.floor(low))
     else:
-        low, high = (spec.low, spec.high) if spec.high > spec.low else (least, max(most, least + 1.0))
+        high = high if high > low else low + 1.0
         slope, intercept = float(_decimal((high - low) / 65535)), float(_decimal(low))
     steps = (pixels.astype(np.float64) - intercept) / slope
     return np.rint(steps.clip(0, 65535)).astype(np.uint16), slope, intercept, 16
