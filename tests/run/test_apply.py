@@ -17,6 +17,8 @@ from tiny_files import dicom, nifti, ramp
 from ganvas.cli import main
 from ganvas.errors import DataError, GanvasError
 from ganvas.kinds.image.readers import read
+from ganvas.kinds.image.spec import ImageSpec
+from ganvas.kinds.image.writers import write_dicom
 from ganvas.run.apply import apply
 from ganvas.run.train import train
 from toys import SMALL, picture_folder, pictures, simple_run
@@ -53,6 +55,20 @@ def test_pictures_keep_name_depth_and_kind(translator: Path, tmp_path: Path) -> 
     same = apply(translator, [source / "a.png"], out=tmp_path / "same", to="dark", device="cpu")
     assert (pixels_of(Path(same["files"][0]))[0] == eight).all()
     assert b"SYNTHETIC" in (out / "a.png").read_bytes()
+
+
+def test_values_far_beyond_black_and_white_are_told_once(translator: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    for name, most in (("a", 12_000), ("b", 2000), ("c", 260)):  # of a window up to 240
+        units = np.linspace(-160, most, 80, dtype=np.float32).reshape(8, 10, 1).round()
+        write_dicom(source / f"{name}.dcm", units, ImageSpec(1, 8, 10, 32, -160.0, 240.0), note={}, seed=0)
+    told = [
+        note for note in apply(translator, [source], out=tmp_path / "o", to="light", device="cpu")["notes"] if "beyond" in note
+    ]
+    assert len(told) == 1 and "a.dcm: values beyond -160 to 240, which are black and white here, are taken as these" in told[0]
+    result = apply(translator, [source / "c.dcm"], out=tmp_path / "p", to="light", device="cpu")
+    assert not any("beyond" in note for note in result["notes"])
 
 
 def test_tiles_and_the_whole_agree(translator: Path, tmp_path: Path) -> None:
