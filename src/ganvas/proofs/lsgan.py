@@ -54,5 +54,5 @@ PROOF = Proof(
     quick_budget="5k",
     real="emoji",
     phantom="chest",
-    seeds=5,
+    seeds=8,
 )
