@@ -2,8 +2,10 @@
 
     python benchmarks/resume_kills.py --kills 50 --out benchmarks/results/resume_kills.json
     python benchmarks/resume_kills.py --kills 9 --rounds 300 --shards --out benchmarks/results/resume_kills_shards.json
+    python benchmarks/resume_kills.py --kills 3 --rounds 100 --parquet --out benchmarks/results/resume_kills_parquet.json
 
-With `--shards` the data are 12,000 pictures in shards of WebDataset, more than the window that they are shuffled in.
+With `--shards` the data are 12,000 pictures in shards of WebDataset, more than the window that they are shuffled in; with
+`--parquet` the same in Parquet as Hugging Face keeps it.
 Every command is a real `ganvas train` process. A third of the kills falls at a random moment after the start of the process
 (most of them before it trains), a third at a random moment of training, a third while a checkpoint is being written. After
 each kill the checkpoint on the disk is read; at the end sha256 of weights, optimiser states and random numbers are compared.
@@ -171,15 +173,37 @@ def packed(folder: Path, images: np.ndarray, per: int = 1000) -> Path:
     return folder
 
 
+def tabled(folder: Path, images: np.ndarray, per: int = 1000) -> Path:
+    """The images as PNG in Parquet, in row groups of 100, as the hub of Hugging Face has them."""
+    import pyarrow
+    from PIL import Image
+    from pyarrow import parquet
+
+    folder.mkdir()
+    count = -(-len(images) // per)
+    for part in range(count):
+        rows = []
+        for k, pixels in enumerate(images[part * per : (part + 1) * per], part * per):
+            buffer = io.BytesIO()
+            Image.fromarray(pixels).save(buffer, "PNG")
+            rows.append({"bytes": buffer.getvalue(), "path": f"{k:06d}.png"})
+        path = folder / f"train-{part:05d}-of-{count:05d}.parquet"
+        parquet.write_table(pyarrow.table({"image": rows}), path, row_group_size=100)
+    return folder
+
+
+PACKERS = {"shards": packed, "parquet": tabled}
+
+
 def measure(
-    folder: Path, *, kills: int, rounds: int, seed: int, say: Any = print, shards: bool = False
+    folder: Path, *, kills: int, rounds: int, seed: int, say: Any = print, packing: str = ""
 ) -> dict[str, Any]:  # fmt: skip
-    """Play an unkilled run, then killed ones until `kills` kills have happened, and compare."""
+    """Play an unkilled run, then killed ones until `kills` kills have happened, and compare. packing: one of PACKERS."""
     data = folder / "data.npy"
-    images = np.random.default_rng(seed).integers(0, 256, (12_000 if shards else 300, 16, 12), dtype=np.uint8)
+    images = np.random.default_rng(seed).integers(0, 256, (12_000 if packing else 300, 16, 12), dtype=np.uint8)
     np.save(data, images)
-    if shards:
-        data = packed(folder / "shards", images)
+    if packing:
+        data = PACKERS[packing](folder / packing, images)
     begin = time.monotonic()
     subprocess.run(command(folder / "straight", data, rounds), check=True, capture_output=True)
     wanted, whole = digests(folder / "straight"), time.monotonic() - begin
@@ -231,15 +255,20 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/resume_kills.json"))
-    parser.add_argument("--shards", action="store_true", help="of data in shards")
+    for name in PACKERS:
+        parser.add_argument(
+            f"--{name}", action="store_const", dest="packing", const=name, default="", help=f"of data in {name}"
+        )
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GANVAS_CACHE"] = str(Path(folder) / "cache")
-        chosen = {"kills": options.kills, "rounds": options.rounds, "seed": options.seed, "shards": options.shards}
+        chosen = {"kills": options.kills, "rounds": options.rounds, "seed": options.seed, "packing": options.packing}
         result = measure(Path(folder), **chosen)
-    words = f"--kills {options.kills} --rounds {options.rounds} --seed {options.seed}" + " --shards" * options.shards
+    words = f"--kills {options.kills} --rounds {options.rounds} --seed {options.seed}" + f" --{options.packing}" * bool(
+        options.packing
+    )
     result |= {
         "passed": not result["differences"] and not result["unreadable_checkpoints"],
         "command": f"python benchmarks/resume_kills.py {words}",

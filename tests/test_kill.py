@@ -11,9 +11,9 @@ import toys
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shards", [False, True], ids=["cache", "shards"])
+@pytest.mark.parametrize("packing", ["", "shards", "parquet"], ids=["cache", "shards", "parquet"])
 def test_a_killed_and_resumed_run_ends_like_the_unkilled_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shards: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: str
 ) -> None:  # fmt: skip
     path = Path(__file__).parents[1] / "benchmarks" / "resume_kills.py"
     spec = importlib.util.spec_from_file_location("resume_kills", path)
@@ -23,7 +23,7 @@ def test_a_killed_and_resumed_run_ends_like_the_unkilled_one(
     spec.loader.exec_module(bench)
     for key in ("PYTHONPATH", "OMP_NUM_THREADS"):
         monkeypatch.setenv(key, toys.environment()[key])
-    result = bench.measure(tmp_path, kills=3, rounds=100, seed=1, shards=shards)  # one of each kind
+    result = bench.measure(tmp_path, kills=3, rounds=100, seed=1, packing=packing)  # one of each kind
     assert result["kills"] == 3
     assert result["unreadable_checkpoints"] == 0, result["each"]
     assert result["differences"] == []

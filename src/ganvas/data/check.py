@@ -19,7 +19,8 @@ from ..errors import DataError, GanvasError
 from ..kinds import kind_names, kind_of
 from ..registry import suited
 from ..store.listing import natural, some
-from ..store.shards import Shards
+from ..store.packed import PackedSource
+from .columns import parse_fields
 from .finding import claimed, files_of, possible, recognise, source_of
 from .pictures import Unreadable, found_in, of_pictures
 from .report import LISTED, CheckReport
@@ -77,10 +78,10 @@ def _checked(
 ) -> CheckReport:  # fmt: skip
     """As `check`, but for the audit. given: settings of what is neither pictures nor points."""
     path = None if isinstance(source, np.ndarray) else Path(source).expanduser()
-    if not isinstance(source, np.ndarray) and isinstance(shards := source_of(source), Shards):
-        if given or fields or sheet:
-            raise GanvasError(f"{source}: shards are looked through as they are: leave out other options than --strict")
-        return look_through(shards, strict, progress)
+    if not isinstance(source, np.ndarray) and isinstance(packed := source_of(source), PackedSource):
+        if given or sheet:
+            raise GanvasError(f"{source}: {packed.nouns} are looked through as they are: leave out other options than --strict")
+        return look_through(packed.choosing(parse_fields(fields), None) if fields else packed, strict, progress)
     if path is not None and path.exists() and kind is None and not given:
         several = _of_fields(path, str(source), fields, sheet)
         if several is not None and not several.alone:
@@ -121,7 +122,6 @@ def _of_fields(path: Path, text: str, fields: str | None, sheet: Path | None) ->
     """The report of records of several fields; None where there is one."""
     import tempfile
 
-    from .columns import parse_fields
     from .fields import look_at_fields
     from .fields import sheet as drawn
 

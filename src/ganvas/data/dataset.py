@@ -22,9 +22,9 @@ from ..specs import REAL, Spec
 from ..store import cache as caching
 from ..store.entry import conclude
 from ..store.listing import Listing, Source, class_indices, some
+from ..store.packed import PackedSource
 from ..store.progress import busy
 from ..store.records import Dataset, Field, Origins
-from ..store.shards import Shards
 from ..store.splits import hold_out, join
 from . import phantoms
 from .columns import WORDS, Column, Rows, find_rows, parse_fields
@@ -65,7 +65,7 @@ def open_data(
     """A data set ready to train on.
 
     source: a folder of PNG, JPEG, BMP, TIFF, WebP, DICOM or NIfTI files (at any depth), one such file, an .npz or .npy
-    array, a .csv of points, shards of pictures (`store.shards`; these are not copied), the name of a phantom, an array
+    array, a .csv of points, shards or tables of pictures (`store.packed`; not copied), the name of a phantom, an array
     (N, H, W), (N, H, W, C) or (N, D), or a Dataset (returned as it is). Labels come from `labels.csv` (file,label), else from
     class sub-folders; groups and the split from `groups.csv` (file,group,split).
 
@@ -105,18 +105,20 @@ def open_data(
     if fields or columns:
         if isinstance(source, np.ndarray):
             raise GanvasError("an array holds one field: give a folder, or an .npz with a key a field")
-        if isinstance(source, Shards):
-            if columns or not fields:
-                raise GanvasError(f"{source}: --fields is not for shards, whose members say by their suffixes what they are")
+        if isinstance(source, PackedSource) and columns:
+            source = source.choosing(parse_fields(columns), fields)
+        if isinstance(source, PackedSource) and fields:
             return open_shard_fields(source, fields, options, caching.Cache(cache), heldout, seed, strict, progress, limit)
-        count = phantom_count if limit is None else min(phantom_count, limit)
-        return open_fields(source, fields, columns, options, heldout, seed, caching.Cache(cache), progress, limit, count)
+        if not isinstance(source, PackedSource):
+            count = phantom_count if limit is None else min(phantom_count, limit)
+            store = caching.Cache(cache)
+            return open_fields(source, fields, columns, options, heldout, seed, store, progress, limit, count)
     kind = kind_of(recognise(source, kinds))
     if not kinds or kind.name in kinds:  # what the asker does not learn from, he refuses himself
         check_options(options, [kind])
     settings = settled(kind, options)
     store = caching.Cache(cache)
-    if isinstance(source, Shards):
+    if isinstance(source, PackedSource):
         return open_shards(
             source, kind, settings, store, heldout=heldout, seed=seed, strict=strict, progress=progress, limit=limit
         )

@@ -12,7 +12,9 @@ import numpy as np
 from ..errors import DataError, did_you_mean
 from ..kinds import Kind, kind_names, kind_of
 from ..kinds.facets import Bundles, Claims, FromArrays, Lends, LooksInside, Sniffs
+from ..store.arrow import ArrowTables, names_tables
 from ..store.listing import Listing, Source, check_there, list_files
+from ..store.packed import PackedSource
 from ..store.shards import Shards, names_shards
 from .phantoms import catalogue, is_phantom
 
@@ -24,7 +26,14 @@ def source_of(place: str | Path | Source) -> Source:
     """What a user named, to be walked once however often it is looked at."""
     if isinstance(place, Source):
         return place
-    return Shards(str(place)) if names_shards(str(place)) else Source(Path(place).expanduser(), str(place))
+    return packed_of(str(place)) or Source(Path(place).expanduser(), str(place))
+
+
+def packed_of(text: str) -> PackedSource | None:
+    """The packed files that a user's text names; None where it names none."""
+    if names_shards(text):
+        return Shards(text)
+    return ArrowTables(text) if names_tables(text) else None
 
 
 def existing(name: str | Path | Source) -> Source:
@@ -33,7 +42,7 @@ def existing(name: str | Path | Source) -> Source:
     source = source_of(name)
     if is_phantom(source.text):
         return source
-    if isinstance(source, Shards):
+    if isinstance(source, PackedSource):
         _ = source.places  # looked for here, where a place that is not there is told
         return source
     if len(Path(source.text).parts) == 1 and not source.path.exists():
@@ -59,7 +68,7 @@ def recognise(place: str | Path | Source | np.ndarray, wanted: tuple[str, ...] =
     source = source_of(place)
     if is_phantom(source.text):
         return catalogue()[source.text.partition(":")[0]].kind
-    if isinstance(source, Shards):
+    if isinstance(source, PackedSource):
         return "image"  # what is in them is found as they are opened
     kinds = [kind_of(name) for name in kind_names()]
     owners: dict[str, list[str]] = {}

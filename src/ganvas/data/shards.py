@@ -1,4 +1,4 @@
-"""Opening records that stay in shards (`store.shards`).
+"""Opening records that stay in shards, or in other packed files (`store.packed`).
 
 A first pass makes an index in the cache: what the pictures are, their classes, groups and places. The held-out part is decoded
 into the cache, as it is looked at again and again; what is trained on is read from the shards (`shard_values`). Not for the
@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import DataError, MixedData
 from ..kinds import Kind, kind_of, spec_from_dict
-from ..kinds.facets import Columned, FromTexts
+from ..kinds.facets import Columned, FromTexts, OwnsColumns
 from ..kinds.image import members
 from ..registry import Card, catalogue, suited
 from ..specs import REAL
@@ -26,9 +26,8 @@ from ..store import cache as caching
 from ..store.addresses import is_address
 from ..store.code import code_digest
 from ..store.listing import counted, some
-from ..store.reader import Reader
+from ..store.packed import CAPTIONS, LABELS, PackedSource, Told
 from ..store.records import Dataset, Field, Origins
-from ..store.shards import CAPTIONS, LABELS, Shards, Told
 from .classes import suits_of
 from .entries import entry_of
 from .learning import learn
@@ -74,11 +73,12 @@ def _mixed(hashes: np.ndarray, seed: int) -> np.ndarray:
 
 
 def index_of(
-    source: Shards, settings: dict[str, Any], store: caching.Cache, strict: bool, progress: bool
+    source: PackedSource, settings: dict[str, Any], store: caching.Cache, strict: bool, progress: bool
 ) -> caching.Entry:  # fmt: skip
     """The entry of these shards, made by a first pass if need be."""
     looks, settled = source.looks()
-    key: list[Any] = ["shards", looks, settings, code_digest((members.__name__, ()))]
+    starts = ((members.__name__, ()), (type(source).__module__, ()))
+    key: list[Any] = ["shards", looks, settings, code_digest(*starts), *source.said()]
     files = [Path(place) for place in source.places if not is_address(place)]
     if not settled:  # a change within a tick of the clock would not be seen
         key.append(list(caching.in_parallel(caching.file_digest, files, what="reading", progress=progress)))
@@ -88,7 +88,7 @@ def index_of(
         members.index(writer, source, settings, progress, strict)
         writer.facts["fingerprint"] = writer.content()
         if source.looks()[0] != looks:
-            raise DataError(f"{source}: shards changed while they were being read: wait until they are complete")
+            raise DataError(f"{source}: {source.noun}s changed while they were being read: wait until they are complete")
 
     entry, note = store.open(own)
     if entry is None:
@@ -101,12 +101,12 @@ def index_of(
 
 
 def open_shards(
-    source: Shards, kind: Kind, settings: dict[str, Any], store: caching.Cache, *, heldout: float, seed: int, strict: bool,
-    progress: bool, limit: int | None,
+    source: PackedSource, kind: Kind, settings: dict[str, Any], store: caching.Cache, *, heldout: float, seed: int,
+    strict: bool, progress: bool, limit: int | None,
 ) -> Dataset:  # fmt: skip
     """The data set of some shards; arguments as of `dataset.open_data`. Raises DataError for other kinds than images."""
     if kind.spec is not members.ImageSpec:
-        raise DataError(f"{source}: of shards pictures are read, not {kind.says.noun}: unpack them into a folder")
+        raise DataError(f"{source}: of {source.nouns} pictures are read, not {kind.says.noun}: unpack them into a folder")
     entry = index_of(source, settings, store, strict, progress)
     facts, spec = entry.facts, spec_from_dict(entry.facts["spec"])
     place = {name: entry.arrays[name] for name in ("shard", "start", "size", "plain")}
@@ -122,18 +122,18 @@ def open_shards(
         split = None if split is None else split[chosen]
         notes.append(f"limited to {limit} of {count} records")
     out = hold_out_by_hash(groups, hashes, heldout, seed) if split is None else split == 1
-    notes += _told_of_split(out, split, groups, heldout)
+    notes += _told_of_split(source, out, split, groups, heldout)
     if out.all():
-        raise DataError(f"{source}: nothing is left to train on after the split: mark some shards as 'train'")
+        raise DataError(f"{source}: nothing is left to train on after the split: mark some {source.noun}s as 'train'")
     prints = (facts["fingerprint"], heldout if split is None else None, seed, limit, RULE)
     shape, dtype = entry.values.shape[1:], entry.values.dtype
-    values = ShardValues(Reader(source.places, store.folder), list(source.names), place, settings, shape, dtype, *NOTHING)
+    values = ShardValues(source.reader(store.folder), list(source.names), place, settings, shape, dtype, *NOTHING)
     rows = np.flatnonzero(out)[:HELD_MOST]
     if len(rows):
         values.held, values.kept = rows, _decoded_once(values, rows, caching.digest("held", prints, settings), store, progress)
     notes.append(
-        f"{counted(count, 'record')} stay in {counted(len(source.places), 'shard')} and are read from there while training: "
-        f"shard after shard, in another order each epoch, shuffled among {WINDOW:,} records"
+        f"{counted(count, 'record')} stay in {counted(len(source.places), source.noun)} and are read from there while "
+        f"training: {source.noun} after {source.noun}, in another order each epoch, shuffled among {WINDOW:,} records"
     )
     origins = Origins(tuple(source.names), place["shard"])
     dataset = Dataset(
@@ -144,7 +144,7 @@ def open_shards(
 
 
 def open_shard_fields(
-    source: Shards, wanted: Mapping[str, tuple[str, ...]], options: dict[str, Any], store: caching.Cache, heldout: float,
+    source: PackedSource, wanted: Mapping[str, tuple[str, ...]], options: dict[str, Any], store: caching.Cache, heldout: float,
     seed: int, strict: bool, progress: bool, limit: int | None,
 ) -> Dataset:  # fmt: skip
     """Records of a picture and of what is written beside it: captions, or the entries of its .json as a table.
@@ -155,7 +155,7 @@ def open_shard_fields(
     pictures = [name for name, kind in kinds.items() if kind.spec is members.ImageSpec]
     if len(pictures) != 1:
         raise DataError(
-            f"{source}: of shards one picture a record is read, not {' and '.join(wanted)}: unpack them into a folder"
+            f"{source}: of {source.nouns} one picture a record is read, not {' and '.join(wanted)}: unpack them into a folder"
         )
     check_options(options, list(kinds.values()))
     kind = kinds[pictures[0]]
@@ -189,27 +189,29 @@ def open_shard_fields(
     return learn(dataset, dataset.train_indices())
 
 
-def _kind_in_shards(source: Shards, name: str, able: tuple[str, ...]) -> Kind:
+def _kind_in_shards(source: PackedSource, name: str, able: tuple[str, ...]) -> Kind:
     """The kind of a field: images, or what is made of texts."""
     found = [kind for kind in map(kind_of, able) if kind.spec is members.ImageSpec or isinstance(kind, FromTexts)]
     if not found:
-        raise DataError(f"{source}: {name} ({' or '.join(able)}) is not read from shards: unpack them into a folder")
+        raise DataError(f"{source}: {name} ({' or '.join(able)}) is not read from {source.nouns}: unpack them into a folder")
     return found[0]
 
 
-def _cells(source: Shards, name: str, kind: Kind, told: list[Told], base: Dataset) -> dict[str, list[str]]:
+def _cells(source: PackedSource, name: str, kind: Kind, told: list[Told], base: Dataset) -> dict[str, list[str]]:
     """The columns of a field, a cell a record."""
     if not isinstance(kind, Columned):
         lacking = [base.names()[k] for k, own in enumerate(told) if own.caption is None]
         if lacking:
-            raise DataError(f"{source}: {len(lacking)} of {len(told)} records have no caption ({some(lacking)}): add a .txt")
+            raise DataError(
+                f"{source}: {len(lacking)} of {len(told)} records have no caption ({some(lacking)}): {source.hints['caption']}"
+            )
         return {name: [str(own.caption) for own in told]}
     names = dict.fromkeys(
         entry for own in told for entry, value in own.attributes.items() if not isinstance(value, dict | list)
     )
     columns = [entry for entry in names if entry not in (*LABELS, *CAPTIONS, "group", "split")]
     if not columns:
-        raise DataError(f"{source}: no .json of a record has entries to learn as {name}: pack them as 0001.json")
+        raise DataError(f"{source}: {source.hints['attributes'].format(name=name)}")
     return {entry: [_cell(own.attributes.get(entry)) for own in told] for entry in columns}
 
 
@@ -217,9 +219,11 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(int(value)) if isinstance(value, bool) else str(value)
 
 
-def _told_of_split(out: np.ndarray, split: np.ndarray | None, groups: np.ndarray, share: float) -> list[str]:
+def _told_of_split(
+    source: PackedSource, out: np.ndarray, split: np.ndarray | None, groups: np.ndarray, share: float
+) -> list[str]:
     if split is not None:
-        notes = [] if share else ["the shards hold records out although a share of 0 was asked for"]
+        notes = [] if share else [f"the {source.noun}s hold records out although a share of 0 was asked for"]
         if divided := int(np.isin(groups[out], groups[~out]).sum()):
             notes.append(
                 f"{divided} held-out records have twins among the training records: the split is the data's own, and was kept"
@@ -250,10 +254,10 @@ def _pieces(rows: np.ndarray) -> list[np.ndarray]:
     return [rows[start : start + PIECE] for start in range(0, len(rows), PIECE)]
 
 
-def look_through(source: Shards, strict: bool, progress: bool) -> CheckReport:
+def look_through(source: PackedSource, strict: bool, progress: bool) -> CheckReport:
     """The report of `check`: every shard is read once, nothing is kept."""
     kind = kind_of(members.ImageSpec.kind)
-    report = CheckReport(str(source), f"{kind.says.noun} in shards", len(source.places))
+    report = CheckReport(str(source), f"{kind.says.noun}{source.within}", len(source.places))
     mixed: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         while True:
@@ -280,6 +284,9 @@ def look_through(source: Shards, strict: bool, progress: bool) -> CheckReport:
         report.notes = [note for note in facts["notes"] if not note.startswith("skipped ")]
         captions = facts["captions"] == report.records
     chosen = "".join(f" --{name} {value}" for name, value in mixed.items())
+    chosen += (
+        f" --fields {quote(','.join(f'{name}={column}' for name, column in source.choice.items()))}" if source.choice else ""
+    )
     cards = [*(_of_captions() if captions else ()), *suited(kind.name, suits_of(spec.classes))]
     report.train = [f"ganvas train {card.name} --data {quote(source.text)}{chosen}" for card in cards]
     return report
@@ -289,7 +296,7 @@ def _of_captions() -> list[Card]:
     """Systems that learn from pictures and captions."""
 
     def fits(kinds: tuple[str, ...]) -> bool:
-        return isinstance(kind_of(kinds[0]), FromTexts) and not isinstance(kind_of(kinds[0]), Columned)
+        return isinstance(kind_of(kinds[0]), FromTexts) and not isinstance(kind_of(kinds[0]), Columned | OwnsColumns)
 
     able = [card for card in catalogue().values() if len(card.fields) == 2]
     return [card for card in able if fits(list(card.fields.values())[1]) and members.ImageSpec.kind in card.data]

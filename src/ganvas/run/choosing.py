@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import DataError, GanvasError, MixedData
 from ..registry import Card, catalogue, suited
 from ..store.listing import Source
-from ..store.shards import Shards
+from ..store.packed import PackedSource
 from .budget import Budget, describe_seconds
 from .stages import PROOF, STAGES, rows_of
 
@@ -53,6 +53,7 @@ def choose(data: Any, fields: str | None, budget: Budget) -> Choice:
 
 def _able(data: Any, fields: str | None) -> tuple[str, list[list[Card]]]:
     """(what the data is, in words; the systems that suit it, in groups, those to choose from first)."""
+    from ..data.columns import parse_fields
     from ..data.dataset import open_data
     from ..data.finding import existing, recognise
     from ..data.phantoms import is_phantom
@@ -65,7 +66,9 @@ def _able(data: Any, fields: str | None) -> tuple[str, list[list[Card]]]:
         labels = () if spec is None else spec.classes
         return _words(kind, labels), [_suited(kind, labels)]
     source = existing(data)
-    if isinstance(source, Shards):
+    if isinstance(source, PackedSource):
+        if fields:
+            source = source.choosing(parse_fields(fields), None)
         own = kind_of(recognise(source))
         dataset = open_data(source, size=own.suitable(source) if isinstance(own, Suits) else None, progress=False)
         return _words(dataset.spec.kind, dataset.spec.classes), [_suited(dataset.spec.kind, dataset.spec.classes)]

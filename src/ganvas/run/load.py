@@ -11,7 +11,6 @@ from ..config import build_config, knobs
 from ..errors import GanvasError
 from ..kinds import spec_from_dict
 from ..registry import Card, find, load_system
-from ..store.shards import Shards, is_there, names_shards
 from ..uses import Work
 from . import checkpoint, published
 from .settings import FILE, Settings, build_settings, read_yaml
@@ -86,8 +85,10 @@ def learnt_text(records: int, train: int, classes: Sequence[str]) -> str:
 
 def place_of(data: str) -> str | None:
     """Where data lies that a user named, absolute; None for phantoms and for what is not there."""
-    if names_shards(data):
-        return Shards(data).place if is_there(data) else None
+    from ..data.finding import packed_of
+
+    if (packed := packed_of(data)) is not None:
+        return packed.place if packed.is_there() else None
     path = Path(data).expanduser()
     try:
         return str(path.absolute()) if path.exists() else None

@@ -18,7 +18,7 @@ from ..kinds import kind_of
 from ..kinds.facets import Settles, Suits
 from ..registry import Card, catalogue
 from ..store.listing import Source
-from ..store.shards import Shards
+from ..store.packed import PackedSource
 from .load import RunRecord, place_of
 from .settings import Settings, parse_size
 
@@ -61,18 +61,21 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
     origin = settings.data if source is None else source
     if isinstance(origin, str | Path):
         origin = source_of(origin)  # walked once, however often it is looked at
-    if settings.properties and isinstance(origin, Shards):
-        raise GanvasError(f"{origin}: --properties are measured of records in the cache: unpack the shards into a folder")
-    if card.pairs and isinstance(origin, Source) and (settings.fields or holds_pairs(origin, card.pairs)):
+    packed = isinstance(origin, PackedSource)
+    if settings.properties and isinstance(origin, PackedSource):
+        raise GanvasError(
+            f"{origin}: --properties are measured of records in the cache: unpack the {origin.noun}s into a folder"
+        )
+    if settings.fields and isinstance(origin, PackedSource):
+        origin = origin.choosing(parse_fields(settings.fields), fields)
+    if not packed and card.pairs and isinstance(origin, Source) and (settings.fields or holds_pairs(origin, card.pairs)):
         fields = card.pairs
     if not fields and isinstance(origin, Source):
         check_kind(card, settings.data, recognise(origin, kinds))  # before any of it is decoded
     size = parse_size(settings.size)
     if size is None and isinstance(origin, Source | np.ndarray):
         sized = origin
-        if (
-            fields and isinstance(origin, Source) and origin.path.is_file() and not isinstance(origin, Shards)
-        ):  # a file of several arrays
+        if fields and isinstance(origin, Source) and origin.path.is_file() and not packed:  # a file of several arrays
             main = find_rows(origin, fields, parse_fields(settings.fields)).columns[next(iter(fields))]
             sized = origin if main.array is None else main.array
         kind = kind_of(recognise(sized, kinds))

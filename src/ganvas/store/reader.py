@@ -1,6 +1,7 @@
-"""Bytes of shards by their place, from threads; shards at an address are fetched whole into the cache folder first.
+"""Bytes of packed files by their place, from threads; what does not lie as it is read, shards at an address and columns of
+Parquet, is brought whole into the cache folder first.
 
-Not for what the bytes are (`store.shards`).
+Not for what the bytes are (`store.packed`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -25,12 +26,13 @@ KEPT_GB = 20.0
 """Fetched shards that were used longest ago are removed beyond this (`GANVAS_SHARDS_GB` overrides it)."""
 TRIES, WAIT = 3, 1.0  # of fetching, and seconds before the second try, which grow fourfold
 TRIES_TO_OPEN = 10
+BROUGHT = (".tar", ".column")  # suffixes of what lies in the cache folder
 OPEN = 64  # shards whose files stay open
 
 
 class Reader:
-    """Bytes of shards by their place, from threads. Shards at an address are fetched whole into the cache folder, and those
-    used longest ago are removed beyond `KEPT_GB`."""
+    """Bytes of packed files by their place, from threads. What lies apart, shards at an address, is brought whole into the
+    cache folder, and what was used longest ago is removed beyond `KEPT_GB`."""
 
     def __init__(self, places: list[str], kept: Path | None = None) -> None:
         self.places = places
@@ -63,7 +65,7 @@ class Reader:
     def want(self, shards: Iterable[int]) -> None:
         """These will be read soon: fetch them, or let the system read them ahead."""
         for shard in shards:
-            if is_address(self.places[shard]):
+            if self._apart(self.places[shard]):
                 self._later(shard)
             else:
                 self._file(shard)
@@ -71,7 +73,15 @@ class Reader:
     def path(self, shard: int) -> Path:
         """The shard on disk. Raises DataError when it cannot be fetched."""
         place = self.places[shard]
-        return self._later(shard).result() if is_address(place) else Path(place)
+        return self._later(shard).result() if self._apart(place) else Path(place)
+
+    def lies_apart(self, shard: int) -> bool:
+        """Whether the shard is read from a copy of it, or of what is read in it."""
+        return self._apart(self.places[shard])
+
+    def _apart(self, place: str) -> bool:
+        """Whether its bytes are read from a copy in the cache folder."""
+        return is_address(place)
 
     def _file(self, shard: int) -> tuple[BinaryIO, threading.Lock]:
         with self._lock:
@@ -93,7 +103,7 @@ class Reader:
             with suppress(FileNotFoundError):
                 return open(self.path(shard), "rb", buffering=0)
         raise RunError(
-            f"{self.places[shard]}: is gone" + (": raise GANVAS_SHARDS_GB" if is_address(self.places[shard]) else "")
+            f"{self.places[shard]}: is gone" + (": raise GANVAS_SHARDS_GB" if self._apart(self.places[shard]) else "")
         )
 
     def _later(self, shard: int) -> Future[Path]:
@@ -110,30 +120,39 @@ class Reader:
         told = info_of(address)
         files, inner = system_of(address)
         key = caching.digest(str(files.protocol), inner, [str(told.get(name)) for name in TELLING])
-        path = self.kept / f"{key}.tar"
-        if path.exists():
-            os.utime(path)
-            return path
+
+        def copy(target: BinaryIO) -> None:
+            with reaching(address), files.open(inner, "rb") as source:
+                shutil.copyfileobj(source, target, 1 << 20)
+            if told.get("size") is not None and target.tell() != told["size"]:
+                raise DataError(f"{address}: {target.tell():,} of {told['size']:,} bytes came: try again")
+
         for attempt in range(TRIES):
-            part = self.kept / f".{uuid.uuid4().hex}"
             try:
-                self.kept.mkdir(parents=True, exist_ok=True)
-                _make_room(self.kept, float(told.get("size") or 0))
-                with reaching(address), files.open(inner, "rb") as source, open(part, "wb") as target:
-                    shutil.copyfileobj(source, target, 1 << 20)
-                if told.get("size") is not None and part.stat().st_size != told["size"]:
-                    raise DataError(f"{address}: {part.stat().st_size:,} of {told['size']:,} bytes came: try again")
-                os.replace(part, path)
-                return path
+                return self._kept(f"{key}.tar", float(told.get("size") or 0), copy)
             except DataError:
                 if attempt + 1 == TRIES:
                     raise
                 time.sleep(WAIT * 4**attempt)
-            except OSError as error:
-                raise RunError(f"{self.kept}: shards cannot be kept there ({error.strerror}): set GANVAS_CACHE") from error
-            finally:
-                part.unlink(missing_ok=True)
         raise AssertionError("unreachable")
+
+    def _kept(self, name: str, size: float, write: Callable[[BinaryIO], None]) -> Path:
+        """The file of that name in the cache folder, written if need be. size: bytes that it may take."""
+        path, part = self.kept / name, self.kept / f".{uuid.uuid4().hex}"
+        if path.exists():
+            os.utime(path)
+            return path
+        try:
+            self.kept.mkdir(parents=True, exist_ok=True)
+            _make_room(self.kept, size)
+            with open(part, "wb") as target:
+                write(target)
+            os.replace(part, path)
+        except OSError as error:
+            raise RunError(f"{self.kept}: packed files cannot be kept there ({error.strerror}): set GANVAS_CACHE") from error
+        finally:
+            part.unlink(missing_ok=True)
+        return path
 
 
 def _make_room(folder: Path, wanted: float) -> None:
@@ -142,7 +161,8 @@ def _make_room(folder: Path, wanted: float) -> None:
         limit = float(os.environ.get("GANVAS_SHARDS_GB", KEPT_GB)) * 1e9
     except ValueError:
         limit = KEPT_GB * 1e9
-    found = sorted((file.stat().st_mtime, file.stat().st_size, file) for file in folder.glob("*.tar"))
+    files = [file for file in folder.iterdir() if file.suffix in BROUGHT]
+    found = sorted((file.stat().st_mtime, file.stat().st_size, file) for file in files)
     total = wanted + sum(size for _, size, _ in found)
     for _, size, file in found[:-1]:  # the newest may be in use
         if total <= limit:

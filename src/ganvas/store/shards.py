@@ -12,26 +12,20 @@ from __future__ import annotations
 import glob
 import json
 import os
-import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ..errors import DataError, GanvasError
-from . import cache as caching
-from .addresses import TELLING, info_of, is_address, stored
+from .addresses import is_address, stored
 from .guard import printable
-from .listing import Source, natural, some, split_word
+from .listing import natural, some, split_word
+from .packed import CAPTIONS, LABELS, PackedRecord, PackedSource, Pass, Told, expanded
 from .reader import Reader
 
-BRACES = re.compile(r"\{([^{}]*)\}")
-RANGE = re.compile(r"(\d+)\.\.(\d+)")
-MOST_SHARDS = 1_000_000  # that braces may stand for
-LABELS, CAPTIONS = ("label", "class", "cls"), ("caption", "text", "txt")
-"""Entries of a record's .json, the first that is there."""
 BESIDE = (".json", ".jsonl", ".txt", ".md", ".idx", ".index", ".csv", ".tsv", ".yaml", ".sha256")
 """Suffixes of what may lie beside shards in their folder."""
 
@@ -54,35 +48,17 @@ def names_shards(text: str) -> bool:
     return found
 
 
-def expanded(text: str) -> list[str]:
-    """`a-{000..002}.tar` as three names, `{train,val}.tar` as two. Raises GanvasError for braces that say nothing."""
-    found = BRACES.search(text)
-    if found is None:
-        return [text]
-    inner = found[1]
-    if (ends := RANGE.fullmatch(inner)) is not None:
-        first, last = int(ends[1]), int(ends[2])
-        if not 0 <= last - first < MOST_SHARDS:
-            raise GanvasError(f"{text}: {{{inner}}} counts from {ends[1]} to {ends[2]}: give the smaller number first")
-        words = [f"{number:0{len(ends[1])}d}" for number in range(first, last + 1)]
-    elif "," in inner:
-        words = inner.split(",")
-    else:
-        raise GanvasError(f"{text}: {{{inner}}} is neither a range, as in {{000..099}}, nor a list, as in {{train,val}}")
-    return [whole for word in words for whole in expanded(text[: found.start()] + word + text[found.end() :])]
-
-
-class Shards(Source):
+class Shards(PackedSource):
     """The shards that a user's text names, in order. Raises DataError or GanvasError, one line, as it is looked at."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(Path(text) if is_address(text) else Path(text).expanduser(), text)
-
-    @cached_property
-    def names(self) -> list[str]:
-        """The last part of each place, or more where these are not different."""
-        last = [place.rpartition("/")[2] for place in self.places]
-        return last if len(set(last)) == len(last) else list(self.places)
+    noun, nouns, within = "shard", "shards", " in shards"
+    hints: Mapping[str, str] = {
+        "picture": "are they laid out as WebDataset (0001.png, 0001.cls)?",
+        "class": "add their .cls",
+        "caption": "add a .txt",
+        "attributes": "no .json of a record has entries to learn as {name}: pack them as 0001.json",
+        "groups": "name groups in the .json of records",
+    }
 
     @cached_property
     def places(self) -> list[str]:
@@ -98,42 +74,34 @@ class Shards(Source):
             raise DataError(f"{self.text}: no .tar file there: name shards, as in  shards/train-{{000..099}}.tar")
         return found
 
-    @property
-    def place(self) -> str:
-        """What leads there from any folder."""
-        return self.text if is_address(self.text) else os.path.abspath(self.path)
+    def choosing(self, columns: Mapping[str, str], wanted: Mapping[str, tuple[str, ...]] | None) -> NoReturn:
+        raise GanvasError(f"{self}: --fields is not for shards, whose members say by their suffixes what they are")
 
-    def looks(self) -> tuple[list[list[Any]], bool]:
-        """How the shards look without being read, and whether that can be trusted (`cache.look`)."""
-        looks: list[list[Any]] = []
-        settled = True
-        for place in self.places:
-            if is_address(place):
-                told = info_of(place)
-                looks.append([place, *(str(told.get(name)) for name in TELLING)])
-            else:
-                own, left_alone = caching.look([Path(place)])
-                settled &= left_alone
-                looks += own
-        return looks, settled
+    def records(self, going: Pass) -> Iterator[PackedRecord]:
+        for shard, samples in each_shard(going.reader, self.names, going.strict, going.wrong, going.notes):
 
-    def sides(self) -> list[bool | None]:
-        """Whether the name of each shard says that it is held out (`val-0001.tar`) or trained on; nothing where none is."""
-        found = []
-        for name in self.names:
-            words = re.split(r"[-_.\s]+", name.rpartition("/")[2].removesuffix(".tar"))
-            found.append(next((side for side in map(split_word, words) if side is not None), None))
-        return found if True in found else [None] * len(found)
+            def read(start: int, size: int, shard: int = shard) -> bytes:
+                return going.reader.read(shard, start, size)
 
-
-def is_there(text: str) -> bool:
-    """Whether the first of the shards is there; an address is taken at its word."""
-    if is_address(text):
-        return True
-    try:
-        return bool(Shards(text).places)
-    except GanvasError:
-        return False
+            for sample in samples:
+                name = f"{self.names[shard]}: {sample.key}"
+                try:
+                    suffix = picture_in(sample, going.pictures)
+                    told = told_of(sample, read)
+                except DataError as error:
+                    yield PackedRecord(shard, sample.key, name, (0, 0), b"", Told(), f"{self.names[shard]}: {error}")
+                    continue
+                if suffix is None:
+                    other = next((own for own in sample.members if f".{own}".endswith(going.known)), None)
+                    if other is None:
+                        going.lonely(f"{name}.{next(iter(sample.members))}")
+                        continue
+                    no_picture = f"{name}.{other} is no {', '.join(going.pictures)}: put other files into a folder"
+                    yield PackedRecord(shard, sample.key, name, (0, 0), b"", told, no_picture)
+                    continue
+                place = sample.members[suffix]
+                data = b"" if going.bare else read(*place)
+                yield PackedRecord(shard, sample.key, f"{name}.{suffix}", place, data, told)
 
 
 def _local(text: str) -> list[str]:
@@ -155,17 +123,6 @@ class Sample:
 
     key: str
     members: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Told:
-    """What stands beside a picture: its class, its group, its side, its caption, and all entries of its .json."""
-
-    label: str | None = None
-    group: str | None = None
-    heldout: bool | None = None
-    caption: str | None = None
-    attributes: dict[str, Any] = field(default_factory=dict)
 
 
 def samples_of(path: Path, name: str) -> tuple[list[Sample], list[str], list[str]]:
@@ -235,6 +192,15 @@ def _unended(path: Path, name: str, size: int, offset: int, count: int) -> list[
     if block.strip(b"\0"):
         return [f"{name}: is damaged at byte {offset:,} of {size:,}: the {count} records before are used"]
     return []
+
+
+def picture_in(sample: Sample, pictures: tuple[str, ...]) -> str | None:
+    """The suffix of the one picture of a record; None where it has none. Raises DataError for several."""
+    found = [suffix for suffix in sample.members if f".{suffix}".endswith(pictures)]
+    if len(found) > 1:
+        names = " and ".join(f"{sample.key}.{suffix}" for suffix in found[:2])
+        raise DataError(f"{sample.key}: holds several pictures ({names}): of shards one a record is read")
+    return found[0] if found else None
 
 
 def told_of(sample: Sample, read: Any) -> Told:

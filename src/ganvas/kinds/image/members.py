@@ -1,7 +1,7 @@
-"""Pictures in shards: the first pass that counts them and works out what they are, and decoding one from its bytes.
+"""Pictures in packed files: the first pass that counts them and works out what they are, and decoding one from its bytes.
 
 The pass keeps some 70 bytes a record, a few pictures, and thumbnails as long as there are no more than 50,000; never all
-pictures. What it says and refuses is what `filling` says and refuses of files. Not for finding members (`store.shards`), nor
+pictures. What it says and refuses is what `filling` says and refuses of files. Not for finding them (`store.packed`), nor
 for when a record is read (`data.shard_values`).
 """
 
@@ -11,8 +11,6 @@ import hashlib
 import json
 from array import array
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +21,9 @@ from ...errors import DataError, GanvasError
 from ...store import cache as caching
 from ...store.entry import conclude
 from ...store.guard import guard
-from ...store.listing import class_indices
+from ...store.listing import class_indices, counted
+from ...store.packed import PackedRecord, PackedSource, Pass, Told
 from ...store.reader import Reader
-from ...store.shards import Sample, Shards, Told, each_shard, told_of
 from ...store.splits import MOST, join, told_of_twins, with_fewer_links
 from .filling import Unfit, agree, class_ranges, differs, empty_shapes, prepare, scales_apart, value_range
 from .picture import Picture
@@ -34,8 +32,9 @@ from .readers import SUFFIXES
 from .resize import PIECES, convert_channels, resize
 from .spec import ImageSpec
 from .tally import Names, Row, Tally
+from .tiff import read_tiff
 
-PICTURES = tuple(suffix for suffix, kind in SUFFIXES.items() if kind == "picture" and not suffix.startswith(".tif"))
+PICTURES = tuple(suffix for suffix, kind in SUFFIXES.items() if kind == "picture")
 SIMPLE = frozenset((b"IHDR", b"IDAT", b"IEND", b"pHYs", b"tIME", b"tEXt"))
 """Chunks of PNG that no decoder has a word to say about."""
 SHOWN, SHOWN_BYTES = 512, 1 << 26  # pictures that the pass keeps, for the range of values, and bytes of them at most
@@ -51,11 +50,14 @@ def read_member(name: str, data: bytes) -> Picture:
     if not data:
         raise DataError(f"{name} is empty (0 bytes): pack it again")
     kind = sniff(data[:132])
-    if kind is None or kind in ("TIFF", "DICOM"):
+    if kind is None or kind == "DICOM":
         what = "is no picture" if kind is None else f"is {kind}"
-        raise DataError(f"{name} {what}: of shards {', '.join(PICTURES)} are read; put other files into a folder")
+        raise DataError(f"{name} {what}: of packed pictures {', '.join(PICTURES)} are read; put other files into a folder")
     with guard(path, kind):
-        return next(iter(read_picture(path, kind, data)))
+        pictures = list(read_tiff(path, data=data) if kind == "TIFF" else read_picture(path, kind, data))
+    if len(pictures) > 1:
+        raise DataError(f"{name} holds {len(pictures)} pictures: of packed files one a record is read: put it into a folder")
+    return pictures[0]
 
 
 def _quick(data: bytes) -> np.ndarray | None:
@@ -98,11 +100,11 @@ def decode(data: bytes, plain: bool, name: str, settings: dict[str, Any]) -> np.
     return pixels
 
 
-def first_sizes(source: Shards, most: int) -> Counter[tuple[int, int]]:
-    """How many of the first pictures of the first shard that can be read have each (height, width). Raises DataError."""
-    reader, sizes = Reader(source.places), Counter[tuple[int, int]]()
+def first_sizes(source: PackedSource, most: int) -> Counter[tuple[int, int]]:
+    """How many of the first pictures of the first file that can be read have each (height, width). Raises DataError."""
+    sizes = Counter[tuple[int, int]]()
     failure: DataError | None = None
-    for packed in _records(source, reader, False, [], [], Names()):
+    for packed in source.records(Pass(source.reader(), PICTURES, tuple(SUFFIXES))):
         try:
             if packed.error is not None:
                 raise DataError(packed.error)
@@ -114,35 +116,13 @@ def first_sizes(source: Shards, most: int) -> Counter[tuple[int, int]]:
         if sizes.total() >= most:
             break
     if not sizes:
-        raise failure or DataError(f"{source}: no picture in its shards: are they laid out as WebDataset (0001.png, 0001.cls)?")
+        raise failure or DataError(f"{source}: no picture in its {source.noun}s: {source.hints['picture']}")
     return sizes
-
-
-def picture_in(sample: Sample) -> str | None:
-    """The suffix of the one picture of a record; None where it has none. Raises DataError for several."""
-    found = [suffix for suffix in sample.members if f".{suffix}".endswith(PICTURES)]
-    if len(found) > 1:
-        names = " and ".join(f"{sample.key}.{suffix}" for suffix in found[:2])
-        raise DataError(f"{sample.key}: holds several pictures ({names}): of shards one a record is read")
-    return found[0] if found else None
-
-
-@dataclass
-class _Packed:
-    """A record as it lies in its shard, not decoded. error: why it cannot be used."""
-
-    shard: int
-    key: str
-    name: str
-    place: tuple[int, int]
-    data: bytes
-    told: Told
-    error: str | None = None
 
 
 @dataclass
 class _Seen:
-    packed: _Packed
+    packed: PackedRecord
     row: Row | None
     plain: bool
     error: str | None
@@ -209,49 +189,22 @@ def _number(data: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
 
 
-def _records(
-    source: Shards, reader: Reader, strict: bool, wrong: list[str], notes: list[str], lonely: Names
-) -> Iterator[_Packed]:  # fmt: skip
-    """Every record of every shard that has a picture."""
-    for shard, samples in each_shard(reader, source.names, strict, wrong, notes):
-
-        def read(start: int, size: int, shard: int = shard) -> bytes:
-            return reader.read(shard, start, size)
-
-        for sample in samples:
-            name = f"{source.names[shard]}: {sample.key}"
-            try:
-                suffix = picture_in(sample)
-                told = told_of(sample, read)
-            except DataError as error:
-                yield _Packed(shard, sample.key, name, (0, 0), b"", Told(), f"{source.names[shard]}: {error}")
-                continue
-            if suffix is None:
-                other = next((own for own in sample.members if f".{own}".endswith(tuple(SUFFIXES))), None)
-                if other is None:
-                    lonely.add(f"{name}.{next(iter(sample.members))}")
-                    continue
-                no_picture = f"{name}.{other} is no {', '.join(PICTURES)}: put other files into a folder"
-                yield _Packed(shard, sample.key, name, (0, 0), b"", told, no_picture)
-                continue
-            place = sample.members[suffix]
-            yield _Packed(shard, sample.key, f"{name}.{suffix}", place, read(*place), told)
-
-
-def index(writer: caching.Writer, source: Shards, settings: dict[str, Any], progress: bool, strict: bool) -> None:
-    """Go through all shards once and write down what there is: places, classes, groups, sides, spec and notes.
+def index(writer: caching.Writer, source: PackedSource, settings: dict[str, Any], progress: bool, strict: bool) -> None:
+    """Go through all files once and write down what there is: places, classes, groups, sides, spec and notes.
 
     The rows of the entry are a sample of the pictures. Raises DataError as `filling.fill`.
     """
     if settings["fit"] in PIECES:
-        raise GanvasError(f"--fit {settings['fit']}: pictures of shards are not cut into pieces: cut them before packing")
-    reader, notes, book, tally = Reader(source.places), list[str](), _Book(), Tally(settings)
+        fit = settings["fit"]
+        raise GanvasError(f"--fit {fit}: pictures of {source.nouns} are not cut into pieces: cut them before packing")
+    book, tally = _Book(), Tally(settings)
+    going = Pass(source.reader(), PICTURES, tuple(SUFFIXES), strict, book.lonely.add)
+    notes, wrong = going.notes, going.wrong
     skipped: list[tuple[str, str]] = []
-    wrong: list[str] = []
     shapes, budget = empty_shapes(), BUDGET
     sides = source.sides()
 
-    def look(packed: _Packed) -> _Seen:
+    def look(packed: PackedRecord) -> _Seen:
         if packed.error is not None:
             return _Seen(packed, None, False, packed.error)
         try:
@@ -266,8 +219,7 @@ def index(writer: caching.Writer, source: Shards, settings: dict[str, Any], prog
         packed.data = b""
         return seen
 
-    records = _records(source, reader, strict, wrong, notes, book.lonely)
-    for seen in caching.in_parallel(look, records, what="indexing", progress=progress):
+    for seen in caching.in_parallel(look, source.records(going), what="indexing", progress=progress):
         name = seen.packed.name
         if seen.row is None:
             if strict:
@@ -283,8 +235,9 @@ def index(writer: caching.Writer, source: Shards, settings: dict[str, Any], prog
         tally.add(seen.row, name)
     agree(source, shapes, partly=budget < 0)
     if not book.shard:
-        reason = f": {skipped[0][1]}" if skipped else f" ({book.lonely.some()})" if book.lonely.count else ""
-        raise DataError(f"{source}: no picture in {len(source.names)} shards could be read{reason}")
+        lonely = f" ({book.lonely.some()})" if book.lonely.count else f": {source.hints['picture']}"
+        reason = f": {skipped[0][1]}" if skipped else f": {wrong[0]}" if wrong else lonely
+        raise DataError(f"{source}: no picture in {counted(len(source.names), source.noun)} could be read{reason}")
     if book.lonely.count:
         notes.append(
             f"left out for want of a picture: {book.lonely.count} beside {len(book.shard)} whole records ({book.lonely.some()})"
@@ -292,20 +245,20 @@ def index(writer: caching.Writer, source: Shards, settings: dict[str, Any], prog
     if book.captions:
         notes.append(f"captions of {book.captions} records are left alone{CAPTIONS}")
     if True in sides:
-        notes.append("split taken from the names of the shards")
+        notes.append(f"split taken from the names of the {source.noun}s")
     _conclude(writer, source, settings, book, tally.notes([*wrong, *notes], skipped))
     writer.facts["skipped"], writer.facts["wrong"] = skipped, wrong
     writer.facts["captions"] = book.captions
 
 
-def _conclude(writer: caching.Writer, source: Shards, settings: dict[str, Any], book: _Book, notes: list[str]) -> None:
+def _conclude(writer: caching.Writer, source: PackedSource, settings: dict[str, Any], book: _Book, notes: list[str]) -> None:
     for pixels, _ in book.shown:
         writer.row(pixels)
     low, high = value_range(writer, list(book.kept.values()), notes)
     if book.names and book.unlabelled.count:
         raise DataError(
-            f"{source}: {book.unlabelled.count} of {len(book.label)} records have no class ({book.unlabelled.some()}): add "
-            "their .cls, or call them 'unlabelled', for systems that learn from both"
+            f"{source}: {book.unlabelled.count} of {len(book.label)} records have no class ({book.unlabelled.some()}): "
+            f"{source.hints['class']}, or call them 'unlabelled', for systems that learn from both"
         )
     # By the names alone: one a record would be held a million times.
     numbers, classes = class_indices(list(book.names), source, "records", notes)
@@ -315,7 +268,7 @@ def _conclude(writer: caching.Writer, source: Shards, settings: dict[str, Any], 
         own = numbers[np.array([label for _, label in book.shown], np.int64)]
         if (told := scales_apart(class_ranges(writer.rows(), own, classes), low, high)) is not None:
             notes.append(told)
-    groups, writer.facts["doubles"], writer.facts["near"] = _groups(book, notes)
+    groups, writer.facts["doubles"], writer.facts["near"] = _groups(book, notes, source.hints["groups"])
     height, width, channels = writer.rows().shape[1:]
     depth = next(iter(book.kept.values())).depth
     spec = ImageSpec(channels, height, width, depth, low, high, classes)
@@ -330,7 +283,7 @@ def _conclude(writer: caching.Writer, source: Shards, settings: dict[str, Any], 
     conclude(writer, spec, labels, groups, held if (held >= 0).any() else None, notes)
 
 
-def _groups(book: _Book, notes: list[str]) -> tuple[np.ndarray, int, int]:
+def _groups(book: _Book, notes: list[str], hint: str) -> tuple[np.ndarray, int, int]:
     """(group numbers (N,), records that are the very pixels of others, near twins or -1 where these were not looked for): the
     groups that the records name, else copies and near twins."""
     n = len(book.shard)
@@ -348,7 +301,7 @@ def _groups(book: _Book, notes: list[str]) -> tuple[np.ndarray, int, int]:
         return parent, doubles, MISSING
     join(parent, first[back.reshape(-1)], np.arange(n))
     if not book.thumbs:
-        notes.append(f"near twins were not looked for among {n} pictures (at most {MOST}): name groups in the .json of records")
+        notes.append(f"near twins were not looked for among {n} pictures (at most {MOST}): {hint}")
         return parent, doubles, MISSING
     thumbs = np.stack(book.thumbs)
     book.thumbs.clear()  # or they are there twice
@@ -361,19 +314,16 @@ def _groups(book: _Book, notes: list[str]) -> tuple[np.ndarray, int, int]:
     return parent, doubles, linked
 
 
-def beside(source: Shards, reader: Reader, shard: np.ndarray, start: np.ndarray) -> list[Told]:
+def beside(source: PackedSource, reader: Reader, shard: np.ndarray, start: np.ndarray) -> list[Told]:
     """What stands beside each picture of an index: one that lies at byte `start` of its shard."""
     found = [Told()] * len(shard)
-    for number, samples in each_shard(reader, source.names, False, [], []):
-
-        def read(first: int, size: int, number: int = number) -> bytes:
-            return reader.read(number, first, size)
-
-        rows = np.flatnonzero(shard == number)
-        own = dict(zip(start[rows].tolist(), rows.tolist(), strict=True))
-        for sample in samples:
-            with suppress(DataError):  # what the index left out
-                suffix = picture_in(sample)
-                if suffix is not None and (row := own.get(sample.members[suffix][0])) is not None:
-                    found[row] = told_of(sample, read)
+    own: dict[int, int] = {}
+    number = -1
+    for packed in source.records(Pass(reader, PICTURES, tuple(SUFFIXES), bare=True)):
+        if packed.shard != number:
+            number = packed.shard
+            rows = np.flatnonzero(shard == number)
+            own = dict(zip(start[rows].tolist(), rows.tolist(), strict=True))
+        if packed.error is None and (row := own.get(packed.place[0])) is not None:
+            found[row] = packed.told
     return found

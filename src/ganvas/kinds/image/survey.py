@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import DataError
 from ...store.listing import Source, list_files
-from ...store.shards import Shards
+from ...store.packed import PackedSource
 
 LOOKED_AT = 24
 NATIVE_SIDE = 96  # images up to this size are trained as they are; larger ones are first shrunk to SMALL_SIDE
@@ -42,7 +42,7 @@ def native_size(source: Any) -> tuple[int, int] | None:
     from .readers import SUFFIXES, read, readable
 
     place = source if isinstance(source, Source) else Source(Path(source).expanduser())
-    if isinstance(place, Shards):
+    if isinstance(place, PackedSource):
         from .members import first_sizes
 
         return first_sizes(place, LOOKED_AT).most_common(1)[0][0]

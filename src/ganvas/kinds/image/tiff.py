@@ -16,6 +16,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +32,16 @@ _STREAMS = {"JPEG", "JPEG2000", "APERIO_JP2000_YCBC", "APERIO_JP2000_RGB", "JPEG
 _CURVES = {291: "grey response curve", 301: "transfer function"}
 
 
-def read_tiff(path: Path, numbers: bool = False) -> Iterator[Picture]:
+def read_tiff(path: Path, numbers: bool = False, data: bytes | None = None) -> Iterator[Picture]:
     """A picture for each page of the file at full resolution, or for each plane of a stack in one directory.
 
     numbers: samples of one channel as they are stored, neither coloured, turned round nor scaled, and no data as any other.
+    data: its bytes, where it lies in another file.
     """
     import tifffile
 
-    size = path.stat().st_size
-    with tifffile.TiffFile(path) as file:
+    size = path.stat().st_size if data is None else len(data)
+    with tifffile.TiffFile(path if data is None else BytesIO(data)) as file:
         said = _said(path, file, size)
         index = 0
         for page, mask in _pages(path, file, said):
