@@ -69,7 +69,7 @@ def recognise(place: str | Path | Source | np.ndarray, wanted: tuple[str, ...] =
     if is_phantom(source.text):
         return catalogue()[source.text.partition(":")[0]].kind
     if isinstance(source, PackedSource):
-        return "image"  # what is in them is found as they are opened
+        return source.holds
     kinds = [kind_of(name) for name in kind_names()]
     owners: dict[str, list[str]] = {}
     for kind in kinds:

@@ -14,6 +14,7 @@ import glob
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -104,6 +105,14 @@ class ArrowTables(PackedSource):
     def __init__(self, text: str, choice: Mapping[str, str] | None = None) -> None:
         super().__init__(text)
         self.choice = dict(choice or {})
+
+    @property
+    def holds(self) -> str:
+        """The kind of what the columns hold, sounds where these alone."""
+        with suppress(DataError):
+            files = pictured(schema_of(self.places[0]), Path(self.places[0]).parent / INFO)
+            return "sound" if files and all(files.values()) else "image"
+        return "image"
 
     @cached_property
     def places(self) -> list[str]:

@@ -1,6 +1,7 @@
 """What a source holds before anything is decoded: files, their labels, groups and splits.
 
-Labels come from `labels.csv`, else from class sub-folders; groups and splits from `groups.csv`. Not for reading pixels.
+Labels come from `labels.csv`, else from class sub-folders; groups and splits from `groups.csv`; all of them else from
+`metadata.csv`, as an `imagefolder` of Hugging Face has it. Not for reading pixels.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 
 from ..errors import DataError, did_you_mean
 from .masks import masks_of
-from .tables import is_about_files, read_table, tables_of
+from .tables import METADATA, is_about_files, read_metadata, read_table, tables_of
 
 RUN = "config.yaml"  # in the folder of a run: its settings
 RESULTS = ".ganvas.json"  # in each folder of results: what wrote it, and which files
@@ -216,19 +217,22 @@ def list_files(
         listing.notes.append(f"{counted(len(own), 'file')} of these were made by ganvas ({some(own)}): put them elsewhere")
     if dead:
         listing.notes.append(f"{counted(len(dead), 'link')} left out that leads nowhere: {some(sorted(dead, key=natural))}")
-    if others:
-        listing.notes.append(f"{counted(len(others), 'file')} of other kinds left alone: {some(sorted(others))}")
-        listing.notes += _groups_elsewhere(source, others)
+    place_of_note = len(listing.notes)
+    listing.notes += _groups_elsewhere(source, others)
     if not names:
         direct = [name for name in others if "/" not in name and name.endswith(".csv")]
         if direct:
             raise DataError(f"{source}: no {noun}, but {some(direct)}; for points, name the file: {source / direct[0]}")
         what = f"only files of other kinds ({some(sorted(others))})" if others else "an empty folder"
         raise DataError(f"{source}: {what}; no {noun} to train on: put files of {', '.join(suffixes)} there")
+    metadata = [source / name for name in others if name.rpartition("/")[2].lower() in METADATA]
     if bundles is None:
-        _told_of(listing)
+        _told_of(listing, metadata)
     else:
-        _told_of_bundles(listing, bundles(names))
+        _told_of_bundles(listing, bundles(names), metadata)
+    left = sorted(name for name in others if source / name not in listing.tables)
+    if left:
+        listing.notes.insert(place_of_note, f"{counted(len(left), 'file')} of other kinds left alone: {some(left)}")
     return listing
 
 
@@ -238,6 +242,8 @@ def _groups_elsewhere(source: Path, others: list[str]) -> list[str]:
         return []
     notes = []
     for name in sorted(name for name in others if "/" not in name and name.lower().endswith(".csv")):
+        if name.lower() in METADATA:
+            continue  # which is read
         try:
             with open(source / name, encoding="utf-8-sig", errors="replace") as table:
                 header = [cell.strip().strip('"').lower() for cell in table.readline(10_000).split(",")]
@@ -252,19 +258,21 @@ def _groups_elsewhere(source: Path, others: list[str]) -> list[str]:
     return notes
 
 
-def _told_of(listing: Listing) -> None:
+def _told_of(listing: Listing, metadata: list[Path]) -> None:
     """Labels, groups and sides, by folders and tables."""
     _folder_labels(listing)
     _apply_tables(listing)
+    _apply_metadata(listing, metadata)
+    _check_groups(listing)
 
 
-def _told_of_bundles(listing: Listing, bundles: list[str]) -> None:
+def _told_of_bundles(listing: Listing, bundles: list[str], metadata: list[Path]) -> None:
     """The same of what each file is a part of: the parts of one have its label, group and side."""
     place = {name: number for number, name in enumerate(dict.fromkeys(bundles))}
     names, unknown = list(place), [None] * len(place)
     files = [listing.source / name for name in names]
     whole = Listing(listing.source, files, names, [*unknown], [*unknown], [*unknown], notes=listing.notes)
-    _told_of(whole)
+    _told_of(whole, metadata)
     listing.tables, listing.labels_from_folders = whole.tables, whole.labels_from_folders
     own = [place[name] for name in bundles]
     listing.labels, listing.groups = [whole.labels[k] for k in own], [whole.groups[k] for k in own]
@@ -473,7 +481,48 @@ def _apply_tables(listing: Listing) -> None:
         if "split" in columns and all(listing.heldout):
             raise DataError(f"{path}: every file is held out; nothing is left to train on: mark some as 'train'")
     listing.notes += [f"groups {told}" for told in written_alike(group for group in listing.groups if group is not None)]
-    _check_groups(listing)
+
+
+def _apply_metadata(listing: Listing, metadata: list[Path]) -> None:
+    """Labels, groups and sides of `metadata.csv` where nothing else says them, and of all files: the table may be one of
+    captions of some."""
+    found: dict[str, dict[str, str]] = {}
+    used: dict[str, Path] = {}
+    for path in metadata:
+        try:
+            rows = read_metadata(path)
+        except DataError as error:
+            listing.notes.append(f"nothing is learnt of a table: {error}")
+            continue
+        folder = path.parent.relative_to(listing.source).as_posix()
+        for name, row in rows.items():
+            found[normalize("NFC", name if folder == "." else f"{folder}/{name}")] = row
+            used.update(dict.fromkeys(row, path))
+    for role, values in (("label", listing.labels), ("group", listing.groups), ("split", listing.heldout)):
+        own = [found.get(normalize("NFC", name), {}).get(role) for name in listing.names]
+        missing = own.count(None)
+        if missing == len(own) or any(value is not None for value in values):
+            continue
+        if missing:
+            told = f"{missing} of {counted(len(own), 'file')} have no {role} in {used[role].name}: its {role}s are left alone"
+            listing.notes.append(told)
+            continue
+        if role == "split":
+            values[:] = _sides_of(used[role], own)
+        else:
+            values[:] = own
+        listing.tables += [path for path in metadata if path not in listing.tables]
+        listing.notes.append(f"{role}s are those of {used[role].name}")
+
+
+def _sides_of(path: Path, words: Sequence[str | None]) -> list[bool]:
+    sides = [split_word(str(word)) for word in words]
+    odd = next((word for word, side in zip(words, sides, strict=True) if side is None), None)
+    if odd is not None:
+        raise DataError(f"{path}: a row has split '{odd}': write 'train' or 'heldout'")
+    if all(sides):
+        raise DataError(f"{path}: every file is held out; nothing is left to train on: mark some as 'train'")
+    return [bool(side) for side in sides]
 
 
 def _check_groups(listing: Listing) -> None:
@@ -484,6 +533,6 @@ def _check_groups(listing: Listing) -> None:
         other = sides.setdefault(group, (held, name))
         if other[0] != held:
             raise DataError(
-                f"{listing.source / 'groups.csv'}: group '{group}' is on both sides of the split "
+                f"{listing.tables[-1]}: group '{group}' is on both sides of the split "
                 f"({other[1]} and {name}): put the whole group on one side"
             )

@@ -83,6 +83,11 @@ class PackedSource(Source):
     def __init__(self, text: str) -> None:
         super().__init__(Path(text) if is_address(text) else Path(text).expanduser(), text)
 
+    @property
+    def holds(self) -> str:
+        """The kind of what is packed."""
+        return "image"
+
     @cached_property
     def places(self) -> list[str]:
         """A path or an address each."""

@@ -162,8 +162,8 @@ def bytes_of(column: Any) -> Values:
     paths: list[str | None] = [None] * len(column)
     if pyarrow.types.is_struct(column.type):
         names = [column.type.field(k).name for k in range(column.type.num_fields)]
-        if "path" in names:
-            paths = column.field("path").to_pylist()
+        if "path" in names:  # below a struct that is null anything may stand
+            paths = [path if there else None for path, there in zip(column.field("path").to_pylist(), present, strict=True)]
         column = column.field("bytes")
         present &= _valid(column)
     if pyarrow.types.is_dictionary(column.type):

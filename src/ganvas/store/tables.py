@@ -7,10 +7,13 @@ from collections import Counter
 from pathlib import Path
 
 from ..errors import DataError, did_you_mean
-from .cells import SUFFIXES, is_missing, read_cells
+from .cells import EITHER, SUFFIXES, is_missing, read_cells
 
 TABLES = ("labels", "groups")
 """Tables about the files beside them, each `.csv` or what tables may be written as besides."""
+METADATA = ("metadata.csv", "metadata.tsv", "metadata.jsonl", "metadata.parquet")
+"""Tables of an `imagefolder` or `audiofolder`: `file_name`, below the folder of the table, and columns of values."""
+METADATA_COLUMNS = {"label": ("label", "labels", "class", "cls"), "group": ("group",), "split": ("split",)}
 TABLE_COLUMNS = ("file", "label", "group", "split")
 
 
@@ -61,3 +64,19 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]],
             raise DataError(f"{path}: {cells.where(place)} has no {gone}{why}: fill it in or remove the line")
         found.append((cells.lines[place], values))
     return [name for name, _ in known], found, ignored, cells.told()
+
+
+def read_metadata(path: Path) -> dict[str, dict[str, str]]:
+    """name of a file -> what a `metadata.csv` says of it: label, group, split, as far as it has them. Raises DataError."""
+    cells = read_cells(path, names=EITHER, counting=False)
+    lower = {name.lower(): name for name in cells.names}
+    columns = {role: next((lower[word] for word in words if word in lower), None) for role, words in METADATA_COLUMNS.items()}
+    known = {role: column for role, column in columns.items() if column is not None}
+    if "file_name" not in lower or not known:
+        return {}
+    return {
+        row[lower["file_name"]].strip().replace("\\", "/").removeprefix("./"): {
+            role: row[column] for role, column in known.items() if not is_missing(row[column])
+        }
+        for row in cells.rows()
+    }
