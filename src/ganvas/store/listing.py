@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from unicodedata import normalize
 
 import numpy as np
@@ -498,7 +499,8 @@ def _apply_metadata(listing: Listing, metadata: list[Path]) -> None:
         for name, row in rows.items():
             found[normalize("NFC", name if folder == "." else f"{folder}/{name}")] = row
             used.update(dict.fromkeys(row, path))
-    for role, values in (("label", listing.labels), ("group", listing.groups), ("split", listing.heldout)):
+    places: dict[str, list[Any]] = {"label": listing.labels, "group": listing.groups, "split": listing.heldout}
+    for role, values in places.items():
         own = [found.get(normalize("NFC", name), {}).get(role) for name in listing.names]
         missing = own.count(None)
         if missing == len(own) or any(value is not None for value in values):
@@ -507,10 +509,7 @@ def _apply_metadata(listing: Listing, metadata: list[Path]) -> None:
             told = f"{missing} of {counted(len(own), 'file')} have no {role} in {used[role].name}: its {role}s are left alone"
             listing.notes.append(told)
             continue
-        if role == "split":
-            values[:] = _sides_of(used[role], own)
-        else:
-            values[:] = own
+        values[:] = _sides_of(used[role], own) if role == "split" else own
         listing.tables += [path for path in metadata if path not in listing.tables]
         listing.notes.append(f"{role}s are those of {used[role].name}")
 
