@@ -32,6 +32,7 @@ COMMANDS = (
     "data",
     "data check",
     "data make",
+    "data unpack",
     "data list",
     "prove",
     "demo",

@@ -510,6 +510,26 @@ def run_data_make(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_data_unpack(options: argparse.Namespace) -> int:
+    from shlex import quote
+
+    from .data.columns import parse_fields
+    from .data.finding import existing
+    from .data.unpacking import unpack
+    from .store.arrow import ArrowTables
+
+    source = existing(options.path)
+    if not isinstance(source, ArrowTables):
+        raise GanvasError(
+            f"{source}: no Parquet or Arrow with pictures or sounds: of those files are made (tar -xf unpacks .tar)"
+        )
+    value = unpack(source.choosing(parse_fields(options.fields), None), options.out)
+    files = ", ".join(f"{count} of {name}" for name, count in value["files"].items())
+    lines = [f"{value['rows']} rows as files in {options.out} ({files})", *(f"  note: {note}" for note in value["notes"])]
+    emit(options, value | {"folder": str(options.out)}, [*lines, f"  next: ganvas data check {quote(str(options.out))}"])
+    return 0
+
+
 def run_data_list(options: argparse.Namespace) -> int:
     from .data.phantoms import catalogue
     from .kinds import kind_names, kind_of
@@ -521,13 +541,15 @@ def run_data_list(options: argparse.Namespace) -> int:
         "images": "PNG, JPEG, BMP, TIFF, WebP: 8 and 16 bit, 1 to 8 channels, any size",
         "arrays": ".npy, .npz (images or x; labels)",
         "medical": "DICOM (single and multi-frame), NIfTI (.nii, .nii.gz): pip install 'ganvas[medical]'",
+        "shards": "pictures in .tar files laid out as WebDataset: shards/train-{000..099}.tar",
+        "parquet": "pictures in Parquet or Arrow, as Hugging Face's `datasets` saves them: pip install 'ganvas[parquet]'",
         "points": "CSV of x,y(,z); formula:sin(3*x)*x;x=-3..3",
         "graphs": "edge lists (.edges, .csv ...), GraphML, GML, adjacency in .npz: pip install 'ganvas[graphs]'",
         "sound": "WAV, FLAC, OGG, MP3, AIFF of any rate, mono or stereo: pip install 'ganvas[sound]'",
         "video": "folders of frames, GIF, arrays; MP4, AVI, WebM, MKV: pip install 'ganvas[video]'",
         "volumes": "NIfTI, folders of DICOM slices, arrays (volumes), whole: --kind volume, or a system that learns them",
         "sequences": "text, CSV or arrays of tokens; MIDI (melodies): pip install 'ganvas[tokens]'",
-        "labels": "class sub-folders, labels.csv (file,label), groups.csv (file,group,split)",
+        "labels": "class sub-folders, labels.csv (file,label), groups.csv (file,group,split), metadata.csv (file_name,label)",
     }
     lines = ["phantoms (worlds with known truth, --data NAME):"]
     for phantom in phantoms:

@@ -22,6 +22,7 @@ from ._commands import (
     run_data_check,
     run_data_list,
     run_data_make,
+    run_data_unpack,
     run_demo,
     run_doctor,
     run_evaluate,
@@ -333,7 +334,7 @@ def _build_parser(words: Sequence[str] = ()) -> _Parser:
     check.add_argument("--axis", type=int, choices=(0, 1, 2), help=told("axis"))
     check.add_argument("--frames", type=count_of, help=told("frames"))
     check.add_argument("--up", choices=("y", "z"), help=told("up"))
-    check.add_argument("--fields", metavar="NAME=FOLDER,...", help="where the fields of records of several lie")
+    check.add_argument("--fields", metavar="NAME=PLACE,...", help="folders or columns in which the fields of records lie")
     check.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a picture of some records, fields side by side")
     make = command("make", "write a phantom as files, with masks and facts beside the images", run_data_make, actions)
     make.add_argument("phantom", metavar="PHANTOM")
@@ -343,6 +344,12 @@ def _build_parser(words: Sequence[str] = ()) -> _Parser:
     make.add_argument("--size", help="64, or HEIGHTxWIDTH such as 96x64 (default 64, for solids and clips 32)")
     make.add_argument("--depth", type=int, choices=(8, 16), default=8)
     make.add_argument("--format", help=FORMAT_HELP.format("png for images, the first of the list for others"))
+    part = command(
+        "unpack", "write pictures and sounds of Parquet and Arrow as files, with a metadata.csv", run_data_unpack, actions
+    )
+    part.add_argument("path", metavar="PATH")
+    part.add_argument("--out", type=Path, required=True, help="folder, a new or an empty one")
+    part.add_argument("--fields", metavar="NAME=COLUMN,...", help="which column is the label: label=COLUMN")
     command("list", "list the phantoms and the file formats", run_data_list, actions)
 
     prove = command("prove", "test a system's own claim against a baseline, on real data or a phantom", run_prove)

@@ -25,6 +25,7 @@ from ganvas.data.dataset import open_data
 from ganvas.data.finding import packed_of, recognise
 from ganvas.data.shard_values import ShardValues
 from ganvas.data.streams import open_stream
+from ganvas.data.unpacking import unpack
 from ganvas.errors import DataError, GanvasError, MissingExtra, MixedData, RunError
 from ganvas.game import Feed
 from ganvas.kinds import kind_of
@@ -368,7 +369,9 @@ def test_sounds_and_sets_without_pictures_are_refused_by_what_they_hold(tmp_path
     features = {"audio": {"_type": "Audio"}}
     path = in_parquet(tmp_path / "a.parquet", rows, features=features, audio=STRUCT)
     assert recognise(path) == "sound"
-    with pytest.raises(DataError, match="of Parquet and Arrow files pictures are read, not sounds: unpack them into a folder"):
+    with pytest.raises(
+        DataError, match="of Parquet and Arrow files pictures are read, not sounds: make files of them:  ganvas data unpack"
+    ):
         opened(path, tmp_path / "c", kinds=("sound",))
     words = saved(tmp_path / "s", [pyarrow.table({"text": ["a", "b"], "label": [0, 1]})])
     with pytest.raises(
@@ -566,3 +569,68 @@ def test_an_index_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     first = opened(source, tmp_path / "c")
     monkeypatch.setattr("ganvas.kinds.image.members.index", None)
     assert opened(source, tmp_path / "c").fingerprint == first.fingerprint
+
+
+def test_rows_that_are_sorted_by_class_are_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One file of 60 rows, sorted: runs of few rows come in random order, and both classes soon; of sets that are larger than
+    what is kept unpacked, file after file."""
+    monkeypatch.setattr("ganvas.store.arrow.RUN", 5)
+    monkeypatch.setattr("ganvas.data.streams.WINDOW", 8)
+    rows = [row | {"label": k // 30} for k, row in enumerate(rows_of(0, 60))]
+    data = opened(in_parquet(tmp_path / "a.parquet", rows), tmp_path / "c", heldout=0.0)
+    np.testing.assert_array_equal(data.shards, np.arange(60) // 5)
+    assert any("run after run of 5 rows, in another order each epoch" in note for note in data.notes)
+    batch = open_stream(data, Feed(), 20, seed=0).draw(Noise.seeded(0))
+    assert 4 <= int(batch.labels.sum()) <= 16
+    source = ArrowTables(hub(tmp_path / "h"))
+    shard, size = np.repeat([0, 1, 2], [8, 7, 9]), np.full(24, 500)
+    np.testing.assert_array_equal(source.turns(shard, size)[0], [0] * 5 + [1] * 3 + [2] * 5 + [3] * 2 + [4] * 5 + [5] * 4)
+    monkeypatch.setattr("ganvas.store.arrow.KEPT_GB", 1e-6)
+    np.testing.assert_array_equal(source.turns(shard, size)[0], shard)
+
+
+# Files made of rows
+
+
+def test_pairs_of_pictures_become_folders_with_a_table(tmp_path: Path) -> None:
+    """What systems of pairs learn from, and what the command line says."""
+    done = toys.ganvas("data", "unpack", pairs(tmp_path / "two.parquet"), "--out", tmp_path / "files")
+    assert done.returncode == 0, done.stderr
+    assert "10 rows as files in" in done.stdout
+    for k in range(10):
+        assert (tmp_path / "files" / "before" / f"{k + 1:07d}.png").read_bytes() == encoded(k)
+    wanted = {"photo": ("image",), "map": ("image",)}
+    data = opened(tmp_path / "files", tmp_path / "c", fields=wanted, columns="photo=before,map=after")
+    for k, name in enumerate(("photo", "map")):
+        right = np.asarray(Image.open(io.BytesIO(encoded(100 * k + 3))))
+        np.testing.assert_array_equal(np.asarray(data.fields[name].values)[3], right)
+    again = toys.ganvas("data", "unpack", tmp_path / "two.parquet", "--out", tmp_path / "files")
+    assert again.returncode == 2
+    assert "is not an empty folder" in again.stderr
+
+
+def test_sounds_become_files_with_labels_and_sides(tmp_path: Path) -> None:
+    import wave
+
+    features = {"audio": {"_type": "Audio"}, "label": {"_type": "ClassLabel", "names": ["low", "high"]}}
+    for side, start in (("train", 0), ("test", 8)):
+        rows = []
+        for k in range(start, start + 8):
+            buffer = io.BytesIO()
+            with wave.open(buffer, "wb") as file:
+                file.setparams((1, 2, 8000, 0, "NONE", ""))
+                file.writeframes(np.random.default_rng(k).integers(-9000, 9000, 800).astype("<i2").tobytes())
+            rows.append({"audio": {"bytes": buffer.getvalue(), "path": f"{k}.wav"}, "label": k % 2})
+        rows[3]["audio"] = {"bytes": b"hello", "path": None}
+        in_parquet(tmp_path / "s" / f"{side}-00000-of-00001.parquet", rows, features=features, audio=STRUCT)
+    told = unpack(ArrowTables(str(tmp_path / "s")), tmp_path / "files")
+    assert told["rows"] == 16
+    assert told["notes"] == [
+        "without a picture or a sound: 2 cells (test-00000-of-00001.parquet: row 4, train-00000-of-00001.parquet: row 4)"
+    ]
+    data = opened(tmp_path / "files", tmp_path / "c", kinds=("sound",))
+    assert data.spec.kind == "sound"
+    assert data.spec.classes == ("high", "low")
+    assert (len(data), int(data.heldout.sum()), data.declared_split) == (14, 7, True)
+    with pytest.raises(DataError, match="no column holds the bytes of pictures or sounds: its columns are text"):
+        unpack(ArrowTables(str(saved(tmp_path / "t", [pyarrow.table({"text": ["a"]})]))), tmp_path / "none")

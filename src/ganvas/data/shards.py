@@ -106,7 +106,7 @@ def open_shards(
 ) -> Dataset:  # fmt: skip
     """The data set of some shards; arguments as of `dataset.open_data`. Raises DataError for other kinds than images."""
     if kind.spec is not members.ImageSpec:
-        raise DataError(f"{source}: of {source.nouns} pictures are read, not {kind.says.noun}: unpack them into a folder")
+        raise DataError(f"{source}: of {source.nouns} pictures are read, not {kind.says.noun}: {source.remedy}")
     entry = index_of(source, settings, store, strict, progress)
     facts, spec = entry.facts, spec_from_dict(entry.facts["spec"])
     place = {name: entry.arrays[name] for name in ("shard", "start", "size", "plain")}
@@ -131,14 +131,15 @@ def open_shards(
     rows = np.flatnonzero(out)[:HELD_MOST]
     if len(rows):
         values.held, values.kept = rows, _decoded_once(values, rows, caching.digest("held", prints, settings), store, progress)
+    turns, going = source.turns(place["shard"], place["size"])
     notes.append(
         f"{counted(count, 'record')} stay in {counted(len(source.places), source.noun)} and are read from there while "
-        f"training: {source.noun} after {source.noun}, in another order each epoch, shuffled among {WINDOW:,} records"
+        f"training: {going}, in another order each epoch, shuffled among {WINDOW:,} records"
     )
     origins = Origins(tuple(source.names), place["shard"])
     dataset = Dataset(
         {REAL: Field(spec, values, facts["declared"])}, labels, groups, out, str(source), caching.digest(*prints),  # type: ignore[arg-type]
-        tuple(notes), split is not None, (), origins, groups, place["shard"],
+        tuple(notes), split is not None, (), origins, groups, turns,
     )  # fmt: skip
     return learn(dataset, dataset.train_indices())
 
@@ -155,7 +156,7 @@ def open_shard_fields(
     pictures = [name for name, kind in kinds.items() if kind.spec is members.ImageSpec]
     if len(pictures) != 1:
         raise DataError(
-            f"{source}: of {source.nouns} one picture a record is read, not {' and '.join(wanted)}: unpack them into a folder"
+            f"{source}: of {source.nouns} one picture a record is read, not {' and '.join(wanted)}: {source.remedy}"
         )
     check_options(options, list(kinds.values()))
     kind = kinds[pictures[0]]
@@ -193,7 +194,7 @@ def _kind_in_shards(source: PackedSource, name: str, able: tuple[str, ...]) -> K
     """The kind of a field: images, or what is made of texts."""
     found = [kind for kind in map(kind_of, able) if kind.spec is members.ImageSpec or isinstance(kind, FromTexts)]
     if not found:
-        raise DataError(f"{source}: {name} ({' or '.join(able)}) is not read from {source.nouns}: unpack them into a folder")
+        raise DataError(f"{source}: {name} ({' or '.join(able)}) is not read from {source.nouns}: {source.remedy}")
     return found[0]
 
 

@@ -22,7 +22,9 @@ class Settings:
     """Every field is an option of `ganvas train` (`--micro-batches` is `micro_batches`). What `size`, `channels`, `fit`,
     `rate`, `axis`, `frames` and `up` mean, each kind of data says itself (`KindSays.options`)."""
 
-    data: str = knob("", "folder of images, .npz/.npy, DICOM, NIfTI, CSV of points, or a phantom (see: ganvas data list)")
+    data: str = knob(
+        "", "folder of images, .npz/.npy, DICOM, NIfTI, CSV of points, shards, Parquet, or a phantom (see: ganvas data list)"
+    )
     preset: str = knob("auto", "named group of settings of the system (see: ganvas show SYSTEM)")
     size: str | None = knob(None, "size of the records that are trained on")
     channels: int | None = knob(None, "channels of the records", low=1, high=8)
@@ -84,7 +86,10 @@ class Settings:
         "number format; auto: bf16-mixed where it is measured to be faster and the system allows it, else 32",
         choices=("auto", "32", "bf16-mixed", "16-mixed", "64"),
     )
-    fields: str | None = knob(None, "where fields of records lie: photo=FOLDER,map=FOLDER (default: by their names)")
+    fields: str | None = knob(
+        None,
+        "where fields of records lie: photo=FOLDER,map=FOLDER; of Parquet image=COLUMN,label=COLUMN (default: by their names)",
+    )
     properties: str | None = knob(
         None,
         "numbers of each record that samples can then be asked for, as in brightness,decay: what is measured of records "

@@ -17,14 +17,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from ..errors import DataError, GanvasError, MissingExtra, did_you_mean
 from . import cache as caching
 from .guard import printable
 from .listing import natural, some, split_word
 from .packed import PackedRecord, PackedSource, Pass, Told, expanded, side_of
-from .reader import Reader
+from .reader import KEPT_GB, Reader
 from .rows import PICTURES, SOUNDS, Roles, arrow, batches, bytes_of, is_flat, pictured, roles_of, schema_of
 
 SUFFIXES = (".parquet", ".arrow")
@@ -32,6 +35,7 @@ STATE, SPLITS, INFO = "state.json", "dataset_dict.json", "dataset_info.json"  # 
 BESIDE = (".json", ".jsonl", ".txt", ".md", ".csv", ".tsv", ".yaml", ".yml", ".py", ".lock", ".sha256")
 """Suffixes of what may lie beside such files in their folder."""
 EMBED = "save the set with its pictures in it (save_to_disk and push_to_hub of `datasets` do), or name the folder of pictures"
+RUN = 100  # rows beside each other that are dealt about the same time
 END = 1 << 16  # last bytes of Parquet, in which its schema stands
 ROLES = ("label", "caption", "group", "split")
 """What a column may be beside the picture, as `--fields` calls it."""
@@ -107,6 +111,10 @@ class ArrowTables(PackedSource):
         self.choice = dict(choice or {})
 
     @property
+    def remedy(self) -> str:
+        return f"make files of them:  ganvas data unpack {quote(self.text)} --out FOLDER"
+
+    @property
     def holds(self) -> str:
         """The kind of what the columns hold, sounds where these alone."""
         with suppress(DataError):
@@ -140,6 +148,16 @@ class ArrowTables(PackedSource):
         found = [side_of(_words(name)) for name in self.names]
         return found if True in found and not all(found) else [None] * len(found)
 
+    def turns(self, shard: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, str]:
+        """Runs of rows: one file may hold a whole set, sorted by class. Files where all together are more than what is kept
+        unpacked, or else each would be unpacked again and again."""
+        if size.sum() > KEPT_GB * 1e9 or not len(shard):
+            return super().turns(shard, size)
+        begins = np.flatnonzero(np.diff(shard, prepend=shard[0] - 1))
+        place = np.arange(len(shard)) - np.repeat(begins, np.diff(begins, append=len(shard)))
+        starts = place % RUN == 0
+        return (np.cumsum(starts) - 1).astype(np.int32), f"run after run of {RUN} rows"
+
     def choosing(self, columns: Mapping[str, str], wanted: Mapping[str, tuple[str, ...]] | None) -> ArrowTables:
         """The same with what the user says of columns: `image=COLUMN`, or a field of a system, `ROLE=COLUMN`.
 
@@ -168,7 +186,7 @@ class ArrowTables(PackedSource):
             except DataError as error:
                 failure = failure or error
                 continue
-            return roles_of(str(self), schema, Path(place).parent / INFO, self.choice)
+            return roles_of(str(self), schema, Path(place).parent / INFO, self.choice, self.remedy)
         raise failure or DataError(f"{self}: no file there")
 
     def said(self) -> list[Any]:

@@ -18,7 +18,7 @@ from unicodedata import normalize
 
 import numpy as np
 
-from ..errors import DataError, did_you_mean
+from ..errors import DataError, MissingExtra, did_you_mean
 from .masks import masks_of
 from .tables import METADATA, is_about_files, read_metadata, read_table, tables_of
 
@@ -492,7 +492,7 @@ def _apply_metadata(listing: Listing, metadata: list[Path]) -> None:
     for path in metadata:
         try:
             rows = read_metadata(path)
-        except DataError as error:
+        except (DataError, MissingExtra) as error:
             listing.notes.append(f"nothing is learnt of a table: {error}")
             continue
         folder = path.parent.relative_to(listing.source).as_posix()

@@ -15,6 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import GanvasError
 from . import cache as caching
 from .addresses import TELLING, info_of, is_address
@@ -84,6 +86,11 @@ class PackedSource(Source):
         super().__init__(Path(text) if is_address(text) else Path(text).expanduser(), text)
 
     @property
+    def remedy(self) -> str:
+        """What to do about what is not read from it."""
+        return "unpack them into a folder"
+
+    @property
     def holds(self) -> str:
         """The kind of what is packed."""
         return "image"
@@ -135,6 +142,11 @@ class PackedSource(Source):
     def choosing(self, columns: Mapping[str, str], wanted: Mapping[str, tuple[str, ...]] | None) -> PackedSource:
         """The same with what the user says of columns. wanted: the fields of a system. Raises GanvasError."""
         raise NotImplementedError
+
+    def turns(self, shard: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, str]:
+        """(in which part (n,) each record lies, how they are gone through): an epoch goes through the parts in random order.
+        shard, size: (n,) file and bytes of each record."""
+        return shard, f"{self.noun} after {self.noun}"
 
     def said(self) -> list[Any]:
         """Whatever besides the bytes of the files decides what their records are."""

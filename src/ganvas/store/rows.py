@@ -281,7 +281,7 @@ def _is_text(kind: Any) -> bool:
     return str(kind) in ("string", "large_string", "string_view")
 
 
-def roles_of(source: str, schema: Any, info: Path, choice: Mapping[str, str]) -> Roles:
+def roles_of(source: str, schema: Any, info: Path, choice: Mapping[str, str], remedy: str = "take one out") -> Roles:
     """Which column is what, by the user's choice, by what `datasets` wrote, by name and type.
 
     Raises DataError where none or several hold pictures, and for a choice that is no column.
@@ -296,7 +296,7 @@ def roles_of(source: str, schema: Any, info: Path, choice: Mapping[str, str]) ->
     picture = choice.get("image") or (pictures[0] if len(pictures) == 1 else None)
     if picture is None and pictures:
         told = f"{len(pictures)} columns hold pictures ({some(pictures, 8)})"
-        raise DataError(f"{source}: {told}: say which, as in  --fields image={pictures[0]}")
+        raise DataError(f"{source}: {told}: say which, as in  --fields image={pictures[0]}, or {remedy}")
     if picture not in files:
         what = "no column holds the bytes of pictures" if picture is None else f"the column {picture} holds no pictures"
         raise DataError(f"{source}: {what}: its columns are {told_of_columns(schema)}")

@@ -34,7 +34,7 @@ from .spec import ImageSpec
 from .tally import Names, Row, Tally
 from .tiff import read_tiff
 
-PICTURES = tuple(suffix for suffix, kind in SUFFIXES.items() if kind == "picture")
+PICTURES = tuple(suffix for suffix, kind in SUFFIXES.items() if kind == "picture" and not suffix.startswith(".tif"))
 SIMPLE = frozenset((b"IHDR", b"IDAT", b"IEND", b"pHYs", b"tIME", b"tEXt"))
 """Chunks of PNG that no decoder has a word to say about."""
 SHOWN, SHOWN_BYTES = 512, 1 << 26  # pictures that the pass keeps, for the range of values, and bytes of them at most
@@ -52,7 +52,9 @@ def read_member(name: str, data: bytes) -> Picture:
     kind = sniff(data[:132])
     if kind is None or kind == "DICOM":
         what = "is no picture" if kind is None else f"is {kind}"
-        raise DataError(f"{name} {what}: of packed pictures {', '.join(PICTURES)} are read; put other files into a folder")
+        raise DataError(
+            f"{name} {what}: of packed pictures {', '.join((*PICTURES, '.tif'))} are read; put other files into a folder"
+        )
     with guard(path, kind):
         pictures = list(read_tiff(path, data=data) if kind == "TIFF" else read_picture(path, kind, data))
     if len(pictures) > 1:
