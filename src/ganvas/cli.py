@@ -344,12 +344,10 @@ def _build_parser(words: Sequence[str] = ()) -> _Parser:
     make.add_argument("--size", help="64, or HEIGHTxWIDTH such as 96x64 (default 64, for solids and clips 32)")
     make.add_argument("--depth", type=int, choices=(8, 16), default=8)
     make.add_argument("--format", help=FORMAT_HELP.format("png for images, the first of the list for others"))
-    part = command(
-        "unpack", "write pictures and sounds of Parquet and Arrow as files, with a metadata.csv", run_data_unpack, actions
-    )
+    part = command("unpack", "make files of pictures and sounds in Parquet or Arrow, and a table", run_data_unpack, actions)
     part.add_argument("path", metavar="PATH")
     part.add_argument("--out", type=Path, required=True, help="folder, a new or an empty one")
-    part.add_argument("--fields", metavar="NAME=COLUMN,...", help="which column is the label: label=COLUMN")
+    part.add_argument("--fields", metavar="label=COLUMN", help="which column holds the class")
     command("list", "list the phantoms and the file formats", run_data_list, actions)
 
     prove = command("prove", "test a system's own claim against a baseline, on real data or a phantom", run_prove)

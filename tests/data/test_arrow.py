@@ -329,6 +329,8 @@ def test_of_several_columns_of_pictures_one_is_chosen(tmp_path: Path) -> None:
 
 def test_captions_and_attributes_are_fields_beside_the_picture(tmp_path: Path) -> None:
     path = hub(tmp_path / "h")
+    with pytest.raises(GanvasError, match="--fields: attributes are all columns with one value a row"):
+        opened(path, tmp_path / "c", fields={"picture": ("image",), "attributes": ("table",)}, columns="attributes=age")
     data = opened(path, tmp_path / "c", fields={"picture": ("image",), "caption": ("tokens",)})
     words: Any = kind_of("tokens")
     spec = data.fields["caption"].spec
@@ -462,6 +464,21 @@ def test_arrow_that_was_cut_off(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match="cut.arrow: its first"):
         opened(path, tmp_path / "c", strict=True)
+
+
+def test_parquet_that_is_damaged_within(tmp_path: Path) -> None:
+    """Of what stands before, the bytes that are trained on come from the same rows."""
+    path = in_parquet(tmp_path / "a.parquet", rows_of(0, 21))
+    place = parquet.ParquetFile(path).metadata.row_group(1).column(0).dictionary_page_offset
+    place = place or parquet.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
+    whole = bytearray(path.read_bytes())
+    whole[place : place + 40] = b"\xff" * 40
+    path.write_bytes(whole)
+    data = opened(path, tmp_path / "c", heldout=0.0)
+    assert len(data) == 7
+    assert any(note.startswith("a.parquet: its first 7 rows are used, the rest cannot be read (") for note in data.notes)
+    right = [np.asarray(Image.open(io.BytesIO(encoded(k)))) for k in range(7)]
+    np.testing.assert_array_equal(np.asarray(data.values), right)
 
 
 def test_a_file_with_other_columns_is_left_out_and_named(tmp_path: Path) -> None:

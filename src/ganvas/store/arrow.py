@@ -45,7 +45,7 @@ def names_tables(text: str) -> bool:
     """Whether a user's text names such files, of pictures or sounds: some, also with braces or a star, or their folder."""
     path = Path(text).expanduser()
     if path.is_dir():
-        if (path / STATE).is_file() or (path / SPLITS).is_file():
+        if any((path / name).is_file() for name in (STATE, SPLITS)) and _is_saved(path):
             return True
         return _holds_records(_below(path))
     if not text.lower().endswith(SUFFIXES):
@@ -55,6 +55,16 @@ def names_tables(text: str) -> bool:
     except GanvasError:
         return True  # is told where it is opened
     return _holds_records(place for place in places if os.path.isfile(place))
+
+
+def _is_saved(folder: Path) -> bool:
+    """Whether the `state.json` is one of `datasets`; other programs write such files, too."""
+    if (folder / SPLITS).is_file() or (folder / INFO).is_file():
+        return True
+    try:
+        return '"_data_files"' in (folder / STATE).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
 
 
 def _below(folder: Path) -> list[str]:
@@ -172,6 +182,8 @@ class ArrowTables(PackedSource):
                 raise GanvasError(f"--fields: no field '{name}'{near}: fields are {', '.join(dict.fromkeys(known))}")
             choice[name] = column
         for name, kinds in (wanted or {}).items():
+            if name in choice and "table" in kinds:
+                raise GanvasError(f"--fields: {name} are all columns with one value a row: leave {name} out")
             if name in choice and name not in ("image", *ROLES):
                 choice["image" if "image" in kinds else "caption"] = choice.pop(name)
         return ArrowTables(self.text, choice)
@@ -303,8 +315,12 @@ class ColumnReader(Reader):
         key = caching.digest("column", looks, self.column)
 
         def unpack(target: BinaryIO) -> None:
-            for batch, _ in batches(address, [self.column]):
-                target.write(bytes_of(batch.column(0)).whole())
+            try:
+                for batch, _ in batches(address, [self.column]):
+                    target.write(bytes_of(batch.column(0)).whole())
+            except DataError:
+                if not target.tell():
+                    raise  # else the index was told of it, and knows the rows before
 
         return self._kept(f"{key}.column", float(os.path.getsize(address)), unpack)
 

@@ -96,8 +96,9 @@ def batches(place: str, columns: list[str]) -> Iterator[tuple[Any, Body | None]]
     try:
         if _is_parquet(place):
             with arrow().parquet.ParquetFile(place, buffer_size=BUFFER, pre_buffer=False) as held:
-                for batch in held.iter_batches(batch_size=ROWS, columns=columns, use_threads=False):
-                    yield batch, None
+                for group in range(held.num_row_groups):  # one by one: what stands before a damaged one is read
+                    for batch in held.iter_batches(ROWS, row_groups=[group], columns=columns, use_threads=False):
+                        yield batch, None
         else:
             yield from _arrow_batches(place, columns)
     except failures() as error:
