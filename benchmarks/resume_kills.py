@@ -2,7 +2,7 @@
 
     python benchmarks/resume_kills.py --kills 50 --out benchmarks/results/resume_kills.json
     python benchmarks/resume_kills.py --kills 9 --rounds 300 --shards --out benchmarks/results/resume_kills_shards.json
-    python benchmarks/resume_kills.py --kills 3 --rounds 100 --parquet --out benchmarks/results/resume_kills_parquet.json
+    python benchmarks/resume_kills.py --kills 9 --rounds 300 --parquet --out benchmarks/results/resume_kills_parquet.json
 
 With `--shards` the data are 12,000 pictures in shards of WebDataset, more than the window that they are shuffled in; with
 `--parquet` the same in Parquet as Hugging Face keeps it.

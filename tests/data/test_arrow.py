@@ -651,3 +651,15 @@ def test_sounds_become_files_with_labels_and_sides(tmp_path: Path) -> None:
     assert (len(data), int(data.heldout.sum()), data.declared_split) == (14, 7, True)
     with pytest.raises(DataError, match="no column holds the bytes of pictures or sounds: its columns are text"):
         unpack(ArrowTables(str(saved(tmp_path / "t", [pyarrow.table({"text": ["a"]})]))), tmp_path / "none")
+
+
+def test_the_class_that_is_chosen_is_the_label_of_the_files(tmp_path: Path) -> None:
+    rows = [row | {"fine": "uvwx"[k % 4], "caption": "two\nlines"} for k, row in enumerate(rows_of(0, 12))]
+    path = in_parquet(tmp_path / "a.parquet", rows, fine=pyarrow.string())
+    unpack(ArrowTables(str(path), {"label": "fine"}), tmp_path / "files")
+    data = opened(tmp_path / "files", tmp_path / "c")
+    assert data.spec.classes == ("u", "v", "w", "x")
+    np.testing.assert_array_equal(data.labels, np.arange(12) % 4)
+    assert (tmp_path / "files" / "metadata.csv").read_text().splitlines()[:2] == [
+        "file_name,label,caption,label (other),age", "0000001.png,u,two lines,cat,0",
+    ]  # fmt: skip

@@ -75,7 +75,7 @@ def unpack(source: ArrowTables, out: Path) -> dict[str, Any]:
                             (out / file).write_bytes(data)
                             written[name] += 1
                             found.append(file)
-                        told = [roles.value(name, cells[name], f"{called}: row {number}") for name in roles.beside]
+                        told = [_cell(roles.value(name, cells[name], f"{called}: row {number}")) for name in roles.beside]
                         if any(found):
                             table.writerow([*found, *told, *(["test" if side else "train"] if split else [])])
     if not written:
@@ -85,5 +85,12 @@ def unpack(source: ArrowTables, out: Path) -> dict[str, Any]:
 
 
 def _told_as(name: str, roles: Any) -> str:
-    """What a column is called in the table: the class `label`, all others as they are."""
-    return "label" if name == roles.label else name
+    """What a column is called in the table: the class `label`, another one of that name otherwise, all others as they are."""
+    if name == roles.label:
+        return "label"
+    return "label (other)" if name.lower() == "label" else name
+
+
+def _cell(value: Any) -> Any:
+    """A value on one line."""
+    return " ".join(value.split()) if isinstance(value, str) else value

@@ -63,9 +63,7 @@ def open_run_data(settings: Settings, *, source: Any = None, progress: bool = Fa
         origin = source_of(origin)  # walked once, however often it is looked at
     packed = isinstance(origin, PackedSource)
     if settings.properties and isinstance(origin, PackedSource):
-        raise GanvasError(
-            f"{origin}: --properties are measured of records in the cache: unpack the {origin.noun}s into a folder"
-        )
+        raise GanvasError(f"{origin}: --properties are measured of records in the cache: {origin.remedy}")
     if settings.fields and isinstance(origin, PackedSource):
         origin = origin.choosing(parse_fields(settings.fields), fields)
     if not packed and card.pairs and isinstance(origin, Source) and (settings.fields or holds_pairs(origin, card.pairs)):
