@@ -13,6 +13,10 @@ from PIL import Image
 from ganvas.data.check import check
 from ganvas.data.dataset import open_data
 from ganvas.errors import DataError
+from ganvas.run.load import read_run
+from ganvas.run.opening import data_again
+from ganvas.run.train import train
+from ganvas.store.listing import without_metadata
 
 ROWS = [{"file_name": f"{k:02d}.png", "label": "ab"[k % 2], "group": str(k // 3), "note": "x"} for k in range(12)]
 
@@ -88,3 +92,14 @@ def test_folders_and_labels_csv_go_before_and_some_are_not_enough(tmp_path: Path
     data = opened(folder, tmp_path / "c")
     assert data.labels is None
     assert any(note.startswith("nothing is learnt of a table: ") and "metadata.csv" in note for note in data.notes)
+
+
+def test_a_run_of_before_metadata_was_read_goes_on(tmp_path: Path) -> None:
+    table(folder_of(tmp_path / "d") / "metadata.csv", ROWS)
+    with without_metadata():
+        train("dcgan", str(tmp_path / "d"), out=tmp_path / "run", budget="1r", quiet=True, sample_every=0.0)
+    record = read_run(tmp_path / "run")
+    again = data_again(record)
+    assert again.labels is None and again.fingerprint == record.data["fingerprint"]
+    assert opened(tmp_path / "d", tmp_path / "c").labels is not None
+    assert train(None, resume=tmp_path / "run", budget="2r", quiet=True)["rounds"] == 2

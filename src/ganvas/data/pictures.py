@@ -248,7 +248,8 @@ def _count_groups(report: CheckReport, listing: Listing, seen: list[_Seen]) -> N
     tabled = {listing.groups[s.place] for s in seen} - {None}
     patients = {s.group for s in seen} - {None}
     if tabled:
-        report.groups, report.group_source = len(tabled), "groups.csv"
+        own = next((path.name for path in reversed(listing.tables) if path.stem.lower() in ("groups", "metadata")), "a table")
+        report.groups, report.group_source = len(tabled), own
     elif patients:
         report.groups, report.group_source = len(patients), "PatientID (hashed)"
     sides = Counter({True: "held out", False: "train", None: "not given"}[listing.heldout[s.place]] for s in seen)

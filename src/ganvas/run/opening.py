@@ -17,7 +17,7 @@ from ..errors import DataError, GanvasError
 from ..kinds import kind_of
 from ..kinds.facets import Settles, Suits
 from ..registry import Card, catalogue
-from ..store.listing import Source
+from ..store.listing import Source, without_metadata
 from ..store.packed import PackedSource
 from .load import RunRecord, place_of
 from .settings import Settings, parse_size
@@ -178,6 +178,11 @@ def open_record_data(record: RunRecord, *, source: Any = None, progress: bool = 
 def _opened(record: RunRecord, source: Any, progress: bool) -> Any:
     """What the settings of a run lead to."""
     dataset = open_run_data(record.settings, source=source, progress=progress, card=record.card)
+    if not is_of(record, dataset) and isinstance(record.settings.data, str):
+        with without_metadata(), contextlib.suppress(GanvasError):  # of which runs of before knew nothing
+            other = open_run_data(record.settings, source=source, progress=progress, card=record.card)
+            if is_of(record, other):
+                return other
     settled = all(isinstance(kind_of(spec.kind), Settles) for spec in record.fields.values())
     if is_of(record, dataset) or record.settings.fit != "crop" or settled:
         return dataset

@@ -10,6 +10,8 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +38,7 @@ OTHERS_FOLDERS = ("@eaDir", "$RECYCLE.BIN", "System Volume Information", "__MACO
 """Droppings of other programs, which may hold small copies of pictures."""
 OVERVIEW_NAME = re.compile(r"(^|/)(grid|round-[0-9]+)\.png$")
 OVERVIEW_MARK = b"Content\0overview"  # a tEXt chunk of `drawing.png`
+_METADATA_READ: ContextVar[bool] = ContextVar("metadata_read", default=True)
 
 
 @dataclass
@@ -484,9 +487,21 @@ def _apply_tables(listing: Listing) -> None:
     listing.notes += [f"groups {told}" for told in written_alike(group for group in listing.groups if group is not None)]
 
 
+@contextmanager
+def without_metadata() -> Iterator[None]:
+    """Folders are listed as before `metadata.csv` was read, for runs that began then."""
+    token = _METADATA_READ.set(False)
+    try:
+        yield
+    finally:
+        _METADATA_READ.reset(token)
+
+
 def _apply_metadata(listing: Listing, metadata: list[Path]) -> None:
     """Labels, groups and sides of `metadata.csv` where nothing else says them, and of all files: the table may be one of
     captions of some."""
+    if not _METADATA_READ.get():
+        return
     found: dict[str, dict[str, str]] = {}
     used: dict[str, Path] = {}
     for path in metadata:
