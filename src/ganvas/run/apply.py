@@ -29,7 +29,6 @@ from .outputs import filled, moved, results
 if TYPE_CHECKING:
     from torch import Tensor
 
-BEYOND = 0.1  # of the range from black to white: scanned and resampled values go beyond it by a little
 OVERLAP = 8  # a tile's side divided by this is shared with its neighbour
 
 
@@ -127,7 +126,6 @@ class _Job:
         self.kind: Kind = kind
         made = [name for name in fields_given(use, work.fields) if name in work.fields]
         self.made = made[0] if made and use.keep is None else None  # the field that is written like the input
-        self.beyond: str | None = None  # the first file of which values beyond black and white were told
         self.beside = made[0] if made and use.keep is not None else None  # the same, beside what the use keeps
         if self.made is None and self.beside is None and (format is not None or depth is not None):
             what = "format" if format is not None else "depth"
@@ -207,7 +205,7 @@ class _Job:
         for piece in (*pieces, *(piece for own in beside.values() for piece in own)):
             for note in piece.notes:
                 self.desk.note(note)
-        self.tell_beyond(file, pieces)
+        self.desk.values_beyond(file.known, pieces, self.use)
         count = sum(len(piece.records) for piece in pieces)
         spread = self.kind.spread if isinstance(self.kind, WritesLike) and len(self.work.fields) > 1 else 0
         learnt, *sizes = (tuple(spec.shape[len(spec.shape) - spread :]) for spec in (self.spec, *(own.spec for own in pieces)))
@@ -242,20 +240,6 @@ class _Job:
         both = isinstance(self.kind, Flows) and self.made is not None and kind_of(self.out_spec.kind) is self.kind
         return both and self.use.complete is None
 
-    def tell_beyond(self, file: Input, pieces: list[Piece]) -> None:
-        """A note where values go well beyond what is black and white of a file (metal in a CT), and nothing gives them back; of
-        the first such file, for a series has hundreds."""
-        low, high = (getattr(pieces[0].spec, name, None) if pieces else None for name in ("low", "high"))
-        if low is None or high is None or self.use.mend is not None or self.beyond is not None:
-            return
-        room = BEYOND * (high - low)
-        if any(piece.records.min() < low - room or piece.records.max() > high + room for piece in pieces):
-            self.beyond = file.known
-            self.desk.note(
-                f"{file.known}: values beyond {low:g} to {high:g}, which are black and white here, are taken as these (told of "
-                "the first such file)"
-            )
-
     def flowing(self, file: Input, beside: Mapping[str, list[Piece]], advance: Callable[..., None]) -> Iterator[Piece]:
         """What is made of a file's stretches, each when it is asked for, with the same noise."""
         assert isinstance(self.kind, Reads) and isinstance(self.kind, Flows)
@@ -271,7 +255,7 @@ class _Job:
         for place, piece in enumerate(self.kind.read(file.path, self.spec, self.settings)):
             for note in piece.notes:
                 self.desk.note(note)
-            self.tell_beyond(file, [piece])
+            self.desk.values_beyond(file.known, [piece], self.use)
             self.work.renew()
             chosen = self.beside_of(place, beside)
             result = self.worked(piece, chosen, file.path, lambda share: advance(share / total))

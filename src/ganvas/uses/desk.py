@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..files import disk_errors, write_atomically
 
+if TYPE_CHECKING:
+    from ..kinds.facets import Piece
+    from . import Use
+
 TABLE = "scores.csv"
+BEYOND = 0.1  # of the range from black to white: scanned and resampled values go beyond it by a little
 
 
 def shortened(number: Any) -> float:
@@ -43,12 +48,25 @@ class Desk:
         self.kept: list[Any] = []
         self.facts: dict[str, Any] = {}
         self.notes: list[str] = []
+        self._beyond = False
 
     def note(self, text: str) -> None:
         """Tell the user, unless it was told before."""
         if text not in self.notes:
             self.notes.append(text)
             self.say(f"note: {text}")
+
+    def values_beyond(self, file: str, pieces: Sequence[Piece], use: Use) -> None:
+        """A note where values go well beyond what is black and white of a file (metal in a CT), and the use does not give them
+        back; of the first such file, for a series has hundreds."""
+        low, high = (getattr(pieces[0].spec, name, None) if pieces else None for name in ("low", "high"))
+        if low is None or high is None or use.mend is not None or self._beyond:
+            return
+        room = BEYOND * (high - low)
+        if any(piece.records.min() < low - room or piece.records.max() > high + room for piece in pieces):
+            self._beyond = True
+            told = f"{file}: values beyond {low:g} to {high:g}, which are black and white here, are taken as these"
+            self.note(f"{told} (told of the first such file)")
 
     def comes_from(self, name: str, file: str, record: int | None = None) -> None:
         """The input that results of that name are of: its file as the user calls it, and which record of several."""
