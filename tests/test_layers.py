@@ -44,6 +44,7 @@ LONG = {
     "kinds/image/filling.py": "pictures of any format to one array, each rule a function",
     "store/listing.py": "what folders and tables tell of files, a rule each",
     "data/dataset.py": "opening data of one field and of several",
+    "cli.py": "the parser of each command, in the order of --help",
     "_commands.py": "what each command calls and prints, one a function",
     "evaluation/sets.py": "both sides of an evaluation",
     "kinds/facets.py": "one table of what kinds can offer, a protocol each",
