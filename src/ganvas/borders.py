@@ -120,9 +120,9 @@ def settled(read: Callable[[], T], name: str = "") -> T:
         border.constants.append(read())
         if name:
             border.fixed[name] = border.constants[-1]
-        return border.constants[-1]  # type: ignore[no-any-return]
+        return border.constants[-1]
     border.handed += 1
-    return border.constants[border.handed - 1]  # type: ignore[no-any-return]
+    return border.constants[border.handed - 1]
 
 
 def no_graph(why: str, instead: Mapping[str, Any] | None = None) -> None:

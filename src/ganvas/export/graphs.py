@@ -105,6 +105,7 @@ class Onnx(Writer):
                 graph, inputs, input_names=list(graph.inputs), output_names=graph.results, dynamic_shapes=(shapes,),
                 dynamo=True, verbose=False,
             )  # fmt: skip
+            assert made is not None
             # What an operator calls its result may be what ours is called (`real`, of complex numbers).
             last = {id(value) for value in made.model.graph.outputs}
             for value in (value for node in made.model.graph for value in node.outputs):
