@@ -17,10 +17,12 @@ onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 from ganvas.batches import Noise  # noqa: E402
+from ganvas.borders import Border, Left, brought, finished, left, listening, no_graph, settled  # noqa: E402
 from ganvas.errors import GanvasError  # noqa: E402
 from ganvas.export import export  # noqa: E402
 from ganvas.export.graphs import Onnx  # noqa: E402
 from ganvas.export.tracing import Graph, ToldNoise, Untraceable  # noqa: E402
+from ganvas.inference.holes import filled  # noqa: E402
 from ganvas.run.load import Run  # noqa: E402
 from ganvas.run.train import train  # noqa: E402
 from ganvas.specs import REAL  # noqa: E402
@@ -105,6 +107,125 @@ def test_what_searches_or_differs_is_told_and_not_kept(tmp_path: Path) -> None:
     with pytest.raises(Untraceable, match="differs"):
         Onnx().write(graph_of(work, "sample"), tmp_path / "sample.onnx")
     assert not (tmp_path / "sample.onnx").exists()
+
+
+# Where a use is not arithmetic on tensors throughout
+
+
+def ends_of(graph: Graph, seed: int, records: int = 2) -> tuple[Left, Any]:
+    """(the way out of a use by whoever finishes it, and what the use gives in the end), of the same records and numbers."""
+    fields, numbers = graph._fields(records, seed), graph.numbers(records, seed)
+    with torch.no_grad():
+        with pytest.raises(Left) as caught, listening(Border()):
+            graph._done(dict(fields), ToldNoise(numbers), records)
+        return caught.value, next(iter(graph._done(dict(fields), ToldNoise(numbers), records).values()))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "verb", "rest"),
+    [
+        ("specgan", "sound", "sample", "run.system.transform.inverse(log_spectrogram, level, 16): Sounds"),
+        ("gansynth", "sound", "sample", "run.system.transform.played(spectrogram, semitones, 0): "),
+        ("latent-gan-3d", "solid", "sample", "ganvas.networks.voxels.without_crumbs(occupancy, 0.01): Occupancies"),
+        ("vae-gan-3d", "solid", "reconstruct", "ganvas.networks.voxels.without_crumbs(occupancy, 0.01): Occupancies"),
+        ("gan-postfilter", "sound", "postfilter", "ganvas.inference.filtering.filtered(change, run.system.mel, sounds)"),
+    ],
+)
+def test_who_goes_on_with_what_a_graph_gives_is_told_and_makes_what_ganvas_makes(
+    name: str, kind: str, verb: str, rest: str
+) -> None:
+    graph = graph_of(work_of(name, kind), verb)
+    graph.settle(2)
+    assert graph.after.startswith(rest) and "\n" not in graph.after
+    out, whole = ends_of(graph, 3)
+    assert tuple(out.parts) == graph.outputs and callable(out.rest)
+    with torch.no_grad():
+        assert torch.equal(out.rest(*out.parts.values(), *out.more), whole)
+
+
+def test_a_graph_of_spectrograms_calls_them_what_they_are(tmp_path: Path) -> None:
+    graph = graph_of(work_of("specgan", "sound"), "sample")
+    told = Onnx().write(graph, tmp_path / "sample.onnx")
+    assert graph.results == ["log_spectrogram", "level"] and told.error < 1e-4
+    session = onnxruntime.InferenceSession(str(tmp_path / "sample.onnx"))
+    assert [one.name for one in session.get_outputs()] == graph.results
+
+
+def test_a_graph_that_fills_holes_draws_what_the_network_draws_in_a_window(tmp_path: Path) -> None:
+    work = work_of("context-encoder")
+    graph = graph_of(work, "inpaint")
+    told = Onnx().write(graph, tmp_path / "inpaint.onnx")
+    assert told.error < 1e-4 and told.free[REAL] == {0: "records"} and "holes.filled" in graph.after
+    picture = torch.rand(1, *work.spec.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    mask = torch.full((1, 1, *work.spec.shape[1:]), -1.0)
+    mask[:, :, 4:10, 4:9] = 1.0
+    session = onnxruntime.InferenceSession(str(tmp_path / "inpaint.onnx"))
+    found = session.run(None, {REAL: picture.numpy(), "mask": mask.numpy()})[0]
+    seen = []
+
+    def window(images: torch.Tensor, holes: torch.Tensor) -> torch.Tensor:
+        seen.append(work.system.fill(images, holes, work.noise))
+        return seen[-1]
+
+    with torch.no_grad():
+        filled(window, picture, (mask + 1) / 2, (work.spec.height, work.spec.width))
+    assert len(seen) == 1 and np.allclose(found, seen[0].numpy(), atol=1e-5)
+
+
+def test_a_gradient_at_the_origin_is_a_graph(tmp_path: Path) -> None:
+    told = Onnx().write(graph_of(work_of("gon"), "project"), tmp_path / "project.onnx")
+    assert told.error < 1e-4 and told.free[REAL] == {0: "records"}
+
+
+def test_what_searches_says_so_at_once_and_what_would_not() -> None:
+    with pytest.raises(Untraceable, match="^it searches for latents by gradient descent$"):
+        graph_of(work_of("mad-gan", "series"), "score").settle(2)
+    work = work_of("age-cgan")
+    with pytest.raises(Untraceable, match="with  --set keep=encoder  it does not") as caught:
+        graph_of(work, "edit").settle(2)
+    assert caught.value.instead == {"keep": "encoder"}
+    subject = subject_of("age-cgan", {"keep": "encoder"})
+    system = Case(subject, "image").system().eval()
+    graph = graph_of(Work(system, system.spec), "edit")
+    graph.settle(2)
+    assert graph.results == ["picture_made"] and not graph.after
+
+
+def test_a_number_that_records_decide_is_fixed_and_told() -> None:
+    graph = graph_of(work_of("gan-tts", "sound"), "speak")
+    graph.settle(2)
+    frames = graph.fixed["frames"]
+    assert graph.case(2, 5)[1][0].shape[2] == frames * graph.system.config.hop  # other texts are as long
+
+
+def test_a_graph_that_begins_later_does_not_hear_of_what_came_before(tmp_path: Path) -> None:
+    """What goes on with the records that its input was made of is found out by other records, and not kept."""
+    work = work_of("cyclegan")
+
+    def halved(images: torch.Tensor) -> torch.Tensor:
+        """Half of them."""
+        return images / 2
+
+    def astray(images: torch.Tensor, target: int, noise: Noise) -> torch.Tensor:
+        return brought("half", halved, images) + images.mean()
+
+    work.system.translate = astray
+    graph = graph_of(work, "translate", to="second")
+    with pytest.raises(Untraceable, match="differs"):
+        Onnx().write(graph, tmp_path / "translate.onnx")
+    assert graph.inputs == ("half",) and graph.before["half"].endswith("halved: Half of them.")
+
+    work.system.translate = lambda images, target, noise: 2 * brought("half", halved, images)
+    graph = graph_of(work, "translate", to="second")
+    assert Onnx().write(graph, tmp_path / "translate.onnx").error < 1e-6
+
+
+def test_borders_do_nothing_in_ordinary_use() -> None:
+    one = torch.ones(2)
+    assert torch.equal(brought("two", torch.mul, one, 2), 2 * one)
+    assert torch.equal(finished(torch.add, {"one": one}, 3), one + 3)
+    assert settled(lambda: 7) == 7
+    assert left({"one": one}, "nobody") is None and no_graph("it sings") is None  # type: ignore[func-returns-value]
 
 
 @pytest.fixture(scope="module")

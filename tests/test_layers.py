@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "ganvas"
 FLOORS: tuple[str, ...] = (
     "errors version specs game glossary",
-    "batches config files launchers presets shapes",
+    "batches borders config files launchers presets shapes",
     "store optim parallel objectives registry capabilities recomputing",
     "drawing engine metrics ranks",
     "kinds",

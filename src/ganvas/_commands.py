@@ -346,6 +346,7 @@ def run_export(options: argparse.Namespace) -> int:
         options=key_values(options.option, "--option", "to=horse"),
         which=options.checkpoint,
         system=options.system,
+        config=key_values(options.set),
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )
     lines = []
@@ -356,6 +357,9 @@ def run_export(options: argparse.Namespace) -> int:
         )
         lines += [f"  takes {name} {told['shape']} {told['type']}, {told['values']}" for name, told in found["inputs"].items()]
         lines.append(f"  gives {', '.join(found['outputs'])}; differs from ganvas by {found['largest_difference']:.1e} at most")
+        lines += [f"  before it, {name}: {how}" for name, how in found.get("before", {}).items()]
+        lines += [f"  fixed: {name} {value}" for name, value in found.get("fixed", {}).items()]
+        lines += [f"  after it: {found['after']}"] if "after" in found else []
     lines += [f"left out: {verb} ({why})" for verb, why in result["left_out"].items()]
     if "files" in result:
         lines += [f"{name}  {result['out']}/{name}" for name in result["files"]]

@@ -304,6 +304,7 @@ def _build_parser(words: Sequence[str] = ()) -> _Parser:
         "--option", metavar="NAME=VALUE", action="append", default=[], help="of that use, fixed in its graph, as in to=horse"
     )
     _checkpoint_option(out)
+    out.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help=LATER)
     out.add_argument("--system", metavar="FILE", type=Path, help="the system file, for a run of a system not ganvas's own")
 
     command("systems", "list every system", run_systems)

@@ -78,9 +78,9 @@ def test_cosines_are_orthonormal_and_a_tilt_is_the_second_coefficient() -> None:
 def test_a_filter_makes_bands_louder_and_keeps_waves() -> None:
     system = built()
     wave = torch.from_numpy(sounds(2).transpose(0, 2, 1).copy())
-    nothing = filtered(system.mel, wave, torch.zeros_like(spectrogram(system, wave)))
+    nothing = filtered(torch.zeros_like(spectrogram(system, wave)), system.mel, wave)
     assert torch.allclose(nothing, wave, atol=1e-4)
-    louder = filtered(system.mel, wave, torch.full_like(spectrogram(system, wave), np.log10(2.0)))
+    louder = filtered(torch.full_like(spectrogram(system, wave), np.log10(2.0)), system.mel, wave)
     middle = slice(200, -200)
     assert torch.allclose(louder[..., middle], 2 * wave[..., middle], atol=0.05 * float(wave.abs().max()))
 
@@ -125,7 +125,7 @@ def test_figures_of_what_was_lost() -> None:
     system = built()
     wave = torch.from_numpy(np.stack(true)[:, None].copy())
     mels = spectrogram(system, wave)
-    flat = filtered(system.mel, wave, 0.5 * (mels.mean(3, keepdim=True) - mels))
+    flat = filtered(0.5 * (mels.mean(3, keepdim=True) - mels), system.mel, wave)
     figures = detail(list(flat[:, 0].numpy()), true, RATE)
     assert 1.2 < figures["variance_lost"] < 6.0  # a quarter of the variance is 6 dB, less what is noise within the window
     assert figures["modulation"] > 1.0 and figures["distortion"] > 1.0

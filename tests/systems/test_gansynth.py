@@ -150,7 +150,7 @@ def test_tables_without_pitches_are_refused_in_one_line() -> None:
 def test_pitches_that_were_never_learnt_are_those_of_neighbours() -> None:
     told = NoteColumns(table(), "", True, "gansynth")
     steps, shown = told.learnt_nearest(torch.tensor([[1, 0], [4, 1], [-1, 0]]), torch.tensor([[0, 0], [4, 1]]))
-    assert steps == [1, 0, 0]
+    assert steps.tolist() == [1, 0, 0]
     assert shown.tolist() == [[0, 0], [4, 1], [-1, 0]]
     sounds = torch.from_numpy(np.stack([tone(60, rate=8000, length=8192)] * 3))[:, None]
     made = transposed(sounds, [1, -2, 0])[:, 0].numpy()

@@ -81,7 +81,7 @@ def test_the_penalty_is_that_of_whole_one_hot_walks_and_so_are_its_gradients() -
     terms = system.estimate(Batch(noise(3), {"real": walks}), Clock(), {})
     again = noise(3)
     with torch.no_grad():
-        fake, _ = system._walk(system.generator, 8, again)
+        fake, _ = system._walk(system.generator, *system._chances(8, again))
     share = again.uniform(8)[:, None, None]
     real, made = (torch.nn.functional.one_hot(w, NODES).float() for w in (walks, fake))
     between = (real + share * (made - real)).requires_grad_()
@@ -104,7 +104,7 @@ def test_the_generator_takes_nodes_as_often_as_it_says() -> None:
         system.generator.up.weight.zero_()
     soft = system.generator.up.bias.softmax(0)
     with torch.no_grad():
-        cheap = system._walk(system.generator, 4000, noise())[0]
+        cheap = system._walk(system.generator, *system._chances(4000, noise()))[0]
         chosen: list[Tensor] = []
         old = StraightThrough.apply
         try:
@@ -126,7 +126,7 @@ def test_scores_are_the_shares_of_steps() -> None:
     system = system_of(walks=20_000).eval()
     with torch.no_grad():
         scores = system.scores(noise())
-        walks, _ = system._walk(system.average, 20_000, noise(1))
+        walks, _ = system._walk(system.average, *system._chances(20_000, noise(1)))
     counts = torch.zeros(NODES, NODES)
     counts.index_put_((walks[:, :-1].flatten(), walks[:, 1:].flatten()), torch.ones(walks[:, 1:].numel()), accumulate=True)
     counts.fill_diagonal_(0)

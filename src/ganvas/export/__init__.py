@@ -33,6 +33,7 @@ def export(
     options: Mapping[str, Any] | None = None,
     which: str | None = None,
     system: Any = None,
+    config: Mapping[str, Any] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Write a run into the empty or new folder `out`; returns what `export.json` there holds.
@@ -40,7 +41,7 @@ def export(
     format: `onnx` or `torchscript`, a graph VERB.onnx or VERB.pt of every use that can be one (or of `verb` alone), each
     compared with what ganvas makes of the same numbers; `safetensors`, weights and settings; `hub`, these with a page.
     options: of the use, fixed in its graph, such as {"to": "horse"}. which: `last` or `best`. system: file of a system that
-    is not ganvas's own.
+    is not ganvas's own. config: settings that a trained run takes (`knob(later=True)`).
 
     Raises GanvasError when nothing of the run can be exported, with the reason of each use.
     """
@@ -57,7 +58,7 @@ def export(
         raise GanvasError(f"--as is for graphs; {format} holds the whole run: leave it out")
     out, tell = Path(out), say or (lambda text: None)
     check_free(out, False)
-    opened = Run(run, which=which, device="cpu", system=system)
+    opened = Run(run, which=which, device="cpu", system=system, config=config)
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     if format in WHOLE:
@@ -102,6 +103,8 @@ def _graphs(
             "file": f"{use.verb}{writer.suffix}", "purpose": use.says.purpose, "inputs": inputs, "outputs": graph.results,
             "options": dict(options if verb is not None else _usual(use, run.work())),
             "largest_difference": found.error, "tried": found.tried, "bytes": found.bytes,
+            **({"before": graph.before} if graph.before else {}), **({"after": graph.after} if graph.after else {}),
+            **({"fixed": graph.fixed} if graph.fixed else {}),
         }  # fmt: skip
         tell(f"wrote {out / use.verb}{writer.suffix}: differs from ganvas by at most {found.error:.1e} of the largest value")
     if not written:
@@ -126,7 +129,8 @@ def _told(graph: Any, name: str, free: Mapping[int, str] | None) -> dict[str, An
         example = graph.examples[name]
         shape, kind = list(example.shape), str(example.dtype)
         low, high = float(example.min()), float(example.max())
-        values = f"as ganvas encodes the field, tried with {low:.3g} to {high:.3g}"
+        made = "as `before` says" if name in graph.before else "as ganvas encodes the field"
+        values = f"{made}, tried with {low:.3g} to {high:.3g}"
         classes = getattr(graph.work.spec, "classes", ())
         if name == "label" and classes:
             values = f"index of a class: {', '.join(f'{k} {word}' for k, word in enumerate(classes[:20]))}"

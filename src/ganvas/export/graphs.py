@@ -74,10 +74,7 @@ class Writer(ABC):
         worst, tried = 0.0, []
         larger_ones = ((1 if many else RECORDS, 1),) if sizes else ()
         for records, larger in ((RECORDS, 0), (OTHER if many else RECORDS, 0), *larger_ones):
-            fields, numbers = graph.fields(records, records, larger), _numbers(graph, records, records)
-            given = dict(zip(graph.inputs, (*fields.values(), *numbers), strict=True))
-            with torch.no_grad():
-                expected = graph(*given.values())
+            given, expected = graph.case(records, records, larger)
             found = run({name: value for name, value in given.items() if name in taken})
             for own, true in zip(found, expected, strict=True):
                 if own.shape != tuple(true.shape):
@@ -101,13 +98,20 @@ class Onnx(Writer):
                 raise MissingExtra(name, "export")
 
     def trace(self, graph: Graph, path: Path, free: dict[str, dict[int, str]]) -> None:
-        inputs = (*graph.examples.values(), *_numbers(graph, RECORDS, 0))
+        inputs = (*graph.examples.values(), *graph.numbers(RECORDS, 0))
         shapes = tuple(dict.fromkeys(free[name], torch.export.Dim.AUTO) for name in graph.inputs)
         with quiet(), torch.no_grad():
-            torch.onnx.export(
-                graph, inputs, str(path), input_names=list(graph.inputs), output_names=graph.results, dynamic_shapes=(shapes,),
-                dynamo=True, external_data=False, verbose=False,
+            made = torch.onnx.export(
+                graph, inputs, input_names=list(graph.inputs), output_names=graph.results, dynamic_shapes=(shapes,),
+                dynamo=True, verbose=False,
             )  # fmt: skip
+            assert made is not None
+            # What an operator calls its result may be what ours is called (`real`, of complex numbers).
+            last = {id(value) for value in made.model.graph.outputs}
+            for value in (value for node in made.model.graph for value in node.outputs):
+                if value.name in graph.results and id(value) not in last:
+                    value.name = f"{value.name}_within"
+            made.save(str(path), external_data=False)
 
     def opened(self, path: Path, graph: Graph) -> tuple[Callable[[dict[str, Tensor]], list[np.ndarray]], set[str]]:
         import onnxruntime
@@ -125,7 +129,7 @@ class TorchScript(Writer):
     suffix = ".pt"
 
     def trace(self, graph: Graph, path: Path, free: dict[str, dict[int, str]]) -> None:
-        inputs = (*graph.examples.values(), *_numbers(graph, RECORDS, 0))
+        inputs = (*graph.examples.values(), *graph.numbers(RECORDS, 0))
         with quiet(), torch.no_grad():
             made = torch.jit.trace(graph, inputs, check_trace=False)
             torch.jit.save(torch.jit.freeze(made.eval()), str(path))
@@ -161,11 +165,6 @@ def _free(graph: Graph, sizes: bool, many: bool) -> dict[str, dict[int, str]]:
     for name, asked in zip(graph.inputs[len(graph.examples) :], graph.asked, strict=True):
         free[name] = {0: "records"} if many and asked.each else {}
     return free
-
-
-def _numbers(graph: Graph, records: int, seed: int) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return [asked.drawn(generator, records, RECORDS) for asked in graph.asked]
 
 
 @contextlib.contextmanager

@@ -1,12 +1,14 @@
 """A use of a trained system as a module from tensors to tensors, its random numbers among the inputs.
 
 What a use does is traced as it is (`Use.run`, `System.sample`), so an exported graph is the use and not a second telling of
-it. Not for file formats: `graphs`, `hub`.
+it; where some of that is no arithmetic on tensors, the graph is of what lies between (`ganvas.borders`). Not for file formats:
+`graphs`, `hub`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,15 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from ..batches import Noise
+from ..borders import Border, Left, Untraceable, listening
 from ..capabilities import Samples
-from ..errors import GanvasError
 from ..kinds import kind_of
 from ..uses import Use, Work, build_options, fields_taken, spec_given
 from ..uses.tiling import takes_one_size
-
-
-class Untraceable(GanvasError):
-    """This use cannot be a graph: it searches, or does what there is no operator for."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,8 @@ class Graph(nn.Module):
     """forward(*inputs) -> a tuple of outputs, in the order of `inputs` and `outputs`.
 
     inputs: names, fields before noise. sizes: whether height and width of the fields are free. multiple: sides are its
-    multiples.
+    multiples. before, after: who makes inputs that no field is, by name, and goes on with the outputs, empty: nobody, in a line
+    each. fixed: numbers that records decide in ganvas, and the graph does not.
     """
 
     def __init__(self, use: Use, work: Work, options: Mapping[str, Any]) -> None:
@@ -89,6 +88,11 @@ class Graph(nn.Module):
         self.examples: dict[str, Tensor] = {}
         self.asked: tuple[Asked, ...] = ()
         self.outputs: tuple[str, ...] = ()
+        self.before: dict[str, str] = {}
+        self.after = ""
+        self.records = 0
+        self._given: dict[str, Tensor] = {}
+        self._tried = Border()
         self.draws = not use.takes
         if self.draws and use.promise is not Samples:
             raise Untraceable("it draws in a way of its own, by options that no graph would hear")
@@ -104,17 +108,51 @@ class Graph(nn.Module):
         """Names of what comes out; a field that goes in as well is told apart."""
         return [f"{name}_made" if name in self.inputs else name for name in self.outputs]
 
+    @property
+    def fixed(self) -> dict[str, Any]:
+        return self._tried.fixed
+
     def settle(self, records: int = 2) -> None:
         """Find out, by doing it once, which fields and numbers are needed and what is given."""
-        self.examples = self.fields(records, 0)
-        noise = ToldNoise(records=records)
-        made = self._made(self.examples, noise, records)
-        self.asked = tuple(noise.asked)
-        self.outputs = tuple(made)
+        self.records, self._given = records, self._fields(records, 0)
+        self._tried, noise = Border(), ToldNoise(records=records)
+        made, rest = self._made(self._given, noise, records, self._tried)
+        brought = self._tried.brought
+        self.examples, self.asked, self.outputs = brought or self._given, self._told_apart(noise.asked, records), tuple(made)
+        self.sizes = self.sizes and not brought and rest is None
+        self.before = {name: _told(make, self.system) for name, make in self._tried.makers.items()}
+        self.after = _rest(rest, self.system) if rest else ""
 
-    def fields(self, records: int, seed: int, larger: int = 0) -> dict[str, Tensor]:
-        """Records to try it with: as the kinds encode them, of values that lie anywhere. larger: by how many multiples the
+    def _told_apart(self, asked: Sequence[Asked], records: int) -> tuple[Asked, ...]:
+        """Numbers of each record, and those of which there are as many for any records: by doing it with one record more, where
+        a multiple of the records might be chance."""
+        if not any(own.each and own.shape[0] != records for own in asked):
+            return tuple(asked)
+        again, border = ToldNoise(records=records + 1), Border(constants=self._tried.constants, complete=True)
+        self._made(self._fields(records + 1, 0), again, records + 1, border)
+        counts = [own.shape[0] for own in again.asked] + [0] * len(asked)
+        return tuple(
+            replace(own, each=own.each and count * records == own.shape[0] * (records + 1))
+            for own, count in zip(asked, counts, strict=False)
+        )
+
+    def case(self, records: int, seed: int, larger: int = 0) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
+        """(inputs by name, of values that lie anywhere; what ganvas makes of these records). larger: by how many multiples the
         sides are larger than those of training, where they are free."""
+        fields, numbers = self._fields(records, seed, larger), self.numbers(records, seed)
+        border = Border(constants=self._tried.constants, complete=True)
+        with torch.no_grad():
+            made, _ = self._made(fields, ToldNoise(numbers), records, border)
+        given = border.brought or fields
+        return dict(zip(self.inputs, (*given.values(), *numbers), strict=True)), tuple(made[name] for name in self.outputs)
+
+    def numbers(self, records: int, seed: int) -> list[Tensor]:
+        """Random numbers for so many records."""
+        generator = torch.Generator().manual_seed(seed)
+        return [asked.drawn(generator, records, self.records) for asked in self.asked]
+
+    def _fields(self, records: int, seed: int, larger: int = 0) -> dict[str, Tensor]:
+        """Records as the kinds encode them."""
         if self.draws:
             return self._asked_for(records, seed)
         first, more = fields_taken(self.use, self.system, self.work.fields)
@@ -136,7 +174,17 @@ class Graph(nn.Module):
             tensor = torch.cat([torch.cat([tensor, tensor], 2)] * 2, 3)[:, :, :height, :width]
         return tensor
 
-    def _made(self, fields: Mapping[str, Tensor], noise: Noise, records: Any) -> dict[str, Tensor]:
+    def _made(
+        self, fields: Mapping[str, Tensor], noise: Noise, records: Any, border: Border
+    ) -> tuple[dict[str, Tensor], Left | None]:  # fmt: skip
+        """(what is made, by name; where the use goes on with that by other means, how)."""
+        try:
+            with listening(border):
+                return self._done(fields, noise, records), None
+        except Left as rest:
+            return rest.parts, rest
+
+    def _done(self, fields: Mapping[str, Tensor], noise: Noise, records: Any) -> dict[str, Tensor]:
         if self.draws:
             names = {"label": "labels"}
             given = {names.get(name, name): value for name, value in fields.items()}
@@ -146,8 +194,32 @@ class Graph(nn.Module):
         return dict(self.use.run(self.work, dict(fields), self.options))
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        fields = dict(zip(self.examples, inputs, strict=False))
-        numbers = inputs[len(fields) :]
+        given = dict(zip(self.examples, inputs, strict=False))
+        brought = given if self._tried.brought else None
+        border = Border(inputs=brought, constants=self._tried.constants, complete=True, traced=True)
         leading = next(iter(inputs))
-        made = self._made(fields, ToldNoise(numbers), leading.shape[0])
+        made, _ = self._made(self._given if brought else given, ToldNoise(inputs[len(given) :]), leading.shape[0], border)
         return tuple(made[name] for name in self.outputs)
+
+
+def _told(function: Callable[..., Any], system: nn.Module) -> str:
+    """Where a function is to be found, and what it says of itself, in a line; `run` is what `ganvas.load` gives."""
+    owner = getattr(function, "__self__", None)
+    place = next((name for name, module in system.named_modules() if module is owner), None)
+    here = f"{function.__module__}.{function.__qualname__}" if place is None else f"run.system.{place}.{function.__name__}"
+    says = (inspect.getdoc(function) or "").partition("\n\n")[0]
+    return f"{here.replace('..', '.')}: {' '.join(says.split())}" if says else here.replace("..", ".")
+
+
+def _rest(left: Left, system: nn.Module) -> str:
+    """Who goes on with the outputs, in a line."""
+    if isinstance(left.rest, str):
+        return left.rest
+    here, _, says = _told(left.rest, system).partition(": ")
+    names = list(inspect.signature(left.rest).parameters)[len(left.parts) :]
+    places = {id(module): f"run.system.{name}" for name, module in system.named_modules()}
+    more = [
+        str(value) if isinstance(value, int | float | str) else places.get(id(value), name)
+        for name, value in zip(names, left.more, strict=False)
+    ]
+    return f"{here}({', '.join([*left.parts, *more])}){': ' if says else ''}{says}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..borders import brought, finished
 from .vocoding import pieces_of, spectrogram
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ Change = Callable[["Tensor", "Tensor"], "Tensor"]
 
 def changed(system: Any, sounds: Tensor, change: Change, noise: Noise) -> Tensor:
     """Sounds (B, C, T), filtered by the differences that `change` makes of their spectrograms. On the CPU."""
-    return filtered(system.mel, sounds, differences(system, spectrogram(system, sounds), change, noise))
+    mels = brought("mel", spectrogram, system, sounds)
+    return finished(filtered, {"change": differences(system, mels, change, noise)}, system.mel, sounds)
 
 
 def differences(system: Any, mels: Tensor, change: Change, noise: Noise) -> Tensor:
@@ -38,8 +40,9 @@ def differences(system: Any, mels: Tensor, change: Change, noise: Noise) -> Tens
     return made.unflatten(0, mels.shape[:2])
 
 
-def filtered(transform: Any, sounds: Tensor, change: Tensor) -> Tensor:
-    """Sounds (B, C, T) by differences (B, C, bands, columns) of log10 of magnitudes; lines between bands lie in between."""
+def filtered(change: Tensor, transform: Any, sounds: Tensor) -> Tensor:
+    """Sounds (B, C, T), filtered by differences (B, C, bands, columns) of log10 of magnitudes; lines between bands lie in
+    between."""
     own, filters = transform.settings, transform.filters
     share = shares(filters)
     flat, level = transform.continued(sounds.flatten(0, 1).float().cpu()), change.flatten(0, 1)

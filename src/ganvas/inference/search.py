@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from ..borders import no_graph
 from ..optim.idle import leave_compiler_idle
 
 
@@ -28,6 +29,7 @@ def search(
     is what goes down, so no record's steps depend on its neighbours. rate: the learning rate, or a function of that share.
     within: each number stays between minus this and this.
     """
+    no_graph("it searches for latents by gradient descent")
     leave_compiler_idle()
     found = start.detach().clone()
     descent = torch.optim.Adam([found])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from ..borders import settled
 from ..errors import GanvasError, did_you_mean
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def remember(rows: Tensor, seen: Tensor, columns: Sequence[Column], codes: Tenso
 
 def remembered(rows: Tensor, seen: Tensor) -> Tensor:
     """Those that are there (N, columns)."""
-    return rows[: int(seen.clamp(max=KEPT))]
+    return rows[: settled(lambda: int(seen.clamp(max=KEPT)))]
 
 
 def drawn_rows(rows: Tensor, seen: Tensor, count: int, noise: Noise) -> Tensor:

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .passing import passing
+
 FREE = -1  # a place where several symbols may stand, and a sequence of no form
 
 
@@ -46,7 +48,7 @@ class Forms(nn.Module):
             return torch.full((len(chances),), FREE, device=chances.device)
         if self.count == 1:
             return torch.zeros(len(chances), dtype=torch.int64, device=chances.device)
-        return torch.searchsorted(self.summed, chances[:, 0].float().contiguous(), right=True).clamp_(max=self.count - 1)
+        return passing(self.summed, chances[:, 0].float().contiguous()).clamp_(max=self.count - 1)
 
     def of(self, tokens: Tensor) -> Tensor:
         """(B,) the form of sequences (B, T), FREE for those of none."""

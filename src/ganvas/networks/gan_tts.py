@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, one_hot, relu
 
 from ..batches import Noise, constant
+from ..borders import settled
 from ..kinds.tokens.phones import LENGTHS, PHONES, UNVOICED, indices, phones_of
 from .spectral import spectral
 from .spectrogram import overlapped
@@ -113,7 +114,10 @@ def hum_of(octaves: Tensor, voiced: Tensor, hop: int, rate: int) -> Tensor:
     """(B, frames) each -> a wave (B, frames * hop) of all harmonics of the pitch, alike loud, 0 where nothing is voiced."""
     hertz = interpolate(USUAL * 2 ** octaves.float()[:, None], scale_factor=hop, mode="linear")[:, 0]
     loud = interpolate(voiced.float()[:, None], scale_factor=hop, mode="linear")[:, 0]
-    turns = (hertz / rate).cumsum(1).remainder(1.0)
+    turns = hertz / rate
+    # Torch adds up in float64 on a CPU, whatever it is given; ONNX Runtime does not.
+    turns = turns.double().cumsum(1).float() if torch.compiler.is_exporting() else turns.cumsum(1)
+    turns = turns.remainder(1.0)
     many = (0.45 * rate / hertz).floor()
     half = (math.pi * turns).sin()
     flat = half.abs() < 1e-3  # the sum of cosines of all multiples, by its closed form
@@ -141,7 +145,8 @@ class Spelling(nn.Module):
 
     def forward(self, text: Tensor) -> Tensor:
         spelt = self.table[text].flatten(1)
-        return spelt.gather(1, (spelt < 0).to(torch.uint8).argsort(dim=1, stable=True))
+        places = torch.arange(spelt.shape[1], device=spelt.device)  # a key of its own each: a stable sort is in no graph
+        return spelt.gather(1, ((spelt < 0) * spelt.shape[1] + places).argsort(dim=1))
 
     def heard(self) -> list[str]:
         """The phones that words are made of."""
@@ -201,7 +206,7 @@ class Voices(nn.Module):
         span = (lengths_of(phones).sum(1) * length / pace / self.seconds).round().long().clamp(min=1)
         first, tail = (onset / self.seconds).round().long(), round(TAIL / self.seconds)
         if not frames:
-            frames = int((first + span).max()) + tail
+            frames = settled(lambda: int((first + span).max()) + tail, "frames")
         first = torch.minimum(first, (frames - 1 - span).clamp(min=0))
         last = torch.minimum(first + span, torch.full_like(span, frames))
         over = (torch.arange(frames, device=phones.device) + 0.5 - first[:, None]) / (last - first)[:, None] * COURSE - 0.5
@@ -295,7 +300,7 @@ class Generator(nn.Module):
     def start(self, maps: Tensor, condition: Tensor, sources: Tensor) -> Tensor:
         """Sources, filtered as the maps of `frames` say: (B, frames * hop)."""
         size = 2 * (self.lines - 1)
-        hop, count = sources.shape[2] // maps.shape[2], len(sources)
+        hop, count = sources.shape[2] // maps.shape[2], sources.shape[0]
         gains = self.filters(relu(self.told(maps, condition))).float().clamp(-12, 6).exp()
         gains = nn.functional.pad(gains, (0, 1), mode="replicate").unflatten(1, (2, self.lines))
         window = torch.hann_window(size, device=sources.device)

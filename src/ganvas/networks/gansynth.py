@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, log_softmax, one_hot, pad, softplus
 
+from ..borders import settled
 from ..errors import GanvasError, did_you_mean
 from ..kinds.sound.files import resample
 from ..kinds.table.spec import NUMBER
@@ -79,6 +80,10 @@ class PhasedSpectrogram(Spectrogram):
         if self.phase == "frequency":
             phase = phase.double().cumsum(-1).float()
         return self.sounding(whole[:, :channels], whole[:, -1].mean((1, 2)), phase, rounds)
+
+    def played(self, spectrogram: Tensor, semitones: Tensor, rounds: int = 0) -> Tensor:
+        """`heard`, each sound played faster until it is so many semitones (B,) higher."""
+        return transposed(self.heard(spectrogram, rounds), semitones.tolist())
 
     def sounding(self, pictures: Tensor, levels: Tensor, phase: Tensor, rounds: int) -> Tensor:
         """Sounds of pictures (B, C, bands, columns), levels (B,) and phases of lines (B, C, F, columns)."""
@@ -165,16 +170,20 @@ class NoteColumns:
         each = [(codes[:, own] * log_softmax(said[:, own], 1)).sum(1) for own in (column.own for column in self.columns)]
         return -torch.stack(each).sum(0).mean()
 
-    def learnt_nearest(self, shown: Tensor, rows: Tensor) -> tuple[list[int], Tensor]:
-        """What is asked for (B, columns), each pitch that no row (N, columns) shows replaced by the nearest that one does; and
-        by how many semitones the asked one is higher."""
-        learnt = sorted({place for place in rows[:, 0].tolist() if place >= 0})
-        asked = shown[:, 0].tolist()
-        if not learnt or set(asked) <= {-1, *learnt}:
-            return [0] * len(asked), shown
-        own = [a if a < 0 else min(learnt, key=lambda k: abs(self.pitches[k] - self.pitches[a])) for a in asked]
-        steps = [0 if a < 0 else self.pitches[a] - self.pitches[k] for a, k in zip(asked, own, strict=True)]
-        return steps, torch.cat([shown.new_tensor(own)[:, None], shown[:, 1:]], 1)
+    def learnt_nearest(self, shown: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """By how many semitones (B,) pitches asked for (B, columns) are higher than the nearest that a row (N, columns) shows;
+        and the same with these in their place."""
+        nearest, higher = settled(lambda: self._nearest(rows).to(shown.device))
+        asked = shown[:, 0].clamp(min=0)
+        open_ = shown[:, 0] < 0
+        own = torch.where(open_, shown[:, 0], nearest[asked])
+        return higher[asked].masked_fill(open_, 0), torch.cat([own[:, None], shown[:, 1:]], 1)
+
+    def _nearest(self, rows: Tensor) -> Tensor:
+        """(2, pitches): of each the nearest that was learnt, itself before others, and how many semitones it is above that."""
+        learnt = sorted({place for place in rows[:, 0].tolist() if place >= 0}) or range(len(self.pitches))
+        own = [min(learnt, key=lambda k: (abs(self.pitches[k] - self.pitches[a]), k != a)) for a in range(len(self.pitches))]
+        return torch.tensor([own, [self.pitches[a] - self.pitches[k] for a, k in enumerate(own)]])
 
 
 def transposed(sounds: Tensor, steps: Sequence[int]) -> Tensor:
@@ -251,7 +260,7 @@ class Playing(nn.Module):
         )
 
     def forward(self, latents: Tensor, codes: Tensor) -> Tensor:
-        maps = self.enter(torch.cat([latents, codes], 1)).view(len(latents), -1, self.rows, self.base)
+        maps = self.enter(torch.cat([latents, codes], 1)).view(latents.shape[0], -1, self.rows, self.base)
         maps = self.blocks[0](maps)
         for narrower, block in zip(self.narrower, list(self.blocks)[1:], strict=True):
             maps = block(interpolate(narrower(maps), scale_factor=(1, 2), mode="bilinear", align_corners=False))

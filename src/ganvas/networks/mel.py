@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import fold, pad
+from torch.nn.functional import conv1d, conv_transpose1d, fold, pad
 
 from ..batches import Noise
+from ..borders import is_graph, is_traced, settled
 
 UNMIXING = 60  # rounds in which magnitudes are found whose bands are those asked for
 MOMENTUM = 0.99  # of fast Griffin-Lim (Perraudin, Balazs, Sondergaard 2013)
@@ -108,6 +109,10 @@ def unmixed(transform: Mel, mels: Tensor, rounds: int = UNMIXING, factors: Tenso
 def griffin_lim(transform: Mel, magnitudes: Tensor, phase: Tensor, rounds: int, momentum: float = MOMENTUM) -> Tensor:
     """Sounds (N, columns * hop) of magnitudes of lines (N, window / 2 + 1, columns), whose phases are bettered in so many
     rounds (Griffin and Lim 1984). A sample depends on `griffin_lim_reach` columns on each side."""
+    if is_graph():
+        tables = settled(lambda: fourier_tables(transform))
+        if is_traced():
+            return real_griffin_lim(transform, tables, magnitudes, phase, rounds, momentum)
     lines = torch.polar(magnitudes, phase)
     last = torch.zeros_like(lines)
     for _ in range(rounds):
@@ -116,6 +121,37 @@ def griffin_lim(transform: Mel, magnitudes: Tensor, phase: Tensor, rounds: int, 
         last = found
     before = transform.beyond // 2
     return transform.sounds(lines)[:, before : before + magnitudes.shape[2] * transform.settings.hop]
+
+
+def fourier_tables(transform: Mel) -> tuple[Tensor, Tensor]:
+    """Filters (window + 2, 1, window) of `lines`, whose first half are real parts, and of `sounds` before the division."""
+    size = transform.settings.window
+    turns = torch.outer(torch.arange(size // 2 + 1), torch.arange(size)) % size * (2 * math.pi / size)
+    waves, window = torch.cat([turns.double().cos(), -turns.double().sin()]), transform.window.double().cpu()
+    weights = torch.full((size // 2 + 1, 1), 2 / size, dtype=torch.float64)
+    weights[0] = weights[-1] = 1 / size
+    tables = (waves * window)[:, None], (waves * weights.repeat(2, 1) * window)[:, None]
+    return tables[0].to(transform.window), tables[1].to(transform.window)
+
+
+def real_griffin_lim(
+    transform: Mel, tables: tuple[Tensor, Tensor], magnitudes: Tensor, phase: Tensor, rounds: int, momentum: float
+) -> Tensor:
+    """`griffin_lim` without complex numbers, for graphs: Fourier transforms are convolutions with `fourier_tables`."""
+    hop, before = transform.settings.hop, transform.beyond // 2
+    level = conv_transpose1d(torch.ones_like(magnitudes[:1, :1]), transform.window.square()[None, None], stride=hop)
+
+    def sounds(parts: Tensor) -> Tensor:
+        return conv_transpose1d(parts, tables[1], stride=hop) / level.clamp(min=1e-6)
+
+    parts, last = torch.cat([magnitudes * phase.cos(), magnitudes * phase.sin()], 1), None
+    for _ in range(rounds):
+        found = conv1d(sounds(parts), tables[0], stride=hop)
+        real, imaginary = (found + momentum * (found if last is None else found - last)).chunk(2, 1)
+        size = (real.square() + imaginary.square()).sqrt()
+        share = magnitudes / size.clamp(min=1e-18)
+        parts, last = torch.cat([torch.where(size > 0, real * share, magnitudes), imaginary * share], 1), found
+    return sounds(parts)[:, 0, before : before + magnitudes.shape[2] * hop]
 
 
 def griffin_lim_reach(settings: MelSettings, rounds: int) -> int:

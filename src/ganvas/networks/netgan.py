@@ -63,7 +63,7 @@ class Generator(nn.Module):
     def start(self, latents: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor]:
         """(the first state, the projected input of the first step, which is nothing)."""
         hidden, cell = self.begin(self.first(latents).tanh()).tanh().chunk(2, 1)
-        return (hidden, cell), self.cell.project.bias.expand(len(latents), -1)
+        return (hidden, cell), self.cell.project.bias.expand(latents.shape[0], -1)
 
 
 class Critic(nn.Module):

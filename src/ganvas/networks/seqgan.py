@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from .forms import FREE, Forms
+from .passing import passing
 
 WINDOWS = {1: 100, 2: 200, 3: 200, 4: 200, 5: 200, 6: 100, 7: 100, 8: 100, 9: 100, 10: 100, 15: 160, 20: 160}
 """Symbols that a filter of D sees -> number of such filters, at `filters` 100."""
@@ -133,14 +134,14 @@ def drawn(logits: Tensor, chances: Tensor) -> Tensor:
     side = math.isqrt(symbols - 1) + 1
     if symbols <= 64:
         summed = weights.cumsum(1)
-        return torch.searchsorted(summed, chances[:, None] * summed[:, -1:], right=True)[:, 0].clamp_(max=symbols - 1)
+        return passing(summed, chances[:, None] * summed[:, -1:])[:, 0].clamp_(max=symbols - 1)
     weights = nn.functional.pad(weights, (0, -symbols % side)).view(count, -1, side)
     blocks = weights.sum(2).cumsum(1)
     wanted = chances[:, None] * blocks[:, -1:]
-    block = torch.searchsorted(blocks, wanted, right=True).clamp_(max=blocks.shape[1] - 1)
+    block = passing(blocks, wanted).clamp_(max=blocks.shape[1] - 1)
     passed = torch.where(block > 0, blocks.gather(1, (block - 1).clamp(min=0)), torch.zeros_like(wanted))
     within = weights.gather(1, block[..., None].expand(-1, 1, side))[:, 0].cumsum(1)
-    place = torch.searchsorted(within, wanted - passed, right=True).clamp_(max=side - 1)
+    place = passing(within, wanted - passed).clamp_(max=side - 1)
     return (block * side + place)[:, 0].clamp_(max=symbols - 1)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import fold, interpolate, pad, softplus
 
 from ..batches import Noise
+from ..borders import finished
 from ..errors import GanvasError
 
 SHORTEST = 64  # samples of a clip, at least
@@ -122,6 +123,10 @@ class Spectrogram(nn.Module):
         mono = magnitudes.square().mean(1, keepdim=True).sqrt()
         phase = fast_griffin_lim(self, mono, integrated_phase(mono, self.hop, self.size, self.gamma), rounds)
         return self.levelled(self.sounds(torch.polar(magnitudes, phase.expand_as(magnitudes))), levels)
+
+    def clips(self, drawn: Tensor, rounds: int) -> Tensor:
+        """`inverse` of what a generator draws, pictures and a plane of their level (B, C + 1, bands, columns)."""
+        return finished(self.inverse, {"log_spectrogram": drawn[:, :-1], "level": drawn[:, -1].mean((1, 2))}, rounds)
 
     def power(self, pictures: Tensor) -> Tensor:
         """Of the bands, the loudest place 1."""

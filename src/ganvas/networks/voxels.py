@@ -22,14 +22,14 @@ def stages_of(side: int, patch: int) -> int:
 
 def folded(voxels: Tensor, patch: int) -> Tensor:
     """(B, 1, S, S, S) -> (B, patch^3, S/patch, S/patch, S/patch): each block of voxels as the channels of one place."""
-    count, small = len(voxels), voxels.shape[-1] // patch
+    count, small = voxels.shape[0], voxels.shape[-1] // patch
     blocks = voxels.view(count, small, patch, small, patch, small, patch)
     return blocks.permute(0, 2, 4, 6, 1, 3, 5).reshape(count, patch**3, small, small, small)
 
 
 def unfolded(maps: Tensor, patch: int) -> Tensor:
     """The inverse of `folded`."""
-    count, small = len(maps), maps.shape[-1]
+    count, small = maps.shape[0], maps.shape[-1]
     blocks = maps.view(count, patch, patch, patch, small, small, small)
     return blocks.permute(0, 4, 1, 5, 2, 6, 3).reshape(count, 1, *(small * patch,) * 3)
 

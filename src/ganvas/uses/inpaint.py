@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..borders import is_graph, left
 from ..capabilities import Inpaints, Panel
 from ..errors import DataError
 from ..kinds.facets import Piece
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 MASK = "mask"
 WHITE = 255
 MOST_GREY = 0.5  # of a picture: with more it is no mask
+REST = (
+    "laid into the hole, moved to meet what is around it, pictures of other sizes window by window: "
+    "ganvas.inference.holes.filled(graph, picture, share missing, size)"
+)
+"""What follows a graph, which draws one window."""
 ON_WHITE = "transparent pixels laid on white"
 
 
@@ -45,6 +51,9 @@ def run(work: Work, given: Fields, options: Any) -> Fields:
 
     images, more = first_of(given)
     size = (work.spec.height, work.spec.width)
+    if is_graph():  # of one window: where windows lie is read off the mask
+        holes = (more[MASK] > -1).to(images.dtype)
+        left({"drawn": work.system.fill(images * (1 - holes), holes, work.noise)}, REST)
     made = []
     for image, mask in zip(images, more[MASK], strict=True):
         share = (mask[None] + 1) / 2

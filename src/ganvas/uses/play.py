@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..borders import no_graph
 from ..capabilities import Plays
 from ..config import knob
 from ..errors import DataError, GanvasError
@@ -49,6 +50,7 @@ def run(work: Work, given: Fields, options: Options) -> Fields:
     """Sounds (B, C, T): a note of the pitch that each has, silence where it has none."""
     from ..kinds.sound.pitches import fundamental
 
+    no_graph("it reads the pitches of sounds and mixes notes, each of which is a sample")
     sounds, _ = first_of(given)
     lowest, highest = min(work.system.pitches()), max(work.system.pitches())
     made = sounds.new_zeros(sounds.shape)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..borders import brought
 from ..capabilities import Panel, Vocodes
 from ..config import knob
 from ..errors import DataError
@@ -45,7 +46,7 @@ def run(work: Work, given: Fields, options: Any) -> Fields:
     from ..inference.vocoding import spectrogram, vocoded
 
     sounds, _ = first_of(given)
-    made = vocoded(work.system, spectrogram(work.system, sounds), work.noise)
+    made = vocoded(work.system, brought("mel", spectrogram, work.system, sounds), work.noise)
     return {work.main: made[..., : sounds.shape[2]].to(sounds)}
 
 

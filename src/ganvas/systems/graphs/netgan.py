@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn
 from ganvas.inference.assembling import assembled
 from ganvas.networks.netgan import Critic, Generator, StraightThrough
+from ganvas.networks.passing import passing
 from ganvas.optim import optimiser
 from ganvas.presets import Situation
 
@@ -137,7 +139,7 @@ class NetGan(System):
     def estimate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         self.met[batch.real[:, :-1], batch.real[:, 1:]] = True
         with torch.no_grad():
-            fake, _ = self._walk(self.generator, len(batch), batch.noise)
+            fake, _ = self._walk(self.generator, *self._chances(len(batch), batch.noise))
         down = self.critic.down
         # Of `down[...]` several threads add up the gradient in an order that differs from run to run.
         both = nn.functional.embedding(torch.cat([batch.real, fake]), down)
@@ -186,7 +188,7 @@ class NetGan(System):
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
         """(count, 2) single steps of generated walks: edges as G makes them, with repetitions. For a graph: `assemble`."""
-        walks, _ = self._walk(self.average, count, noise)
+        walks, _ = self._walk(self.average, *self._chances(count, noise))
         place = noise.integers(self.config.walk_length - 1, count)[:, None]
         return torch.cat([walks.gather(1, place), walks.gather(1, place + 1)], 1)
 
@@ -210,15 +212,24 @@ class NetGan(System):
         """(N, N), symmetric, 0 on the diagonal: expected steps of G from one node to the other, either way."""
         total = torch.zeros(self.spec.nodes, self.spec.nodes, device=noise.generator.device)
         rounds = max(1, math.ceil(effort * self.config.walks / TOGETHER))
-        for _ in range(rounds):
-            self._walk(self.average, TOGETHER, noise, total)
-        total.fill_diagonal_(0)
+        chances: Iterable[Sequence[Tensor]] = (self._chances(TOGETHER, noise) for _ in range(rounds))
+        if torch.compiler.is_exporting():  # all rounds at once: steps are unrolled in a graph, and rounds would be
+            chances = [[torch.cat(own) for own in zip(*chances, strict=True)]]
+        for latents, places in chances:
+            self._walk(self.average, latents, places, total)
+        total.masked_fill_(torch.eye(len(total), dtype=torch.bool, device=total.device), 0)
         return (total + total.T) / (rounds * TOGETHER * (self.config.walk_length - 1))
 
-    def _walk(self, player: Any, count: int, noise: Noise, total: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Walks (count, T) int64, without gradients. total (N, N): to row v_t the probabilities of v_t+1 are added."""
-        state, projected = player.start(noise.normal(count, self.config.latent_size))
-        places = noise.uniform(count, self.config.walk_length)
+    def _chances(self, count: int, noise: Noise) -> tuple[Tensor, Tensor]:
+        """What `_walk` goes by."""
+        return noise.normal(count, self.config.latent_size), noise.uniform(count, self.config.walk_length)
+
+    def _walk(
+        self, player: Any, latents: Tensor, places: Tensor, total: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+        """Walks (count, T) int64 of latents (count, latent) and places (count, T), uniform in [0, 1), without gradients. total
+        (N, N): to row v_t the probabilities of v_t+1 are added."""
+        state, projected = player.start(latents)
         walk: list[Tensor] = []
         for step in range(self.config.walk_length):
             state = player.cell(projected, state)
@@ -226,7 +237,7 @@ class NetGan(System):
             if total is not None and walk:
                 total.index_add_(0, walk[-1], shares.to(total.dtype))
             running = shares.cumsum(1)
-            nodes = torch.searchsorted(running, places[:, step : step + 1] * running[:, -1:], right=True)[:, 0]
+            nodes = passing(running, places[:, step : step + 1] * running[:, -1:])[:, 0]
             walk.append(nodes.clamp_(max=self.spec.nodes - 1))
             projected = player.cell.project(player.down[walk[-1]])
         return torch.stack(walk, 1), total

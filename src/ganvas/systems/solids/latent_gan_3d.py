@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ganvas.batches import Batch, Noise
+from ganvas.borders import finished
 from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
@@ -190,4 +191,4 @@ class LatentGan3d(System):
         """Occupancies (count, 1, side, side, side), without crumbs. Before the game has begun, normal numbers are codes."""
         latents, normal = noise.normal(count, self.config.latent_size), noise.normal(count, self.config.code_size)
         codes = torch.where(self.seen > 0, self.average(latents), normal)
-        return without_crumbs(self.decoder(codes).sigmoid(), self.config.crumbs)
+        return finished(without_crumbs, {"occupancy": self.decoder(codes).sigmoid()}, self.config.crumbs)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from ganvas.batches import Batch, Noise
+from ganvas.borders import finished
 from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.errors import GanvasError
@@ -235,11 +236,14 @@ class VaeGan3d(System):
     def build(self, pictures: Tensor, noise: Noise, drawn: bool = False) -> Tensor:
         means, spreads = self.reader(pictures)
         codes = means + (0.5 * spreads).exp() * noise.normal(*means.shape) if drawn else means
-        return without_crumbs(self.average(codes).sigmoid(), self.config.crumbs)
+        return self._without_crumbs(codes)
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
         """Occupancies (count, 1, side, side, side) of normal codes, without crumbs."""
-        return without_crumbs(self.average(noise.normal(count, self.config.code_size)).sigmoid(), self.config.crumbs)
+        return self._without_crumbs(noise.normal(count, self.config.code_size))
+
+    def _without_crumbs(self, codes: Tensor) -> Tensor:
+        return finished(without_crumbs, {"occupancy": self.average(codes).sigmoid()}, self.config.crumbs)
 
     def show(self, batch: Batch, noise: Noise) -> Panel:
         """Solids, and what is made of a picture of each."""

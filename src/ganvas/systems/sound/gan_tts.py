@@ -229,7 +229,7 @@ class GanTts(System):
         higher: float = 0.0,
     ) -> Tensor:  # fmt: skip
         """Phones (B, K) -> (B, C, T). frames: at most, 0: as many as they take. pace: how much faster; higher: octaves."""
-        speaker = self.voices.places(labels, len(phones))
+        speaker = self.voices.places(labels, phones.shape[0])
         first, last, octaves = self.voices.laid(speaker, phones, frames, pace)
         features = features_of(phones, first, last, self.config.hop / self.rate, octaves + higher)
         features = features.to(next(self.average.parameters()).dtype)

@@ -23,10 +23,11 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from ganvas.batches import Batch, Noise
+from ganvas.borders import finished
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.columns import KEPT, codes_for, drawn_rows, remember, remembered
-from ganvas.networks.gansynth import NoteColumns, networks_of, spectrogram_of, transposed
+from ganvas.networks.gansynth import NoteColumns, networks_of, spectrogram_of
 from ganvas.networks.progressive import blended, doubled, halved
 from ganvas.objectives.penalties import interpolation_penalty, squared_slopes
 from ganvas.objectives.schedules import cosine_fall
@@ -242,5 +243,5 @@ class GanSynth(System):
         """A pitch that was never learnt is made of the nearest one that was, played faster or slower."""
         steps, shown = self.told.learnt_nearest(shown, self.learnt_rows())
         codes = codes_for(self.told.columns, shown).to(latents)
-        made = self.average.grown(latents, codes, self.grown)
-        return transposed(self.transform.heard(made, self.config.griffin_lim_rounds), steps)
+        parts = {"spectrogram": self.average.grown(latents, codes, self.grown), "semitones": steps}
+        return finished(self.transform.played, parts, self.config.griffin_lim_rounds)

@@ -26,6 +26,7 @@ from torch.nn.functional import leaky_relu, one_hot
 from ganvas.batches import Batch, Noise
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Feed, Phase, Player, Shared, System, Terms, Turn, constant_rate
+from ganvas.networks.passing import passing
 from ganvas.networks.tabular import Coding
 from ganvas.objectives.penalties import interpolation_penalty
 from ganvas.objectives.schedules import linear_decay
@@ -242,4 +243,4 @@ class CtGan(System):
         if not self.coding.values:
             return torch.zeros(count, dtype=torch.int64, device=chance.device)
         ends = (self.shares.cumsum(0) / len(self.coding.choices)).to(chance.dtype)
-        return torch.searchsorted(ends, chance).squeeze(1).clamp(max=self.coding.values - 1)
+        return passing(ends, chance, right=False).squeeze(1).clamp(max=self.coding.values - 1)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from ganvas.batches import Batch, Noise
+from ganvas.borders import is_graph, is_traced, settled
 from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.game import Clock, Phase, Player, Shared, System, Terms, Turn
@@ -159,10 +160,15 @@ class Gon(System):
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
         """Of the normal distribution fitted to the latents of the last hundred batches or so."""
         drawn = noise.normal(count, self.config.latent_size)
+        mean, spread, axes = settled(self._fitted)
+        return self.reconstruct((mean + drawn.double() * spread @ axes.T).to(drawn.dtype))
+
+    def _fitted(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean (latent,), deviations (latent,) along axes (latent, latent), float64, of the latents that were met."""
         seen = (1 - KEPT**self.batches).clamp(min=1e-6)  # the moments began at 0
         mean, square = (self.latent_mean / seen).double(), (self.latent_square / seen).double()
         values, vectors = torch.linalg.eigh(square - mean[:, None] * mean)
-        return self.reconstruct((mean + drawn.double() * values.clamp(min=0).sqrt() @ vectors.T).to(drawn.dtype))
+        return mean, values.clamp(min=0).sqrt(), vectors
 
     def show(self, batch: Batch, noise: Noise) -> Panel:
         """Images, and what is left of them in their latents."""
@@ -172,11 +178,21 @@ class Gon(System):
     def _latents(self, images: Tensor, learning: bool) -> Tensor:
         if self.encoder is not None:
             return self.encoder(images)
+        if is_graph():  # gradients at one point are linear in the image: a graph has no operator for them, and needs none
+            drawn, slopes = settled(self._at_origin)
+            if is_traced():
+                return 2 * self.config.step * ((images - drawn).flatten(1) @ slopes)
         with torch.enable_grad():
             origin = images.new_zeros(len(images), self.config.latent_size, requires_grad=True)
             error = (self.network(origin) - images).square().sum()  # a sum: each image has a gradient of its own
             (slope,) = torch.autograd.grad(error, origin, create_graph=learning)
         return -self.config.step * slope
+
+    def _at_origin(self) -> tuple[Tensor, Tensor]:
+        """F(0) (1, C, H, W), and its derivatives by the latent (C * H * W, latent)."""
+        origin = self.latent_mean.new_zeros(1, self.config.latent_size)
+        slopes = torch.func.jacfwd(lambda latents: self.network(latents).flatten())(origin)
+        return self.network(origin), slopes[:, 0]
 
     def _remember(self, latents: Tensor) -> None:
         with torch.no_grad():

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, normalize, one_hot
 
 from ganvas.batches import Batch, Noise
+from ganvas.borders import no_graph
 from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
@@ -212,6 +213,7 @@ class AgeCGan(System):
         start = self.encoder(pictures).clamp(-box, box)
         if keep == "encoder":
             return start
+        no_graph("it searches for a latent by gradient descent", {"keep": "encoder"})
         person = normalize(self.recogniser(pictures))
 
         def unlike(latents: Tensor, _: float) -> Tensor:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from ganvas.batches import Batch, Noise
+from ganvas.borders import settled
 from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.errors import GanvasError
@@ -238,9 +239,8 @@ class Pix2PixHD(System):
         alone it is its photographs, enlarged."""
         best = self.average if self.config.ema_half_life else self.generator
         channels = self._channels(maps, next(self.parameters()).dtype)
-        if not torch.compiler.is_exporting():  # a graph is traced after the use was tried once, and cannot read it
-            self._alone = bool(self.coarse_share) and not self.joined.item()
-        made: Tensor = interpolate(best.draft(channels), scale_factor=2, mode="bilinear") if self._alone else best(channels)
+        alone = self.coarse_share and not settled(self.joined.item)
+        made: Tensor = interpolate(best.draft(channels), scale_factor=2, mode="bilinear") if alone else best(channels)
         return made
 
     def show(self, batch: Batch, noise: Noise) -> Panel:
