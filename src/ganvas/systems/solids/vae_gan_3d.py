@@ -192,8 +192,7 @@ class VaeGan3d(System):
         codes = means
         if config.kl_weight:
             codes = means + (0.5 * spreads).exp() * batch.noise.normal(len(means), means.shape[1])
-            divergence = 0.5 * (means.square() + spreads.exp() - 1 - spreads).sum(1).mean()
-            terms["divergence"] = config.kl_weight * divergence
+            terms["divergence"] = config.kl_weight * 0.5 * (means.square() + spreads.exp() - 1 - spreads).sum(1).mean()
         made = self.generator(codes)
         if config.voxel_error == "squared":
             error = mse_loss(made.sigmoid(), solids)
@@ -235,14 +234,13 @@ class VaeGan3d(System):
 
     def build(self, pictures: Tensor, noise: Noise, drawn: bool = False) -> Tensor:
         means, spreads = self.reader(pictures)
-        codes = means + (0.5 * spreads).exp() * noise.normal(*means.shape) if drawn else means
-        return self._without_crumbs(codes)
+        return self._drawn(means + (0.5 * spreads).exp() * noise.normal(*means.shape) if drawn else means)
 
     def sample(self, count: int, noise: Noise, labels: Tensor | None = None) -> Tensor:
         """Occupancies (count, 1, side, side, side) of normal codes, without crumbs."""
-        return self._without_crumbs(noise.normal(count, self.config.code_size))
+        return self._drawn(noise.normal(count, self.config.code_size))
 
-    def _without_crumbs(self, codes: Tensor) -> Tensor:
+    def _drawn(self, codes: Tensor) -> Tensor:
         return finished(without_crumbs, {"occupancy": self.average(codes).sigmoid()}, self.config.crumbs)
 
     def show(self, batch: Batch, noise: Noise) -> Panel:
