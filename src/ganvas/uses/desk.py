@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..files import disk_errors, write_atomically
+from ..kinds import kind_of
+from ..kinds.facets import Deep
 
 if TYPE_CHECKING:
     from ..kinds.facets import Piece
@@ -59,8 +61,10 @@ class Desk:
     def values_beyond(self, file: str, pieces: Sequence[Piece], use: Use) -> None:
         """A note where values go well beyond what is black and white of a file (metal in a CT), and the use does not give them
         back; of the first such file, for a series has hundreds."""
-        low, high = (getattr(pieces[0].spec, name, None) if pieces else None for name in ("low", "high"))
-        if low is None or high is None or use.mend is not None or self._beyond:
+        if not pieces or use.mend is not None or self._beyond or not isinstance(kind_of(pieces[0].spec.kind), Deep):
+            return
+        low, high = (getattr(pieces[0].spec, name, None) for name in ("low", "high"))
+        if low is None or high is None:
             return
         room = BEYOND * (high - low)
         if any(piece.records.min() < low - room or piece.records.max() > high + room for piece in pieces):
