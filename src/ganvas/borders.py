@@ -49,7 +49,7 @@ class Border:
     """What listens while a use is tried and traced. inputs: what was brought, by name; None, it is written down here, else it
     stands here in its place. constants: what was settled, in that order; complete: they are handed out again. makers: who
     made what was brought. fixed: constants that have a name. traced: whether the graph itself is done and not what it is
-    compared with."""
+    compared with. room: by how much of the largest value the graph may differ, where rounding is magnified."""
 
     inputs: Mapping[str, Tensor] | None = None
     constants: list[Any] = field(default_factory=list)
@@ -59,6 +59,7 @@ class Border:
     fixed: dict[str, Any] = field(default_factory=dict)
     handed: int = 0
     traced: bool = False
+    room: float = 0.0
 
 
 _LISTENING: ContextVar[Border | None] = ContextVar("border", default=None)
@@ -123,6 +124,14 @@ def settled(read: Callable[[], T], name: str = "") -> T:
         return border.constants[-1]
     border.handed += 1
     return border.constants[border.handed - 1]
+
+
+def magnified(share: float) -> None:
+    """Says that what follows magnifies rounding, as a search in many rounds does: a graph may differ by such a share of the
+    largest value."""
+    border = _LISTENING.get()
+    if border is not None:
+        border.room = max(border.room, share)
 
 
 def no_graph(why: str, instead: Mapping[str, Any] | None = None) -> None:

@@ -112,6 +112,11 @@ class Graph(nn.Module):
     def fixed(self) -> dict[str, Any]:
         return self._tried.fixed
 
+    @property
+    def room(self) -> float:
+        """By how much of the largest value it may differ, where the use magnifies rounding."""
+        return self._tried.room
+
     def settle(self, records: int = 2) -> None:
         """Find out, by doing it once, which fields and numbers are needed and what is given."""
         self.records, self._given = records, self._fields(records, 0)

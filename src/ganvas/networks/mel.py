@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv1d, conv_transpose1d, fold, pad
 
 from ..batches import Noise
-from ..borders import is_graph, is_traced, settled
+from ..borders import is_graph, is_traced, magnified, settled
 
 UNMIXING = 60  # rounds in which magnitudes are found whose bands are those asked for
 MOMENTUM = 0.99  # of fast Griffin-Lim (Perraudin, Balazs, Sondergaard 2013)
@@ -106,10 +106,15 @@ def unmixed(transform: Mel, mels: Tensor, rounds: int = UNMIXING, factors: Tenso
     return made
 
 
+STEADY = 8  # rounds of Griffin-Lim up to which rounding stays rounding
+
+
 def griffin_lim(transform: Mel, magnitudes: Tensor, phase: Tensor, rounds: int, momentum: float = MOMENTUM) -> Tensor:
     """Sounds (N, columns * hop) of magnitudes of lines (N, window / 2 + 1, columns), whose phases are bettered in so many
     rounds (Griffin and Lim 1984). A sample depends on `griffin_lim_reach` columns on each side."""
     if is_graph():
+        if rounds > STEADY:
+            magnified(0.01)
         tables = settled(lambda: fourier_tables(transform))
         if is_traced():
             return real_griffin_lim(transform, tables, magnitudes, phase, rounds, momentum)
