@@ -136,13 +136,7 @@ class ArrowTables(PackedSource):
     def places(self) -> list[str]:
         arrow()
         found = [place for own in expanded(self.text) for place in _local(os.path.expanduser(own))]
-        missing = [place for place in found if not os.path.isfile(place)]
-        if missing:
-            names = some([place.rpartition("/")[2] for place in missing])
-            raise DataError(f"{self.text}: {len(missing)} of {len(found)} files are not there: {names}")
-        if not found:
-            raise DataError(f"{self.text}: no rows there: is the data set empty?")
-        return found
+        return self._all_there(found, "no rows there: is the data set empty?")
 
     @cached_property
     def names(self) -> list[str]:

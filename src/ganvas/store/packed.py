@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GanvasError
+from ..errors import DataError, GanvasError
 from . import cache as caching
 from .addresses import TELLING, info_of, is_address
-from .listing import Source, split_word
+from .listing import Source, some, split_word
 from .reader import Reader
 
 LABELS, CAPTIONS = ("label", "class", "cls"), ("caption", "text", "txt")
@@ -99,6 +99,16 @@ class PackedSource(Source):
     def places(self) -> list[str]:
         """A path or an address each."""
         raise NotImplementedError
+
+    def _all_there(self, found: list[str], empty: str) -> list[str]:
+        """The places, or DataError: some are no files, or there are none, as `empty` says."""
+        missing = [place for place in found if not is_address(place) and not os.path.isfile(place)]
+        if missing:
+            names = some([place.rpartition("/")[2] for place in missing])
+            raise DataError(f"{self.text}: {len(missing)} of {len(found)} {self.noun}s are not there: {names}")
+        if not found:
+            raise DataError(f"{self.text}: {empty}")
+        return found
 
     @cached_property
     def names(self) -> list[str]:

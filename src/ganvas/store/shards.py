@@ -66,13 +66,7 @@ class Shards(PackedSource):
         found: list[str] = []
         for text in expanded(self.text):
             found += stored(text) if is_address(text) else _local(text)
-        missing = [place for place in found if not is_address(place) and not os.path.isfile(place)]
-        if missing:
-            names = some([place.rpartition("/")[2] for place in missing])
-            raise DataError(f"{self.text}: {len(missing)} of {len(found)} shards are not there: {names}")
-        if not found:
-            raise DataError(f"{self.text}: no .tar file there: name shards, as in  shards/train-{{000..099}}.tar")
-        return found
+        return self._all_there(found, "no .tar file there: name shards, as in  shards/train-{000..099}.tar")
 
     def choosing(self, columns: Mapping[str, str], wanted: Mapping[str, tuple[str, ...]] | None) -> NoReturn:
         raise GanvasError(f"{self}: --fields is not for shards, whose members say by their suffixes what they are")
