@@ -1,5 +1,5 @@
-"""Pictures of docs/systems (gan-cls, pix2pix, pixeldtgan, dtn, stargan, srgan, dose-gan, vae-gan-3d, pg2, fomm, mgan and
-perceptual-gan): of runs.
+"""Pictures of docs/systems (gan-cls, pix2pix, pixeldtgan, dtn, stargan, srgan, dose-gan, vae-gan-3d, pg2, fomm, deepremaster,
+mgan and perceptual-gan): of runs.
 
     python docs/pictures/draw_learnt.py worlds OUT                 shapes, walls, figures, digits, faces, as in the proofs
     python docs/pictures/draw_learnt.py paintings OUT              a drawn painting in style/, drawn scenes in photo/
@@ -14,6 +14,7 @@ perceptual-gan): of runs.
     python docs/pictures/draw_learnt.py solids RUN OUT.png         pictures of held-out solids, what is made of them, the solids
     python docs/pictures/draw_learnt.py reposed RUN OUT.png        held-out people: given, pose, both stages, true
     python docs/pictures/draw_learnt.py animated RUN OUT.png       heads: a driving clip, a still moved by it, the true clip
+    python docs/pictures/draw_learnt.py remastered RUN OUT.png     held-out clips: worn, made clean and coloured, true
     python docs/pictures/draw_learnt.py painted RUN OUT.jpg        scenes that were not learnt, painted, beside the painting
     python docs/pictures/draw_learnt.py named RUN OUT.png          other signs, 12 pixels wide: features as they are, mended
 
@@ -224,6 +225,26 @@ def animated(run: Run, file: Path) -> None:
     sheet([(words, list(own)) for words, own in rows], file, cell=80)
 
 
+def remastered(run: Run, file: Path) -> None:
+    """Two held-out clips, every second frame: worn, made clean and coloured after their first frame, true."""
+    import torch
+
+    from ganvas.uses import remaster
+
+    data = data_of(run)
+    true = encode(np.asarray(data.values[data.heldout_indices()[:2]]), run.spec)
+    work, noise = run.work(), Noise.seeded(0)
+    with torch.no_grad():
+        worn = run.system.age(true, noise)
+        given = [{work.main: clip[None], remaster.REFERENCE: whole[:, 0][None]} for clip, whole in zip(worn, true, strict=True)]
+        made = torch.cat([remaster.run(work, one, remaster.Options(tile=0))[work.main] for one in given])
+    rows = []
+    for k in range(len(true)):
+        for words, clips in (("worn", worn), ("remastered", made), ("true", true)):
+            rows.append((words, list(decode(clips.clamp(-1, 1), run.spec, 8)[k, ::2][:8])))
+    sheet(rows, file, cell=80, beside=90)
+
+
 PAINTING, SCENES = 384, 12  # pixels of the painting's side; scenes that are learnt from
 
 
@@ -362,6 +383,7 @@ def main() -> None:
             "solids",
             "reposed",
             "animated",
+            "remastered",
             "paintings",
             "signs",
             "painted",
@@ -390,7 +412,7 @@ def main() -> None:
     run, file = Run(options.places[0], which="last"), options.places[1]
     {
         "captions": captions, "pairs": pairs, "garments": garments, "transfers": transfers, "enlarged": enlarged,
-        "doses": doses, "edits": edits, "solids": solids, "reposed": reposed, "animated": animated,
+        "doses": doses, "edits": edits, "solids": solids, "reposed": reposed, "animated": animated, "remastered": remastered,
         "painted": painted, "named": named,
     }[options.what](run, file)  # fmt: skip
 
