@@ -143,9 +143,11 @@ def _named(words: Sequence[str]) -> dict[str, str]:
 
 def _use_options(options: argparse.Namespace) -> dict[str, Any]:
     """Options of uses that were given, and those that the parser does not know: fields of the run's records or that its uses
-    bring, or options of uses that its system file brings. Raises GanvasError for any other, with the nearest."""
+    bring, or options of uses that its system file brings. Settings of its system by their own names (`--truncation 0.5`) go to
+    `options.set`. Raises GanvasError for any other, with the nearest."""
     from .config import knobs
     from .errors import did_you_mean
+    from .glossary import ALSO, here
     from .uses import table
 
     names = {knob.name for use in table() for knob in knobs(use.Options)}
@@ -176,15 +178,26 @@ def _use_options(options: argparse.Namespace) -> dict[str, Any]:
         system = load_system(record.card.name if record.card.module else str(record.card.path))[2]
         for use in uses_of(system):
             known += [*use.brings, *(knob.name.replace("_", "-") for knob in knobs(use.Options))]
+        settings = {knob.name.replace("_", "-"): knob for knob in knobs(system.Config)}
+        for name in [name for name in options.further if name in settings and name not in known]:
+            options.set.append(f"{settings[name].name}={options.further.pop(name)}")
+        known += [name for name, knob in settings.items() if knob.later]
     for name in options.further:
-        if name not in known:
-            raise unknown(name, known)
+        if name in known:
+            continue
+        meant = here(name, [knob.replace("-", "_") for knob in known])
+        if meant:
+            raise GanvasError(f"unknown option '--{name}': ganvas calls it --{meant[0].replace('_', '-')}")
+        if name.replace("-", "_") in ALSO:
+            raise GanvasError(f"'{record.card.name}' has no {name}; ganvas show {record.card.name}  lists the settings it has")
+        raise unknown(name, known)
     return {**found, **options.further}
 
 
 def run_sample(options: argparse.Namespace) -> int:
     from .run.draw import draw
 
+    given = _use_options(options)
     result = draw(
         options.folder,
         verb=options.verb,
@@ -200,7 +213,7 @@ def run_sample(options: argparse.Namespace) -> int:
         config=key_values(options.set),
         overwrite=options.overwrite,
         say=lambda text: print(text, file=sys.stderr, flush=True),
-        **_use_options(options),
+        **given,
     )
     lines = [f"{result['count']} samples in {result['folder']}", f"look   {result['grid']}"]
     lines += [f"note: {note}" for note in result["notes"]]
@@ -213,6 +226,7 @@ def run_apply(options: argparse.Namespace) -> int:
     from .run.apply import apply
     from .uses.desk import TABLE
 
+    given = _use_options(options)
     result = apply(
         options.folder,
         options.inputs,
@@ -230,7 +244,7 @@ def run_apply(options: argparse.Namespace) -> int:
         progress=True,
         say=lambda text: print(text, file=sys.stderr, flush=True),
         foresee=foretell_use,
-        **_use_options(options),
+        **given,
     )
     if not result["inputs"]:
         lines = [f"{result['done']} {result['count']} records, in {result['folder']}"]

@@ -47,7 +47,7 @@ from .version import __version__
 WITH = "a further field of records that have several: a file for all, a folder with one for each INPUT, or words; also --NAME"
 KIND = "what the files are, where they leave it open; or FILE.py, which brings a kind of your own"
 CHECKPOINT = "which weights (default last; best where the run's own alarms say that it became no better after it)"
-LATER = "a setting that a trained run takes (marked 'later' in: ganvas show SYSTEM)"
+LATER = "a setting that a trained run takes (marked 'later' in: ganvas show SYSTEM); also --KEY, as in --truncation 0.5"
 
 
 class _Parser(argparse.ArgumentParser):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,24 @@ def test_scores_maps_and_their_pictures(runs: dict[str, Path], tmp_path: Path) -
     assert (tmp_path / "out" / "maps" / "light.png").exists()
     doubled = apply(runs["score"], files, out=tmp_path / "more", device="cpu", config={"gain": 2.0})
     assert doubled["scores"][1]["score"] == pytest.approx(1.6), "a setting marked `later` may be changed"
+
+
+def test_settings_that_a_trained_run_takes_are_options_by_their_own_names(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(np.full((8, 8), 51, np.uint8)).save(tmp_path / "dark.png")
+    words = ["apply", str(runs["score"]), str(tmp_path / "dark.png"), "--device", "cpu", "--out", str(tmp_path / "out")]
+    assert main([*words, "--gain", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["scores"][0]["score"] == pytest.approx(0.4)
+    refused = {
+        "--gane": "unknown option '--gane' (did you mean '--gain'?)",
+        "--gain": "gain: expected number, got 'loud'",
+        "--batch-size": "--set batch_size: it was fixed when",
+        "--truncation": "has no truncation; ganvas show",
+    }
+    for option, told in refused.items():
+        assert main([*words, "--overwrite", option, "8" if option == "--batch-size" else "loud"]) == 2
+        assert told in capsys.readouterr().err
 
 
 def test_results_name_their_inputs_so_that_tables_can_be_joined(runs: dict[str, Path], tmp_path: Path) -> None:
