@@ -38,7 +38,7 @@ GALLERY = {
         "dose-gan": "dose-gan: CT at low dose", "psgan": "psgan: textures", "icgan": "icgan: glasses on",
         "ian": "ian: repainted", "anogan": "anogan: nodules found", "semi-gan": "semi-gan: 100 labels",
         "ctgan": "ctgan: tables", "netgan": "netgan: a graph", "gan": "gan: five curves",
-        "mgan": "mgan: brushwork", "perceptual-gan": "perceptual-gan: small signs",
+        "mgan": "mgan: brushwork", "perceptual-gan": "perceptual-gan: small signs", "gp-gan": "gp-gan: one light",
     },
     "Sound, music, film, words, space": {
         "wavegan": "wavegan: spoken digits", "specgan": "specgan: drums", "melgan": "melgan: voices from mel",
@@ -46,7 +46,7 @@ GALLERY = {
         "vgan": "vgan: scenes that move", "gan-cls": "gan-cls: words to pictures", "stackgan": "stackgan: captions",
         "latent-gan-3d": "latent-gan-3d: furniture", "vae-gan-3d": "vae-gan-3d: from a picture",
         "patch-gan-3d": "patch-gan-3d: heads", "gan-3d": "gan-3d: furniture", "gansynth": "gansynth: notes",
-        "gan-postfilter": "gan-postfilter: less dull",
+        "gan-postfilter": "gan-postfilter: less dull", "deepremaster": "deepremaster: worn film",
     },
 }  # fmt: skip
 """Heading -> system -> what is written below its tile."""
@@ -56,7 +56,7 @@ OF_PAGES = {
     "dtn": ("dtn.png", 0, 2.4), "gan-cls": ("gan-cls.png", 0, 1.0), "deblurgan": ("deblurgan.png", 0, 1.0),
     "vae-gan-3d": ("vae-gan-3d.png", 0, 1.0),
     "pg2": ("pg2.png", 0, 1.0), "midinet": ("midinet.png", 0, 1.0),
-    "mgan": ("mgan.jpg", 0, 1.496), "perceptual-gan": ("perceptual-gan.png", 150, 1.5),
+    "gp-gan": ("gp-gan.png", 502, 1.0), "deepremaster": ("deepremaster.png", 90, 1.0), "mgan": ("mgan.jpg", 0, 1.496), "perceptual-gan": ("perceptual-gan.png", 150, 1.5),
 }  # fmt: skip
 """Systems whose tile is a part of a picture beside this file: its name, where the part begins, its width by its
 height."""

@@ -1,8 +1,9 @@
 """Pictures of docs/systems (gan-cls, pix2pix, pixeldtgan, dtn, stargan, srgan, dose-gan, vae-gan-3d, pg2, fomm, deepremaster,
-mgan and perceptual-gan): of runs.
+mgan, gp-gan and perceptual-gan): of runs.
 
     python docs/pictures/draw_learnt.py worlds OUT                 shapes, walls, figures, digits, faces, as in the proofs
     python docs/pictures/draw_learnt.py paintings OUT              a drawn painting in style/, drawn scenes in photo/
+    python docs/pictures/draw_learnt.py scenes OUT                 400 drawn scenes of 96 pixels
     python docs/pictures/draw_learnt.py signs OUT                  320 drawn road signs of 8 classes
     python docs/pictures/draw_learnt.py captions RUN OUT.png       a caption a row: its name, and six pictures
     python docs/pictures/draw_learnt.py pairs RUN OUT.png          held-out maps, what is made of them, the true photographs
@@ -16,6 +17,7 @@ mgan and perceptual-gan): of runs.
     python docs/pictures/draw_learnt.py animated RUN OUT.png       heads: a driving clip, a still moved by it, the true clip
     python docs/pictures/draw_learnt.py remastered RUN OUT.png     held-out clips: worn, made clean and coloured, true
     python docs/pictures/draw_learnt.py painted RUN OUT.jpg        scenes that were not learnt, painted, beside the painting
+    python docs/pictures/draw_learnt.py blended RUN OUT.jpg        parts of scenes in another light: pasted, blended, in one light
     python docs/pictures/draw_learnt.py named RUN OUT.png          other signs, 12 pixels wide: features as they are, mended
 
 Nothing is chosen: the first held-out records are shown, seed 0. The pages hold the commands that the runs were made with.
@@ -273,6 +275,46 @@ def painted(run: Run, file: Path) -> None:
     canvas.save(file, quality=80)
 
 
+def landscape(side: int, seed: int) -> np.ndarray:
+    """(side, side, 3) uint8: a sky, two hills, a field and balls, each of its own colours, so that a light can be told."""
+    from scipy.ndimage import gaussian_filter
+
+    rng = np.random.default_rng([7, seed])
+    down, across = np.mgrid[:side, :side] / side
+    made = np.array([120.0, 170, 225]) + down[..., None] * np.array([110.0, 60, 10])
+    for part, colour in ((0.45, (70, 110, 60)), (0.6, (105, 140, 55)), (0.78, (190, 160, 105))):
+        ridge = part + 0.06 * np.sin(across[0] * rng.uniform(4, 12) + rng.uniform(0, 6))
+        rough = gaussian_filter(rng.normal(size=(side, side)), side / 96)
+        made = np.where((down > ridge)[..., None], np.array(colour) + rng.normal(0, 6, 3) + 45 * rough[..., None], made)
+    for _ in range(4):
+        (y, x), reach = rng.uniform(0.2, 0.9, 2), rng.uniform(0.05, 0.12)
+        shade = 35 * (across - x + down - y) / reach
+        colour = ((200, 60, 50), (230, 190, 60), (235, 235, 230))[rng.integers(3)]
+        made = np.where((np.hypot(down - y, across - x) < reach)[..., None], np.array(colour) - shade[..., None], made)
+    return np.asarray(gaussian_filter(made, (0.7, 0.7, 0)).clip(0, 255).round(), np.uint8)
+
+
+def scenes(folder: Path, count: int = 400) -> None:
+    folder.mkdir(parents=True)
+    for seed in range(count):
+        Image.fromarray(landscape(96, seed)).save(folder / f"{seed:03d}.png")
+
+
+def blended(run: Run, file: Path) -> None:
+    """Scenes that were not learnt, with an oval of themselves in another light: pasted, blended, and as they were in one light."""
+    side, rng = 192, np.random.default_rng(0)
+    true = np.stack([landscape(side, 10_000 + seed) for seed in range(5)])
+    down, across = (np.mgrid[:side, :side] + 0.5) / side - 0.5
+    mask = (
+        np.where((down / 0.36) ** 2 + (across / 0.28) ** 2 < 1, 255, 0).astype(np.uint8)[None, ..., None].repeat(len(true), 0)
+    )
+    gain, offset = rng.uniform(0.65, 1.25, (len(true), 1, 1, 3)), rng.uniform(-30, 30, (len(true), 1, 1, 3))
+    lit = (true * gain + offset).clip(0, 255).astype(np.uint8)
+    made = run.use("blend", true, source=lit, mask=mask)["real"]
+    rows = (("pasted", np.where(mask > 0, lit, true)), ("blended", made), ("in one light", true))
+    sheet([(words, list(pictures)) for words, pictures in rows], file, cell=side, beside=110)
+
+
 SIGNS = ("30", "50", "80", "left", "right", "danger", "crossing", "stop")
 SIGN = 64
 
@@ -385,8 +427,10 @@ def main() -> None:
             "animated",
             "remastered",
             "paintings",
+            "scenes",
             "signs",
             "painted",
+            "blended",
             "named",
         ),
     )
@@ -406,14 +450,14 @@ def main() -> None:
         write_domains(options.places[0] / "digits.npz", brought_to(digits, 16), numbers)
         draw_faces(options.places[0] / "faces", 1200)
         return
-    if options.what in ("paintings", "signs"):
-        {"paintings": paintings, "signs": signs}[options.what](options.places[0])
+    if options.what in ("paintings", "scenes", "signs"):
+        {"paintings": paintings, "scenes": scenes, "signs": signs}[options.what](options.places[0])
         return
     run, file = Run(options.places[0], which="last"), options.places[1]
     {
         "captions": captions, "pairs": pairs, "garments": garments, "transfers": transfers, "enlarged": enlarged,
         "doses": doses, "edits": edits, "solids": solids, "reposed": reposed, "animated": animated, "remastered": remastered,
-        "painted": painted, "named": named,
+        "painted": painted, "blended": blended, "named": named,
     }[options.what](run, file)  # fmt: skip
 
 

@@ -72,6 +72,11 @@ def test_a_source_is_laid_in_at_any_size_and_far_away_the_picture_stays(
         assert np.abs(made - target)[:3, :3].max() <= 3
     again = Run(colour).use("blend", target[None], source=source[None], mask=mask[None, ..., None])["real"]
     assert np.abs(again[0].astype(int) - made).max() == 0
+    with pytest.raises(GanvasError, match="mask: records of .*, those of .* are of .*: give both in one size"):
+        Run(colour).use("blend", target[None], source=source[None], mask=mask[None, :-4, :, None])
+    with pytest.raises(GanvasError, match="mask: 3 records, of .* there are 2: give as many"):
+        both, masks = (np.repeat(own[None], count, 0) for own, count in ((target, 2), (mask[..., None], 3)))
+        Run(colour).use("blend", both, source=both, mask=masks)
 
 
 def test_depth_is_kept_and_grey_meets_colour(grey: Path, colour: Path, tmp_path: Path) -> None:

@@ -235,7 +235,12 @@ class Run:
                 )
         tensors |= {name: work.encode(np.asarray(values), specs[name]) for name, values in fields.items()}
         with torch.no_grad():
-            made = use.run(work, tensors, build_options(use, given))
+            try:
+                made = use.run(work, tensors, build_options(use, given))
+            except (RuntimeError, ValueError) as error:
+                if first is None or (odd := _odd_one(tensors, first)) is None:
+                    raise
+                raise GanvasError(odd) from error
             found = {}
             for name, value in made.items():
                 own = work.fields.get(name)
@@ -308,6 +313,19 @@ class Run:
         from ..uses.sample import labels_of
 
         return labels_of(self.work(), count, label)
+
+
+def _odd_one(tensors: Mapping[str, Any], first: str) -> str | None:
+    """What to say of the first field that has another number of records than the first, or other sides."""
+    count, sides = len(tensors[first]), tuple(tensors[first].shape[2:])
+    for name, own in tensors.items():
+        other = tuple(own.shape[2:])
+        if len(own) != count:
+            return f"{name}: {len(own)} records, of {first} there are {count}: give as many"
+        if len(other) == len(sides) and other != sides:
+            told = ("x".join(map(str, size)) for size in (other, sides))
+            return f"{name}: records of {next(told)}, those of {first} are of {next(told)}: give both in one size"
+    return None
 
 
 def _as_record(name: str, value: Any, spec: Any) -> Any:
