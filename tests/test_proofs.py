@@ -8,10 +8,12 @@ import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from ganvas.config import build_config, knobs
 from ganvas.errors import GanvasError, RunError
 from ganvas.proofs import (
     HIGHER,
@@ -29,6 +31,8 @@ from ganvas.proofs import (
     student_975,
     verdict,
 )
+from ganvas.registry import load_system
+from ganvas.run.settings import Settings
 
 KEYS = {"system", "claim", "baseline", "metric", "direction", "mark", "seeds", "passed", "data", "command", "machine"}
 
@@ -229,6 +233,28 @@ def test_every_proof_is_declared_in_full() -> None:
         assert tuple(proof.arms)[:2] == ("system", "baseline")
         assert proof.direction in (LOWER, HIGHER)
         assert all((proof.claim, proof.baseline, proof.metric, proof.mark, proof.phantom))
+
+
+class Asked(Exception):
+    """An arm asked for a training."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in catalogue() if find_proof(name)[1].large_budget])
+def test_the_large_form_asks_for_settings_that_exist(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody runs these without a GPU: a setting that was renamed would be found there, after minutes of preparation."""
+
+    def train(system: str, data: Any = None, *, out: Any, config: Any = None, quiet: bool = True, **settings: Any) -> None:
+        _, module, _ = load_system(system)
+        build_config(module.Config, config or {})
+        assert set(settings) <= {knob.name for knob in knobs(Settings)}
+        raise Asked
+
+    monkeypatch.setattr("ganvas.run.train.train", train)
+    _, proof = find_proof(name)
+    task = Task(0, proof.phantom, True, tmp_path, str(proof.large_budget), False, lambda text: None, large=True)
+    with pytest.raises(Asked):
+        proof.arms["system"](task)
 
 
 def test_a_system_that_does_not_exist_is_named() -> None:

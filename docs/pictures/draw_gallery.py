@@ -56,7 +56,8 @@ OF_PAGES = {
     "dtn": ("dtn.png", 0, 2.4), "gan-cls": ("gan-cls.png", 0, 1.0), "deblurgan": ("deblurgan.png", 0, 1.0),
     "vae-gan-3d": ("vae-gan-3d.png", 0, 1.0),
     "pg2": ("pg2.png", 0, 1.0), "midinet": ("midinet.png", 0, 1.0),
-    "gp-gan": ("gp-gan.png", 502, 1.0), "deepremaster": ("deepremaster.png", 90, 1.0), "mgan": ("mgan.jpg", 0, 1.496), "perceptual-gan": ("perceptual-gan.png", 150, 1.5),
+    "gp-gan": ("gp-gan.png", 502, 1.0), "deepremaster": ("deepremaster.png", 90, 1.0), "mgan": ("mgan.jpg", 0, 1.496),
+    "perceptual-gan": ("perceptual-gan.png", 150, 1.5),
 }  # fmt: skip
 """Systems whose tile is a part of a picture beside this file: its name, where the part begins, its width by its
 height."""

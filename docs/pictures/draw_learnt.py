@@ -17,7 +17,7 @@ mgan, gp-gan and perceptual-gan): of runs.
     python docs/pictures/draw_learnt.py animated RUN OUT.png       heads: a driving clip, a still moved by it, the true clip
     python docs/pictures/draw_learnt.py remastered RUN OUT.png     held-out clips: worn, made clean and coloured, true
     python docs/pictures/draw_learnt.py painted RUN OUT.jpg        scenes that were not learnt, painted, beside the painting
-    python docs/pictures/draw_learnt.py blended RUN OUT.jpg        parts of scenes in another light: pasted, blended, in one light
+    python docs/pictures/draw_learnt.py blended RUN OUT.png        parts of scenes in another light: pasted, blended, true
     python docs/pictures/draw_learnt.py named RUN OUT.png          other signs, 12 pixels wide: features as they are, mended
 
 Nothing is chosen: the first held-out records are shown, seed 0. The pages hold the commands that the runs were made with.
@@ -301,7 +301,7 @@ def scenes(folder: Path, count: int = 400) -> None:
 
 
 def blended(run: Run, file: Path) -> None:
-    """Scenes that were not learnt, with an oval of themselves in another light: pasted, blended, and as they were in one light."""
+    """Scenes that were not learnt, with an oval of themselves in another light: pasted, blended, in one light."""
     side, rng = 192, np.random.default_rng(0)
     true = np.stack([landscape(side, 10_000 + seed) for seed in range(5)])
     down, across = (np.mgrid[:side, :side] + 0.5) / side - 0.5
