@@ -27,6 +27,7 @@ ALSO: dict[str, tuple[str, ...]] = {
     "beta1": ("b1", "adam_beta1", "momentum"),
     "beta2": ("b2", "adam_beta2"),
     "weight_decay": ("l2", "wd"),
+    "gradient_clip": ("grad_clip", "clip_grad", "max_grad_norm", "clip_grad_norm"),
     "optimiser": ("optimizer", "optim"),
     "linear_decay": ("lr_decay", "fading"),
     "decay_start": ("n_epochs_decay", "decay_epoch", "lr_decay_start"),

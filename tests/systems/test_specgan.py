@@ -216,6 +216,34 @@ def test_asked_for_classes_come_and_without_being_told_they_do_not() -> None:
     assert untold < 0.8
 
 
+def moved_by_a_spike(gradient_clip: float) -> float:
+    """How far the weights of D go (root mean square) in a round in which its loss is a thousand times as large as before."""
+    data = drums(32)
+    system = built(data.spec, learning_rate=1e-3, batch_size=16, learning_rate_fall=1.0, gradient_clip=gradient_clip)
+    quiet, factor = system.discriminate, [1.0]
+
+    def discriminate(*given: Any) -> Any:
+        return {name: factor[0] * term for name, term in quiet(*given).items()}
+
+    system.discriminate = discriminate  # type: ignore[method-assign]
+    engine = Engine(system, {"data": open_stream(data, system.feeds()["data"], 16, seed=0)}, seed=0)
+    for _ in range(50):
+        engine.play_round()
+    before = [p.detach().clone() for p in system.discriminator.parameters()]
+    factor[0] = 1000.0
+    engine.play_round()
+    moves = [(a - b.detach()).flatten() for a, b in zip(before, system.discriminator.parameters(), strict=True)]
+    return float(torch.cat(moves).square().mean().sqrt())
+
+
+def test_one_large_gradient_does_not_throw_the_weights_about() -> None:
+    """Without a bound, Adam without momentum moves them by ten rates at once, and games of some hundred rounds blew up."""
+    assert moved_by_a_spike(0.0) > 5e-3
+    assert moved_by_a_spike(1.0) < 2e-3
+    assert PRESETS["auto"](Situation(SoundSpec(16384, 16000), 400, 600.0, 50.0, "cpu"))["gradient_clip"] == 1.0
+    assert Config().gradient_clip == 0, "runs of before it was there go on as they did"
+
+
 def test_the_paper_s_preset_is_the_paper_s_and_plays() -> None:
     spec = SoundSpec(16384, 16000, classes=("a", "b"))
     with torch.device("meta"):

@@ -76,6 +76,7 @@ class Config:
     learning_rate_fall: float = knob(0.25, "what is left of it at the end of the budget (cosine); 1: all", low=0.0, high=1.0)
     beta1: float = knob(0.0, "first beta of Adam", low=0.0, high=0.9999)
     beta2: float = knob(0.99, "second beta of Adam", low=0.0, high=0.99999)
+    gradient_clip: float = knob(0.0, "most that the norm of a player's gradient may be; 0: no bound", low=0.0)
     augment: tuple[str, ...] = knob(CHANGES, "changes of sound that D sees on real and fake alike", choices=CHANGES)
     ema_half_life: float = knob(5_000.0, "half-life in samples of the G that samples are drawn from; 0: none", low=0.0)
     batch_size: int = knob(16, "clips in a batch", low=1)
@@ -96,7 +97,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     width = widest(situation, CLIPS_WANTED, lambda width: work * width**2, share=0.3)
     return {
         "width": width, "max_width": 16 * width, "image_stride": 4 if fast else 2, "learning_rate": RATE / width,
-        "r1_weight": GAMMA * places, "r2_weight": GAMMA * places, "batch_size": 16 if fast else 32,
+        "r1_weight": GAMMA * places, "r2_weight": GAMMA * places, "gradient_clip": 1.0, "batch_size": 16 if fast else 32,
         "augment": CHANGES if properties is None else UNMEASURED,
     }  # fmt: skip
 
@@ -147,11 +148,9 @@ class SpecGan(System):
         def rule() -> Any:
             return optimiser("adam", config.learning_rate, beta1=config.beta1, beta2=config.beta2)
 
-        rate = cosine_fall(config.learning_rate_fall)
-        return (
-            Player("discriminator", ("discriminator",), rule(), rate=rate),
-            Player("generator", ("generator",), rule(), rate=rate),
-        )
+        # One gradient a thousand times as large as those before moves every weight by ten rates (Adam without momentum).
+        rate, clip = cosine_fall(config.learning_rate_fall), config.gradient_clip or None
+        return tuple(Player(name, (name,), rule(), rate=rate, clip=clip) for name in ("discriminator", "generator"))
 
     def phases(self) -> tuple[Phase, ...]:
         config = self.config
