@@ -20,9 +20,9 @@ from ganvas.kinds.sound.spec import SoundSpec
 from ganvas.kinds.table.spec import TableSpec
 from ganvas.networks.gansynth import NoteColumns, PhasedSpectrogram, transposed
 from ganvas.presets import Situation
-from ganvas.proofs import Row
+from ganvas.proofs import Row, Task
 from ganvas.proofs._arms import data_of
-from ganvas.proofs.gansynth import GANSYNTH, LARGE, met
+from ganvas.proofs.gansynth import GANSYNTH, LARGE, PROOF, met
 from ganvas.registry import load_system
 from ganvas.run.apply import apply
 from ganvas.run.draw import draw
@@ -330,3 +330,12 @@ def test_the_estimator_knows_pitches_and_coherence_knows_noise() -> None:
     assert np.isnan(fundamental(np.zeros(16384), 16000))
     noise = np.random.default_rng(0).standard_normal(16384)
     assert coherence(noise, 16000, 200.0) < 0.2
+
+
+def test_specgan_plays_the_notes_of_the_proof_too(tmp_path: Path) -> None:
+    """It is told classes, pitch and instrument in one, and has no rows of a table."""
+    task = Task(0, "notes", True, tmp_path / "arm", "2r", True, lambda text: None)
+    found = PROOF.arms["specgan"](task)
+    assert 0 <= found.value <= 1
+    assert found.more["rounds"] == 3
+    assert found.more["real"]["right"] > 0.9

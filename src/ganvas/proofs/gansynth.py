@@ -78,7 +78,7 @@ def notes_of(run: Any, kinds: Sequence[tuple[int, str]], seed: int) -> np.ndarra
     from ganvas.kinds import decode
 
     system, noise, made = run.system, Noise.seeded(10_000 + seed), []
-    rows = system.learnt_rows().cpu() if hasattr(system, "told") else None
+    rows = system.learnt_rows().cpu() if hasattr(system, "learnt_rows") else None
     for start in range(0, len(kinds), 32):
         part = kinds[start : start + 32]
         with torch.no_grad():
