@@ -216,6 +216,8 @@ def test_what_is_taken_is_read_by_its_kind_and_what_is_given_written_by_its_own(
         out = tmp_path / f"out{tile}"
         result = apply(painter, [tmp_path / "maps"], out=out, light=str(one_light), tile=tile, device="cpu")
         assert sorted(Path(f).relative_to(out).as_posix() for f in result["files"]) == ["deep/two.png", "one.png"]
+        told = [note for note in result["notes"] if "is of 40x50, the run learnt 8x8: it is taken at its own scale" in note]
+        assert len(told) == 1 and told[0].endswith("(told of the first such file)"), "not of every file"
         for name, numbers in maps.items():
             assert (pixels_of(out / f"{name}.png") == np.where(light > 0, numbers * 60, 0)).all()
     odd = picture(tmp_path / "odd.png", np.full((40, 50), 9, np.uint8))

@@ -215,9 +215,10 @@ class _Job:
             self.desk.note(f"{self.work.name} takes records of {size} alone: others are brought to that size")
         elif other is not None and getattr(self.options, "fitted", None) is False:
             told, own_size = ("x".join(map(str, size)) for size in (learnt, other))
-            self.desk.note(
+            self.desk.note_first(
+                "own scale",
                 f"{file.known} is of {own_size}, the run learnt {told}: it is taken at its own scale; "
-                "--fitted brings it to that size first"
+                "--fitted brings it to that size first",
             )
         for name, own in beside.items():
             others = sum(len(piece.records) for piece in own)

@@ -50,7 +50,7 @@ class Desk:
         self.kept: list[Any] = []
         self.facts: dict[str, Any] = {}
         self.notes: list[str] = []
-        self._beyond = False
+        self._first: set[str] = set()
 
     def note(self, text: str) -> None:
         """Tell the user, unless it was told before."""
@@ -58,19 +58,24 @@ class Desk:
             self.notes.append(text)
             self.say(f"note: {text}")
 
+    def note_first(self, what: str, text: str) -> None:
+        """As `note`, of the first file of which it is true: a folder may have hundreds. what: any name of the matter."""
+        if what not in self._first:
+            self._first.add(what)
+            self.note(f"{text} (told of the first such file)")
+
     def values_beyond(self, file: str, pieces: Sequence[Piece], use: Use) -> None:
         """A note where values go well beyond what is black and white of a file (metal in a CT), and the use does not give them
         back; of the first such file, for a series has hundreds."""
-        if not pieces or use.mend is not None or self._beyond or not isinstance(kind_of(pieces[0].spec.kind), Deep):
+        if not pieces or use.mend is not None or not isinstance(kind_of(pieces[0].spec.kind), Deep):
             return
         low, high = (getattr(pieces[0].spec, name, None) for name in ("low", "high"))
         if low is None or high is None:
             return
         room = BEYOND * (high - low)
         if any(piece.records.min() < low - room or piece.records.max() > high + room for piece in pieces):
-            self._beyond = True
             told = f"{file}: values beyond {low:g} to {high:g}, which are black and white here, are taken as these"
-            self.note(f"{told} (told of the first such file)")
+            self.note_first("values beyond", told)
 
     def comes_from(self, name: str, file: str, record: int | None = None) -> None:
         """The input that results of that name are of: its file as the user calls it, and which record of several."""
