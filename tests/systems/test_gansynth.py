@@ -337,5 +337,5 @@ def test_specgan_plays_the_notes_of_the_proof_too(tmp_path: Path) -> None:
     task = Task(0, "notes", True, tmp_path / "arm", "2r", True, lambda text: None)
     found = PROOF.arms["specgan"](task)
     assert 0 <= found.value <= 1
-    assert found.more["rounds"] == 3
+    assert found.more["rounds"] == 2
     assert found.more["real"]["right"] > 0.9

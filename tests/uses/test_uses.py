@@ -106,6 +106,8 @@ def test_options_of_another_use_are_refused_by_what_they_are_for() -> None:
         GanvasError, match="--tile is for translating, remastering, restoring, deblurring and denoising; this run scores"
     ):
         build_options(uses["score"], {"tile": 3})
+    with pytest.raises(GanvasError, match="--set-attribute is for drawing; this run edits, which takes --change$"):
+        build_options(uses["edit"], {"set_attribute": ("glasses=on",)})
     with pytest.raises(GanvasError, match="unknown option '--tils' .did you mean 'tile'"):
         build_options(uses["restore"], {"tils": 3})
     with pytest.raises(GanvasError, match="expected whole number"):

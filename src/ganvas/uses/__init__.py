@@ -331,6 +331,11 @@ def drawing(system: Any, fields: Iterable[str] | None = None) -> Use | None:
     return next((use for use in able if use.verb not in better), None)
 
 
+def flag(name: str) -> str:
+    """An option as it is typed."""
+    return f"--{name.replace('_', '-')}"
+
+
 def build_options(use: Use, given: Mapping[str, Any], known: Sequence[Use] = ()) -> Any:
     """The options of a use; None and empty tuples count as not given. known: uses that other options may belong to.
 
@@ -345,7 +350,8 @@ def build_options(use: Use, given: Mapping[str, Any], known: Sequence[Use] = ())
         if others:
             *first, last = others
             told = f"{', '.join(first)} and {last}" if first else last
-            raise GanvasError(f"--{name} is for {told}; this run {use.does}")
+            takes = f", which takes {', '.join(map(flag, own))}" if own else ""
+            raise GanvasError(f"{flag(name)} is for {told}; this run {use.does}{takes}")
         raise GanvasError(f"unknown option '--{name}'{did_you_mean(name, own)}: to {use.verb} takes {', '.join(own) or 'none'}")
     return build_config(use.Options, values, where=use.verb)
 
