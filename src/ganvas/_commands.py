@@ -141,10 +141,10 @@ def _named(words: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _use_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Options of uses that were given, and those that the parser does not know: fields of the run's records or that its uses
-    bring, or options of uses that its system file brings. Settings of its system by their own names (`--truncation 0.5`) go to
-    `options.set`. Raises GanvasError for any other, with the nearest."""
+def _use_options(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(options of uses that were given, settings of the system), with those that the parser does not know: fields of the run's
+    records or that its uses bring, options of uses that its system file brings, and settings by their own names, as in
+    `--truncation 0.5`. Raises GanvasError for any other, with the nearest."""
     from .config import knobs
     from .errors import did_you_mean
     from .glossary import ALSO, here
@@ -153,7 +153,7 @@ def _use_options(options: argparse.Namespace) -> dict[str, Any]:
     names = {knob.name for use in table() for knob in knobs(use.Options)}
     found = {name: getattr(options, name) for name in names if getattr(options, name, None) not in (None, [])}
     if not options.further:
-        return found
+        return found, key_values(options.set)
     from .registry import find, load_system
     from .run.load import read_run
     from .uses import uses_of
@@ -173,16 +173,15 @@ def _use_options(options: argparse.Namespace) -> dict[str, Any]:
         if odd is not None:  # a slip, whatever the run is
             raise unknown(odd, []) from None
         raise
-    known = list(record.fields)
-    if set(options.further) - set(known):
+    known, further, later = list(record.fields), dict(options.further), []
+    if set(further) - set(known):
         system = load_system(record.card.name if record.card.module else str(record.card.path))[2]
         for use in uses_of(system):
             known += [*use.brings, *(knob.name.replace("_", "-") for knob in knobs(use.Options))]
         settings = {knob.name.replace("_", "-"): knob for knob in knobs(system.Config)}
-        for name in [name for name in options.further if name in settings and name not in known]:
-            options.set.append(f"{settings[name].name}={options.further.pop(name)}")
+        later = [f"{knob.name}={further.pop(name)}" for name, knob in settings.items() if name in further and name not in known]
         known += [name for name, knob in settings.items() if knob.later]
-    for name in options.further:
+    for name in further:
         if name in known:
             continue
         meant = here(name, [knob.replace("-", "_") for knob in known])
@@ -191,13 +190,13 @@ def _use_options(options: argparse.Namespace) -> dict[str, Any]:
         if name.replace("-", "_") in ALSO:
             raise GanvasError(f"'{record.card.name}' has no {name}; ganvas show {record.card.name}  lists the settings it has")
         raise unknown(name, known)
-    return {**found, **options.further}
+    return {**found, **further}, key_values([*options.set, *later])
 
 
 def run_sample(options: argparse.Namespace) -> int:
     from .run.draw import draw
 
-    given = _use_options(options)
+    given, config = _use_options(options)
     result = draw(
         options.folder,
         verb=options.verb,
@@ -210,7 +209,7 @@ def run_sample(options: argparse.Namespace) -> int:
         which=options.checkpoint,
         device=options.device,
         system=options.system,
-        config=key_values(options.set),
+        config=config,
         overwrite=options.overwrite,
         say=lambda text: print(text, file=sys.stderr, flush=True),
         **given,
@@ -226,7 +225,7 @@ def run_apply(options: argparse.Namespace) -> int:
     from .run.apply import apply
     from .uses.desk import TABLE
 
-    given = _use_options(options)
+    given, config = _use_options(options)
     result = apply(
         options.folder,
         options.inputs,
@@ -239,7 +238,7 @@ def run_apply(options: argparse.Namespace) -> int:
         which=options.checkpoint,
         device=options.device,
         system=options.system,
-        config=key_values(options.set),
+        config=config,
         overwrite=options.overwrite,
         progress=True,
         say=lambda text: print(text, file=sys.stderr, flush=True),
