@@ -115,6 +115,29 @@ def test_one_code_for_both_keeps_less_or_obeys_less(seed: int) -> None:
     assert not (wrong > 0.8 and mixed > 0.8), "it would pass the test above"
 
 
+@most_seeds
+def test_content_is_read_off_any_frame_where_that_is_asked_for(seed: int) -> None:
+    """The error of reading is that of knowing nothing (1) at first, and less when it was learnt; whatever the action."""
+    clips, labels = blocks()
+    data = Dataset({"real": Field(SPEC, clips)}, labels, np.arange(len(clips)), np.zeros(len(clips), bool), "blocks", "")
+    system = build(seed=seed, information_weight=4.0)
+    engine = Engine(system, {"data": open_stream(data, system.feeds()["data"], 16, seed=seed)}, seed=seed)
+
+    def missed(action: int) -> float:
+        content = noise(5).normal(64, 6)
+        with torch.no_grad():
+            made = system.generator(content, noise(6 + action).normal(64, 7, 4), torch.eye(2)[[action] * 64])
+            return float((system.recogniser(made[:, :, 3 + action]) - content).square().mean())
+
+    before = [missed(action) for action in (0, 1)]
+    for _ in range(200):
+        engine.play_round()
+    after = [missed(action) for action in (0, 1)]
+    assert min(before) > 0.9
+    assert max(after) < 0.75
+    assert not hasattr(build(), "recogniser"), "runs of before have none"
+
+
 def test_content_is_in_every_frame_and_motion_is_not_the_look() -> None:
     """With a G that shows its codes: the content's share of them stands still, whatever the motion and the action."""
     system = build().eval()

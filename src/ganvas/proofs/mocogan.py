@@ -26,9 +26,11 @@ AMONG = 100  # looks
 KEPT, OBEYED = 0.4, 0.8
 COMMON: dict[str, Any] = {
     "width": 32, "clip_width": 16, "frames_judged": 2, "generator_learning_rate": 5e-4, "discriminator_learning_rate": 5e-4,
-    "ema_half_life": 5_000.0, "batch_size": 16,
+    "ema_half_life": 5_000.0, "batch_size": 16, "information_weight": 4.0,
 }  # fmt: skip
-LARGE: dict[str, Any] = {"width": 64, "clip_width": 64, "frames_judged": 1, "batch_size": 32, "ema_half_life": 10_000.0}
+LARGE: dict[str, Any] = {
+    "width": 64, "clip_width": 64, "frames_judged": 1, "batch_size": 32, "ema_half_life": 10_000.0, "information_weight": 4.0,
+}  # fmt: skip
 ONE = {"codes": "one"}  # as many numbers, told to the recurrence at every frame: none of them reaches G_I by itself
 
 
@@ -172,5 +174,6 @@ PROOF = Proof(
     quick_budget="100r",
     real="game-characters",
     phantom="clips",
+    seeds=5,
     large_budget="4000r",
 )

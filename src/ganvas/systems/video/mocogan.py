@@ -7,7 +7,9 @@ and motion, which a recurrent network R_M makes frame by frame of fresh noise an
 D_I judges single frames, drawn at random out of clips; D_V judges whole clips by 3-D convolutions, and reads the action (Q):
     min_{G_I,R_M} max_{D_I,D_V}  E[log D_I(x(t))] + E[log(1 - D_I(x~(t)))] + E[log D_V(x)] + E[log(1 - D_V(x~))] + lambda L_I
 where L_I is the log-likelihood that Q gives the action: of real clips to D_V, of made ones to G. G's turn is the
-non-saturating one. `codes=one` is what the decomposition is compared with: a recurrent code alone, of as many numbers.
+non-saturating one. Ours: with an `information_weight`, z_C can be read off any frame by a network Q_C (as by InfoGAN's Q, arXiv
+1606.03657), so that a look stays when the action changes. `codes=one` is what the decomposition is compared with: a recurrent
+code alone, of as many numbers.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from ganvas.capabilities import Panel
 from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
-from ganvas.networks.convolutional import ConvolutionalDiscriminator, ConvolutionalGenerator, stages_and_base
+from ganvas.networks import convolutional
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
@@ -52,6 +54,7 @@ class Config:
     clip_width: int = knob(64, "channels of D_V at half the size", low=1, high=1024)
     frames_judged: int = knob(1, "frames of each clip that D_I sees", low=1)
     class_weight: float = knob(1.0, "lambda: weight of L_I, that actions are recognised; 0: D_V alone learns them", low=0.0)
+    information_weight: float = knob(0.0, "weight of Q_C, by which z_C can be read off any frame, whatever is done", low=0.0)
     instance_noise: float = knob(0.0, "standard deviation of the noise that both D see everything through", low=0.0)
     generator_learning_rate: float = knob(2e-4, "learning rate of G_I and R_M (Adam)", low=0.0)
     discriminator_learning_rate: float = knob(2e-4, "learning rate of D_I and D_V (Adam)", low=0.0)
@@ -69,12 +72,11 @@ def auto(situation: Situation) -> dict[str, Any]:
     spec = situation.spec
     values = spec.frames * spec.height * spec.width / (16 * 32**2)
     width = widest(situation, WANTED, lambda width: WORK * values * width**2)
+    shared = {"information_weight": 4.0, "ema_half_life": 5_000.0}
     if situation.device != "cpu":
-        return {"width": max(32, width), "clip_width": max(32, width), "ema_half_life": 5_000.0}
-    return {
-        "width": width, "clip_width": width // 2, "frames_judged": 2, "generator_learning_rate": 5e-4,
-        "discriminator_learning_rate": 5e-4, "ema_half_life": 5_000.0, "batch_size": 16,
-    }  # fmt: skip
+        return {"width": max(32, width), "clip_width": max(32, width), **shared}
+    rates = {"generator_learning_rate": 5e-4, "discriminator_learning_rate": 5e-4}
+    return {"width": width, "clip_width": width // 2, "frames_judged": 2, "batch_size": 16, **rates, **shared}
 
 
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {"instance_noise": 0.1}}
@@ -93,7 +95,7 @@ class ClipGenerator(nn.Module):
         self.two, both = config.codes == "two", config.content_size + config.motion_size
         size = config.motion_size if self.two else both
         self.recurrence = nn.GRUCell(size + actions, size)
-        self.frame = ConvolutionalGenerator(both, (channels, height, width), config.width)
+        self.frame = convolutional.ConvolutionalGenerator(both, (channels, height, width), config.width)
 
     def forward(self, content: Tensor, motions: Tensor, actions: Tensor) -> Tensor:
         state = motions[:, 0] if self.two else torch.cat([content, motions[:, 0]], dim=1)
@@ -115,7 +117,7 @@ class ClipDiscriminator(nn.Module):
     def __init__(self, shape: Sequence[int], width: int, actions: int) -> None:
         super().__init__()
         channels, frames, height, columns = shape
-        stages, _ = stages_and_base(height, columns)
+        stages, _ = convolutional.stages_and_base(height, columns)
         less = min(3, (frames - 1) // stages)  # frames that a layer takes away
         widths = [channels, *(width * 2 ** min(k, 3) for k in range(stages))]
         layers: list[nn.Module] = []
@@ -146,19 +148,17 @@ class MoCoGan(System):
         self.content_size, self.motion_size = config.content_size, config.motion_size
         channels, _, height, width = spec.shape
         self.generator = ClipGenerator(config, self.classes, spec.shape)
-        self.image_discriminator = ConvolutionalDiscriminator((channels, height, width), config.width)
+        self.image_discriminator = convolutional.ConvolutionalDiscriminator((channels, height, width), config.width)
         self.video_discriminator = ClipDiscriminator(spec.shape, config.clip_width, self.classes)
+        if config.information_weight:
+            self.recogniser = convolutional.ConvolutionalEncoder((channels, height, width), config.content_size, config.width)
         self.average = copy.deepcopy(self.generator)
 
     def players(self) -> tuple[Player, ...]:
-        def rule(rate: float) -> Any:
-            return optimiser("adam", rate, beta1=self.config.beta1)
-
-        return (
-            Player("image_discriminator", ("image_discriminator",), rule(self.config.discriminator_learning_rate)),
-            Player("video_discriminator", ("video_discriminator",), rule(self.config.discriminator_learning_rate)),
-            Player("generator", ("generator",), rule(self.config.generator_learning_rate)),
-        )
+        rates = self.config.discriminator_learning_rate, self.config.generator_learning_rate
+        judge, play = (optimiser("adam", rate, beta1=self.config.beta1) for rate in rates)
+        judges = (Player(name, (name,), judge) for name in ("image_discriminator", "video_discriminator"))
+        return (*judges, Player("generator", ("generator", "recogniser")[: 2 if self.config.information_weight else 1], play))
 
     def phases(self) -> tuple[Phase, ...]:
         judges = Turn("image_discriminator", self.judge_frames), Turn("video_discriminator", self.judge_clips)
@@ -175,31 +175,37 @@ class MoCoGan(System):
         return {"real": real_is_real(real), "fake": fake_is_fake(fake)}
 
     def judge_clips(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        clips, _ = shared["fake"] if "fake" in shared else self._fake(batch)
+        clips, _, _ = shared["fake"] if "fake" in shared else self._fake(batch)
         real, read = self.video_discriminator(self._shaken(batch.real, batch))  # real and fake apart, for BatchNorm
         fake, _ = self.video_discriminator(self._shaken(clips.detach(), batch))
         return {"real": real_is_real(real), "fake": fake_is_fake(fake), **self._misread(read, batch.labels, 1.0)}
 
     def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        clips, actions = shared.pop("fake") if "fake" in shared else self._fake(batch)
+        clips, actions, content = shared.pop("fake") if "fake" in shared else self._fake(batch)
         said, read = self.video_discriminator(self._shaken(clips, batch))
         frames = non_saturating(self._judged_frames(clips, batch))
-        return {"frames": frames, "clips": non_saturating(said), **self._misread(read, actions, self.config.class_weight)}
+        terms = {"frames": frames, "clips": non_saturating(said), **self._misread(read, actions, self.config.class_weight)}
+        if self.config.information_weight:
+            missed = self.recogniser(self._frames(clips, 1, batch)) - content
+            terms["information"] = self.config.information_weight * missed.square().mean()
+        return terms
 
-    def _fake(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    def _fake(self, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor]:
         count = len(batch)
         actions = batch.noise.integers(self.classes, count) if self.classes else None
         content, motions = self._drawn(count, batch.noise)
         made: Tensor = self.generator(content, motions, self._told(actions, content))
-        return made, actions
+        return made, actions, content
 
     def _judged_frames(self, clips: Tensor, batch: Batch) -> Tensor:
         """What D_I says of frames drawn out of clips, (B * frames_judged,)."""
+        return self.image_discriminator(self._shaken(self._frames(clips, self.config.frames_judged, batch), batch))
+
+    def _frames(self, clips: Tensor, many: int, batch: Batch) -> Tensor:
+        """So many different frames of each clip, (B * many, C, H, W); all where there are fewer."""
         clips = clips.transpose(1, 2)
-        many = min(self.config.frames_judged, clips.shape[1])
         places = batch.noise.uniform(len(clips), clips.shape[1]).argsort(1)[:, :many]
-        frames = clips.take_along_dim(places[:, :, None, None, None], dim=1).flatten(0, 1)
-        return self.image_discriminator(self._shaken(frames, batch))
+        return clips.take_along_dim(places[:, :, None, None, None], dim=1).flatten(0, 1)
 
     def _shaken(self, records: Tensor, batch: Batch) -> Tensor:
         if not self.config.instance_noise:
