@@ -129,9 +129,13 @@ class ReadingDiscriminator(nn.Module):
     """Images (B, *shape) -> a map of how real each patch is (B, 1, h, w), and what is read (B, K): `depth` convolutions of 4x4
     and stride 2 with leaky ReLU(0.01) and no norm, twice as wide each, and two heads. sees: with He's starting weights, which
     keep sizes from layer to layer; with torch's own, smaller ones cross entropy moves next to nothing for some hundred rounds.
+    fits: a third head says of each value how real a patch is as one that shows it (Choi et al. 2020, StarGAN v2, arXiv
+    1912.01865, whose branches are domains), and `real` adds those of the values in a code (B, K).
     """
 
-    def __init__(self, shape: tuple[int, int, int], codes: int, width: int, depth: int, sees: bool = False) -> None:
+    def __init__(
+        self, shape: tuple[int, int, int], codes: int, width: int, depth: int, sees: bool = False, fits: bool = False
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         before, after = shape[0], width
@@ -141,13 +145,17 @@ class ReadingDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.real = nn.Conv2d(before, 1, 3, 1, 1, bias=False)
         self.read = nn.Conv2d(before, codes, (shape[1] >> depth, shape[2] >> depth), bias=False)
+        self.fits = nn.Conv2d(before, codes, 3, 1, 1, bias=False) if fits else None
         for layer in self.layers if sees else ():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, 0.01)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor, codes: Tensor | None = None) -> tuple[Tensor, Tensor]:
         maps = self.layers(images)
-        return self.real(maps), self.read(maps).flatten(1)
+        real: Tensor = self.real(maps)
+        if self.fits is not None and codes is not None:
+            real = real + (self.fits(maps) * codes[:, :, None, None]).sum(1, keepdim=True)
+        return real, self.read(maps).flatten(1)
 
 
 def deepest(height: int, width: int, wanted: int = 0, fold: int = 1) -> int:

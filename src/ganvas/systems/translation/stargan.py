@@ -5,9 +5,10 @@ One generator G(x, c) turns a picture x into what it would be with the attribute
 domains need k (k - 1) generators. The discriminator says how real a picture is and which attributes it shows, D_src and D_cls:
     L_D = -L_adv + l_cls E[-log D_cls(c' | x)],   L_G = L_adv + l_cls E[-log D_cls(c | G(x, c))] + l_rec E |x - G(G(x, c), c')|,
     L_adv = E D_src(x) - E D_src(G(x, c)) - l_gp E (||grad D_src(x^)||_2 - 1)^2         (eq. 2 to 8; l_cls 1, l_rec 10, l_gp 10)
-with c' the picture's own attributes, and c those of another picture of the batch. A column with several values is one code of
-as many numbers, of which one is 1, so hair is never black and blond; what is not known of a picture is 0 throughout and counts
-in no loss, as with the paper's mask vector. To change a picture by name, D_cls reads what it shows, and the rest stays.
+with c' the picture's own attributes, and c those of another picture of the batch. Ours, `judged=asked`: D_src(x, c) holds x
+real as one that shows c, by a branch for each value (after StarGAN v2, arXiv 1912.01865): what D_cls takes for other hair must
+look it. A column with several values is one code of as many numbers, of which one is 1: hair is never black and blond. What is
+not known of a picture is 0 and counts in no loss. To change a picture by name, D_cls reads what it shows, and the rest stays.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ CARD = {
     "aliases": ["star-gan"],
 }
 
-TOLD = ("wanted", "difference")
+TOLD, JUDGED = ("wanted", "difference"), ("alone", "asked")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Config:
     fold: int = knob(1, "pixels of a side that enter as channels of one: 2 makes G work at half the size", choices=(1, 2, 4))
     r1_weight: float = knob(0.0, "above 0: D compares a picture with itself changed, its slopes held down by so much", low=0.0)
     told: str = knob("wanted", "what G is told: attributes as wanted, or their difference to the picture's own", choices=TOLD)
+    judged: str = knob("alone", "what D holds real: any picture, or one that shows what was `asked`", choices=JUDGED)
     critic_turns: int = knob(5, "moves of D for one of G", low=1, high=100)
     class_weight: float = knob(1.0, "weight of the attributes that D reads (l_cls); 0: none", low=0.0)
     changed_share: float = knob(1.0, "share of the attributes that are asked of another picture", low=0.01, high=1.0)
@@ -92,9 +94,9 @@ def auto(situation: Situation) -> dict[str, Any]:
     form: dict[str, Any] = {"skip": "mask", "critic_turns": 2 if quick else 5}
     if pixels > 2 and picture.height % 8 == picture.width % 8 == 0:
         form = {"skip": "change", "fold": 2, "upsampling": "resized", "told": "difference", "critic_turns": 1}
-        form |= {"changed_share": min(0.5, 2 / len(columns)), "r1_weight": 0.1, "class_weight": 0.6}
+        form |= {"changed_share": min(0.5, 2 / len(columns)), "r1_weight": 0.1, "class_weight": 0.2}
     form |= {"width": width, "discriminator_width": max(24, width), "blocks": 2 if quick else 6, "labels_enter": "norms"}
-    return {**form, "learning_rate": 1e-3 if quick else 2e-4, "ema_half_life": 500.0}
+    return {**form, "judged": "asked", "learning_rate": 1e-3 if quick else 2e-4, "ema_half_life": 500.0}
 
 
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
@@ -119,7 +121,9 @@ class StarGan(System):
             picture.channels, codes, config.width, config.blocks, config.skip, config.labels_enter, config.upsampling,
             config.fold,
         )  # fmt: skip
-        self.discriminator = ReadingDiscriminator(picture.shape, codes, wide, depth, config.r1_weight > 0)
+        self.discriminator = ReadingDiscriminator(
+            picture.shape, codes, wide, depth, config.r1_weight > 0, config.judged == "asked"
+        )
         if config.ema_half_life:
             self.average = copy.deepcopy(self.generator)
 
@@ -144,39 +148,35 @@ class StarGan(System):
         with torch.no_grad():
             made = self.generator(real, self._told(own, wanted))
         if self.config.r1_weight:
-            return self._compare(real, made, own)
-        on_real, read = self.discriminator(real)
-        share = batch.noise.uniform(len(real))
-        penalty = interpolation_penalty(lambda x: self.discriminator(x)[0], real, made, share)
+            return self._compare(real, made, own, wanted)
+        on_real, read = self.discriminator(real, own)
+        penalty = interpolation_penalty(lambda x: self.discriminator(x, wanted)[0], real, made, batch.noise.uniform(len(real)))
         return {
-            "distance": self.discriminator(made)[0].mean() - on_real.mean(),
+            "distance": self.discriminator(made, wanted)[0].mean() - on_real.mean(),
             "penalty": self.config.penalty_weight * penalty,
             "misread": self.config.class_weight * self._misread(read, own).mean(),
         }
 
-    def _compare(self, real: Tensor, made: Tensor, own: Tensor) -> Terms:
+    def _compare(self, real: Tensor, made: Tensor, own: Tensor, wanted: Tensor) -> Terms:
         """Another game of D's (Huang et al. 2024, arXiv 2501.05441): a picture is more real than itself changed; R1 and R2, for
         what D reads too: flat reading is not met by a tint that no eye takes for another hair."""
         weight, made = self.config.r1_weight, made.to(real.dtype)
         with with_range_for_slopes(real):
             real, made = (pictures.detach().requires_grad_() for pictures in (real, made))
-            (on_real, read), (on_made, _) = self.discriminator(real), self.discriminator(made)
+            (on_real, read), (on_made, _) = self.discriminator(real, own), self.discriminator(made, wanted)
         misread = self._misread(read, own)
         slopes = squared_slopes(real, on_real.mean((1, 2, 3)) + misread) + squared_slopes(made, on_made.mean((1, 2, 3)))
-        return {
-            "relative": softplus(on_made - on_real).mean(), "slopes": 0.5 * weight * slopes.mean(),
-            "misread": self.config.class_weight * misread.mean(),
-        }  # fmt: skip
+        terms = {"relative": softplus(on_made - on_real).mean(), "slopes": 0.5 * weight * slopes.mean()}
+        return {**terms, "misread": self.config.class_weight * misread.mean()}
 
     def change(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """G's turn: eq. 6."""
         real = batch["picture"]
         own, wanted = self._asked(batch, shared)
         made = self.generator(real, self._told(own, wanted))
-        on_made, read = self.discriminator(made)
-        relative = bool(self.config.r1_weight)
-        fooled = softplus(self.discriminator(real)[0].detach() - on_made).mean() if relative else -on_made.mean()
-        terms = {"fool": fooled, "misread": self.config.class_weight * self._misread(read, wanted).mean()}
+        on_made, read = self.discriminator(made, wanted)
+        fooled = softplus(self.discriminator(real, own)[0].detach() - on_made) if self.config.r1_weight else -on_made
+        terms = {"fool": fooled.mean(), "misread": self.config.class_weight * self._misread(read, wanted).mean()}
         if self.config.cycle_weight:
             terms["cycle"] = self.config.cycle_weight * (self.generator(made, self._told(wanted, own)) - real).abs().mean()
         return terms
