@@ -76,6 +76,21 @@ def read(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return colours, shapes
 
 
+def test_slopes_are_held_down_where_asked_and_nothing_else_changes() -> None:
+    pictures, colours, shapes = drawn(8, seed=0)
+    given = {"picture": torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1}
+    given["caption"] = torch.from_numpy(said(colours, shapes)).long()
+    plain, flat = small(discriminator_norm=False), small(discriminator_norm=False, r1_weight=2.0, r2_weight=4.0)
+    assert not any(isinstance(own, torch.nn.BatchNorm2d) for own in flat.discriminator.modules())
+    told = [system.discriminate(Batch(noise(), given), Clock(), {}) for system in (plain, flat)]
+    assert set(told[1]) - set(told[0]) == {"r1", "r2"}
+    for name, term in told[0].items():
+        torch.testing.assert_close(term, told[1][name])
+    (told[1]["r1"] + told[1]["r2"]).backward()
+    assert any(own.grad is not None and float(own.grad.abs().sum()) > 0 for own in flat.discriminator.parameters())
+    assert all(own.grad is None for own in flat.generator.parameters())
+
+
 def test_the_measure_reads_true_pictures() -> None:
     pictures, colours, shapes = drawn(300, 5)
     found = read(pictures)

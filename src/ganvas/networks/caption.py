@@ -78,17 +78,19 @@ class CaptionDiscriminator(nn.Module):
     """Images (B, *shape) and embeddings (B, text) -> logits (B,).
 
     The compressed embedding stands at every place of the last map, a 1x1 convolution mixes both, and one more convolution
-    decides. `look` and `decide` are the two halves: an image that meets two captions is looked at once.
+    decides. `look` and `decide` are the two halves: an image that meets two captions is looked at once. norm: BatchNorm.
     """
 
-    def __init__(self, text: int, condition: int, shape: tuple[int, int, int], width: int) -> None:
+    def __init__(self, text: int, condition: int, shape: tuple[int, int, int], width: int, norm: bool = True) -> None:
         super().__init__()
-        *hidden, last = ConvolutionalDiscriminator(shape, width).layers
+        *hidden, last = ConvolutionalDiscriminator(shape, width, batch_norm=norm).layers
         assert isinstance(last, nn.Conv2d)
         size = last.in_channels
         self.trunk = nn.Sequential(*hidden)
         self.compress = nn.Linear(text, condition)
-        mix = [nn.Conv2d(size + condition, size, 1, bias=False), nn.BatchNorm2d(size), nn.LeakyReLU(0.2, inplace=True)]
+        mix: list[nn.Module] = [nn.Conv2d(size + condition, size, 1, bias=not norm)]
+        mix += [nn.BatchNorm2d(size)] if norm else []
+        mix.append(nn.LeakyReLU(0.2, inplace=True))
         self.head = nn.Sequential(*mix, nn.Conv2d(size, 1, (last.kernel_size[0], last.kernel_size[1]))).apply(initialise)
 
     def look(self, images: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ from ganvas.networks.convolutional import ConvolutionalEncoder
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.objectives.captions import joint_embedding, wrong_is_fake
+from ganvas.objectives.penalties import with_range_for_slopes, zero_centred_penalty
 from ganvas.objectives.schedules import until_share
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
@@ -56,6 +58,9 @@ class Config:
     width: int = knob(32, "channels at full resolution of all image networks, a quarter of a word vector", low=1, high=1024)
     matching_aware: bool = knob(True, "real pictures with wrong captions are fakes to D; off: a plain conditional GAN")
     interpolation: float = knob(0.5, "G is trained between captions too, at this share of the first; 0: not", low=0.0, high=1.0)
+    discriminator_norm: bool = knob(True, "BatchNorm in D too; without it D sees colours as they are")
+    r1_weight: float = knob(0.0, "gamma of R1, the slopes of D at real pictures; 0: off", low=0.0)
+    r2_weight: float = knob(0.0, "gamma of R2, those at made ones; 0: off", low=0.0)
     embedding_share: float = knob(0.15, "share of the budget for the text encoder, before the game", low=0.001, high=0.9)
     embedding_learning_rate: float = knob(7e-4, "learning rate of text and image encoder (Adam)", low=0.0)
     learning_rate: float = knob(2e-4, "learning rate of G and D (Adam)", low=0.0)
@@ -96,7 +101,7 @@ class GanCls(System):
         self.text_encoder = CaptionEncoder(len(words.symbols), text, 4 * config.width, ends=words.ends)
         self.image_encoder = ConvolutionalEncoder(shape, text, config.width)
         self.generator = CaptionGenerator(config.latent_size, text, condition, shape, config.width)
-        self.discriminator = CaptionDiscriminator(text, condition, shape, config.width)
+        self.discriminator = CaptionDiscriminator(text, condition, shape, config.width, config.discriminator_norm)
         self.average = copy.deepcopy(self.generator)
         self.undecided = (1.5 if config.matching_aware else 2.0) * math.log(2)  # the terms of fakes share one half
         self.register_buffer("captions", torch.zeros(KEPT, words.length, dtype=torch.int64))
@@ -140,12 +145,19 @@ class GanCls(System):
         captions, texts = batch["caption"], self._texts(batch, shared)
         self._remember(captions)
         shared["made"] = self._made(batch, texts)
-        real = self.discriminator.look(self._seen_by_d(batch["picture"], batch.noise))
-        made = self.discriminator(self._seen_by_d(shared["made"].detach(), batch.noise), texts)
+        gammas = {"r1": self.config.r1_weight, "r2": self.config.r2_weight}
+        with with_range_for_slopes(batch["picture"]) if any(gammas.values()) else nullcontext():
+            pictures = batch["picture"], shared["made"].detach().to(batch["picture"].dtype)
+            seen = [self._seen_by_d(own, batch.noise).requires_grad_(any(gammas.values())) for own in pictures]
+            looked = self.discriminator.look(seen[0])
+            real, made = self.discriminator.decide(looked, texts), self.discriminator(seen[1], texts)
         share = 0.5 if self.config.matching_aware else 1.0
-        terms = {"real": real_is_real(self.discriminator.decide(real, texts)), "fake": share * fake_is_fake(made)}
+        terms = {"real": real_is_real(real), "fake": share * fake_is_fake(made)}
+        for (name, gamma), own, logits in zip(gammas.items(), seen, (real, made), strict=True):
+            if gamma:
+                terms[name] = 0.5 * gamma * zero_centred_penalty(own, logits)
         if self.config.matching_aware:
-            wrong = self.discriminator.decide(real, texts.roll(1, 0))
+            wrong = self.discriminator.decide(looked, texts.roll(1, 0))
             terms["wrong caption"] = share * wrong_is_fake(wrong, captions)
         return terms
 
