@@ -132,7 +132,8 @@ def row_of_page(system: str, kind: str, data: str, seen: int, seconds: float, st
 
 
 def row_of_proof(name: str) -> dict[str, Any] | None:
-    """A row from the results of a system's proof, that of the most samples; None where it has none."""
+    """A row from the results of a system's proof, that of the most samples, and before it one that met its mark; None where it
+    has none."""
     rows = []
     for path in sorted(PROOFS.glob(f"{name}*.json")):
         proof = json.loads(path.read_text(encoding="utf-8"))
@@ -154,7 +155,7 @@ def row_of_proof(name: str) -> dict[str, Any] | None:
                 "command": proof["command"],
             }
         )  # fmt: skip
-    return max(rows, key=lambda row: row["seen"]) if rows else None
+    return max(rows, key=lambda row: (bool(row["reached"]), row["seen"])) if rows else None
 
 
 def write_table(kept: dict[str, Any]) -> None:

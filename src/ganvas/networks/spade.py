@@ -9,10 +9,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, relu
-from torch.nn.utils.parametrizations import spectral_norm
 
 from . import blocks
 from .blocks import Norm
+from .spectral import two_sided
 
 GAIN = 0.7  # of starting weights
 
@@ -39,11 +39,11 @@ class Block(nn.Module):
         super().__init__()
         middle = min(before, after)
         self.first, self.second = (Modulated(width, classes, hidden, norm) for width in (before, middle))
-        self.one = spectral_norm(nn.Conv2d(before, middle, 3, padding=1))
-        self.two = spectral_norm(nn.Conv2d(middle, after, 3, padding=1))
+        self.one = two_sided(nn.Conv2d(before, middle, 3, padding=1))
+        self.two = two_sided(nn.Conv2d(middle, after, 3, padding=1))
         if before != after:
             self.aside = Modulated(before, classes, hidden, norm)
-            self.across = spectral_norm(nn.Conv2d(before, after, 1, bias=False))
+            self.across = two_sided(nn.Conv2d(before, after, 1, bias=False))
 
     def forward(self, features: Tensor, maps: Tensor) -> Tensor:
         past = self.across(self.aside(features, maps)) if hasattr(self, "across") else features

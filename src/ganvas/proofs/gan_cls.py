@@ -22,10 +22,13 @@ FIND = 4  # groups of captions
 EACH = 4  # pictures of a caption
 FOUND, AHEAD = 0.30, 0.10
 STEPS, BATCH, WIDTH = 1200, 64, 128  # of the matcher
-COMMON = {"width": 24, "learning_rate": 5e-4, "batch_size": 32, "augment": ("translation",)}
+COMMON: dict[str, Any] = {
+    "width": 24, "learning_rate": 5e-4, "batch_size": 32, "augment": ("translation",), "discriminator_norm": False,
+    "r1_weight": 1.0, "r2_weight": 1.0,
+}  # fmt: skip
 """What `auto` chooses for minutes of one core; a round costs both arms nearly the same, so equal rounds are equal time."""
 LARGE_SIDE = 64
-LARGE = COMMON | {"width": 64, "learning_rate": 2e-4, "batch_size": 64}
+LARGE = COMMON | {"width": 64, "learning_rate": 2e-4, "batch_size": 64, "r1_weight": 4.0, "r2_weight": 4.0}
 COLOURS = {
     "red": (220, 40, 40), "green": (40, 170, 60), "blue": (50, 70, 230), "yellow": (235, 210, 40), "black": (20, 20, 20),
     "grey": (140, 140, 140), "pink": (250, 150, 190), "brown": (120, 75, 35), "cyan": (60, 205, 220), "purple": (130, 50, 170),

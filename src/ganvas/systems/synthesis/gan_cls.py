@@ -75,11 +75,14 @@ WORK_WANTED = {24: 0.0, 32: 60_000.0, 64: 400_000.0}  # width -> GFLOP for each 
 
 
 def auto(situation: Situation) -> dict[str, Any]:
-    """Wider where the budget pays for it; of few pictures D sees shifted ones, so that it cannot learn them by heart."""
+    """Wider where the budget pays for it; D has no norm and flat slopes, and of few pictures sees shifted ones, so that it
+    cannot learn them by heart."""
     picture = situation.spec["picture"]
     width = widest(situation, WORK_WANTED, lambda _: picture.height * picture.width / 32**2, share=1.0)
     few = situation.records < 5_000
-    return {"width": width, "learning_rate": 5e-4, "batch_size": 32, "augment": ("translation",) if few else ()}
+    gamma = picture.height * picture.width / 32**2
+    flat = {"discriminator_norm": False, "r1_weight": gamma, "r2_weight": gamma}
+    return {"width": width, "learning_rate": 5e-4, "batch_size": 32, "augment": ("translation",) if few else (), **flat}
 
 
 PRESETS: dict[str, Any] = {

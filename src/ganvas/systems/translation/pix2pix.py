@@ -104,7 +104,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     return {
         "width": width, "batch_size": 4, "ema_half_life": 500.0, "norm": "batch", "upsampling": "resized",
         "discriminator_norm": False, "r1_weight": 4 * GAMMA * pixels, "r2_weight": 4 * GAMMA * pixels,
-        "augment": ("translation", "cutout"), "l1_weight": 20.0, **narrow,
+        "augment": ("translation", "cutout"), "l1_weight": 60.0, **narrow,
     }  # fmt: skip
 
 
