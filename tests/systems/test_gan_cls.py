@@ -80,7 +80,7 @@ def test_slopes_are_held_down_where_asked_and_nothing_else_changes() -> None:
     pictures, colours, shapes = drawn(8, seed=0)
     given = {"picture": torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1}
     given["caption"] = torch.from_numpy(said(colours, shapes)).long()
-    plain, flat = small(discriminator_norm=False), small(discriminator_norm=False, r1_weight=2.0, r2_weight=4.0)
+    plain, flat = small(discriminator_batch_norm=False), small(discriminator_batch_norm=False, r1_weight=2.0, r2_weight=4.0)
     assert not any(isinstance(own, torch.nn.BatchNorm2d) for own in flat.discriminator.modules())
     told = [system.discriminate(Batch(noise(), given), Clock(), {}) for system in (plain, flat)]
     assert set(told[1]) - set(told[0]) == {"r1", "r2"}

@@ -108,7 +108,7 @@ def test_the_domain_discriminator_moves_the_converter_through_the_garment_alone(
 def test_slopes_are_held_down_where_asked_and_nothing_else_changes() -> None:
     """Without gammas the terms are those of before; with them each discriminator has two more, by what is right and wrong."""
     data = torch.rand(2, 6, 3, 8, 8) * 2 - 1
-    plain, flat = build(discriminator_norm=False), build(discriminator_norm=False, r1_weight=2.0, r2_weight=4.0)
+    plain, flat = build(discriminator_batch_norm=False), build(discriminator_batch_norm=False, r1_weight=2.0, r2_weight=4.0)
     for turn, judge in (("tell_real", "discriminator"), ("tell_associated", "domain_discriminator")):
         told = []
         for system in (plain, flat):

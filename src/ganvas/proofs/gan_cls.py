@@ -23,7 +23,7 @@ EACH = 4  # pictures of a caption
 FOUND, AHEAD = 0.30, 0.10
 STEPS, BATCH, WIDTH = 1200, 64, 128  # of the matcher
 COMMON: dict[str, Any] = {
-    "width": 24, "learning_rate": 5e-4, "batch_size": 32, "augment": ("translation",), "discriminator_norm": False,
+    "width": 24, "learning_rate": 5e-4, "batch_size": 32, "augment": ("translation",), "discriminator_batch_norm": False,
     "r1_weight": 1.0, "r2_weight": 1.0,
 }  # fmt: skip
 """What `auto` chooses for minutes of one core; a round costs both arms nearly the same, so equal rounds are equal time."""

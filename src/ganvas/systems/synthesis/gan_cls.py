@@ -58,7 +58,7 @@ class Config:
     width: int = knob(32, "channels at full resolution of all image networks, a quarter of a word vector", low=1, high=1024)
     matching_aware: bool = knob(True, "real pictures with wrong captions are fakes to D; off: a plain conditional GAN")
     interpolation: float = knob(0.5, "G is trained between captions too, at this share of the first; 0: not", low=0.0, high=1.0)
-    discriminator_norm: bool = knob(True, "BatchNorm in D too; without it D sees colours as they are")
+    discriminator_batch_norm: bool = knob(True, "BatchNorm in D too; without it D sees colours as they are")
     r1_weight: float = knob(0.0, "gamma of R1, the slopes of D at real pictures; 0: off", low=0.0)
     r2_weight: float = knob(0.0, "gamma of R2, those at made ones; 0: off", low=0.0)
     embedding_share: float = knob(0.15, "share of the budget for the text encoder, before the game", low=0.001, high=0.9)
@@ -81,7 +81,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     width = widest(situation, WORK_WANTED, lambda _: picture.height * picture.width / 32**2, share=1.0)
     few = situation.records < 5_000
     gamma = picture.height * picture.width / 32**2
-    flat = {"discriminator_norm": False, "r1_weight": gamma, "r2_weight": gamma}
+    flat = {"discriminator_batch_norm": False, "r1_weight": gamma, "r2_weight": gamma}
     return {"width": width, "learning_rate": 5e-4, "batch_size": 32, "augment": ("translation",) if few else (), **flat}
 
 
@@ -104,7 +104,7 @@ class GanCls(System):
         self.text_encoder = CaptionEncoder(len(words.symbols), text, 4 * config.width, ends=words.ends)
         self.image_encoder = ConvolutionalEncoder(shape, text, config.width)
         self.generator = CaptionGenerator(config.latent_size, text, condition, shape, config.width)
-        self.discriminator = CaptionDiscriminator(text, condition, shape, config.width, config.discriminator_norm)
+        self.discriminator = CaptionDiscriminator(text, condition, shape, config.width, config.discriminator_batch_norm)
         self.average = copy.deepcopy(self.generator)
         self.undecided = (1.5 if config.matching_aware else 2.0) * math.log(2)  # the terms of fakes share one half
         self.register_buffer("captions", torch.zeros(KEPT, words.length, dtype=torch.int64))
@@ -152,8 +152,8 @@ class GanCls(System):
         with with_range_for_slopes(batch["picture"]) if any(gammas.values()) else nullcontext():
             pictures = batch["picture"], shared["made"].detach().to(batch["picture"].dtype)
             seen = [self._seen_by_d(own, batch.noise).requires_grad_(any(gammas.values())) for own in pictures]
-            looked = self.discriminator.look(seen[0])
-            real, made = self.discriminator.decide(looked, texts), self.discriminator(seen[1], texts)
+            looked, made = self.discriminator.look(seen[0]), self.discriminator(seen[1], texts)
+            real = self.discriminator.decide(looked, texts)
         share = 0.5 if self.config.matching_aware else 1.0
         terms = {"real": real_is_real(real), "fake": share * fake_is_fake(made)}
         for (name, gamma), own, logits in zip(gammas.items(), seen, (real, made), strict=True):

@@ -55,7 +55,7 @@ class Config:
     objective: str = knob(
         "adversarial", "what the converter lowers; squared-error: no discriminators, the paper's baseline", choices=OBJECTIVES
     )
-    discriminator_norm: bool = knob(True, "BatchNorm in both discriminators too; without it they see colours as they are")
+    discriminator_batch_norm: bool = knob(True, "BatchNorm in both discriminators too; without it they see colours as they are")
     r1_weight: float = knob(0.0, "gamma of R1, the slopes of both discriminators at what is right; 0: off", low=0.0)
     r2_weight: float = knob(0.0, "gamma of R2, those at what is wrong; 0: off", low=0.0)
     learning_rate: float = knob(2e-4, "learning rate of all players (Adam)", low=0.0)
@@ -117,7 +117,7 @@ class PixelDTGan(System):
         self.converter = Converter(photo.shape, garment.shape, config.code_size, config.width)
         if self.adversarial:
             both = (photo.channels + garment.channels, garment.height, garment.width)
-            norm = config.discriminator_norm
+            norm = config.discriminator_batch_norm
             self.discriminator = ConvolutionalDiscriminator(garment.shape, config.width, batch_norm=norm)
             self.domain_discriminator = ConvolutionalDiscriminator(both, config.width, batch_norm=norm)
         if config.ema_half_life:
