@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import copy
 import math
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +26,6 @@ from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.convolutional import ConvolutionalDiscriminator, ConvolutionalEncoder, ConvolutionalGenerator
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
-from ganvas.objectives.penalties import with_range_for_slopes, zero_centred_penalty
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
 
@@ -55,9 +53,6 @@ class Config:
     objective: str = knob(
         "adversarial", "what the converter lowers; squared-error: no discriminators, the paper's baseline", choices=OBJECTIVES
     )
-    discriminator_batch_norm: bool = knob(True, "BatchNorm in both discriminators too; without it they see colours as they are")
-    r1_weight: float = knob(0.0, "gamma of R1, the slopes of both discriminators at what is right; 0: off", low=0.0)
-    r2_weight: float = knob(0.0, "gamma of R2, those at what is wrong; 0: off", low=0.0)
     learning_rate: float = knob(2e-4, "learning rate of all players (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     ema_half_life: float = knob(0.0, "half-life in samples of the converter that is used afterwards; 0: none", low=0.0)
@@ -117,9 +112,8 @@ class PixelDTGan(System):
         self.converter = Converter(photo.shape, garment.shape, config.code_size, config.width)
         if self.adversarial:
             both = (photo.channels + garment.channels, garment.height, garment.width)
-            norm = config.discriminator_batch_norm
-            self.discriminator = ConvolutionalDiscriminator(garment.shape, config.width, batch_norm=norm)
-            self.domain_discriminator = ConvolutionalDiscriminator(both, config.width, batch_norm=norm)
+            self.discriminator = ConvolutionalDiscriminator(garment.shape, config.width)
+            self.domain_discriminator = ConvolutionalDiscriminator(both, config.width)
         if config.ema_half_life:
             self.average = copy.deepcopy(self.converter)
 
@@ -149,39 +143,24 @@ class PixelDTGan(System):
 
     def tell_real(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """D_R's turn: the garment worn and another one are real, what C draws is not."""
+        garments = batch["garment"]
         shared["made"] = self.converter(batch["photo"])
-        right = [batch["garment"], self._others(batch, shared)]
-        (worn, other), (made,), slopes = self._judged(self.discriminator, right, [shared["made"].detach()])
-        return {"real": (real_is_real(worn) + real_is_real(other)) / 3, "fake": fake_is_fake(made) / 3, **slopes}
+        real = real_is_real(self.discriminator(garments)) + real_is_real(self.discriminator(self._others(batch, shared)))
+        return {"real": real / 3, "fake": fake_is_fake(self.discriminator(shared["made"].detach())) / 3}
 
     def tell_associated(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """D_A's turn: one garment belongs to the photograph; another one does not, unless it is the same, nor what C draws."""
         photos, garments = batch["photo"], batch["garment"]
-        drawn = shared["made"] if "made" in shared else self.converter(photos)
-        others = self._others(batch, shared) if self.config.unassociated else None
-        wrong = [torch.cat([photos, own], 1) for own in (drawn.detach(), others) if own is not None]
-        (worn,), judged, slopes = self._judged(self.domain_discriminator, [torch.cat([photos, garments], 1)], wrong)
-        real, fake = real_is_real(worn), fake_is_fake(judged[0])
-        if others is None:
-            return {"real": real / 2, "fake": fake / 2, **slopes}
+        made = shared["made"] if "made" in shared else self.converter(photos)
+        real = real_is_real(self.domain_discriminator(torch.cat([photos, garments], 1)))
+        fake = fake_is_fake(self.domain_discriminator(torch.cat([photos, made.detach()], 1)))
+        if not self.config.unassociated:
+            return {"real": real / 2, "fake": fake / 2}
+        others = self._others(batch, shared)
         differ = (others != garments).flatten(1).any(1)
-        alien = fake_is_fake(torch.where(differ, judged[1], SURE)) * (len(differ) / differ.sum().clamp(min=1))
-        return {"real": real / 3, "fake": (fake + alien) / 3, **slopes}
-
-    def _judged(self, judge: nn.Module, right: list[Tensor], wrong: list[Tensor]) -> tuple[list[Tensor], list[Tensor], Terms]:
-        """What a discriminator says of each batch of what is right and of what is wrong, and the penalties on its slopes there,
-        each by itself, for BatchNorm."""
-        gammas = {"r1": self.config.r1_weight, "r2": self.config.r2_weight}
-        with with_range_for_slopes(right[0]) if any(gammas.values()) else nullcontext():
-            seen = [[own.to(right[0].dtype) for own in side] for side in (right, wrong)]
-            seen = [[own.detach().requires_grad_(gamma > 0) for own in side] for side, gamma in zip(seen, gammas.values())]
-            said = [[judge(own) for own in side] for side in seen]
-        terms: Terms = {}
-        for (name, gamma), side, logits in zip(gammas.items(), seen, said, strict=True):
-            if gamma:
-                each = [zero_centred_penalty(own, found) for own, found in zip(side, logits, strict=True)]
-                terms[name] = 0.5 * gamma * torch.stack(each).mean()
-        return said[0], said[1], terms
+        judged = self.domain_discriminator(torch.cat([photos, others], 1))
+        wrong = fake_is_fake(torch.where(differ, judged, SURE)) * (len(differ) / differ.sum().clamp(min=1))
+        return {"real": real / 3, "fake": (fake + wrong) / 3}
 
     def convert(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """C's turn: pass for a garment, and for the one in the photograph."""
