@@ -164,6 +164,32 @@ def test_averages_have_a_half_life_in_samples() -> None:
     assert game.average.weight.item() == pytest.approx(keep * (keep * 1 + (1 - keep) * 0) + (1 - keep) * -1)
 
 
+def test_directions_of_spectral_norms_are_copied_and_not_averaged() -> None:
+    """A mean of two directions is none: torch's own form would divide the weights of the average by too little."""
+    from torch.nn.utils.parametrizations import spectral_norm
+
+    class Averaged(Game):
+        def __init__(self) -> None:
+            super().__init__()
+            self.normed, self.followed = (spectral_norm(nn.Linear(4, 4, bias=False)) for _ in range(2))
+
+        def averages(self) -> tuple[Average, ...]:
+            return (Average("normed", "followed", 8.0, ramp=math.inf),)
+
+    game = Averaged()
+    own, kept = (dict(network.named_buffers()) for network in (game.normed, game.followed))
+    turned = {name: -buffer.flip(0) for name, buffer in own.items()}
+    weights = [network.parametrizations.weight.original.clone() for network in (game.normed, game.followed)]
+    with torch.no_grad():
+        for name, buffer in own.items():
+            buffer.copy_(turned[name])
+    play(game)
+    assert len(kept) == 2
+    assert all(torch.equal(kept[name], turned[name]) for name in kept)
+    mean = torch.lerp(weights[1], weights[0], 1 - 0.5**0.5)
+    torch.testing.assert_close(game.followed.parametrizations.weight.original.data, mean)
+
+
 def test_micro_batches_add_up_to_the_whole_batch() -> None:
     class Mean(Game):
         def pull(self, batch: Any, clock: Clock, shared: Shared) -> Terms:

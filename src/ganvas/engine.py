@@ -26,6 +26,7 @@ from .recomputing import forget_activations
 
 INCIDENTS_ALLOWED = 2  # within INCIDENT_WINDOW rounds; one more ends the run
 INCIDENT_WINDOW = 1000
+DIRECTIONS = ("._u", "._v")  # buffers of torch's spectral norm: a mean of directions is none
 
 
 class Stream(Protocol):
@@ -181,8 +182,8 @@ class Engine:
         ours, theirs = self.system.get_submodule(source), self.system.get_submodule(target)
         own = dict(ours.named_parameters()) | dict(ours.named_buffers())
         average = dict(theirs.named_parameters()) | dict(theirs.named_buffers())
-        moving = [name for name in average if average[name].is_floating_point()]
-        fixed = [name for name in average if not average[name].is_floating_point()]
+        moving = [name for name in average if average[name].is_floating_point() and not name.endswith(DIRECTIONS)]
+        fixed = [name for name in average if name not in moving]
         for parameter in theirs.parameters():
             parameter.requires_grad_(False)
         return ([own[n] for n in moving], [average[n] for n in moving], [own[n] for n in fixed], [average[n] for n in fixed])

@@ -124,7 +124,8 @@ class Average:
 
     half_life: in samples, a number or a function of the clock. ramp: while the game is young the half-life is at most this
     share of the samples seen, so that the first weights are soon forgotten. Floating-point buffers (BatchNorm statistics)
-    are averaged like the weights, because statistics of today's weights do not fit yesterday's; integer buffers are copied.
+    are averaged like the weights, because statistics of today's weights do not fit yesterday's; integer buffers, and the
+    directions of torch's spectral norm, are copied.
     """
 
     source: str
