@@ -71,6 +71,7 @@ class Config:
     batch_size: int = knob(64, "records in a batch", low=2)
 
 
+GAMMA = 0.2 / 32**2  # by pixels; with five times as much shapes are rounder than asked
 WORK_WANTED = {24: 0.0, 32: 60_000.0, 64: 400_000.0}  # width -> GFLOP for each 32x32 pixels that it takes to pay off
 
 
@@ -80,7 +81,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     picture = situation.spec["picture"]
     width = widest(situation, WORK_WANTED, lambda _: picture.height * picture.width / 32**2, share=1.0)
     few = situation.records < 5_000
-    gamma = picture.height * picture.width / 32**2
+    gamma = GAMMA * picture.height * picture.width
     flat = {"discriminator_batch_norm": False, "r1_weight": gamma, "r2_weight": gamma}
     return {"width": width, "learning_rate": 5e-4, "batch_size": 32, "augment": ("translation",) if few else (), **flat}
 
