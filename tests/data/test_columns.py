@@ -93,6 +93,21 @@ def test_folders_named_by_hand_go_before_all(tmp_path: Path) -> None:
         parse_fields("photo")
 
 
+def test_what_the_line_about_two_folders_asks_for_is_enough(tmp_path: Path) -> None:
+    """One field named by hand, whose folder is a column of a table as well: the table still tells the others."""
+    root = pairs(tmp_path / "set", a="left", b="right")
+    names = sorted(path.stem for path in (root / "left").iterdir())
+    table(root / "captions.csv", ["code,caption", *(f'{name},"a house of {k} windows"' for k, name in enumerate(names))])
+    wanted = {"picture": ("image",), "caption": ("tokens",)}
+    with pytest.raises(DataError, match="may be left or right .*--fields picture=left"):
+        find_rows(Source(root), wanted)
+    for side in ("left", "right"):
+        rows = find_rows(Source(root), wanted, parse_fields(f"picture={side}"))
+        assert list(rows.columns) == ["picture", "caption"]
+        assert all(file.parent.name == side for file in rows.columns["picture"].files)
+        assert rows.columns["caption"].texts["caption"][3] == "a house of 3 windows"
+
+
 def test_split_words_of_folders(tmp_path: Path) -> None:
     root = tmp_path / "set"
     for side, count in (("train", 6), ("test", 3)):

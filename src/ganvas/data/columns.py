@@ -45,18 +45,19 @@ def find_rows(
         check_there(source)
     by_hand = by_hand or {}
     columns = by_hand  # of a table, or keys of an .npz; folders named by hand are called as their fields when they are read
+    folders = bool(by_hand) and all(layouts.find_folder(source, place) is not None for place in by_hand.values())
     if drawing:
         found: Rows | None = rows_of_phantom(source.text, *drawn)
     elif source.path.is_file():
         found = layouts.from_arrays(source.path) or layouts.from_table(source) or from_lists(source)
-    elif by_hand and all(layouts.find_folder(source, place) is not None for place in by_hand.values()):
-        found, columns = layouts.from_folders(source, wanted, by_hand), {name: name for name in by_hand}
+    elif folders and (found := layouts.from_folders(source, wanted, by_hand)) is not None:
+        columns = {name: name for name in by_hand}
         tables = [path.name for path in layouts.tables_in(source.path)]
-        if found is not None and tables:
+        if tables:
             found.notes.append(
                 f"folders were named by hand: {some(tables)} is not read, nor groups and a split that it may name"
             )
-    else:
+    else:  # also where a folder named by hand is a column of a table, which tells the other fields
         found = layouts.from_table(source) or from_lists(source) or layouts.from_stems(source)
         found = found or layouts.from_folders(source, wanted, {})
     if found is None:
