@@ -249,6 +249,17 @@ def test_terms_that_are_not_due_keep_their_last_value(capsys: pytest.CaptureFixt
     assert "d/r1 0.2500, d/real 1.23e+05" in second
 
 
+def test_terms_of_a_phase_that_is_over_are_told_no_more(capsys: pytest.CaptureFixture[str]) -> None:
+    live = Live("stackgan on emoji", Budget(rounds=100), every=0.0)
+    live.start()
+    feed(live, 1, terms={"encoders/captions": 0.5}, phase="embedding")
+    feed(live, 2, terms={"stage one/fool": 1.5}, phase="stage one")
+    live.stop()
+    first, second = capsys.readouterr().err.splitlines()[-2:]
+    assert "encoders/captions" in first
+    assert "encoders" not in second and "stage one/fool 1.5000" in second
+
+
 def test_a_trend_covers_everything_in_few_cells() -> None:
     trend = Trend(cells=4)
     for i in range(1000):

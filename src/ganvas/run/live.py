@@ -79,7 +79,8 @@ class Live:
             return
         for name, value in terms.items():
             self._trends.setdefault(name, Trend()).add(value)
-        shown = {**(self._seen.terms if self._seen else {}), **terms}  # a term that was not due keeps its last value
+        kept = self._seen.terms if self._seen is not None and self._seen.phase == phase else {}
+        shown = {**kept, **terms}  # a term that was not due keeps its last value, until another phase begins
         self._seen = _Seen(round, samples, seconds, min(1.0, max(0.0, progress)), rate, shown, dict(norms), memory, phase)
         self._told = False
         if self._view is not None:
