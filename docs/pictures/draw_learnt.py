@@ -6,6 +6,7 @@ mgan, gp-gan and perceptual-gan): of runs.
     python docs/pictures/draw_learnt.py scenes OUT                 400 drawn scenes of 96 pixels
     python docs/pictures/draw_learnt.py signs OUT                  320 drawn road signs of 8 classes
     python docs/pictures/draw_learnt.py captions RUN OUT.png       a caption a row: its name, and six pictures
+    python docs/pictures/draw_learnt.py said RUN OUT.png           a caption that is typed a row, and six pictures
     python docs/pictures/draw_learnt.py pairs RUN OUT.png          held-out maps, what is made of them, the true photographs
     python docs/pictures/draw_learnt.py garments RUN OUT.png       held-out figures, what is drawn of them, what they wear
     python docs/pictures/draw_learnt.py transfers RUN OUT.png      held-out digits in colours, and as clean ones
@@ -37,6 +38,7 @@ from ganvas.proofs._arms import data_of
 from ganvas.run.load import Run
 
 SHOWN, CELL, GAP, HEAD = 6, 96, 4, 22
+SAID = ("red heart", "green apple", "blue square", "cat face")
 CAPTIONS = ("A red circle.", "A blue square.", "A yellow ring.", "A green bar.", "A purple pole.")
 
 
@@ -71,6 +73,11 @@ def captions(run: Run, file: Path) -> None:
             made = run.system.sample(SHOWN, Noise.seeded(0), caption=given)
         rows.append((caption, list(decode(made, data.fields["picture"].spec, 8))))
     sheet(rows, file)
+
+
+def said(run: Run, file: Path) -> None:
+    """Of captions that are typed, as `ganvas sample` takes them."""
+    sheet([(words, list(run.sample(SHOWN, seed=1, fields={"caption": words}, depth=8))) for words in SAID], file)
 
 
 def pairs(run: Run, file: Path) -> None:
@@ -430,6 +437,7 @@ def main() -> None:
             "scenes",
             "signs",
             "painted",
+            "said",
             "blended",
             "named",
         ),
@@ -453,11 +461,11 @@ def main() -> None:
     if options.what in ("paintings", "scenes", "signs"):
         {"paintings": paintings, "scenes": scenes, "signs": signs}[options.what](options.places[0])
         return
-    run, file = Run(options.places[0], which="last"), options.places[1]
+    run, file = Run(options.places[0], which="best" if options.what == "said" else "last"), options.places[1]
     {
         "captions": captions, "pairs": pairs, "garments": garments, "transfers": transfers, "enlarged": enlarged,
         "doses": doses, "edits": edits, "solids": solids, "reposed": reposed, "animated": animated, "remastered": remastered,
-        "painted": painted, "blended": blended, "named": named,
+        "painted": painted, "said": said, "blended": blended, "named": named,
     }[options.what](run, file)  # fmt: skip
 
 
