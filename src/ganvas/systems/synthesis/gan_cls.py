@@ -152,7 +152,7 @@ class GanCls(System):
         gammas = {"r1": self.config.r1_weight, "r2": self.config.r2_weight}
         with with_range_for_slopes(batch["picture"]) if any(gammas.values()) else nullcontext():
             pictures = batch["picture"], shared["made"].detach().to(batch["picture"].dtype)
-            seen = [self._seen_by_d(own, batch.noise).requires_grad_(any(gammas.values())) for own in pictures]
+            seen = [self._seen_by_d(own, batch.noise).detach().requires_grad_(any(gammas.values())) for own in pictures]
             looked, made = self.discriminator.look(seen[0]), self.discriminator(seen[1], texts)
             real = self.discriminator.decide(looked, texts)
         share = 0.5 if self.config.matching_aware else 1.0
