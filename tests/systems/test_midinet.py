@@ -22,7 +22,7 @@ from ganvas.kinds.tune import chords
 from ganvas.kinds.tune.files import read_sheet
 from ganvas.kinds.tune.measures import share_in_chord, share_in_key
 from ganvas.kinds.tune.spec import CHORDS, FIRST, HOLD, MELODY, REST, TuneSpec
-from ganvas.networks.midinet import BESIDE, levels_of
+from ganvas.networks.midinet import BESIDE, LEAP, following, levels_of
 from ganvas.proofs import Row
 from ganvas.proofs.midinet import LARGE, contexts, met, shapes
 from ganvas.run.apply import apply
@@ -150,12 +150,51 @@ def test_a_drawn_bar_is_one_choice_a_step_and_passes_gradients_on() -> None:
     assert ((shares - shares.round()).abs() > 0.05).any()  # shares, not choices
 
 
+def test_a_leap_counts_from_the_note_before() -> None:
+    """Against a plain loop; after silence, and for silence and going on, nothing is gained."""
+    torch.manual_seed(0)
+    leaps, last = torch.randn(3, 2 * LEAP + 1), torch.zeros(3, 30)
+    last[0, 4] = last[1, 29] = 1.0
+    found = following(leaps, last)
+    assert found.shape == (3, 32) and not found[2].any() and not found[:, :FIRST].any()
+    for tune, before in ((0, 4), (1, 29)):
+        for pitch in range(30):
+            leap = pitch - before
+            wanted = float(leaps[tune, leap + LEAP]) if abs(leap) <= LEAP else 0.0
+            assert float(found[tune, FIRST + pitch]) == pytest.approx(wanted)
+
+
+def test_steps_are_chosen_one_after_the_other() -> None:
+    """A writer that wants nothing but to go up by two goes up by two, from the note before the bar on."""
+    values, spec = tunes(16)
+    system = built(spec, leaps=True)
+    _, planes, before, last = system._dealt(batch_of(values), {})
+    rows = system.bars.rows
+    last = torch.zeros(16, rows - FIRST)
+    last[:, 2] = 1.0
+    leaps = torch.zeros(16, 2 * LEAP + 1, spec.steps)
+    leaps[:, LEAP + 2] = 100.0
+
+    def upwards(*given: Any) -> tuple[Tensor, Tensor]:
+        return torch.zeros(16, rows, spec.steps), leaps
+
+    fake, chosen = system._drawn(upwards, Noise.seeded(1), planes, before, last)
+    able = min(spec.steps, (rows - FIRST - 3) // 2)
+    assert torch.equal(chosen[:, :able], (FIRST + 4 + 2 * torch.arange(able)).expand(16, -1))
+    voices = fake[:, [0, *range(FIRST, rows)]].sum(1)
+    assert torch.allclose(voices, torch.ones(()), atol=1e-4)
+    made, _ = system._drawn(system.generator, Noise.seeded(1), planes, before, last)
+    made.square().sum().backward()
+    weights = system.generator.leaps
+    assert weights is not None and all(own.grad is not None and own.grad.abs().sum() > 0 for own in weights.parameters())
+
+
 def test_octaves_follow_the_course_and_going_on_is_likely_at_the_start() -> None:
     """A note is as likely in any octave but for the course; and as many steps go on as begin a note, about."""
     values, spec = tunes(32)
     system = built(spec)
     _, planes, before, last = system._dealt(batch_of(values), {})
-    logits = system.generator(Noise.seeded(1).normal(32, 8), planes, torch.zeros_like(before))
+    logits, _ = system.generator(Noise.seeded(1).normal(32, 8), planes, torch.zeros_like(before))
     pitches = logits[:, FIRST:] - logits[:, FIRST + 12 : FIRST + 13]
     octave = pitches[:, 24] - 2 * pitches[:, 12] + pitches[:, 0]  # what is left of a course is a bow: the same of all notes
     other = pitches[:, 31] - 2 * pitches[:, 19] + pitches[:, 7]

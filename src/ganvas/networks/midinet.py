@@ -24,6 +24,7 @@ PACE = 3.0  # by which choices are made surer of the same weights: seldom ones a
 HELD = 1.5  # of going on, at the start, as likely as all that may begin near the course
 AGAIN = 2.0  # how much noise has a say, at the start, in whether a whole bar is taken over
 COPIED = 3.0  # by which a wide open gate puts an earlier choice before all others
+LEAP = 12  # semitones, up and down, that are told apart
 OUTSIDE = 6  # semitones beyond the data's range that a tune in another key may need
 MAJOR = (1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0)
 
@@ -58,13 +59,16 @@ class Writer(nn.Module):
 
     latents (B, latent), chords (B, CHORD_PLANES, S), earlier bars (B, ..., S) -> logits (B, rows, S) of a bar. lowest: pitch of
     the row behind the first two. A pitch is as likely as its note is in any octave, and as the course is near: it has no other
-    choice than to go from note to note as the course does.
+    choice than to go from note to note as the course does. With `leaps` it says besides, for each step, how likely every leap
+    (B, 2 LEAP + 1, S) from the note before is, whichever that will be: `following`.
     """
 
     heights: Tensor
     places: Tensor
 
-    def __init__(self, latent: int, rows: int, back: int, steps: int, maps: int, before_maps: int, lowest: int) -> None:
+    def __init__(
+        self, latent: int, rows: int, back: int, steps: int, maps: int, before_maps: int, lowest: int, leaps: bool = False
+    ) -> None:  # fmt: skip
         super().__init__()
         levels = levels_of(steps)
         self.coarse = steps // 2**levels
@@ -91,8 +95,13 @@ class Writer(nn.Module):
             self.kinds.get_parameter("bias")[HOLD] = HELD / PACE
             self.whole.weight.normal_(std=AGAIN / math.sqrt(latent))
             self.whole.bias.fill_(-1.0)
+        self.leaps = nn.Conv1d(maps, 2 * LEAP + 1, 1) if leaps else None
+        if self.leaps is not None:
+            with torch.no_grad():
+                self.leaps.weight.mul_(0.1)  # none is likelier at the start
+                self.leaps.get_parameter("bias").zero_()
 
-    def forward(self, latents: Tensor, chords: Tensor, before: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, chords: Tensor, before: Tensor) -> tuple[Tensor, Tensor | None]:
         seen = self.conditioner(before)
         planes = pooled(chords, len(self.grow))
         made = self.begin(torch.cat([latents, planes[-1].flatten(1)], 1)).view(len(latents), -1, self.coarse)
@@ -103,12 +112,21 @@ class Writer(nn.Module):
         taken = wide * choices(before.unflatten(1, (self.gates.out_channels, -1)))
         far = (QUICK * self.near).exp() * (self.heights[:, None] - (2 * self.course(made))).square()
         logits: Tensor = (PACE * self.kinds(made))[:, self.places] + COPIED * taken.sum(1) - pad(far, (0, 0, 2, 0))
-        return logits
+        return logits, None if self.leaps is None else PACE * self.leaps(made)
 
 
 def heights_of(rows: int) -> Tensor:
     """Octaves above the middle of each pitch's row."""
     return (torch.arange(rows - 2) - (rows - 3) / 2) / 12
+
+
+def following(leaps: Tensor, last: Tensor) -> Tensor:
+    """What each row (B, rows) gains at a step from the pitch that sounded last: (B, rows - 2), nothing after silence.
+
+    leaps: (B, 2 LEAP + 1), how likely it is to go down by LEAP semitones, ..., to stay, ..., to go up by LEAP.
+    """
+    within = pad(last, (LEAP, LEAP)).unfold(1, 2 * LEAP + 1, 1)
+    return pad((within * leaps.flip(1)[:, None]).sum(2), (2, 0))
 
 
 def choices(pictures: Tensor) -> Tensor:

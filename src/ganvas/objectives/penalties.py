@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -34,6 +34,15 @@ def zero_centred_penalty(samples: Tensor, logits: Tensor) -> Tensor:
     neighbour it gets what D said, so full precision is the caller's business (`torch.autocast(..., enabled=False)`).
     """
     return squared_slopes(samples, logits).mean()
+
+
+def held_down(gammas: Mapping[str, float], seen: Iterable[Tensor], said: Iterable[Tensor]) -> dict[str, Tensor]:
+    """Terms gamma / 2 E ||grad_x D(x)||^2, by the names in `gammas` (R1 of real samples, R2 of made ones), but for gammas of 0.
+
+    seen: samples (B, ...) with `requires_grad` for each name, in its order. said: what D said of them, (B,) each.
+    """
+    each = zip(gammas.items(), seen, said, strict=True)
+    return {name: 0.5 * gamma * zero_centred_penalty(own, logits) for (name, gamma), own, logits in each if gamma}
 
 
 def squared_slopes(samples: Tensor, logits: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ganvas.data.dataset import Dataset
     from ganvas.systems.sound.midinet import MidiNet
 
-MIDINET: dict[str, Any] = {}
+MIDINET: dict[str, Any] = {"leaps": True}
 """What the preset chooses."""
 ORDER = 3  # steps that the chain looks back
 LARGE: dict[str, Any] = {"width": 256, "judge_width": 256, "before_width": 128, "batch_size": 256}

@@ -10,6 +10,7 @@ so that a tune is written by feeding each bar back as the one before. The melody
 Here each step is silent, goes on, or begins a pitch, which G chooses by a draw that passes gradients on (Jang et al. 2016,
 arXiv 1611.01144), so that D sees bars of one form; bars before the last may be looked at (`looks_back`); and D's slopes at real
 and drawn bars are penalised (R1 and R2: Mescheder et al. 2018, arXiv 1801.04406), without which what is learnt is lost again.
+With `leaps` the steps of a bar are chosen one after the other, each by how far it would go from the note before.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from ganvas.batches import Batch, Noise
 from ganvas.config import knob
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.kinds.tune.spec import CHORDS, FIRST, MELODY
-from ganvas.networks.midinet import Bars, Judge, Writer
-from ganvas.objectives.penalties import zero_centred_penalty
+from ganvas.networks.midinet import Bars, Judge, Writer, following
+from ganvas.objectives.penalties import held_down
 from ganvas.objectives.schedules import cosine_fall
 from ganvas.optim import optimiser
 
@@ -54,6 +55,7 @@ class Config:
     before_width: int = knob(16, "maps of the conditioner's layers, of earlier bars", low=1, high=4096)
     looks_back: tuple[int, ...] = knob((1, 2, 4), "which earlier bars both players see: 1 is the one before")
     judge_looks_back: bool = knob(True, "whether the discriminator sees earlier bars too; the paper's sees the chord alone")
+    leaps: bool = knob(False, "whether steps are chosen one after the other, each by how far it goes from the note before, too")
     key: str = knob("common", "common: tunes are moved so that their chords are in C; own: not", choices=("common", "own"))
     choice: str = knob(
         "drawn",
@@ -81,7 +83,7 @@ PAPER: dict[str, Any] = {
     "generator_turns": 2, "r1_weight": 0.0, "r2_weight": 0.0, "generator_learning_rate": 2e-4,
     "discriminator_learning_rate": 2e-4, "learning_rate_fall": 1.0, "ema_half_life": 0.0, "batch_size": 72,
 }  # fmt: skip
-PRESETS: dict[str, Any] = {"auto": {}, "paper": PAPER}
+PRESETS: dict[str, Any] = {"auto": {"leaps": True}, "paper": PAPER}
 
 
 class MidiNet(System):
@@ -95,7 +97,9 @@ class MidiNet(System):
         self.steps = spec.steps
         self.bars = Bars(spec.low, spec.high, config.key == "common")
         back, rows = len(config.looks_back), self.bars.rows
-        self.generator = Writer(config.latent_size, rows, back, self.steps, config.width, config.before_width, self.bars.lowest)
+        self.generator = Writer(
+            config.latent_size, rows, back, self.steps, config.width, config.before_width, self.bars.lowest, config.leaps
+        )
         seen = back if config.judge_looks_back else 0
         self.discriminator = Judge(rows, seen, self.steps, config.judge_width, self.bars.lowest)
         self.average = copy.deepcopy(self.generator)
@@ -135,9 +139,7 @@ class MidiNet(System):
                 "real": binary_cross_entropy_with_logits(real, torch.full_like(real, 1 - config.smoothing)),
                 "fake": binary_cross_entropy_with_logits(fake, torch.zeros_like(fake)),
             }
-            for (name, gamma), own, logits in zip(gammas.items(), bars, (real, fake), strict=True):
-                if gamma:
-                    terms[name] = gamma / 2 * zero_centred_penalty(own, logits)
+            terms |= held_down(gammas, bars, (real, fake))
         return terms
 
     def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
@@ -212,15 +214,29 @@ class MidiNet(System):
         self, network: Any, noise: Noise, chords: Tensor, before: Tensor, last: Tensor, temperature: float = 1.0
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """A picture (B, rows, S), and the row of each step (B, S). But for `soft` it is of these; gradients are of shares."""
-        logits = network(noise.normal(len(chords), self.config.latent_size), chords, before)
-        if self.config.choice == "drawn":
-            chance = noise.uniform(*logits.shape).clamp(1e-6, 1 - 1e-6)
+        logits, leaps = network(noise.normal(len(chords), self.config.latent_size), chords, before)
+        chance = noise.uniform(*logits.shape).clamp(1e-6, 1 - 1e-6) if self.config.choice == "drawn" else None
+        if leaps is None:
+            shares, rows = self._chosen(logits, chance, temperature)
+            return self.bars.played(shares, last), rows
+        each, pitch = [], last
+        for step in range(self.steps):
+            able = logits[:, :, step] + following(leaps[:, :, step], pitch)
+            each.append(self._chosen(able, None if chance is None else chance[:, :, step], temperature))
+            begun = each[-1][0][:, FIRST:]
+            pitch = begun + (1 - begun.sum(1, keepdim=True)) * pitch
+        shares, rows = (torch.stack(own, -1) for own in zip(*each, strict=True))
+        return self.bars.played(shares, last), rows
+
+    def _chosen(self, logits: Tensor, chance: Tensor | None, temperature: float) -> tuple[Tensor, Tensor]:
+        """Shares of rows (B, rows, ...), and the row that has the largest (B, ...); the others of `soft` alone are not 0."""
+        if chance is not None:
             logits = logits / temperature - (-chance.log()).log()
         shares = logits.softmax(1)
         rows = shares.argmax(1)
         if self.config.choice != "soft":
-            shares = one_hot(rows, self.bars.rows).transpose(1, 2).to(shares.dtype) + shares - shares.detach()
-        return self.bars.played(shares, last), rows
+            shares = one_hot(rows, self.bars.rows).movedim(-1, 1).to(shares.dtype) + shares - shares.detach()
+        return shares, rows
 
     def _judge(self, bars: Tensor, chords: Tensor, before: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         seen = before if self.config.judge_looks_back else None

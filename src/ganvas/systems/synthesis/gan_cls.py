@@ -31,7 +31,7 @@ from ganvas.networks.convolutional import ConvolutionalEncoder
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.objectives.captions import joint_embedding, wrong_is_fake
-from ganvas.objectives.penalties import with_range_for_slopes, zero_centred_penalty
+from ganvas.objectives.penalties import held_down, with_range_for_slopes
 from ganvas.objectives.schedules import until_share
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
@@ -157,9 +157,7 @@ class GanCls(System):
             real = self.discriminator.decide(looked, texts)
         share = 0.5 if self.config.matching_aware else 1.0
         terms = {"real": real_is_real(real), "fake": share * fake_is_fake(made)}
-        for (name, gamma), own, logits in zip(gammas.items(), seen, (real, made), strict=True):
-            if gamma:
-                terms[name] = 0.5 * gamma * zero_centred_penalty(own, logits)
+        terms |= held_down(gammas, seen, (real, made))
         if self.config.matching_aware:
             wrong = self.discriminator.decide(looked, texts.roll(1, 0))
             terms["wrong caption"] = share * wrong_is_fake(wrong, captions)

@@ -30,7 +30,7 @@ from ganvas.networks.patch import PatchDiscriminator, patch_depth
 from ganvas.networks.unet import UNet
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.augmentation import augment
-from ganvas.objectives.penalties import with_range_for_slopes, zero_centred_penalty
+from ganvas.objectives.penalties import held_down, with_range_for_slopes
 from ganvas.objectives.schedules import linear_decay
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
@@ -165,10 +165,7 @@ class Pix2Pix(System):
         with with_range_for_slopes(photos) if flat else nullcontext():
             on_real, on_made = (self.discriminator(own) for own in seen)
         terms = {"real": 0.5 * real_is_real(on_real), "fake": 0.5 * fake_is_fake(on_made)}
-        for (name, weight), own, logits in zip(weights.items(), seen, (on_real, on_made), strict=True):
-            if weight:
-                terms[name] = 0.5 * weight * zero_centred_penalty(own, logits.mean((1, 2, 3)))
-        return terms
+        return terms | held_down(weights, seen, (own.mean((1, 2, 3)) for own in (on_real, on_made)))
 
     def translate_well(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """G's turn: eq. 4."""
