@@ -3,6 +3,7 @@ seams; cepstra, files, and what cannot be worked on."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ganvas.inference.filtering import changed, filtered
 from ganvas.inference.vocoding import spectrogram
 from ganvas.kinds.sound.spec import SoundSpec
 from ganvas.metrics.cepstra import ORDER, cepstra, detail
-from ganvas.networks.postfilter import Postfilter, cosine_transform
+from ganvas.networks.postfilter import Postfilter, Widening, cosine_transform
 from ganvas.proofs import Row
 from ganvas.proofs.gan_postfilter import LARGE, met
 from ganvas.run.apply import apply
@@ -130,6 +131,48 @@ def test_figures_of_what_was_lost() -> None:
     assert 1.2 < figures["variance_lost"] < 6.0  # a quarter of the variance is 6 dB, less what is noise within the window
     assert figures["modulation"] > 1.0 and figures["distortion"] > 1.0
     assert cepstra(true[0], RATE)[0].shape[1] == ORDER
+
+
+# Variances set right
+
+
+def test_what_is_stretched_moves_as_much_as_natural_ones_and_the_rest_stays() -> None:
+    torch.manual_seed(0)
+    stretch = Widening(6, 2)
+    natural = torch.randn(8, 6, 200)
+    dull = natural * torch.tensor([1, 1, 0.5, 0.25, 1, 2.0])[:, None]
+    assert torch.allclose(stretch(dull), dull, atol=1e-6), "before anything was compared"
+    made = stretch.learn(natural, dull)
+    assert torch.allclose(made[:, :2], dull[:, :2], atol=1e-6)
+    assert torch.allclose(made[:, 2:].std(2), natural[:, 2:].std(2), rtol=0.08)
+    higher = torch.linspace(0, 9, 4)[:, None].expand(4, 200)
+    moved = stretch(torch.cat([dull[:, :2], dull[:, 2:] + higher], 1))
+    assert torch.allclose(moved[:, 2:], made[:, 2:] + higher, atol=1e-4), "about the mean of moments nearby"
+    short = stretch(dull[..., :5])
+    assert short.shape == (8, 6, 5) and bool(short.isfinite().all())
+
+
+def test_detail_is_how_much_of_what_is_added_is_used() -> None:
+    system = built(widening=True)
+    wave = torch.from_numpy(sounds(1).transpose(0, 2, 1).copy())
+    mels = spectrogram(system, wave)[:, 0]
+    drawn = Noise.seeded(0).normal(1, system.latents, mels.shape[2])
+    with torch.no_grad():
+        made = []
+        for share in (0.0, 0.5, 1.0):
+            system.config = replace(system.config, detail=share)
+            made.append(system.sharpening(mels, drawn))
+    nothing, half, whole = made
+    assert float(nothing.abs().max()) < 1e-4, "nothing was compared, so nothing is stretched"
+    assert torch.allclose(half, whole / 2, atol=1e-5) and float(whole.abs().max()) > 1e-3
+
+
+def test_both_slopes_are_held_down_where_asked_for() -> None:
+    system = built(r1_weight=1.0, r2_weight=2.0)
+    batch = Batch(Noise.seeded(0), {"real": 0.1 * torch.randn(4, 1, LENGTH)})
+    shared: dict[str, Any] = {}
+    terms = system.discriminate(batch, Clock(), shared)
+    assert set(terms) == {"real", "fake", "r1", "r2"} and all(float(terms[name]) > 0 for name in ("r1", "r2"))
 
 
 # The game
@@ -254,11 +297,12 @@ def test_what_cannot_be_worked_on_is_refused_in_one_line(run: Path, tmp_path: Pa
 
 
 def test_the_mark_asks_for_all_of_it() -> None:
-    def row(variance: float = 1.0, distortion: float = 6.0) -> Row:
-        own = {"modulation": 1.0, "variance": variance, "distortion": distortion}
+    def row(variance: float = 1.0, distortion: float = 6.0, stretched: float = 1.5) -> Row:
+        own = {"modulation": 1.0, "variance": variance, "distortion": distortion, "stretched_modulation": stretched}
         other = {"modulation": 2.0, "variance": 2.0, "distortion": 6.0}
         return Row(0, {"system": 1.0, "baseline": 2.0}, {"system": own, "baseline": other})
 
     assert met([row()] * 3)
     assert not met([row(), row(variance=2.1), row()])
     assert not met([row(), row(), row(distortion=6.4)])
+    assert not met([row(stretched=0.9), row(), row()])

@@ -8,9 +8,11 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pad
+from torch.nn.functional import avg_pool1d, interpolate, pad
 
 KERNEL = 5
+NEARBY = 63  # columns of the mean about which coefficients are stretched: half a second
+STEADY = 1000  # batches of which variances are the mean
 
 
 class AcousticModel(nn.Module):
@@ -33,6 +35,48 @@ class AcousticModel(nn.Module):
         told = self.tell(pad(cepstra, (0, -length % self.stretch), mode="replicate"))
         made: Tensor = self.expect(interpolate(told, scale_factor=self.stretch, mode="linear"))
         return made[:, :, :length]
+
+
+class Widening(nn.Module):
+    """Cepstra (N, order, T), stretched about their mean of the moments nearby until they move as much as natural ones do; loud
+    moments count more. The first `kept` coefficients pass. Variances within pieces are learnt as means over batches."""
+
+    moves: Tensor
+    compared: Tensor
+
+    def __init__(self, order: int, kept: int) -> None:
+        super().__init__()
+        self.kept, self.reach = kept, NEARBY // 2
+        self.register_buffer("moves", torch.ones(2, order, 1))  # of natural and of dull pieces
+        self.register_buffer("compared", torch.zeros(()))  # batches that these are the means of
+
+    def learn(self, natural: Tensor, dull: Tensor) -> Tensor:
+        """Compare pieces with the dull ones in their place, and stretch these."""
+        loud = loudness(natural)
+        whole = loud.sum(2, keepdim=True)
+        apart = [own - (own * loud).sum(2, keepdim=True) / whole for own in (natural, dull)]
+        found = torch.stack([((own.square() * loud).sum(2, keepdim=True) / whole).mean(0) for own in apart])
+        self.moves += (found - self.moves) / (self.compared + 1).clamp(max=STEADY)
+        self.compared += 1
+        stretched: Tensor = self(dull)
+        return stretched
+
+    def forward(self, cepstra: Tensor) -> Tensor:
+        ratio = (self.moves[0] / self.moves[1].clamp(min=1e-6)).sqrt()
+        ratio = torch.cat([torch.ones_like(ratio[: self.kept]), ratio[self.kept :]])
+        loud = loudness(cepstra)
+        middle = nearby(cepstra * loud) / nearby(loud)
+        return middle + ratio * (cepstra - middle)
+
+
+def loudness(cepstra: Tensor) -> Tensor:
+    """(N, 1, T), from 0 to 1: how far each moment of cepstra (N, order, T) is from silence, by the first coefficient."""
+    return (2 * cepstra[:, :1]).sigmoid()
+
+
+def nearby(cepstra: Tensor) -> Tensor:
+    """Means (N, C, T) over the moments nearby; fewer at the ends."""
+    return avg_pool1d(cepstra, NEARBY, 1, NEARBY // 2, count_include_pad=False)
 
 
 class Postfilter(nn.Module):

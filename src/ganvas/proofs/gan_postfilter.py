@@ -2,7 +2,8 @@
 
 Recordings of spoken digits by five speakers, of whom one is held out, another with each seed (`melgan`'s proof). Both arms are
 given the same dull sounds of that speaker's recordings, filtered by the same acoustic model. The baseline makes coefficients
-move as much as those of training recordings do: the usual cure. What is measured is measured of the sounds that come out, by
+move as much as those of training recordings do: the usual cure. Where they are stretched about the mean of moments nearby, as
+the system begins with, that is a better cure, and is reported too. What is measured is measured of the sounds that come out, by
 cepstra of another kind than those that are learnt from.
 """
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from ganvas.systems.sound.gan_postfilter import GanPostfilter
 
-AUTO: dict[str, Any] = {}
+AUTO: dict[str, Any] = {"widening": True, "detail": 0.5, "r1_weight": 1.0, "r2_weight": 1.0}
 """What the preset chooses."""
 SHARE = 0.25  # of the budget, in which the acoustic model learns: the baseline has that of as many rounds
 LARGE: dict[str, Any] = {"width": 64, "layers": 5, "discriminator_width": 64, "acoustic_width": 256, "batch_size": 64}
@@ -39,7 +40,21 @@ def learnt(task: Task) -> Outcome:
     """Train, and postfilter dull sounds of the held-out speaker."""
     config = {**AUTO, **(LARGE if task.large else {}), "acoustic_share": SHARE}
     run, facts = trained(task, "gan-postfilter", config, data=source_of(task), threads=1, precision="32")
-    return judged(run, run.system.sharpening, facts)
+    first = judged(run, stretched(run.system), {}).more  # of the same run, without what G adds
+    alone = {f"stretched_{name}": first[name] for name in ("modulation", "variance", "distortion")}
+    return judged(run, run.system.sharpening, facts | alone)
+
+
+def stretched(system: GanPostfilter) -> Change:
+    """What the system begins with: variances set right about the mean of moments nearby, and no game."""
+    widening = system.widening
+    assert widening is not None
+
+    def change(mels: Tensor, drawn: Tensor) -> Tensor:
+        cepstra = system.cepstra(mels)
+        return system.difference(widening(cepstra) - cepstra)
+
+    return change
 
 
 def variances(task: Task) -> Outcome:
@@ -128,7 +143,11 @@ def met(rows: Sequence[Row]) -> bool:
     def better(row: Row) -> bool:
         own, other = row.more["system"], row.more["baseline"]
         nearer = all(own[name] < other[name] for name in ("modulation", "variance"))
-        return nearer and bool(own["distortion"] <= NEARER * other["distortion"])
+        return (
+            nearer
+            and own["modulation"] < own["stretched_modulation"]
+            and bool(own["distortion"] <= NEARER * other["distortion"])
+        )
 
     return all(better(row) for row in rows)
 
@@ -146,7 +165,7 @@ PROOF = Proof(
     direction=LOWER,
     mark=(
         "with every seed nearer in modulation spectra and in the variances within each sound, with a mel-cepstral distortion "
-        f"of at most {NEARER:g} times the baseline's"
+        f"of at most {NEARER:g} times the baseline's; and nearer in modulation spectra than what G adds to, alone"
     ),
     met=met,
     arms={"system": learnt, "baseline": variances},

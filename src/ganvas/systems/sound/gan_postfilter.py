@@ -6,6 +6,11 @@ and speech becomes dull. From such y and noise z, as maps of time by coefficient
     min_D  -E[log D(x, y)] - E[log(1 - D(G(y, z), y))]          min_G  -E[log D(G(y, z), y)]          G(y, z) = y + g(y, z)
 Low coefficients pass as they are, and convolutions alone take any length.
 
+Most of what is lost are slow movements, which need no invention: where `widening`, y are first stretched about the mean of the
+moments nearby until they move as much as natural ones (global variance: Toda and Tokuda 2007), and G adds to that. What it adds
+is another movement than the speaker's; `detail` says how much of it is put to use. D's slopes may be held down at natural and
+made cepstra (R1 and R2: Mescheder et al. 2018, arXiv 1801.04406).
+
 There is no synthesiser here: y are natural cepstra as a small network expects them of few numbers, learnt by squared errors for
 a first part of the budget. Cepstra are the cosine transform of mel spectrograms (`networks/mel`), and what is put to use is the
 difference they make: sounds are filtered by it, and keep their waves.
@@ -16,6 +21,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,8 +33,9 @@ from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.mel import Mel, MelSettings, slaney
-from ganvas.networks.postfilter import AcousticModel, Judge, Postfilter, cosine_transform
+from ganvas.networks.postfilter import AcousticModel, Judge, Postfilter, Widening, cosine_transform
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
+from ganvas.objectives.penalties import held_down, with_range_for_slopes
 from ganvas.objectives.schedules import linear_decay, until_share
 from ganvas.optim import optimiser
 
@@ -64,6 +71,10 @@ class Config:
     discriminator_width: int = knob(16, "channels of the discriminator's first maps; doubles inwards", low=1, high=1024)
     segment: int = knob(48, "columns of the piece of a clip that is learnt", low=8)
     places: int = knob(3, "places drawn for a piece, of which the loudest is learnt", low=1, high=16)
+    widening: bool = knob(False, "whether coefficients are stretched before G adds to them, to move as much as natural ones")
+    detail: float = knob(1.0, "how much of what G adds is put to use: 0 none, 1 all", low=0.0, high=2.0, later=True)
+    r1_weight: float = knob(0.0, "gamma of R1, the slopes of D at natural cepstra; 0: off", low=0.0)
+    r2_weight: float = knob(0.0, "gamma of R2, those at made ones; 0: off", low=0.0)
     error_weight: float = knob(0.0, "weight of the squared error beside the game", low=0.0)
     acoustic_learning_rate: float = knob(2e-3, "learning rate of the acoustic model (Adam)", low=0.0)
     learning_rate: float = knob(1e-3, "learning rate of postfilter and discriminator (Adam), which falls to nothing", low=0.0)
@@ -76,7 +87,8 @@ PAPER: dict[str, Any] = {
     "width": 64, "layers": 5, "discriminator_width": 64, "acoustic_width": 256, "segment": 128, "places": 1,
     "learning_rate": 2e-4, "ema_half_life": 0.0, "batch_size": 32,
 }  # fmt: skip
-PRESETS: dict[str, Any] = {"auto": {}, "paper": PAPER}
+AUTO: dict[str, Any] = {"widening": True, "detail": 0.5, "r1_weight": 1.0, "r2_weight": 1.0}
+PRESETS: dict[str, Any] = {"auto": AUTO, "paper": PAPER}
 
 
 def settled(spec: Any, config: Config) -> Config:
@@ -109,7 +121,9 @@ class GanPostfilter(System):
         self.generator = Postfilter(config.width, config.layers, config.kept)
         self.discriminator = Judge(config.order, config.discriminator_width)
         self.average = copy.deepcopy(self.generator)
-        self.latents, self.reach = config.order, max(self.generator.reach, self.acoustic.reach)
+        self.widening = Widening(config.order, config.kept) if config.widening else None
+        beside = self.widening.reach if self.widening else 0
+        self.latents, self.reach = config.order, max(self.generator.reach + beside, self.acoustic.reach)
         self.register_buffer("cosines", cosine_transform(config.bands)[: config.order], persistent=False)
         self.register_buffer("centre", torch.zeros(config.order, 1))
         self.register_buffer("spread", torch.ones(config.order, 1))
@@ -133,7 +147,7 @@ class GanPostfilter(System):
         return (Average("generator", "average", self.config.ema_half_life),)
 
     def reductions(self) -> Mapping[str, str]:
-        return {"heard": "lead"}
+        return {"heard": "lead", "compared": "lead"}
 
     # The game
 
@@ -144,10 +158,13 @@ class GanPostfilter(System):
     def discriminate(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         natural, dull = self._pair(batch, shared)
         shared["fake"] = self.generator(dull, batch.noise.normal(*dull.shape))
-        return {
-            "real": real_is_real(self.discriminator(natural, dull)),
-            "fake": fake_is_fake(self.discriminator(shared["fake"].detach(), dull)),
-        }
+        gammas = {"r1": self.config.r1_weight, "r2": self.config.r2_weight}
+        flat = any(gammas.values())
+        seen = [own.detach().requires_grad_(flat) for own in (natural, shared["fake"])]
+        with with_range_for_slopes(natural) if flat else nullcontext():
+            on_real, on_fake = (self.discriminator(own, dull) for own in seen)
+        terms = {"real": real_is_real(on_real), "fake": fake_is_fake(on_fake)}
+        return terms | held_down(gammas, seen, (on_real.mean(1), on_fake.mean(1)))
 
     def fool(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         natural, dull = self._pair(batch, shared)
@@ -165,7 +182,9 @@ class GanPostfilter(System):
 
     def sharpening(self, mels: Tensor, drawn: Tensor) -> Tensor:
         cepstra = self.cepstra(mels)
-        return self.difference(self.average(cepstra, drawn) - cepstra)
+        wide = self.widening(cepstra) if self.widening else cepstra
+        added = self.average(wide, drawn) - wide
+        return self.difference(wide - cepstra + self.config.detail * added)
 
     # Cepstra
 
@@ -215,6 +234,7 @@ class GanPostfilter(System):
         natural = self._piece(batch, shared)
         if "dull" not in shared:
             with torch.no_grad():
-                shared["dull"] = self.acoustic(natural)
+                dull = self.acoustic(natural)
+                shared["dull"] = self.widening.learn(natural, dull) if self.widening else dull
         found: Tensor = shared["dull"]
         return natural, found
