@@ -30,7 +30,7 @@ EACH = 60  # samples of each class
 LEVELS = (4.0, 1.5, 1.0, 0.5)  # thresholds of truncation, from none to strong
 SYSTEM: dict[str, Any] = {
     "width": 8, "latent_size": 64, "class_size": 32, "generator_learning_rate": 1e-3, "discriminator_learning_rate": 2e-3,
-    "ema_half_life": 2_000.0, "batch_size": 16,
+    "ema_half_life": 8_000.0, "batch_size": 16,
 }  # fmt: skip
 BASELINE: dict[str, Any] = {"width": 16, "ema_half_life": 5_000.0, "batch_size": 32}
 """As in the proof of `acgan`."""
@@ -124,7 +124,7 @@ PROOF = Proof(
         "system": lambda task: arm(task, "biggan", SYSTEM, 1.0),
         "baseline": lambda task: arm(task, "acgan", BASELINE, AS_MANY),
     },
-    budget="700r",
+    budget="2100r",
     quick_budget="40r",
     large_budget="2500r",
     real="emoji",

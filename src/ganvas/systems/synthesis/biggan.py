@@ -77,7 +77,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     steps = {"generator_learning_rate": 1e-3, "discriminator_learning_rate": 2e-3} if width <= NARROW else {}
     return {
         "width": width, "latent_size": 64, "class_size": 32, "batch_size": 16 if width <= NARROW else 32, **steps,
-        "augment": ("translation", "cutout") if situation.records < 5_000 else (),
+        "augment": ("translation", "cutout") if situation.records < 5_000 else (), "ema_half_life": 8_000.0,
     }  # fmt: skip
 
 
