@@ -12,7 +12,7 @@ The mark, written before anything was run: on the drums, with every one of the s
 more for brightness, decay and loudness, and no other property moves by 1 or more along these three sweeps. Attack, and all of
 the footsteps, are reported and have no mark: many attacks are shorter than a column, and there are few footsteps.
 
-Budgets are rounds, so that a loaded machine changes nothing: 1200 rounds of 16 clips, about a minute of one core. It goes on
+Budgets are rounds, so that a loaded machine changes nothing: 3600 rounds of 16 clips, about two minutes of one core. It goes on
 where it was stopped, a run at a time.
 
     OMP_NUM_THREADS=1 python benchmarks/sound_knobs.py --data DATA --out benchmarks/results/sound_knobs.json
@@ -39,7 +39,7 @@ from ganvas.uses.sample import labels_of
 
 MARK = {"correlation": 0.8, "moved": 1.0, "of": ["brightness", "decay", "loudness"], "data": "drums", "seeds": [0, 1, 2]}
 DATA = {"drums": "brightness,attack,decay,loudness", "footsteps": "brightness,attack,decay,loudness"}
-ROUNDS, SERIES, STEPS = 1200, 7, 9
+ROUNDS, SERIES, STEPS = 3600, 7, 9
 SETTINGS = {
     "bands": 32,
     "column_step": 0.016,

@@ -178,7 +178,7 @@ def asked_properties(
 
     What is not asked for is drawn as training records have it together: of the class, if that is told, and of those nearest to
     what is asked for, so that a decay comes with the brightness that goes with it. Along a sweep it is held. The first are the
-    same whatever the count.
+    same whatever the count. What is beyond all training records is brought to the nearest of them (`told_of_asked`).
     """
     import torch
 
@@ -216,7 +216,9 @@ def asked_properties(
 
 
 def _put(row: np.ndarray, own: Property, value: float) -> None:
-    row[own.place] = value
+    """No farther than training records go: what nobody showed it, a generator makes up, as a click at the end of a sound that
+    should last longer than its clip."""
+    row[own.place] = min(max(value, own.low), own.high)
     if own.gap is not None:
         row[own.gap] = 0.0
 
@@ -244,7 +246,7 @@ def told_of_asked(work: Work, words: Sequence[str], sweep: str | None) -> list[s
     asked: dict[str, tuple[float, ...]] = {name: (value,) for name, value in properties_wanted(work, words).items()}
     asked |= {} if swept is None else {swept.name: swept.values}
     beyond = [own for name, values in asked.items() if min(values) < (own := known[name]).low or max(values) > own.high]
-    return [f"{own.name}: asked for beyond what was learnt, {own.range}" for own in beyond]
+    return [f"{own.name}: asked for beyond what was learnt, {own.range}; made is the nearest that was" for own in beyond]
 
 
 def told_of_sweep(work: Work, sweep: str | None, found: Mapping[str, Mapping[str, np.ndarray]]) -> list[str]:
