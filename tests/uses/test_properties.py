@@ -38,6 +38,7 @@ from ganvas.uses.properties import (
     known_properties,
     properties_wanted,
     sweep_wanted,
+    told_of_asked,
 )
 from learning import most_seeds
 
@@ -193,6 +194,16 @@ def test_along_a_sweep_noise_and_all_else_are_held(run: Path) -> None:
     assert not torch.equal(made[0], made[1])
     fewer = asked_properties(work, 2, None, ("hardness=2",), "decay=-1..1:4")
     assert fewer is not None and torch.equal(fewer.rows, asked.rows[:8])
+
+
+def test_what_no_record_had_is_brought_to_the_nearest_that_was_learnt(run: Path) -> None:
+    work = ganvas.load(run).work()
+    decay = known_properties(work)["decay"]
+    asked = asked_properties(work, 1, None, (), "decay=-3.5..3.5:3")
+    assert asked is not None
+    assert asked.rows[:, decay.place].tolist() == pytest.approx([decay.low, 0.0, decay.high])
+    assert decay.range in told_of_asked(work, (), "decay=-3.5..3.5:3")[0]
+    assert not told_of_asked(work, (), "decay=-0.5..0.5:3")
 
 
 def test_what_is_not_asked_for_goes_with_what_is(folder: Path, run: Path) -> None:
