@@ -40,7 +40,7 @@ from ganvas.networks.patch_gan_3d import (
     windows,
 )
 from ganvas.objectives.adversarial import least_squares
-from ganvas.objectives.penalties import with_range_for_slopes, zero_centred_penalty
+from ganvas.objectives.penalties import held_down, with_range_for_slopes
 from ganvas.objectives.schedules import until_share
 from ganvas.optim import optimiser
 from ganvas.presets import Situation
@@ -70,6 +70,8 @@ class Config:
     patches: int = knob(2, "patches of every volume of a batch", low=1, high=64)
     reconstruction_weight: float = knob(0.5, "weight of the mean error of patches made of halved real volumes", low=0.0)
     penalty_weight: float = knob(1.0, "weight of the gradient penalty at real records (gamma)", low=0.0)
+    r2_weight: float = knob(0.0, "gamma of R2, the slopes of D at made records; 0: off", low=0.0)
+    gradient_clip: float = knob(0.0, "most that the norm of a player's gradient may be; 0: no bound", low=0.0)
     generator_learning_rate: float = knob(1e-3, "learning rate of every G (Adam)", low=0.0)
     discriminator_learning_rate: float = knob(1e-3, "learning rate of every D (Adam)", low=0.0)
     beta1: float = knob(0.0, "first beta of Adam", low=0.0, high=0.9999)
@@ -129,7 +131,12 @@ class PatchGan3d(System):
         def pair(name: str, generator: str, discriminator: str) -> tuple[Player, Player]:
             rates = self.config.discriminator_learning_rate, self.config.generator_learning_rate
             first, second = (optimiser("adam", rate, beta1=self.config.beta1, beta2=0.99) for rate in rates)
-            return Player(f"discriminator{name}", (discriminator,), first), Player(f"generator{name}", (generator,), second)
+            # One gradient a thousand times as large as those before moves every weight by ten rates (Adam without momentum).
+            clip = self.config.gradient_clip or None
+            return (
+                Player(f"discriminator{name}", (discriminator,), first, clip=clip),
+                Player(f"generator{name}", (generator,), second, clip=clip),
+            )
 
         found: tuple[Player, ...] = pair("", "generator", "discriminator")
         for k, side in enumerate(self.sides[1:]):
@@ -200,14 +207,16 @@ class PatchGan3d(System):
 
     def _judged(self, judge: Any, real: Tensor, fake: Tensor) -> Terms:
         """D's terms, with the slope of D at real records (R1; Mescheder et al. 2018) by the number of voxels."""
-        terms = {"fake": least_squares(judge(fake), 0.0)}
-        if not self.config.penalty_weight:
-            return {"real": least_squares(judge(real), 1.0), **terms}
+        gammas = {"slope": self.config.penalty_weight, "slope at made ones": self.config.r2_weight}
+        if not any(gammas.values()):
+            return {"real": least_squares(judge(real), 1.0), "fake": least_squares(judge(fake), 0.0)}
         with with_range_for_slopes(real):
-            points = real.detach().requires_grad_()
-            logits = judge(points)
-            slope = self.config.penalty_weight / 2 * zero_centred_penalty(points, logits.flatten(1).mean(1))
-        return {"real": least_squares(logits, 1.0), **terms, "slope": slope}
+            points = [
+                own.detach().requires_grad_(bool(gamma)) for own, gamma in zip((real, fake), gammas.values(), strict=True)
+            ]
+            on_fake, on_real = judge(points[1]), judge(points[0])
+        slopes = held_down(gammas, points, (own.flatten(1).mean(1) for own in (on_real, on_fake)))
+        return {"real": least_squares(on_real, 1.0), "fake": least_squares(on_fake, 0.0), **slopes}
 
     def _at(self, volumes: Tensor, scale: int) -> Tensor:
         """Real volumes at the side of that scale, 0 the smallest."""
