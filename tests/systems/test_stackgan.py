@@ -22,7 +22,7 @@ from ganvas.kinds.tokens.spec import TokensSpec
 from ganvas.networks.stackgan import ConditioningAugmentation, StageTwo, divergence
 from ganvas.presets import Situation
 from ganvas.proofs import Row
-from ganvas.proofs.stackgan import HALF, halved, met
+from ganvas.proofs.stackgan import HALF, SLOPES, halved, met
 from ganvas.systems.synthesis.stackgan import PRESETS, SHOWN, Config, StackGan
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 190, 60), "blue": (50, 70, 230)}
@@ -209,11 +209,12 @@ def test_auto_grows_with_the_budget() -> None:
 
 
 def test_the_mark_asks_for_all_three() -> None:
-    def row(found: float, distance: float, spread: float) -> Row:
-        more = {"system": {"distance": distance, "spread": spread}, "baseline": {"distance": 1.0, "spread": 10.0}}
-        return Row(0, {"system": found, "baseline": 0.3}, more)
+    def row(found: float, distance: float, spread: float, slopes: float = 0.2) -> Row:
+        other = {"distance": 1.0, "spread": 10.0}
+        more = {"system": {"distance": distance, "spread": spread}, "baseline": other, SLOPES: other}
+        return Row(0, {"system": found, "baseline": 0.3, SLOPES: slopes}, more)
 
-    assert met([row(0.36, 0.85, 13.0)])
+    assert met([row(0.36, 0.85, 13.0)]) and not met([row(0.36, 0.85, 13.0, slopes=0.32)])
     assert not met([row(0.33, 0.85, 13.0)]) and not met([row(0.36, 0.95, 13.0)]) and not met([row(0.36, 0.85, 11.0)])
     pictures = np.zeros((1, 2 * HALF, 2 * HALF, 3), np.uint8)
     pictures[:, ::2] = 100

@@ -88,7 +88,8 @@ def auto(situation: Situation) -> dict[str, Any]:
     picture = situation.spec["picture"]
     width = widest(situation, WORK_WANTED, lambda _: picture.height * picture.width / 64**2, share=1.0)
     blocks, seen = (4 if width >= 32 else 2), ("translation",) if situation.records < 10_000 else ()
-    return {"width": width, "blocks": blocks, "learning_rate": 5e-4, "batch_size": 32, "augment": seen}
+    rest = {"learning_rate": 5e-4, "batch_size": 32, "augment": seen, "kl_weight": 0.2}
+    return {"width": width, "blocks": blocks, **rest}
 
 
 PAPER = {"width": 64, "text_size": 1024, "condition_size": 128, "reduction": 4, "keep_draft": False, "decay_steps": 5}

@@ -78,7 +78,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     """Small networks that keep fine detail and learn to look at pictures early; wider ones where the budget pays for them."""
     common = {
         "norm": "none", "skips": True, "initial_attention": 1.0, "matching": "alike", "references": 4, "optimiser": "adam",
-        "learning_rate": 2e-3, "decay_start": 0.5, "ema_half_life": 500.0, "batch_size": 4, "chroma_weight": 3.0,
+        "learning_rate": 5e-4, "decay_start": 0.5, "ema_half_life": 500.0, "batch_size": 4, "chroma_weight": 3.0,
     }  # fmt: skip
     spec = situation.spec
     side = min(spec.height, spec.width)
