@@ -136,8 +136,8 @@ PROOF = Proof(
         "nearer to real pictures and differ more for one caption than one stage in equal time"
     ),
     baseline=(
-        "gan-cls, with as many rounds for its encoder and equal time; and the same with flat slopes in the place of BatchNorm in "
-        "D, for as many rounds"
+        "gan-cls, with as many rounds for its encoder and equal time; and the same with flat slopes in the place of BatchNorm "
+        "in D, for as many rounds"
     ),
     metric=(
         f"share of held-out captions whose made picture is among the first {TOP} of {AMONG} made for other captions, as ranked "
@@ -145,8 +145,8 @@ PROOF = Proof(
     ),
     direction=HIGHER,
     mark=(
-        f"with every seed at least {AHEAD:.2f} above both forms of the baseline, a kernel distance to held-out pictures of at most "
-        f"{NEARER} of theirs, and pictures of one caption that vary at least {WIDER} times as much"
+        f"with every seed at least {AHEAD:.2f} above both forms of the baseline, a kernel distance to held-out pictures of at "
+        f"most {NEARER} of theirs, and pictures of one caption that vary at least {WIDER} times as much"
     ),
     met=met,
     arms={
