@@ -24,7 +24,7 @@ SHOWN = (6, 14, 2, 10)  # frames that are references, the first alone, the first
 COUNTS = (0, 1, 2, 4)
 COMMON: dict[str, Any] = {
     "width": 12, "halvings": 2, "norm": "none", "skips": True, "initial_attention": 1.0, "matching": "alike", "references": 4,
-    "length": 5, "chroma_weight": 3.0, "optimiser": "adam", "learning_rate": 2e-3, "decay_start": 0.5, "ema_half_life": 0.0,
+    "length": 5, "chroma_weight": 3.0, "optimiser": "adam", "learning_rate": 5e-4, "decay_start": 0.5, "ema_half_life": 0.0,
     "batch_size": 4,
 }  # fmt: skip
 LARGE = {"width": 64, "norm": "batch", "batch_size": 20, "halvings": 3}

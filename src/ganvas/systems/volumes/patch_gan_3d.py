@@ -84,7 +84,12 @@ def auto(situation: Situation) -> dict[str, Any]:
     """Fewer volumes in a batch where they are large, more of everything on a GPU."""
     side, small = situation.spec.side, situation.device == "cpu"
     batch = 8 if side <= 64 else 4 if side <= 128 else 2
-    return {"batch_size": batch, "patches": 16 // batch if not small else max(1, 8 // batch), "width": 32 if small else 64}
+    return {
+        "batch_size": batch,
+        "patches": 16 // batch if not small else max(1, 8 // batch),
+        "width": 32 if small else 64,
+        "gradient_clip": 1.0,
+    }
 
 
 PRESETS: dict[str, Any] = {
