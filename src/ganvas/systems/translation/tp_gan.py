@@ -14,7 +14,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +30,6 @@ from ganvas.networks.maps import mirrored_together
 from ganvas.networks.patch import PatchDiscriminator, patch_depth
 from ganvas.networks.tp_gan import Recogniser, TwoPathways, detailed_places, patch_size, patches, total_variation
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
-from ganvas.objectives.augmentation import POLICIES, augment
-from ganvas.objectives.penalties import held_down, with_range_for_slopes
 from ganvas.objectives.schedules import linear_decay, until_share
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
@@ -66,9 +63,6 @@ class Config:
     identity_weight: float = knob(3e-3, "weight of the distance of what F finds (lambda 3)", low=0.0)
     variation_weight: float = knob(1e-4, "weight of the total variation (lambda 4)", low=0.0)
     flip: bool = knob(True, "mirror half of the pairs left to right, side and front view together")
-    augment: tuple[str, ...] = knob((), "changes that D sees on true and made front views alike", choices=POLICIES)
-    r1_weight: float = knob(0.0, "gamma of R1, the slopes of D at true front views; 0: off", low=0.0)
-    r2_weight: float = knob(0.0, "gamma of R2, those at made ones; 0: off", low=0.0)
     learning_rate: float = knob(1e-4, "learning rate of G and D (Adam)", low=0.0)
     recogniser_learning_rate: float = knob(1e-3, "learning rate of F (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
@@ -163,14 +157,8 @@ class TpGan(System):
         """D sees front views, true and made."""
         sides, fronts = self._pairs(batch, shared)
         shared["made"] = self.generator(sides, self.places())
-        made = shared["made"][0][-1].detach().to(fronts.dtype)
-        gammas = {"r1": self.config.r1_weight, "r2": self.config.r2_weight}
-        flat = any(gammas.values())
-        seen = [augment(own, batch.noise, self.config.augment).detach().requires_grad_(flat) for own in (fronts, made)]
-        with with_range_for_slopes(fronts) if flat else nullcontext():
-            real, fake = (self.discriminator(own) for own in seen)
-        terms = {"real": real_is_real(real), "fake": fake_is_fake(fake)}
-        return terms | held_down(gammas, seen, (own.mean((1, 2, 3)) for own in (real, fake)))
+        made = shared["made"][0][-1].detach()
+        return {"real": real_is_real(self.discriminator(fronts)), "fake": fake_is_fake(self.discriminator(made))}
 
     def turn_round(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
         """G's turn: eq. 2."""
@@ -195,9 +183,7 @@ class TpGan(System):
             apart = sum((own - wanted).abs().mean() for own, wanted in zip(found, known, strict=True))
             terms["identity"] = config.identity_weight * apart
         if config.adversarial_weight:
-            terms["fool"] = config.adversarial_weight * non_saturating(
-                self.discriminator(augment(made, batch.noise, self.config.augment))
-            )
+            terms["fool"] = config.adversarial_weight * non_saturating(self.discriminator(made))
         return terms
 
     def _pairs(self, batch: Batch, shared: Shared) -> tuple[Tensor, Tensor]:
