@@ -34,7 +34,8 @@ PACE = 0.445  # rounds of the baseline in the time of those of the system, measu
 AHEAD, NEARER, WIDER = 0.05, 0.9, 1.2
 COMMON: dict[str, Any] = {"width": 16, "learning_rate": 5e-4, "batch_size": 32, "augment": ("translation",)}
 STAGES = {"blocks": 2, "kl_weight": 0.2, "embedding_share": 0.2, "stage_one_share": 0.64}  # rounds of stage two are far dearer
-ONE = {"embedding_share": 0.45}  # as many rounds for the encoder as there
+ONE = {"embedding_share": 0.45, "discriminator_batch_norm": True, "r1_weight": 0.0, "r2_weight": 0.0}
+"""As many rounds for the encoder as there."""
 FLAT = {"discriminator_batch_norm": False, "r1_weight": 0.8, "r2_weight": 0.8}  # as the preset of gan-cls has it today
 SLOPES = "flat slopes"
 LARGE: dict[str, Any] = COMMON | {"width": 64, "learning_rate": 2e-4, "batch_size": 64}
