@@ -57,9 +57,10 @@ class FullSizeGan3d(PatchGan3d):
         def rule(rate: float) -> Any:
             return optimiser("adam", rate, beta1=self.config.beta1, beta2=0.99)
 
+        clip = self.config.gradient_clip or None
         return (
-            Player("discriminator", ("discriminator",), rule(self.config.discriminator_learning_rate)),
-            Player("generator", ("generator", "details"), rule(self.config.generator_learning_rate)),
+            Player("discriminator", ("discriminator",), rule(self.config.discriminator_learning_rate), clip=clip),
+            Player("generator", ("generator", "details"), rule(self.config.generator_learning_rate), clip=clip),
         )
 
     def phases(self) -> tuple[Phase, ...]:
