@@ -16,7 +16,6 @@ import copy
 import functools
 import math
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,7 +35,6 @@ from ganvas.networks.stackgan import Stage, StageOne, StageTwo, divergence
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.objectives.captions import joint_embedding, wrong_is_fake
-from ganvas.objectives.penalties import held_down, with_range_for_slopes
 from ganvas.objectives.schedules import until_share
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
@@ -72,9 +70,6 @@ class Config:
     embedding_learning_rate: float = knob(7e-4, "learning rate of text and image encoder (Adam)", low=0.0)
     learning_rate: float = knob(2e-4, "learning rate of G and D of both stages (Adam)", low=0.0)
     decay_steps: int = knob(0, "how often the learning rate is halved, evenly over each stage", low=0, high=20)
-    discriminator_batch_norm: bool = knob(True, "BatchNorm in both D; off with r1_weight and r2_weight, which want it so")
-    r1_weight: float = knob(0.0, "gamma of R1, the slopes of each D at real pictures; 0: off", low=0.0)
-    r2_weight: float = knob(0.0, "gamma of R2, those at made ones; 0: off", low=0.0)
     augment: tuple[str, ...] = knob((), "changes that each D sees on real and fake pictures alike", choices=POLICIES)
     ema_half_life: float = knob(5_000.0, "half-life in samples of both G that pictures are drawn from", low=0.0)
     batch_size: int = knob(64, "records in a batch", low=2)
@@ -88,8 +83,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     picture = situation.spec["picture"]
     width = widest(situation, WORK_WANTED, lambda _: picture.height * picture.width / 64**2, share=1.0)
     blocks, seen = (4 if width >= 32 else 2), ("translation",) if situation.records < 10_000 else ()
-    rest = {"learning_rate": 5e-4, "batch_size": 32, "augment": seen, "kl_weight": 0.2}
-    return {"width": width, "blocks": blocks, **rest}
+    return {"width": width, "blocks": blocks, "kl_weight": 0.2, "learning_rate": 5e-4, "batch_size": 32, "augment": seen}
 
 
 PAPER = {"width": 64, "text_size": 1024, "condition_size": 128, "reduction": 4, "keep_draft": False, "decay_steps": 5}
@@ -116,10 +110,9 @@ class StackGan(System):
         self.image_encoder = ConvolutionalEncoder((channels, *small), text, width)
         told = functools.partial(Stage, text, condition)  # each stage samples around captions by itself
         self.stage_one = told(StageOne(config.latent_size, condition, (channels, *small), width))
-        judge = functools.partial(CaptionDiscriminator, text, condition, norm=config.discriminator_batch_norm)
-        self.discriminator_one = judge(shape=(channels, *small), width=width)
+        self.discriminator_one = CaptionDiscriminator(text, condition, (channels, *small), width)
         self.stage_two = told(StageTwo(condition, picture.shape, small, times, width, config.blocks, kept=config.keep_draft))
-        self.discriminator_two = judge(shape=picture.shape, width=width)
+        self.discriminator_two = CaptionDiscriminator(text, condition, picture.shape, width)
         self.draft, self.drawing = copy.deepcopy(self.stage_one), copy.deepcopy(self.stage_two)
         self.share = 0.5 if config.matching_aware else 1.0  # the terms of fakes share one half
         self.undecided = (1 + self.share) * math.log(2)
@@ -204,15 +197,11 @@ class StackGan(System):
         judge = self.discriminator_two if two else self.discriminator_one
         made, texts = self._made(batch, shared, two)
         self.known.remember(batch["caption"])
-        gammas = {"r1": self.config.r1_weight, "r2": self.config.r2_weight}
-        flat, both = any(gammas.values()), (pictures, made.detach().to(pictures.dtype))
-        seen = [augment(own, batch.noise, self.config.augment).detach().requires_grad_(flat) for own in both]
-        with with_range_for_slopes(pictures) if flat else nullcontext():
-            looked, fake = judge.look(seen[0]), judge(seen[1], texts)
-            real = judge.decide(looked, texts)
-        terms = {"real": real_is_real(real), "fake": self.share * fake_is_fake(fake)} | held_down(gammas, seen, (real, fake))
+        real = judge.look(augment(pictures, batch.noise, self.config.augment))
+        fake = judge(augment(made.detach(), batch.noise, self.config.augment), texts)
+        terms = {"real": real_is_real(judge.decide(real, texts)), "fake": self.share * fake_is_fake(fake)}
         if self.config.matching_aware:
-            terms["wrong caption"] = self.share * wrong_is_fake(judge.decide(looked, texts.roll(1, 0)), batch["caption"])
+            terms["wrong caption"] = self.share * wrong_is_fake(judge.decide(real, texts.roll(1, 0)), batch["caption"])
         return terms
 
     def _convinced(self, batch: Batch, shared: Shared, *, two: bool) -> Terms:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,9 +32,7 @@ from ganvas.networks.maps import as_picture, classes_as_channels, mirrored_toget
 from ganvas.networks.patch import PatchPyramid, halved, patch_depth
 from ganvas.networks.pix2pixhd import CoarseToFine, boundaries_of
 from ganvas.objectives.adversarial import least_squares
-from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.objectives.matching import feature_matching
-from ganvas.objectives.penalties import held_down, with_range_for_slopes
 from ganvas.objectives.schedules import linear_decay, until_share
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
@@ -72,10 +69,6 @@ class Config:
     )
     discriminator_width: int = knob(64, "channels of D's first layer", low=1, high=1024)
     patch_depth: int = knob(3, "downsampling layers of D, as far as the size allows", low=1, high=5)
-    discriminator_norm: bool = knob(True, "normalise D as G; off with r1_weight and r2_weight, which want it so")
-    r1_weight: float = knob(0.0, "gamma of R1, the slopes of D at true photographs, of each scale; 0: off", low=0.0)
-    r2_weight: float = knob(0.0, "gamma of R2, those at made ones; 0: off", low=0.0)
-    augment: tuple[str, ...] = knob((), "changes that D sees, map and photograph together", choices=POLICIES)
     scales: int = knob(3, "scales at which a PatchGAN looks", low=1, high=4)
     feature_weight: float = knob(10.0, "weight of feature matching (lambda)", low=0.0)
     flip: bool = knob(True, "mirror half of the pairs left to right, map and photograph together")
@@ -153,10 +146,7 @@ class Pix2PixHD(System):
             config.upsampling == "resize",
         )  # fmt: skip
         patches = patch_depth(min(size), config.patch_depth)
-        judged = norm if config.discriminator_norm else None
-        self.judges = PatchPyramid(
-            inputs + photo.channels, config.discriminator_width, patches, min(size), config.scales, judged
-        )
+        self.judges = PatchPyramid(inputs + photo.channels, config.discriminator_width, patches, min(size), config.scales, norm)
         # A scale that sees half-size photographs in the joint phase sees them in the coarse one too.
         self.first = min(1, len(self.judges.scales) - 1)
         self.config = config = replace(config, depth=depth, patch_depth=patches)
@@ -206,36 +196,24 @@ class Pix2PixHD(System):
         """Least squares, 1 for photographs and 0 for what is made; the mean over the scales."""
         maps, photos, made = self._seen(batch, shared, coarse)
         first = self.first if coarse else 0
-        gammas = {"r1": self.config.r1_weight, "r2": self.config.r2_weight}
-        flat = any(gammas.values())
-        seen = [own.requires_grad_(flat) for own in self._beside(batch, maps, photos, made.detach().to(photos.dtype))]
-        with with_range_for_slopes(photos) if flat else nullcontext():
-            real, fake = (self.judges(own, first) for own in seen)
-        terms = {
+        real, fake = (self.judges(torch.cat([maps, own], 1), first) for own in (photos, made.detach()))
+        return {
             "real": _mean(least_squares(own[-1], 1.0) for own in real),
             "fake": _mean(least_squares(own[-1], 0.0) for own in fake),
         }
-        return terms | held_down(gammas, seen, (sum(own[-1].mean((1, 2, 3)) for own in said) for said in (real, fake)))
 
     def _convinced(self, batch: Batch, shared: Shared, coarse: bool) -> Terms:
         """Eq. 5, the mean over the scales; its least squares are not halved."""
         maps, photos, made = self._seen(batch, shared, coarse)
         first = self.first if coarse else 0
-        beside, true = self._beside(batch, maps, made, photos.to(made.dtype))
-        found = self.judges(beside, first)
+        found = self.judges(torch.cat([maps, made], 1), first)
         terms = {"fool": _mean(2 * least_squares(own[-1], 1.0) for own in found)}
         if self.config.feature_weight:
             with torch.no_grad():
-                wanted = self.judges(true, first)
-            matched = (len(own[:-1]) * feature_matching(own[:-1], real[:-1]) for own, real in zip(found, wanted, strict=True))
+                wanted = self.judges(torch.cat([maps, photos], 1), first)
+            matched = (len(own[:-1]) * feature_matching(own[:-1], true[:-1]) for own, true in zip(found, wanted, strict=True))
             terms["features"] = self.config.feature_weight * _mean(matched)
         return terms
-
-    def _beside(self, batch: Batch, maps: Tensor, *pictures: Tensor) -> list[Tensor]:
-        """What D sees: the map and each of the pictures as channels of one image, all changed alike."""
-        changed = augment(torch.cat([maps, *pictures], 1), batch.noise, self.config.augment)
-        seen, *others = changed.split([maps.shape[1], *(own.shape[1] for own in pictures)], 1)
-        return [torch.cat([seen, own], 1) for own in others]
 
     def _seen(self, batch: Batch, shared: Shared, coarse: bool) -> tuple[Tensor, Tensor, Tensor]:
         """Maps as channels, photographs, and what is made of the maps, with its graph; the same for both turns of a round.

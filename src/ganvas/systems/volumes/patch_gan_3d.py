@@ -40,7 +40,7 @@ from ganvas.networks.patch_gan_3d import (
     windows,
 )
 from ganvas.objectives.adversarial import least_squares
-from ganvas.objectives.penalties import held_down, with_range_for_slopes
+from ganvas.objectives.penalties import with_range_for_slopes, zero_centred_penalty
 from ganvas.objectives.schedules import until_share
 from ganvas.optim import optimiser
 from ganvas.presets import Situation
@@ -70,7 +70,6 @@ class Config:
     patches: int = knob(2, "patches of every volume of a batch", low=1, high=64)
     reconstruction_weight: float = knob(0.5, "weight of the mean error of patches made of halved real volumes", low=0.0)
     penalty_weight: float = knob(1.0, "weight of the gradient penalty at real records (gamma)", low=0.0)
-    r2_weight: float = knob(0.0, "gamma of R2, the slopes of D at made records; 0: off", low=0.0)
     gradient_clip: float = knob(0.0, "most that the norm of a player's gradient may be; 0: no bound", low=0.0)
     generator_learning_rate: float = knob(1e-3, "learning rate of every G (Adam)", low=0.0)
     discriminator_learning_rate: float = knob(1e-3, "learning rate of every D (Adam)", low=0.0)
@@ -84,12 +83,8 @@ def auto(situation: Situation) -> dict[str, Any]:
     """Fewer volumes in a batch where they are large, more of everything on a GPU."""
     side, small = situation.spec.side, situation.device == "cpu"
     batch = 8 if side <= 64 else 4 if side <= 128 else 2
-    return {
-        "batch_size": batch,
-        "patches": 16 // batch if not small else max(1, 8 // batch),
-        "width": 32 if small else 64,
-        "gradient_clip": 1.0,
-    }
+    each = max(1, 8 // batch) if small else 16 // batch
+    return {"batch_size": batch, "patches": each, "width": 32 if small else 64, "gradient_clip": 1.0}
 
 
 PRESETS: dict[str, Any] = {
@@ -212,16 +207,14 @@ class PatchGan3d(System):
 
     def _judged(self, judge: Any, real: Tensor, fake: Tensor) -> Terms:
         """D's terms, with the slope of D at real records (R1; Mescheder et al. 2018) by the number of voxels."""
-        gammas = {"slope": self.config.penalty_weight, "slope at made ones": self.config.r2_weight}
-        if not any(gammas.values()):
-            return {"real": least_squares(judge(real), 1.0), "fake": least_squares(judge(fake), 0.0)}
+        terms = {"fake": least_squares(judge(fake), 0.0)}
+        if not self.config.penalty_weight:
+            return {"real": least_squares(judge(real), 1.0), **terms}
         with with_range_for_slopes(real):
-            points = [
-                own.detach().requires_grad_(bool(gamma)) for own, gamma in zip((real, fake), gammas.values(), strict=True)
-            ]
-            on_fake, on_real = judge(points[1]), judge(points[0])
-        slopes = held_down(gammas, points, (own.flatten(1).mean(1) for own in (on_real, on_fake)))
-        return {"real": least_squares(on_real, 1.0), "fake": least_squares(on_fake, 0.0), **slopes}
+            points = real.detach().requires_grad_()
+            logits = judge(points)
+            slope = self.config.penalty_weight / 2 * zero_centred_penalty(points, logits.flatten(1).mean(1))
+        return {"real": least_squares(logits, 1.0), **terms, "slope": slope}
 
     def _at(self, volumes: Tensor, scale: int) -> Tensor:
         """Real volumes at the side of that scale, 0 the smallest."""
