@@ -160,5 +160,6 @@ PROOF = Proof(
     large_budget="20000r",
     real="emoji",
     phantom="patterns",
+    seeds=5,
     note="Without real data it trains on coloured shapes with captions that it draws itself, in the place of the phantom.",
 )
