@@ -141,10 +141,19 @@ def _named(words: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def _column_of(name: str, columns: Sequence[str]) -> str | None:
+    """The column that `--name` means: `--hair-colour`, or `--pitch` of a table that has but `midi_pitch`. None: no one."""
+    word = name.replace("-", "_")
+    if word in columns:
+        return word
+    ending = [column for column in columns if column.endswith(f"_{word}")]
+    return ending[0] if len(ending) == 1 else None
+
+
 def _use_options(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
     """(options of uses that were given, settings of the system), with those that the parser does not know: fields of the run's
-    records or that its uses bring, options of uses that its system file brings, and settings by their own names, as in
-    `--truncation 0.5`. Raises GanvasError for any other, with the nearest."""
+    records or that its uses bring, options of uses that its system file brings, and attributes and settings by their own names,
+    as in `--hair blue --truncation 0.5`. Raises GanvasError for any other, with the nearest."""
     from .config import knobs
     from .errors import did_you_mean
     from .glossary import ALSO, here
@@ -174,6 +183,11 @@ def _use_options(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str,
             raise unknown(odd, []) from None
         raise
     known, further, later = list(record.fields), dict(options.further), []
+    drawn = "--attributes" in every and "--change" not in every  # of samples; what is worked on has other ways to say it
+    columns = [name for spec in record.fields.values() if drawn and spec.kind == "table" for name in spec.names]
+    shown = {column: further.pop(name) for name in options.further if (column := _column_of(name, columns))}
+    if shown:  # what a table says of records, by its own name
+        found["attributes"] = [*found.get("attributes", ()), *(f"{column}={value}" for column, value in shown.items())]
     if set(further) - set(known):
         system = load_system(record.card.name if record.card.module else str(record.card.path))[2]
         for use in uses_of(system):
@@ -189,7 +203,7 @@ def _use_options(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str,
             raise GanvasError(f"unknown option '--{name}': ganvas calls it --{meant[0].replace('_', '-')}")
         if name.replace("-", "_") in ALSO:
             raise GanvasError(f"'{record.card.name}' has no {name}; ganvas show {record.card.name}  lists the settings it has")
-        raise unknown(name, known)
+        raise unknown(name, [*known, *(column.replace("_", "-") for column in columns)])
     return {**found, **further}, key_values([*options.set, *later])
 
 

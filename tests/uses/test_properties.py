@@ -14,7 +14,9 @@ import pytest
 import torch
 
 import ganvas
+from ganvas._commands import _column_of
 from ganvas.batches import Batch, Noise
+from ganvas.cli import main
 from ganvas.config import build_config
 from ganvas.data.dataset import open_data
 from ganvas.data.properties import with_properties
@@ -239,6 +241,24 @@ def test_asked_and_measured_stand_beside_the_samples(run: Path, tmp_path: Path) 
     assert records.shape == (6, 1024, 1)
     again = kind_of("sound").properties(records, ganvas.load(run).spec)["decay"]  # type: ignore[attr-defined]
     assert np.exp2(again) == pytest.approx([float(row["decay measured (s)"]) for row in rows], rel=1e-3)
+
+
+def test_what_samples_show_is_an_option_by_its_own_name(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", str(run), "--decay", "0.05", "--hardness", "2", "-n", "2", "--out", str(tmp_path / "out")]) == 0
+    with open(tmp_path / "out" / "attributes.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["decay asked (s)"]) for row in rows] == pytest.approx([0.05, 0.05])
+    assert [row["hardness asked"] for row in rows] == ["2", "2"]
+    capsys.readouterr()
+    assert main(["sample", str(run), "--hardnes", "2", "--out", str(tmp_path / "no")]) != 0
+    assert "did you mean '--hardness'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [("pitch", "midi_pitch"), ("hair-colour", "hair_colour"), ("colour", None), ("hue", None)]
+)
+def test_the_end_of_a_column_is_enough_where_it_is_the_only_one(name: str, column: str | None) -> None:
+    assert _column_of(name, ["midi_pitch", "hair_colour", "eye_colour", "instrument"]) == column
 
 
 def test_a_run_that_goes_on_equals_the_straight_one(folder: Path, run: Path, tmp_path: Path) -> None:
