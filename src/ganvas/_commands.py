@@ -163,9 +163,14 @@ def _use_options(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str,
     found = {name: getattr(options, name) for name in names if getattr(options, name, None) not in (None, [])}
     if not options.further:
         return found, key_values(options.set)
+    from .kinds import kind_of
+    from .kinds.facets import Columned
     from .registry import find, load_system
     from .run.load import read_run
     from .uses import uses_of
+
+    def columned(spec: Any) -> bool:
+        return isinstance(kind_of(spec.kind), Columned)
 
     every = [option for action in options.leaf._actions for option in action.option_strings]
 
@@ -184,7 +189,7 @@ def _use_options(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str,
         raise
     known, further, later = list(record.fields), dict(options.further), []
     drawn = "--attributes" in every and "--change" not in every  # of samples; what is worked on has other ways to say it
-    columns = [name for spec in record.fields.values() if drawn and spec.kind == "table" for name in spec.names]
+    columns = [name for spec in record.fields.values() if drawn and columned(spec) for name in spec.names]
     shown = {column: further.pop(name) for name in options.further if (column := _column_of(name, columns))}
     if shown:  # what a table says of records, by its own name
         found["attributes"] = [*found.get("attributes", ()), *(f"{column}={value}" for column, value in shown.items())]

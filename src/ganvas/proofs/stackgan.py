@@ -36,7 +36,11 @@ COMMON: dict[str, Any] = {"width": 16, "learning_rate": 5e-4, "batch_size": 32, 
 STAGES = {"blocks": 2, "kl_weight": 0.2, "embedding_share": 0.2, "stage_one_share": 0.64}  # rounds of stage two are far dearer
 ONE = {"embedding_share": 0.45, "discriminator_batch_norm": True, "r1_weight": 0.0, "r2_weight": 0.0}
 """As many rounds for the encoder as there."""
-FLAT = {"discriminator_batch_norm": False, "r1_weight": 0.8, "r2_weight": 0.8}  # as the preset of gan-cls has it today
+FLAT = {
+    "discriminator_batch_norm": False,
+    "r1_weight": 0.8,
+    "r2_weight": 0.8,
+}  # as the preset of gan-cls has it for small pictures
 SLOPES = "flat slopes"
 LARGE: dict[str, Any] = COMMON | {"width": 64, "learning_rate": 2e-4, "batch_size": 64}
 MOST = 800  # held-out pictures that the distance is taken to

@@ -17,6 +17,7 @@ Networks, and how volumes are put together: `networks/patch_gan_3d.py`.
 from __future__ import annotations
 
 import copy
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,9 +83,8 @@ class Config:
 def auto(situation: Situation) -> dict[str, Any]:
     """Fewer volumes in a batch where they are large, more of everything on a GPU."""
     side, small = situation.spec.side, situation.device == "cpu"
-    batch = 8 if side <= 64 else 4 if side <= 128 else 2
-    each = max(1, 8 // batch) if small else 16 // batch
-    return {"batch_size": batch, "patches": each, "width": 32 if small else 64, "gradient_clip": 1.0}
+    batch, width = 8 if side <= 64 else 4 if side <= 128 else 2, 32 if small else 64
+    return {"batch_size": batch, "patches": max(1, width // 4 // batch), "width": width, "gradient_clip": 1.0}
 
 
 PRESETS: dict[str, Any] = {
@@ -131,12 +131,8 @@ class PatchGan3d(System):
         def pair(name: str, generator: str, discriminator: str) -> tuple[Player, Player]:
             rates = self.config.discriminator_learning_rate, self.config.generator_learning_rate
             first, second = (optimiser("adam", rate, beta1=self.config.beta1, beta2=0.99) for rate in rates)
-            # One gradient a thousand times as large as those before moves every weight by ten rates (Adam without momentum).
-            clip = self.config.gradient_clip or None
-            return (
-                Player(f"discriminator{name}", (discriminator,), first, clip=clip),
-                Player(f"generator{name}", (generator,), second, clip=clip),
-            )
+            bound = functools.partial(Player, clip=self.config.gradient_clip or None)  # to Adam one large one is ten rates
+            return bound(f"discriminator{name}", (discriminator,), first), bound(f"generator{name}", (generator,), second)
 
         found: tuple[Player, ...] = pair("", "generator", "discriminator")
         for k, side in enumerate(self.sides[1:]):
