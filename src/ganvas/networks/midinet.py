@@ -125,8 +125,10 @@ def following(leaps: Tensor, last: Tensor) -> Tensor:
 
     leaps: (B, 2 LEAP + 1), how likely it is to go down by LEAP semitones, ..., to stay, ..., to go up by LEAP.
     """
-    within = pad(last, (LEAP, LEAP)).unfold(1, 2 * LEAP + 1, 1)
-    return pad((within * leaps.flip(1)[:, None]).sum(2), (2, 0))
+    places = torch.arange(last.shape[1], device=last.device)
+    far = (places[:, None] - places).clamp(-LEAP - 1, LEAP + 1) + LEAP + 1  # to, from; what is farther gains nothing
+    each = pad(leaps, (1, 1)).index_select(1, far.flatten()).unflatten(1, far.shape)
+    return pad((each * last[:, None]).sum(2), (2, 0))
 
 
 def choices(pictures: Tensor) -> Tensor:
