@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ganvas.batches import Batch, Noise
 from ganvas.config import build_config
@@ -155,7 +156,9 @@ def test_a_leap_counts_from_the_note_before() -> None:
     torch.manual_seed(0)
     leaps, last = torch.randn(3, 2 * LEAP + 1), torch.zeros(3, 30)
     last[0, 4] = last[1, 29] = 1.0
-    found = following(leaps, last)
+    gains = following(leaps[..., None].expand(-1, -1, 2), 30)
+    assert torch.equal(gains[..., 0], gains[..., 1])
+    found = pad((gains[..., 1] * last[:, None]).sum(2), (FIRST, 0))
     assert found.shape == (3, 32) and not found[2].any() and not found[:, :FIRST].any()
     for tune, before in ((0, 4), (1, 29)):
         for pitch in range(30):

@@ -120,15 +120,15 @@ def heights_of(rows: int) -> Tensor:
     return (torch.arange(rows - 2) - (rows - 3) / 2) / 12
 
 
-def following(leaps: Tensor, last: Tensor) -> Tensor:
-    """What each row (B, rows) gains at a step from the pitch that sounded last: (B, rows - 2), nothing after silence.
+def following(leaps: Tensor, pitches: int) -> Tensor:
+    """(B, to, from, S): what each pitch gains at each step from the one that sounded last, for all steps at once.
 
-    leaps: (B, 2 LEAP + 1), how likely it is to go down by LEAP semitones, ..., to stay, ..., to go up by LEAP.
+    leaps: (B, 2 LEAP + 1, S), how likely it is to go down by LEAP semitones, ..., to stay, ..., to go up by LEAP; what is
+    farther gains nothing.
     """
-    places = torch.arange(last.shape[1], device=last.device)
-    far = (places[:, None] - places).clamp(-LEAP - 1, LEAP + 1) + LEAP + 1  # to, from; what is farther gains nothing
-    each = pad(leaps, (1, 1)).index_select(1, far.flatten()).unflatten(1, far.shape)
-    return pad((each * last[:, None]).sum(2), (2, 0))
+    places = torch.arange(pitches, device=leaps.device)
+    far = (places[:, None] - places).clamp(-LEAP - 1, LEAP + 1) + LEAP + 1
+    return pad(leaps, (0, 0, 1, 1)).index_select(1, far.flatten()).unflatten(1, far.shape)
 
 
 def choices(pictures: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
+from torch.nn.functional import binary_cross_entropy_with_logits, one_hot, pad
 
 from ganvas.batches import Batch, Noise
 from ganvas.config import knob
@@ -219,9 +219,9 @@ class MidiNet(System):
         if leaps is None:
             shares, rows = self._chosen(logits, chance, temperature)
             return self.bars.played(shares, last), rows
-        each, pitch = [], last
+        each, pitch, gains = [], last, following(leaps, last.shape[1])
         for step in range(self.steps):
-            able = logits[:, :, step] + following(leaps[:, :, step], pitch)
+            able = logits[:, :, step] + pad((gains[..., step] * pitch[:, None]).sum(2), (FIRST, 0))
             each.append(self._chosen(able, None if chance is None else chance[:, :, step], temperature))
             begun = each[-1][0][:, FIRST:]
             pitch = begun + (1 - begun.sum(1, keepdim=True)) * pitch
