@@ -152,6 +152,22 @@ def test_what_is_stretched_moves_as_much_as_natural_ones_and_the_rest_stays() ->
     assert short.shape == (8, 6, 5) and bool(short.isfinite().all())
 
 
+def test_centred_what_is_added_has_no_mean_of_moments_nearby() -> None:
+    torch.manual_seed(0)
+    cepstra, noise = torch.randn(2, 6, 200), torch.randn(2, 6, 200)
+    free, centred = Postfilter(8, 3, 1), Postfilter(8, 3, 1, centred=True)
+    centred.load_state_dict(free.state_dict())
+    for filter_ in (free, centred):
+        torch.nn.init.constant_(filter_.layers[-1].bias, 3.0)  # a shift of every coefficient
+    with torch.no_grad():
+        shifted, moving = (own(cepstra, noise)[:, 1:] - cepstra[:, 1:] for own in (free, centred))
+        short = centred(cepstra[..., :5], noise[..., :5])
+    assert float(shifted.mean(2).abs().min()) > 2 and float(moving.mean(2).abs().max()) < 0.1
+    assert torch.allclose(moving.std(2), shifted.std(2), rtol=0.2), "movements stay"
+    assert bool(short.isfinite().all()) and torch.equal(short[:, :1], cepstra[:, :1, :5])
+    assert centred.reach > free.reach
+
+
 def test_detail_is_how_much_of_what_is_added_is_used() -> None:
     system = built(widening=True)
     wave = torch.from_numpy(sounds(1).transpose(0, 2, 1).copy())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d, interpolate, pad
 
 KERNEL = 5
-NEARBY = 63  # columns of the mean about which coefficients are stretched: half a second
+NEARBY = 63  # columns of the mean about which coefficients are stretched, and movements added: half a second
 STEADY = 1000  # batches of which variances are the mean
 
 
@@ -64,8 +64,7 @@ class Widening(nn.Module):
     def forward(self, cepstra: Tensor) -> Tensor:
         ratio = (self.moves[0] / self.moves[1].clamp(min=1e-6)).sqrt()
         ratio = torch.cat([torch.ones_like(ratio[: self.kept]), ratio[self.kept :]])
-        loud = loudness(cepstra)
-        middle = nearby(cepstra * loud) / nearby(loud)
+        middle = slow(cepstra, loudness(cepstra))
         return middle + ratio * (cepstra - middle)
 
 
@@ -74,17 +73,20 @@ def loudness(cepstra: Tensor) -> Tensor:
     return (2 * cepstra[:, :1]).sigmoid()
 
 
-def nearby(cepstra: Tensor) -> Tensor:
-    """Means (N, C, T) over the moments nearby; fewer at the ends."""
-    return avg_pool1d(cepstra, NEARBY, 1, NEARBY // 2, count_include_pad=False)
+def slow(values: Tensor, loud: Tensor) -> Tensor:
+    """Means (N, C, T) over the moments nearby, fewer at the ends; loud ones, of (N, 1, T), count more."""
+    total, whole = (avg_pool1d(own, NEARBY, 1, NEARBY // 2, count_include_pad=False) for own in (values * loud, loud))
+    return total / whole
 
 
 class Postfilter(nn.Module):
-    """y + g(y, z): cepstra y and noise z (N, order, T) -> (N, order, T). Each convolution but the first is given y again."""
+    """y + g(y, z): cepstra y and noise z (N, order, T) -> (N, order, T). Each convolution but the first is given y again.
+    Where `centred`, g is without its mean of moments nearby."""
 
-    def __init__(self, width: int, layers: int, kept: int) -> None:
+    def __init__(self, width: int, layers: int, kept: int, centred: bool = False) -> None:
         super().__init__()
-        self.kept, self.reach = kept, layers * (KERNEL // 2)
+        self.kept, self.centred = kept, centred
+        self.reach = layers * (KERNEL // 2) + (NEARBY // 2 if centred else 0)
         self.layers = nn.ModuleList(
             nn.Conv2d(2 if k == 0 else width + 1, 1 if k == layers - 1 else width, KERNEL, padding=KERNEL // 2)
             for k in range(layers)
@@ -96,7 +98,8 @@ class Postfilter(nn.Module):
         for k, layer in enumerate(self.layers):
             made = layer(torch.cat([given, made], 1))
             made = made.relu() if k < len(self.layers) - 1 else made
-        return cepstra + pad(made[:, 0, self.kept :], (0, 0, self.kept, 0))
+        added = pad(made[:, 0, self.kept :], (0, 0, self.kept, 0))
+        return cepstra + (added - slow(added, loudness(cepstra)) if self.centred else added)
 
 
 class Judge(nn.Module):

@@ -8,6 +8,7 @@ that fills clips up: magnitudes at four resolutions, none of which is a window t
 from __future__ import annotations
 
 import csv
+import io
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -61,8 +62,9 @@ def source_of(task: Task) -> str:
         for file in sorted(real.glob("*.wav")):
             speaker = file.stem.split("_")[1]
             rows.append((f"{digit}/{file.name}", f"{speaker}-{file.stem}", "heldout" if speaker == held else "train"))
-    with (folder / "groups.csv").open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream).writerows([("file", "group", "split"), *rows])
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([("file", "group", "split"), *rows])
+    write_atomically(folder / "groups.csv", text.getvalue().encode())  # the other arm may be reading it
     return str(folder)
 
 

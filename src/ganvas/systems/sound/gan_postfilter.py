@@ -7,9 +7,10 @@ and speech becomes dull. From such y and noise z, as maps of time by coefficient
 Low coefficients pass as they are, and convolutions alone take any length.
 
 Most of what is lost are slow movements, which need no invention: where `widening`, y are first stretched about the mean of the
-moments nearby until they move as much as natural ones (global variance: Toda and Tokuda 2007), and G adds to that. What it adds
-is another movement than the speaker's; `detail` says how much of it is put to use. D's slopes may be held down at natural and
-made cepstra (R1 and R2: Mescheder et al. 2018, arXiv 1801.04406).
+moments nearby until they move as much as natural ones (global variance: Toda and Tokuda 2007), and G adds to that: where
+`centred`, nothing that lasts, for the mean of moments nearby is taken out of g. What it adds is another movement than the
+speaker's; `detail` says how much of it is put to use. D's slopes may be held down at natural and made cepstra (R1 and R2:
+Mescheder et al. 2018, arXiv 1801.04406).
 
 There is no synthesiser here: y are natural cepstra as a small network expects them of few numbers, learnt by squared errors for
 a first part of the budget. Cepstra are the cosine transform of mel spectrograms (`networks/mel`), and what is put to use is the
@@ -72,6 +73,7 @@ class Config:
     segment: int = knob(48, "columns of the piece of a clip that is learnt", low=8)
     places: int = knob(3, "places drawn for a piece, of which the loudest is learnt", low=1, high=16)
     widening: bool = knob(False, "whether coefficients are stretched before G adds to them, to move as much as natural ones")
+    centred: bool = knob(False, "whether the mean of moments nearby is taken out of what G adds, so that nothing is shifted")
     detail: float = knob(1.0, "how much of what G adds is put to use: 0 none, 1 all", low=0.0, high=2.0, later=True)
     r1_weight: float = knob(0.0, "gamma of R1, the slopes of D at natural cepstra; 0: off", low=0.0)
     r2_weight: float = knob(0.0, "gamma of R2, those at made ones; 0: off", low=0.0)
@@ -87,7 +89,7 @@ PAPER: dict[str, Any] = {
     "width": 64, "layers": 5, "discriminator_width": 64, "acoustic_width": 256, "segment": 128, "places": 1,
     "learning_rate": 2e-4, "ema_half_life": 0.0, "batch_size": 32,
 }  # fmt: skip
-AUTO: dict[str, Any] = {"widening": True, "detail": 0.5, "r1_weight": 1.0, "r2_weight": 1.0}
+AUTO: dict[str, Any] = {"widening": True, "centred": True, "detail": 0.5, "r1_weight": 1.0, "r2_weight": 1.0}
 PRESETS: dict[str, Any] = {"auto": AUTO, "paper": PAPER}
 
 
@@ -118,7 +120,7 @@ class GanPostfilter(System):
         super().__init__(spec, config)
         self.mel = Mel(MelSettings(spec.rate, config.hop, 4 * config.hop, config.bands, 0.0, spec.rate / 2))
         self.acoustic = AcousticModel(config.order, config.embedding_size, config.stretch, config.acoustic_width)
-        self.generator = Postfilter(config.width, config.layers, config.kept)
+        self.generator = Postfilter(config.width, config.layers, config.kept, config.centred)
         self.discriminator = Judge(config.order, config.discriminator_width)
         self.average = copy.deepcopy(self.generator)
         self.widening = Widening(config.order, config.kept) if config.widening else None
