@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ganvas.errors import DataError
+from ganvas.files import write_atomically
 from ganvas.proofs import LOWER, Outcome, Proof, Row, Task
 from ganvas.proofs._arms import data_of, trained
 from ganvas.proofs.wavegan import tiles
