@@ -22,7 +22,7 @@ from ganvas.inference.filtering import changed, filtered
 from ganvas.inference.vocoding import spectrogram
 from ganvas.kinds.sound.spec import SoundSpec
 from ganvas.metrics.cepstra import ORDER, cepstra, detail
-from ganvas.networks.postfilter import Postfilter, Widening, cosine_transform
+from ganvas.networks.postfilter import Postfilter, Widening, cosine_transform, others
 from ganvas.proofs import Row
 from ganvas.proofs.gan_postfilter import LARGE, met
 from ganvas.run.apply import apply
@@ -181,6 +181,40 @@ def test_detail_is_how_much_of_what_is_added_is_used() -> None:
     nothing, half, whole = made
     assert float(nothing.abs().max()) < 1e-4, "nothing was compared, so nothing is stretched"
     assert torch.allclose(half, whole / 2, atol=1e-5) and float(whole.abs().max()) > 1e-3
+
+
+def test_of_the_mean_over_noises_another_share_may_be_used() -> None:
+    torch.manual_seed(1)
+    system = built(widening=True, centred=True)
+    wave = torch.from_numpy(sounds(1).transpose(0, 2, 1).copy())
+    mels = spectrogram(system, wave)[:, 0]
+    drawn = Noise.seeded(0).normal(1, system.latents, mels.shape[2])
+
+    def made(detail: float, of_mean: float) -> torch.Tensor:
+        system.config = replace(system.config, detail=detail, mean_detail=of_mean)
+        with torch.no_grad():
+            return system.sharpening(mels, drawn)
+
+    assert torch.equal(made(0.7, -1.0), made(0.7, 0.7)), "as much of both"
+    cepstra = system.cepstra(mels)
+    with torch.no_grad():
+        wide = system.widening(cepstra)
+        mean = sum(system.average(wide, own) for own in others(drawn)) / 7 - wide
+        whole = system.average(wide, drawn) - wide
+        wanted = system.difference(wide - cepstra + 0.2 * mean + 0.7 * (whole - mean))
+    assert torch.allclose(made(0.7, 0.2), wanted, atol=1e-5)
+    assert not torch.allclose(made(0.7, 0.2), made(0.7, 0.7), atol=1e-3)
+
+
+def test_other_noises_of_one_are_columns_of_their_own() -> None:
+    drawn = Noise.seeded(0).normal(1, 6, 4000)
+    found = others(drawn)
+    assert len(found) == 7
+    for own in found:
+        assert own.shape == drawn.shape and not torch.equal(own, drawn)
+        assert torch.equal(own[..., :9].sort(1).values.abs().sort(1).values, drawn[..., :9].abs().sort(1).values), (
+            "of its column"
+        )
 
 
 def test_both_slopes_are_held_down_where_asked_for() -> None:

@@ -12,6 +12,7 @@ from torch.nn.functional import avg_pool1d, interpolate, pad
 
 KERNEL = 5
 NEARBY = 63  # columns of the mean about which coefficients are stretched, and movements added: half a second
+TURNS = 4  # orders of the coefficients of a noise
 STEADY = 1000  # batches of which variances are the mean
 
 
@@ -77,6 +78,14 @@ def slow(values: Tensor, loud: Tensor) -> Tensor:
     """Means (N, C, T) over the moments nearby, fewer at the ends; loud ones, of (N, 1, T), count more."""
     total, whole = (avg_pool1d(own, NEARBY, 1, NEARBY // 2, count_include_pad=False) for own in (values * loud, loud))
     return total / whole
+
+
+def others(noise: Tensor) -> list[Tensor]:
+    """Further noises of one (N, order, T): its coefficients in another order and of the other sign, so that what is drawn for a
+    column of a whole is all that a piece of it needs."""
+    order = noise.shape[1]
+    turned = [noise.roll(turn * order // TURNS, 1) for turn in range(TURNS)]
+    return [*turned[1:], *(-own for own in turned)]
 
 
 class Postfilter(nn.Module):

@@ -8,9 +8,9 @@ Low coefficients pass as they are, and convolutions alone take any length.
 
 Most of what is lost are slow movements, which need no invention: where `widening`, y are first stretched about the mean of the
 moments nearby until they move as much as natural ones (global variance: Toda and Tokuda 2007), and G adds to that: where
-`centred`, nothing that lasts, for the mean of moments nearby is taken out of g. What it adds is another movement than the
-speaker's; `detail` says how much of it is put to use. D's slopes may be held down at natural and made cepstra (R1 and R2:
-Mescheder et al. 2018, arXiv 1801.04406).
+`centred`, nothing that lasts. What it adds with any noise is another course than the speaker's; what differs from noise to
+noise is fine movement, and costs less likeness: `mean_detail` and `detail` say how much of each is used. D's slopes may be
+held down at natural and made cepstra (R1 and R2: Mescheder et al. 2018, arXiv 1801.04406).
 
 There is no synthesiser here: y are natural cepstra as a small network expects them of few numbers, learnt by squared errors for
 a first part of the budget. Cepstra are the cosine transform of mel spectrograms (`networks/mel`), and what is put to use is the
@@ -34,7 +34,7 @@ from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.mel import Mel, MelSettings, slaney
-from ganvas.networks.postfilter import AcousticModel, Judge, Postfilter, Widening, cosine_transform
+from ganvas.networks.postfilter import AcousticModel, Judge, Postfilter, Widening, cosine_transform, others
 from ganvas.objectives.adversarial import fake_is_fake, non_saturating, real_is_real
 from ganvas.objectives.penalties import held_down, with_range_for_slopes
 from ganvas.objectives.schedules import linear_decay, until_share
@@ -75,6 +75,7 @@ class Config:
     widening: bool = knob(False, "whether coefficients are stretched before G adds to them, to move as much as natural ones")
     centred: bool = knob(False, "whether the mean of moments nearby is taken out of what G adds, so that nothing is shifted")
     detail: float = knob(1.0, "how much of what G adds is put to use: 0 none, 1 all", low=0.0, high=2.0, later=True)
+    mean_detail: float = knob(-1.0, "the same of its mean over noises; -1: as `detail`", low=-1.0, high=2.0, later=True)
     r1_weight: float = knob(0.0, "gamma of R1, the slopes of D at natural cepstra; 0: off", low=0.0)
     r2_weight: float = knob(0.0, "gamma of R2, those at made ones; 0: off", low=0.0)
     error_weight: float = knob(0.0, "weight of the squared error beside the game", low=0.0)
@@ -89,7 +90,9 @@ PAPER: dict[str, Any] = {
     "width": 64, "layers": 5, "discriminator_width": 64, "acoustic_width": 256, "segment": 128, "places": 1,
     "learning_rate": 2e-4, "ema_half_life": 0.0, "batch_size": 32,
 }  # fmt: skip
-AUTO: dict[str, Any] = {"widening": True, "centred": True, "detail": 0.5, "r1_weight": 1.0, "r2_weight": 1.0}
+AUTO: dict[str, Any] = {
+    "widening": True, "centred": True, "detail": 0.7, "mean_detail": 0.2, "r1_weight": 1.0, "r2_weight": 1.0,
+}  # fmt: skip
 PRESETS: dict[str, Any] = {"auto": AUTO, "paper": PAPER}
 
 
@@ -185,8 +188,11 @@ class GanPostfilter(System):
     def sharpening(self, mels: Tensor, drawn: Tensor) -> Tensor:
         cepstra = self.cepstra(mels)
         wide = self.widening(cepstra) if self.widening else cepstra
-        added = self.average(wide, drawn) - wide
-        return self.difference(wide - cepstra + self.config.detail * added)
+        detail, of_mean = self.config.detail, self.config.mean_detail
+        added = detail * (self.average(wide, drawn) - wide)
+        if of_mean >= 0 and of_mean != detail:
+            added = added + (of_mean - detail) * (torch.stack([self.average(wide, z) for z in others(drawn)]).mean(0) - wide)
+        return self.difference(wide - cepstra + added)
 
     # Cepstra
 
