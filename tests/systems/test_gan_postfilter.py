@@ -148,6 +148,10 @@ def test_what_is_stretched_moves_as_much_as_natural_ones_and_the_rest_stays() ->
     higher = torch.linspace(0, 9, 4)[:, None].expand(4, 200)
     moved = stretch(torch.cat([dull[:, :2], dull[:, 2:] + higher], 1))
     assert torch.allclose(moved[:, 2:], made[:, 2:] + higher, atol=1e-4), "about the mean of moments nearby"
+    half = Widening(6, 2, 0.5)
+    half.load_state_dict(stretch.state_dict())
+    whole, partly = (own[:, 2:].std(2) / dull[:, 2:].std(2) for own in (made, half(dull)))
+    assert torch.allclose(partly.square(), whole, rtol=0.08), "half of the way, by factors"
     short = stretch(dull[..., :5])
     assert short.shape == (8, 6, 5) and bool(short.isfinite().all())
 

@@ -39,15 +39,16 @@ class AcousticModel(nn.Module):
 
 
 class Widening(nn.Module):
-    """Cepstra (N, order, T), stretched about their mean of the moments nearby until they move as much as natural ones do; loud
-    moments count more. The first `kept` coefficients pass. Variances within pieces are learnt as means over batches."""
+    """Cepstra (N, order, T), stretched about their mean of the moments nearby until they move as much as natural ones do, or by
+    the power `share` of that factor; loud moments count more. The first `kept` coefficients pass. Variances within pieces are
+    learnt as means over batches."""
 
     moves: Tensor
     compared: Tensor
 
-    def __init__(self, order: int, kept: int) -> None:
+    def __init__(self, order: int, kept: int, share: float = 1.0) -> None:
         super().__init__()
-        self.kept, self.reach = kept, NEARBY // 2
+        self.kept, self.share, self.reach = kept, share, NEARBY // 2
         self.register_buffer("moves", torch.ones(2, order, 1))  # of natural and of dull pieces
         self.register_buffer("compared", torch.zeros(()))  # batches that these are the means of
 
@@ -63,7 +64,7 @@ class Widening(nn.Module):
         return stretched
 
     def forward(self, cepstra: Tensor) -> Tensor:
-        ratio = (self.moves[0] / self.moves[1].clamp(min=1e-6)).sqrt()
+        ratio = (self.moves[0] / self.moves[1].clamp(min=1e-6)).sqrt() ** self.share
         ratio = torch.cat([torch.ones_like(ratio[: self.kept]), ratio[self.kept :]])
         middle = slow(cepstra, loudness(cepstra))
         return middle + ratio * (cepstra - middle)

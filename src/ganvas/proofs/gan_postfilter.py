@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from ganvas.systems.sound.gan_postfilter import GanPostfilter
 
 AUTO: dict[str, Any] = {
-    "widening": True, "centred": True, "detail": 0.7, "mean_detail": 0.2, "r1_weight": 1.0, "r2_weight": 1.0,
+    "widening": True, "widening_share": 0.7, "centred": True, "detail": 0.7, "mean_detail": 0.2,
+    "r1_weight": 1.0, "r2_weight": 1.0,
 }  # fmt: skip
 """What the preset chooses."""
 SHARE = 0.25  # of the budget, in which the acoustic model learns: the baseline has that of as many rounds

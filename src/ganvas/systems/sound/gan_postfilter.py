@@ -7,7 +7,7 @@ and speech becomes dull. From such y and noise z, as maps of time by coefficient
 Low coefficients pass as they are, and convolutions alone take any length.
 
 Most of what is lost are slow movements, which need no invention: where `widening`, y are first stretched about the mean of the
-moments nearby until they move as much as natural ones (global variance: Toda and Tokuda 2007), and G adds to that: where
+moments nearby until they move nearly as much as natural ones (global variance: Toda and Tokuda 2007), and G adds to that: where
 `centred`, nothing that lasts. What it adds with any noise is another course than the speaker's; what differs from noise to
 noise is fine movement, and costs less likeness: `mean_detail` and `detail` say how much of each is used. D's slopes may be
 held down at natural and made cepstra (R1 and R2: Mescheder et al. 2018, arXiv 1801.04406).
@@ -73,6 +73,7 @@ class Config:
     segment: int = knob(48, "columns of the piece of a clip that is learnt", low=8)
     places: int = knob(3, "places drawn for a piece, of which the loudest is learnt", low=1, high=16)
     widening: bool = knob(False, "whether coefficients are stretched before G adds to them, to move as much as natural ones")
+    widening_share: float = knob(1.0, "how far: the power of the factor by which they move too little", low=0.0, high=1.5)
     centred: bool = knob(False, "whether the mean of moments nearby is taken out of what G adds, so that nothing is shifted")
     detail: float = knob(1.0, "how much of what G adds is put to use: 0 none, 1 all", low=0.0, high=2.0, later=True)
     mean_detail: float = knob(-1.0, "the same of its mean over noises; -1: as `detail`", low=-1.0, high=2.0, later=True)
@@ -91,7 +92,8 @@ PAPER: dict[str, Any] = {
     "learning_rate": 2e-4, "ema_half_life": 0.0, "batch_size": 32,
 }  # fmt: skip
 AUTO: dict[str, Any] = {
-    "widening": True, "centred": True, "detail": 0.7, "mean_detail": 0.2, "r1_weight": 1.0, "r2_weight": 1.0,
+    "widening": True, "widening_share": 0.7, "centred": True, "detail": 0.7, "mean_detail": 0.2,
+    "r1_weight": 1.0, "r2_weight": 1.0,
 }  # fmt: skip
 PRESETS: dict[str, Any] = {"auto": AUTO, "paper": PAPER}
 
@@ -126,7 +128,7 @@ class GanPostfilter(System):
         self.generator = Postfilter(config.width, config.layers, config.kept, config.centred)
         self.discriminator = Judge(config.order, config.discriminator_width)
         self.average = copy.deepcopy(self.generator)
-        self.widening = Widening(config.order, config.kept) if config.widening else None
+        self.widening = Widening(config.order, config.kept, config.widening_share) if config.widening else None
         beside = self.widening.reach if self.widening else 0
         self.latents, self.reach = config.order, max(self.generator.reach + beside, self.acoustic.reach)
         self.register_buffer("cosines", cosine_transform(config.bands)[: config.order], persistent=False)
