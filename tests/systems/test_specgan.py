@@ -17,6 +17,9 @@ from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.game import Clock
 from ganvas.kinds.sound.spec import SoundSpec
+from ganvas.kinds.sound.spectra import properties
+from ganvas.kinds.table.spec import NUMBER, TableSpec
+from ganvas.networks.specgan import Told
 from ganvas.networks.spectrogram import Spectrogram, changed_sound, fast_griffin_lim, integrated_phase
 from ganvas.presets import Situation
 from ganvas.proofs import Row
@@ -130,6 +133,27 @@ def test_what_a_generator_says_has_the_floor_added() -> None:
     seen = transform.bounded(raw)
     assert float(seen[0]) == pytest.approx(-1, abs=1e-4)
     assert torch.allclose(seen[2:], raw[2:], atol=1e-2)
+
+
+def test_the_level_that_is_told_is_set_by_a_gain_where_it_is_known_and_a_peak_allows_it() -> None:
+    table = TableSpec(
+        ("brightness", "loudness"), (NUMBER,) * 2, ((), ()), (10.0, -30.0), (1.0, 10.0), (False, True), (-1, -1),
+        units=("log2 Hz", "dB"),
+    )  # fmt: skip
+    told, sounds = Told(0, table), strokes(4)
+    rows = torch.zeros(4, table.shape[0])
+    place, gap, _, _ = told.level or (0, None, 0.0, 0.0)
+    rows[:, place] = torch.tensor([-1.0, 0.0, 3.5, 1.0])
+    assert gap is not None
+    rows[3, gap] = 1.0
+    made = told.levelled(torch.cat([sounds, torch.zeros(1, 1, 4096)]), torch.cat([rows, rows[:1]]))
+    loud = properties(made.transpose(1, 2).numpy(), 8000)["loudness"]
+    assert loud[:2] == pytest.approx([-40.0, -30.0], abs=0.01)
+    assert float(made[2].abs().max()) == pytest.approx(1.0) and loud[2] < 5.0, "as loud as a peak of 1 allows"
+    assert torch.equal(made[3], sounds[3]), "nobody knows how loud"
+    assert float(made[4].abs().max()) == 0.0
+    loudness = TableSpec(("loudness",), (NUMBER,), ((),), (0.0,), (1.0,), (False,), (-1,), units=("",))
+    assert Told(0, loudness).level is None, "a column of that name in a unit of its own"
 
 
 # The changes that D sees

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 POLISH = 16  # channels of two convolutions at every place, which take away the stripes of large steps and sharpen onsets
 UNMEASURED = ("shift",)  # changes of sound (`spectrogram`) after which a clip has the properties that are told of it
+LEVEL = ("loudness", "dB")  # the property that a gain sets: the root mean square of the mean of all channels
+SILENT = 1e-10
 FARTHEST = 4.0  # standard deviations; one record far out must not outweigh all others
 
 
@@ -60,12 +62,30 @@ class Told:
         self.width = 0 if properties is None else properties.shape[0]
         self.count = classes + (self.width + 1 if self.width else 0)
 
+        self.level: tuple[int, int | None, float, float] | None = None  # place, gap, mean and deviation of LEVEL
+        if properties is not None and LEVEL in zip(properties.names, properties.units, strict=False):
+            k = properties.names.index(LEVEL[0])
+            self.level = self.numbers[k], self.gaps[k], properties.centre[k], properties.scale[k]
+
     def codes(self, labels: Tensor | None, properties: Tensor | None) -> Tensor | None:
         """Classes (B,) and rows of the table in the form of the game (B, D) -> (B, count); None where nothing is told."""
         parts = [] if labels is None or not self.classes else [one_hot(labels, self.classes).float()]
         if self.width and properties is not None:
             parts += [properties.clamp(-FARTHEST, FARTHEST), torch.ones_like(properties[:, :1])]
         return torch.cat([part.to(parts[-1].dtype) for part in parts], 1) if parts else None
+
+    def levelled(self, clips: Tensor, properties: Tensor | None) -> Tensor:
+        """Clips (B, C, T) in [-1, 1] at the level that is told of them, which is a matter of gain; as near to it as a peak of 1
+        allows. Silence stays."""
+        if self.level is None or properties is None:
+            return clips
+        place, gap, centre, scale = self.level
+        told = properties[:, place] * scale + centre
+        power = clips.mean(1).square().mean(1)
+        gains = (10 ** (told / 20) / power.clamp(min=SILENT).sqrt()).clamp(max=1e3)
+        known = power > SILENT if gap is None else (power > SILENT) & (properties[:, gap] < 0.5)
+        gains = torch.minimum(gains, 1 / clips.abs().amax((1, 2)).clamp(min=1e-5))
+        return clips * torch.where(known, gains, torch.ones_like(gains))[:, None, None]
 
     def misread(self, read: Tensor, properties: Tensor) -> Tensor:
         """(), the mean squared error of numbers read (B, numbers), in variances, where they are known."""

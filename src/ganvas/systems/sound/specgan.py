@@ -212,7 +212,7 @@ class SpecGan(System):
         if self.told.width and properties is None:
             properties = drawn_properties(self.rows, self.seen, count, noise)
         made = self.average(latents, self.told.codes(labels, properties))
-        return self.transform.clips(made, self.config.griffin_lim_rounds)
+        return self.told.levelled(self.transform.clips(made, self.config.griffin_lim_rounds), properties)
 
     def learnt_properties(self) -> Tensor:
         return self.rows[: int(self.seen.clamp(max=KEPT))]
