@@ -235,6 +235,9 @@ def test_seams_are_measured() -> None:
     assert proof.seam(patched) > 1.05
     doubled = volumes[:, :16, :16, :16].repeat(2, 1).repeat(2, 2).repeat(2, 3) + 0.1 * volumes
     assert proof.blocks(doubled) > 3
+    coarse = volumes[:, :8, :8, :8].repeat(4, 1).repeat(4, 2).repeat(4, 3)
+    blocks = coarse + 0.5 * doubled[:, :32, :32, :32]
+    assert proof.seam(blocks) == pytest.approx(1, abs=0.1), "between coarse voxels steps are large everywhere"
 
 
 def test_the_baseline_is_the_same_networks_as_one_gan_and_learns_together() -> None:
