@@ -28,9 +28,10 @@ SIDES, QUICK_SIDES = (64, 128, 256), (64, 128)
 BORDERS = 16  # voxels a side of the patches that samples are made of, so that borders lie at 16, 32 and 48
 PACE = 0.31  # rounds of the baseline in the time of one of the system, measured on one core
 BOUND = {"gradient_clip": 1.0}  # of both: without it a run of 1,500 rounds blew up
-COMMON: dict[str, Any] = {"width": 16, "batch_size": 8, "patches": 1, "whole_share": 0.7, "patch_side": 32} | BOUND
+RATES = {"generator_learning_rate": 5e-4, "discriminator_learning_rate": 5e-4}  # of both, as the preset has them
+COMMON: dict[str, Any] = {"width": 16, "batch_size": 8, "patches": 1, "whole_share": 0.7, "patch_side": 32} | BOUND | RATES
 FEWER: dict[str, Any] = {"batch_size": 2}  # of the baseline: four times as many moves in its time
-LARGE: dict[str, Any] = {"width": 64, "batch_size": 16, "patches": 1} | BOUND
+LARGE: dict[str, Any] = {"width": 64, "batch_size": 16, "patches": 1} | BOUND | RATES
 NEARER, SEAM, GROWTH = 0.5, 1.05, 1.5
 FULL_SIZE = Path(__file__).with_name("_full_size_3d.py")
 
