@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -251,3 +252,30 @@ def test_a_system_without_samples_is_watched_by_its_losses(tmp_path: Path) -> No
         channels_last="off",
     )  # fmt: skip
     assert (result["alarms"], result["best"], result["t0"]) == ([], None, None)
+
+
+def test_samples_are_compared_once_what_draws_them_has_moved(
+    points: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def peeks(run: Path) -> int:
+        loaded = checkpoint.load(run, "last")
+        assert loaded is not None
+        return len(loaded[1]["watch"]["history"][0])
+
+    train(points, out=tmp_path / "plays", budget="24r")
+    monkeypatch.setattr(watch, "makers_of", lambda system: {"somebody who never moves"})
+    train(points, out=tmp_path / "encodes", budget="24r")
+    assert peeks(tmp_path / "plays") == 3 and peeks(tmp_path / "encodes") == 0
+
+
+def test_who_draws_samples_is_who_moves_what_averages_follow() -> None:
+    def system(players: dict[str, tuple[str, ...]], *followed: str) -> Any:
+        return SimpleNamespace(
+            players=lambda: [SimpleNamespace(name=name, networks=networks) for name, networks in players.items()],
+            averages=lambda: [SimpleNamespace(source=source) for source in followed],
+        )
+
+    own = {"encoders": ("text",), "judge": ("discriminator",), "first": ("generator.coarse",), "second": ("generators",)}
+    assert watch.makers_of(system(own, "generator")) == {"first"}
+    assert watch.makers_of(system(own, "generators.deep", "discriminator")) == {"second", "judge"}
+    assert watch.makers_of(system(own)) == set(), "nobody knows"

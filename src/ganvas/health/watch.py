@@ -40,6 +40,18 @@ GROWTH = 1.08  # where a plateau is waited for: by how much the samples have gro
 LATE_LOOK = 0.98  # of the budget: later than this only the closing look
 
 
+def makers_of(system: Any) -> set[str]:
+    """Names of the players that move what samples are drawn by: the networks that averages follow. Others may learn alone for a
+    first part of a run, such as encoders of captions. None of a system without averages."""
+    followed = [average.source.split(".") for average in system.averages()]
+    owned = {player.name: [name.split(".") for name in player.networks] for player in system.players()}
+    return {
+        name
+        for name, networks in owned.items()
+        if any(own[: len(other)] == other or other[: len(own)] == own for own in networks for other in followed)
+    }
+
+
 class Watch:
     """Watches one run.
 
@@ -59,6 +71,8 @@ class Watch:
         self.pending: list[str] = []  # kinds that ask for an action
         self.raised: set[str] = set()
         self.moved: set[str] = set()
+        self.makers = makers_of(self.system)
+        self.begun = not self.makers  # whether one of them has moved
         self.tries = 0  # times the run went back
         self.mark = 0  # looks that the budget's share has called for and got
         self.seconds = self.look_seconds = 0.0  # spent on hearing and peeking, on looks
@@ -97,6 +111,7 @@ class Watch:
         if report.incident:
             self._note([("nan", report.incident, report.round)])
         self.moved |= {term.split("/")[0] for term in report.series}
+        self.begun = self.begun or bool(self.makers & self.moved)
         self._note(self.losses.hear(report, self.engine.progress))
         self.seconds += time.perf_counter() - started
 
@@ -157,7 +172,7 @@ class Watch:
             self.variety = Variety(real, kind_of(self.dataset.spec.kind).says.discrete)
             self.variety.history, self.variety.apart = self._history
         round = self.engine.clock.round
-        if not np.isfinite(samples).all():
+        if not self.begun or not np.isfinite(samples).all():  # an untrained generator makes all samples alike
             return
         self._note(self.variety.compare(samples, round, self.engine.progress))
         for player, balance in self.losses.balances.items():
@@ -294,6 +309,7 @@ class Watch:
             "raised": sorted(self.raised),
             "pending": list(self.pending),
             "moved": sorted(self.moved),
+            "begun": self.begun,
             "numbers": [self.tries, self.mark, self.seconds, self.look_seconds],
             "peeked": [self._peeked, self._peek_round, self._peek_cost],
         }
@@ -308,6 +324,7 @@ class Watch:
             self.quality.restore(state["quality"])
         self.alarms = [Alarm(*x) for x in state["alarms"]]
         self.raised, self.pending, self.moved = set(state["raised"]), list(state["pending"]), set(state["moved"])
+        self.begun = bool(state.get("begun", True))
         self.tries, self.mark, self.seconds, self.look_seconds = state["numbers"]
         self.mark = min(self.mark, int(self._progress(seconds) * self.planned))  # the budget may have grown
         self._peeked, self._peek_round, self._peek_cost = state["peeked"]
