@@ -63,6 +63,7 @@ class Config:
     penalty_reach: float = knob(0.5, "how far from real pictures it looks, in standard deviations of the batch", low=0.0)
     generator_learning_rate: float = knob(2e-4, "learning rate of G (Adam)", low=0.0)
     discriminator_learning_rate: float = knob(2e-4, "learning rate of D (Adam)", low=0.0)
+    gradient_clip: float = knob(0.0, "most that the norm of a player's gradient may be; 0: no bound", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
     decay_start: float = knob(0.5, "share of the budget before the rates begin to fall, linearly, to 0", low=0.0, high=1.0)
     augment: tuple[str, ...] = knob((), "changes that D sees on real and fake pictures alike", choices=POLICIES)
@@ -120,10 +121,10 @@ class Anime(System):
         def rule(rate: float) -> Any:
             return optimiser("adam", rate, beta1=self.config.beta1)
 
-        fall = linear_decay(self.config.decay_start)
+        fall, clip = linear_decay(self.config.decay_start), self.config.gradient_clip or None
         return (
-            Player("discriminator", ("discriminator",), rule(self.config.discriminator_learning_rate), fall),
-            Player("generator", ("generator",), rule(self.config.generator_learning_rate), fall),
+            Player("discriminator", ("discriminator",), rule(self.config.discriminator_learning_rate), fall, clip),
+            Player("generator", ("generator",), rule(self.config.generator_learning_rate), fall, clip),
         )
 
     def phases(self) -> tuple[Phase, ...]:
