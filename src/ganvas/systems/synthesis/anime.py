@@ -81,8 +81,8 @@ def auto(situation: Situation) -> dict[str, Any]:
     width = widest(situation, WANTED, lambda width: WORK_PER_PICTURE * width**2 * picture.height * picture.width)
     quick = width < 64
     steps = {
-        "generator_learning_rate": 2e-3, "discriminator_learning_rate": 1e-3, "adversarial_weight": 3.0, "penalty_weight": 2.0,
-        "ema_half_life": 2_000.0, "batch_size": 32,
+        "generator_learning_rate": 6e-3, "discriminator_learning_rate": 3e-3, "gradient_clip": 10.0, "adversarial_weight": 3.0,
+        "penalty_weight": 2.0, "ema_half_life": 2_000.0, "batch_size": 32,
     }  # fmt: skip
     return {
         "width": width, "blocks": 3 if quick else 16, "discriminator_width": max(16, width // 2),
