@@ -17,7 +17,7 @@ from ganvas.data.dataset import open_data
 from ganvas.errors import GanvasError
 from ganvas.evaluation.judge import evaluate
 from ganvas.evaluation.page import _figure
-from ganvas.evaluation.sets import Part
+from ganvas.evaluation.sets import Part, _both
 from ganvas.kinds import kind_names, kind_of
 from ganvas.kinds.facets import Heard, Seen
 from ganvas.kinds.sound.spec import SoundSpec
@@ -156,3 +156,16 @@ def test_features_hear_and_see_a_record_through_slight_noise(kind: str) -> None:
     distances = np.linalg.norm(first[:, None] - second[None], axis=2)
     others = distances + np.where(np.eye(len(distances)), np.inf, 0)
     assert np.mean(np.diag(distances) < 0.7 * others.min(axis=1)) > 0.9
+
+
+def test_animated_pictures_are_judged_as_the_clips_that_they_are(tmp_path: Path) -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for side in ("made", "real"):
+        (tmp_path / side).mkdir()
+        for k in range(10):
+            frames = [Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)) for _ in range(4)]
+            frames[0].save(tmp_path / side / f"{k}.gif", save_all=True, append_images=frames[1:], duration=100)
+    made, real = _both(str(tmp_path / "made"), str(tmp_path / "real"), None, None, True, 0, False, [])
+    assert made.spec.kind == real.spec.kind == "video" and made.values.shape[1] == real.values.shape[1] == 4

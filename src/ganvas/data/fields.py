@@ -22,7 +22,7 @@ from ..registry import Card, catalogue, suited
 from ..store.cache import Cache
 from ..store.listing import Source, some
 from .columns import WORDS, Column, Rows, find_rows, gathered, holds_pairs
-from .finding import files_of
+from .finding import claimed, files_of
 from .pairing import told_swapped_records
 
 LOOKED_AT = 200  # rows that are decoded to say what a field is
@@ -57,11 +57,12 @@ class Found:
         return dict(counts) if set(counts) != {"not given"} else {}
 
     def alone(self, path: Path) -> str:
-        """The kind of the files below a folder, where all of them are those of one field: others stand in a table beside."""
+        """The kind of the files below a folder, where all of them are those of one field: others stand in a table beside. Of
+        files that are surely more than their suffixes say, such as pictures that move, it is that."""
         pointing = [name for name, column in self.rows.columns.items() if column.files]
         kind = self.kinds.get(pointing[0], "") if len(pointing) == 1 and path.is_dir() else ""
         files = {file for column in self.rows.columns.values() for file in column.files}
-        return kind if kind and set(files_of(path, kind_of(kind)).files) == files else ""
+        return claimed(path) or kind if kind and set(files_of(path, kind_of(kind)).files) == files else ""
 
 
 def look_at_fields(path: Path, text: str, by_hand: dict[str, str], cache: Path) -> Found | None:

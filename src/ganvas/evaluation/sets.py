@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..data.aligning import aligned
-from ..data.finding import existing
+from ..data.finding import claimed, existing
 from ..data.shard_values import in_memory
 from ..errors import DataError, GanvasError
 from ..kinds import describe, kind_of
@@ -288,7 +288,8 @@ def _both(
 ) -> tuple[Dataset, Dataset]:  # fmt: skip
     """Samples and real data, opened at one size (the samples' own, if none is named) and at the real data's rate."""
     share = 0.0 if all_train else 0.2
-    wanted = () if kind is None else (kind,)
+    sure = kind if kind is not None or not isinstance(fake, str | Path) or not Path(fake).exists() else claimed(fake)
+    wanted = () if sure is None else (sure,)
 
     def samples(**settings: Any) -> Dataset:
         # Another seed than that of the real side: one phantom on both sides must not give the same records.
