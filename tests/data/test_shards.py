@@ -620,3 +620,19 @@ def folder_of_many(path: Path, count: int) -> Path:
             rows.append((f"{k:06d}.png", buffer.getvalue()))
         pack(path / f"{start // 1000:03d}.tar", rows)
     return path
+
+
+def test_room_is_made_while_another_reader_makes_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.tar").write_bytes(bytes(100))
+    real = Path.stat
+
+    def gone(self: Path, **options: Any) -> Any:
+        if self.name == "1.tar":
+            self.unlink(missing_ok=True)  # as another one does between the listing and the look
+        return real(self, **options)
+
+    monkeypatch.setattr(Path, "stat", gone)
+    monkeypatch.setenv("GANVAS_SHARDS_GB", "0.0000001")
+    store_reader._make_room(tmp_path, 50.0)
+    assert len(list(tmp_path.iterdir())) == 1

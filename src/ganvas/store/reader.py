@@ -6,6 +6,7 @@ Not for what the bytes are (`store.packed`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import threading
@@ -139,7 +140,7 @@ class Reader:
     def _kept(self, name: str, size: float, write: Callable[[BinaryIO], None]) -> Path:
         """The file of that name in the cache folder, written if need be. size: bytes that it may take."""
         path, part = self.kept / name, self.kept / f".{uuid.uuid4().hex}"
-        if path.exists():
+        with contextlib.suppress(FileNotFoundError):
             os.utime(path)
             return path
         try:
@@ -161,8 +162,13 @@ def _make_room(folder: Path, wanted: float) -> None:
         limit = float(os.environ.get("GANVAS_SHARDS_GB", KEPT_GB)) * 1e9
     except ValueError:
         limit = KEPT_GB * 1e9
-    files = [file for file in folder.iterdir() if file.suffix in BROUGHT]
-    found = sorted((file.stat().st_mtime, file.stat().st_size, file) for file in files)
+    found = []
+    for file in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another reader made room meanwhile
+            if file.suffix in BROUGHT:
+                told = file.stat()
+                found.append((told.st_mtime, told.st_size, file))
+    found.sort()
     total = wanted + sum(size for _, size, _ in found)
     for _, size, file in found[:-1]:  # the newest may be in use
         if total <= limit:
