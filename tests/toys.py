@@ -59,6 +59,18 @@ def picture_folder(folder: Path, count: int = 24, labels: tuple[str, ...] = (), 
     return folder
 
 
+def moving_pictures(folder: Path, count: int, frames: int) -> Path:
+    """`count` animated GIF of 16x16 pixels."""
+    from PIL import Image
+
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        shown = [Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)) for _ in range(frames)]
+        shown[0].save(folder / f"{number}.gif", save_all=True, append_images=shown[1:], duration=100)
+    return folder
+
+
 def points_file(path: Path, count: int = 100) -> Path:
     """A CSV of x,y points."""
     points = np.random.default_rng(0).normal(size=(count, 2))

@@ -159,13 +159,6 @@ def test_features_hear_and_see_a_record_through_slight_noise(kind: str) -> None:
 
 
 def test_animated_pictures_are_judged_as_the_clips_that_they_are(tmp_path: Path) -> None:
-    from PIL import Image
-
-    rng = np.random.default_rng(0)
-    for side in ("made", "real"):
-        (tmp_path / side).mkdir()
-        for k in range(10):
-            frames = [Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)) for _ in range(4)]
-            frames[0].save(tmp_path / side / f"{k}.gif", save_all=True, append_images=frames[1:], duration=100)
-    made, real = _both(str(tmp_path / "made"), str(tmp_path / "real"), None, None, True, 0, False, [])
+    sides = [str(toys.moving_pictures(tmp_path / side, 10, 4)) for side in ("made", "real")]
+    made, real = _both(*sides, None, None, True, 0, False, [])
     assert made.spec.kind == real.spec.kind == "video" and made.values.shape[1] == real.values.shape[1] == 4

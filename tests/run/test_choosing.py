@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import toys
 from ganvas.cli import main
 from ganvas.errors import DataError, GanvasError
 from ganvas.registry import find
@@ -127,12 +128,8 @@ def test_data_that_no_system_learns_is_told(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_pictures_that_move_are_clips_also_with_a_table_beside(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
     for folder in ("bare", "told"):
-        (tmp_path / folder).mkdir()
-        for number in range(6):
-            frames = [Image.fromarray(rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)) for _ in range(3)]
-            frames[0].save(tmp_path / folder / f"{number}.gif", save_all=True, append_images=frames[1:], duration=100)
+        toys.moving_pictures(tmp_path / folder, 6, 3)
     rows = "".join(f'{{"file": "{number}.gif", "speed": {number}.5}}\n' for number in range(6))
     (tmp_path / "told" / "facts.jsonl").write_text(rows)
     for folder in ("bare", "told"):
