@@ -3,15 +3,18 @@
     python benchmarks/equal_time.py --data ROOT                         the four sets, the five systems, three seeds
     python benchmarks/equal_time.py --data ROOT --sets emoji --systems dcgan r3gan --seconds 600
     python benchmarks/equal_time.py --data ROOT --sets emoji --systems lsgan --set lsgan.width=24 --seeds 7 --out trial.json
+    python benchmarks/equal_time.py --data ROOT --systems dcgan r3gan --seeds 0 --seconds 600 --rounds 9000
 
 Each preset is told a budget of so many seconds, as by `ganvas train NAME --data PATH --size 64 --budget 5m`. Time is measured
-in rounds of `dcgan`: before each run the two play in turns, on one core, and what one round of the system costs in rounds of
-dcgan says how many make up the time, so that a busy machine changes nothing. Then 500 samples are compared with the held-out
-part by two extractors, of which neither took part in any training: kernel distance, times 1000.
+in rounds of `dcgan`, 30 a second or as many for the whole as `--rounds` says: before each run the two play in turns, on one
+core, and what one round of the system costs in rounds of dcgan says how many make up the time, so that a busy machine changes
+nothing. Then 500 samples are compared with the held-out part by two extractors, of which neither took part in any training:
+kernel distance, times 1000.
 
 Mark, written down before the first run: at most 1.5 times the distance of `dcgan` in the mean over seeds, on each set, by the
 default extractor. What falls short of it, `ganvas train` has to say before it starts (benchmarks/stages.py). `dcgan:fcc`
-is a preset by name. Runs that are in the result already are not made again. Writes benchmarks/results/equal_time.json.
+is a preset by name. Runs that are in the result already are not made again. Writes benchmarks/results/equal_time.json, and from
+it src/ganvas/systems/nearness.json, by which `ganvas train --data PATH` chooses a system.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ from ganvas.run.opening import seated
 from ganvas.run.train import plan
 
 RESULT = Path(__file__).parent / "results" / "equal_time.json"
+TABLE = Path(__file__).parents[1] / "src" / "ganvas" / "systems" / "nearness.json"
 SETS = ("brain-mr", "emoji", "skin-lesions/images", "chest-xray")
 SYSTEMS = ("dcgan", "r3gan", "lsgan", "wgan-gp", "stylegan2")
 BASE = "dcgan"
@@ -109,14 +113,17 @@ def cost_of(system: str, data: Path, seed: int, seconds: float, overrides: dict[
 
 def run(
     system: str, data: Path, seed: int, seconds: float, overrides: dict[str, Any], picture: Path | None,
-    measure: Callable[[np.ndarray, np.ndarray], dict[str, float]] = distances,
+    measure: Callable[[np.ndarray, np.ndarray], dict[str, float]] = distances, whole: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
-    """One system for as long as dcgan takes `seconds`, and what its samples are worth by `measure`."""
+    """One system for as long as dcgan takes `seconds`, and what its samples are worth by `measure`.
+
+    whole: rounds of dcgan in that time; 0: ROUNDS_A_SECOND.
+    """
     keep_memory()
     with on_threads(1):
         cost = cost_of(system, data, seed, seconds, overrides)
         made, engine = begun(system, data, seed, seconds, overrides)
-        rounds, begin = round(seconds * ROUNDS_A_SECOND / cost), time.process_time()
+        rounds, begin = round((whole or seconds * ROUNDS_A_SECOND) / cost), time.process_time()
         for number in range(rounds):
             engine.progress = number / rounds
             engine.play_round()
@@ -133,7 +140,8 @@ def run(
     return {
         "system": system, "data": data.name, "seed": seed, "seconds": round(spent, 1), "rounds": engine.clock.round,
         "cost": round(cost, 3),
-        "samples": engine.clock.samples, "config": dataclasses.asdict(made.config), "records": len(dataset.train_indices()),
+        "kind": dataset.spec.kind, "channels": dataset.spec.channels, "samples": engine.clock.samples,
+        "config": dataclasses.asdict(made.config), "records": len(dataset.train_indices()),
         "heldout": len(real), **measure(images, real),
     }  # fmt: skip
 
@@ -164,6 +172,23 @@ def table(runs: list[dict[str, Any]]) -> tuple[list[str], list[dict[str, Any]]]:
     return lines, rows
 
 
+def nearness(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The table that systems are chosen by: of presets `auto`, means over the seeds that all systems of a set and time have."""
+    sets: dict[tuple[str, float], dict[str, dict[int, dict[str, Any]]]] = {}
+    for run in runs:
+        if ":" not in run["system"]:
+            sets.setdefault((run["data"], run["asked"]), {}).setdefault(run["system"], {})[run["seed"]] = run
+    rows = []
+    for (data, asked), of in sorted(sets.items()):
+        seeds = sorted(set.intersection(*(set(own) for own in of.values())))
+        for system, own in sorted(of.items()):
+            means = [round(statistics.fmean(own[seed][key] for seed in seeds), 1) for key in ("distance", "by_another")]
+            first = own[seeds[0]]
+            facts = {"system": system, "kind": first["kind"], "data": data, "channels": first["channels"]}
+            rows.append({**facts, "records": first["records"], "seconds": asked, "seeds": len(seeds), "distances": means})
+    return {"command": "python benchmarks/equal_time.py --data ROOT", "rows": rows}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds the sets")
@@ -171,6 +196,7 @@ def main() -> int:
     parser.add_argument("--systems", nargs="*", default=SYSTEMS)
     parser.add_argument("--seeds", nargs="*", type=int, default=(0, 1, 2))
     parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--rounds", type=int, default=0, help="of dcgan, that make up the time (default: 30 a second)")
     parser.add_argument("--set", nargs="*", default=(), help="other settings, for trials: SYSTEM.NAME=VALUE")
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--pictures", type=Path, help="a folder for grids of 64 samples")
@@ -192,12 +218,16 @@ def main() -> int:
                 if (label, system, seed, options.seconds) in known:
                     continue
                 picture = options.pictures / f"{label}-{system}-{seed}.png" if options.pictures else None
-                found = run(system, data, seed, options.seconds, changed.get(system, {}), picture)
+                found = run(
+                    system, data, seed, options.seconds, changed.get(system, {}), picture, whole=options.rounds
+                )  # fmt: skip
                 kept["runs"].append({**found, "data": label, "asked": options.seconds})
                 print(json.dumps({key: value for key, value in kept["runs"][-1].items() if key != "config"}), flush=True)
                 kept["machine"], kept["bound"] = machine(), BOUND
                 kept["table"] = table([own for own in kept["runs"] if own["asked"] == options.seconds])[1]
                 options.out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    if options.out == RESULT:
+        TABLE.write_text(json.dumps(nearness(kept["runs"]), indent=1) + "\n", encoding="utf-8")
     print("\n".join(table([own for own in kept["runs"] if own["asked"] == options.seconds])[0]))
     return int(any(not row["within"] for row in kept["table"]))
 

@@ -48,6 +48,7 @@ PAGES: tuple[tuple[str, str, str, int, float, str, str], ...] = (
     ("specgan", "sound", "drums", 300 * 16, 66.0, "outlines", "specgan"),  # strokes that begin, decay and differ
     ("specgan", "sound", "drums", 1500 * 16, 165.0, "recognisable", "specgan"),  # classes are recognised as those of real clips
     ("melgan", "sound", "spoken-digits", 600 * 8, 52.0, "recognisable", "melgan"),  # 2.5 dB from recordings of an unheard voice
+    ("r3gan", "image", "emoji", 11_000 * 16, 693.0, "recognisable", "r3gan"),  # faces, people, hats at 64 pixels
     ("psgan", "image", "textures", 28_000, 150.0, "recognisable", "psgan"),  # ridges of one picture, 1024 pixels wide
     ("gan-cls", "image", "captioned-stamps", 2_400 * 32, 240.0, "outlines", "gan-cls"),
     ("cyclegan", "image", "brain", 8_000, 180.0, "outlines", "cyclegan"),  # the contrast, not its lesions

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[1] / "benchmarks"
-PARTS = ("peers", "speed", "proofs/baselines")
+PARTS = (".", "peers", "speed", "proofs/baselines")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -213,3 +213,47 @@ def test_rows_of_boards_that_are_not_measured_stay_in_the_result_with_their_mach
     again = json.loads((tmp_path / "r.json").read_text())["boards"]
     assert list(again) == [first, second] and again[second]["machine"] == {"cpu": "old"}
     assert kept(tmp_path / "none.json") == {}
+
+
+def test_the_example_learns_in_the_colours_of_the_folder_and_leaves_out_what_it_is_told(tmp_path):
+    import numpy as np
+    from PIL import Image
+    from pytorch_dcgan import load_images
+
+    for number in range(3):
+        Image.fromarray(np.full((8, 8), 80 * number, np.uint8)).save(tmp_path / f"{number}.png")
+    assert load_images(tmp_path, 64).shape == (3, 1, 64, 64)
+    red = np.zeros((8, 8, 3), np.uint8)
+    red[..., 0] = 255
+    Image.fromarray(red).save(tmp_path / "red.png")
+    images = load_images(tmp_path, 64, frozenset({"0.png"}))
+    assert images.shape == (3, 3, 64, 64)
+    assert images[-1, :, 0, 0].tolist() == [1.0, -1.0, -1.0]
+
+
+def test_a_look_at_the_example_changes_nothing_of_its_run():
+    from pytorch_dcgan import draw, generator
+
+    torch.manual_seed(0)
+    net = generator(2)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    assert draw(net, 3).shape == (3, 64, 64)
+    assert draw(generator(2, channels=3), 3).shape == (3, 64, 64, 3)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_ten_minutes_are_compared_over_the_seeds_that_both_have():
+    from ten_minutes import verdicts
+
+    def row(arm, seed, value):
+        return {"data": "emoji", "arm": arm, "seed": seed, "distance": value, "by_another": 2 * value}
+
+    found = verdicts([
+        row("picked", 0, 100.0), row("picked", 1, 140.0), row("script-64", 0, 400.0), row("script-16", 0, 150.0),
+        row("picked-6m", 0, 150.0), row("script-64-30m", 0, 140.0),
+    ])  # fmt: skip
+    first = {(one["arm"], one["of"]): one for one in found if one["by"] == "distance"}
+    assert first["picked", "script-64"] | {"ratio": 0.25, "met": True, "seeds": [0]} == first["picked", "script-64"]
+    assert not first["picked", "script-16"]["met"]  # 0.67 of the best width
+    assert not first["picked-6m", "script-64-30m"]["met"]
+    assert ("picked", "before") not in first

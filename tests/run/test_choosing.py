@@ -13,7 +13,7 @@ import toys
 from ganvas.cli import main
 from ganvas.errors import DataError, GanvasError
 from ganvas.registry import find
-from ganvas.run import choosing, stages
+from ganvas.run import choosing, nearness, stages
 from ganvas.run.budget import Budget
 from ganvas.run.choosing import choose
 
@@ -35,7 +35,7 @@ def chosen(data: Any, fields: str | None = None) -> str:
 def test_pictures_with_and_without_classes(tmp_path: Path) -> None:
     pictures(tmp_path / "plain")
     plain = choose(tmp_path / "plain", None, TEN_MINUTES)
-    assert plain.told.startswith(f"{plain.card.name}, the one for images")
+    assert plain.told.startswith(f"{plain.card.name}, images; nearest to unseen records of ")
     pictures(tmp_path / "two" / "day")
     pictures(tmp_path / "two" / "dusk")
     found = choose(tmp_path / "two", None, TEN_MINUTES)
@@ -112,6 +112,32 @@ def test_the_measured_table_decides_between_systems_for_the_same(monkeypatch: py
     assert choose("solids", None, Budget(seconds=300.0)).card.name == "gan-3d", "not within this budget"
     measured()
     assert "none was measured to come far" in choose("solids", None, TEN_MINUTES).told
+
+
+def test_the_one_that_came_nearest_on_such_pictures_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def near(system: str, data: str, channels: int, records: int, distance: float) -> nearness.Near:
+        return nearness.Near(system, "image", data, channels, records, 60.0, (distance, distance))
+
+    found = (
+        near("dcgan", "slices", 1, 40, 0.1), near("r3gan", "slices", 1, 40, 0.2),
+        near("dcgan", "stamps", 3, 40, 0.2), near("r3gan", "stamps", 3, 40, 0.1),
+        near("dcgan", "radiographs", 1, 4000, 0.2), near("r3gan", "radiographs", 1, 4000, 0.1),
+    )  # fmt: skip
+    monkeypatch.setattr(nearness, "rows", lambda: found)
+    colour = choose(pictures(tmp_path / "colour", 12), None, TEN_MINUTES)
+    assert colour.told.startswith(
+        "r3gan, images; nearest to unseen records of stamps, the set most like it, in 60 s of one core; also: dcgan"
+    )
+    grey = choose("chest", None, TEN_MINUTES)
+    assert grey.told.startswith("r3gan, images in 5 classes; nearest to unseen records of radiographs")
+    assert chosen(np.zeros((30, 16, 16), np.uint8)) == "dcgan"
+    assert chosen(np.zeros((30, 16, 16, 3), np.uint8)) == "r3gan"
+    np.savez(tmp_path / "digits.npz", images=np.zeros((50, 16, 16), np.uint8))
+    assert chosen(tmp_path / "digits.npz") == "dcgan"
+    assert "unseen" not in choose("chest", None, Budget(seconds=30.0)).told, "nothing was compared in so short a time"
+    mixed = pictures(tmp_path / "mixed", 4)
+    Image.fromarray(np.zeros((9, 30), np.uint8)).save(mixed / "other.png")
+    assert chosen(mixed) == "dcgan", "grey and colour: told when they are opened; the first set of as many"
 
 
 def test_train_without_a_system(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -171,6 +171,24 @@ def test_classes_are_told_when_asked_for_and_samples_come_by_class() -> None:
         build(use_labels=True)
 
 
+def test_repeated_pixels_draw_plain_areas_without_a_grid() -> None:
+    """Behind the last layer a plain map is plain away from the border; a transposed convolution draws squares of two pixels."""
+    torch.manual_seed(0)
+    form = Form(4, 16, 1, 1, 0, 2)
+    maps = torch.randn(1, 8, 1, 1).expand(1, 8, 16, 16)
+    steps = {}
+    for last in ("transposed", "nearest", "bilinear"):
+        made = Generator(8, 0, (3, 32, 32), replace(form, last=last))
+        images = made.leave(maps)
+        assert images.shape == (1, 3, 32, 32)
+        steps[last] = float(images[..., 4:-4, 4:-4].detach().diff(dim=-1).abs().max())
+        assert made(torch.randn(2, 8)).shape == (2, 3, 32, 32)
+    assert steps["transposed"] > 0.1
+    assert max(steps["nearest"], steps["bilinear"]) < 1e-5
+    assert Generator(8, 0, (1, 30, 42), replace(form, last="nearest"))(torch.randn(2, 8)).shape == (2, 1, 30, 42)
+    assert PRESETS["auto"](Situation(SPEC, 1000, 60.0, 50.0, "cpu"))["generator_last"] == "nearest"
+
+
 def test_the_papers_own_preset_makes_a_step() -> None:
     chosen = PRESETS["paper"](Situation(SPEC, 50_000, None, 0.0, "cuda"))
     assert (chosen["width"], chosen["batch_size"], chosen["penalties_every"]) == (768, 512, 1)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .convolutional import middle, stages_and_base, surrounded
+from .convolutional import LASTS, enlarged, middle, stages_and_base, surrounded
 
 SLOPE = 0.2  # of leaky ReLU
 GAIN = math.sqrt(2 / (1 + SLOPE**2))  # what keeps the variance through it
@@ -26,7 +26,8 @@ GAIN = math.sqrt(2 / (1 + SLOPE**2))  # what keeps the variance through it
 class Form:
     """width: channels at full resolution; doubles inwards, up to `most`. blocks: residual blocks at each size. expansion: how
     many times more channels inside a block. group: channels of each group of its 3x3 convolution; 0: one group of all. stride:
-    pixels from one place of the largest maps to the next: 1 as in the paper, 2 for a quarter of the work there.
+    pixels from one place of the largest maps to the next: 1 as in the paper, 2 for a quarter of the work there. last: one of
+    LASTS, how G comes from such places to pixels: else before a 5x5 convolution.
     """
 
     width: int
@@ -35,6 +36,7 @@ class Form:
     expansion: int
     group: int
     stride: int
+    last: str = LASTS[0]
 
     def stages(self, shape: tuple[int, int, int]) -> tuple[list[int], tuple[int, int], int]:
         """(channels from the smallest maps to the largest, (rows, columns) of the smallest, pixels of a place's side)."""
@@ -124,7 +126,10 @@ class Generator(nn.Module):
         self.narrower = nn.ModuleList(
             convolution(before, after) if before != after else nn.Identity() for before, after in pairwise(widths)
         )
-        self.leave = edge(widths[-1], channels, self.stride, out=True)
+        if form.last == LASTS[0] or self.stride == 1:
+            self.leave = edge(widths[-1], channels, self.stride, out=True)
+        else:
+            self.leave = nn.Sequential(enlarged(self.stride, form.last), convolution(widths[-1], channels, 5))
 
     def forward(self, latents: Tensor, told: Tensor | None = None) -> Tensor:
         known = latents if told is None else torch.cat([latents, told], 1)

@@ -1,7 +1,8 @@
 """Which system to train, where the user leaves it open: from what the data holds, and from what was measured of each system.
 
-Of the systems whose cards say that they suit such data, and which do the same work, the one that came farthest within the
-budget is taken (`systems/stages.json`). Decodes little where suffixes say what files are. Not for settings (`presets`).
+Of the systems whose cards say that they suit such data, and which do the same work, the one is taken that came nearest to
+unseen records of sets like it in as much time (`systems/nearness.json`), or where they were not compared, farthest within the
+budget (`systems/stages.json`). Decodes little where suffixes say what files are. Not for settings (`presets`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ..registry import Card, catalogue, suited
 from ..store.listing import Source
 from ..store.packed import PackedSource
 from .budget import Budget, describe_seconds
+from .nearness import Likeness, nearest
 from .stages import PROOF, STAGES, rows_of
 
 USUAL_SECONDS = 600.0  # of a budget that says nothing of time
@@ -37,7 +39,7 @@ def choose(data: Any, fields: str | None, budget: Budget) -> Choice:
 
     Raises GanvasError where no system learns such data.
     """
-    what, groups = _able(data, fields)
+    what, groups, kind = _able(data, fields)
     cards = next((cards for cards in groups if cards), None)
     if cards is None:
         raise GanvasError(f"no system was found for {what}: name one (ganvas systems), and look at it with  ganvas data check")
@@ -45,14 +47,20 @@ def choose(data: Any, fields: str | None, budget: Budget) -> Choice:
     lead = next((card for card in cards if _reached(card, seconds)[0]), cards[0])  # the first that was seen to come anywhere
     same = [card for card in cards if card.task == lead.task]
     best = max(same, key=lambda card: _reached(card, seconds))  # the first of equals
+    reason = _reason(best, len(same), seconds)
+    near = nearest([card.name for card in same], kind, _like(data), seconds) if kind and len(same) > 1 else None
+    if near is not None:
+        best = next(card for card in same if card.name == near[0])
+        took = describe_seconds(near[1].seconds)
+        reason = f"nearest to unseen records of {near[1].data}, the set most like it, in {took} of one core"
     others = [card.name for group in groups for card in group if card is not best]
-    why = f"the one for {what}" if len(same) == 1 else f"{what}; {_reason(best, len(same), seconds)}"
+    why = f"the one for {what}" if len(same) == 1 else f"{what}; {reason}"
     also = f"; also: {', '.join(others[:FEW])}{' ...' if len(others) > FEW else ''} (ganvas show NAME)" if others else ""
     return Choice(best, f"{best.name}, {why}{also}")
 
 
-def _able(data: Any, fields: str | None) -> tuple[str, list[list[Card]]]:
-    """(what the data is, in words; the systems that suit it, in groups, those to choose from first)."""
+def _able(data: Any, fields: str | None) -> tuple[str, list[list[Card]], str]:
+    """(what the data is, in words; the systems that suit it, in groups, those to choose from first; its kind, "" of fields)."""
     from ..data.columns import parse_fields
     from ..data.dataset import open_data
     from ..data.finding import existing, recognise
@@ -64,20 +72,42 @@ def _able(data: Any, fields: str | None) -> tuple[str, list[list[Card]]]:
         spec = getattr(data, "spec", None)
         kind = recognise(data) if spec is None else spec.kind
         labels = () if spec is None else spec.classes
-        return _words(kind, labels), [_suited(kind, labels)]
+        return _words(kind, labels), [_suited(kind, labels)], kind
     source = existing(data)
     if isinstance(source, PackedSource):
         if fields:
             source = source.choosing(parse_fields(fields), None)
         own = kind_of(recognise(source))
         dataset = open_data(source, size=own.suitable(source) if isinstance(own, Suits) else None, progress=False)
-        return _words(dataset.spec.kind, dataset.spec.classes), [_suited(dataset.spec.kind, dataset.spec.classes)]
+        spec = dataset.spec
+        return _words(spec.kind, spec.classes), [_suited(spec.kind, spec.classes)], spec.kind
     alone, what, together = _of_fields(source.path, source.text, fields) if not is_phantom(source.text) else ("", "", [])
     if together and not alone:
-        return what, together
+        return what, together, ""
     kind = alone or _kind_of(source)
     labels = _labels(source, kind_of(kind))
-    return _words(kind, labels), [_suited(kind, labels), *together]
+    return _words(kind, labels), [_suited(kind, labels), *together], kind
+
+
+def _like(data: Any) -> Likeness:
+    """How many records there are, and by the first few of them their channels."""
+    from ..data.dataset import open_data
+    from ..data.finding import existing, files_of, recognise
+    from ..kinds import kind_of
+    from ..kinds.facets import Suits
+
+    if not isinstance(data, str | Path):
+        spec = getattr(data, "spec", None)
+        return Likeness(len(getattr(data, "values", data)), getattr(spec or open_data(data[:FEW]).spec, "channels", None))
+    source = existing(data)
+    own = kind_of(recognise(source))
+    size = own.suitable(source) if isinstance(own, Suits) else None
+    folder = not isinstance(source, PackedSource) and source.path.is_dir()
+    records, channels = (len(files_of(source, own).files) if folder else 0), None
+    with contextlib.suppress(GanvasError):  # of several sizes, or grey and colour: told when they are opened
+        found = open_data(source, size=size, limit=FEW if folder else None, progress=False)
+        records, channels = records or len(found.values), getattr(found.spec, "channels", None)
+    return Likeness(records, channels)
 
 
 def _kind_of(source: Source) -> str:

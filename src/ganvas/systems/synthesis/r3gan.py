@@ -23,6 +23,7 @@ from ganvas.batches import Batch, Noise
 from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
+from ganvas.networks.convolutional import LASTS
 from ganvas.networks.r3gan import Discriminator, Form, Generator
 from ganvas.objectives.augmentation import POLICIES, augment
 from ganvas.objectives.penalties import squared_slopes, with_range_for_slopes
@@ -37,6 +38,7 @@ CARD = {
     "paper": "arXiv 2501.05441",
     "summary": "today's plain baseline: each fake is judged against a real image, and D kept flat around both",
     "data": ["image"],
+    "suits": {"image": "anything"},
     "aliases": ["r3-gan"],
 }
 
@@ -50,6 +52,7 @@ class Config:
     expansion: int = knob(2, "how many times more channels inside a block", low=1, high=8)
     group: int = knob(16, "channels in a group of the 3x3 convolutions; 0: all together", low=0)
     image_stride: int = knob(1, "pixels from one place of the largest maps to the next; paper: 1", choices=(1, 2, 4))
+    generator_last: str = knob("transposed", "how the last layer of G enlarges: else before a 5x5 convolution", choices=LASTS)
     use_labels: bool = knob(False, "tell both players the class of labelled data, so that samples can be asked for by class")
     r1_weight: float = knob(1.0, "gamma of R1, at real images; 0: off", low=0.0)
     r2_weight: float = knob(1.0, "gamma of R2, at generated images; 0: off", low=0.0)
@@ -63,12 +66,13 @@ class Config:
     batch_size: int = knob(16, "images in a batch", low=1)
 
 
-FAST: dict[str, Any] = {"image_stride": 2, "expansion": 1, "group": 0}
-"""A quarter of the places, and plain 3x3 convolutions, which on a processor cost less than an inverted bottleneck in groups."""
+FAST: dict[str, Any] = {"image_stride": 2, "expansion": 1, "group": 0, "generator_last": "nearest"}
+"""A quarter of the places, and plain 3x3 convolutions, which on a processor cost less than an inverted bottleneck in groups;
+G's pixels are repeated before its last convolution, without which a grid of two pixels stays in plain areas."""
 WORK_PER_IMAGE = 1.27e-6  # GFLOP of a round for one image in the fast form, by the square of the width and by pixels
 IMAGES_WANTED = {8: 0, 16: 1_000_000, 32: 10_000_000}  # width -> images it takes to pay off
 RATE = 4e-3 * 8 * 32**2  # by the width and by pixels: at 8 and 32x32, 1e-2 ended in slopes without bound, at 64x64 4e-3 did
-GAMMA = 1 / 512  # by pixels: at 64x64, 1 let D run away on radiographs from the beginning, and 8 did not
+GAMMA, GAMMA_PER_PIXEL = 2.0, 1 / 2048  # the paper's for 64x64, and as much by pixels beyond; 8 there left faces without eyes
 
 
 def auto(situation: Situation) -> dict[str, Any]:
@@ -76,11 +80,11 @@ def auto(situation: Situation) -> dict[str, Any]:
     spec, fast = situation.spec, situation.device == "cpu"
     pixels = spec.height * spec.width
     dearer = 1 if fast else 4  # as many times the places
-    work = dearer * WORK_PER_IMAGE * pixels
+    work, gamma = dearer * WORK_PER_IMAGE * pixels, max(GAMMA, GAMMA_PER_PIXEL * pixels)
     width = widest(situation, IMAGES_WANTED, lambda width: work * width**2, share=0.3)
     return {
         **(FAST if fast else {}), "width": width, "max_width": 16 * width, "learning_rate": RATE / width / max(32**2, pixels),
-        "r1_weight": GAMMA * pixels, "r2_weight": GAMMA * pixels,
+        "r1_weight": gamma, "r2_weight": gamma,
         "batch_size": 16 if fast else 32,
     }  # fmt: skip
 
@@ -108,7 +112,10 @@ class R3Gan(System):
         self.classes = len(spec.classes) if config.use_labels else 0
         if config.use_labels and self.classes < 2:
             raise GanvasError("r3gan: use_labels needs two classes or more: give class sub-folders or labels.csv")
-        form = Form(config.width, config.max_width, config.blocks, config.expansion, config.group, config.image_stride)
+        form = Form(
+            config.width, config.max_width, config.blocks, config.expansion, config.group, config.image_stride,
+            config.generator_last,
+        )  # fmt: skip
         self.generator = Generator(config.latent_size, self.classes, spec.shape, form)
         self.discriminator = Discriminator(self.classes, spec.shape, form)
         self.average = copy.deepcopy(self.generator)
