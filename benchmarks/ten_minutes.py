@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -64,9 +65,11 @@ def trained(data: Path, seed: int, budget: str, folder: Path, system: str = "", 
     """One run of ganvas and its samples. system: empty leaves the choice to it. source: another checkout's `src`."""
     environment = {"PYTHONPATH": str(source)} if source else {}
     words = ["train", *([system] if system else []), "--data", data, "--size", SIDE, "--budget", budget, "--seed", seed]
-    started(["-m", "ganvas", *words, "--out", folder / "run", "--quiet"], **environment)
-    started(["-m", "ganvas", "sample", folder / "run", "-n", COUNT, "--out", folder / "made"], **environment)
-    files = sorted(p for p in (folder / "made").rglob("*.png") if p.stem.isdigit())[:COUNT]
+    if not (folder / "run").exists():
+        started(["-m", "ganvas", *words, "--out", folder / "run", "--quiet"], **environment)
+    if not (folder / "made").exists():
+        started(["-m", "ganvas", "sample", folder / "run", "-n", COUNT, "--out", folder / "made"], **environment)
+    files = sorted((folder / "made").glob("sample-*.png"))
     if len(files) != COUNT:
         raise RuntimeError(f"{len(files)} samples in {folder / 'made'}")
     last = json.loads((folder / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
@@ -97,22 +100,24 @@ def scripted(
     return {"images": images if images.ndim == 4 else images[..., None], "by_rounds": rate is not None, **report}
 
 
-def judged(arm: str, data: Path, seed: int, before: Path | None, rate: float | None, pictures: Path | None) -> dict[str, Any]:
+def judged(
+    arm: str, data: Path, seed: int, before: Path | None, rate: float | None, pictures: Path | None, work: Path
+) -> dict[str, Any]:  # fmt: skip
     """One row: how near an arm's samples come to the held-out images of the seed's split."""
     dataset = open_data(data, size=SIDE, seed=seed, progress=False)
     heldout = dataset.heldout_indices()
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        if arm.startswith("script"):
-            files, of = dataset.origins.files, dataset.origins.of
-            seconds = 3 * SECONDS if arm == HALF_HOUR else SECONDS
-            found = scripted(data, [files[of[k]] for k in heldout], seed, int(arm.split("-")[1]), seconds, folder, rate)
-        elif arm == "before":
-            if before is None:
-                raise SystemExit("the arm before needs --before CHECKOUT")
-            found = trained(data, seed, f"{SECONDS}s", folder, "dcgan", before / "src")
-        else:
-            found = trained(data, seed, "6m" if arm == FIFTH else f"{SECONDS}s", folder)
+    folder = work / f"{data.name}-{arm}-{seed}"  # what a run has left there is judged again, not trained again
+    folder.mkdir(parents=True, exist_ok=True)
+    if arm.startswith("script"):
+        files, of = dataset.origins.files, dataset.origins.of
+        seconds = 3 * SECONDS if arm == HALF_HOUR else SECONDS
+        found = scripted(data, [files[of[k]] for k in heldout], seed, int(arm.split("-")[1]), seconds, folder, rate)
+    elif arm == "before":
+        if before is None:
+            raise SystemExit("the arm before needs --before CHECKOUT")
+        found = trained(data, seed, f"{SECONDS}s", folder, "dcgan", before / "src")
+    else:
+        found = trained(data, seed, "6m" if arm == FIFTH else f"{SECONDS}s", folder)
     chosen = np.sort(np.random.default_rng(0).permutation(heldout)[:COUNT])
     real = decode(encode(dataset.values[chosen], dataset.spec), dataset.spec, depth=8)
     images = found.pop("images")
@@ -155,7 +160,9 @@ def main() -> int:
     parser.add_argument("--by-rounds", action="store_true", help="count the time of the script's arms in rounds")
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--pictures", type=Path, help="a folder for grids of 64 samples")
+    parser.add_argument("--work", type=Path, help="a folder that keeps the runs (default: none is kept)")
     options = parser.parse_args()
+    work = options.work or Path(tempfile.mkdtemp())
 
     def kept() -> dict[str, Any]:  # read anew each time: two may run at once, one of them by rounds
         held = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
@@ -171,13 +178,15 @@ def main() -> int:
                 if scripts and options.by_rounds:
                     rate = speed(int(arm.split("-")[1]), options.data / name, held["speeds"])
                 begun = time.perf_counter()
-                row = judged(arm, options.data / name, seed, options.before, rate, options.pictures)
+                row = judged(arm, options.data / name, seed, options.before, rate, options.pictures, work)
                 row["wall"] = round(time.perf_counter() - begun, 1)
                 held = kept() | {"speeds": kept()["speeds"] | held["speeds"]}
                 held["rows"].append(row)
                 held["verdicts"] = verdicts(held["rows"])
                 options.out.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
                 print(json.dumps({key: value for key, value in row.items() if key != "config"}), flush=True)
+                if not options.work:
+                    shutil.rmtree(work)
     found = verdicts(kept()["rows"])
     for row in found:
         print(json.dumps(row))
