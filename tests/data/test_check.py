@@ -30,7 +30,7 @@ def test_counts_ranges_labels_and_the_next_step(tmp_path: Path) -> None:
     assert report.labels == {"cat": 60, "dog": 60}
     assert (report.least, report.most) == (0.0, 255.0) and sum(report.histogram) == pytest.approx(1, abs=1e-3)
     assert report.exact_count == 0 and report.problems == []
-    assert report.train[0] == f"ganvas train dcgan --data '{tmp_path / 'a set'}'" and "cgan" in report.train[1]
+    assert report.train[0] == f"ganvas train dcgan --data '{tmp_path / 'a set'}'" and "cgan" in report.train[2]
     assert "cat (60)" in said(report)
 
 
@@ -213,18 +213,18 @@ def test_what_suits_the_data_is_proposed_by_the_cards_of_systems(tmp_path: Path)
         return [line.split()[2] for line in check(place).train]
 
     folders = [f"{name}/{k:02d}.png" for name in ("horses", "zebras") for k in range(20)]
-    assert proposed(folder(tmp_path / "two", folders)) == ["dcgan", "cgan", "cyclegan"]
-    assert proposed(folder(tmp_path / "three", [*folders, "mules/0.png"])) == ["dcgan", "cgan"]
+    assert proposed(folder(tmp_path / "two", folders)) == ["dcgan", "r3gan", "cgan", "cyclegan"]
+    assert proposed(folder(tmp_path / "three", [*folders, "mules/0.png"])) == ["dcgan", "r3gan", "cgan"]
     lungs = [f"{name}/{k:02d}.png" for name in ("Healthy", "ill", "worse") for k in range(20)]
-    assert proposed(folder(tmp_path / "lungs", lungs)) == ["dcgan", "cgan", "anogan"]
+    assert proposed(folder(tmp_path / "lungs", lungs)) == ["dcgan", "r3gan", "cgan", "anogan"]
     rng = np.random.default_rng(0)
     (tmp_path / "photos").mkdir()
     for number, (height, width) in enumerate(((200, 260), (300, 220), (240, 240))):
         Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(tmp_path / "photos" / f"{number}.png")
     photographs = check(tmp_path / "photos")
-    assert [line.split()[2] for line in photographs.train] == ["dcgan", "srgan"]
+    assert [line.split()[2] for line in photographs.train] == ["dcgan", "r3gan", "srgan"]
     assert photographs.train[0].endswith(" --size 128")
-    assert photographs.train[1] == f"ganvas train srgan --data {tmp_path / 'photos'}", "its card says the size of patches"
+    assert photographs.train[2] == f"ganvas train srgan --data {tmp_path / 'photos'}", "its card says the size of patches"
 
 
 def test_no_system_is_proposed_by_its_name_in_the_code() -> None:
