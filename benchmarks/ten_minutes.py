@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from PIL import Image
 
 from equal_time import distances
@@ -73,8 +74,9 @@ def trained(data: Path, seed: int, budget: str, folder: Path, system: str = "", 
     if len(files) != COUNT:
         raise RuntimeError(f"{len(files)} samples in {folder / 'made'}")
     last = json.loads((folder / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
-    config = (folder / "run" / "config.yaml").read_text(encoding="utf-8")
-    facts = {"rounds": last.get("round"), "samples": last.get("samples"), "seconds": last.get("seconds"), "config": config}
+    config = yaml.safe_load((folder / "run" / "config.yaml").read_text(encoding="utf-8"))
+    facts = {"rounds": last.get("round"), "samples": last.get("samples"), "seconds": last.get("seconds")}
+    facts |= {key: config[key] for key in ("system", "config")}  # and no paths of the machine
     return {"images": np.stack([np.atleast_3d(np.asarray(Image.open(file))) for file in files]), **facts}
 
 

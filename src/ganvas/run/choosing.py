@@ -18,7 +18,7 @@ from ..registry import Card, catalogue, suited
 from ..store.listing import Source
 from ..store.packed import PackedSource
 from .budget import Budget, describe_seconds
-from .nearness import Likeness, nearest
+from .nearness import Likeness, compared, nearest
 from .stages import PROOF, STAGES, rows_of
 
 USUAL_SECONDS = 600.0  # of a budget that says nothing of time
@@ -48,7 +48,10 @@ def choose(data: Any, fields: str | None, budget: Budget) -> Choice:
     same = [card for card in cards if card.task == lead.task]
     best = max(same, key=lambda card: _reached(card, seconds))  # the first of equals
     reason = _reason(best, len(same), seconds)
-    near = nearest([card.name for card in same], kind, _like(data), seconds) if kind and len(same) > 1 else None
+    names = [card.name for card in same]
+    near = (
+        nearest(names, kind, _like(data, kind), seconds) if compared(names, kind, seconds) else None
+    )  # else nothing is opened
     if near is not None:
         best = next(card for card in same if card.name == near[0])
         took = describe_seconds(near[1].seconds)
@@ -89,10 +92,10 @@ def _able(data: Any, fields: str | None) -> tuple[str, list[list[Card]], str]:
     return _words(kind, labels), [_suited(kind, labels), *together], kind
 
 
-def _like(data: Any) -> Likeness:
+def _like(data: Any, kind: str) -> Likeness:
     """How many records there are, and by the first few of them their channels."""
     from ..data.dataset import open_data
-    from ..data.finding import existing, files_of, recognise
+    from ..data.finding import existing, files_of
     from ..kinds import kind_of
     from ..kinds.facets import Suits
 
@@ -100,12 +103,13 @@ def _like(data: Any) -> Likeness:
         spec = getattr(data, "spec", None)
         return Likeness(len(getattr(data, "values", data)), getattr(spec or open_data(data[:FEW]).spec, "channels", None))
     source = existing(data)
-    own = kind_of(recognise(source))
+    own = kind_of(kind)
     size = own.suitable(source) if isinstance(own, Suits) else None
     folder = not isinstance(source, PackedSource) and source.path.is_dir()
-    records, channels = (len(files_of(source, own).files) if folder else 0), None
+    records, channels = 0, None
     with contextlib.suppress(GanvasError):  # of several sizes, or grey and colour: told when they are opened
-        found = open_data(source, size=size, limit=FEW if folder else None, progress=False)
+        records = len(files_of(source, own).files) if folder else 0
+        found = open_data(source, size=size, kinds=(kind,), limit=FEW if folder else None, progress=False)
         records, channels = records or len(found.values), getattr(found.spec, "channels", None)
     return Likeness(records, channels)
 

@@ -57,6 +57,11 @@ class Likeness:
         return abs(math.log2(max(1, self.records) / row.records)) + OTHER_CHANNELS * (self.channels not in (None, row.channels))
 
 
+def compared(systems: Collection[str], kind: str, seconds: float) -> bool:
+    """Whether the table has two of some systems on a kind of data within so many seconds."""
+    return len({row.system for row in rows() if row.system in systems and row.kind == kind and row.seconds <= seconds}) > 1
+
+
 def nearest(systems: Collection[str], kind: str, like: Likeness, seconds: float) -> tuple[str, Near] | None:
     """(the system that came nearest on the set most like the data, its row), None where no two of them were compared.
 
@@ -66,10 +71,10 @@ def nearest(systems: Collection[str], kind: str, like: Likeness, seconds: float)
     able = [row for row in rows() if row.system in systems and row.kind == kind and row.seconds <= seconds]
     for time in sorted({row.seconds for row in able}, reverse=True):
         of = [row for row in able if row.seconds == time]
-        compared = [row for row in of if sum(other.data == row.data for other in of) > 1]
-        if compared:
-            data = min(compared, key=like.distance).data
-            best = min((row for row in compared if row.data == data), key=_log_mean)
+        beside = [row for row in of if sum(other.data == row.data for other in of) > 1]
+        if beside:
+            data = min(beside, key=like.distance).data
+            best = min((row for row in beside if row.data == data), key=_log_mean)
             return best.system, best
     return None
 
