@@ -49,9 +49,7 @@ def choose(data: Any, fields: str | None, budget: Budget) -> Choice:
     best = max(same, key=lambda card: _reached(card, seconds))  # the first of equals
     reason = _reason(best, len(same), seconds)
     names = [card.name for card in same]
-    near = (
-        nearest(names, kind, _like(data, kind), seconds) if compared(names, kind, seconds) else None
-    )  # else nothing is opened
+    near = nearest(names, kind, _like(data, kind), seconds) if compared(names, kind, seconds) else None
     if near is not None:
         best = next(card for card in same if card.name == near[0])
         took = describe_seconds(near[1].seconds)
