@@ -412,6 +412,17 @@ def test_a_folder_of_pictures_is_looked_through_and_pairs_get_a_system_for_pairs
     picked = page.input_value("#system")
     assert picked in page.inner_text(".note.good")
     page.wait_for_selector(f"code:has-text('train {picked} --data')")
+
+    # A listing that takes its time: the folder shown before may not be taken in its place.
+    page.evaluate(
+        """() => {
+          const ask = window.fetch;
+          window.fetch = async (address, ...rest) => {
+            if (String(address).includes('folders')) await new Promise((done) => setTimeout(done, 1000));
+            return ask(address, ...rest);
+          };
+        }"""
+    )
     page.click("button:text-is('photo')")
     page.click("text=Take this folder")
     page.wait_for_selector("pre.log:has-text('12 pictures')")

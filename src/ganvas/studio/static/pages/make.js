@@ -160,7 +160,10 @@ function dataPart(start, builtIn, roots, changed, fits) {
   name.addEventListener("input", changed);
   fieldsOf.addEventListener("input", changed);
 
+  // What is shown belongs to the folder before until the next is there: nothing of it can be taken meanwhile.
   async function browse(path) {
+    const shown = folders.querySelectorAll("button");
+    for (const one of shown) one.disabled = true;
     try {
       const there = await get("folders", { path });
       if (!roots.length) {
@@ -170,22 +173,40 @@ function dataPart(start, builtIn, roots, changed, fits) {
       const button = (words, next, kind) => { const made = h("button", { type: "button", class: kind || "quiet" }, words); made.addEventListener("click", next); return made; };
       fill(folders,
         there.path ? h("div", { class: "row between" }, h("span", { class: "mono" }, there.path, h("span", { class: "soft" }, there.files ? `  ${there.files} file${there.files === 1 ? "" : "s"}` : "")),
-          h("span", { class: "row" }, button("Up", () => browse(there.parent)), button("Take this folder", () => { name.value = there.path; fill(found); changed(); look.click(); }, ""))) : null,
+          h("span", { class: "row" }, button("Up", () => browse(there.parent)), button("Take this folder", () => { name.value = there.path; fill(found); changed(); lookThrough(); }, ""))) : null,
         h("div", { class: "row" }, there.folders.slice(0, 60).map((one) => button(one.name, () => browse(one.path)))),
         there.folders.length > 60 ? h("p", { class: "soft tiny" }, `and ${there.folders.length - 60} more: type the name`) : null);
-    } catch (error) { toast(error.message, true); }
+    } catch (error) {
+      for (const one of shown) one.disabled = false;
+      toast(error.message, true);
+    }
   }
 
+  // Another folder may be taken while one is looked through: the last one's answer is shown.
   const look = h("button", { type: "button" }, "Look through it");
-  look.addEventListener("click", () => busy(look, async () => {
+  let latest = 0;
+  async function lookThrough() {
+    const mine = ++latest, asked = name.value;
     look.textContent = "Looking …";
-    const told = await post("data", { data: name.value });
-    fill(found,
-      told.wrong ? h("div", { class: "note bad" }, told.wrong) : null,
-      told.picture ? h("img", { class: "sample smooth", src: address("made-file", { made: told.made, file: told.picture }), alt: "Some of its records" }) : null,
-      told.choice ? h("div", { class: "note good" }, h("strong", {}, "Pick for me would take: "), told.choice.told, h("div", {}, fits(told.choice))) : null,
-      told.lines.length ? h("pre", { class: "log", tabindex: 0, "aria-label": "What the check found" }, told.lines.join("\n")) : null, command(told.line));
-  }));
+    look.setAttribute("aria-busy", "true");
+    try {
+      const told = await post("data", { data: asked });
+      if (mine !== latest || asked !== name.value) return;
+      fill(found,
+        told.wrong ? h("div", { class: "note bad" }, told.wrong) : null,
+        told.picture ? h("img", { class: "sample smooth", src: address("made-file", { made: told.made, file: told.picture }), alt: "Some of its records" }) : null,
+        told.choice ? h("div", { class: "note good" }, h("strong", {}, "Pick for me would take: "), told.choice.told, h("div", {}, fits(told.choice))) : null,
+        told.lines.length ? h("pre", { class: "log", tabindex: 0, "aria-label": "What the check found" }, told.lines.join("\n")) : null, command(told.line));
+    } catch (error) {
+      if (mine === latest) toast(error.message, true);
+    } finally {
+      if (mine === latest) {
+        look.textContent = "Look through it";
+        look.removeAttribute("aria-busy");
+      }
+    }
+  }
+  look.addEventListener("click", lookThrough);
   const box = h("div", { class: "stack" }, tabs, built, mine, h("div", { class: "row" }, look), found);
   return { box, value: () => name.value.trim(), fields: () => fieldsOf.value.trim(), mine: () => { pick("mine"); browse(""); } };
 }
