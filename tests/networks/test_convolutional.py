@@ -15,6 +15,7 @@ from ganvas.networks.convolutional import (
     STRIDES,
     ConvolutionalDiscriminator,
     ConvolutionalGenerator,
+    OfRepeated,
     initialise,
     sizes_for,
     strides_for,
@@ -157,3 +158,27 @@ def test_repeated_pixels_leave_no_chequers() -> None:
             maps = layer(maps)
         variations[last] = float(maps[..., 8:-8, 8:-8].std())
     assert variations["nearest"] < 1e-6 < variations["transposed"]
+
+
+@pytest.mark.parametrize("step", [2, 3, 4, 8])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_convolution_of_repeated_pixels_is_one_but_for_rounding(step: int, bias: bool) -> None:
+    torch.manual_seed(step)
+    layer = OfRepeated(5, 3, step, bias=bias).double()
+    maps = torch.randn(2, 5, 7, 6, dtype=torch.float64, requires_grad=True)
+    repeated = maps.repeat_interleave(step, 2).repeat_interleave(step, 3)
+    expected = torch.nn.functional.conv2d(repeated, layer.weight, layer.bias, padding=2)
+    torch.testing.assert_close(layer(maps), expected)
+    inputs = [maps, *layer.parameters()]
+    pull = torch.randn_like(expected)
+    ours, theirs = (torch.autograd.grad((made * pull).sum(), inputs) for made in (layer(maps), expected))
+    torch.testing.assert_close(ours, theirs)
+    assert set(layer.state_dict()) == set(nn.Conv2d(5, 3, 5, bias=bias).state_dict()), "weights of before fit"
+
+
+def test_sums_of_weights_keep_their_precision_under_autocast() -> None:
+    layer, maps = OfRepeated(4, 3, 2), torch.randn(2, 4, 8, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        made = layer(maps)
+    assert made.dtype == torch.bfloat16
+    torch.testing.assert_close(made.float(), layer(maps), rtol=0.02, atol=0.02)

@@ -186,7 +186,19 @@ def test_repeated_pixels_draw_plain_areas_without_a_grid() -> None:
     assert steps["transposed"] > 0.1
     assert max(steps["nearest"], steps["bilinear"]) < 1e-5
     assert Generator(8, 0, (1, 30, 42), replace(form, last="nearest"))(torch.randn(2, 8)).shape == (2, 1, 30, 42)
-    assert PRESETS["auto"](Situation(SPEC, 1000, 60.0, 50.0, "cpu"))["generator_last"] == "nearest"
+    chosen = PRESETS["auto"](Situation(SPEC, 1000, 60.0, 50.0, "cpu"))
+    assert (chosen["generator_last"], chosen["generator_blocks"]) == ("nearest", 2)
+
+
+def test_the_generator_may_be_deeper_than_the_discriminator() -> None:
+    def blocks(network: nn.Module) -> int:
+        return sum(isinstance(part, Block) for part in network.modules())
+
+    alike, deeper = build(), build(generator_blocks=3)
+    assert blocks(deeper.generator) == blocks(deeper.average) == 3 * blocks(alike.generator)
+    assert blocks(deeper.discriminator) == blocks(alike.discriminator) == blocks(alike.generator)
+    twice = build(blocks=2)
+    assert blocks(twice.generator) == blocks(twice.discriminator) == 2 * blocks(alike.generator)
 
 
 def test_the_papers_own_preset_makes_a_step() -> None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .convolutional import LASTS, enlarged, middle, stages_and_base, surrounded
+from .convolutional import LASTS, enlarging_last, middle, stages_and_base, surrounded
 
 SLOPE = 0.2  # of leaky ReLU
 GAIN = math.sqrt(2 / (1 + SLOPE**2))  # what keeps the variance through it
@@ -129,7 +129,9 @@ class Generator(nn.Module):
         if form.last == LASTS[0] or self.stride == 1:
             self.leave = edge(widths[-1], channels, self.stride, out=True)
         else:
-            self.leave = nn.Sequential(enlarged(self.stride, form.last), convolution(widths[-1], channels, 5))
+            larger, last = enlarging_last(widths[-1], channels, self.stride, form.last, bias=False)
+            nn.init.normal_(last.weight, 0.0, 1 / math.sqrt(25 * widths[-1]))
+            self.leave = nn.Sequential(larger, last)
 
     def forward(self, latents: Tensor, told: Tensor | None = None) -> Tensor:
         known = latents if told is None else torch.cat([latents, told], 1)
