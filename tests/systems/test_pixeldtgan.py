@@ -73,6 +73,33 @@ def test_garments_that_do_not_belong_teach_which_one_does(seed: int) -> None:
     assert found[False] <= 0.5 * found[True], found
 
 
+@pytest.mark.parametrize("codes", [0, 8])
+def test_the_domain_discriminator_reads_both_at_once_or_by_codes(codes: int) -> None:
+    specs = {"garment": ImageSpec(3, 16, 24), "photo": ImageSpec(1, 16, 24)}
+    torch.manual_seed(0)
+    judge = PixelDTGan(specs, build_config(Config, {"width": 4, "domain_codes": codes})).domain_discriminator.eval()
+    photos, garments = torch.randn(5, 1, 16, 24), torch.randn(5, 3, 16, 24)
+    said = judge(photos, garments)
+    assert said.shape == (5,)
+    for given in ((photos.flip(0), garments), (photos, garments.flip(0))):
+        assert not torch.allclose(judge(*given)[:2], said[:2]), "it depends on both"
+    if codes:
+        alone = judge(torch.zeros_like(photos), garments) - judge(torch.zeros_like(photos), torch.zeros_like(garments))
+        assert alone.abs().max() > 0
+    else:
+        assert "layers.0.weight" in judge.state_dict(), "runs of before are read"
+
+
+@most_seeds
+def test_codes_are_compared_because_of_garments_that_do_not_belong(seed: int) -> None:
+    data = wearers()
+    found = {
+        told: found_among_heldout(build(seed, domain_codes=16, unassociated=told), data, 800, seed) for told in (True, False)
+    }
+    assert found[True] >= 0.3, found
+    assert found[False] <= 0.5 * found[True], found
+
+
 def test_a_garment_does_not_count_against_itself() -> None:
     system = build()
     same = torch.rand(1, 3, 8, 8).expand(6, -1, -1, -1)

@@ -7,6 +7,11 @@ alike pixel by pixel, so no pixel is compared: two discriminators say what is wr
 each is the mean of its three terms, and C lowers  -1/2 log D_R(C(x)) - 1/2 log D_A(x, C(x)).
 D_R asks for a garment as they are, D_A for this one. Without the unassociated garment, both zeros of D_A are one: it could tell
 true from made by the looks alone, and never had to compare. All three are networks of DCGAN's form, C with a code in between.
+
+A network that sees both pictures as channels of one has to find out by itself that they show one thing in two places. With
+`domain_codes` D_A reads each by a network of its own and compares what they say, as projection discriminators compare an image
+and its class (Miyato, Koyama 2018, "cGANs with Projection Discriminator", equation 3):
+    D_A(x, y) = e(x) . f(y) / sqrt(numbers) + a . f(y).
 """
 
 from __future__ import annotations
@@ -50,6 +55,11 @@ class Config:
     )
     code_size: int = knob(64, "numbers of the code between the two halves of the converter", low=1)
     unassociated: bool = knob(True, "D_A gets another garment of the data as a negative; off: it may learn the looks alone")
+    domain_codes: int = knob(
+        0,
+        "numbers by which D_A compares photograph and garment, each read by itself; 0: reads both at once (paper)",
+        low=0,
+    )
     objective: str = knob(
         "adversarial", "what the converter lowers; squared-error: no discriminators, the paper's baseline", choices=OBJECTIVES
     )
@@ -59,6 +69,7 @@ class Config:
     batch_size: int = knob(128, "pairs in a batch", low=2)
 
 
+CODES = 64
 WORK_PER_PAIR = 0.42 / 16**2  # GFLOP of one round for one pair of 64x64, by the square of the width
 PAIRS_WANTED = {
     12: 0.0,
@@ -76,7 +87,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     pixels = garment.height * garment.width / 64**2
     width = widest(situation, PAIRS_WANTED, lambda width: WORK_PER_PAIR * width**2 * pixels)
     quick = {"batch_size": 16, "learning_rate": 1e-3} if width <= 32 else {"batch_size": 64}
-    return {"width": width, "ema_half_life": 1_000.0, **quick}
+    return {"width": width, "ema_half_life": 1_000.0, "domain_codes": CODES, **quick}
 
 
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
@@ -95,6 +106,30 @@ class Converter(nn.Module):
         return garments
 
 
+class AtOnce(ConvolutionalDiscriminator):
+    """D_A of the paper: photographs (B, C, H, W) and garments (B, C', H, W) as channels of one picture -> logits (B,)."""
+
+    def __init__(self, photo: tuple[int, int, int], garment: tuple[int, int, int], codes: int, width: int) -> None:
+        super().__init__((photo[0] + garment[0], *garment[1:]), width)
+
+    def forward(self, photos: Tensor, garments: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(torch.cat([photos, garments], 1))
+
+
+class ByCodes(nn.Module):
+    """D_A that compares codes of photographs (B, C, H, W) and garments (B, C', H, W) -> logits (B,)."""
+
+    def __init__(self, photo: tuple[int, int, int], garment: tuple[int, int, int], codes: int, width: int) -> None:
+        super().__init__()
+        self.of_photo, self.of_garment = (ConvolutionalEncoder(shape, codes, width) for shape in (photo, garment))
+        self.alone = nn.Linear(codes, 1)
+
+    def forward(self, photos: Tensor, garments: Tensor) -> Tensor:
+        one, other = self.of_photo(photos), self.of_garment(garments)
+        logits: Tensor = (one * other).sum(1) / math.sqrt(other.shape[1]) + self.alone(other)[:, 0]
+        return logits
+
+
 class PixelDTGan(System):
     Config = Config
     multiple = 0  # codes are of whole pictures
@@ -111,9 +146,9 @@ class PixelDTGan(System):
             )
         self.converter = Converter(photo.shape, garment.shape, config.code_size, config.width)
         if self.adversarial:
-            both = (photo.channels + garment.channels, garment.height, garment.width)
             self.discriminator = ConvolutionalDiscriminator(garment.shape, config.width)
-            self.domain_discriminator = ConvolutionalDiscriminator(both, config.width)
+            made = ByCodes if config.domain_codes else AtOnce
+            self.domain_discriminator = made(photo.shape, garment.shape, config.domain_codes, config.width)
         if config.ema_half_life:
             self.average = copy.deepcopy(self.converter)
 
@@ -152,13 +187,13 @@ class PixelDTGan(System):
         """D_A's turn: one garment belongs to the photograph; another one does not, unless it is the same, nor what C draws."""
         photos, garments = batch["photo"], batch["garment"]
         made = shared["made"] if "made" in shared else self.converter(photos)
-        real = real_is_real(self.domain_discriminator(torch.cat([photos, garments], 1)))
-        fake = fake_is_fake(self.domain_discriminator(torch.cat([photos, made.detach()], 1)))
+        real = real_is_real(self.domain_discriminator(photos, garments))
+        fake = fake_is_fake(self.domain_discriminator(photos, made.detach()))
         if not self.config.unassociated:
             return {"real": real / 2, "fake": fake / 2}
         others = self._others(batch, shared)
         differ = (others != garments).flatten(1).any(1)
-        judged = self.domain_discriminator(torch.cat([photos, others], 1))
+        judged = self.domain_discriminator(photos, others)
         wrong = fake_is_fake(torch.where(differ, judged, SURE)) * (len(differ) / differ.sum().clamp(min=1))
         return {"real": real / 3, "fake": (fake + wrong) / 3}
 
@@ -168,7 +203,7 @@ class PixelDTGan(System):
         made = shared.pop("made") if "made" in shared else self.converter(photos)
         return {
             "fool": non_saturating(self.discriminator(made)) / 2,
-            "fool domain": non_saturating(self.domain_discriminator(torch.cat([photos, made], 1))) / 2,
+            "fool domain": non_saturating(self.domain_discriminator(photos, made)) / 2,
         }
 
     def come_near(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
