@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from ganvas.data import open_data
+from ganvas.data.finding import claimed
 from ganvas.data.phantoms import make_phantom
 from ganvas.errors import DataError, GanvasError
 from ganvas.kinds import kind_of
@@ -179,6 +180,21 @@ def test_such_files_among_others_are_skipped_and_told(tmp_path: Path) -> None:
     assert any("b.mid: no chords" in note for note in data.notes)
     with pytest.raises(DataError, match="b.mid: no chords"):
         opened(folder, tmp_path / "cache", strict=True)
+
+
+def test_songs_are_known_as_tunes_and_melodies_are_not(tmp_path: Path) -> None:
+    songs, melodies = tmp_path / "songs", tmp_path / "melodies"
+    for folder in (songs, melodies):
+        folder.mkdir()
+    for name in "bcd":
+        song(songs / f"{name}.mid")
+        midi(melodies / f"{name}.mid", MELODY_ALONE)
+    midi(songs / "a.mid", MELODY_ALONE)
+    song(melodies / "a.mid")
+    assert claimed(songs) == "tune" and claimed(songs / "b.mid") == "tune"
+    assert claimed(melodies) is None
+    (tmp_path / "broken.mid").write_bytes(b"MThd, and no more")
+    assert claimed(tmp_path / "broken.mid") is None
 
 
 def test_chords_as_text(tmp_path: Path) -> None:

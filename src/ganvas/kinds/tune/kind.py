@@ -33,6 +33,14 @@ if TYPE_CHECKING:
 
 BARS = 8  # of a record, where nobody says
 TEXTS = (".txt",)
+LOOKED_INTO = 5  # files, where nobody says what they are
+
+
+def _is_a_tune(path: Path) -> bool:
+    try:
+        return bool(read_sheet(path).melody)
+    except GanvasError:  # other MIDI, damaged, or nothing there to read it with
+        return False
 
 
 class TuneKind(Kind):
@@ -57,6 +65,11 @@ class TuneKind(Kind):
     )
 
     # Reading
+
+    def claims(self, own: Sequence[Path]) -> bool:
+        """Whether most of the first MIDI files have a melody and chords, on parts of their own; see `facets.Claims`."""
+        paths = [path for path in own if path.suffix.lower() not in TEXTS][:LOOKED_INTO]
+        return 2 * sum(_is_a_tune(path) for path in paths) > len(paths)
 
     def fill(self, writer: Writer, listing: Listing, settings: Mapping[str, Any], progress: bool, strict: bool) -> None:
         """See `Kind.fill`. The most common meter counts; each tune gives consecutive pieces of `size` bars, in one group."""
