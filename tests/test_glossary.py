@@ -30,7 +30,7 @@ MEANING: list[tuple[str, str]] = [
     (r"(moves|turns) of (the critic|D)\b", r"critic_turns|discriminator_turns"),
     (r"moves of G", r"generator_turns"),
     (r"^(BatchNorm|batch norm)", r"(generator|discriminator)_batch_norm"),
-    (r"residual blocks", r"blocks|generator_batch_norm"),
+    (r"residual blocks", r"(generator_)?blocks|generator_batch_norm"),
     (r"rates? (begin to )?fall, linearly, to 0", r"decay_start"),
     (r"rates fall to zero, linearly over the budget", r"linear_decay"),
     (r"^steps of (a|the) (search|projection)", r"search_steps"),

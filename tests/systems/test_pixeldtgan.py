@@ -77,7 +77,7 @@ def test_garments_that_do_not_belong_teach_which_one_does(seed: int) -> None:
 def test_the_domain_discriminator_reads_both_at_once_or_by_codes(codes: int) -> None:
     specs = {"garment": ImageSpec(3, 16, 24), "photo": ImageSpec(1, 16, 24)}
     torch.manual_seed(0)
-    judge = PixelDTGan(specs, build_config(Config, {"width": 4, "domain_codes": codes})).domain_discriminator.eval()
+    judge = PixelDTGan(specs, build_config(Config, {"width": 4, "domain_code_size": codes})).domain_discriminator.eval()
     photos, garments = torch.randn(5, 1, 16, 24), torch.randn(5, 3, 16, 24)
     said = judge(photos, garments)
     assert said.shape == (5,)
@@ -93,9 +93,8 @@ def test_the_domain_discriminator_reads_both_at_once_or_by_codes(codes: int) -> 
 @most_seeds
 def test_codes_are_compared_because_of_garments_that_do_not_belong(seed: int) -> None:
     data = wearers()
-    found = {
-        told: found_among_heldout(build(seed, domain_codes=16, unassociated=told), data, 800, seed) for told in (True, False)
-    }
+    systems = {told: build(seed, domain_code_size=16, unassociated=told) for told in (True, False)}
+    found = {told: found_among_heldout(system, data, 800, seed) for told, system in systems.items()}
     assert found[True] >= 0.3, found
     assert found[False] <= 0.5 * found[True], found
 

@@ -24,8 +24,8 @@ AMONG = 100
 WINDOW = (30, 16)  # top and left of the part of a frame, SIDE pixels wide, in which clothes are but for those of the head
 FRAME = 64
 DIRECTIONS = ("up", "left", "down", "right")  # the order of rows in a sheet
-COMMON = {"width": 16, "batch_size": 16, "learning_rate": 1e-3, "ema_half_life": 1000.0, "domain_codes": 64}
-LARGE = {"width": 96, "batch_size": 128, "learning_rate": 2e-4, "ema_half_life": 0.0, "domain_codes": 64}
+COMMON = {"width": 16, "batch_size": 16, "learning_rate": 1e-3, "ema_half_life": 1000.0, "domain_code_size": 64}
+LARGE = {"width": 96, "batch_size": 128, "learning_rate": 2e-4, "ema_half_life": 0.0, "domain_code_size": 64}
 """The paper's networks and rates."""
 SQUARED = "squared error"
 AHEAD = 0.10

@@ -9,8 +9,8 @@ D_R asks for a garment as they are, D_A for this one. Without the unassociated g
 true from made by the looks alone, and never had to compare. All three are networks of DCGAN's form, C with a code in between.
 
 A network that sees both pictures as channels of one has to find out by itself that they show one thing in two places. With
-`domain_codes` D_A reads each by a network of its own and compares what they say, as projection discriminators compare an image
-and its class (Miyato, Koyama 2018, "cGANs with Projection Discriminator", equation 3):
+`domain_code_size` D_A reads each by a network of its own and compares what they say, as projection discriminators compare
+an image and its class (Miyato, Koyama 2018, "cGANs with Projection Discriminator", equation 3):
     D_A(x, y) = e(x) . f(y) / sqrt(numbers) + a . f(y).
 """
 
@@ -55,9 +55,9 @@ class Config:
     )
     code_size: int = knob(64, "numbers of the code between the two halves of the converter", low=1)
     unassociated: bool = knob(True, "D_A gets another garment of the data as a negative; off: it may learn the looks alone")
-    domain_codes: int = knob(
+    domain_code_size: int = knob(
         0,
-        "numbers by which D_A compares photograph and garment, each read by itself; 0: reads both at once (paper)",
+        "size of the codes by which D_A compares photograph and garment; 0: it reads both at once, as in the paper",
         low=0,
     )
     objective: str = knob(
@@ -87,7 +87,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     pixels = garment.height * garment.width / 64**2
     width = widest(situation, PAIRS_WANTED, lambda width: WORK_PER_PAIR * width**2 * pixels)
     quick = {"batch_size": 16, "learning_rate": 1e-3} if width <= 32 else {"batch_size": 64}
-    return {"width": width, "ema_half_life": 1_000.0, "domain_codes": CODES, **quick}
+    return {"width": width, "ema_half_life": 1_000.0, "domain_code_size": CODES, **quick}
 
 
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
@@ -147,8 +147,8 @@ class PixelDTGan(System):
         self.converter = Converter(photo.shape, garment.shape, config.code_size, config.width)
         if self.adversarial:
             self.discriminator = ConvolutionalDiscriminator(garment.shape, config.width)
-            made = ByCodes if config.domain_codes else AtOnce
-            self.domain_discriminator = made(photo.shape, garment.shape, config.domain_codes, config.width)
+            made = ByCodes if config.domain_code_size else AtOnce
+            self.domain_discriminator = made(photo.shape, garment.shape, config.domain_code_size, config.width)
         if config.ema_half_life:
             self.average = copy.deepcopy(self.converter)
 
