@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from ganvas.batches import Batch, Noise
 from ganvas.config import build_config
@@ -79,12 +80,17 @@ def test_the_domain_discriminator_reads_both_at_once_or_by_codes(codes: int) -> 
     torch.manual_seed(0)
     judge = PixelDTGan(specs, build_config(Config, {"width": 4, "domain_code_size": codes})).domain_discriminator.eval()
     photos, garments = torch.randn(5, 1, 16, 24), torch.randn(5, 3, 16, 24)
-    said = judge(photos, garments)
+
+    def judged(*given: Tensor) -> Tensor:
+        logits: Tensor = judge(torch.cat(given, 1))
+        return logits
+
+    said = judged(photos, garments)
     assert said.shape == (5,)
     for given in ((photos.flip(0), garments), (photos, garments.flip(0))):
-        assert not torch.allclose(judge(*given)[:2], said[:2]), "it depends on both"
+        assert not torch.allclose(judged(*given)[:2], said[:2]), "it depends on both"
     if codes:
-        alone = judge(torch.zeros_like(photos), garments) - judge(torch.zeros_like(photos), torch.zeros_like(garments))
+        alone = judged(torch.zeros_like(photos), garments) - judged(torch.zeros_like(photos), torch.zeros_like(garments))
         assert alone.abs().max() > 0
     else:
         assert "layers.0.weight" in judge.state_dict(), "runs of before are read"

@@ -100,7 +100,7 @@ class OfRepeated(nn.Conv2d):
 def enlarging_last(before: int, after: int, step: int, how: str, *, bias: bool = True) -> tuple[nn.Module, nn.Conv2d]:
     """Maps `step` times as large, by repeating pixels (`nearest`) or between them (`bilinear`), and a convolution of 5x5."""
     if how == "nearest":
-        return nn.Identity(), OfRepeated(before, after, step, bias=bias)
+        return nn.Identity(), OfRepeated(before, after, step, bias=bias)  # two, so that weights keep their names
     return nn.Upsample(scale_factor=step, mode=how, align_corners=False), nn.Conv2d(before, after, 5, 1, 2, bias=bias)
 
 

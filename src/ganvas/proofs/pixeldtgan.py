@@ -26,7 +26,7 @@ FRAME = 64
 DIRECTIONS = ("up", "left", "down", "right")  # the order of rows in a sheet
 COMMON = {"width": 16, "batch_size": 16, "learning_rate": 1e-3, "ema_half_life": 1000.0, "domain_code_size": 64}
 LARGE = {"width": 96, "batch_size": 128, "learning_rate": 2e-4, "ema_half_life": 0.0, "domain_code_size": 64}
-"""The paper's networks and rates."""
+"""The paper's networks and rates, but that codes are compared."""
 SQUARED = "squared error"
 AHEAD = 0.10
 SHOWN = 6

@@ -106,25 +106,17 @@ class Converter(nn.Module):
         return garments
 
 
-class AtOnce(ConvolutionalDiscriminator):
-    """D_A of the paper: photographs (B, C, H, W) and garments (B, C', H, W) as channels of one picture -> logits (B,)."""
-
-    def __init__(self, photo: tuple[int, int, int], garment: tuple[int, int, int], codes: int, width: int) -> None:
-        super().__init__((photo[0] + garment[0], *garment[1:]), width)
-
-    def forward(self, photos: Tensor, garments: Tensor) -> Tensor:  # type: ignore[override]
-        return super().forward(torch.cat([photos, garments], 1))
-
-
 class ByCodes(nn.Module):
-    """D_A that compares codes of photographs (B, C, H, W) and garments (B, C', H, W) -> logits (B,)."""
+    """D_A that compares codes: photographs and garments as channels of one picture (B, C + C', H, W) -> logits (B,)."""
 
     def __init__(self, photo: tuple[int, int, int], garment: tuple[int, int, int], codes: int, width: int) -> None:
         super().__init__()
+        self.channels = (photo[0], garment[0])
         self.of_photo, self.of_garment = (ConvolutionalEncoder(shape, codes, width) for shape in (photo, garment))
         self.alone = nn.Linear(codes, 1)
 
-    def forward(self, photos: Tensor, garments: Tensor) -> Tensor:
+    def forward(self, both: Tensor) -> Tensor:
+        photos, garments = both.split(self.channels, 1)
         one, other = self.of_photo(photos), self.of_garment(garments)
         logits: Tensor = (one * other).sum(1) / math.sqrt(other.shape[1]) + self.alone(other)[:, 0]
         return logits
@@ -146,9 +138,13 @@ class PixelDTGan(System):
             )
         self.converter = Converter(photo.shape, garment.shape, config.code_size, config.width)
         if self.adversarial:
+            both = (photo.channels + garment.channels, garment.height, garment.width)
             self.discriminator = ConvolutionalDiscriminator(garment.shape, config.width)
-            made = ByCodes if config.domain_code_size else AtOnce
-            self.domain_discriminator = made(photo.shape, garment.shape, config.domain_code_size, config.width)
+            self.domain_discriminator: nn.Module = (
+                ByCodes(photo.shape, garment.shape, config.domain_code_size, config.width)
+                if config.domain_code_size
+                else ConvolutionalDiscriminator(both, config.width)
+            )
         if config.ema_half_life:
             self.average = copy.deepcopy(self.converter)
 
@@ -187,13 +183,13 @@ class PixelDTGan(System):
         """D_A's turn: one garment belongs to the photograph; another one does not, unless it is the same, nor what C draws."""
         photos, garments = batch["photo"], batch["garment"]
         made = shared["made"] if "made" in shared else self.converter(photos)
-        real = real_is_real(self.domain_discriminator(photos, garments))
-        fake = fake_is_fake(self.domain_discriminator(photos, made.detach()))
+        real = real_is_real(self.domain_discriminator(torch.cat([photos, garments], 1)))
+        fake = fake_is_fake(self.domain_discriminator(torch.cat([photos, made.detach()], 1)))
         if not self.config.unassociated:
             return {"real": real / 2, "fake": fake / 2}
         others = self._others(batch, shared)
         differ = (others != garments).flatten(1).any(1)
-        judged = self.domain_discriminator(photos, others)
+        judged = self.domain_discriminator(torch.cat([photos, others], 1))
         wrong = fake_is_fake(torch.where(differ, judged, SURE)) * (len(differ) / differ.sum().clamp(min=1))
         return {"real": real / 3, "fake": (fake + wrong) / 3}
 
@@ -203,7 +199,7 @@ class PixelDTGan(System):
         made = shared.pop("made") if "made" in shared else self.converter(photos)
         return {
             "fool": non_saturating(self.discriminator(made)) / 2,
-            "fool domain": non_saturating(self.domain_discriminator(photos, made)) / 2,
+            "fool domain": non_saturating(self.domain_discriminator(torch.cat([photos, made], 1))) / 2,
         }
 
     def come_near(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
