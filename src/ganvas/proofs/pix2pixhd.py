@@ -44,7 +44,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "paper": {"width": 24} | PAPER,
 }
 LARGE: dict[str, dict[str, Any]] = {
-    "system": {"width": 16, "blocks": 5, "learning_rate": 2e-4, "coarse_share": 0.3, "upsampling": "resize", "patch_depth": 2},
+    "system": {"width": 16, "blocks": 5, "learning_rate": 2e-4, "coarse_share": 0.3, "upsampling": "resize"},
     "baseline": {"width": 92, "learning_rate": 2e-4} | TODAY | {"r1_weight": 5.0, "r2_weight": 5.0},
     "paper": {"width": 80, "learning_rate": 2e-4} | PAPER,
 }

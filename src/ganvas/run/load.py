@@ -125,7 +125,7 @@ def build_system(record: RunRecord, changes: Mapping[str, Any] | None = None) ->
     config_class = system_class.Config
     config = build_config(config_class, record.config, where=str(record.path / FILE))
     if changes:
-        changed = vars(build_config(config_class, dict(changes), where="--set"))  # says what is wrong with names and values
+        changed = vars(build_config(config_class, dict(changes)))  # says what is wrong with names and values
         later = [k.name for k in knobs(config_class) if k.later]
         for name in (key.replace("-", "_") for key in changes):
             if name not in later:

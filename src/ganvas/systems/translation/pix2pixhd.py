@@ -49,7 +49,7 @@ CARD = {
 
 NORMS: dict[str, Norm] = {"instance": nn.InstanceNorm2d, "batch": nn.BatchNorm2d}
 UPSAMPLING = ("transposed", "resize")
-NARROW = 16
+NARROW, MEDIUM = 16, 64
 SMALLEST = 12  # pixels of a side whose half still has patches to judge
 
 
@@ -85,13 +85,12 @@ WORK_PER_PAIR = 2.5 / 16**2  # GFLOP of one round for one pair of 64x64, by the 
 
 def auto(situation: Situation) -> dict[str, Any]:
     """The largest width that sees every pair often enough within the budget; D twice as wide as the enhancer.
-
     Narrow networks take larger steps; all enlarge without transposed convolutions, whose grid short training leaves; D sees
     less of a photograph than the paper's. What each is worth is on the system's page.
     """
     photo = situation.spec["photo"]
     pixels = photo.height * photo.width / 64**2
-    patches = max(1, patch_depth(min(photo.height, photo.width)) - 1)
+    patches = 1 if min(photo.height, photo.width) < MEDIUM else 3
     pairs = 40.0 * max(situation.records, 200)
     wanted = {8: 0.0, 12: pairs, 16: 2 * pairs, 24: 3 * pairs, 32: 5 * pairs}
     width = widest(situation, wanted, lambda width: WORK_PER_PAIR * width**2 * pixels)
