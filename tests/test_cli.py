@@ -226,14 +226,16 @@ def cost(*words: str, times: int = 3) -> float:
 def test_start_up_is_quick() -> None:
     """The promise is 0.2 s for the import and 0.5 s for the commands; processor time is what a busy machine cannot spoil.
 
-    One whose clock is slowed down needs longer for everything: there the import of NumPy, 0.15 s elsewhere, is the measure, to a
-    tenth, by which processors differ in it.
+    One whose clock is slowed down needs longer for everything: there the import of NumPy, 0.15 s elsewhere, is the measure.
+    Clocks change within seconds: both are taken one after the other, several times.
     """
-    bare = cost("-c", "pass")
-    slowness = max(1.0, 1.1 * (cost("-c", "import numpy") - bare) / 0.15)
-    assert cost("-c", "import ganvas") - bare < 0.2 * slowness
-    assert cost("-m", "ganvas", "--help") < 0.5 * slowness + bare
-    assert cost("-m", "ganvas", "systems") < 0.5 * slowness + bare
+
+    def excess(most: float, *words: str) -> float:
+        bare, numpy, own = (cost(*each) for each in (("-c", "pass"), ("-c", "import numpy"), words))
+        return own - bare - most * max(1.0, (numpy - bare) / 0.15)
+
+    for most, *words in ((0.2, "-c", "import ganvas"), (0.5, "-m", "ganvas", "--help"), (0.5, "-m", "ganvas", "systems")):
+        assert any(excess(most, *words) < 0 for _ in range(4)), words
 
 
 @pytest.mark.parametrize("words", [["--help"], ["systems"], ["train", "--help"], ["data", "list"]])
