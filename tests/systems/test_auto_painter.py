@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +76,14 @@ def painted_after(rounds: int, dab: bool, seed: int) -> tuple[np.ndarray, np.nda
     return mean[0].numpy(), mean[1].numpy()
 
 
-@most_seeds
+@partial(most_seeds, of=5)
 def test_a_dab_decides_the_colour_and_without_hints_the_usual_one_comes(seed: int) -> None:
     made, true = painted_after(300, dab=True, seed=seed)
     blue = true[:, 2] > true[:, 0]
     assert 0 < blue.sum() < len(blue)
     assert ((made[:, 2] > made[:, 0]) == blue).mean() > 0.9
     alone, _ = painted_after(300, dab=False, seed=seed)
-    assert (alone[blue, 0] > alone[blue, 2]).mean() >= 0.5, "the rare colour cannot be guessed"
+    assert (alone[blue, 0] > alone[blue, 2]).mean() > 0.7, "the rare colour cannot be guessed"
 
 
 def test_grey_values_stay_whatever_the_network_makes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,10 @@ def found(seed: int, **settings: Any) -> int:
         return len(set(lit(board.sample(400, Noise.seeded(5))).tolist()))
 
 
-@most_seeds
-def test_with_penalties_places_are_found_and_without_them_few(seed: int) -> None:
+@partial(most_seeds, of=5)
+def test_with_penalties_places_are_found_and_without_them_none(seed: int) -> None:
     assert found(seed) >= 10
-    assert found(seed, r1_weight=0.0, r2_weight=0.0) <= 7  # mostly none
+    assert found(seed, r1_weight=0.0, r2_weight=0.0) <= 3
 
 
 def batch_of(count: int = 4, seed: int = 0) -> Batch:

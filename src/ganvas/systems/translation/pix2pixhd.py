@@ -85,8 +85,8 @@ WORK_PER_PAIR = 2.5 / 16**2  # GFLOP of one round for one pair of 64x64, by the 
 
 def auto(situation: Situation) -> dict[str, Any]:
     """The largest width that sees every pair often enough within the budget; D twice as wide as the enhancer.
-    Narrow networks take larger steps; all enlarge without transposed convolutions, whose grid short training leaves; D sees
-    less of a photograph than the paper's. What each is worth is on the system's page.
+    Narrow networks take larger steps; all enlarge without transposed convolutions, whose grid short training leaves; of
+    small photographs D sees less at once. What each is worth is on the system's page.
     """
     photo = situation.spec["photo"]
     pixels = photo.height * photo.width / 64**2
