@@ -39,7 +39,7 @@ from ganvas.inference.sampling import draw_samples
 from ganvas.kinds import decode, encode, kind_of
 from ganvas.metrics import image_features, kernel_distance
 from ganvas.parallel import Processes
-from ganvas.proofs._perceptual import perceptual_judge as other_extractor
+from ganvas.proofs._perceptual import perceptual_features
 from ganvas.run.opening import seated
 from ganvas.run.train import plan
 
@@ -53,16 +53,6 @@ ROUNDS_A_SECOND = 30  # of dcgan at width 16, on an idle core
 TURNS, IN_TURN = 12, 6  # of measuring, and rounds in one
 
 
-def features_of_another(images: np.ndarray) -> np.ndarray:
-    """(N, F) float32: means of the last maps of EfficientNet-lite2, of 8-bit images (N, H, W, C) enlarged to 160 pixels."""
-    network, found = other_extractor(), []
-    with torch.no_grad():
-        for part in torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).split(16):
-            large = torch.nn.functional.interpolate(part.float() / 127.5 - 1, size=160, mode="bilinear", antialias=True)
-            found.append(network.extract_features(large.expand(-1, 3, -1, -1)).mean((2, 3)))
-    return torch.cat(found).numpy()
-
-
 def distances(made: np.ndarray, real: np.ndarray) -> dict[str, float]:
     """Kernel distances of images to real ones, times 1000, by the name of the extractor."""
     size = (made.shape[1], made.shape[2])
@@ -74,7 +64,7 @@ def distances(made: np.ndarray, real: np.ndarray) -> dict[str, float]:
         reference="heldout",
     )
     second = kernel_distance(
-        features_of_another(made), features_of_another(real), intervals=False, features="other", reference="heldout"
+        perceptual_features(made), perceptual_features(real), intervals=False, features="other", reference="heldout"
     )
     return {"distance": round(1000 * first.value, 1), "by_another": round(1000 * second.value, 1)}
 

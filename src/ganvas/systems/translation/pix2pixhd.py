@@ -6,6 +6,7 @@ local enhancer G2 reads the map at full size, adds G1's last features to its own
 PatchGANs D_1 .. D_K see map and photograph at scales that halve, and G also matches what photographs cause in them (eq. 2-5):
     min_G  sum_k (max_{D_k} L_GAN(G, D_k)) + lambda sum_k L_FM(G, D_k),    lambda = 10,
     L_FM(G, D_k) = E sum_i |D_k^(i)(s, x) - D_k^(i)(s, G(s))|_1 / N_i,     L_GAN of least squares.
+A perceptual term matches layers of a pretrained network in the same way; EfficientNet-lite0 in the place of VGG-19.
 A map of classes does not tell where one car ends and the next begins: beside the classes the networks get a boundary map, 1
 where a pixel and one of its four neighbours belong to different things (section 3.3).
 """
@@ -28,11 +29,13 @@ from ganvas.config import knob
 from ganvas.errors import GanvasError
 from ganvas.game import Average, Clock, Phase, Player, Shared, System, Terms, Turn
 from ganvas.networks.blocks import Norm
+from ganvas.networks.features import DEPTHS, Features
+from ganvas.networks.frozen import Frozen
 from ganvas.networks.maps import as_picture, classes_as_channels, mirrored_together
 from ganvas.networks.patch import PatchPyramid, halved, patch_depth
 from ganvas.networks.pix2pixhd import CoarseToFine, boundaries_of
 from ganvas.objectives.adversarial import least_squares
-from ganvas.objectives.matching import feature_matching
+from ganvas.objectives.matching import feature_matching, relative_difference
 from ganvas.objectives.schedules import linear_decay, until_share
 from ganvas.optim import optimiser
 from ganvas.presets import Situation, widest
@@ -48,8 +51,9 @@ CARD = {
 }
 
 NORMS: dict[str, Norm] = {"instance": nn.InstanceNorm2d, "batch": nn.BatchNorm2d}
+COARSE = "coarse"  # the first phase
 UPSAMPLING = ("transposed", "resize")
-NARROW, MEDIUM = 16, 64
+NARROW, MEDIUM = 16, 128
 SMALLEST = 12  # pixels of a side whose half still has patches to judge
 
 
@@ -71,6 +75,7 @@ class Config:
     patch_depth: int = knob(3, "downsampling layers of D, as far as the size allows", low=1, high=5)
     scales: int = knob(3, "scales at which a PatchGAN looks", low=1, high=4)
     feature_weight: float = knob(10.0, "weight of feature matching (lambda)", low=0.0)
+    perceptual_weight: float = knob(0.0, "weight of how far features of a pretrained network differ; 0: none", low=0.0)
     flip: bool = knob(True, "mirror half of the pairs left to right, map and photograph together")
     learning_rate: float = knob(2e-4, "learning rate of all players (Adam)", low=0.0)
     beta1: float = knob(0.5, "first beta of Adam", low=0.0, high=0.9999)
@@ -81,6 +86,7 @@ class Config:
 
 
 WORK_PER_PAIR = 2.5 / 16**2  # GFLOP of one round for one pair of 64x64, by the square of the width
+WORK_OF_FEATURES = 0.7  # what the perceptual term takes as much time as, beside
 
 
 def auto(situation: Situation) -> dict[str, Any]:
@@ -93,10 +99,11 @@ def auto(situation: Situation) -> dict[str, Any]:
     patches = 1 if min(photo.height, photo.width) < MEDIUM else 3
     pairs = 40.0 * max(situation.records, 200)
     wanted = {8: 0.0, 12: pairs, 16: 2 * pairs, 24: 3 * pairs, 32: 5 * pairs}
-    width = widest(situation, wanted, lambda width: WORK_PER_PAIR * width**2 * pixels)
+    width = widest(situation, wanted, lambda width: (WORK_PER_PAIR * width**2 + WORK_OF_FEATURES) * pixels)
     narrow = {"learning_rate": 1e-3, "blocks": 3, "enhancer_blocks": 1} if width <= NARROW else {}
     own = {"width": width, "discriminator_width": 2 * width, "scales": 2, "patch_depth": patches, "coarse_share": 0.2}
-    return {**own, **narrow, "upsampling": "resize", "batch_size": 4, "ema_half_life": 500.0}
+    matched = {"feature_weight": 1.5, "perceptual_weight": 3.0}
+    return {**own, **narrow, **matched, "upsampling": "resize", "batch_size": 4, "ema_half_life": 500.0}
 
 
 PRESETS: dict[str, Any] = {"auto": auto, "paper": {}}
@@ -151,6 +158,8 @@ class Pix2PixHD(System):
         self.config = config = replace(config, depth=depth, patch_depth=patches)
         if config.ema_half_life:
             self.average = copy.deepcopy(self.generator)
+        if config.perceptual_weight:
+            self.seen_by, self.extractors = Frozen(Features(DEPTHS)), ("effnet",)
 
     # The game
 
@@ -166,45 +175,27 @@ class Pix2PixHD(System):
         return (*coarse, *both) if share else both
 
     def phases(self) -> tuple[Phase, ...]:
-        coarse = (Turn("coarse judges", self.judge_coarse), Turn("coarse", self.draft))
+        coarse = (Turn("coarse judges", self.judge), Turn("coarse", self.draw))
         joint = Phase("joint", (Turn("judges", self.judge), Turn("generator", self.draw)))
         share = self.coarse_share
-        return (Phase("coarse", coarse, until=until_share(share)), joint) if share else (joint,)
+        return (Phase(COARSE, coarse, until=until_share(share)), joint) if share else (joint,)
 
     def averages(self) -> tuple[Average, ...]:
         return (Average("generator", "average", self.config.ema_half_life),) if self.config.ema_half_life else ()
 
-    def judge_coarse(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        """Photographs of half the size, beside what the global generator makes."""
-        return self._judged(batch, shared, coarse=True)
-
-    def draft(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        """The global generator's turn, alone."""
-        return self._convinced(batch, shared, coarse=True)
-
     def judge(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        """Photographs, beside what both make together."""
-        self.joined.fill_(1.0)
-        return self._judged(batch, shared, coarse=False)
-
-    def draw(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
-        """The turn of both together."""
-        return self._convinced(batch, shared, coarse=False)
-
-    def _judged(self, batch: Batch, shared: Shared, coarse: bool) -> Terms:
         """Least squares, 1 for photographs and 0 for what is made; the mean over the scales."""
-        maps, photos, made = self._seen(batch, shared, coarse)
-        first = self.first if coarse else 0
+        maps, photos, made, first = self._seen(batch, clock, shared)
         real, fake = (self.judges(torch.cat([maps, own], 1), first) for own in (photos, made.detach()))
         return {
             "real": _mean(least_squares(own[-1], 1.0) for own in real),
             "fake": _mean(least_squares(own[-1], 0.0) for own in fake),
         }
 
-    def _convinced(self, batch: Batch, shared: Shared, coarse: bool) -> Terms:
-        """Eq. 5, the mean over the scales; its least squares are not halved."""
-        maps, photos, made = self._seen(batch, shared, coarse)
-        first = self.first if coarse else 0
+    def draw(self, batch: Batch, clock: Clock, shared: Shared) -> Terms:
+        """Eq. 5, the mean over the scales; its least squares are not halved. In the joint phase features of a pretrained
+        network, too."""
+        maps, photos, made, first = self._seen(batch, clock, shared)
         found = self.judges(torch.cat([maps, made], 1), first)
         terms = {"fool": _mean(2 * least_squares(own[-1], 1.0) for own in found)}
         if self.config.feature_weight:
@@ -212,19 +203,27 @@ class Pix2PixHD(System):
                 wanted = self.judges(torch.cat([maps, photos], 1), first)
             matched = (len(own[:-1]) * feature_matching(own[:-1], true[:-1]) for own, true in zip(found, wanted, strict=True))
             terms["features"] = self.config.feature_weight * _mean(matched)
+        if self.config.perceptual_weight and clock.phase != COARSE:
+            with torch.no_grad():
+                true = self.seen_by(photos)
+            terms["perceptual"] = self.config.perceptual_weight * feature_matching(
+                self.seen_by(made), true, relative_difference
+            )
         return terms
 
-    def _seen(self, batch: Batch, shared: Shared, coarse: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Maps as channels, photographs, and what is made of the maps, with its graph; the same for both turns of a round.
-        coarse: all of half the size."""
+    def _seen(self, batch: Batch, clock: Clock, shared: Shared) -> tuple[Tensor, Tensor, Tensor, int]:
+        """Maps as channels, photographs, what is made of the maps, with its graph, and the first scale that looks at them. In
+        the coarse phase the global generator is alone, and all is of half the size. The same for both turns of a round."""
+        coarse = clock.phase == COARSE
         if "seen" not in shared:
             maps, photos = self._channels(batch["map"], batch["photo"].dtype), batch["photo"]
             if self.config.flip:
                 maps, photos = mirrored_together(batch.noise, maps, photos)
             made = self.generator.draft(maps) if coarse else self.generator(maps)
             shared["seen"] = (halved(maps), halved(photos), made) if coarse else (maps, photos, made)
+            self.joined.fill_(not coarse)
         maps, photos, made = shared["seen"]
-        return maps, photos, made
+        return maps, photos, made, self.first if coarse else 0
 
     def _channels(self, maps: Tensor, dtype: torch.dtype) -> Tensor:
         """Indices (B, H, W) -> a channel a class, and the boundary map."""
