@@ -29,6 +29,7 @@ SIZE, LARGE_SIZE = "32x40", "128x160"
 PACE, PAPER_PACE = 1.4, 2.8  # rounds of the baselines in the time of one of the system, measured on one core
 COMMON = {"batch_size": 8, "learning_rate": 1e-3, "ema_half_life": 1000.0}
 QUICKLY = {"coarse_share": 0.15, "upsampling": "resize"}
+MATCHED = {"feature_weight": 1.5, "perceptual_weight": 3.0}
 TODAY = {
     "norm": "batch", "dropout": 0.0, "upsampling": "resized", "discriminator_norm": False, "r1_weight": 0.3125,
     "r2_weight": 0.3125, "augment": ("translation", "cutout"), "l1_weight": 60.0,
@@ -39,17 +40,14 @@ PAPER = {
     "augment": (), "l1_weight": 100.0,
 }  # fmt: skip
 ARMS: dict[str, dict[str, Any]] = {
-    "system": {
-        "width": 8, "blocks": 2, "enhancer_blocks": 1, "discriminator_width": 16, "patch_depth": 1, "scales": 2,
-        "feature_weight": 1.5, "perceptual_weight": 3.0,
-    }
-    | QUICKLY,
+    "system": {"width": 8, "blocks": 2, "enhancer_blocks": 1, "discriminator_width": 16, "patch_depth": 1, "scales": 2}
+    | QUICKLY
+    | MATCHED,
     "baseline": {"width": 28} | TODAY,
     "paper": {"width": 24} | PAPER,
-}  # fmt: skip
+}
 LARGE: dict[str, dict[str, Any]] = {
-    "system": {"width": 16, "blocks": 5, "learning_rate": 2e-4, "coarse_share": 0.3, "upsampling": "resize"}
-    | {"feature_weight": 1.5, "perceptual_weight": 3.0},
+    "system": {"width": 16, "blocks": 5, "learning_rate": 2e-4, "coarse_share": 0.3, "upsampling": "resize"} | MATCHED,
     "baseline": {"width": 92, "learning_rate": 2e-4} | TODAY | {"r1_weight": 5.0, "r2_weight": 5.0},
     "paper": {"width": 80, "learning_rate": 2e-4} | PAPER,
 }
