@@ -191,6 +191,16 @@ def test_repeated_pixels_draw_plain_areas_without_a_grid() -> None:
     assert (chosen["generator_last"], chosen["generator_blocks"]) == ("nearest", 2)
 
 
+def test_the_preset_tells_the_classes_where_each_has_hundreds_of_records() -> None:
+    def told(records: int, *classes: str) -> bool:
+        return PRESETS["auto"](Situation(replace(SPEC, classes=classes), records, 60.0, 50.0, "cpu"))["use_labels"]
+
+    assert told(1000, "upper", "lower")
+    assert not told(300, "upper", "lower")
+    assert not told(1000)
+    assert not told(1000, "upper")
+
+
 def test_the_generator_may_be_deeper_than_the_discriminator() -> None:
     def blocks(network: nn.Module) -> int:
         return sum(isinstance(part, Block) for part in network.modules())
