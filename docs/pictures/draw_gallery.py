@@ -22,7 +22,7 @@ GALLERY = {
         "dcgan": "dcgan: radiographs", "stylegan2": "stylegan2: emoji", "r3gan": "r3gan: emoji",
         "acgan": "acgan: digits by class", "infogan": "infogan: digits, no label read", "anime": "anime: faces by tags",
         "cogan": "cogan: one face, two looks", "biggan": "biggan: emoji by category", "progan": "progan: lesions",
-        "fastgan": "fastgan: 200 fronts", "gon": "gon: digits, no G", "ternary-gan": "ternary-gan: weights of 2 bits",
+        "fastgan": "fastgan: building fronts", "gon": "gon: digits, no G", "ternary-gan": "ternary-gan: weights of 2 bits",
         "cgan": "cgan: digits by class", "wgan-gp": "wgan-gp: 25 clusters", "lsgan": "lsgan: half a minute",
         "projected-gan": "projected-gan: unsteady",
     },
@@ -58,6 +58,9 @@ OF_PAGES = {
     "pg2": ("pg2.png", 0, 1.0), "midinet": ("midinet.png", 0, 1.0),
     "gp-gan": ("gp-gan.png", 502, 1.0), "deepremaster": ("deepremaster.png", 90, 1.0), "mgan": ("mgan.jpg", 0, 1.496),
     "perceptual-gan": ("perceptual-gan.png", 150, 1.5),
+    "acgan": ("acgan.png", 0, 1.0), "infogan": ("infogan.png", 0, 1.0), "anime": ("anime.png", 0, 1.5),
+    "cogan": ("cogan.png", 0, 3.0), "fastgan": ("fastgan.png", 0, 1.5), "gon": ("gon.png", 0, 1.5),
+    "ternary-gan": ("ternary-gan.png", 0, 1.5), "r3gan": ("r3gan.png", 0, 1.0),
 }  # fmt: skip
 """Systems whose tile is a part of a picture beside this file: its name, where the part begins, its width by its
 height."""

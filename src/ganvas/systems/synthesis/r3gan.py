@@ -76,7 +76,7 @@ than D, which is soon far ahead of it otherwise."""
 WORK_PER_IMAGE = 1.27e-6  # GFLOP of a round for one image in the fast form, by the square of the width and by pixels
 IMAGES_WANTED = {8: 0, 16: 1_000_000, 32: 10_000_000}  # width -> images it takes to pay off
 RATE = 4e-3 * 8 * 32**2  # by the width and by pixels: at 8 and 32x32, 1e-2 ended in slopes without bound, at 64x64 4e-3 did
-PER_CLASS = 300  # records from which the class helps: it did with 390 and 1,930 in each, and with 18 it did harm
+PER_CLASS = 300  # records from which the class helps: it mostly did with 390 and more in each, and with 18 it did harm
 GAMMA, GAMMA_PER_PIXEL = 2.0, 1 / 2048  # the paper's for 64x64, and as much by pixels beyond; 8 there left faces without eyes
 
 
