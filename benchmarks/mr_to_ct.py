@@ -13,7 +13,7 @@ and of lesions with 12 pixels or more, in how many the mean uptake of made and t
 ("kept"), and how much of the true excess over what is around is left. In slices without a lesion, spots of 12 pixels with an
 uptake above nearly all true pixels of healthy slices ("invented").
 
-Results: benchmarks/results/mr_to_ct.json.
+Results: benchmarks/results/mr_to_ct.json; rows of targets and seeds that are not asked for stay as they are there.
 """
 
 from __future__ import annotations
