@@ -22,7 +22,7 @@ from ganvas.engine import Engine
 from ganvas.errors import GanvasError
 from ganvas.game import Clock
 from ganvas.kinds.image.spec import ImageSpec
-from ganvas.networks.r3gan import Block, Discriminator, Form, Generator
+from ganvas.networks.r3gan import Block, Discriminator, Form, Generator, smooth
 from ganvas.presets import Situation
 from ganvas.store.records import Dataset, Field
 from ganvas.systems.synthesis.r3gan import PRESETS, Config, R3Gan
@@ -147,6 +147,23 @@ def test_any_size_and_aspect(shape: tuple[int, int, int], stride: int) -> None:
     assert Discriminator(0, shape, form)(images).shape == (2,)
 
 
+def test_a_smoothed_generator_has_less_of_the_finest_detail_and_plain_areas_stay_as_they_are() -> None:
+    plain, smoothed = build(ImageSpec(3, 16, 20)), build(ImageSpec(3, 16, 20), generator_smoothing=0.5)
+    latents = torch.randn(2, 16)
+    with torch.no_grad():
+        assert torch.allclose(smoothed.generator(latents), smooth(plain.generator(latents), 0.5), atol=1e-6)
+    chequers = (-1.0) ** (torch.arange(16)[:, None] + torch.arange(20))
+    for deviation, most in ((0.5, 0.4), (0.85, 0.02)):
+        assert smooth(chequers[None, None], deviation)[..., 3:-3, 3:-3].abs().max() < most
+    assert torch.allclose(smooth(torch.full((1, 3, 16, 20), 0.7), 0.85), torch.full((1, 3, 16, 20), 0.7), atol=1e-6)
+    bright = torch.zeros(1, 1, 9, 9)
+    bright[..., 4, 4] = 1
+    weights = torch.tensor([0.1065, 0.7870, 0.1065])
+    assert torch.allclose(smooth(bright, 0.5)[0, 0, 3:6, 3:6], weights[:, None] * weights, atol=1e-3)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert smooth(bright, 0.5).dtype == torch.float32, "pixels keep their digits"
+
+
 def test_bfloat16_slopes_are_close_to_those_of_full_precision() -> None:
     system, batch = build(), batch_of(16)
     shared = {"fake": torch.randn(16, 1, 8, 8)}
@@ -189,6 +206,13 @@ def test_repeated_pixels_draw_plain_areas_without_a_grid() -> None:
     assert Generator(8, 0, (1, 30, 42), replace(form, last="nearest"))(torch.randn(2, 8)).shape == (2, 1, 30, 42)
     chosen = PRESETS["auto"](Situation(SPEC, 1000, 60.0, 50.0, "cpu"))
     assert (chosen["generator_last"], chosen["generator_blocks"]) == ("nearest", 2)
+
+
+@pytest.mark.parametrize(("speed", "width", "rate"), [(90.0, 8, 1e-3), (380.0, 16, 7.07e-4)])
+def test_the_preset_is_wider_where_the_processor_is_fast(speed: float, width: int, rate: float) -> None:
+    chosen = PRESETS["auto"](Situation(ImageSpec(3, 64, 64), 4832, 600.0, speed, "cpu"))
+    assert (chosen["width"], chosen["max_width"]) == (width, 128)
+    assert chosen["learning_rate"] == pytest.approx(rate, rel=1e-3)
 
 
 def test_the_preset_tells_the_classes_where_each_has_hundreds_of_records() -> None:

@@ -37,6 +37,7 @@ class Form:
     group: int
     stride: int
     last: str = LASTS[0]
+    smoothed: float = 0.0
 
     def stages(self, shape: tuple[int, int, int]) -> tuple[list[int], tuple[int, int], int]:
         """(channels from the smallest maps to the largest, (rows, columns) of the smallest, pixels of a place's side)."""
@@ -105,6 +106,20 @@ def halved(maps: Tensor) -> Tensor:
     return functional.avg_pool2d(maps, 2)
 
 
+def smooth(images: Tensor, deviation: float) -> Tensor:
+    """Images (B, C, H, W) through a Gaussian of that many pixels, cut off at twice as many; borders count what is there."""
+    reach, channels = math.ceil(2 * deviation), images.shape[1]
+    places = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
+    side = (-0.5 * (places / deviation).square()).exp().expand(channels, 1, 1, -1)
+
+    def passed(maps: Tensor) -> Tensor:
+        down = functional.conv2d(maps, side.transpose(2, 3), padding=(reach, 0), groups=channels)
+        return functional.conv2d(down, side, padding=(0, reach), groups=channels)
+
+    with torch.autocast(images.device.type, enabled=False):  # pixels keep their digits
+        return passed(images) / passed(torch.ones_like(images[:1]))
+
+
 class Generator(nn.Module):
     """Latents (B, latent) and what is told (B, told) -> images (B, *shape), not bounded.
 
@@ -116,6 +131,7 @@ class Generator(nn.Module):
         super().__init__()
         channels, self.height, self.columns = shape
         widths, base, self.stride = form.stages(shape)
+        self.smoothed = form.smoothed
         blocks = form.blocks * len(widths)
         self.basis = nn.Parameter(torch.randn(widths[0], *base))
         self.scales = nn.Linear(latent + told, widths[0], bias=False)
@@ -138,8 +154,8 @@ class Generator(nn.Module):
         maps = self.stages[0](self.basis * self.scales(known)[:, :, None, None])
         for narrower, stage in zip(self.narrower, list(self.stages)[1:], strict=True):
             maps = stage(doubled(narrower(maps)))
-        images = self.leave(maps).to(latents.dtype)
-        return middle(images, self.height, self.columns)
+        images = middle(self.leave(maps).to(latents.dtype), self.height, self.columns)
+        return smooth(images, self.smoothed) if self.smoothed else images
 
 
 class Discriminator(nn.Module):

@@ -21,7 +21,7 @@ COUNT = 500  # samples; and held-out images they are compared with
 # What each preset chooses for a minute of one core, written out: the machine's speed must have no say.
 SYSTEM: dict[str, Any] = {
     **FAST, "width": 8, "max_width": 128, "learning_rate": 4e-3, "r1_weight": 2.0, "r2_weight": 2.0, "batch_size": 16,
-    "generator_last": "transposed", "generator_blocks": 0, "use_labels": False,  # as the preset had them then
+    "generator_last": "transposed", "generator_blocks": 0, "generator_smoothing": 0.0, "use_labels": False,  # as it was then
 }  # fmt: skip
 DCGAN: dict[str, Any] = {
     "width": 24, "batch_size": 16, "augment": ("color", "translation", "cutout"), "ema_half_life": 5_000.0,

@@ -54,6 +54,7 @@ class Config:
     group: int = knob(16, "channels in a group of the 3x3 convolutions; 0: all together", low=0)
     image_stride: int = knob(1, "pixels from one place of the largest maps to the next; paper: 1", choices=(1, 2, 4))
     generator_last: str = knob("transposed", "how the last layer of G enlarges: else before a 5x5 convolution", choices=LASTS)
+    generator_smoothing: float = knob(0.0, "deviation, in pixels, of a Gaussian at the end of G; 0: none", low=0.0, high=4.0)
     use_labels: bool = knob(False, "tell both players the class of labelled data, so that samples can be asked for by class")
     r1_weight: float = knob(1.0, "gamma of R1, at real images; 0: off", low=0.0)
     r2_weight: float = knob(1.0, "gamma of R2, at generated images; 0: off", low=0.0)
@@ -69,13 +70,15 @@ class Config:
     batch_size: int = knob(16, "images in a batch", low=1)
 
 
-FAST: dict[str, Any] = {"image_stride": 2, "expansion": 1, "group": 0, "generator_last": "nearest", "generator_blocks": 2}
+FAST: dict[str, Any] = {
+    "image_stride": 2, "expansion": 1, "group": 0, "generator_last": "nearest", "generator_blocks": 2, "generator_smoothing": 0.5,
+}  # fmt: skip
 """A quarter of the places, and plain 3x3 convolutions, which on a processor cost less than an inverted bottleneck in groups;
-G's pixels are repeated before its last convolution, without which a grid of two pixels stays in plain areas; and G is deeper
-than D, which is soon far ahead of it otherwise."""
+G's pixels are repeated before its last convolution, without which a grid of two pixels stays in plain areas, and smoothed; and
+G is deeper than D, which is soon far ahead of it otherwise."""
 WORK_PER_IMAGE = 1.27e-6  # GFLOP of a round for one image in the fast form, by the square of the width and by pixels
-IMAGES_WANTED = {8: 0, 16: 1_000_000, 32: 10_000_000}  # width -> images it takes to pay off
-RATE = 4e-3 * 8 * 32**2  # by the width and by pixels: at 8 and 32x32, 1e-2 ended in slopes without bound, at 64x64 4e-3 did
+IMAGES_WANTED = {8: 0, 16: 40_000, 32: 10_000_000}  # width -> images, counted by `WORK_PER_IMAGE`, that it takes to pay off
+RATE = 4e-3 * 8**0.5 * 32**2  # by the width's root and by pixels: at 8 and 32x32, 1e-2 ended in slopes without bound
 PER_CLASS = 300  # records from which the class helps: it mostly did with 390 and more in each, and with 18 it did harm
 GAMMA, GAMMA_PER_PIXEL = 2.0, 1 / 2048  # the paper's for 64x64, and as much by pixels beyond; 8 there left faces without eyes
 
@@ -89,8 +92,8 @@ def auto(situation: Situation) -> dict[str, Any]:
     work, gamma = dearer * WORK_PER_IMAGE * pixels, max(GAMMA, GAMMA_PER_PIXEL * pixels)
     width = widest(situation, IMAGES_WANTED, lambda width: work * width**2, share=0.3)
     return {
-        **(FAST if fast else {}), "width": width, "max_width": 16 * width, "learning_rate": RATE / width / max(32**2, pixels),
-        "r1_weight": gamma, "r2_weight": gamma,
+        **(FAST if fast else {}), "width": width, "max_width": 8 * max(16, width),
+        "learning_rate": RATE / width**0.5 / max(32**2, pixels), "r1_weight": gamma, "r2_weight": gamma,
         "batch_size": 16 if fast else 32, "use_labels": 1 < len(spec.classes) <= situation.records / PER_CLASS,
     }  # fmt: skip
 
@@ -120,7 +123,7 @@ class R3Gan(System):
             raise GanvasError("r3gan: use_labels needs two classes or more: give class sub-folders or labels.csv")
         form = Form(
             config.width, config.max_width, config.blocks, config.expansion, config.group, config.image_stride,
-            config.generator_last,
+            config.generator_last, config.generator_smoothing,
         )  # fmt: skip
         deeper = replace(form, blocks=config.generator_blocks or config.blocks)
         self.generator = Generator(config.latent_size, self.classes, spec.shape, deeper)
