@@ -432,18 +432,20 @@ def on_threads(count: int | None) -> Iterator[None]:
 def useful_threads(processes: int = 1) -> int:
     """How many CPU threads a process should use: all of its share, or one where sharing out does not pay.
 
-    It does not where other programs keep the cores busy: threads then wait for each other at every step.
+    It does not where other programs keep the cores busy: threads then wait for each other at every step. Measured in turns, so
+    that a moment in which something else ran does not decide for the whole run.
     """
     import torch
 
     share = max(1, torch.get_num_threads() // neighbours(processes))
     if share == 1 or processes > 1:
         return share
-    with on_threads(share):
-        together = convolution_speed(width=16, seconds=0.4)
-    with on_threads(1):
-        alone = convolution_speed(width=16, seconds=0.4)
-    return share if together > 1.1 * alone else 1
+    speeds: dict[int, list[float]] = {share: [], 1: []}
+    for _ in range(3):
+        for threads, found in speeds.items():
+            with on_threads(threads):
+                found.append(convolution_speed(width=16, seconds=0.15))
+    return share if max(speeds[share]) > 1.1 * max(speeds[1]) else 1
 
 
 @functools.lru_cache(maxsize=32)

@@ -71,7 +71,8 @@ class Config:
 
 
 FAST: dict[str, Any] = {
-    "image_stride": 2, "expansion": 1, "group": 0, "generator_last": "nearest", "generator_blocks": 2, "generator_smoothing": 0.5,
+    "image_stride": 2, "expansion": 1, "group": 0, "generator_last": "nearest", "generator_blocks": 2,
+    "generator_smoothing": 0.5,
 }  # fmt: skip
 """A quarter of the places, and plain 3x3 convolutions, which on a processor cost less than an inverted bottleneck in groups;
 G's pixels are repeated before its last convolution, without which a grid of two pixels stays in plain areas, and smoothed; and
