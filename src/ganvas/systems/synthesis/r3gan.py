@@ -78,7 +78,7 @@ FAST: dict[str, Any] = {
 G's pixels are repeated before its last convolution, without which a grid of two pixels stays in plain areas, and smoothed; and
 G is deeper than D, which is soon far ahead of it otherwise."""
 WORK_PER_IMAGE = 1.27e-6  # GFLOP of a round for one image in the fast form, by the square of the width and by pixels
-IMAGES_WANTED = {8: 0, 16: 40_000, 32: 10_000_000}  # width -> images, counted by `WORK_PER_IMAGE`, that it takes to pay off
+IMAGES_WANTED = {8: 0, 16: 100_000, 32: 10_000_000}  # width -> images it takes to pay off; 16 had not with 75,000 at 64x64
 RATE = 4e-3 * 8**0.5 * 32**2  # by the width's root and by pixels: at 8 and 32x32, 1e-2 ended in slopes without bound
 PER_CLASS = 300  # records from which the class helps: it mostly did with 390 and more in each, and with 18 it did harm
 GAMMA, GAMMA_PER_PIXEL = 2.0, 1 / 2048  # the paper's for 64x64, and as much by pixels beyond; 8 there left faces without eyes
