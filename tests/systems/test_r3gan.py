@@ -208,10 +208,10 @@ def test_repeated_pixels_draw_plain_areas_without_a_grid() -> None:
     assert (chosen["generator_last"], chosen["generator_blocks"]) == ("nearest", 2)
 
 
-@pytest.mark.parametrize(("seconds", "width", "rate"), [(600.0, 8, 1e-3), (3600.0, 16, 7.07e-4)])
-def test_the_preset_is_wider_where_the_budget_pays_for_it(seconds: float, width: int, rate: float) -> None:
+@pytest.mark.parametrize(("seconds", "width", "rate", "smoothing"), [(600.0, 8, 1e-3, 0.0), (3600.0, 16, 7.07e-4, 0.5)])
+def test_the_preset_is_wider_where_the_budget_pays_for_it(seconds: float, width: int, rate: float, smoothing: float) -> None:
     chosen = PRESETS["auto"](Situation(ImageSpec(3, 64, 64), 4832, seconds, 380.0, "cpu"))
-    assert (chosen["width"], chosen["max_width"]) == (width, 128)
+    assert (chosen["width"], chosen["max_width"], chosen["generator_smoothing"]) == (width, 128, smoothing)
     assert chosen["learning_rate"] == pytest.approx(rate, rel=1e-3)
 
 

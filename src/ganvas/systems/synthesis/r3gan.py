@@ -70,13 +70,11 @@ class Config:
     batch_size: int = knob(16, "images in a batch", low=1)
 
 
-FAST: dict[str, Any] = {
-    "image_stride": 2, "expansion": 1, "group": 0, "generator_last": "nearest", "generator_blocks": 2,
-    "generator_smoothing": 0.5,
-}  # fmt: skip
+FAST: dict[str, Any] = {"image_stride": 2, "expansion": 1, "group": 0, "generator_last": "nearest", "generator_blocks": 2}
 """A quarter of the places, and plain 3x3 convolutions, which on a processor cost less than an inverted bottleneck in groups;
-G's pixels are repeated before its last convolution, without which a grid of two pixels stays in plain areas, and smoothed; and
-G is deeper than D, which is soon far ahead of it otherwise."""
+G's pixels are repeated before its last convolution, without which a grid of two pixels stays in plain areas; and G is deeper
+than D, which is soon far ahead of it otherwise."""
+SMOOTHING = 0.5  # pixels, of wide networks on a processor: nearer or level there, and at width 8 farther by one extractor
 WORK_PER_IMAGE = 1.27e-6  # GFLOP of a round for one image in the fast form, by the square of the width and by pixels
 IMAGES_WANTED = {8: 0, 16: 100_000, 32: 10_000_000}  # width -> images it takes to pay off; 16 had not with 75,000 at 64x64
 RATE = 4e-3 * 8**0.5 * 32**2  # by the width's root and by pixels: at 8 and 32x32, 1e-2 ended in slopes without bound
@@ -94,6 +92,7 @@ def auto(situation: Situation) -> dict[str, Any]:
     width = widest(situation, IMAGES_WANTED, lambda width: work * width**2, share=0.3)
     return {
         **(FAST if fast else {}), "width": width, "max_width": 8 * max(16, width),
+        "generator_smoothing": SMOOTHING if fast and width > 8 else 0.0,
         "learning_rate": RATE / width**0.5 / max(32**2, pixels), "r1_weight": gamma, "r2_weight": gamma,
         "batch_size": 16 if fast else 32, "use_labels": 1 < len(spec.classes) <= situation.records / PER_CLASS,
     }  # fmt: skip
