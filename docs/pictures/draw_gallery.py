@@ -61,6 +61,7 @@ OF_PAGES = {
     "acgan": ("acgan.png", 0, 1.0), "infogan": ("infogan.png", 0, 1.0), "anime": ("anime.png", 0, 1.5),
     "cogan": ("cogan.png", 0, 3.0), "fastgan": ("fastgan.png", 0, 1.5), "gon": ("gon.png", 0, 1.5),
     "ternary-gan": ("ternary-gan.png", 0, 1.5), "r3gan": ("r3gan.png", 0, 1.0), "progan": ("progan.png", 0, 1.5),
+    "semi-gan": ("semi-gan.png", 0, 1.5),
 }  # fmt: skip
 """Systems whose tile is a part of a picture beside this file: its name, where the part begins, its width by its
 height."""

@@ -21,8 +21,9 @@ from ganvas.engine import Engine
 from ganvas.errors import DataError, GanvasError
 from ganvas.game import Clock, Feed
 from ganvas.kinds.image.spec import ImageSpec
+from ganvas.presets import Situation
 from ganvas.run.apply import apply
-from ganvas.systems.synthesis.semi_gan import Config, SemiGan
+from ganvas.systems.synthesis.semi_gan import PRESETS, Config, SemiGan
 from ganvas.uses import Work
 from ganvas.uses.classify import measure
 from ganvas.uses.sample import Options, judge
@@ -95,6 +96,19 @@ def test_matched_features_are_means_of_a_hidden_layer() -> None:
     own = system.match_features(Batch(noise(3), {"real": real}), Clock(), {})["features"]
     assert own.item() == pytest.approx(0.0, abs=1e-5), "the same images have the same means"
     assert system.match_features(Batch(noise(4), {"real": -torch.ones(16, 1, 8, 8)}), Clock(), {})["features"].item() > 0.01
+
+
+def test_latents_without_a_middle_in_common_make_samples_that_differ() -> None:
+    def share(centred: bool) -> float:
+        """Of what varies in new images, that which differs between them."""
+        system = small(network="convolutional", latent_size=100, centred_latents=centred)
+        with torch.no_grad():
+            images = system.sample(256, noise())
+        return float(images.var(0).mean() / images.var())
+
+    assert share(True) > 0.9
+    assert share(False) < 0.6, "the rest is the same in all"
+    assert PRESETS["auto"](Situation(SPEC, 1000, 60.0, 50.0, "cpu"))["centred_latents"]
 
 
 def test_noise_is_there_in_training_and_not_in_use() -> None:
