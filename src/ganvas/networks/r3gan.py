@@ -27,7 +27,8 @@ class Form:
     """width: channels at full resolution; doubles inwards, up to `most`. blocks: residual blocks at each size. expansion: how
     many times more channels inside a block. group: channels of each group of its 3x3 convolution; 0: one group of all. stride:
     pixels from one place of the largest maps to the next: 1 as in the paper, 2 for a quarter of the work there. last: one of
-    LASTS, how G comes from such places to pixels: else before a 5x5 convolution.
+    LASTS, how G comes from such places to pixels: else before a 5x5 convolution. smoothed:
+    deviation, in pixels, of the Gaussian that G's images pass at the end; 0: none.
     """
 
     width: int
