@@ -158,7 +158,7 @@ def test_gaps_come_about_as_often_as_in_the_data(tmp_path: Path, seed: int) -> N
     lines = [own if n % 5 else own.replace(own.split(",")[0], "", 1) for n, own in enumerate(lines, 4)]
     data = opened(tmp_path, lines)
     assert data.spec.missing == (True, False, True)
-    rows = rows_of(learnt(data, 500, seed), 1000)
+    rows = rows_of(learnt(data, 1000, seed), 1000)
     for k, share in ((0, 0.2), (2, 0.25)):
         assert 0.5 * share < np.isnan(rows[:, k]).mean() < 1.6 * share
 
